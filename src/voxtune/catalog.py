@@ -1,0 +1,60 @@
+"""Names and where they live. Strings only, so that listing them imports nothing; adding a thing is its file and one line."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from voxtune.errors import UsageError
+
+BACKBONES: Mapping[str, str] = MappingProxyType(
+    {
+        "tiny": "voxtune.backbones.tiny:Tiny",
+    }
+)
+
+PRESETS: Mapping[str, str] = MappingProxyType(
+    {
+        "deft": "voxtune.imaging.presets:DEFT",
+        "tiny": "voxtune.imaging.presets:TINY",
+    }
+)
+
+PEFT_METHODS: Mapping[str, str] = MappingProxyType(
+    {
+        "visual_prompts": "voxtune.peft.visual_prompts:VisualPrompts",
+        "text_prompts": "voxtune.peft.text_prompts:TextPrompts",
+    }
+)
+
+COHORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "folder": "voxtune.cohorts.folder:Folder",
+    }
+)
+
+RECIPES: Mapping[str, str] = MappingProxyType(
+    {
+        "deft": "voxtune_recipes.deft:recipe",
+    }
+)
+
+TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"models": BACKBONES, "presets": PRESETS, "methods": PEFT_METHODS, "recipes": RECIPES, "cohorts": COHORTS}
+)
+"""The tables by the plural a person would say; ``voxtune info`` prints them."""
+
+
+def load(table: Mapping[str, str], name: str, kind: str = "entry") -> Any:
+    """The object a name stands for; imports its module.
+
+    Raises:
+        UsageError: the name is not in the table; the message offers the nearest one.
+    """
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"No {kind} named '{name}'.{hint} Known: {', '.join(sorted(table))}.")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,5 @@
+"""Parse, import the stage, call it."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,90 @@
+"""The tree of user errors: each says where, what was expected, what came, and what to do.
+
+    VoxTuneError                     exit code
+    ├── UsageError                   2   the command or a setting is wrong
+    │   ├── SettingError             2   a named setting has an impossible value
+    │   └── NotBuiltError            2   a promised command that does not exist yet
+    ├── DataError                    3   a file, table or scan is not what it should be
+    │   ├── ScanError                3   one scan cannot be read or processed
+    │   ├── TableError               3   a column or row of a table is missing or wrong
+    │   └── WeightsError             3   a checkpoint or adapter does not fit
+    ├── LeakageError                 4   training or evaluation refused: information crosses a split
+    └── SomeScansFailedError         5   the rest is done; a table says which failed and why
+"""
+
+from pathlib import Path
+
+
+class VoxTuneError(Exception):
+    """An error a person can act on: one sentence, no traceback on the command line."""
+
+    exit_code = 1
+
+
+class UsageError(VoxTuneError):
+    """The command or one of its arguments is wrong."""
+
+    exit_code = 2
+
+
+class SettingError(UsageError):
+    """A named setting has a value it cannot have."""
+
+    def __init__(self, setting: str, expected: str, came: object) -> None:
+        super().__init__(f"Setting '{setting}': expected {expected}, got {came!r}.")
+        self.setting = setting
+
+
+class NotBuiltError(UsageError):
+    """A command of the contract that this version does not have yet."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"'voxtune {command}' is not built yet in this version; 'voxtune --help' marks the commands that work.")
+
+
+class DataError(VoxTuneError):
+    """A file, table or scan is not what it should be."""
+
+    exit_code = 3
+
+
+class ScanError(DataError):
+    """One scan cannot be read or processed; the message names the file and the cause."""
+
+    def __init__(self, scan: str | Path, cause: str, todo: str = "") -> None:
+        # Only the file's own name: full paths often hold names of people and sites.
+        name = Path(scan).name if isinstance(scan, Path) else scan
+        super().__init__(f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}")
+        self.scan = name
+        self.cause = cause
+
+
+class TableError(DataError):
+    """A column or row of a table is missing or wrong."""
+
+    def __init__(self, table: str | Path, cause: str, todo: str = "") -> None:
+        name = Path(table).name if isinstance(table, Path) else table
+        super().__init__(f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}")
+        self.table = name
+
+
+class WeightsError(DataError):
+    """A checkpoint or an adapter does not fit the model it is meant for, or is not safe to load."""
+
+
+class LeakageError(VoxTuneError):
+    """Information crosses a split; nothing was trained or scored."""
+
+    exit_code = 4
+
+
+class SomeScansFailedError(VoxTuneError):
+    """Some scans failed and the rest are done."""
+
+    exit_code = 5
+
+    def __init__(self, failed: int, total: int, table: str | Path) -> None:
+        name = Path(table).name if isinstance(table, Path) else table
+        super().__init__(f"{failed} of {total} scans failed, the rest are done; {name} says which and why.")
+        self.failed = failed
+        self.total = total

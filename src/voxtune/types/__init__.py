@@ -1,0 +1,1 @@
+"""The nouns that cross borders; import them from the file that defines them."""

@@ -1,0 +1,94 @@
+"""What our parts expect of each other. Nothing inherits from these; they are checked by mypy and by contract tests."""
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from voxtune.types.records import ManifestRow
+
+
+@runtime_checkable
+class TokenTower(Protocol):
+    """A tower whose layers pass a token sequence, image or text: the first seam, extra tokens, enters between its layers.
+
+    ``forward(inputs, mask)`` is ``finish(blocks(embed(inputs)))``. ``inputs`` are volumes (B, C, X, Y, Z) or token ids
+    (B, L); tokens are (B, T, width); ``mask`` (B, T) is True where a token is real, ``None`` where all are.
+    """
+
+    width: int
+    lead: int
+    """Tokens that stand before any extra token: 1 with a CLS token, 0 without."""
+    blocks: nn.ModuleList
+    """Each block is called ``block(tokens, mask) -> tokens``."""
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Inputs to the sequence that enters the first block (B, T, width)."""
+        ...
+
+    def finish(self, tokens: Tensor) -> Tensor:
+        """What follows the last block (final norm) (B, T, width); works on a sequence of any length."""
+        ...
+
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The read-out of finished tokens without extra ones: CLS, or the mean over real tokens (B, width)."""
+        ...
+
+
+@runtime_checkable
+class FeatureTower(Protocol):
+    """A vision tower without a token sequence (convolutional): it gives its last feature map."""
+
+    width: int
+
+    def features(self, volumes: Tensor) -> Tensor:
+        """The last feature map as tokens (B, T, width), positions in (x, y, z) order of the tensor axes."""
+        ...
+
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The read-out of those tokens (B, width)."""
+        ...
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A published vision-language model: two towers, two projections, its own reading of similarity."""
+
+    name: str
+    vision: nn.Module
+    text: nn.Module
+    embed_dim: int
+    volume_shape: tuple[int, int, int, int]
+    """(C, X, Y, Z) of the tensor it takes by default."""
+
+    def encode_image(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, C, X, Y, Z) to unit vectors (B, embed_dim)."""
+        ...
+
+    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed_dim)."""
+        ...
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Texts to token ids (B, L) and mask (B, L), padded to the longest; raises ``WeightsError`` without a tokenizer."""
+        ...
+
+    def project_image(self, pooled: Tensor) -> Tensor:
+        """Pooled vision features (B, vision.width) to unit vectors (B, embed_dim)."""
+        ...
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """Pooled text features (B, text.width) to unit vectors (B, embed_dim)."""
+        ...
+
+    def logit(self, image: Tensor, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) and (N, E) to logits (B, N) with the model's own scale."""
+        ...
+
+
+class Cohort(Protocol):
+    """A source of scans: settings that know how to read it."""
+
+    def rows(self) -> Iterable[ManifestRow]:
+        """The manifest rows, every label with its rule and the sha256 of the table it came from."""
+        ...

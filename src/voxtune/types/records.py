@@ -1,0 +1,106 @@
+"""Records without tensors: rows of tables, facts, reports, predictions, metrics. Missing is ``None``, never 0 or -1."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Sex = Literal["F", "M"]
+
+
+def _missing_to_none(value: Any) -> Any:
+    if isinstance(value, str) and value.strip() in {"", "n/a", "NA", "N/A", "nan", "NaN"}:
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value
+
+
+def _sex(value: Any) -> Any:
+    value = _missing_to_none(value)
+    if isinstance(value, str):
+        return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(value.strip().lower(), value)
+    return value
+
+
+Maybe = BeforeValidator(_missing_to_none)
+MaybeFloat = Annotated[float | None, Maybe]
+MaybeText = Annotated[str | None, Maybe]
+MaybeVolume = Annotated[float | None, Field(ge=0), Maybe]
+
+
+class ManifestRow(BaseModel):
+    """One scan of one participant, as ``manifest.tsv`` holds it.
+
+    Volumes are in mm^3, ``age`` in years, ``mmse`` in points (0..30), ``field_strength`` in tesla. ``image`` is relative
+    to the folder of the manifest. Columns we do not know are kept in ``model_extra``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
+
+    participant_id: str = Field(min_length=1)
+    session_id: MaybeText = None
+    scan_id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    image: str = Field(min_length=1)
+    diagnosis: MaybeText = None
+    diagnosis_rule: MaybeText = None
+    age: Annotated[float | None, Field(ge=0, le=130), Maybe] = None
+    sex: Annotated[Sex | None, BeforeValidator(_sex)] = None
+    mmse: Annotated[float | None, Field(ge=0, le=30), Maybe] = None
+    cdr: Annotated[float | None, Field(ge=0, le=3), Maybe] = None
+    site: MaybeText = None
+    scanner: MaybeText = None
+    field_strength: MaybeFloat = None
+    hippocampus_mm3: MaybeVolume = None
+    ventricles_mm3: MaybeVolume = None
+    whole_brain_mm3: MaybeVolume = None
+    entorhinal_mm3: MaybeVolume = None
+    fusiform_mm3: MaybeVolume = None
+    middle_temporal_mm3: MaybeVolume = None
+    icv_mm3: MaybeVolume = None
+    source: MaybeText = None
+    source_sha256: MaybeText = None
+
+
+MANIFEST_COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)
+"""The columns of ``manifest.tsv`` in their order; extra columns follow them."""
+
+REGION_COLUMNS: tuple[str, ...] = (
+    "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
+)  # fmt: skip
+"""The six volumes of DEFT, in the order of its report text (method.md A2)."""
+
+
+class Report(BaseModel):
+    """The text made for one scan and the names of the fields that went into it (a row of ``reports.tsv``)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scan_id: str
+    text: str
+    fields: tuple[str, ...] = ()
+
+
+class Prediction(BaseModel):
+    """What the model says of one scan: a probability for each class, and the MMSE in points (``None``: no MMSE head)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scan_id: str
+    predicted: str
+    probabilities: dict[str, float]
+    mmse: float | None = None
+    participant_id: str | None = None
+    diagnosis: str | None = None
+
+
+class Metric(BaseModel):
+    """A figure with its 95% interval (``None``: not defined here) and the counts it rests on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n_scans: int = Field(ge=0)
+    n_participants: int = Field(ge=0)
