@@ -1,0 +1,1 @@
+"""File to volume: read, orient, denoise, bias, skull, register, resample, intensity, and the chain of them."""

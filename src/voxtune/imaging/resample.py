@@ -1,0 +1,57 @@
+"""A volume on another grid: trilinear, smoothed first where the new grid is coarser."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.types.volume import Volume
+
+FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
+"""Full width at half maximum of a Gaussian with standard deviation 1."""
+
+
+def resample(
+    volume: Volume,
+    shape: tuple[int, int, int],
+    affine: NDArray[np.float64],
+    transform: NDArray[np.float64] | None = None,
+    *,
+    nearest: bool = False,
+) -> Volume:
+    """The volume on the grid (shape, affine), zero outside its own field of view.
+
+    Args:
+        volume: what to resample.
+        shape: voxels of the new grid along each axis.
+        affine: voxel indices of the new grid to its world, mm (4, 4).
+        transform: world of the new grid to the world of ``volume``, mm (4, 4); ``None``: they are the same.
+        nearest: nearest neighbour without smoothing, for masks and labels.
+    """
+    from scipy.ndimage import affine_transform
+
+    pull = np.eye(4) if transform is None else transform
+    # voxel of the new grid -> world of the new grid -> world of the volume -> voxel of the volume
+    matrix = np.linalg.inv(volume.affine) @ pull @ affine
+    voxels = volume.voxels if nearest else _smoothed(volume.voxels, matrix)
+    out = affine_transform(
+        voxels,
+        matrix[:3, :3],
+        matrix[:3, 3],
+        output_shape=shape,
+        order=0 if nearest else 1,
+        output=np.float32,
+    )
+    return Volume(out, np.asarray(affine, dtype=np.float64))
+
+
+def _smoothed(voxels: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The voxels smoothed to the coarser step of the new grid, so that fine detail is averaged and not aliased."""
+    from scipy.ndimage import gaussian_filter1d
+
+    # How many old voxels one step of the new grid spans along each old axis.
+    steps = np.abs(matrix[:3, :3]).max(axis=1)
+    out = voxels
+    for axis, step in enumerate(steps):
+        if step > 1.0 + 1e-3:
+            sigma = float(np.sqrt(step**2 - 1.0) / FWHM)
+            out = gaussian_filter1d(out, sigma, axis=axis, output=np.float32, mode="constant", truncate=3.0)
+    return out
