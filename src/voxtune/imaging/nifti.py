@@ -1,0 +1,271 @@
+"""NIfTI-1 and NIfTI-2, plain or gzip, read in slabs: the header is judged first, then bytes stream into float32.
+
+nibabel would allocate what a header asks for and unpack what a gzip holds; both are the sender's choice. Here the size is
+known and bounded before the first voxel is read, and no float64 copy of the whole scan is ever made.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.errors import ScanError
+from voxtune.imaging import limits
+from voxtune.types.volume import Volume
+
+CHUNK = 4 * 2**20
+NUMBER_KINDS = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+"""NIfTI data type codes that hold one real number a voxel."""
+HEADER_BYTES = {348: 352, 540: 544}
+"""sizeof_hdr -> bytes up to and including the extension flag."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The parts of a NIfTI header that matter here, checked."""
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    dtype: np.dtype[np.generic]
+    offset: int
+    slope: float
+    intercept: float
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+def read_nifti(path: Path) -> tuple[Volume, str]:
+    """The volume of a NIfTI file and the name of its stored number type; non-finite voxels are left as they are.
+
+    Raises:
+        ScanError: the file is not NIfTI, is cut short, or asks for more than ``limits`` allow.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        pieces = _unpacked(path, file) if packed else _pieces(file)
+        stream = _Stream(path, pieces)
+        header = _header(path, stream)
+        wanted = header.offset + header.voxels * header.dtype.itemsize
+        if packed and wanted > limits.BIG_BYTES and wanted > limits.MAX_RATIO * size:
+            raise ScanError(
+                path,
+                f"the header asks for {wanted / 2**20:.0f} MB out of {size / 2**10:.0f} kB packed, more than {limits.MAX_RATIO} times; it looks like a zip bomb",
+            )
+        if not packed and wanted > size:
+            raise ScanError(
+                path, f"the file is cut short: the header asks for {wanted} bytes, the file has {size}"
+            )
+        stream.skip(header.offset - stream.position)
+        voxels = _voxels(header, stream)
+        stream.finish()
+    return Volume(voxels.reshape(header.shape, order="F"), header.affine), header.dtype.name
+
+
+class _Stream:
+    """Bytes in order, with a sentence when they end too soon."""
+
+    def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
+        self.path = path
+        self.pieces = pieces
+        self.rest = b""
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        parts, missing = [], count
+        while missing > 0:
+            if not self.rest:
+                self.rest = next(self.pieces, b"")
+                if not self.rest:
+                    raise ScanError(
+                        self.path,
+                        "the file is cut short: it ends before the last voxel",
+                        "Copy or download it again.",
+                    )
+            part, self.rest = self.rest[:missing], self.rest[missing:]
+            parts.append(part)
+            missing -= len(part)
+        self.position += count
+        return b"".join(parts)
+
+    def skip(self, count: int) -> None:
+        while count > 0:
+            count -= len(self.take(min(count, CHUNK)))
+
+    def finish(self) -> None:
+        """Read to the end (gzip checks its checksum there); a long tail is refused."""
+        tail = len(self.rest)
+        for piece in self.pieces:
+            tail += len(piece)
+            if tail > limits.MAX_TRAILING_BYTES:
+                break
+        if tail > limits.MAX_TRAILING_BYTES:
+            raise ScanError(
+                self.path, "the file holds more than a megabyte beyond the voxels that its header describes"
+            )
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(CHUNK):
+        yield piece
+
+
+def _unpacked(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The unpacked bytes of a gzip, at most ``CHUNK`` at a time whatever it holds."""
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        while True:
+            try:
+                piece = unpacked.read(CHUNK)
+            except EOFError as error:
+                raise ScanError(path, "the gzip is cut short", "Copy or download it again.") from error
+            except (zlib.error, gzip.BadGzipFile, OSError) as error:
+                raise ScanError(
+                    path, f"the gzip is damaged ({error})", "Copy or download it again."
+                ) from error
+            if not piece:
+                return
+            yield piece
+
+
+def _header(path: Path, stream: _Stream) -> Header:
+    import nibabel
+    from nibabel.spatialimages import HeaderDataError
+
+    start = stream.take(4)
+    sizes = {order: int.from_bytes(start, order) for order in ("little", "big")}  # type: ignore[call-overload]
+    known = [(order, size) for order, size in sizes.items() if size in HEADER_BYTES]
+    if not known:
+        raise ScanError(path, "this is not a NIfTI file (its first four bytes are not a NIfTI header size)")
+    order, size = known[0]
+    block = start + stream.take(HEADER_BYTES[size] - 4)
+    kind = nibabel.Nifti1Header if size == 348 else nibabel.Nifti2Header
+    try:
+        raw = kind(block[:size], endianness="<" if order == "little" else ">", check=False)
+        return _checked(path, raw, least_offset=HEADER_BYTES[size])
+    except (HeaderDataError, ValueError, OverflowError) as error:
+        raise ScanError(path, f"the NIfTI header is damaged ({error})") from error
+
+
+def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-untyped-def]  # nibabel ships no types
+    if bytes(raw["magic"].tobytes())[:3] not in {b"n+1", b"n+2"}:
+        raise ScanError(
+            path,
+            "only single-file NIfTI is read (magic 'n+1' or 'n+2'); convert the .hdr/.img pair to .nii.gz",
+        )
+    shape = _shape(path, [int(n) for n in raw["dim"]])
+    code = int(raw["datatype"])
+    if code not in NUMBER_KINDS:
+        raise ScanError(
+            path,
+            f"data type {code} is not one real number a voxel (RGB, complex and long double are not read)",
+        )
+    dtype = np.dtype(NUMBER_KINDS[code]).newbyteorder(raw.endianness)
+    offset = float(raw["vox_offset"])
+    # Some writers leave 0, which means 'right after the header'.
+    if not np.isfinite(offset) or not (offset == 0 or least_offset - 4 <= offset <= limits.BIG_BYTES):
+        raise ScanError(path, f"the voxels are said to begin at byte {offset:g}")
+    slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
+    if not np.isfinite(slope) or slope == 0:
+        slope, intercept = 1.0, 0.0
+    return Header(
+        shape=shape,
+        affine=_affine(path, raw, shape),
+        dtype=dtype,
+        offset=int(offset) or least_offset,
+        slope=slope,
+        intercept=intercept if np.isfinite(intercept) else 0.0,
+    )
+
+
+def _shape(path: Path, dim: list[int]) -> tuple[int, int, int]:
+    axes = dim[0]
+    if not 1 <= axes <= 7 or min(dim[1 : axes + 1]) < 1:
+        raise ScanError(path, f"the header gives impossible dimensions {dim}")
+    sizes = dim[1 : axes + 1]
+    if axes > 3 and max(sizes[3:]) > 1:
+        raise ScanError(
+            path,
+            f"this is a {axes}D image with {int(np.prod(sizes[3:], dtype=object))} volumes; one 3D volume is needed",
+            "Extract the one you want.",
+        )
+    if axes < 3 or min(sizes[:3]) < 2:
+        raise ScanError(
+            path, f"this is a 2D image ({' x '.join(map(str, sizes[:3]))}); a 3D volume is needed"
+        )
+    i, j, k = sizes[:3]
+    if max(i, j, k) > limits.MAX_AXIS or i * j * k > limits.MAX_VOXELS:
+        raise ScanError(path, f"{i} x {j} x {k} voxels are more than the limit of {limits.MAX_VOXELS:,}")
+    return i, j, k
+
+
+def _affine(path: Path, raw, shape: tuple[int, int, int]) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
+    """Voxel to world from the sform, else the qform, else the spacing alone; what is declared must be sound."""
+    pixdim = np.abs(np.asarray(raw["pixdim"][1:4], dtype=np.float64))
+    if not np.isfinite(pixdim).all() or (pixdim == 0).any():
+        raise ScanError(
+            path, f"the header gives a voxel spacing of {' x '.join(f'{p:g}' for p in pixdim)} mm"
+        )
+    if int(raw["sform_code"]) > 0:
+        affine, name = raw.get_sform(), "sform"
+    elif int(raw["qform_code"]) > 0:
+        affine, name = raw.get_qform(), "qform"
+    else:
+        affine, name = raw.get_base_affine(), "spacing"
+    affine = np.asarray(affine, dtype=np.float64)
+    check_affine(path, affine, shape, name)
+    return affine
+
+
+def check_affine(path: Path, affine: NDArray[np.float64], shape: tuple[int, int, int], name: str) -> None:
+    """Refuse an affine that is not finite, singular, or gives an implausible spacing or extent.
+
+    Raises:
+        ScanError: it says which.
+    """
+    if not np.isfinite(affine).all():
+        raise ScanError(path, f"the affine ({name}) holds NaN or infinite numbers")
+    columns = affine[:3, :3]
+    steps = np.linalg.norm(columns, axis=0)
+    # Volume of the voxel against that of the box with the same edges: 0 when axes are parallel.
+    if (steps == 0).any() or abs(np.linalg.det(columns / np.where(steps == 0, 1, steps))) < 1e-3:
+        raise ScanError(
+            path, f"the affine ({name}) is singular: it does not place voxels in three dimensions"
+        )
+    if steps.min() < limits.MIN_SPACING_MM or steps.max() > limits.MAX_SPACING_MM:
+        raise ScanError(path, f"the voxel spacing {' x '.join(f'{s:g}' for s in steps)} mm is implausible")
+    extent = steps * shape
+    if extent.max() > limits.MAX_EXTENT_MM:
+        raise ScanError(path, f"the field of view {' x '.join(f'{e:.0f}' for e in extent)} mm is implausible")
+
+
+def _voxels(header: Header, stream: _Stream) -> NDArray[np.float32]:
+    """The voxels as float32, scaled slab by slab in float64 (flat, first axis fastest)."""
+    out = np.empty(header.voxels, dtype=np.float32)
+    at_once = CHUNK // header.dtype.itemsize
+    scaled = (header.slope, header.intercept) != (1.0, 0.0)
+    for start in range(0, header.voxels, at_once):
+        count = min(at_once, header.voxels - start)
+        slab = np.frombuffer(stream.take(count * header.dtype.itemsize), dtype=header.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[start : start + count] = slab * header.slope + header.intercept if scaled else slab
+    return out

@@ -1,0 +1,298 @@
+"""The safe reader: what it takes, and a sentence for everything it refuses."""
+
+import gzip
+import os
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from voxtune.errors import ScanError
+from voxtune.imaging.read import open_scan, read_scan
+
+AFFINE = np.array([[-2.0, 0.1, 0, 10], [0.1, 3.0, 0, -20], [0, 0, 4.0, 5], [0, 0, 0, 1]])
+RAMP = np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8)
+
+
+def write(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "f4", "f8"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_every_number_type_reads_as_nibabel_does(tmp_path: Path, dtype: str, suffix: str) -> None:
+    voxels = (RAMP % 120).astype(dtype)
+    path = write(tmp_path / f"a{suffix}", voxels)
+    volume = read_scan(path)
+    assert volume.voxels.dtype == np.float32
+    assert np.array_equal(volume.voxels, voxels.astype(np.float32))
+    assert np.allclose(volume.affine, nibabel.load(path).affine)
+
+
+def test_scaling_is_applied_once(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(RAMP, AFFINE)
+    image.header.set_slope_inter(2.0, -1000.0)
+    nibabel.save(image, tmp_path / "scaled.nii.gz")
+    expected = np.asarray(nibabel.load(tmp_path / "scaled.nii.gz").dataobj, dtype=np.float32)
+    assert np.allclose(read_scan(tmp_path / "scaled.nii.gz").voxels, expected)
+
+
+def test_big_endian_and_nifti2(tmp_path: Path) -> None:
+    header = nibabel.Nifti1Header(endianness=">")
+    header.set_data_dtype(">i2")
+    nibabel.save(nibabel.Nifti1Image(RAMP.astype(">i2"), AFFINE, header), tmp_path / "big.nii")
+    assert (tmp_path / "big.nii").read_bytes()[:4] == struct.pack(">i", 348)
+    assert np.array_equal(read_scan(tmp_path / "big.nii").voxels, RAMP)
+    nibabel.save(nibabel.Nifti2Image(RAMP, AFFINE), tmp_path / "two.nii.gz")
+    assert np.array_equal(read_scan(tmp_path / "two.nii.gz").voxels, RAMP)
+
+
+def test_gzip_is_recognised_by_content_not_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "a.nii.gz", RAMP)
+    (tmp_path / "a.nii.gz").rename(tmp_path / "b.nii")
+    assert read_scan(tmp_path / "b.nii").shape == (6, 7, 8)
+
+
+def test_one_volume_with_a_fourth_axis_is_3d(tmp_path: Path) -> None:
+    assert read_scan(write(tmp_path / "a.nii", RAMP[..., None])).shape == (6, 7, 8)
+
+
+def test_few_nan_become_background(tmp_path: Path) -> None:
+    voxels = RAMP.astype(np.float32)
+    voxels[0] = np.nan
+    scan = open_scan(write(tmp_path / "a.nii", voxels))
+    assert scan.nonfinite == 56
+    assert not scan.volume.voxels[0].any()
+    assert np.isfinite(scan.volume.voxels).all()
+
+
+def test_link_to_a_scan_is_followed(tmp_path: Path) -> None:
+    write(tmp_path / "a.nii", RAMP)
+    (tmp_path / "link.nii").symlink_to(tmp_path / "a.nii")
+    assert read_scan(tmp_path / "link.nii").shape == (6, 7, 8)
+
+
+# --------------------------------------------------------------------------------- hostile inputs
+def patched(path: Path, offset: int, fmt: str, *values: float, base: np.ndarray = RAMP) -> Path:
+    write(path, base)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(fmt, data, offset, *values)
+    path.write_bytes(data)
+    return path
+
+
+def truncated_gz(folder: Path) -> Path:
+    path = write(
+        folder / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (40, 40, 40)).astype(np.int16)
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def damaged_gz(folder: Path) -> Path:
+    path = write(
+        folder / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (40, 40, 40)).astype(np.int16)
+    )
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    path.write_bytes(data)
+    return path
+
+
+def truncated_nii(folder: Path) -> Path:
+    path = write(folder / "a.nii", RAMP)
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+def header_only(folder: Path) -> Path:
+    path = write(folder / "a.nii", RAMP)
+    path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+def huge_header(folder: Path) -> Path:
+    return patched(folder / "a.nii", 40, "<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1)
+
+
+def overflowing_header(folder: Path) -> Path:
+    return patched(folder / "a.nii", 40, "<8h", 7, 32767, 32767, 32767, 32767, 32767, 32767, 32767)
+
+
+def zip_bomb(folder: Path) -> Path:
+    """A small gzip whose honest header asks for 0.7 GB of zeros."""
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((700, 700, 700))
+    header.set_data_dtype("i2")
+    header["vox_offset"] = 352
+    path = folder / "a.nii.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(header.binaryblock + bytes(4))
+        for _ in range(700 // 20):
+            file.write(bytes(700 * 700 * 2 * 20))
+    return path
+
+
+def long_tail(folder: Path) -> Path:
+    """A gzip whose header asks for little and that unpacks to much more."""
+    write(folder / "a.nii", RAMP)
+    path = folder / "b.nii.gz"
+    with gzip.open(path, "wb") as file:
+        file.write((folder / "a.nii").read_bytes() + bytes(200 * 2**20))
+    return path
+
+
+def all_nan(folder: Path) -> Path:
+    return write(folder / "a.nii.gz", np.full((6, 7, 8), np.nan, dtype=np.float32))
+
+
+def mostly_infinite(folder: Path) -> Path:
+    voxels = RAMP.astype(np.float64)
+    voxels[1:] = 1e300
+    return write(folder / "a.nii", voxels)
+
+
+def constant(folder: Path) -> Path:
+    return write(folder / "a.nii", np.full((6, 7, 8), 7, dtype=np.int16))
+
+
+def flat(folder: Path) -> Path:
+    return write(folder / "a.nii", RAMP[:, :, :1])
+
+
+def two_axes(folder: Path) -> Path:
+    return write(folder / "a.nii", RAMP[:, :, 0])
+
+
+def four_d(folder: Path) -> Path:
+    return write(folder / "a.nii", np.stack([RAMP, RAMP], axis=3))
+
+
+def negative_axis(folder: Path) -> Path:
+    return patched(folder / "a.nii", 40, "<8h", 3, -6, 7, 8, 1, 1, 1, 1)
+
+
+def zero_spacing(folder: Path) -> Path:
+    return patched(folder / "a.nii", 80, "<f", 0.0)
+
+
+def nan_spacing(folder: Path) -> Path:
+    return patched(folder / "a.nii", 84, "<f", float("nan"))
+
+
+def singular_affine(folder: Path) -> Path:
+    return patched(folder / "a.nii", 280, "<12f", 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0)
+
+
+def zero_affine(folder: Path) -> Path:
+    return patched(folder / "a.nii", 280, "<12f", *[0.0] * 12)
+
+
+def nan_affine(folder: Path) -> Path:
+    return patched(folder / "a.nii", 280, "<f", float("nan"))
+
+
+def rgb(folder: Path) -> Path:
+    return patched(folder / "a.nii", 70, "<h", 128)
+
+
+def wild_offset(folder: Path) -> Path:
+    return patched(folder / "a.nii", 108, "<f", 1e30)
+
+
+def wrong_endian(folder: Path) -> Path:
+    """Little-endian numbers behind a size in the other order: dimensions become nonsense."""
+    return patched(folder / "a.nii", 0, ">i", 348)
+
+
+def not_nifti(folder: Path) -> Path:
+    path = folder / "a.nii.gz"
+    path.write_text("<html>404 not found</html>" * 40)
+    return path
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "a.nii.gz"
+    path.touch()
+    return path
+
+
+def missing(folder: Path) -> Path:
+    return folder / "a.nii.gz"
+
+
+def dangling_link(folder: Path) -> Path:
+    path = folder / "a.nii.gz"
+    path.symlink_to(folder / "nowhere.nii.gz")
+    return path
+
+
+def link_loop(folder: Path) -> Path:
+    path = folder / "a.nii.gz"
+    path.symlink_to(path)
+    return path
+
+
+def device(folder: Path) -> Path:
+    path = folder / "a.nii"
+    path.symlink_to("/dev/zero")
+    return path
+
+
+def pipe(folder: Path) -> Path:
+    path = folder / "a.nii"
+    os.mkfifo(path)
+    return path
+
+
+def unreadable(folder: Path) -> Path:
+    if os.geteuid() == 0:
+        pytest.skip("root reads every file")
+    path = write(folder / "a.nii", RAMP)
+    path.chmod(0)
+    return path
+
+
+HOSTILE = [
+    (truncated_gz, "cut short"), (damaged_gz, "damaged|cut short"), (truncated_nii, "cut short"),
+    (header_only, "cut short"), (huge_header, "more than the limit"), (overflowing_header, "7D image"),
+    (zip_bomb, "zip bomb"), (long_tail, "beyond the voxels"), (all_nan, "every voxel is NaN"),
+    (mostly_infinite, "NaN or infinite"), (constant, "constant"), (flat, "2D image"), (two_axes, "2D image"),
+    (four_d, "4D image"), (negative_axis, "impossible dimensions"), (zero_spacing, "spacing of 0"),
+    (nan_spacing, "spacing of"), (singular_affine, "singular"), (zero_affine, "singular"), (nan_affine, "NaN"),
+    (rgb, "data type 128"), (wild_offset, "begin at byte"), (wrong_endian, "impossible|damaged|magic|limit|data type"),
+    (not_nifti, "not a NIfTI"), (empty, "empty"), (missing, "no such file"), (dangling_link, "does not exist"),
+    (link_loop, "cannot be read"), (device, "neither a file"), (pipe, "neither a file"), (unreadable, "cannot be read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "says"), HOSTILE, ids=[make.__name__ for make, _ in HOSTILE])
+def test_hostile_input_is_refused_with_a_sentence(
+    tmp_path: Path, make: Callable[[Path], Path], says: str
+) -> None:
+    path = make(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(ScanError, match=says) as caught:
+        read_scan(path)
+    assert time.monotonic() - began < 5
+    message = str(caught.value)
+    assert message.startswith(path.name + ": ")
+    assert str(tmp_path) not in message
+    assert "\n" not in message
+
+
+def test_bomb_does_not_take_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    path = zip_bomb(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(ScanError):
+        read_scan(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 * 2**20
