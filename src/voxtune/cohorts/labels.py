@@ -1,0 +1,92 @@
+"""A label rule a person can write: ``age<40:younger than 40;age>=40:40 and older``, or the name of a column."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from voxtune.errors import SettingError
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "<": operator.lt, ">": operator.gt, "=": operator.eq,
+}  # fmt: skip
+_TEST = re.compile(r"^\s*(?P<column>[^<>=!]+?)\s*(?P<sign><=|>=|!=|==|<|>|=)\s*(?P<value>.+?)\s*$")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison of a column with a number or a word."""
+
+    column: str
+    sign: str
+    value: str
+
+    def holds(self, text: str | None) -> bool:
+        """Whether a cell passes; a missing cell passes nothing."""
+        if text is None:
+            return False
+        compare = _COMPARE[self.sign]
+        try:
+            return compare(float(text), float(self.value))
+        except ValueError:
+            if self.sign in {"==", "=", "!="}:
+                return compare(text.strip().lower(), self.value.strip().lower())
+            return False
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """Cases in order; the first whose tests all hold names the class."""
+
+    text: str
+    cases: tuple[tuple[tuple[Comparison, ...], str], ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns the rule looks at, in order of first use."""
+        return tuple(dict.fromkeys(test.column for tests, _ in self.cases for test in tests))
+
+    def label(self, cell: Callable[[str], str | None]) -> str | None:
+        """The class of a row, given how to look a column up; ``None`` where no case holds."""
+        return next(
+            (name for tests, name in self.cases if all(test.holds(cell(test.column)) for test in tests)), None
+        )
+
+
+def is_rule(text: str) -> bool:
+    """Whether a text is a rule; otherwise it is the name of a column."""
+    return ":" in text and _TEST.match(text.partition(":")[0]) is not None
+
+
+def parse_rule(text: str) -> LabelRule:
+    """Read ``TEST[&TEST...]:CLASS`` cases separated by ``;`` (or ``,`` where there is no ``;``); ``*:CLASS`` is the rest.
+
+    Raises:
+        SettingError: a case is not of that form; the message shows it.
+    """
+    cases = []
+    for case in filter(None, (part.strip() for part in text.split(";" if ";" in text else ","))):
+        condition, colon, name = case.partition(":")
+        tests = [] if condition.strip() == "*" else [_TEST.match(part) for part in condition.split("&")]
+        if not colon or not name.strip() or not all(tests):
+            raise SettingError("diagnosis", "cases like 'age<40:younger than 40;age>=40:40 and older'", case)
+        cases.append((tuple(Comparison(**found.groupdict()) for found in tests if found), name.strip()))
+    if not cases:
+        raise SettingError("diagnosis", "a column name or at least one case", text)
+    return LabelRule(text, tuple(cases))
+
+
+def pairs(value: Any) -> Any:
+    """``a:b;c:d`` (or with commas) as a mapping, so that a mapping can be given on the command line."""
+    if not isinstance(value, str):
+        return value
+    parts = [part for part in re.split(r"[;,]", value) if part.strip()]
+    if not all(":" in part for part in parts):
+        raise ValueError(f"expected pairs like 'old:new,old2:new2', got {value!r}")
+    return {left.strip(): right.strip() for left, _, right in (part.partition(":") for part in parts)}
+
+
+Pairs = Annotated[dict[str, str], BeforeValidator(pairs)]
