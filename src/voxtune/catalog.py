@@ -10,6 +10,7 @@ from voxtune.errors import UsageError
 
 BACKBONES: Mapping[str, str] = MappingProxyType(
     {
+        "m3d": "voxtune.backbones.m3d_clip:M3dClip",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

@@ -1,0 +1,305 @@
+"""How a published checkpoint becomes a model: safetensors only, every key accounted for, no second copy in memory.
+
+A model is built on the meta device (shapes without storage) and the file's tensors are then assigned, so nothing is
+initialised only to be overwritten and the file is held once. Every key must find its place and every place its key:
+what is left over is an error that lists it, save for the harmless extras that a model's ``KeyRules`` name.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from voxtune.backbones.weights_tokenizer import Tokenizer
+from voxtune.errors import WeightsError
+
+__all__ = [
+    "KeyRules",
+    "LoadReport",
+    "Plan",
+    "Tokenizer",
+    "build",
+    "file_sha256",
+    "ids_and_mask",
+    "plan",
+    "weights_sha256",
+]
+
+LISTED = 12
+"""Keys that an error names of each kind; the rest are counted."""
+
+HARMLESS: tuple[tuple[str, str], ...] = (
+    (r"(^|\.)embeddings\.position_ids$", "integer buffer 0, 1, 2, ... of older transformers"),
+    (r"(^|\.)num_batches_tracked$", "counter of batch normalisation, never read"),
+)
+"""Extras that any published file may hold: pattern of the file's key, and why it does not matter."""
+
+
+@dataclass(frozen=True)
+class KeyRules:
+    """How the keys of one model's published files map to the names of our modules."""
+
+    model: str
+    """Catalogue name, for messages."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Regular expression in the file's key, replacement; applied in order."""
+    drop: tuple[tuple[str, str], ...] = ()
+    """Regular expression of keys that cannot change any output, reason; searched in the file's key."""
+    new: tuple[str, ...] = ()
+    """Our names (regular expressions) that the file may lack: they start new and the report says so."""
+    alone: str = ""
+    """Our prefix of the vision tower, for files that hold it alone and without a prefix."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each tensor of a file goes, before any is read."""
+
+    places: Mapping[str, str]
+    """Our name -> the file's key."""
+    dropped: Mapping[str, str]
+    """The file's key -> why it does not matter."""
+    new: tuple[str, ...]
+    """Our names that the file lacks by rule."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a file gave: kept on the model as ``loaded``."""
+
+    file: str
+    sha256: str
+    keys: int
+    dropped: Mapping[str, str]
+    new: tuple[str, ...]
+
+
+class _Loadable(Protocol):
+    loaded: LoadReport | None
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def file_sha256(file: Path) -> str:
+    """The sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def weights_sha256(backbone: nn.Module) -> str | None:
+    """The sha256 of the file a backbone was loaded from; ``None`` for a newly initialised one."""
+    report = getattr(backbone, "loaded", None)
+    return report.sha256 if isinstance(report, LoadReport) else None
+
+
+def build(
+    make: Callable[[], Model], weights: Path | None, rules: KeyRules, *, part: str = "whole", seed: int = 0
+) -> Model:
+    """A model in eval mode: new from ``seed``, or from a file without ever being initialised.
+
+    Args:
+        make: makes the module on the current default device.
+        weights: a safetensors file with the published key names; ``None`` initialises anew.
+        rules: the model's key rules.
+        part: ``whole`` file, or ``vision``: the file holds the vision tower alone and the rest starts new.
+        seed: of the parts that start new.
+
+    Raises:
+        WeightsError: the file is not safetensors, is cut short, or its keys or shapes do not fit.
+    """
+    if weights is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return make().eval()
+    with torch.device("meta"):
+        model = make()
+    report = _load(model, Path(weights), rules, part=part, seed=seed)
+    holder: _Loadable = model  # type: ignore[assignment]  # every backbone declares it
+    holder.loaded = report
+    return model.eval()
+
+
+def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str, seed: int) -> LoadReport:
+    ours = model.state_dict()
+    with _opened(file) as tensors:
+        shapes = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118  (not a dict)
+        found = plan(shapes, {name: tuple(tensor.shape) for name, tensor in ours.items()}, rules, part=part)
+        state = {name: tensors.get_tensor(key).to(ours[name].dtype) for name, key in found.places.items()}
+    model.load_state_dict(state, strict=False, assign=True)
+    _start_new(model, found.new, seed)
+    return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, found.new)
+
+
+def _opened(file: Path) -> safe_open:
+    if not file.is_file():
+        raise WeightsError(
+            f"No weights file {file.name}. 'voxtune weights get' or 'voxtune weights convert' makes one."
+        )
+    if file.suffix != ".safetensors":
+        raise WeightsError(
+            f"{file.name}: weights are read from .safetensors only, because other formats can run code. "
+            f"'voxtune weights convert NAME {file.name}' makes one safely."
+        )
+    try:
+        return safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as cause:
+        raise WeightsError(
+            f"{file.name}: not a whole safetensors file ({cause}). Download or convert it again."
+        ) from cause
+
+
+def plan(
+    theirs: Mapping[str, tuple[int, ...]],
+    ours: Mapping[str, tuple[int, ...]],
+    rules: KeyRules,
+    *,
+    part: str = "whole",
+) -> Plan:
+    """Give every key of a file its place in the model, from names and shapes alone.
+
+    Args:
+        theirs: the file's keys with their shapes.
+        ours: the model's names with their shapes.
+        rules: renames and harmless extras.
+        part: ``whole`` or ``vision`` (the file holds the vision tower alone).
+
+    Raises:
+        WeightsError: lists unknown, missing and mis-shaped keys.
+    """
+    dropped: dict[str, str] = {}
+    places: dict[str, str] = {}
+    unknown: list[str] = []
+    for key in theirs:
+        name = _our_name(key, rules, part)
+        reason = _reason(key, (*HARMLESS, *rules.drop))
+        if name in ours and name not in places:
+            places[name] = key
+        elif reason is not None:
+            dropped[key] = reason
+        else:
+            unknown.append(key)
+    optional = (rf"^(?!{re.escape(rules.alone)})",) if part == "vision" else rules.new
+    absent = [name for name in ours if name not in places]
+    new = tuple(name for name in absent if any(re.search(pattern, name) for pattern in optional))
+    missing = [name for name in absent if name not in set(new)]
+    shaped = [
+        f"{key} (file {list(theirs[key])}, model {list(ours[name])})"
+        for name, key in places.items()
+        if theirs[key] != ours[name]
+    ]
+    if unknown or missing or shaped:
+        raise WeightsError(
+            _misfit(
+                rules, len(places), len(ours), unknown, missing, shaped, _is_alone(theirs, ours, rules, part)
+            )
+        )
+    return Plan(places, dropped, new)
+
+
+def _our_name(key: str, rules: KeyRules, part: str) -> str:
+    # Training checkpoints of torch's data parallel wrappers put "module." before every key.
+    name = key.removeprefix("module.")
+    for pattern, replacement in rules.rename:
+        name = re.sub(pattern, replacement, name)
+    return rules.alone + name if part == "vision" and not name.startswith(rules.alone) else name
+
+
+def _reason(key: str, rules: Iterable[tuple[str, str]]) -> str | None:
+    return next((reason for pattern, reason in rules if re.search(pattern, key)), None)
+
+
+def _is_alone(theirs: Iterable[str], ours: Mapping[str, tuple[int, ...]], rules: KeyRules, part: str) -> bool:
+    return part == "whole" and bool(rules.alone) and all(rules.alone + key in ours for key in theirs)
+
+
+def _misfit(
+    rules: KeyRules,
+    fit: int,
+    places: int,
+    unknown: list[str],
+    missing: list[str],
+    shaped: list[str],
+    alone: bool,  # noqa: FBT001
+) -> str:
+    lines = [f"The file does not fit model '{rules.model}': {fit} of {places} places found their key."]
+    if fit == 0 and not alone:
+        lines.append("It seems to belong to another model.")
+    if alone:
+        lines.append("It holds the vision tower alone: part='vision' loads it and starts the rest new.")
+    for kind, keys in (("unknown", unknown), ("missing", missing), ("wrong shape", shaped)):
+        if keys:
+            more = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+            lines.append(f"{len(keys)} {kind}: {', '.join(keys[:LISTED])}{more}.")
+    if shaped:
+        lines.append("Sizes are settings of the model and must be those of the file.")
+    return " ".join(lines)
+
+
+def _start_new(model: nn.Module, names: tuple[str, ...], seed: int) -> None:
+    """Initialise the modules that the file says nothing of (all of a module's own tensors or none)."""
+    owners = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for owner in owners:
+            module = model.get_submodule(owner)
+            own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+            for name, tensor in own:
+                if tensor.is_meta:
+                    fresh = torch.zeros(tensor.shape, dtype=tensor.dtype)
+                    setattr(module, name, nn.Parameter(fresh) if isinstance(tensor, nn.Parameter) else fresh)
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+
+
+def check_card(file: Path, heads: Mapping[str, int], model: str) -> None:
+    """Compare head counts with the card beside a file: they change the function but not one shape.
+
+    The card is the file's own header (``voxtune weights convert`` writes one) or ``config.json`` beside it.
+
+    Args:
+        file: the safetensors file.
+        heads: the model's numbers of heads by the card's own words for them (``num_heads``, ...).
+        model: catalogue name, for the message.
+
+    Raises:
+        WeightsError: the card says another number.
+    """
+    card: dict[str, object] = {}
+    beside = file.with_name("config.json")
+    if beside.is_file():
+        card.update(json.loads(beside.read_text(encoding="utf-8")))
+    with _opened(file) as tensors:
+        header = (tensors.metadata() or {}).get("card")
+    if header is not None:
+        card.update(json.loads(header))
+    wrong = [
+        f"{word} is {card[word]} on the card, {ours} here"
+        for word, ours in heads.items()
+        if card.get(word, ours) != ours
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{file.name} for '{model}': {'; '.join(wrong)}. The shapes are the same but another function is computed. "
+            "Set it as the card says, or card='ignore' to mean it."
+        )
+
+
+def ids_and_mask(
+    texts: list[str] | Tensor, mask: Tensor | None, tokenizer: Tokenizer, pad: int
+) -> tuple[Tensor, Tensor]:
+    """Token ids (B, L) and mask (B, L) from texts, or from ids with or without their mask."""
+    if isinstance(texts, Tensor):
+        return texts, (texts != pad) if mask is None else mask.bool()
+    return tokenizer(texts)

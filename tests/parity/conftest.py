@@ -1,0 +1,89 @@
+"""Golden cases: a test that takes ``<kind>_case`` runs once for every case folder of that kind under ``VOXTUNE_PARITY``.
+
+The kind is what ``case.json`` says, not the folder's name; kinds that no test takes belong to nobody here.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Case:
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return self.facts["constructor"]
+
+    def tensors(self, group: str) -> dict[str, Tensor]:
+        """The tensors of ``weights``, ``input`` or ``output`` by their names; images to float32, as the README says."""
+        with safe_open(self.folder / "case.safetensors", framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(f"{group}/")]  # noqa: SIM118
+            found = {name.split("/", 1)[1]: file.get_tensor(name) for name in names}
+        return {name: t.float() if t.dtype == torch.float16 else t for name, t in found.items()}
+
+    def weights_file(
+        self, folder: Path, extra: dict[str, Tensor] | None = None, without: tuple[str, ...] = ()
+    ) -> Path:
+        """The weights as a published file would hold them: upstream key names."""
+        path = folder / "model.safetensors"
+        kept = {k: v.contiguous() for k, v in self.tensors("weights").items() if k not in without}
+        save_file({**kept, **(extra or {})}, path)
+        return path
+
+    def check(self, got: dict[str, Tensor], *, whole: bool = True) -> None:
+        """Every output is compared; none may be left out."""
+        expected = self.tensors("output")
+        if whole:
+            assert set(got) == set(expected), f"not compared: {set(expected) ^ set(got)}"
+        rtol = self.facts["tolerance"]["rtol"]
+        worst: list[str] = []
+        for name, value in got.items():
+            want = expected[name]
+            assert value.shape == want.shape, (
+                f"{name}: shape {tuple(value.shape)}, expected {tuple(want.shape)}"
+            )
+            if not want.is_floating_point():
+                if not torch.equal(value, want):
+                    worst.append(f"{name}: {int((value != want).sum())} integers differ")
+                continue
+            bound = self.facts["tolerance"]["atol"][name] + rtol * want.abs()
+            excess = float(((value - want).abs() / bound).max())
+            if not excess <= 1:
+                worst.append(f"{name}: {excess:.3g} times the tolerance")
+        assert not worst, "; ".join(worst)
+
+
+def cases(kind: str) -> list[Case]:
+    """Every case folder of a kind, whatever the folder's name; unknown kinds belong to other tests."""
+    base = Path(os.environ.get("VOXTUNE_PARITY") or ROOT.parent / "shared" / "parity").resolve()
+    found = []
+    for file in sorted(base.rglob("case.json")) if base.is_dir() else []:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        if facts.get("case") == kind:
+            found.append(Case(file.parent, facts))
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name in metafunc.fixturenames:
+        if not name.endswith("_case"):
+            continue
+        kind = name.removesuffix("_case")
+        absent = pytest.mark.skip(
+            reason=f"no golden case of kind {kind} (set VOXTUNE_PARITY to their folder)"
+        )
+        found = [pytest.param(case, id=case.folder.name) for case in cases(kind)]
+        metafunc.parametrize(name, found or [pytest.param(None, marks=absent, id="absent")])
