@@ -1,0 +1,1 @@
+"""Adaptation losses: one equation, one file."""

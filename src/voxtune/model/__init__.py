@@ -1,0 +1,1 @@
+"""How the parts meet: extra tokens, encoders, cross-attention, heads, the whole model."""

@@ -13,7 +13,8 @@ class Batch:
     """Scans side by side, as the model takes them. Missing MMSE and unknown labels are NaN and -100."""
 
     scan_ids: tuple[str, ...]
-    volumes: Float[Tensor, "B C X Y Z"]
+    volumes: Float[Tensor, "B *inputs"]
+    """(B, C, X, Y, Z), or (B, T, D) once embedded by a frozen tower."""
     token_ids: Int[Tensor, "B L"] | None = None
     token_mask: Bool[Tensor, "B L"] | None = None
     labels: Int[Tensor, " B"] | None = None
@@ -21,12 +22,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
-        moved = {
-            name: value.to(device)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
+        return replace(
+            self,
+            volumes=self.volumes.to(device),
+            token_ids=None if self.token_ids is None else self.token_ids.to(device),
+            token_mask=None if self.token_mask is None else self.token_mask.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            mmse=None if self.mmse is None else self.mmse.to(device),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,219 @@
+"""A run as one frozen object: what is adapted, how, on what. JSON round trip, typed edits by dotted path.
+
+A recipe (Python) returns a ``RunConfig``; ``config.json`` of a run is its JSON. Choices that live in higher layers (backbones,
+adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the catalogue, so this file imports none of them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError
+
+from voxtune.catalog import BACKBONES, PEFT_METHODS, load
+from voxtune.errors import UsageError
+from voxtune.types.settings import Settings
+
+
+def _parse_choice(table: Mapping[str, str], what: str, value: object) -> object:
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, Mapping):
+        return value
+    named = dict(value)
+    kind = named.pop("kind", None)
+    if not isinstance(kind, str):
+        raise UsageError(f"A {what} needs its name as 'kind'; known: {', '.join(sorted(table))}.")
+    return load(table, kind, what).model_validate(named)
+
+
+def _dump_choice(table: Mapping[str, str], value: Settings, info: SerializationInfo) -> dict[str, Any]:
+    path = f"{type(value).__module__}:{type(value).__qualname__}"
+    kind = next((name for name, target in table.items() if target == path), None)
+    if kind is None:
+        raise UsageError(
+            f"'{path}' is in no catalogue table, so a run that uses it cannot be written down; add it to voxtune/catalog.py."
+        )
+    return {"kind": kind, **value.model_dump(mode=info.mode)}
+
+
+BackboneChoice = Annotated[
+    Settings,
+    BeforeValidator(lambda value: _parse_choice(BACKBONES, "backbone", value)),
+    PlainSerializer(lambda value, info: _dump_choice(BACKBONES, value, info)),
+]
+MethodChoice = Annotated[
+    Settings,
+    BeforeValidator(lambda value: _parse_choice(PEFT_METHODS, "adaptation method", value)),
+    PlainSerializer(lambda value, info: _dump_choice(PEFT_METHODS, value, info)),
+]
+
+
+class ReportSettings(Settings):
+    """How the training text of a scan is made (method.md A2)."""
+
+    template: str = "deft"
+    """Name of a shipped template, or path of a Jinja2 text file."""
+    missing: Literal["omit", "say"] = "omit"
+    """A missing attribute is left out with its comma, or written as 'data unavailable'."""
+    file: str | None = None
+    """A ``reports.tsv`` to read instead of making the texts."""
+
+
+class ClassTexts(Settings):
+    """The classes and the words for them at inference (method.md A7)."""
+
+    names: tuple[str, ...] = ()
+    """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
+    templates: tuple[str, ...] = ("A photo of {name}.",)
+    """One or several; several are an ensemble (mean similarity)."""
+
+
+class MmseSettings(Settings):
+    """The MMSE token and its head (method.md A3, Eq. 5)."""
+
+    enabled: bool = True
+    init_std: float = Field(0.02, gt=0)
+    hidden_ratio: float = Field(0.5, gt=0, le=4)
+    """Hidden width of the head over the tower's width (384 / 768)."""
+    scale: Literal["standardised", "points"] = "standardised"
+    """Targets standardised by the training scans inside the loss, or raw points."""
+
+
+class Aggregation(Settings):
+    """Cross-attention between image and text (method.md A5, Eq. 8-9)."""
+
+    form: Literal["batch", "tokens", "none"] = "batch"
+    learned: bool = False
+    """Learned multi-head attention in place of the parameter-free form as printed."""
+    heads: int = Field(8, ge=1)
+
+
+class LossSettings(Settings):
+    """The terms of Eq. 15 and the readings of Eq. 11-13 (method.md A6)."""
+
+    temperature: float = Field(10.0, gt=0)
+    temperature_form: Literal["multiplier", "divisor"] = "multiplier"
+    temperature_learned: bool = True
+    temperature_low: float = Field(1.0, gt=0)
+    temperature_high: float = Field(100.0, gt=0)
+    targets: Literal["instance", "class"] = "instance"
+    directions: Literal["sum", "mean"] = "sum"
+    mmse_weight: float = Field(0.5, ge=0)
+    class_weight: float = Field(0.0, ge=0)
+    """Weight of the cross-entropy over class texts."""
+
+
+class OptimiserSettings(Settings):
+    """AdamW and how its rate falls."""
+
+    rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient of all trained parameters."""
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    plateau_patience: int = Field(5, ge=0)
+    warmup_epochs: float = Field(0.0, ge=0)
+
+
+class TrainingSettings(Settings):
+    """How long, how many at once, on what."""
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(16, ge=2)
+    """Scans of one contrastive batch."""
+    stop_after: int | None = Field(12, ge=1)
+    """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
+    metric: Literal["balanced_accuracy", "accuracy", "loss"] = "balanced_accuracy"
+    """What the best checkpoint and the plateau schedule look at, on the validation scans."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
+
+class RunConfig(Settings):
+    """Everything that decides a run except the data it is given."""
+
+    name: str = Field(min_length=1)
+    seed: int = Field(0, ge=0)
+    backbone: BackboneChoice
+    preset: str
+    vision: tuple[MethodChoice, ...] = ()
+    text: tuple[MethodChoice, ...] = ()
+    projections: Literal["trained", "frozen"] = "trained"
+    """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
+    mmse: MmseSettings = MmseSettings()
+    aggregation: Aggregation = Aggregation()
+    report: ReportSettings = ReportSettings()
+    classes: ClassTexts = ClassTexts()
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    def to_json(self) -> str:
+        """The configuration as indented JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The configuration that ``to_json`` wrote.
+
+        Raises:
+            UsageError: not JSON, or a setting that does not exist or cannot be.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise UsageError(explain(error)) from None
+
+    def edit(self, assignment: str) -> Self:
+        """A copy with one setting changed, as ``--set`` writes it: ``training.epochs=5``, ``vision.0.length=16``.
+
+        Raises:
+            UsageError: no ``=``, no such setting (the message lists those that are there), or a value of the wrong kind.
+        """
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes PATH=VALUE, got '{assignment}'.")
+        tree = self.model_dump(mode="json")
+        *parents, leaf = path.strip().split(".")
+        here: Any = tree
+        for step in parents:
+            here = here[_key(here, step, path)]
+        here[_key(here, leaf, path)] = _value(text)
+        try:
+            return type(self).model_validate(tree)
+        except ValidationError as error:
+            raise UsageError(explain(error)) from None
+
+
+def _key(here: object, step: str, path: str) -> str | int:
+    if isinstance(here, list):
+        if step.isdigit() and int(step) < len(here):
+            return int(step)
+        raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
+    if isinstance(here, dict) and step in here:
+        return step
+    known = ", ".join(here) if isinstance(here, dict) else "nothing below this value"
+    raise UsageError(f"No setting '{path}'. Here: {known}.")
+
+
+def _value(text: str) -> object:
+    if text.strip().lower() == "none":
+        return None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error as sentences: setting, what is wrong, what came."""
+    lines = []
+    for one in error.errors(include_url=False):
+        path = ".".join(str(part) for part in one["loc"]) or "the configuration"
+        lines.append(f"Setting '{path}': {one['msg']}, got {one['input']!r}.")
+    return " ".join(lines)

@@ -1,0 +1,172 @@
+"""From a configuration to a model: build and freeze the backbone, add the MMSE token, attach the methods."""
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from voxtune.config import RunConfig
+from voxtune.errors import SettingError, WeightsError
+from voxtune.model.bridge import Bridge
+from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
+from voxtune.model.heads import MmseHead, Temperature
+from voxtune.model.token_encoder import TokenEncoder
+from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.protocols import Backbone, FeatureTower, TokenTower
+
+
+class Method(Protocol):
+    """An adaptation method: a settings object that attaches itself to one side of a model."""
+
+    def attach(self, model: VisionLanguageModel, encoder: TokenEncoder, generator: torch.Generator) -> None:
+        """Add or un-freeze what it trains on that side; ``generator`` is the only source of randomness.
+
+        Raises:
+            SettingError: the method makes no sense on that side of that model.
+        """
+        ...
+
+
+class BackboneSettings(Protocol):
+    """Settings that build a backbone."""
+
+    def build(self) -> Backbone:
+        """The model with its weights, in eval mode."""
+        ...
+
+
+@dataclass(frozen=True)
+class MmseScale:
+    """Mean and sd of the training scans' MMSE in points."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+def build_model(
+    config: RunConfig, *, backbone: Backbone | None = None, scale: MmseScale | None = None
+) -> VisionLanguageModel:
+    """The model a configuration describes; the same configuration and seed give the same parameters.
+
+    Args:
+        config: what to build.
+        backbone: a backbone already in memory; otherwise it is built from the configuration.
+        scale: of the MMSE targets; needed for training, restored by ``load_adapter_state`` otherwise.
+
+    Raises:
+        SettingError: a method that makes no sense on this backbone.
+        WeightsError: the checkpoint does not fit.
+    """
+    backbone = backbone or cast(BackboneSettings, config.backbone).build()
+    for parameter in cast(nn.Module, backbone).parameters():
+        parameter.requires_grad_(False)  # noqa: FBT003
+    loss = config.loss
+    model = VisionLanguageModel(
+        backbone,
+        vision_tower(backbone.vision, bridged=config.mmse.enabled or bool(config.vision)),
+        aggregation=config.aggregation,
+        temperature=Temperature(
+            loss.temperature, loss.temperature_low, loss.temperature_high, learned=loss.temperature_learned
+        ),
+        temperature_form=loss.temperature_form,
+        projections=config.projections == "trained",
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # torch's own layer initialisers take no generator
+        if config.mmse.enabled:
+            add_mmse_token(model, config, generator, scale or MmseScale())
+        for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
+            for method in methods:
+                cast(Method, method).attach(model, encoder, generator)
+    model.vision.checkpointing = model.text.checkpointing = config.training.checkpointing
+    return model.eval()
+
+
+def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:
+    """The vision side as a token tower: itself, or a bridge over the feature map of a convolutional one.
+
+    Raises:
+        SettingError: the tower is neither.
+    """
+    if isinstance(tower, TokenTower):
+        return tower
+    if isinstance(tower, FeatureTower):
+        return Bridge(tower, depth=2 if bridged else 0)
+    raise SettingError("backbone", "a vision tower with tokens or a feature map", type(tower).__name__)
+
+
+def add_mmse_token(
+    model: VisionLanguageModel, config: RunConfig, generator: torch.Generator, scale: MmseScale
+) -> None:
+    """One learned vector carried through all layers, and its head (Eq. 3 and 5)."""
+    width = model.vision.width
+    model.vision.add(ExtraTokens("mmse", normal_vectors(1, 1, width, config.mmse.init_std, generator)))
+    mean, sd = (scale.mean, scale.sd) if config.mmse.scale == "standardised" else (0.0, 1.0)
+    model.mmse_head = MmseHead(width, max(1, round(width * config.mmse.hidden_ratio)), mean, sd)
+
+
+def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
+    """What the adapter is: every trained parameter, and the buffers of our own layers (the MMSE scale)."""
+    state = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+    state |= (
+        {f"mmse_head.{name}": value for name, value in model.mmse_head.named_buffers()}
+        if model.mmse_head
+        else {}
+    )
+    return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
+
+
+def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> None:
+    """Put an adapter's tensors into the model built from its configuration.
+
+    Raises:
+        WeightsError: a tensor is missing, unknown or of another shape; all of them are listed.
+    """
+    places: dict[str, Tensor] = {
+        name: value for name, value in model.named_parameters() if value.requires_grad
+    }
+    places |= (
+        {f"mmse_head.{name}": value for name, value in model.mmse_head.named_buffers()}
+        if model.mmse_head
+        else {}
+    )
+    problems = [f"missing {name}" for name in sorted(places.keys() - state.keys())]
+    problems += [f"unknown {name}" for name in sorted(state.keys() - places.keys())]
+    problems += [
+        f"{name}: expected {tuple(places[name].shape)}, got {tuple(state[name].shape)}"
+        for name in sorted(places.keys() & state.keys())
+        if places[name].shape != state[name].shape
+    ]
+    if problems:
+        raise WeightsError(
+            f"The adapter does not fit the model of its configuration: {'; '.join(problems[:8])}."
+        )
+    with torch.no_grad():
+        for name, place in places.items():
+            place.copy_(state[name])
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """Parameters of one part of a model."""
+
+    part: str
+    trained: int
+    frozen: int
+
+
+def parameter_table(model: VisionLanguageModel) -> list[PartCount]:
+    """Trained and frozen parameters, part by part."""
+    parts: dict[str, list[int]] = {}
+    for name, value in model.named_parameters():
+        pieces = name.split(".")
+        part = (
+            ".".join(pieces[:2])
+            if pieces[0] == "backbone"
+            else ".".join(pieces[:3] if "extra" in pieces else pieces[:1])
+        )
+        counts = parts.setdefault(part, [0, 0])
+        counts[0 if value.requires_grad else 1] += value.numel()
+    return [PartCount(part, *counts) for part, counts in parts.items()]

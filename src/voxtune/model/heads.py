@@ -1,0 +1,67 @@
+"""Small trained layers at the end: the projections of Eq. 4 and 7, the MMSE head of Eq. 5, the temperature."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Projection(nn.Module):
+    """l2norm(W x + b) after the backbone's own projection (Eq. 4, 7): W starts as the identity, b as zero.
+
+    A trained W before the normalisation and one after it span the same family, and this form fits every backbone, also those
+    whose own projection is too large to train.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
+        """Unit vectors to unit vectors."""
+        return F.normalize(self.linear(features), dim=-1)
+
+
+class MmseHead(nn.Module):
+    """Linear, ReLU, Linear on the finished MMSE token (Eq. 5); keeps the scale of its targets.
+
+    ``mean`` and ``sd`` are those of the training scans (0 and 1 when trained on points), so ``points`` are MMSE points always.
+    """
+
+    def __init__(self, width: int, hidden: int, mean: float = 0.0, sd: float = 1.0) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, 1)
+        self.mean: Tensor
+        self.sd: Tensor
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("sd", torch.tensor(sd))
+
+    def forward(self, token: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+        """The score on the scale of the loss."""
+        return cast(Tensor, self.linear2(F.relu(self.linear1(token))).squeeze(-1))
+
+    def points(self, scaled: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """From the scale of the loss to MMSE points, kept within 0..30."""
+        return (scaled * self.sd + self.mean).clamp(0.0, 30.0)
+
+    def scaled(self, points: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """From MMSE points to the scale of the loss; NaN stays NaN."""
+        return (points - self.mean) / self.sd
+
+
+class Temperature(nn.Module):
+    """The scale of the similarities, learned or fixed, kept within its bounds (method.md A6)."""
+
+    def __init__(self, start: float, low: float, high: float, *, learned: bool) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+        self.value = nn.Parameter(torch.tensor(float(start)), requires_grad=learned)
+
+    def forward(self) -> Float[Tensor, ""]:
+        """The clamped value."""
+        return self.value.clamp(self.low, self.high)

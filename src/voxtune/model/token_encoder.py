@@ -1,0 +1,109 @@
+"""A frozen token tower with extra tokens carried through its layers (Eq. 1-3 and 6 of DEFT)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from voxtune.errors import SettingError
+from voxtune.model.extra_tokens import NAMES, ExtraTokens
+from voxtune.types.protocols import TokenTower
+from voxtune.types.tensors import TokenFeatures
+
+
+class TokenEncoder(nn.Module):
+    """Runs a tower's blocks over [lead, extra tokens, body]; without extra tokens it computes what the tower computes.
+
+    The extra tokens have no position embedding and are never masked. Deep ones are replaced before every layer by that
+    layer's own vectors; carried ones enter before the first.
+    """
+
+    def __init__(self, tower: TokenTower) -> None:
+        super().__init__()
+        self.tower = tower
+        self.extra = nn.ModuleDict()
+        self.checkpointing = False
+
+    @property
+    def width(self) -> int:
+        """Features of a token."""
+        return self.tower.width
+
+    @property
+    def depth(self) -> int:
+        """Layers of the tower."""
+        return len(self.tower.blocks)
+
+    def add(self, tokens: ExtraTokens) -> None:
+        """Let extra tokens travel with the sequence.
+
+        Raises:
+            SettingError: tokens of that name are there already, or are made for another width or depth.
+        """
+        if tokens.name in self.extra:
+            raise SettingError(tokens.name, "one set of extra tokens of a name on a tower", "a second one")
+        layers, _, width = tokens.vectors.shape
+        if width != self.width or layers not in {1, self.depth}:
+            raise SettingError(
+                tokens.name,
+                f"vectors of width {self.width} for 1 or {self.depth} layers",
+                tuple(tokens.vectors.shape),
+            )
+        self.extra[tokens.name] = tokens
+
+    def sets(self) -> list[ExtraTokens]:
+        """The extra tokens in the order of the sequence."""
+        found = [self.extra[name] for name in NAMES if name in self.extra]
+        return [one for one in found if isinstance(one, ExtraTokens)]
+
+    def embed(self, inputs: Tensor) -> Float[Tensor, "B T D"]:
+        """The tower's own sequence before its first block; nothing trained reaches into it unless the tower itself is trained."""
+        return self.tower.embed(inputs)
+
+    def forward(self, inputs: Tensor, mask: Bool[Tensor, "B T"] | None = None) -> TokenFeatures:
+        """Volumes (B, C, X, Y, Z) or token ids (B, L) to finished tokens, the extra ones apart."""
+        return self.run(self.embed(inputs), mask)
+
+    def run(self, embedded: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None = None) -> TokenFeatures:
+        """From the embedded sequence on: insert the extra tokens, pass every block, take them out again."""
+        lead, sets, count = self.tower.lead, self.sets(), len(embedded)
+        sequence = torch.cat(
+            [embedded[:, :lead], *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
+        )
+        total = sum(one.length for one in sets)
+        wide = (
+            None
+            if mask is None
+            else torch.cat([mask[:, :lead], mask.new_ones(count, total), mask[:, lead:]], dim=1)
+        )
+        for layer, block in enumerate(self.tower.blocks):
+            if layer:
+                sequence = self._refresh(sequence, layer, sets)
+            if self.checkpointing and torch.is_grad_enabled():
+                sequence = checkpoint(block, sequence, wide, use_reentrant=False)
+            else:
+                sequence = block(sequence, wide)
+        sequence = self.tower.finish(sequence)
+        extra: dict[str, Tensor] = {}
+        start = lead
+        for one in sets:
+            extra[one.name] = sequence[:, start : start + one.length]
+            start += one.length
+        return TokenFeatures(torch.cat([sequence[:, :lead], sequence[:, start:]], dim=1), mask, extra)
+
+    def _refresh(self, sequence: Tensor, layer: int, sets: list[ExtraTokens]) -> Tensor:
+        """Put the layer's own vectors in the place of what the layer before made of its prompts."""
+        start = self.tower.lead
+        for one in sets:
+            fresh = one.at(layer)
+            if fresh is not None:
+                sequence = torch.cat(
+                    [sequence[:, :start], _expand(fresh, len(sequence)), sequence[:, start + one.length :]],
+                    dim=1,
+                )
+            start += one.length
+        return sequence
+
+
+def _expand(vectors: Float[Tensor, "E D"], count: int) -> Float[Tensor, "B E D"]:
+    return vectors.expand(count, -1, -1)

@@ -1,0 +1,141 @@
+"""The whole model: two frozen towers with what is learned around them, from volumes and texts to similarities and MMSE."""
+
+from dataclasses import dataclass
+from typing import Self, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from voxtune.config import Aggregation
+from voxtune.losses.contrastive import TemperatureForm, scale
+from voxtune.model import cross_attention
+from voxtune.model.cross_attention import LearnedAttention
+from voxtune.model.heads import MmseHead, Projection, Temperature
+from voxtune.model.token_encoder import TokenEncoder
+from voxtune.types.protocols import Backbone, TokenTower
+from voxtune.types.tensors import Batch, Output
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """A scan as the model sees it: unit vector, unit patch vectors (``tokens`` form only), scaled MMSE."""
+
+    vector: Float[Tensor, "B E"]
+    patches: Float[Tensor, "B P E"] | None
+    mmse: Float[Tensor, " B"] | None
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """A text as the model sees it: unit vector, unit word vectors and their mask (``tokens`` form only)."""
+
+    vector: Float[Tensor, "N E"]
+    words: Float[Tensor, "N L E"] | None
+    mask: Bool[Tensor, "N L"] | None
+
+
+class VisionLanguageModel(nn.Module):
+    """A frozen backbone and everything learned around it. Only parameters with ``requires_grad`` are the adapter."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        vision_tower: TokenTower,
+        *,
+        aggregation: Aggregation,
+        temperature: Temperature,
+        temperature_form: TemperatureForm = "multiplier",
+        projections: bool = True,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.vision = TokenEncoder(vision_tower)
+        self.text = TokenEncoder(cast(TokenTower, backbone.text))
+        width = backbone.embed_dim
+        self.image_projection: nn.Module = Projection(width) if projections else nn.Identity()
+        self.text_projection: nn.Module = Projection(width) if projections else nn.Identity()
+        self.aggregation = aggregation
+        self.attention = (
+            LearnedAttention(width, aggregation.heads)
+            if aggregation.form == "batch" and aggregation.learned
+            else None
+        )
+        self.temperature = temperature
+        self.temperature_form = temperature_form
+        self.mmse_head: MmseHead | None = None
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  (torch's signature)
+        """Training mode for what is learned; the frozen backbone stays in eval mode (no dropout, no moving statistics)."""
+        super().train(mode)
+        cast(nn.Module, self.backbone).eval()
+        return self
+
+    @property
+    def needs_patches(self) -> bool:
+        """Whether texts attend to single patches, which then must be projected."""
+        return self.aggregation.form == "tokens"
+
+    def encode_image(self, inputs: Tensor, *, embedded: bool = False) -> ImageFeatures:
+        """Volumes (B, C, X, Y, Z), or what ``vision.embed`` made of them (B, T, D), to features (Eq. 1-5)."""
+        found = self.vision.run(inputs) if embedded else self.vision(inputs)
+        tower = self.vision.tower
+        vector = self.image_projection(self.backbone.project_image(tower.pool(found.tokens)))
+        patches = None
+        if self.needs_patches:
+            patches = self.image_projection(self.backbone.project_image(found.tokens[:, tower.lead :]))
+        mmse = None
+        if self.mmse_head is not None:
+            mmse = self.mmse_head(found.extra["mmse"][:, 0])
+        return ImageFeatures(vector, patches, mmse)
+
+    def encode_text(self, ids: Int[Tensor, "N L"], mask: Bool[Tensor, "N L"]) -> TextFeatures:
+        """Token ids and their mask to features (Eq. 6-7)."""
+        found = self.text(ids, mask)
+        vector = self.text_projection(self.backbone.project_text(self.text.tower.pool(found.tokens, mask)))
+        words = self.text_projection(self.backbone.project_text(found.tokens)) if self.needs_patches else None
+        return TextFeatures(vector, words, mask if self.needs_patches else None)
+
+    def cosines_of_batch(self, image: ImageFeatures, text: TextFeatures) -> Float[Tensor, "N M"]:
+        """Similarities of a training batch, where Eq. 8-9 run over the batch (form ``batch``)."""
+        if self.aggregation.form == "none":
+            return image.vector @ text.vector.T
+        if self.aggregation.form == "tokens":
+            return self._of_tokens(image, text)
+        if self.attention is not None:
+            return self.attention.of_sets(image.vector, text.vector)
+        return cross_attention.similarities_of_sets(image.vector, text.vector)
+
+    def cosines_alone(self, image: ImageFeatures, text: TextFeatures) -> Float[Tensor, "B K"]:
+        """Similarities of scans with class texts, each scan scored as if it were the only one."""
+        if self.aggregation.form == "none":
+            return image.vector @ text.vector.T
+        if self.aggregation.form == "tokens":
+            return self._of_tokens(image, text)
+        if self.attention is not None:
+            return self.attention.alone(image.vector, text.vector)
+        return cross_attention.similarities_alone(image.vector, text.vector)
+
+    def _of_tokens(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
+        assert image.patches is not None
+        assert text.words is not None
+        assert text.mask is not None
+        return cross_attention.similarities_of_tokens(
+            image.vector, text.vector, image.patches, text.words, text.mask
+        )
+
+    def scaled(self, cosines: Float[Tensor, "N M"]) -> Float[Tensor, "N M"]:
+        """Cosines on the scale of the loss."""
+        return scale(cosines, self.temperature(), self.temperature_form)
+
+    def class_logits(self, image: ImageFeatures, texts: list[TextFeatures]) -> Float[Tensor, "B K"]:
+        """Scaled similarities to the class texts; several sets of texts (templates) are averaged."""
+        return self.scaled(torch.stack([self.cosines_alone(image, text) for text in texts]).mean(dim=0))
+
+    def forward(self, batch: Batch, *, embedded: bool = False) -> Output:
+        """A training batch with its own texts to logits (B, B) and scaled MMSE."""
+        if batch.token_ids is None or batch.token_mask is None:
+            raise ValueError("A training batch needs the token ids of its reports.")
+        image = self.encode_image(batch.volumes, embedded=embedded)
+        text = self.encode_text(batch.token_ids, batch.token_mask)
+        return Output(image.vector, text.vector, self.scaled(self.cosines_of_batch(image, text)), image.mmse)
