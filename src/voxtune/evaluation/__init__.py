@@ -1,0 +1,1 @@
+"""Scores a reviewer would trust: clustered intervals, paired tests, calibration, baselines."""

@@ -1,0 +1,105 @@
+"""Do the probabilities mean what they say? Temperature fitted on validation, reliability bins, Brier and ECE."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from voxtune.errors import DataError
+from voxtune.evaluation import weighted
+from voxtune.evaluation.weighted import CALIBRATION_BINS, Floats
+from voxtune.types.records import Prediction
+
+COLDEST, HOTTEST = 0.05, 20.0
+"""Bounds of the temperature: a validation set that is perfectly separated would drive it to 0."""
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One bar of a reliability plot; ``confidence`` and ``fraction`` are ``None`` where no scan fell in the bin."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    fraction: float | None
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature T that minimises the log loss of ``softmax(logits / T)`` on validation scans.
+
+    Guo et al. 2017 ("On Calibration of Modern Neural Networks"). Labels below 0 (unknown) are left out. The loss is
+    convex in 1/T, so the bounded search finds the one minimum in 0.05..20.
+
+    Args:
+        logits: (n, k).
+        labels: class numbers (n,).
+
+    Raises:
+        DataError: no labelled scan, shapes that do not fit, a label beyond the logits, or logits that are not finite.
+    """
+    from scipy.optimize import minimize_scalar
+
+    scores, label = np.asarray(logits, dtype=float), np.asarray(labels)
+    if scores.ndim != 2 or label.shape != scores.shape[:1]:
+        raise DataError(
+            f"Temperature: expected logits (n, k) and n labels, got {scores.shape} and {label.shape}."
+        )
+    known = np.isfinite(label) & (label >= 0)
+    scores, label = scores[known], label[known].astype(np.int64)
+    if not len(label):
+        raise DataError(
+            "Temperature: no validation scan has a diagnosis. Give the split a labelled validation part."
+        )
+    if label.max() >= scores.shape[1]:
+        raise DataError(
+            f"Temperature: label {label.max()} is beyond the {scores.shape[1]} classes of the logits."
+        )
+    if not np.isfinite(scores).all():
+        raise DataError("Temperature: logits of the validation scans are not finite.")
+    ones = np.ones((1, len(label)))
+
+    def loss(log_temperature: float) -> float:
+        return float(weighted.log_loss(ones, label, softmax(scores, float(np.exp(log_temperature))))[0])
+
+    bounds = (np.log(COLDEST), np.log(HOTTEST))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
+    # Where the classes never differ or T does nothing, leave the probabilities as they are.
+    return float(np.exp(found.x)) if loss(float(found.x)) < loss(0.0) - 1e-12 else 1.0
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+    """Probabilities (n, k) of logits (n, k) divided by the temperature."""
+    scaled = np.asarray(logits, dtype=float) / temperature
+    grown = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    probabilities: Floats = grown / grown.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def top_label(predictions: Sequence[Prediction]) -> tuple[Floats, weighted.Booleans]:
+    """Largest probability (n,) and whether the prediction is right (n,), of scans that have a diagnosis."""
+    known = [one for one in predictions if one.diagnosis is not None]
+    return (
+        np.array([max(one.probabilities.values()) for one in known], dtype=float),
+        np.array([one.predicted == one.diagnosis for one in known], dtype=bool),
+    )
+
+
+def reliability(
+    confidence: ArrayLike, hit: ArrayLike, bins: int = CALIBRATION_BINS
+) -> tuple[ReliabilityBin, ...]:
+    """Bins of a reliability plot: (b/bins, (b+1)/bins], 0 falls in the first."""
+    said, right = np.asarray(confidence, dtype=float), np.asarray(hit, dtype=bool)
+    ones = np.ones((1, len(said)))
+    count, mean_said, share_right = (one[0] for one in weighted.calibration_bins(ones, said, right, bins))
+    return tuple(
+        ReliabilityBin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            count=int(count[b]),
+            confidence=float(mean_said[b]) if count[b] else None,
+            fraction=float(share_right[b]) if count[b] else None,
+        )
+        for b in range(bins)
+    )

@@ -1,0 +1,90 @@
+"""Intervals that know that scans of one participant are not independent: the participant is what is resampled."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from voxtune.errors import SettingError
+from voxtune.evaluation.weighted import Floats, Integers
+
+MIN_DEFINED = 0.9
+"""A percentile interval is given where at least this share of the resamples defines the score."""
+
+
+def number_participants(participants: Sequence[object]) -> Integers:
+    """Participant names (n,) to whole numbers 0.. in order of first appearance (n,)."""
+    seen: dict[object, int] = {}
+    return np.array([seen.setdefault(name, len(seen)) for name in participants], dtype=np.int64)
+
+
+def resample_participants(strata: ArrayLike, resamples: int, seed: int | np.random.Generator = 0) -> Integers:
+    """Participants drawn with replacement within each stratum (resamples, participants).
+
+    Args:
+        strata: the stratum (diagnosis) of each participant (participants,); its size in every resample is kept.
+        resamples: how many.
+        seed: whole number or generator; the same seed draws the same participants.
+
+    Raises:
+        SettingError: fewer than one resample.
+    """
+    if resamples < 1:
+        raise SettingError("resamples", "a whole number of at least 1", resamples)
+    rng = np.random.default_rng(seed)
+    stratum = np.asarray(strata)
+    drawn = np.empty((resamples, len(stratum)), dtype=np.int64)
+    for value in np.unique(stratum):
+        members = np.flatnonzero(stratum == value)
+        drawn[:, members] = members[rng.integers(len(members), size=(resamples, len(members)))]
+    return drawn
+
+
+def resampled_weights(drawn: ArrayLike, participant: Integers) -> Floats:
+    """How often each scan is in each resample (R, n): all scans of a participant enter once per draw.
+
+    Args:
+        drawn: participants of each resample (R, m), numbered as in ``participant``.
+        participant: the participant of each scan (n,).
+    """
+    rows = np.asarray(drawn, dtype=np.int64)
+    highest = int(max(participant.max(initial=-1), rows.max(initial=-1))) + 1
+    flat = (rows + highest * np.arange(len(rows))[:, None]).ravel()
+    counts = np.bincount(flat, minlength=highest * len(rows)).reshape(len(rows), highest)
+    return counts[:, participant].astype(float)
+
+
+def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> tuple[float, float] | None:
+    """Percentiles of the replicates with linear interpolation; ``None`` where too few of them are defined.
+
+    Raises:
+        SettingError: a confidence outside 0..1.
+    """
+    if not 0 < confidence < 1:
+        raise SettingError("confidence", "a number between 0 and 1, as 0.95", confidence)
+    values = np.asarray(replicates, dtype=float)
+    defined = values[np.isfinite(values)]
+    if not defined.size or defined.size < MIN_DEFINED * values.size:
+        return None
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(defined, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def normal_interval(value: float, variance: float, confidence: float = 0.95) -> tuple[float, float]:
+    """``value`` plus and minus the normal quantile times the standard error."""
+    from scipy.stats import norm
+
+    half = float(norm.ppf(0.5 + confidence / 2)) * float(np.sqrt(max(variance, 0.0)))
+    return value - half, value + half
+
+
+def exact_interval_at_bound(value: float, independent: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact binomial (Clopper-Pearson) interval of a share of 0 or 1 among ``independent`` units.
+
+    A resample of scans that are all right is all right again: the bootstrap then gives an interval without width,
+    which nobody should believe of ten participants. The participant is the unit here, so many scans of few people
+    do not narrow it. For an AUC of 1 the unit is a disjoint pair of participants, one of each side.
+    """
+    beyond = ((1 - confidence) / 2) ** (1 / max(independent, 1))
+    return (0.0, 1 - beyond) if value <= 0 else (beyond, 1.0)

@@ -1,0 +1,203 @@
+"""Scores of predictions against diagnoses, each with an interval that resamples participants."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxtune.evaluation import weighted
+from voxtune.evaluation.intervals import (
+    exact_interval_at_bound,
+    percentile_interval,
+    resample_participants,
+    resampled_weights,
+)
+from voxtune.evaluation.scored import Scored, scored
+from voxtune.evaluation.weighted import Booleans, Floats, Integers
+from voxtune.types.records import Metric, Prediction
+
+CHUNK = 4_000_000  # numbers in one block of weights (32 MB)
+PARTICIPANT = "participant/"
+# A share of right answers: at 0 or 1 the bootstrap has no width and the exact interval takes its place.
+_SHARES = re.compile(
+    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc)(/.*)?)$"
+)
+
+
+# ------------------------------------------------------------------------------------------- all scores
+@dataclass(frozen=True)
+class Rests:
+    """What one score rests on: the scans it is taken over and the scans of the side that limits it."""
+
+    on: Booleans
+    least: Booleans
+
+
+def _scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    """Every score by name for each row of weights."""
+    yield from _class_scores(table, weights)
+    for name, values in (
+        (
+            "auroc",
+            [weighted.auroc(weights, table.true == c, table.probabilities[:, c]) for c in _range(table)],
+        ),
+        (
+            "average_precision",
+            [
+                weighted.average_precision(weights, table.true == c, table.probabilities[:, c])
+                for c in _range(table)
+            ],
+        ),
+    ):
+        yield (
+            name,
+            np.mean(values, axis=0),
+        )  # NaN where one class is absent: a mean of fewer would be another score
+        yield from ((f"{name}/{label}", one) for label, one in zip(table.classes, values, strict=True))
+    confidence = table.probabilities.max(axis=1, initial=0.0)
+    yield "brier", weighted.brier(weights, table.true, table.probabilities)
+    yield "log_loss", weighted.log_loss(weights, table.true, table.probabilities)
+    yield "ece", weighted.ece(weights, confidence, table.predicted == table.true)
+    if table.mmse_true is not None:
+        yield from _mmse_scores(table, weights, table.mmse_true)
+
+
+def _range(table: Scored) -> range:
+    return range(len(table.classes))
+
+
+def _class_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    counts = weighted.confusion(weights, table.true, table.predicted, len(table.classes))
+    yield "accuracy", weighted.accuracy(counts)
+    yield "balanced_accuracy", weighted.balanced_accuracy(counts)
+    yield "macro_f1", weighted.macro_f1(counts)
+    yield "weighted_f1", weighted.weighted_f1(counts)
+    for name, values in (
+        ("sensitivity", weighted.sensitivity(counts)),
+        ("specificity", weighted.specificity(counts)),
+        ("f1", weighted.f1(counts)),
+    ):
+        yield from ((f"{name}/{label}", values[:, c]) for c, label in enumerate(table.classes))
+
+
+def _mmse_scores(table: Scored, weights: Floats, truth: Floats) -> Iterator[tuple[str, Floats]]:
+    both = np.isfinite(truth) & np.isfinite(table.mmse_predicted)
+    groups = [("", both), *((f"/{name}", both & (table.true == c)) for c, name in enumerate(table.classes))]
+    for group, members in groups:
+        some = (weights[:, members], truth[members], table.mmse_predicted[members])
+        yield f"mmse_mae{group}", weighted.mean_absolute_error(*some)
+        yield f"mmse_rmse{group}", weighted.root_mean_squared_error(*some)
+        yield f"mmse_r2{group}", weighted.r_squared(*some)
+
+
+def _rests(table: Scored, name: str) -> Rests:
+    """The scans a score is taken over, and those of the side with the fewest participants."""
+    everything = np.ones(len(table.true), dtype=bool)
+    score, _, label = name.partition("/")
+    members = table.true == table.classes.index(label) if label else everything
+    if score.startswith("mmse"):
+        truth = table.mmse_predicted if table.mmse_true is None else table.mmse_true
+        both = np.isfinite(truth) & np.isfinite(table.mmse_predicted) & members
+        return Rests(both, both)
+    if score in {"sensitivity", "specificity"}:
+        side = members if score == "sensitivity" else ~members
+        return Rests(side, side)
+    if score in {"accuracy", "weighted_f1"}:
+        return Rests(everything, everything)
+    labels = [table.classes.index(label)] if label else list(_range(table))
+    sides = [table.true == c for c in labels]
+    if score in {"auroc", "average_precision"}:
+        sides += [~side for side in sides]
+    present = [side for side in sides if side.any()] or [everything]
+    return Rests(everything, min(present, key=lambda side: _people(table, side)))
+
+
+def _people(table: Scored, scans: Booleans) -> int:
+    return len(np.unique(table.participant[scans]))
+
+
+# ------------------------------------------------------------------------------------------- the answer
+def evaluate_predictions(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    *,
+    mmse_true: Mapping[str, float] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Metric]:
+    """Every score of the predictions with its interval, at scan level and (``participant/...``) participant level.
+
+    Scans without a diagnosis are not scored. Intervals are percentiles over participants drawn with replacement
+    within each diagnosis; a score that the data do not define has the value ``None``, never NaN.
+
+    Args:
+        predictions: one for each scan.
+        classes: in the order of severity; the model chooses among these.
+        mmse_true: measured MMSE in points by scan_id; without it no ``mmse_*`` scores are given.
+        resamples: of participants, for the intervals.
+        seed: of the resampling.
+        confidence: of the intervals.
+
+    Raises:
+        DataError: predictions that cannot be scored (see :func:`scored`).
+    """
+    table = scored(predictions, classes, mmse_true)
+    people = resample_participants(table.strata, resamples, seed)
+    return {
+        prefix + name: metric
+        for prefix, level in (("", table), (PARTICIPANT, table.by_participant()))
+        for name, metric in _evaluate(level, people, confidence).items()
+    }
+
+
+def _evaluate(table: Scored, people: Integers, confidence: float) -> dict[str, Metric]:
+    n = len(table.true)
+    values = dict(_scores(table, np.ones((1, n))))
+    replicates: dict[str, list[Floats]] = {name: [] for name in values}
+    rows = max(1, CHUNK // max(n, 1))
+    for start in range(0, len(people), rows):
+        weights = resampled_weights(people[start : start + rows], table.participant)
+        for name, some in _scores(table, weights):
+            replicates[name].append(some)
+    return {
+        name: _metric(table, name, float(value[0]), np.concatenate(replicates[name]), confidence)
+        for name, value in values.items()
+    }
+
+
+def _metric(table: Scored, name: str, value: float, replicates: Floats, confidence: float) -> Metric:
+    rests = _rests(table, name)
+    counts = {"n_scans": int(table.scans[rests.on].sum()), "n_participants": _people(table, rests.on)}
+    if not np.isfinite(value):
+        return Metric(value=None, **counts)
+    interval = percentile_interval(replicates, confidence)
+    if name == "ece" and interval:
+        # Chance within bins adds to the ECE of every resample; reflecting at the value takes that bias out again.
+        interval = max(2 * value - interval[1], 0.0), max(2 * value - interval[0], value)
+    if _SHARES.match(name) and value in {0.0, 1.0}:
+        interval = exact_interval_at_bound(value, _people(table, rests.least), confidence)
+    low, high = interval or (None, None)
+    return Metric(value=value, low=low, high=high, **counts)
+
+
+def confusion(predictions: Sequence[Prediction], classes: Sequence[str]) -> Integers:
+    """Counts of scans (k, k): true class by predicted class, of scans that have a diagnosis."""
+    table = scored(predictions, classes)
+    counts = weighted.confusion(np.ones((1, len(table.true))), table.true, table.predicted, len(classes))
+    whole: Integers = counts[0].astype(np.int64)
+    return whole
+
+
+def seeds_mean_and_sd(runs: Sequence[Mapping[str, Metric]]) -> dict[str, tuple[float, float | None, int]]:
+    """Mean, sample standard deviation (``None`` of one run) and number of runs of each score, over training seeds."""
+    names = list(dict.fromkeys(name for run in runs for name in run))
+    answer = {}
+    for name in names:
+        values = [run[name].value for run in runs if name in run]
+        known = [value for value in values if value is not None]
+        if known:
+            sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+            answer[name] = (float(np.mean(known)), sd, len(known))
+    return answer

@@ -1,0 +1,75 @@
+"""Where a probability becomes a yes: thresholds chosen on validation and frozen, never on the scored labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from voxtune.errors import DataError
+from voxtune.evaluation.weighted import Booleans, Floats
+
+Criterion = Literal["youden", "f1"]
+UNDECIDED = 0.5
+"""The threshold of a finding that validation cannot decide: never or always present there."""
+
+
+def best_threshold(labels: ArrayLike, probabilities: ArrayLike, criterion: Criterion = "youden") -> float:
+    """The threshold t (``p >= t`` is a yes) that is best on validation scans.
+
+    ``youden`` maximises sensitivity + specificity - 1 and is the default; ``f1`` maximises F1. Candidates are the midpoints between
+    neighbouring probabilities; of equals the one nearest 0.5 wins. Missing labels (NaN) are left out; 0.5 where one
+    side is empty.
+    """
+    label, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    known = np.isfinite(label)
+    positive, probability = label[known] > 0.5, probability[known]
+    if not positive.any() or positive.all():
+        return UNDECIDED
+    levels = np.unique(probability)
+    candidates = np.r_[levels[0], (levels[1:] + levels[:-1]) / 2]
+    order = np.argsort(probability)
+    ups = np.r_[0, np.cumsum(positive[order])]
+    split = np.searchsorted(probability[order], candidates, side="left")  # scans below the threshold
+    hits = positive.sum() - ups[split]
+    called = len(positive) - split
+    if criterion == "f1":
+        worth = 2 * hits / (called + positive.sum())
+    else:
+        worth = hits / positive.sum() - (called - hits) / (~positive).sum()
+    best = np.flatnonzero(worth >= worth.max() - 1e-12)
+    return float(candidates[best[np.argmin(np.abs(candidates[best] - UNDECIDED))]])
+
+
+def fit_thresholds(
+    labels: ArrayLike, probabilities: ArrayLike, findings: Sequence[str], criterion: Criterion = "youden"
+) -> dict[str, float]:
+    """A threshold for each finding from validation labels (n, f) and probabilities (n, f).
+
+    Raises:
+        DataError: shapes that do not fit the findings.
+    """
+    label, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    if label.shape != probability.shape or label.ndim != 2 or label.shape[1] != len(findings):
+        raise DataError(
+            f"Thresholds: expected labels and probabilities (n, {len(findings)}), got {label.shape} and {probability.shape}."
+        )
+    return {
+        name: best_threshold(label[:, number], probability[:, number], criterion)
+        for number, name in enumerate(findings)
+    }
+
+
+def apply_thresholds(
+    probabilities: ArrayLike, findings: Sequence[str], thresholds: Mapping[str, float]
+) -> Booleans:
+    """Yes or no (n, f) for each finding.
+
+    Raises:
+        DataError: a finding has no threshold.
+    """
+    without = [name for name in findings if name not in thresholds]
+    if without:
+        raise DataError(f"Thresholds: no threshold for {', '.join(without)}. Fit them on validation.")
+    limits: Floats = np.array([thresholds[name] for name in findings])
+    return np.asarray(probabilities, dtype=float) >= limits
