@@ -11,6 +11,7 @@ from voxtune.errors import UsageError
 BACKBONES: Mapping[str, str] = MappingProxyType(
     {
         "m3d": "voxtune.backbones.m3d_clip:M3dClip",
+        "ct_clip": "voxtune.backbones.ct_clip:CtClip",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

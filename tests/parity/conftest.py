@@ -27,6 +27,23 @@ class Case:
     def sizes(self) -> dict[str, Any]:
         return self.facts["constructor"]
 
+    def bert_sizes(self) -> Any:
+        """The text tower's sizes as our settings."""
+        from voxtune.backbones.bert import BertSizes
+
+        text = self.sizes["text"]
+        return BertSizes(
+            vocab=text["vocab_size"],
+            width=text["hidden_size"],
+            depth=text["num_hidden_layers"],
+            heads=text["num_attention_heads"],
+            mlp=text["intermediate_size"],
+            max_length=text["max_position_embeddings"],
+            token_types=text.get("type_vocab_size", 2),
+            norm_eps=text["layer_norm_eps"],
+            pooler=any(".pooler." in key for key in self.tensors("weights")),
+        )
+
     def tensors(self, group: str) -> dict[str, Tensor]:
         """The tensors of ``weights``, ``input`` or ``output`` by their names; images to float32, as the README says."""
         with safe_open(self.folder / "case.safetensors", framework="pt") as file:

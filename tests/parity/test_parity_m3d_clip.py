@@ -6,12 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 
 
-def settings(sizes: dict[str, Any], weights: Path) -> M3dClip:
-    v, t = sizes["vision"], sizes["text"]
+def settings(case: Any, weights: Path) -> M3dClip:
+    v = case.sizes["vision"]
     return M3dClip(
         weights=weights,
         volume=v["img_size"],
@@ -21,23 +20,14 @@ def settings(sizes: dict[str, Any], weights: Path) -> M3dClip:
         depth=v["num_layers"],
         heads=v["num_heads"],
         mlp=v["mlp_dim"],
-        text=BertSizes(
-            vocab=t["vocab_size"],
-            width=t["hidden_size"],
-            depth=t["num_hidden_layers"],
-            heads=t["num_attention_heads"],
-            mlp=t["intermediate_size"],
-            max_length=t["max_position_embeddings"],
-            token_types=t["type_vocab_size"],
-            norm_eps=t["layer_norm_eps"],
-        ),
+        text=case.bert_sizes(),
     )
 
 
 @torch.no_grad()
 def test_m3d_clip(m3d_clip_case: Any, tmp_path: Path) -> None:
     case = m3d_clip_case
-    model = settings(case.sizes, case.weights_file(tmp_path)).build()
+    model = settings(case, case.weights_file(tmp_path)).build()
     inputs = case.tensors("input")
     mask = inputs["attention_mask"].bool()
 

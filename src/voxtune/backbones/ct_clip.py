@@ -1,0 +1,102 @@
+"""CT-CLIP: CTViT and CXR-BERT trained on chest CT with reports (Hamamci et al. 2024, arXiv 2403.17834).
+
+The image vector is the mean of the quantised tokens over depth, all places of a slab side by side, through one large
+projection; so height and width are fixed, depth is free. Similarity is the cosine times ``exp(temperature)``.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.ct_clip_vision import CtVit, CtVitSizes
+from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.types.settings import Settings
+
+RULES = KeyRules(
+    model="ct_clip",
+    rename=(
+        (r"^visual_transformer\.", "vision."),
+        (r"^text_transformer\.", "text."),
+        (r"^to_visual_latent\.", "vision_projection."),
+        (r"^to_text_latent\.", "text_projection."),
+    ),
+    drop=(
+        (r"^(module\.)?to_(visual|text)_latent_extra\.", "unused twin of the projection"),
+        (r"to_patch_emb_first_frame\.", "never called"),
+        (r"to_pixels(_first_frame)?\.", "decoder, never called"),
+        (r"\.null_kv$", "empty"),
+        (r"\.context_norm\.", "no context is ever passed"),
+        (r"_codebook\.(initted|cluster_size|embed_avg)$", "bookkeeping of codebook training"),
+        (r"text_transformer\.cls\.", "heads of the text encoder's own pretraining"),
+    ),
+    alone="vision.",
+)
+
+
+class CtClip(Settings):
+    """Settings of CT-CLIP; the defaults are the published sizes."""
+
+    weights: Path | None = None
+    tokenizer: Path | None = None
+    part: Literal["whole", "vision"] = "whole"
+    """``vision``: the file holds CTViT alone (the published ``clip_visual_encoder``)."""
+    card: Literal["check", "ignore"] = "check"
+    vision: CtVitSizes = CtVitSizes()
+    text: BertSizes = BertSizes()
+    latent: int = 512
+    temperature: float = 1.0
+    seed: int = 0
+
+    def build(self) -> "CtClipModel":
+        """The model in eval mode, from the weights file or new."""
+        if self.weights is not None and self.card == "check":
+            check_card(self.weights, {"heads": self.vision.heads}, RULES.model)
+        return build(lambda: CtClipModel(self), self.weights, RULES, part=self.part, seed=self.seed)
+
+
+class CtClipModel(nn.Module):
+    """CT-CLIP (a ``Backbone``). Volumes are (B, 1, T, H, W) in -1..1: HU / 1000, T along the body."""
+
+    name = "ct_clip"
+    loaded: LoadReport | None = None
+
+    def __init__(self, settings: CtClip) -> None:
+        super().__init__()
+        sizes = settings.vision
+        self.embed_dim = settings.latent
+        self.volume_shape = (sizes.channels, sizes.frames, sizes.image, sizes.image)
+        self.vision = CtVit(sizes)
+        self.text = BertTower(settings.text)
+        self.vision_projection = nn.Linear(self.vision.pooled_width, settings.latent, bias=False)
+        self.text_projection = nn.Linear(settings.text.width, settings.latent, bias=False)
+        self.temperature = nn.Parameter(torch.tensor(settings.temperature))
+        self.tokenizer = Tokenizer(settings.tokenizer, max_length=settings.text.max_length)
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Texts to token ids and mask (B, L)."""
+        return self.tokenizer(texts)
+
+    def project_image(self, pooled: Tensor) -> Tensor:
+        """Pooled vision features (B, h * w * width) to unit vectors (B, latent)."""
+        return F.normalize(self.vision_projection(pooled), dim=-1)
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """Text features (..., text width) to unit vectors (..., latent)."""
+        return F.normalize(self.text_projection(pooled), dim=-1)
+
+    def encode_image(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, 1, T, H, W) to unit vectors (B, latent)."""
+        return self.project_image(self.vision.pool(self.vision(volumes)))
+
+    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts, or token ids (B, L) with their mask, to unit vectors (B, latent)."""
+        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
+        return self.project_text(self.text.pool(self.text(ids, real)))
+
+    def logit(self, image: Tensor, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) and (N, E) to ``exp(temperature)`` x cosine (B, N)."""
+        return self.temperature.exp() * image @ text.mT
