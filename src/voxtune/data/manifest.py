@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from voxtune.errors import TableError
+from voxtune.run_dir import atomic_path
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
 
 MISSING = "n/a"
@@ -50,16 +51,10 @@ def read_table(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Path:
     """Write a tab-separated UTF-8 table at once or not at all; the same rows give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows([cell(row.get(name)) for name in columns] for row in rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([cell(row.get(name)) for name in columns] for row in rows)
     return path
 
 
