@@ -12,6 +12,7 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
     {
         "m3d": "voxtune.backbones.m3d_clip:M3dClip",
         "ct_clip": "voxtune.backbones.ct_clip:CtClip",
+        "radfm": "voxtune.backbones.radfm:RadFm",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

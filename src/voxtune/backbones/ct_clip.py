@@ -74,7 +74,12 @@ class CtClipModel(nn.Module):
         self.vision_projection = nn.Linear(self.vision.pooled_width, settings.latent, bias=False)
         self.text_projection = nn.Linear(settings.text.width, settings.latent, bias=False)
         self.temperature = nn.Parameter(torch.tensor(settings.temperature))
+        self.settings = settings
         self.tokenizer = Tokenizer(settings.tokenizer, max_length=settings.text.max_length)
+
+    def reset_parameters(self) -> None:
+        """Set the temperature to its starting value, for files that hold the vision tower alone."""
+        nn.init.constant_(self.temperature, self.settings.temperature)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Texts to token ids and mask (B, L)."""

@@ -231,7 +231,12 @@ class M3dClipModel(nn.Module):
         self.vision_projection = nn.Linear(settings.width, settings.width)
         self.text_projection = nn.Linear(settings.text.width, settings.width)
         self.logit_scale = nn.Parameter(torch.tensor(settings.logit_scale))
+        self.settings = settings
         self.tokenizer = Tokenizer(settings.tokenizer, max_length=settings.text.max_length)
+
+    def reset_parameters(self) -> None:
+        """Set the scale to its starting value, for files that hold the vision tower alone."""
+        nn.init.constant_(self.logit_scale, self.settings.logit_scale)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Texts to token ids and mask (B, L)."""

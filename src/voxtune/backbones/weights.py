@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -58,6 +58,14 @@ class KeyRules:
     """Our prefix of the vision tower, for files that hold it alone and without a prefix."""
 
 
+BERT_RULES = KeyRules(
+    model="bert",
+    rename=((r"^(bert|text_transformer|language_encoder|text_model\.model|text\.transformer)\.", ""),),
+    drop=((r"^(cls|classifier)\.|^(bert\.)?pooler\.", "head of the encoder's own pretraining"),),
+)
+"""A BERT checkpoint as hubs hold it; what is put on top of the encoder is dropped."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Where each tensor of a file goes, before any is read."""
@@ -81,10 +89,6 @@ class LoadReport:
     new: tuple[str, ...]
 
 
-class _Loadable(Protocol):
-    loaded: LoadReport | None
-
-
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -98,13 +102,22 @@ def file_sha256(file: Path) -> str:
 
 
 def weights_sha256(backbone: nn.Module) -> str | None:
-    """The sha256 of the file a backbone was loaded from; ``None`` for a newly initialised one."""
-    report = getattr(backbone, "loaded", None)
-    return report.sha256 if isinstance(report, LoadReport) else None
+    """What a backbone's weights are: the sha256 of its file, or of the sha256s of its files; ``None`` for a new one."""
+    reports = [getattr(backbone, name, None) for name in ("loaded", "text_loaded")]
+    digests = [report.sha256 for report in reports if isinstance(report, LoadReport)]
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def build(
-    make: Callable[[], Model], weights: Path | None, rules: KeyRules, *, part: str = "whole", seed: int = 0
+    make: Callable[[], Model],
+    weights: Path | None,
+    rules: KeyRules,
+    *,
+    part: str = "whole",
+    text_weights: Path | None = None,
+    seed: int = 0,
 ) -> Model:
     """A model in eval mode: new from ``seed``, or from a file without ever being initialised.
 
@@ -113,32 +126,41 @@ def build(
         weights: a safetensors file with the published key names; ``None`` initialises anew.
         rules: the model's key rules.
         part: ``whole`` file, or ``vision``: the file holds the vision tower alone and the rest starts new.
+        text_weights: a BERT file for the submodule ``text``, for models published without a text tower.
         seed: of the parts that start new.
 
     Raises:
-        WeightsError: the file is not safetensors, is cut short, or its keys or shapes do not fit.
+        WeightsError: a file is not safetensors, is cut short, or its keys or shapes do not fit.
     """
     if weights is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return make().eval()
-    with torch.device("meta"):
-        model = make()
-    report = _load(model, Path(weights), rules, part=part, seed=seed)
-    holder: _Loadable = model  # type: ignore[assignment]  # every backbone declares it
-    holder.loaded = report
+            model = make()
+    else:
+        with torch.device("meta"):
+            model = make()
+    reports = {}
+    if text_weights is not None:
+        text = model.get_submodule("text")
+        reports["text_loaded"], _ = _load(text, Path(text_weights), BERT_RULES, part="whole")
+    if weights is not None:
+        reports["loaded"], new = _load(model, Path(weights), rules, part=part)
+        _start_new(model, new, seed)
+    for name, report in reports.items():
+        setattr(model, name, report)  # every backbone declares both
     return model.eval()
 
 
-def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str, seed: int) -> LoadReport:
+def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str) -> tuple[LoadReport, tuple[str, ...]]:
+    """Assign the file's tensors; the report, and our names that are still without storage."""
     ours = model.state_dict()
     with _opened(file) as tensors:
         shapes = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118  (not a dict)
         found = plan(shapes, {name: tuple(tensor.shape) for name, tensor in ours.items()}, rules, part=part)
         state = {name: tensors.get_tensor(key).to(ours[name].dtype) for name, key in found.places.items()}
     model.load_state_dict(state, strict=False, assign=True)
-    _start_new(model, found.new, seed)
-    return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, found.new)
+    new = tuple(name for name in found.new if ours[name].is_meta)
+    return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, new), new
 
 
 def _opened(file: Path) -> safe_open:
@@ -247,20 +269,20 @@ def _misfit(
 
 
 def _start_new(model: nn.Module, names: tuple[str, ...], seed: int) -> None:
-    """Initialise the modules that the file says nothing of (all of a module's own tensors or none)."""
-    owners = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    """Initialise what the file says nothing of; each owner of such a tensor has ``reset_parameters``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for owner in owners:
+        for owner in dict.fromkeys(name.rpartition(".")[0] for name in names):
             module = model.get_submodule(owner)
-            own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-            for name, tensor in own:
+            for name, tensor in [
+                *module.named_parameters(recurse=False),
+                *module.named_buffers(recurse=False),
+            ]:
                 if tensor.is_meta:
                     fresh = torch.zeros(tensor.shape, dtype=tensor.dtype)
                     setattr(module, name, nn.Parameter(fresh) if isinstance(tensor, nn.Parameter) else fresh)
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
+            reset: Callable[[], None] = module.reset_parameters  # type: ignore[assignment]  # torch's own convention
+            reset()
 
 
 def check_card(file: Path, heads: Mapping[str, int], model: str) -> None:
