@@ -1,6 +1,6 @@
 """Intervals that know that scans of one participant are not independent: the participant is what is resampled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from voxtune.errors import SettingError
 from voxtune.evaluation.weighted import Floats, Integers
 
+BLOCK = 4_000_000
 MIN_DEFINED = 0.9
 """A percentile interval is given where at least this share of the resamples defines the score."""
 
@@ -52,6 +53,12 @@ def resampled_weights(drawn: ArrayLike, participant: Integers) -> Floats:
     flat = (rows + highest * np.arange(len(rows))[:, None]).ravel()
     counts = np.bincount(flat, minlength=highest * len(rows)).reshape(len(rows), highest)
     return counts[:, participant].astype(float)
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices of the rows so that one block of weights holds at most 4 million numbers (32 MB)."""
+    step = max(1, BLOCK // max(columns, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> tuple[float, float] | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from voxtune.evaluation import weighted
 from voxtune.evaluation.intervals import (
+    blocks,
     exact_interval_at_bound,
     percentile_interval,
     resample_participants,
@@ -17,11 +18,10 @@ from voxtune.evaluation.scored import Scored, scored
 from voxtune.evaluation.weighted import Booleans, Floats, Integers
 from voxtune.types.records import Metric, Prediction
 
-CHUNK = 4_000_000  # numbers in one block of weights (32 MB)
 PARTICIPANT = "participant/"
 # A share of right answers: at 0 or 1 the bootstrap has no width and the exact interval takes its place.
 _SHARES = re.compile(
-    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc)(/.*)?)$"
+    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc|auroc_ovo)(/.*)?)$"
 )
 
 
@@ -34,7 +34,7 @@ class Rests:
     least: Booleans
 
 
-def _scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
+def all_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     """Every score by name for each row of weights."""
     yield from _class_scores(table, weights)
     for name, values in (
@@ -55,6 +55,7 @@ def _scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
             np.mean(values, axis=0),
         )  # NaN where one class is absent: a mean of fewer would be another score
         yield from ((f"{name}/{label}", one) for label, one in zip(table.classes, values, strict=True))
+    yield "auroc_ovo", weighted.auroc_one_versus_one(weights, table.true, table.probabilities)
     confidence = table.probabilities.max(axis=1, initial=0.0)
     yield "brier", weighted.brier(weights, table.true, table.probabilities)
     yield "log_loss", weighted.log_loss(weights, table.true, table.probabilities)
@@ -107,7 +108,7 @@ def _rests(table: Scored, name: str) -> Rests:
         return Rests(everything, everything)
     labels = [table.classes.index(label)] if label else list(_range(table))
     sides = [table.true == c for c in labels]
-    if score in {"auroc", "average_precision"}:
+    if score in {"auroc", "auroc_ovo", "average_precision"}:
         sides += [~side for side in sides]
     present = [side for side in sides if side.any()] or [everything]
     return Rests(everything, min(present, key=lambda side: _people(table, side)))
@@ -154,12 +155,11 @@ def evaluate_predictions(
 
 def _evaluate(table: Scored, people: Integers, confidence: float) -> dict[str, Metric]:
     n = len(table.true)
-    values = dict(_scores(table, np.ones((1, n))))
+    values = dict(all_scores(table, np.ones((1, n))))
     replicates: dict[str, list[Floats]] = {name: [] for name in values}
-    rows = max(1, CHUNK // max(n, 1))
-    for start in range(0, len(people), rows):
-        weights = resampled_weights(people[start : start + rows], table.participant)
-        for name, some in _scores(table, weights):
+    for block in blocks(len(people), n):
+        weights = resampled_weights(people[block], table.participant)
+        for name, some in all_scores(table, weights):
             replicates[name].append(some)
     return {
         name: _metric(table, name, float(value[0]), np.concatenate(replicates[name]), confidence)
@@ -175,7 +175,7 @@ def _metric(table: Scored, name: str, value: float, replicates: Floats, confiden
     interval = percentile_interval(replicates, confidence)
     if name == "ece" and interval:
         # Chance within bins adds to the ECE of every resample; reflecting at the value takes that bias out again.
-        interval = max(2 * value - interval[1], 0.0), max(2 * value - interval[0], value)
+        interval = min(max(2 * value - interval[1], 0.0), value), max(2 * value - interval[0], value)
     if _SHARES.match(name) and value in {0.0, 1.0}:
         interval = exact_interval_at_bound(value, _people(table, rests.least), confidence)
     low, high = interval or (None, None)

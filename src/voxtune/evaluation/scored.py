@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtune.errors import DataError
+from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted
 from voxtune.evaluation.intervals import number_participants
 from voxtune.evaluation.weighted import Floats, Integers
@@ -64,13 +64,16 @@ def scored(
     """The predictions that have a diagnosis, checked, as arrays.
 
     Raises:
+        SettingError: fewer than two classes, or one twice.
         DataError: a scan stands twice, has no participant, a diagnosis or prediction outside ``classes``, or
             probabilities that are missing, not finite, outside 0..1 or do not sum to 1.
     """
+    if len(set(classes)) < 2 or len(set(classes)) != len(classes):
+        raise SettingError("classes", "two or more different names", tuple(classes))
     twice = [name for name, times in Counter(one.scan_id for one in predictions).items() if times > 1]
     if twice:
         raise DataError(
-            f"{twice[0]}: predicted {len(twice) + 1} times or more, expected once. Remove the copies."
+            f"{twice[0]}: predicted more than once, as {len(twice) - 1} other scans. Remove the copies."
         )
     kept = [one for one in predictions if one.diagnosis is not None]
     for one in kept:

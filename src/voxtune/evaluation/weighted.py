@@ -111,6 +111,19 @@ def average_precision(weights: Floats, positive: Booleans, score: Floats) -> Flo
     return ratio((up * precision).sum(axis=1), up.sum(axis=1))
 
 
+def auroc_one_versus_one(weights: Floats, true: Integers, probabilities: Floats) -> Floats:
+    """Hand and Till 2001: mean over ordered pairs of classes of the AUC of one against the other (R,)."""
+    classes = probabilities.shape[1]
+    pairs = [(one, other) for one in range(classes) for other in range(classes) if one != other]
+
+    def area(one: int, other: int) -> Floats:
+        members = (true == one) | (true == other)
+        return auroc(weights[:, members], true[members] == one, probabilities[members, one])
+
+    answer: Floats = np.mean([area(one, other) for one, other in pairs], axis=0)
+    return answer
+
+
 # ------------------------------------------------------------------------------ from the probabilities
 def brier(weights: Floats, true: Integers, probabilities: Floats) -> Floats:
     """Brier score (R,): squared error summed over classes, halved for two classes so that it is mean (p - y)^2.

@@ -1,0 +1,184 @@
+"""What a model must beat: guesses that see no image, or only simple numbers taken from it.
+
+Everything (means, scales, words, weights) is fitted on the training rows only.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.errors import DataError
+from voxtune.evaluation.weighted import Floats
+from voxtune.types.records import REGION_COLUMNS, ManifestRow, Prediction, Report
+
+BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
+"""Every baseline by its name; one whose inputs no training row has is left out of the answer."""
+
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "age_sex": ("age", "sex"),
+    "mmse": ("mmse",),
+    "volumes": (*REGION_COLUMNS, "icv_mm3"),
+}
+
+
+def run_baselines(
+    train_rows: Iterable[ManifestRow],
+    test_rows: Iterable[ManifestRow],
+    classes: Sequence[str],
+    reports: Mapping[str, Report] | None = None,
+    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
+    seed: int = 0,
+) -> dict[str, list[Prediction]]:
+    """The predictions of every baseline that the data allow, for all test rows in their order.
+
+    ``majority``: the share of each class in training. ``age_sex``, ``mmse``, ``volumes``: logistic regression on
+    standardised columns; a missing value is the training mean, and whether it was missing is a column of its own.
+    ``text``: TF-IDF of the report without the names of the classes. ``linear_probe``: logistic regression on the
+    frozen backbone's image embeddings.
+
+    Args:
+        train_rows: rows with a diagnosis outside ``classes`` are left out.
+        test_rows: their diagnosis is copied into the predictions and never looked at.
+        classes: the order of the probabilities.
+        reports: by scan_id; without them no ``text``.
+        embeddings: by scan_id, all of one length; without them no ``linear_probe``.
+        seed: of the solvers.
+
+    Raises:
+        DataError: no training row has one of the classes, or a scan has no embedding while others do.
+    """
+    train = [row for row in train_rows if row.diagnosis in classes]
+    test = list(test_rows)
+    if not train:
+        raise DataError(f"Baselines: no training row has a diagnosis among {', '.join(classes)}.")
+    label = np.array([classes.index(str(row.diagnosis)) for row in train])
+    share = np.bincount(label, minlength=len(classes)) / len(label)
+    found = {"majority": np.tile(share, (len(test), 1))}
+    inputs = {name: _columns(train, test, columns) for name, columns in _COLUMNS.items()}
+    inputs["text"] = _words(train, test, classes, reports or {})
+    inputs["linear_probe"] = _vectors(train, test, embeddings or {})
+    if test and len(np.unique(label)) > 1:
+        for name, pair in inputs.items():
+            if pair is not None:
+                found[name] = _regression(*pair, label, len(classes), seed)
+    return {name: _predictions(test, found[name], classes) for name in BASELINES if name in found}
+
+
+def _predictions(
+    test: Sequence[ManifestRow], probabilities: Floats, classes: Sequence[str]
+) -> list[Prediction]:
+    return [
+        Prediction(
+            scan_id=row.scan_id,
+            participant_id=row.participant_id,
+            diagnosis=row.diagnosis if row.diagnosis in classes else None,
+            predicted=classes[int(some.argmax())],
+            probabilities=dict(zip(classes, some.tolist(), strict=True)),
+        )
+        for row, some in zip(test, probabilities, strict=True)
+    ]
+
+
+def _regression(train: Floats, test: Floats, label: NDArray[np.int64], classes: int, seed: int) -> Floats:
+    """Logistic regression with L2 (C = 1) on standardised columns: probabilities of the test rows (n, k)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed))
+    model.fit(train, label)
+    probabilities = np.zeros((len(test), classes))
+    probabilities[:, model.classes_] = model.predict_proba(test)
+    return probabilities
+
+
+# --------------------------------------------------------------------------------------------- the inputs
+def _columns(
+    train: Sequence[ManifestRow], test: Sequence[ManifestRow], columns: Sequence[str]
+) -> tuple[Floats, Floats] | None:
+    """Numbers of the rows (n, columns) with missing ones filled; ``None`` where training has none at all."""
+    numbers = {"F": 0.0, "M": 1.0}
+
+    def read(rows: Sequence[ManifestRow]) -> Floats:
+        cells = [[getattr(row, name) for name in columns] for row in rows]
+        values = [[np.nan if one is None else numbers.get(one, one) for one in line] for line in cells]
+        return np.array(values, dtype=float).reshape(len(rows), len(columns))
+
+    known, new = read(train), read(test)
+    measured = np.isfinite(known).any(axis=0)
+    if not measured.any():
+        return None
+    known, new = known[:, measured], new[:, measured]
+    mean = np.nanmean(known, axis=0)
+    gaps = np.isnan(known).any(axis=0)  # a column never missing in training teaches nothing about missing
+
+    def filled(values: Floats) -> Floats:
+        return np.hstack([np.where(np.isnan(values), mean, values), np.isnan(values[:, gaps]).astype(float)])
+
+    return filled(known), filled(new)
+
+
+def _words(
+    train: Sequence[ManifestRow],
+    test: Sequence[ManifestRow],
+    classes: Sequence[str],
+    reports: Mapping[str, Report],
+) -> tuple[Floats, Floats] | None:
+    """TF-IDF of the reports; the names of the classes are cut out, because a training text states the diagnosis."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    names = re.compile(rf"\b({'|'.join(re.escape(name) for name in classes)})\b", re.IGNORECASE)
+
+    def texts(rows: Sequence[ManifestRow]) -> list[str]:
+        return [names.sub(" ", reports[row.scan_id].text) if row.scan_id in reports else "" for row in rows]
+
+    words = TfidfVectorizer(ngram_range=(1, 2), max_features=5000)
+    try:
+        known = words.fit_transform(texts(train))
+    except ValueError:  # no word in any text
+        return None
+    return known.toarray(), words.transform(texts(test)).toarray()
+
+
+def _vectors(
+    train: Sequence[ManifestRow], test: Sequence[ManifestRow], embeddings: Mapping[str, NDArray[np.floating]]
+) -> tuple[Floats, Floats] | None:
+    if not embeddings:
+        return None
+    without = [row.scan_id for row in (*train, *test) if row.scan_id not in embeddings]
+    if without:
+        raise DataError(f"Baselines: {len(without)} scans have no embedding, the first is '{without[0]}'.")
+    known, new = (
+        np.array([np.asarray(embeddings[row.scan_id], dtype=float).ravel() for row in rows])
+        for rows in (train, test)
+    )
+    return known, new
+
+
+def site_probe(
+    rows: Iterable[ManifestRow], embeddings: Mapping[str, NDArray[np.floating]], seed: int = 0, folds: int = 5
+) -> list[Prediction]:
+    """Can the site be read from the embeddings? Cross-validated by participant; the "diagnosis" here is the site.
+
+    Chance is the share of the largest site. A probe far above it says that the embeddings hold the site. Sites of fewer than ``folds``
+    participants are left out; an empty list means fewer than two sites remain.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    kept = [row for row in rows if row.site is not None and row.scan_id in embeddings]
+    people = Counter(site for site, _ in {(row.site, row.participant_id) for row in kept})
+    sites = sorted(str(site) for site, count in people.items() if count >= folds)
+    kept = [row for row in kept if row.site in sites]
+    if len(sites) < 2:
+        return []
+    label = np.array([sites.index(str(row.site)) for row in kept])
+    vectors = np.array([np.asarray(embeddings[row.scan_id], dtype=float).ravel() for row in kept])
+    probabilities = np.zeros((len(kept), len(sites)))
+    cut = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    for train, test in cut.split(vectors, label, [row.participant_id for row in kept]):
+        probabilities[test] = _regression(vectors[train], vectors[test], label[train], len(sites), seed)
+    named = [row.model_copy(update={"diagnosis": row.site}) for row in kept]
+    return _predictions(named, probabilities, sites)
