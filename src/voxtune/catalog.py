@@ -13,6 +13,8 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "m3d": "voxtune.backbones.m3d_clip:M3dClip",
         "ct_clip": "voxtune.backbones.ct_clip:CtClip",
         "radfm": "voxtune.backbones.radfm:RadFm",
+        "med3dvlm": "voxtune.backbones.med3dvlm:Med3dVlm",
+        "merlin": "voxtune.backbones.merlin:Merlin",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

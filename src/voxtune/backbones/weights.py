@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from voxtune.backbones.weights_norm import StoredBatchNorm
 from voxtune.backbones.weights_tokenizer import Tokenizer
 from voxtune.errors import WeightsError
 
@@ -24,8 +25,10 @@ __all__ = [
     "KeyRules",
     "LoadReport",
     "Plan",
+    "StoredBatchNorm",
     "Tokenizer",
     "build",
+    "check_card",
     "file_sha256",
     "ids_and_mask",
     "plan",

@@ -1,0 +1,106 @@
+"""Med3DVLM: DCFormer and ClinicalBERT trained with a sigmoid loss (Xin et al. 2025, arXiv 2503.20047).
+
+Upstream exponentiates ``t_prime`` only where torch.distributed runs; the weights were trained that way, so ``exp`` is the
+default scale here and ``raw`` is what a single upstream process computes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from voxtune.backbones.med3dvlm_text import DistilBertSizes, DistilBertTower
+from voxtune.backbones.med3dvlm_vision import DcFormer, DcFormerSizes
+from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.types.settings import Settings
+
+RULES = KeyRules(
+    model="med3dvlm",
+    rename=(
+        (r"^vision_encoder\.", "vision."),
+        (r"^language_encoder\.", "text."),
+        (r"^mm_vision_proj\.", "vision_projection."),
+        (r"^mm_language_proj\.", "text_projection."),
+    ),
+    alone="vision.",
+)
+
+
+class Med3dVlm(Settings):
+    """Settings of Med3DVLM; the defaults are the published sizes."""
+
+    weights: Path | None = None
+    tokenizer: Path | None = None
+    part: Literal["whole", "vision"] = "whole"
+    """``vision``: the file holds the vision tower alone (the published ``pretrained_ViT``)."""
+    card: Literal["check", "ignore"] = "check"
+    scale: Literal["exp", "raw"] = "exp"
+    volume: tuple[int, int, int] = (128, 256, 256)
+    """Depth, height, width of the volumes that come; any size works."""
+    vision: DcFormerSizes = DcFormerSizes()
+    text: DistilBertSizes = DistilBertSizes()
+    embed: int = Field(768, ge=1)
+    t_prime: float = 2.6592600369327779
+    bias: float = 0.0
+    seed: int = 0
+
+    def build(self) -> "Med3dVlmModel":
+        """The model in eval mode, from the weights file or new."""
+        if self.weights is not None and self.card == "check":
+            check_card(self.weights, {"n_heads": self.text.heads}, RULES.model)
+        return build(lambda: Med3dVlmModel(self), self.weights, RULES, part=self.part, seed=self.seed)
+
+
+class Med3dVlmModel(nn.Module):
+    """Med3DVLM (a ``Backbone``). Volumes are (B, 1, D, H, W) in 0..1."""
+
+    name = "med3dvlm"
+    loaded: LoadReport | None = None
+
+    def __init__(self, settings: Med3dVlm) -> None:
+        super().__init__()
+        self.settings = settings
+        self.embed_dim = settings.embed
+        self.volume_shape = (settings.vision.channels_in, *settings.volume)
+        self.vision = DcFormer(settings.vision)
+        self.text = DistilBertTower(settings.text)
+        self.vision_projection = nn.Linear(self.vision.width, settings.embed)
+        self.text_projection = nn.Linear(settings.text.width, settings.embed)
+        self.t_prime = nn.Parameter(torch.empty(()))
+        self.bias = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+        self.tokenizer = Tokenizer(settings.tokenizer, max_length=settings.text.max_length)
+
+    def reset_parameters(self) -> None:
+        """Set scale and bias to their starting values, for files that hold the vision tower alone."""
+        nn.init.constant_(self.t_prime, self.settings.t_prime)
+        nn.init.constant_(self.bias, self.settings.bias)
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Texts to token ids and mask (B, L)."""
+        return self.tokenizer(texts)
+
+    def project_image(self, pooled: Tensor) -> Tensor:
+        """Vision features (..., width) to unit vectors (..., embed)."""
+        return F.normalize(self.vision_projection(pooled), dim=-1)
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """Text features (..., text width) to unit vectors (..., embed)."""
+        return F.normalize(self.text_projection(pooled), dim=-1)
+
+    def encode_image(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, 1, D, H, W) to unit vectors (B, embed)."""
+        return self.project_image(self.vision.pool(self.vision(volumes)))
+
+    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
+        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
+        return self.project_text(self.text.pool(self.text(ids, real)))
+
+    def logit(self, image: Tensor, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) and (N, E) to scale x cosine + bias (B, N); its sigmoid is the probability of a pair."""
+        scale = self.t_prime.exp() if self.settings.scale == "exp" else self.t_prime
+        return scale * image @ text.mT + self.bias
