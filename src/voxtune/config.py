@@ -114,7 +114,6 @@ class OptimiserSettings(Settings):
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     plateau_factor: float = Field(0.1, gt=0, lt=1)
     plateau_patience: int = Field(5, ge=0)
-    warmup_epochs: float = Field(0.0, ge=0)
 
 
 class TrainingSettings(Settings):

@@ -1,5 +1,6 @@
 """The whole model: two frozen towers with what is learned around them, from volumes and texts to similarities and MMSE."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -33,6 +34,10 @@ class TextFeatures:
     vector: Float[Tensor, "N E"]
     words: Float[Tensor, "N L E"] | None
     mask: Bool[Tensor, "N L"] | None
+
+
+ClassTokens = Sequence[tuple[Tensor, Tensor]]
+"""Token ids (K, L) and mask (K, L) of the class texts, one pair for each template."""
 
 
 class VisionLanguageModel(nn.Module):
@@ -132,10 +137,14 @@ class VisionLanguageModel(nn.Module):
         """Scaled similarities to the class texts; several sets of texts (templates) are averaged."""
         return self.scaled(torch.stack([self.cosines_alone(image, text) for text in texts]).mean(dim=0))
 
-    def forward(self, batch: Batch, *, embedded: bool = False) -> Output:
-        """A training batch with its own texts to logits (B, B) and scaled MMSE."""
+    def forward(self, batch: Batch, classes: ClassTokens | None = None, *, embedded: bool = False) -> Output:
+        """A training batch with its own texts to logits (B, B), scaled MMSE and, given class texts, logits to them (B, K)."""
         if batch.token_ids is None or batch.token_mask is None:
             raise ValueError("A training batch needs the token ids of its reports.")
         image = self.encode_image(batch.volumes, embedded=embedded)
         text = self.encode_text(batch.token_ids, batch.token_mask)
-        return Output(image.vector, text.vector, self.scaled(self.cosines_of_batch(image, text)), image.mmse)
+        class_scores = None
+        if classes is not None:
+            class_scores = self.class_logits(image, [self.encode_text(ids, mask) for ids, mask in classes])
+        scores = self.scaled(self.cosines_of_batch(image, text))
+        return Output(image.vector, text.vector, scores, image.mmse, class_scores)

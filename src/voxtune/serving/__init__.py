@@ -1,0 +1,1 @@
+"""From bytes to a prediction, for the command line and for programs."""

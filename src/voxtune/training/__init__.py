@@ -1,0 +1,1 @@
+"""The training engine: a flat loop and what it stands on."""

@@ -49,3 +49,5 @@ class Output:
     text: Float[Tensor, "N E"]
     scores: Float[Tensor, "B N"]
     mmse: Float[Tensor, " B"] | None = None
+    class_scores: Float[Tensor, "B K"] | None = None
+    """Logits to the class texts, where the class term of the loss is on."""

@@ -1,0 +1,96 @@
+"""Rows and their reports as the arrays a training step needs; batches are cut from them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from voxtune.errors import DataError
+from voxtune.types.records import ManifestRow, Report
+from voxtune.types.tensors import Batch
+
+ReadScan = Callable[[str], Tensor]
+"""scan_id to its tensor (C, X, Y, Z), or (T, D) once a frozen tower embedded it."""
+
+NO_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Scans of one side of a split, in manifest order. Missing MMSE is NaN, a missing label -100."""
+
+    scan_ids: tuple[str, ...]
+    participant_ids: tuple[str, ...]
+    labels: Int[Tensor, " N"]
+    mmse: Float[Tensor, " N"]
+    token_ids: Int[Tensor, "N L"]
+    token_mask: Bool[Tensor, "N L"]
+
+    def __len__(self) -> int:
+        return len(self.scan_ids)
+
+    def batch(self, index: Sequence[int], read: ReadScan) -> Batch:
+        """The scans at these places as a batch; texts are cut to the longest among them."""
+        places = torch.as_tensor(list(index))
+        mask = self.token_mask[places]
+        longest = int(mask.sum(dim=1).max())
+        names = tuple(self.scan_ids[i] for i in index)
+        return Batch(
+            scan_ids=names,
+            volumes=torch.stack([read(name) for name in names]),
+            token_ids=self.token_ids[places, :longest],
+            token_mask=mask[:, :longest],
+            labels=self.labels[places],
+            mmse=self.mmse[places],
+        )
+
+
+def make_examples(
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report],
+    classes: Sequence[str],
+    tokenize: Callable[[list[str]], tuple[Tensor, Tensor]],
+) -> Examples:
+    """Collect labels, scores and tokenised reports of some rows.
+
+    Raises:
+        DataError: no rows, or a row without a report; the scan is named.
+    """
+    if not rows:
+        raise DataError("This side of the split has no scans; expected at least one.")
+    absent = [row.scan_id for row in rows if row.scan_id not in reports]
+    if absent:
+        raise DataError(
+            f"No report for {len(absent)} of {len(rows)} scans, first '{absent[0]}'; 'voxtune describe' writes them."
+        )
+    places = {name: place for place, name in enumerate(classes)}
+    ids, mask = tokenize([reports[row.scan_id].text for row in rows])
+    return Examples(
+        scan_ids=tuple(row.scan_id for row in rows),
+        participant_ids=tuple(row.participant_id for row in rows),
+        labels=torch.tensor([places.get(row.diagnosis or "", NO_LABEL) for row in rows]),
+        mmse=torch.tensor([np.nan if row.mmse is None else row.mmse for row in rows], dtype=torch.float32),
+        token_ids=ids,
+        token_mask=mask.bool(),
+    )
+
+
+CLASS_ORDER = ("NC", "CN", "MCI", "AD")
+
+
+def class_names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
+    """The diagnoses of some rows: NC, CN, MCI, AD first in that order, the rest in alphabetical order.
+
+    Raises:
+        DataError: fewer than two.
+    """
+    found = {row.diagnosis for row in rows if row.diagnosis}
+    if len(found) < 2:
+        raise DataError(
+            f"The training scans have {len(found)} diagnosis ({', '.join(sorted(found)) or 'none'}); expected two or more."
+        )
+    known = tuple(name for name in CLASS_ORDER if name in found)
+    return known + tuple(sorted(found - set(known)))

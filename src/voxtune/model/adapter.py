@@ -1,0 +1,158 @@
+"""An adapter on disk: safetensors + JSON, pinned to the tensors of its base. Nothing in it is executed when it is loaded."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from voxtune import __version__
+from voxtune.config import RunConfig, explain
+from voxtune.errors import WeightsError
+from voxtune.model.build import BackboneSettings, adapter_state, build_model, load_adapter_state
+from voxtune.model.vlm import VisionLanguageModel
+from voxtune.run_dir import atomic_path, read_json, write_text
+from voxtune.types.protocols import Backbone
+from voxtune.types.settings import Settings
+
+FORMAT = 1
+
+
+class AdapterFacts(Settings):
+    """``adapter.json``: what the adapter needs, what it was made from, what it may be used for. No IDs, no paths."""
+
+    format: int = FORMAT
+    voxtune: str = __version__
+    base: str
+    base_sha256: str
+    """Of the base's tensors (name, type, shape, values), whatever file they came in."""
+    adapter_sha256: str
+    preset: str
+    classes: tuple[str, ...] = Field(min_length=2)
+    class_texts: tuple[str, ...] = Field(min_length=1)
+    temperature: float = Field(1.0, gt=0)
+    """Calibration fixed on validation: logits are divided by it."""
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    simulated: bool = False
+    """The training scans were simulated: every page says so."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Counts and settings of the training cohort, without IDs."""
+    licence: str = "unstated"
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter on its base, ready to predict."""
+
+    model: VisionLanguageModel
+    facts: AdapterFacts
+    config: RunConfig
+
+
+def fingerprint(backbone: nn.Module) -> str:
+    """The sha256 of a backbone's tensors in the order of their names; ``build_model`` has not touched it yet."""
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.state_dict().items()):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_adapter(folder: Path, model: VisionLanguageModel, facts: AdapterFacts, card: str) -> None:
+    """Write ``adapter.safetensors``, ``adapter.json`` and the model card, each whole or not at all."""
+    data = save(adapter_state(model))
+    with atomic_path(folder / "adapter.safetensors") as part:
+        part.write_bytes(data)
+    signed = facts.model_copy(update={"adapter_sha256": hashlib.sha256(data).hexdigest()})
+    write_text(
+        folder / "adapter.json", json.dumps(signed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    )
+    write_text(folder / "README.md", card)
+
+
+def shareable_config(config: RunConfig) -> dict[str, Any]:
+    """The configuration without anything that points into one machine's folders."""
+    tree = config.model_dump(mode="json")
+    for key in ("weights", "tokenizer"):
+        if tree["backbone"].get(key) is not None:
+            tree["backbone"][key] = None
+    if tree["report"]["file"] is not None:
+        tree["report"]["file"] = Path(tree["report"]["file"]).name
+    if Path(tree["report"]["template"]).is_absolute():
+        tree["report"]["template"] = Path(tree["report"]["template"]).name
+    return tree
+
+
+def read_facts(folder: Path) -> AdapterFacts:
+    """``adapter.json`` checked.
+
+    Raises:
+        WeightsError: not an adapter, from a newer version, or with impossible facts.
+    """
+    if not (folder / "adapter.json").is_file():
+        raise WeightsError(
+            f"'{folder.name}' is not an adapter: it has no adapter.json. 'voxtune export RUN -o ADAPTER' makes one."
+        )
+    tree = read_json(folder / "adapter.json", "the facts of an adapter")
+    if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
+        raise WeightsError(
+            f"'{folder.name}' is of adapter format {tree['format']}, this version reads up to {FORMAT}: update voxtune."
+        )
+    try:
+        return AdapterFacts.model_validate(tree)
+    except ValidationError as error:
+        raise WeightsError(f"'{folder.name}/adapter.json': {explain(error)}") from None
+
+
+def load_adapter(path: str | Path, base: str | Path | Backbone | None = None) -> LoadedAdapter:
+    """Load an adapter onto its base.
+
+    Args:
+        path: the adapter's folder.
+        base: the base's weights or the backbone itself; ``None`` takes the shipped or configured one.
+
+    Raises:
+        WeightsError: changed bytes, another base, a newer format, tensors that do not fit.
+    """
+    folder = Path(path)
+    facts = read_facts(folder)
+    state = _read_tensors(folder / "adapter.safetensors", facts)
+    tree = dict(facts.config)
+    if isinstance(base, str | Path):
+        tree["backbone"] = {**tree["backbone"], "weights": str(base)}
+    config = RunConfig.from_json(json.dumps(tree))
+    backbone = (
+        base
+        if base is not None and not isinstance(base, str | Path)
+        else cast(BackboneSettings, config.backbone).build()
+    )
+    found = fingerprint(cast(nn.Module, backbone))
+    if found != facts.base_sha256:
+        raise WeightsError(
+            f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., these weights are {found[:12]}...; "
+            "an adapter works only on its own base."
+        )
+    model = build_model(config, backbone=backbone)
+    load_adapter_state(model, state)
+    return LoadedAdapter(model.eval(), facts, config)
+
+
+def _read_tensors(path: Path, facts: AdapterFacts) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"'{path.parent.name}' has no {path.name}.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != facts.adapter_sha256:
+        raise WeightsError(
+            f"'{path.parent.name}/{path.name}' is not the file that adapter.json names (changed or truncated)."
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(f"'{path.parent.name}/{path.name}' cannot be read: {error}.") from None
