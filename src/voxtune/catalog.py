@@ -15,6 +15,8 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "radfm": "voxtune.backbones.radfm:RadFm",
         "med3dvlm": "voxtune.backbones.med3dvlm:Med3dVlm",
         "merlin": "voxtune.backbones.merlin:Merlin",
+        "biomedclip": "voxtune.backbones.biomedclip:BiomedClip",
+        "medclip": "voxtune.backbones.medclip:MedClip",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

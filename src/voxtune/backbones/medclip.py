@@ -1,0 +1,143 @@
+"""MedCLIP with Swin: trained on chest radiographs with soft targets (Wang et al. 2022, arXiv 2210.10163).
+
+A 2D model: a volume is read slice by slice. The text vector is the mean of three hidden states (after layers 1, 2 and the
+last) over all positions, padding included, as published: pad texts alike where vectors are compared.
+"""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.medclip_vision import SliceSwin, SwinSizes
+from voxtune.backbones.slices import Slicing
+from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.types.settings import Settings
+
+_V5 = r"^(vision\..*\.attention)\."
+RULES = KeyRules(
+    model="medclip",
+    rename=(
+        (r"^vision_model\.model\.", "vision."),
+        (r"^vision_model\.projection_head\.", "vision_projection."),
+        (r"^text_model\.model\.", "text.bert."),
+        (r"^text_model\.projection_head\.", "text_projection."),
+        # transformers 5 renamed the parts of Swin.
+        (_V5 + r"q_proj\.", r"\1.self.query."),
+        (_V5 + r"k_proj\.", r"\1.self.key."),
+        (_V5 + r"v_proj\.", r"\1.self.value."),
+        (_V5 + r"o_proj\.", r"\1.output.dense."),
+        (
+            _V5 + r"relative_position_bias\.relative_position_bias_table$",
+            r"\1.self.relative_position_bias_table",
+        ),
+        (r"^(vision\..*)\.mlp\.fc1\.", r"\1.intermediate.dense."),
+        (r"^(vision\..*)\.mlp\.fc2\.", r"\1.output.dense."),
+    ),
+    drop=(
+        (r"\.relative_position_index$", "integer buffer that the window size decides"),
+        (r"text_model\.model\.pooler\.", "pooler output is not used"),
+    ),
+)
+
+LARGEST_SCALE = 4.6052
+"""The scale is clamped to 0..ln 100 before it is exponentiated."""
+
+
+class MedClip(Settings):
+    """Settings of MedCLIP; the defaults are the published sizes."""
+
+    weights: Path | None = None
+    tokenizer: Path | None = None
+    card: Literal["check", "ignore"] = "check"
+    volume: tuple[int, int, int] = (128, 128, 128)
+    """Shape of the volumes that come; any works."""
+    slicing: Slicing = Slicing()
+    vision: SwinSizes = SwinSizes()
+    text: BertSizes = BertSizes(vocab=28996, pooler=False)
+    max_length: int = Field(77, ge=2)
+    embed: int = Field(512, ge=1)
+    seed: int = 0
+
+    def build(self) -> "MedClipModel":
+        """The model in eval mode, from the weights file or new."""
+        if self.weights is not None and self.card == "check":
+            check_card(self.weights, {"num_attention_heads": self.text.heads}, RULES.model)
+        return build(lambda: MedClipModel(self), self.weights, RULES, seed=self.seed)
+
+
+class MedClipText(nn.Module):
+    """The text tower: token ids (B, L) to the mean of three hidden states (B, L, width).
+
+    It is no ``TokenTower``: its read-out needs the states after layers 1 and 2, which the seam of extra tokens does not
+    carry. ``bert`` inside is one.
+    """
+
+    def __init__(self, sizes: BertSizes) -> None:
+        super().__init__()
+        self.width = sizes.width
+        self.bert = BertTower(sizes)
+
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (upstream counts padding)
+        """The mean over all positions, padding included (B, width)."""
+        return tokens.mean(dim=1)
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Token ids (B, L), mask True where a token is real, to the mean of the states after layers 1, 2 and the last."""
+        tokens = self.bert.embed(inputs)
+        states: list[Tensor] = []
+        for block in self.bert.blocks:
+            tokens = block(tokens, mask)
+            states.append(tokens)
+        return torch.stack([states[0], states[min(1, len(states) - 1)], states[-1]]).mean(dim=0)
+
+
+class MedClipModel(nn.Module):
+    """MedCLIP (a ``Backbone``). Volumes are (B, 1, X, Y, Z) in 0..1; images (B, 1 or 3, H, W) come normalised."""
+
+    name = "medclip"
+    loaded: LoadReport | None = None
+
+    def __init__(self, settings: MedClip) -> None:
+        super().__init__()
+        self.embed_dim = settings.embed
+        self.volume_shape = (1, *settings.volume)
+        self.vision = SliceSwin(settings.vision, settings.slicing)
+        self.text = MedClipText(settings.text)
+        self.vision_projection = nn.Linear(settings.vision.final_width, settings.embed, bias=False)
+        self.text_projection = nn.Linear(settings.text.width, settings.embed, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        length = min(settings.max_length, settings.text.max_length)
+        self.tokenizer = Tokenizer(settings.tokenizer, max_length=length, lowercase=False)
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Texts to token ids and mask (B, L)."""
+        return self.tokenizer(texts)
+
+    def project_image(self, pooled: Tensor) -> Tensor:
+        """Vision features (..., width) to unit vectors (..., embed)."""
+        return F.normalize(self.vision_projection(pooled), dim=-1)
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """Text features (..., text width) to unit vectors (..., embed)."""
+        return F.normalize(self.text_projection(pooled), dim=-1)
+
+    def encode_image(self, volumes: Tensor) -> Tensor:
+        """Volumes (B, 1, X, Y, Z), or normalised images (B, 1 or 3, H, W), to unit vectors (B, embed)."""
+        if volumes.ndim == 4:
+            return self.project_image(self.vision.image_tokens(volumes).mean(dim=1))
+        return self.project_image(self.vision.pool(self.vision(volumes)))
+
+    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
+        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
+        return self.project_text(self.text.pool(self.text(ids, real)))
+
+    def logit(self, image: Tensor, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) and (N, E) to ``exp(clamped logit_scale)`` x cosine (B, N); the parameter is not changed."""
+        return self.logit_scale.clamp(0, LARGEST_SCALE).exp() * image @ text.mT
