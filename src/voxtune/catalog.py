@@ -17,6 +17,8 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "merlin": "voxtune.backbones.merlin:Merlin",
         "biomedclip": "voxtune.backbones.biomedclip:BiomedClip",
         "medclip": "voxtune.backbones.medclip:MedClip",
+        "hlip": "voxtune.backbones.hlip:Hlip",
+        "medblip_vit": "voxtune.backbones.medblip_vit:MedBlipVit",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )

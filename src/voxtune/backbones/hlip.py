@@ -1,0 +1,149 @@
+"""HLIP: CLIP trained on studies of brain MRI, head CT or chest CT (Zhao et al. 2025, arXiv 2505.21862).
+
+Scans come normalised as the published loader leaves them: (x - 0.449) / 0.226 of intensities in 0..1; ``normalise`` does
+it here for volumes that come in 0..1.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.hlip_vision import HlipVision, HlipVisionSizes
+from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.types.settings import Settings
+
+RULES = KeyRules(
+    model="hlip",
+    rename=(
+        (r"^visual\.trunk\.", "vision."),
+        (r"^visual\.head\.proj\.", "vision_projection."),
+        (r"^text\.transformer\.", "text."),
+        (r"^text\.proj\.", "text_projection."),
+    ),
+    drop=((r"text\.transformer\.pooler\.", "pooler output is not used"),),
+)
+
+MEAN, STD = 0.449, 0.226
+"""Of ImageNet's three channels, averaged."""
+
+_HUB = HlipVisionSizes(patch=(6, 16, 16), max_scans=0, read_out="token_and_mean")
+_LARGE = HlipVisionSizes(
+    **(
+        dict(_HUB)
+        | {"width": 1024, "depth": 24, "heads": 16, "registers": 1, "study_blocks": (5, 11, 17, 23)}
+    )
+)
+VARIANTS: Mapping[str, tuple[HlipVisionSizes, int]] = MappingProxyType(
+    {
+        "brain_mri": (HlipVisionSizes(), 512),
+        "chest_ct": (
+            HlipVisionSizes(
+                volume=(112, 336, 336),
+                patch=(8, 24, 24),
+                slice_blocks=(0, 1, 3, 4, 6, 7, 9, 10),
+                study_blocks=(),
+                max_scans=1,
+            ),
+            512,
+        ),
+        "hub_2025_10": (_HUB, 768),
+        "hub_base": (HlipVisionSizes(**(dict(_HUB) | {"registers": 1})), 768),
+        "hub_large": (_LARGE, 768),
+    }
+)
+"""Vision sizes and joint width of the published checkpoints; ``brain_mri`` is also head CT's, ``hub_*`` are on the hub."""
+
+
+class Hlip(Settings):
+    """Settings of HLIP; the defaults are those of the brain MRI model."""
+
+    weights: Path | None = None
+    tokenizer: Path | None = None
+    card: Literal["check", "ignore"] = "check"
+    normalise: bool = False
+    """Volumes come in 0..1 and are normalised here."""
+    variant: Literal["brain_mri", "chest_ct", "hub_2025_10", "hub_base", "hub_large"] = "brain_mri"
+    vision: HlipVisionSizes | None = None
+    """Sizes of the vision tower where they are not the variant's."""
+    text: BertSizes = BertSizes(pooler=False)
+    max_length: int = Field(256, ge=2)
+    embed: int | None = Field(None, ge=1)
+    """Joint width where it is not the variant's."""
+    seed: int = 0
+
+    def sizes(self) -> tuple[HlipVisionSizes, int]:
+        """Vision sizes and joint width in force."""
+        vision, embed = VARIANTS[self.variant]
+        return self.vision or vision, self.embed or embed
+
+    def build(self) -> "HlipModel":
+        """The model in eval mode, from the weights file or new."""
+        if self.weights is not None and self.card == "check":
+            check_card(self.weights, {"num_heads": self.sizes()[0].heads}, RULES.model)
+        return build(lambda: HlipModel(self), self.weights, RULES, seed=self.seed)
+
+
+class HlipModel(nn.Module):
+    """HLIP (a ``Backbone``). Scans (B, 1, D, H, W), or studies of several scans (B, N, 1, D, H, W)."""
+
+    name = "hlip"
+    loaded: LoadReport | None = None
+
+    def __init__(self, settings: Hlip) -> None:
+        super().__init__()
+        sizes, self.embed_dim = settings.sizes()
+        self.normalise = settings.normalise
+        self.volume_shape = (sizes.channels, *sizes.volume)
+        self.vision = HlipVision(sizes)
+        self.text = BertTower(settings.text)
+        self.vision_projection = nn.Linear(self.vision.pooled_width, self.embed_dim, bias=False)
+        self.text_projection = nn.Linear(settings.text.width, self.embed_dim, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        if sizes.registers:
+            # Not an additive bias: the log scale of the report head, as published.
+            self.logit_bias = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        length = min(settings.max_length, settings.text.max_length)
+        self.tokenizer = Tokenizer(settings.tokenizer, max_length=length)
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Texts, white space collapsed, to token ids and mask (B, L)."""
+        return self.tokenizer([" ".join(text.split()) for text in texts])
+
+    def project_image(self, pooled: Tensor) -> Tensor:
+        """Vision read-outs (..., pooled width) to unit vectors (..., embed)."""
+        return F.normalize(self.vision_projection(pooled), dim=-1)
+
+    def project_text(self, pooled: Tensor) -> Tensor:
+        """Text features (..., text width) to unit vectors (..., embed)."""
+        return F.normalize(self.text_projection(pooled), dim=-1)
+
+    def heads(self, volumes: Tensor) -> Tensor:
+        """Scans or studies to the projected read-out of each prefix token, not normalised (B, P, embed).
+
+        0 is CLS, for sentences and class texts; 1, where there is a register, was trained on whole reports.
+        """
+        ready = (volumes - MEAN) / STD if self.normalise else volumes
+        return cast(Tensor, self.vision_projection(self.vision.read(self.vision(ready))))
+
+    def encode_image(self, volumes: Tensor) -> Tensor:
+        """Scans or studies to unit vectors (B, embed), from the head for sentences and class texts."""
+        return F.normalize(self.heads(volumes)[:, 0], dim=-1)
+
+    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
+        if not isinstance(texts, Tensor):
+            texts, mask = self.tokenize(texts)
+        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
+        return self.project_text(self.text.pool(self.text(ids, real)))
+
+    def logit(self, image: Tensor, text: Tensor) -> Tensor:
+        """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""
+        return self.logit_scale.exp() * image @ text.mT
