@@ -1,7 +1,6 @@
 """What an evaluation leaves behind: ``predictions.tsv`` and ``metrics.json``."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 
 from voxtune.data.manifest import MISSING, read_table, write_table
 from voxtune.errors import TableError
+from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
 PREDICTIONS, METRICS = "predictions.tsv", "metrics.json"
@@ -46,9 +46,13 @@ def read_predictions(path: Path) -> tuple[list[Prediction], tuple[str, ...]]:
         TableError: a column is missing or a value is not what its column holds.
     """
     rows = read_table(path, ("scan_id", "participant_id", "diagnosis", "predicted", "mmse_predicted"))
-    columns = [name for name in (rows[0] if rows else ()) if name.startswith("p_")]
-    if rows and not columns:
-        raise TableError(path, "no column p_<CLASS>", "Expected one column of probabilities for each class.")
+    columns = [name for name in rows[0] if name.startswith("p_")] if rows else []
+    if not columns:
+        raise TableError(
+            path,
+            "no scan, or no column p_<CLASS>",
+            "Expected one row for each scan, with a probability for each class.",
+        )
     return [_prediction(path, row, columns) for row in rows], tuple(name[2:] for name in columns)
 
 
@@ -76,13 +80,7 @@ def write_metrics_json(
     """
     content: dict[str, object] = {name: one.model_dump() for name, one in metrics.items()}
     content |= {"n_scans": n_scans, "n_participants": n_participants}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_json(path, content)
     return path
 
 

@@ -1,0 +1,92 @@
+"""``voxtune compare``: two runs, or two evaluations, on the same test scans."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from voxtune.errors import DataError
+
+
+def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
+    """Paired comparison of every evaluation that A and B share.
+
+    Args:
+        a: a run, or a folder with ``predictions.tsv``.
+        b: the other.
+        output: where to write ``comparison.json`` and ``comparison.tsv``; nothing is written without.
+
+    Returns:
+        ``{"a", "b", "evaluations": [{"cohort", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
+        differences are A minus B.
+
+    Raises:
+        DataError: nothing to compare, or other test scans, diagnoses or classes in A than in B.
+    """
+    from voxtune.data.manifest import write_table
+    from voxtune.evaluation.compare import Comparison, compare_predictions
+    from voxtune.evaluation.tables import PREDICTIONS, read_predictions
+    from voxtune.run_dir import write_json
+
+    evaluations: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    for cohort, folder_a, folder_b in _shared(a, b):
+        of_a, classes = read_predictions(folder_a / PREDICTIONS)
+        of_b, other = read_predictions(folder_b / PREDICTIONS)
+        if set(classes) != set(other):
+            raise DataError(
+                f"{cohort}: A has the classes {', '.join(classes)}, B has {', '.join(other)}. Evaluate both with the same --classes."
+            )
+        rows = [asdict(one) for one in compare_predictions(of_a, of_b, classes)]
+        lines += [{"cohort": cohort} | row for row in rows]
+        evaluations.append(
+            {
+                "cohort": cohort,
+                "classes": list(classes),
+                "n_scans": rows[0]["n_scans"],
+                "n_participants": rows[0]["n_participants"],
+                "comparisons": rows,
+            }
+        )
+    name_a, name_b = _names(a, b)
+    result = {"a": name_a, "b": name_b, "evaluations": evaluations}
+    if output is not None:
+        write_table(output / "comparison.tsv", ("cohort", *(f.name for f in fields(Comparison))), lines)
+        write_json(output / "comparison.json", result)
+    return result
+
+
+def _shared(a: Path, b: Path) -> list[tuple[str, Path, Path]]:
+    """The evaluations of A and B that belong together: the only one of each, or those of the same cohort."""
+    of_a, of_b = _evaluations(a), _evaluations(b)
+    if len(of_a) == len(of_b) == 1:
+        return [(*of_a.popitem(), of_b.popitem()[1])]
+    both = sorted(of_a.keys() & of_b.keys())
+    if not both:
+        raise DataError(
+            f"A and B share no evaluation: A has {', '.join(sorted(of_a))}, B has {', '.join(sorted(of_b))}. "
+            "Evaluate both on one cohort."
+        )
+    return [(name, of_a[name], of_b[name]) for name in both]
+
+
+def _evaluations(folder: Path) -> dict[str, Path]:
+    from voxtune.evaluation.tables import PREDICTIONS
+
+    if (folder / PREDICTIONS).is_file():
+        return {folder.name: folder}
+    found = {file.parent.name: file.parent for file in sorted(folder.glob(f"evaluation/*/{PREDICTIONS}"))}
+    if not found:
+        raise DataError(
+            f"'{folder.name}' has no {PREDICTIONS} and no evaluation/<cohort>/{PREDICTIONS}. "
+            "'voxtune evaluate RUN' makes one."
+        )
+    return found
+
+
+def _names(a: Path, b: Path) -> tuple[str, str]:
+    """The last parts of both paths, as many as tell them apart and at most four."""
+    parts_a, parts_b = a.resolve().parts, b.resolve().parts
+    for last in range(1, 5):
+        if parts_a[-last:] != parts_b[-last:]:
+            return "/".join(parts_a[-last:]), "/".join(parts_b[-last:])
+    return a.name, b.name

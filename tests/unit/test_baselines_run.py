@@ -1,0 +1,141 @@
+"""Baselines are fitted on training rows only, take what is there, and never look at a test label."""
+
+import numpy as np
+import pytest
+
+from voxtune.errors import DataError
+from voxtune.evaluation.baselines import BASELINES, run_baselines, site_probe
+from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.types.records import ManifestRow, Prediction, Report
+
+CLASSES = ("NC", "AD")
+
+
+def rows(n: int, seed: int, **columns: object) -> list[ManifestRow]:
+    """Hippocampus, MMSE and age follow the diagnosis; every fifth MMSE is missing."""
+    rng = np.random.default_rng(seed)
+    answer = []
+    for i in range(n):
+        ill = i % 2
+        values = {
+            "participant_id": f"p{seed}_{i}",
+            "scan_id": f"s{seed}_{i}",
+            "image": "x.nii.gz",
+            "diagnosis": CLASSES[ill],
+            "age": 70 + 3 * ill + 5 * rng.normal(),
+            "sex": "FM"[int(rng.integers(2))],
+            "mmse": None if i % 5 == 0 else float(np.clip(28 - 6 * ill + 2 * rng.normal(), 0, 30)),
+            "hippocampus_mm3": 7300 - 1500 * ill + 600 * rng.normal(),
+            "icv_mm3": None if seed == 1 and i % 3 == 0 else 1.5e6,
+        }
+        answer.append(ManifestRow(**(values | columns)))
+    return answer
+
+
+def reports(some: list[ManifestRow]) -> dict[str, Report]:
+    return {
+        r.scan_id: Report(
+            scan_id=r.scan_id,
+            text=f"A photo of {r.diagnosis}. {'wide' if r.diagnosis == 'AD' else 'narrow'} ventricles",
+        )
+        for r in some
+    }
+
+
+def vectors(some: list[ManifestRow], seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {r.scan_id: rng.normal(size=8) + 2 * (r.diagnosis == "AD") for r in some}
+
+
+def accuracy(found: list[Prediction]) -> float:
+    return float(np.mean([one.predicted == one.diagnosis for one in found]))
+
+
+def test_every_baseline_predicts_every_test_scan() -> None:
+    train, test = rows(80, 0), rows(40, 1)
+    found = run_baselines(train, test, CLASSES, reports(train + test), vectors(train + test))
+    assert tuple(found) == BASELINES
+    for name, some in found.items():
+        assert [one.scan_id for one in some] == [row.scan_id for row in test]
+        for one in some:
+            assert sum(one.probabilities.values()) == pytest.approx(1)
+        assert evaluate_predictions(some, CLASSES, resamples=10)["accuracy"].value == accuracy(some), name
+    assert accuracy(found["majority"]) == 0.5
+    for name in ("mmse", "volumes", "text", "linear_probe"):
+        assert accuracy(found[name]) > 0.75, name
+    assert found == run_baselines(train, test, CLASSES, reports(train + test), vectors(train + test))
+
+
+def test_a_test_label_is_never_looked_at() -> None:
+    train, test = rows(40, 0), rows(20, 1)
+    hidden = [row.model_copy(update={"diagnosis": None}) for row in test]
+    texts = reports(train + test)
+    seen = run_baselines(train, test, CLASSES, texts, vectors(train + test))
+    blind = run_baselines(train, hidden, CLASSES, texts, vectors(train + test))
+    for name in BASELINES:
+        for one, other in zip(seen[name], blind[name], strict=True):
+            assert other.diagnosis is None
+            assert one.probabilities == other.probabilities
+
+
+def test_the_class_named_in_a_report_is_cut_out() -> None:
+    train, test = rows(40, 0), rows(20, 1)
+    named = {r.scan_id: Report(scan_id=r.scan_id, text=f"{r.diagnosis} scan") for r in train + test}
+    assert accuracy(run_baselines(train, test, CLASSES, named)["text"]) == 0.5
+
+
+def test_one_test_row_does_not_change_another() -> None:
+    train, test = rows(40, 0), rows(20, 1)
+    together = run_baselines(train, test, CLASSES, reports(train + test))
+    alone = run_baselines(train, test[:1], CLASSES, reports(train + test))
+    for name in together:
+        for label in CLASSES:
+            assert alone[name][0].probabilities[label] == pytest.approx(
+                together[name][0].probabilities[label]
+            )
+
+
+def test_inputs_that_nobody_has_leave_their_baseline_out() -> None:
+    train, test = rows(20, 0, mmse=None, sex=None), rows(10, 1)
+    assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex", "volumes")
+    silent = {r.scan_id: Report(scan_id=r.scan_id, text="AD") for r in train}
+    assert "text" not in run_baselines(train, test, CLASSES, silent)
+
+
+def test_one_class_in_training_leaves_the_majority() -> None:
+    train = rows(20, 0, diagnosis="AD")
+    found = run_baselines(train, rows(10, 1, diagnosis="FTD"), CLASSES)
+    assert tuple(found) == ("majority",)
+    assert found["majority"][0].probabilities == {"NC": 0, "AD": 1}
+    assert found["majority"][0].diagnosis is None
+
+
+def test_a_class_that_training_does_not_have_gets_zero() -> None:
+    found = run_baselines(rows(20, 0), rows(4, 1), ("NC", "MCI", "AD"))
+    assert all(one.probabilities["MCI"] == 0 for some in found.values() for one in some)
+
+
+def test_no_test_rows_give_no_predictions() -> None:
+    assert run_baselines(rows(20, 0), [], CLASSES) == {"majority": []}
+
+
+def test_refusals() -> None:
+    train, test = rows(20, 0), rows(4, 1)
+    with pytest.raises(DataError, match="no training row has a diagnosis among NC, AD"):
+        run_baselines([], test, CLASSES)
+    with pytest.raises(DataError, match="4 scans have no embedding, the first is 's1_0'"):
+        run_baselines(train, test, CLASSES, embeddings=vectors(train))
+
+
+def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
+    some = [r.model_copy(update={"site": "ABC"[n % 2]}) for n, r in enumerate(rows(60, 0))]
+    some += [r.model_copy(update={"site": "C"}) for r in rows(2, 1)]  # too few people for five folds
+    rng = np.random.default_rng(0)
+    noise = {r.scan_id: rng.normal(size=6) for r in some}
+    marked = {r.scan_id: noise[r.scan_id] + 3 * (r.site == "A") for r in some}
+    found = site_probe(some, marked)
+    assert {one.diagnosis for one in found} == {"A", "B"}
+    assert len(found) == 60
+    assert accuracy(found) > 0.95
+    assert 0.3 < accuracy(site_probe(some, noise)) < 0.7
+    assert site_probe(some[-2:], marked) == []

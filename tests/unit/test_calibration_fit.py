@@ -1,0 +1,127 @@
+"""Temperature, reliability bins, thresholds: fitted on validation, exact where exact is possible."""
+
+import numpy as np
+import pytest
+
+from voxtune.errors import DataError
+from voxtune.evaluation.calibration import (
+    COLDEST,
+    fit_temperature,
+    reliability,
+    softmax,
+    top_label,
+)
+from voxtune.evaluation.thresholds import apply_thresholds, best_threshold, fit_thresholds
+from voxtune.types.records import Prediction
+
+
+def labelled(n: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is exactly the chance of each label."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=1.5, size=(n, 3))
+    label = (softmax(logits).cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    return logits, label
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 4.0])
+def test_temperature_undoes_a_known_scale(scale: float) -> None:
+    logits, label = labelled()
+    assert fit_temperature(logits * scale, label) == pytest.approx(scale, rel=0.08)
+
+
+def test_temperature_is_a_minimum_and_lowers_the_loss() -> None:
+    logits, label = labelled(300)
+    best = fit_temperature(logits * 3, label)
+
+    def loss(t: float) -> float:
+        return float(-np.log(softmax(logits * 3, t)[np.arange(300), label]).mean())
+
+    assert loss(best) < min(loss(best * 0.97), loss(best * 1.03), loss(1.0))
+
+
+def test_unknown_labels_are_left_out() -> None:
+    logits, label = labelled(200)
+    more = np.r_[logits, np.full((50, 3), 9.0) * np.arange(3)]
+    assert fit_temperature(more, np.r_[label, np.full(50, -100)]) == pytest.approx(
+        fit_temperature(logits, label)
+    )
+
+
+def test_separable_and_uninformative_validation_stay_in_bounds() -> None:
+    assert fit_temperature([[5.0, 0], [0, 5.0]], [0, 1]) >= COLDEST
+    assert fit_temperature([[1.0, 1.0], [2.0, 2.0]], [0, 1]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        ([[1.0, 2.0]], [-100], "no validation scan has a diagnosis"),
+        ([[1.0, 2.0]], [0, 1], "expected logits"),
+        ([1.0, 2.0], [0, 1], "expected logits"),
+        ([[1.0, 2.0]], [2], "beyond the 2 classes"),
+        ([[1.0, np.nan]], [1], "not finite"),
+    ],
+)
+def test_temperature_refuses(logits: list, labels: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_temperature(logits, labels)
+
+
+def test_bins_hold_their_upper_edge_and_zero() -> None:
+    bins = reliability([0.0, 0.2, 0.2000001, 1.0], [False, True, True, True], bins=5)
+    assert [one.count for one in bins] == [2, 1, 0, 0, 1]
+    assert bins[0].fraction == 0.5
+    assert (bins[2].confidence, bins[2].fraction) == (None, None)
+    assert (bins[4].low, bins[4].high) == (0.8, 1.0)
+
+
+def test_top_label_takes_scans_with_a_diagnosis() -> None:
+    rows = [
+        Prediction(scan_id="a", predicted="AD", probabilities={"NC": 0.3, "AD": 0.7}, diagnosis="AD"),
+        Prediction(scan_id="b", predicted="AD", probabilities={"NC": 0.4, "AD": 0.6}),
+        Prediction(scan_id="c", predicted="NC", probabilities={"NC": 0.9, "AD": 0.1}, diagnosis="AD"),
+    ]
+    confidence, hit = top_label(rows)
+    assert confidence.tolist() == [0.7, 0.9]
+    assert hit.tolist() == [True, False]
+
+
+# ----------------------------------------------------------------------------------------- thresholds
+@pytest.mark.parametrize("criterion", ["youden", "f1"])
+def test_best_threshold_beats_every_other(criterion: str) -> None:
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(1)
+    label = rng.random(200) < 0.3
+    p = np.round(np.clip(0.3 * label + rng.normal(0.4, 0.2, 200), 0, 1), 2)
+
+    def worth(t: float) -> float:
+        said = p >= t
+        return f1_score(label, said) if criterion == "f1" else said[label].mean() - said[~label].mean()
+
+    best = best_threshold(label, p, criterion)
+    assert worth(best) == pytest.approx(max(worth(t) for t in np.r_[0, np.unique(p), 1.01]))
+
+
+def test_threshold_of_ties_is_the_one_nearest_one_half() -> None:
+    assert best_threshold([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]) == 0.5
+
+
+@pytest.mark.parametrize("label", [[0, 0], [1, 1], [np.nan, np.nan], []])
+def test_threshold_that_validation_cannot_decide_is_one_half(label: list) -> None:
+    assert best_threshold(label, [0.9] * len(label)) == 0.5
+
+
+def test_fit_and_apply_thresholds() -> None:
+    labels = np.array([[0, 1], [0, np.nan], [1, 0], [1, 1]])
+    p = np.array([[0.1, 0.6], [0.2, 0.0], [0.6, 0.5], [0.7, 0.9]])
+    limits = fit_thresholds(labels, p, ["nodule", "effusion"])
+    assert limits["nodule"] == pytest.approx(0.4)
+    assert limits["effusion"] == pytest.approx(0.55)
+    assert apply_thresholds(p, ["effusion", "nodule"], {**limits, "other": 0.1})[:, 0].tolist() == [
+        False, False, True, True,
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="no threshold for mass"):
+        apply_thresholds(p, ["nodule", "mass"], limits)
+    with pytest.raises(DataError, match="expected labels and probabilities"):
+        fit_thresholds(labels, p, ["nodule"])

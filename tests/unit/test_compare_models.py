@@ -1,0 +1,206 @@
+"""Two models on the same scans: the same scans or a refusal, paired tests, Holm."""
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxtune.errors import DataError, SettingError
+from voxtune.evaluation.compare import compare_predictions
+from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
+from voxtune.evaluation.tables import write_predictions_tsv
+from voxtune.stages.compare import compare
+from voxtune.types.records import Prediction
+
+CLASSES = ("NC", "MCI", "AD")
+
+
+def model(skill: float, seed: int, people: int = 36, scans: int = 2) -> list[Prediction]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n in range(people * scans):
+        true = n // scans % 3
+        p = np.exp(rng.normal(size=3) + skill * np.eye(3)[true])
+        rows.append(
+            Prediction(
+                scan_id=f"s{n}",
+                participant_id=f"p{n // scans}",
+                diagnosis=CLASSES[true],
+                predicted=CLASSES[int(p.argmax())],
+                probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
+            )
+        )
+    return rows
+
+
+# --------------------------------------------------------------------------------------- single tests
+def test_permutation_of_few_people_is_exact() -> None:
+    rng = np.random.default_rng(0)
+    gain, participant = rng.normal(0.5, 1, size=20), np.repeat(np.arange(5), 4)
+    sums = np.bincount(participant, weights=gain)
+    every = [abs(np.dot(signs, sums)) for signs in product((-1, 1), repeat=5)]
+    want = np.mean(np.array(every) >= abs(sums.sum()) - 1e-12)
+    assert permutation_p(lambda keep: (2 * keep - 1) @ gain, participant) == want
+
+
+def test_permutation_of_many_people_never_gives_zero_and_repeats() -> None:
+    participant = np.arange(40)
+
+    def difference(keep: np.ndarray) -> np.ndarray:
+        return (2 * keep - 1).sum(axis=1)
+
+    assert permutation_p(difference, participant, 999, seed=1) == 1 / 1000
+    assert permutation_p(lambda keep: 0 * keep.sum(axis=1), participant, 99) == 1.0
+    assert permutation_p(lambda keep: np.nan * keep.sum(axis=1), participant, 99) is None
+    with pytest.raises(SettingError, match="permutations"):
+        permutation_p(difference, participant, 0)
+
+
+def test_permutation_holds_its_level_under_no_difference() -> None:
+    rng = np.random.default_rng(5)
+    participant = np.repeat(np.arange(20), 3)
+    small = 0
+    for seed in range(200):
+        gain = rng.normal(size=20)[participant]  # scans of a person agree
+        p = permutation_p(lambda keep, gain=gain: (2 * keep - 1) @ gain, participant, 199, seed)
+        small += p <= 0.05
+    assert small <= 20  # 5 percent of 200 is 10; a test that takes scans as independent gives about 50
+
+
+def test_mcnemar_counts_discordant_pairs() -> None:
+    found = mcnemar([1, 1, 0, 0, 1], [1, 1, 0, 1, 0], [0, 0, 0, 0, 1])
+    assert (found.b, found.c) == (2, 2)
+    assert found.p_value == 1
+    none = McNemar(0, 0)
+    assert (none.p_value, none.chi2_corrected, none.chi2_corrected_p) == (1, 0, 1)
+
+
+def test_holm_of_nothing_and_of_nonsense() -> None:
+    assert holm([]) == []
+    for p in ([1.2], [-0.1], [float("nan")]):
+        with pytest.raises(DataError, match="Holm"):
+            holm(p)
+
+
+# -------------------------------------------------------------------------------------- two models
+def test_a_better_model_is_found_better() -> None:
+    rows = compare_predictions(model(3, 0), model(0.5, 1), CLASSES, resamples=400)
+    assert {(r.score, r.test) for r in rows} >= {
+        ("accuracy", "participants swapped"),
+        ("accuracy", "McNemar, exact"),
+        ("participant/accuracy", "McNemar, exact"),
+        ("auroc/AD", "DeLong, clustered (Obuchowski)"),
+    }
+    for r in rows:
+        assert r.p_value <= r.p_holm <= 1
+        assert r.p_holm < 0.05, r
+        assert r.difference == r.a - r.b
+        assert (r.difference < 0) == (r.score == "brier")
+        assert (r.n_scans, r.n_participants) == (72, 36)
+        if r.low is not None:
+            assert r.low <= r.difference <= r.high
+
+
+def test_sides_mirror_and_order_does_not_matter() -> None:
+    a, b = model(2, 0), model(1, 1)
+    there = compare_predictions(a, b, CLASSES, resamples=200)
+    back = compare_predictions(b, a[::-1], CLASSES, resamples=200)
+    for one, other in zip(there, back, strict=True):
+        assert one.difference == pytest.approx(-other.difference)
+        if "Obuchowski" in one.test or "McNemar" in one.test:
+            assert one.p_value == pytest.approx(other.p_value)
+
+
+def test_a_model_equals_itself() -> None:
+    rows = compare_predictions(model(1, 0), model(1, 0), CLASSES, resamples=100)
+    for r in rows:
+        assert (r.difference, r.p_value, r.p_holm) == (0, 1, 1)
+
+
+def test_an_absent_class_and_ten_people_give_none_not_nan() -> None:
+    a, b = ([r for r in model(s, s, people=10) if r.diagnosis != "MCI"] for s in (1, 2))
+    rows = {(r.score, r.test): r for r in compare_predictions(a, b, CLASSES, resamples=100)}
+    json.dumps([vars(r) for r in rows.values()], allow_nan=False)
+    absent = rows["auroc/MCI", "DeLong, clustered (Obuchowski)"]
+    assert (absent.a, absent.difference, absent.low, absent.p_value, absent.p_holm) == (None,) * 5
+    assert rows["auroc", "participants swapped"].p_value is None
+    assert rows["accuracy", "participants swapped"].p_value is not None
+
+
+def test_other_scans_are_refused_and_named() -> None:
+    a = model(1, 0)
+    other = [*a[2:], a[0].model_copy(update={"scan_id": "z9"})]
+    with pytest.raises(DataError, match=r"Only in A: 2 \(s0, s1\)\. Only in B: 1 \(z9\)"):
+        compare_predictions(a, other, CLASSES)
+    with pytest.raises(DataError, match=r"Only in A: 42 \(s0, .* and 32 more\)\. Only in B: none"):
+        compare_predictions(a, a[42:], CLASSES)
+
+
+@pytest.mark.parametrize(("column", "value"), [("diagnosis", "AD"), ("participant_id", "q")])
+def test_other_labels_of_the_same_scans_are_refused(column: str, value: str) -> None:
+    a = model(1, 0)
+    b = [a[0].model_copy(update={column: value}), *a[1:]]
+    with pytest.raises(DataError, match=rf"another {column} .*1 \(s0\)"):
+        compare_predictions(a, b, CLASSES)
+
+
+def test_nothing_labelled_is_refused() -> None:
+    a = [r.model_copy(update={"diagnosis": None}) for r in model(1, 0)]
+    with pytest.raises(DataError, match="None of the scans has a diagnosis"):
+        compare_predictions(a, a, CLASSES)
+
+
+# ------------------------------------------------------------------------------------------ the stage
+def evaluated(folder: Path, rows: list[Prediction], classes: tuple[str, ...] = CLASSES) -> Path:
+    write_predictions_tsv(folder / "predictions.tsv", rows, classes)
+    return folder
+
+
+def test_stage_compares_runs_and_writes(tmp_path: Path) -> None:
+    for cohort in ("adni", "oasis2"):
+        evaluated(tmp_path / "a" / "evaluation" / cohort, model(2, 0))
+        evaluated(tmp_path / "b" / "evaluation" / cohort, model(1, 1))
+    evaluated(tmp_path / "b" / "evaluation" / "aibl", model(1, 1))
+    found = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out")
+    assert (found["a"], found["b"]) == ("a", "b")
+    assert [one["cohort"] for one in found["evaluations"]] == ["adni", "oasis2"]
+    assert found["evaluations"][0]["n_participants"] == 36
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == found
+    lines = (tmp_path / "out" / "comparison.tsv").read_text().splitlines()
+    assert lines[0].startswith("cohort\tscore\ttest\ta\tb\tdifference\tlow\thigh\tp_value\tp_holm")
+    assert len(lines) == 1 + 2 * len(found["evaluations"][0]["comparisons"])
+    assert str(tmp_path) not in json.dumps(found)
+
+
+def test_stage_takes_folders_of_any_name_and_tells_equal_names_apart(tmp_path: Path) -> None:
+    a, b = (
+        evaluated(tmp_path / name / "evaluation" / "adni", model(1, n)) for n, name in enumerate(("r1", "r2"))
+    )
+    found = compare(a, tmp_path / "r2")
+    assert (found["a"], found["b"]) == ("adni", "r2")
+    found = compare(a, b)
+    assert (found["a"], found["b"]) == ("r1/evaluation/adni", "r2/evaluation/adni")
+    assert compare(a, a)["a"] == "adni"
+
+
+def test_stage_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
+    for name in ("adni", "oasis2"):
+        evaluated(tmp_path / "a" / "evaluation" / name, model(1, 0))
+    evaluated(tmp_path / "b" / "evaluation" / "aibl", model(1, 0))
+    with pytest.raises(DataError, match="share no evaluation: A has adni, oasis2, B has aibl"):
+        compare(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"'empty' has no predictions\.tsv"):
+        compare(tmp_path / "empty", tmp_path / "b")
+    two = [
+        r.model_copy(
+            update={"probabilities": {"NC": 0.5, "AD": 0.5}, "predicted": "AD", "diagnosis": r.diagnosis}
+        )
+        for r in model(1, 0)
+        if r.diagnosis != "MCI"
+    ]
+    fewer = evaluated(tmp_path / "c", two, ("NC", "AD"))
+    with pytest.raises(DataError, match="A has the classes NC, AD, B has NC, MCI, AD"):
+        compare(fewer, tmp_path / "b")

@@ -1,0 +1,114 @@
+"""Resampling of participants, percentiles, exact intervals at the bound, clustered AUC variance."""
+
+import numpy as np
+import pytest
+
+from voxtune.errors import SettingError
+from voxtune.evaluation.auc import AucPair, delong, obuchowski
+from voxtune.evaluation.intervals import (
+    blocks,
+    exact_interval_at_bound,
+    normal_interval,
+    number_participants,
+    percentile_interval,
+    resample_participants,
+    resampled_weights,
+)
+
+
+def test_participants_are_numbered_in_order_of_appearance() -> None:
+    assert number_participants(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
+
+
+def test_every_resample_keeps_the_size_of_each_stratum() -> None:
+    strata = np.array([0, 0, 0, 1, 1, 2])
+    drawn = resample_participants(strata, 50, seed=3)
+    assert drawn.shape == (50, 6)
+    for row in drawn:
+        assert np.bincount(strata[row], minlength=3).tolist() == [3, 2, 1]
+    assert (drawn == resample_participants(strata, 50, seed=3)).all()
+    assert (drawn != resample_participants(strata, 50, seed=4)).any()
+
+
+def test_all_scans_of_a_participant_enter_once_per_draw() -> None:
+    participant = np.array([0, 1, 1, 2])
+    weights = resampled_weights([[1, 1, 2], [0, 0, 0]], participant)
+    assert weights.tolist() == [[0, 2, 2, 1], [3, 0, 0, 0]]
+
+
+def test_blocks_cover_all_rows_once() -> None:
+    rows = np.arange(10)
+    assert np.concatenate([rows[b] for b in blocks(10, 1_500_000)]).tolist() == rows.tolist()
+    assert len(list(blocks(10, 1_500_000))) == 5
+    assert len(list(blocks(10, 0))) == 1
+
+
+def test_percentiles_are_refused_where_too_few_resamples_define_the_score() -> None:
+    assert percentile_interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
+    assert percentile_interval([np.nan, *np.arange(20.0)]) is not None
+    assert percentile_interval([np.nan] * 3 + [1.0] * 10) is None
+    assert percentile_interval([]) is None
+    assert percentile_interval([np.nan]) is None
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, -0.1])
+def test_an_impossible_confidence_is_named(confidence: float) -> None:
+    with pytest.raises(SettingError, match="confidence"):
+        percentile_interval([1.0], confidence)
+
+
+def test_no_resamples_is_refused() -> None:
+    with pytest.raises(SettingError, match="resamples"):
+        resample_participants([0], 0)
+
+
+def test_exact_interval_is_clopper_pearson() -> None:
+    from scipy.stats import binomtest
+
+    for n in (1, 2, 10, 79):
+        want = binomtest(n, n).proportion_ci(0.95, "exact")
+        assert exact_interval_at_bound(1.0, n) == pytest.approx((want.low, want.high))
+        want = binomtest(0, n).proportion_ci(0.95, "exact")
+        assert exact_interval_at_bound(0.0, n) == pytest.approx((want.low, want.high))
+
+
+def test_normal_interval() -> None:
+    assert normal_interval(1.0, 4.0) == pytest.approx((1 - 2 * 1.959964, 1 + 2 * 1.959964), abs=1e-5)
+    assert normal_interval(1.0, -1e-20) == (1.0, 1.0)
+
+
+def test_repeated_copies_of_a_scan_add_no_information() -> None:
+    rng = np.random.default_rng(0)
+    positive = np.arange(30) % 2 == 0
+    score = rng.normal(size=30) + positive
+    once = obuchowski(np.arange(30), positive, score, score)
+    copied = obuchowski(
+        np.repeat(np.arange(30), 4), np.repeat(positive, 4), np.repeat(score, 4), np.repeat(score, 4)
+    )
+    naive = delong(np.repeat(positive, 4), np.repeat(score, 4), np.repeat(score, 4))
+    assert once is not None
+    assert copied is not None
+    assert naive is not None
+    assert copied.var_a == pytest.approx(once.var_a)
+    assert naive.var_a < 0.3 * once.var_a
+
+
+def test_one_participant_on_a_side_has_no_variance() -> None:
+    assert obuchowski(["a", "b", "b"], [True, False, False], [1, 2, 3], [1, 2, 3]) is None
+    assert delong([True, False, False], [1, 2, 3], [1, 2, 3]) is None
+    assert obuchowski([], [], [], []) is None
+
+
+def test_equal_scores_give_no_difference_and_p_of_one() -> None:
+    positive = np.arange(20) % 2 == 0
+    score = np.random.default_rng(0).normal(size=20)
+    pair = delong(positive, score, score)
+    assert pair is not None
+    assert (pair.difference, pair.z, pair.p_value) == (0, None, 1.0)
+
+
+def test_a_difference_without_variance_has_no_p() -> None:
+    pair = AucPair(auc_a=1.0, auc_b=0.5, var_a=0.0, var_b=0.0, covariance=0.0)
+    assert pair.z is None
+    assert pair.p_value is None
+    assert pair.interval() == (0.5, 0.5)

@@ -1,0 +1,280 @@
+"""What a user gets from predictions: every score with an interval, or a clear refusal; never NaN."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from voxtune.errors import DataError, SettingError
+from voxtune.evaluation.metrics import confusion, evaluate_predictions, seeds_mean_and_sd
+from voxtune.evaluation.subgroups import COLUMNS, subgroups
+from voxtune.types.records import ManifestRow, Metric, Prediction
+
+CLASSES = ("NC", "MCI", "AD")
+
+
+def one(
+    scan: str, person: str | None, true: str | None, p: list[float], mmse: float | None = None
+) -> Prediction:
+    names = CLASSES[: len(p)]
+    return Prediction(
+        scan_id=scan,
+        participant_id=person,
+        diagnosis=true,
+        predicted=names[int(np.argmax(p))],
+        probabilities=dict(zip(names, map(float, p), strict=True)),
+        mmse=mmse,
+    )
+
+
+def study(people: int = 30, scans: int = 3, skill: float = 1.0, seed: int = 0) -> list[Prediction]:
+    """Repeated scans of people whose predictions go wrong together."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        true = person % 3
+        habit = rng.normal(size=3) + skill * np.eye(3)[true]
+        for scan in range(scans):
+            p = np.exp(habit + 0.3 * rng.normal(size=3))
+            rows.append(
+                one(
+                    f"s{person}_{scan}",
+                    f"p{person}",
+                    CLASSES[true],
+                    list(p / p.sum()),
+                    28 - 4 * true + rng.normal(),
+                )
+            )
+    return rows
+
+
+def sane(metrics: dict[str, Metric]) -> None:
+    """Numbers or None, never NaN; an interval holds its value."""
+    json.dumps({name: metric.model_dump() for name, metric in metrics.items()}, allow_nan=False)
+    for name, m in metrics.items():
+        if m.low is not None:
+            assert m.value is not None, name
+            assert m.high is not None, name
+            assert m.low <= m.value + 1e-9, name
+            assert m.value <= m.high + 1e-9, name
+
+
+def test_every_score_has_an_interval_and_counts() -> None:
+    rows = study()
+    metrics = evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 25.0 + len(r.scan_id) for r in rows})
+    sane(metrics)
+    assert all(m.value is not None and m.low is not None for n, m in metrics.items() if "mmse_r2" not in n)
+    assert {
+        "accuracy",
+        "auroc/AD",
+        "ece",
+        "mmse_mae",
+        "mmse_mae/NC",
+        "participant/accuracy",
+    } <= metrics.keys()
+    assert (metrics["accuracy"].n_scans, metrics["accuracy"].n_participants) == (90, 30)
+    assert (metrics["sensitivity/AD"].n_scans, metrics["sensitivity/AD"].n_participants) == (30, 10)
+    assert metrics["participant/specificity/AD"].n_scans == 60
+    assert metrics == evaluate_predictions(
+        rows, CLASSES, mmse_true={r.scan_id: 25.0 + len(r.scan_id) for r in rows}
+    )
+    assert metrics != evaluate_predictions(rows, CLASSES, seed=1)
+
+
+def test_intervals_are_wider_than_if_scans_were_independent() -> None:
+    rows = study(people=45, scans=6)
+    clustered = evaluate_predictions(rows, CLASSES)["accuracy"]
+    alone = [r.model_copy(update={"participant_id": r.scan_id}) for r in rows]
+    naive = evaluate_predictions(alone, CLASSES)["accuracy"]
+    assert clustered.value == naive.value
+    assert clustered.high - clustered.low > 1.4 * (naive.high - naive.low)
+
+
+def test_participant_level_is_the_mean_probability() -> None:
+    rows = [
+        one("a1", "a", "NC", [0.9, 0.1], 20),
+        one("a2", "a", "NC", [0.4, 0.6], 22),
+        one("a3", "a", "NC", [0.4, 0.6]),
+        one("b1", "b", "MCI", [0.6, 0.4], 10),
+    ]
+    metrics = evaluate_predictions(
+        rows, CLASSES[:2], mmse_true={"a1": 20, "a2": 24, "a3": 9, "b1": 10}, resamples=50
+    )
+    assert metrics["accuracy"].value == 0.25
+    assert metrics["participant/accuracy"].value == 0.5  # a: mean 0.567 of NC
+    assert (
+        metrics["participant/mmse_mae"].value == 0.5
+    )  # a: 21 of 22, from the scans that have both; b: 10 of 10
+    sane(metrics)
+
+
+def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -> None:
+    rows = [
+        one("a1", "a", "NC", [0.2, 0.5, 0.3]),
+        one("a2", "a", "MCI", [0.2, 0.5, 0.3]),
+        one("b1", "b", "AD", [0.2, 0.5, 0.3]),
+        one("b2", "b", "NC", [0.2, 0.5, 0.3]),
+        one("b3", "b", "NC", [0.9, 0.05, 0.05]),
+    ]
+    metrics = evaluate_predictions(rows, CLASSES, resamples=50)
+    assert metrics["participant/sensitivity/MCI"].n_participants == 1
+    assert metrics["participant/sensitivity/NC"].n_participants == 1
+    assert metrics["participant/sensitivity/AD"].value is None
+    sane(metrics)
+
+
+def test_scans_without_a_diagnosis_are_not_scored() -> None:
+    rows = [*study(9), one("x", None, None, [0.2, 0.3, 0.5])]
+    metrics = evaluate_predictions(rows, CLASSES, resamples=100)
+    assert metrics == evaluate_predictions(rows[:-1], CLASSES, resamples=100)
+    assert confusion(rows, CLASSES).sum() == 27
+
+
+def test_nothing_to_score_is_none_and_zero_scans() -> None:
+    for rows in ([], [one("x", None, None, [0.2, 0.3, 0.5])]):
+        metrics = evaluate_predictions(rows, CLASSES, mmse_true={})
+        assert all(m.value is None and m.low is None and m.n_scans == 0 for m in metrics.values())
+
+
+@pytest.mark.parametrize("kind", ["guess", "constant", "ties"])
+@pytest.mark.parametrize("people", [3, 10, 40])
+def test_hopeless_classifiers_get_sensible_numbers(kind: str, people: int) -> None:
+    rng = np.random.default_rng(1)
+    rows = []
+    for person in range(people):
+        p = {"guess": rng.dirichlet([1, 1, 1]), "constant": [1, 0, 0], "ties": [0.5, 0.25, 0.25]}[kind]
+        rows += [one(f"s{person}_{n}", f"p{person}", CLASSES[person % 3], list(p)) for n in range(2)]
+    metrics = evaluate_predictions(rows, CLASSES, resamples=300)
+    sane(metrics)
+    if kind != "guess":
+        assert metrics["auroc"].value == 0.5
+        assert metrics["balanced_accuracy"].value == pytest.approx(1 / 3)
+        assert metrics["sensitivity/NC"].value == 1
+        assert metrics["sensitivity/NC"].low < 0.8
+        assert metrics["f1/AD"].value == 0
+
+
+@pytest.mark.parametrize("people", [1, 3, 10])
+def test_a_perfect_score_of_few_people_is_not_certain(people: int) -> None:
+    rows = [
+        one(f"s{n}_{scan}", f"p{n}", CLASSES[n % 3], list(np.eye(3)[n % 3]))
+        for n in range(people)
+        for scan in range(9)
+    ]
+    metrics = evaluate_predictions(rows, CLASSES, resamples=50)
+    sane(metrics)
+    assert metrics["accuracy"].low == pytest.approx(0.025 ** (1 / people))
+    assert metrics["accuracy"].high == 1
+    if people == 10:
+        assert metrics["sensitivity/AD"].low == pytest.approx(0.025 ** (1 / 3))
+        assert metrics["auroc/NC"].low == pytest.approx(0.025 ** (1 / 4))
+        assert metrics["participant/accuracy"].low == pytest.approx(0.025 ** (1 / 10))
+
+
+def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
+    rows = [r for r in study() if r.diagnosis != "MCI"]
+    metrics = evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 20.0 for r in rows}, resamples=100)
+    sane(metrics)
+    for name in ("auroc", "auroc/MCI", "sensitivity/MCI", "auroc_ovo", "mmse_mae/MCI", "mmse_r2"):
+        assert metrics[name].value is None, name
+    for name in ("accuracy", "balanced_accuracy", "auroc/AD", "specificity/MCI", "f1/MCI", "mmse_mae"):
+        assert metrics[name].value is not None, name
+
+
+def test_missing_mmse_is_left_out_and_counted() -> None:
+    rows = study(9)
+    truth = {r.scan_id: 25.0 + n % 3 for n, r in enumerate(rows)}
+    silent = [r.model_copy(update={"mmse": None}) if n < 6 else r for n, r in enumerate(rows)]
+    del truth[rows[-1].scan_id]
+    metrics = evaluate_predictions(silent, CLASSES, mmse_true=truth, resamples=100)
+    assert metrics["mmse_mae"].n_scans == 20
+    assert metrics["mmse_mae"].n_participants == 7
+    assert metrics["participant/mmse_mae"].n_participants == 7
+    sane(metrics)
+    headless = [r.model_copy(update={"mmse": None}) for r in rows]
+    assert evaluate_predictions(headless, CLASSES, mmse_true=truth, resamples=10)["mmse_mae"].value is None
+    assert "mmse_mae" not in evaluate_predictions(rows, CLASSES, resamples=10)
+
+
+def test_a_study_of_the_papers_size_takes_seconds() -> None:
+    rows = study(people=79, scans=4)
+    start = time.perf_counter()
+    evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 25.0 for r in rows}, resamples=2000)
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"participant_id": None}, "no participant_id"),
+        ({"diagnosis": "FTD"}, "diagnosis 'FTD' is not among the classes NC, MCI, AD"),
+        ({"predicted": "FTD"}, "predicted 'FTD'"),
+        ({"probabilities": {"NC": 0.5, "MCI": 0.5}}, "finite probability for each"),
+        ({"probabilities": {"NC": 0.5, "MCI": 0.5, "AD": float("nan")}}, "finite probability for each"),
+        ({"probabilities": {"NC": 0.5, "MCI": 0.5, "AD": 0.5}}, "sum to 1"),
+        ({"probabilities": {"NC": 1.5, "MCI": -0.5, "AD": 0.0}}, "lie in 0..1"),
+    ],
+)
+def test_predictions_that_cannot_be_scored_are_refused_by_name(change: dict, message: str) -> None:
+    rows = study(3)
+    rows[4] = rows[4].model_copy(update=change)
+    with pytest.raises(DataError, match=f"{rows[4].scan_id}: .*{message}"):
+        evaluate_predictions(rows, CLASSES)
+
+
+def test_copies_and_impossible_classes_are_refused() -> None:
+    rows = study(3)
+    with pytest.raises(DataError, match=f"{rows[0].scan_id}: .*more than once"):
+        evaluate_predictions([*rows, rows[0]], CLASSES)
+    for classes in ((), ("NC",), ("NC", "NC")):
+        with pytest.raises(SettingError, match="classes"):
+            evaluate_predictions(rows, classes)
+
+
+def test_seeds_give_mean_and_sd() -> None:
+    runs = [
+        {
+            "accuracy": Metric(value=v, n_scans=1, n_participants=1),
+            "x": Metric(value=None, n_scans=0, n_participants=0),
+        }
+        for v in (0.5, 0.7)
+    ]
+    assert seeds_mean_and_sd(runs) == {"accuracy": (pytest.approx(0.6), pytest.approx(np.sqrt(0.02)), 2)}
+    assert seeds_mean_and_sd(runs[:1])["accuracy"] == (0.5, None, 1)
+
+
+# ------------------------------------------------------------------------------------------ subgroups
+def test_subgroups_have_intervals_counts_and_a_warning() -> None:
+    rows = study(people=48)
+    table = {
+        r.scan_id: ManifestRow(
+            participant_id=r.participant_id,
+            scan_id=r.scan_id,
+            image="x.nii.gz",
+            age=None if n == 0 else 59 + int(r.participant_id[1:]) % 3 * 10.5,
+            sex="F" if int(r.participant_id[1:]) < 40 else "M",
+            field_strength=1.5 if int(r.participant_id[1:]) % 2 else 3,
+        )
+        for n, r in enumerate(rows)
+    }
+    del table[rows[-1].scan_id]
+    found = {(g.column, g.value): g for g in subgroups(rows, table, CLASSES, resamples=50)}
+    assert [key for key in found if key[0] == "age_band"] == [
+        ("age_band", "under 60"), ("age_band", "60-69"), ("age_band", "80 and over"),
+    ]  # fmt: skip
+    assert {"1.5 T", "3 T"} == {value for column, value in found if column == "field_strength"}
+    assert {column for column, _ in found} == {"sex", "age_band", "field_strength"} <= set(COLUMNS)
+    assert found["sex", "F"].warning is None
+    assert (found["sex", "F"].n_scans, found["sex", "F"].n_participants) == (120, 40)
+    assert found["sex", "M"].n_scans == 23
+    assert "only 8 participants" in found["sex", "M"].warning
+    assert found["sex", "M"].accuracy.low is not None
+
+
+def test_a_subgroup_of_one_says_so() -> None:
+    row = one("s", "p", "NC", [0.5, 0.2, 0.3])
+    table = {"s": ManifestRow(participant_id="p", scan_id="s", image="x", sex="M")}
+    (group,) = subgroups([row, one("t", "p", None, [1, 0, 0])], table, CLASSES, resamples=10)
+    assert group.warning.startswith("only 1 participant:")
+    assert group.auroc.value is None
