@@ -202,7 +202,7 @@ def preprocess(
 @click.option(
     "--template", default="deft", show_default=True, help="A shipped template or a Jinja2 text file."
 )
-@click.option("--missing", type=click.Choice(["omit", "say"]), default="omit", show_default=True)
+@click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
 def describe(manifest: Path, output: Path, template: str, missing: str) -> None:
     """Write a report text for every scan from its metadata."""
     from voxtune.stages.describe import describe as stage

@@ -6,11 +6,12 @@ adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError
 
-from voxtune.catalog import BACKBONES, PEFT_METHODS, load
+from voxtune.catalog import BACKBONES, PEFT_METHODS, RECIPES, load
 from voxtune.errors import UsageError
 from voxtune.types.settings import Settings
 
@@ -54,7 +55,7 @@ class ReportSettings(Settings):
 
     template: str = "deft"
     """Name of a shipped template, or path of a Jinja2 text file."""
-    missing: Literal["omit", "say"] = "omit"
+    missing: Literal["omit", "unavailable"] = "omit"
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
     """A ``reports.tsv`` to read instead of making the texts."""
@@ -65,7 +66,7 @@ class ClassTexts(Settings):
 
     names: tuple[str, ...] = ()
     """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
-    templates: tuple[str, ...] = ("A photo of {name}.",)
+    templates: tuple[str, ...] = Field(("A photo of {name}",), min_length=1)
     """One or several; several are an ensemble (mean similarity)."""
 
 
@@ -187,6 +188,20 @@ class RunConfig(Settings):
             return type(self).model_validate(tree)
         except ValidationError as error:
             raise UsageError(explain(error)) from None
+
+
+def read_recipe(recipe: str) -> RunConfig:
+    """A recipe by its name in the catalogue, or the ``config.json`` of another run by its path.
+
+    Raises:
+        UsageError: no such recipe, or the file is not a configuration.
+    """
+    path = Path(recipe)
+    if path.suffix == ".json" and path.is_file():
+        return RunConfig.from_json(path.read_text(encoding="utf-8"))
+    config = load(RECIPES, recipe, "recipe")()
+    assert isinstance(config, RunConfig)
+    return config
 
 
 def _key(here: object, step: str, path: str) -> str | int:

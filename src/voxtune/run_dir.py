@@ -77,7 +77,7 @@ class RunDir:
 
     @property
     def split(self) -> Path:
-        """``split.json``: scan IDs of each side and the sha256 of the manifest."""
+        """``split.json``: scan IDs of each side, numbers of participants, the sha256 of the manifest."""
         return self.root / "split.json"
 
     @property

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from voxtune.config import ReportSettings
+from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
+from voxtune.reports.wording import load_template, write_report
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.tensors import Batch
 
@@ -76,6 +80,14 @@ def make_examples(
         token_ids=ids,
         token_mask=mask.bool(),
     )
+
+
+def reports_of(rows: Sequence[ManifestRow], settings: ReportSettings) -> dict[str, Report]:
+    """The training texts of some rows: read from the file the settings name, or written by their template."""
+    if settings.file is not None:
+        return read_reports(Path(settings.file))
+    template = load_template(settings.template)
+    return {row.scan_id: write_report(row, template, missing=settings.missing) for row in rows}
 
 
 CLASS_ORDER = ("NC", "CN", "MCI", "AD")

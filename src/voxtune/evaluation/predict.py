@@ -98,4 +98,6 @@ def validation_metric(scores: Scores, labels: Tensor, metric: str) -> float:
     right = (logits.argmax(dim=-1) == labels).float()
     if metric == "accuracy":
         return float(right.mean())
-    return float(torch.stack([right[labels == label].mean() for label in sorted(set(labels.tolist()))]).mean())
+    return float(
+        torch.stack([right[labels == label].mean() for label in sorted(set(labels.tolist()))]).mean()
+    )

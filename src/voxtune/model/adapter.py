@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from voxtune import __version__
 from voxtune.config import RunConfig, explain
@@ -54,16 +53,6 @@ class LoadedAdapter:
     model: VisionLanguageModel
     facts: AdapterFacts
     config: RunConfig
-
-
-def fingerprint(backbone: nn.Module) -> str:
-    """The sha256 of a backbone's tensors in the order of their names; ``build_model`` has not touched it yet."""
-    digest = hashlib.sha256()
-    for name, value in sorted(backbone.state_dict().items()):
-        plain = value.detach().cpu().contiguous()
-        digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save_adapter(folder: Path, model: VisionLanguageModel, facts: AdapterFacts, card: str) -> None:
@@ -134,13 +123,12 @@ def load_adapter(path: str | Path, base: str | Path | Backbone | None = None) ->
         if base is not None and not isinstance(base, str | Path)
         else cast(BackboneSettings, config.backbone).build()
     )
-    found = fingerprint(cast(nn.Module, backbone))
-    if found != facts.base_sha256:
-        raise WeightsError(
-            f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., these weights are {found[:12]}...; "
-            "an adapter works only on its own base."
-        )
     model = build_model(config, backbone=backbone)
+    if model.base_sha256 != facts.base_sha256:
+        raise WeightsError(
+            f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., "
+            f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base."
+        )
     load_adapter_state(model, state)
     return LoadedAdapter(model.eval(), facts, config)
 

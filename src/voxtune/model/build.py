@@ -1,5 +1,6 @@
 """From a configuration to a model: build and freeze the backbone, add the MMSE token, attach the methods."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -59,22 +60,27 @@ def build_model(
         WeightsError: the checkpoint does not fit.
     """
     backbone = backbone or cast(BackboneSettings, config.backbone).build()
+    base_sha256 = fingerprint(cast(nn.Module, backbone))
     for parameter in cast(nn.Module, backbone).parameters():
         parameter.requires_grad_(False)  # noqa: FBT003
     loss = config.loss
-    model = VisionLanguageModel(
-        backbone,
-        vision_tower(backbone.vision, bridged=config.mmse.enabled or bool(config.vision)),
-        aggregation=config.aggregation,
-        temperature=Temperature(
-            loss.temperature, loss.temperature_low, loss.temperature_high, learned=loss.temperature_learned
-        ),
-        temperature_form=loss.temperature_form,
-        projections=config.projections == "trained",
-    )
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # torch's own layer initialisers take no generator
+        model = VisionLanguageModel(
+            backbone,
+            vision_tower(backbone.vision, bridged=config.mmse.enabled or bool(config.vision)),
+            aggregation=config.aggregation,
+            temperature=Temperature(
+                loss.temperature,
+                loss.temperature_low,
+                loss.temperature_high,
+                learned=loss.temperature_learned,
+            ),
+            temperature_form=loss.temperature_form,
+            projections=config.projections == "trained",
+        )
+        model.base_sha256 = base_sha256
         if config.mmse.enabled:
             add_mmse_token(model, config, generator, scale or MmseScale())
         for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
@@ -82,6 +88,16 @@ def build_model(
                 cast(Method, method).attach(model, encoder, generator)
     model.vision.checkpointing = model.text.checkpointing = config.training.checkpointing
     return model.eval()
+
+
+def fingerprint(backbone: nn.Module) -> str:
+    """The sha256 of a backbone's tensors (name, type, shape, values), whatever file they came in."""
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.state_dict().items()):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -69,8 +69,10 @@ class VisionLanguageModel(nn.Module):
         self.temperature = temperature
         self.temperature_form = temperature_form
         self.mmse_head: MmseHead | None = None
+        self.base_sha256 = ""
+        """Of the backbone before anything was attached; ``build_model`` sets it."""
 
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  (torch's signature)
+    def train(self, mode: bool = True) -> "VisionLanguageModel":  # noqa: FBT001, FBT002  (torch's signature)
         """Training mode for what is learned; the frozen backbone stays in eval mode (no dropout, no moving statistics)."""
         super().train(mode)
         cast(nn.Module, self.backbone).eval()

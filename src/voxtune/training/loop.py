@@ -73,8 +73,8 @@ class Task:
 class Watcher:
     """Who is told about epochs, and about steps (done, of)."""
 
-    epoch: Callable[[Epoch], None]
-    step: Callable[[int, int], None]
+    epoch: Callable[[Epoch], None] = lambda _: None
+    step: Callable[[int, int], None] = lambda _done, _of: None
 
 
 def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to bottom)

@@ -1,7 +1,6 @@
 """What travels through the model: a batch, tokens, the output. Shapes are checked in tests (jaxtyping + beartype)."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,7 +19,7 @@ class Batch:
     labels: Int[Tensor, " B"] | None = None
     mmse: Float[Tensor, " B"] | None = None
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         return replace(
             self,

@@ -1,0 +1,49 @@
+"""From a scan file to a prediction: read, preprocess, encode, compare. The model is loaded once for many scans."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from voxtune.data.images import load_preset
+from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
+from voxtune.imaging.chain import Preprocessed, preprocess_scan
+from voxtune.imaging.presets import to_tensor
+from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.types.records import Prediction
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """A prediction with the preprocessed scan it was made from."""
+
+    prediction: Prediction
+    preprocessed: Preprocessed
+
+
+class Predictor:
+    """An adapter on its base with the class texts encoded; ``predict`` is all it does."""
+
+    def __init__(self, adapter: str | Path | LoadedAdapter, base: str | Path | None = None) -> None:
+        self.adapter = adapter if isinstance(adapter, LoadedAdapter) else load_adapter(adapter, base)
+        self.preset = load_preset(self.adapter.facts.preset)
+        model, facts = self.adapter.model, self.adapter.facts
+        self._texts = class_features(model, facts.classes, facts.class_texts, model.backbone.tokenize)
+
+    def predict(self, scan: Path, *, name: str | None = None, stripped: bool | None = None) -> ScanResult:
+        """Preprocess one scan as the training scans were and score it against the class texts.
+
+        Args:
+            scan: file or folder with one scan.
+            name: what to call it; otherwise its file name.
+            stripped: whether the skull is gone already; ``None``: look.
+
+        Raises:
+            ScanError: the scan cannot be read or processed.
+        """
+        prepared = preprocess_scan(scan, self.preset, stripped=stripped)
+        volume = torch.from_numpy(to_tensor(prepared.volume, self.preset))
+        label = name or scan.name
+        scores = joined(score_scans(self.adapter.model, [label], lambda _: volume, self._texts))
+        facts = self.adapter.facts
+        return ScanResult(predictions(scores, facts.classes, facts.temperature)[0], prepared)
