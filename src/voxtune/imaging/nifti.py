@@ -152,7 +152,7 @@ def _header(path: Path, stream: _Stream) -> Header:
     from nibabel.spatialimages import HeaderDataError
 
     start = stream.take(4)
-    sizes = {order: int.from_bytes(start, order) for order in ("little", "big")}  # type: ignore[call-overload]
+    sizes = {order: int.from_bytes(start, order) for order in ("little", "big")}
     known = [(order, size) for order, size in sizes.items() if size in HEADER_BYTES]
     if not known:
         raise ScanError(path, "this is not a NIfTI file (its first four bytes are not a NIfTI header size)")

@@ -55,3 +55,15 @@ def _smoothed(voxels: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArr
             sigma = float(np.sqrt(step**2 - 1.0) / FWHM)
             out = gaussian_filter1d(out, sigma, axis=axis, output=np.float32, mode="constant", truncate=3.0)
     return out
+
+
+def isotropic(volume: Volume, step: float) -> Volume:
+    """The volume on a grid with ``step`` mm along each of its own axes, same centre and at least the same extent."""
+    extent = np.asarray(volume.shape) * volume.spacing
+    shape = np.maximum(4, np.ceil(extent / step)).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = volume.affine[:3, :3] / volume.spacing * step
+    centre = volume.affine[:3, :3] @ ((np.asarray(volume.shape) - 1) / 2) + volume.affine[:3, 3]
+    affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
+    i, j, k = (int(n) for n in shape)
+    return resample(volume, (i, j, k), affine)

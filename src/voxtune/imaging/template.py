@@ -62,11 +62,7 @@ def _template(size: int) -> Volume:
 
 @functools.lru_cache(maxsize=4)
 def _brain_mask(size: int) -> NDArray[np.bool_]:
-    from scipy.ndimage import binary_fill_holes
-
-    full = _full_template()
-    brain = binary_fill_holes(full.voxels > BRAIN_THRESHOLD).astype(np.float32)
-    mask = resample(full.with_voxels(brain), (size, size, size), field_of_view(size)).voxels > 0.5
+    mask = resample(_full_brain(), (size, size, size), field_of_view(size)).voxels > 0.5
     mask.flags.writeable = False
     return mask
 
@@ -79,6 +75,15 @@ def _full_template() -> Volume:
     image = nibabel.load(_template_file())
     voxels = np.asarray(image.dataobj, dtype=np.float32) / np.float32(255.0)
     return _frozen(Volume(voxels, np.asarray(image.affine, dtype=np.float64)))
+
+
+@functools.lru_cache(maxsize=1)
+def _full_brain() -> Volume:
+    """1 in the template's brain, 0 outside, at 1 mm."""
+    from scipy.ndimage import binary_fill_holes
+
+    full = _full_template()
+    return _frozen(full.with_voxels(binary_fill_holes(full.voxels > BRAIN_THRESHOLD).astype(np.float32)))
 
 
 def _template_file() -> Path:

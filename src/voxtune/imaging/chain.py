@@ -1,0 +1,390 @@
+"""The chain from a file to the volume that is stored: pure steps in a fixed order, each recorded with its parameters.
+
+Brain presets: read, orient, conform, skull, denoise, bias, register, resample, intensity. CT presets: read, check, fit.
+DEFT corrects the bias field before the skull goes; here the brain mask comes first, because both noise and field are then
+measured inside the brain alone.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from voxtune.errors import ScanError
+from voxtune.imaging import template
+from voxtune.imaging.bias import correct_bias
+from voxtune.imaging.denoise import denoise
+from voxtune.imaging.intensity import Hounsfield, check_hounsfield, to_unit
+from voxtune.imaging.orient import axis_codes, orient
+from voxtune.imaging.presets import Brain, Preset
+from voxtune.imaging.qc import Qc, dice, judged, template_correlation
+from voxtune.imaging.read import Scan, open_scan
+from voxtune.imaging.register import register
+from voxtune.imaging.resample import resample
+from voxtune.imaging.skull import find_brain, looks_stripped, tissue_mask
+from voxtune.imaging.step_cache import StepCache, step_key
+from voxtune.imaging.tensor import fit_hounsfield
+from voxtune.types.volume import Volume
+
+CHAIN_VERSION = "1"
+"""Changed with any change of the steps' arithmetic, so that older results are made again."""
+FINEST_MM = 0.8
+"""Finer voxels are averaged to 1 mm first: no preset stores finer ones, and memory grows with the third power."""
+MARGIN_MM = 12.0
+"""Kept around the brain."""
+REGISTERED_DICE = 0.9
+"""Overlap above which a stripped volume on the template's own grid is taken as registered."""
+
+
+class Step(BaseModel):
+    """One step as it ran."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    parameters: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+
+
+class ChainRecord(BaseModel):
+    """What ``chain.json`` holds: no names of people, no paths, no times."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: str
+    key: str
+    """Hash of the input's bytes and of every parameter; equal keys mean equal output."""
+    input_sha256: str
+    steps: tuple[Step, ...]
+    transform: tuple[tuple[float, ...], ...] | None
+    """Template world to scan world, mm (4 x 4); ``None`` where nothing was registered."""
+    qc: Qc
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the caller says about a scan; ``None``: look."""
+
+    stripped: bool | None = None
+    """The skull is already gone."""
+    registered: bool | None = None
+    """It lies in template space already."""
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """A preprocessed scan: the volume that is stored, its mask and the record."""
+
+    volume: Volume
+    mask: NDArray[np.bool_]
+    record: ChainRecord
+
+
+def preprocess_scan(
+    path: str | Path,
+    preset: Preset,
+    *,
+    stripped: bool | None = None,
+    registered: bool | None = None,
+    cache: Path | None = None,
+) -> Preprocessed:
+    """The volume of a preset from a file.
+
+    Args:
+        path: NIfTI file, DICOM folder or zip.
+        preset: which steps, on which grid.
+        stripped: whether the skull is already gone; ``None``: look.
+        registered: whether it lies in template space already; ``None``: look.
+        cache: folder where results of slow steps are kept between calls; ``None``: nowhere.
+
+    Raises:
+        ScanError: the scan cannot be read or has no brain; the message names the file.
+    """
+    path = Path(path)
+    scan = open_scan(path)
+    source = content_sha256(path)
+    declared = Declared(stripped, registered)
+    key = chain_key(source, preset, declared)
+    try:
+        if isinstance(preset.steps, Hounsfield):
+            return _ct(scan, preset, preset.steps, source, key)
+        return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache))
+    except ScanError as error:
+        raise ScanError(path, error.cause) from error
+    except ValueError as error:
+        raise ScanError(path, f"a step failed on it ({error})") from error
+
+
+def chain_key(input_sha256: str, preset: Preset, declared: Declared) -> str:
+    """The hash of everything a result depends on."""
+    return step_key(
+        CHAIN_VERSION,
+        input_sha256,
+        preset,
+        repr(declared),
+        *sorted(f"{n}={v}" for n, v in versions().items()),
+    )
+
+
+def content_sha256(path: Path) -> str:
+    """The sha256 of a file, or of the names and contents of a folder's files in order of name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
+        with file_path.open("rb") as file:
+            digest.update(
+                f"{file_path.relative_to(path).as_posix()}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+            )
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Of the packages whose arithmetic enters the result."""
+    return {
+        name: importlib.metadata.version(name)
+        for name in ("voxtune", "numpy", "scipy", "SimpleITK", "deepbet", "nilearn")
+    }
+
+
+# ------------------------------------------------------------------------------------------ brain
+def _brain(
+    scan: Scan,
+    preset: Preset,
+    steps: Brain,
+    source: str,
+    key: str,
+    declared: Declared,
+    cache: StepCache,
+) -> Preprocessed:
+    record = [
+        _read_step(scan),
+        Step(name="orient", result={"from": axis_codes(scan.volume.affine), "to": "RAS"}),
+    ]
+    head = orient(scan.volume, "RAS")
+    head = _conform(head, record)
+    mask, stripped = _mask(head, steps, source, declared, cache, record)
+    brain_ml = float(np.count_nonzero(mask)) * float(abs(np.linalg.det(head.affine[:3, :3]))) / 1e3
+    placed = declared.registered
+    if placed is None:
+        placed = stripped and _on_template(head, mask)
+    if not placed:
+        head, mask = _cropped(head, mask)
+    head = _clean(head, mask, steps, record)
+    # Outside the brain zero from here on, so that interpolation at its edge never mixes in the skull.
+    brain = head.with_voxels(np.where(mask, np.maximum(head.voxels, 0.0), 0.0).astype(np.float32))
+    transform = _transform(
+        brain, steps, step_key(source, steps, repr(stripped)), placed=placed, cache=cache, record=record
+    )
+    cube, inside = _to_template(brain, mask, steps.grid, transform)
+    record.append(
+        Step(
+            name="resample",
+            parameters={
+                "grid": steps.grid,
+                "spacing_mm": template.spacing(steps.grid),
+                "template_sha256": template.template_sha256(),
+            },
+        )
+    )
+    if np.count_nonzero(inside) < 1000:
+        raise ScanError("scan", "nothing of it lies in the field of view of the template after registration")
+    correlation = template_correlation(cube)
+    cube, clipped = to_unit(cube, inside, steps.intensity)
+    record.append(
+        Step(name="intensity", parameters=steps.intensity.model_dump(), result={"clipped": clipped})
+    )
+    figures = Qc(
+        brain_ml=round(brain_ml, 1),
+        dice=round(dice(inside, template.brain_mask(steps.grid)), 4),
+        correlation=round(correlation, 4),
+        scale=round(1.0 / abs(float(np.linalg.det(transform[:3, :3]))), 4),
+        clipped=round(clipped, 5),
+        slice_mm=round(max(scan.volume.spacing), 3),
+        nonfinite=scan.nonfinite,
+    )
+    return Preprocessed(cube, inside, _record(preset, key, source, record, transform, figures))
+
+
+def _conform(head: Volume, record: list[Step]) -> Volume:
+    """Axes finer than ``FINEST_MM`` averaged to 1 mm."""
+    if min(head.spacing) >= FINEST_MM:
+        return head
+    steps = [1.0 if s < FINEST_MM else s for s in head.spacing]
+    shape = [max(2, int(np.ceil(n * s / t))) for n, s, t in zip(head.shape, head.spacing, steps, strict=True)]
+    affine = head.affine.copy()
+    affine[:3, :3] = head.affine[:3, :3] / head.spacing * steps
+    middle = head.affine[:3, :3] @ ((np.asarray(head.shape) - 1) / 2) + head.affine[:3, 3]
+    affine[:3, 3] = middle - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
+    record.append(Step(name="conform", parameters={"finest_mm": FINEST_MM}, result={"spacing_mm": steps}))
+    return resample(head, (shape[0], shape[1], shape[2]), affine)
+
+
+def _mask(
+    head: Volume, steps: Brain, source: str, declared: Declared, cache: StepCache, record: list[Step]
+) -> tuple[NDArray[np.bool_], bool]:
+    """The brain mask, and whether the skull was gone before."""
+    gone = declared.stripped
+    if gone is None:
+        gone = steps.skull == "none" or looks_stripped(head)
+    how = "seen" if declared.stripped is None else "declared"
+    if gone:
+        mask = tissue_mask(head)
+    else:
+        mask = cache.mask(
+            "mask", step_key(CHAIN_VERSION, source, versions()["deepbet"]), lambda: find_brain(head)
+        )
+    if not mask.any():
+        raise ScanError("scan", "no brain was found in it")
+    record.append(
+        Step(
+            name="skull",
+            parameters={"method": "none" if gone else steps.skull, "stripped": gone, "stripped_by": how},
+        )
+    )
+    return mask, gone
+
+
+def _cropped(head: Volume, mask: NDArray[np.bool_]) -> tuple[Volume, NDArray[np.bool_]]:
+    """The box around the brain and ``MARGIN_MM``: nothing outside it is used, and most of a head is outside."""
+    box, first = [], np.eye(4)
+    for axis, step in enumerate(head.spacing):
+        inside = np.flatnonzero(mask.any(axis=tuple(i for i in range(3) if i != axis)))
+        margin = int(np.ceil(MARGIN_MM / step))
+        start = max(0, int(inside[0]) - margin)
+        box.append(slice(start, int(inside[-1]) + margin + 1))
+        first[axis, 3] = start
+    where = tuple(box)
+    return Volume(np.ascontiguousarray(head.voxels[where]), head.affine @ first), np.ascontiguousarray(
+        mask[where]
+    )
+
+
+def _clean(head: Volume, mask: NDArray[np.bool_], steps: Brain, record: list[Step]) -> Volume:
+    if steps.denoise is not None:
+        head, sigma = denoise(head, mask, steps.denoise)
+        record.append(
+            Step(name="denoise", parameters=steps.denoise.model_dump(), result={"noise": round(sigma, 6)})
+        )
+    if steps.bias is not None:
+        head, field = correct_bias(head, mask, steps.bias)
+        record.append(
+            Step(
+                name="bias",
+                parameters=steps.bias.model_dump(mode="json"),
+                result={"log_field_sd": round(field, 6)},
+            )
+        )
+    return head
+
+
+def _transform(
+    brain: Volume, steps: Brain, key: str, *, placed: bool, cache: StepCache, record: list[Step]
+) -> NDArray[np.float64]:
+    settings = steps.register_to
+    if placed or settings is None:
+        record.append(
+            Step(name="register", parameters={"method": "none"}, result={"in_template_space": placed})
+        )
+        return np.eye(4)
+    transform = cache.matrix(
+        "transform", step_key(key, settings), lambda: register(brain, settings).transform
+    )
+    record.append(Step(name="register", parameters=settings.model_dump(mode="json")))
+    return transform
+
+
+def _on_template(brain: Volume, mask: NDArray[np.bool_]) -> bool:
+    """Whether a stripped volume lies on the template's own grid and fills its brain."""
+    size = brain.shape[0]
+    if len(set(brain.shape)) > 1 or not np.allclose(brain.affine, template.field_of_view(size), atol=1e-2):
+        return False
+    return dice(mask, template.brain_mask(size)) >= REGISTERED_DICE
+
+
+def _to_template(
+    brain: Volume, mask: NDArray[np.bool_], grid: int, transform: NDArray[np.float64]
+) -> tuple[Volume, NDArray[np.bool_]]:
+    shape, affine = (grid, grid, grid), template.field_of_view(grid)
+    if (
+        brain.shape == shape
+        and np.allclose(brain.affine, affine, atol=1e-3)
+        and np.array_equal(transform, np.eye(4))
+    ):
+        return Volume(brain.voxels, affine), mask
+    cube = resample(brain, shape, affine, transform)
+    inside = resample(brain.with_voxels(mask.astype(np.float32)), shape, affine, transform).voxels > 0.5
+    return cube, inside
+
+
+# --------------------------------------------------------------------------------------------- CT
+def _ct(scan: Scan, preset: Preset, settings: Hounsfield, source: str, key: str) -> Preprocessed:
+    check_hounsfield(scan.volume, settings.policy)
+    voxels = scan.volume.voxels
+    clipped = float(np.mean(voxels > settings.high))
+    volume = fit_hounsfield(scan.volume, preset)
+    record = [
+        _read_step(scan),
+        Step(name="check", parameters={"policy": settings.policy}),
+        Step(
+            name="fit",
+            parameters={
+                "spacing_mm": preset.spacing,
+                "size": preset.size,
+                "low": settings.low,
+                "high": settings.high,
+            },
+            result={"from": axis_codes(scan.volume.affine), "to": preset.axes},
+        ),
+    ]
+    figures = Qc(
+        clipped=round(clipped, 5), slice_mm=round(max(scan.volume.spacing), 3), nonfinite=scan.nonfinite
+    )
+    return Preprocessed(
+        volume, volume.voxels > settings.low, _record(preset, key, source, record, None, figures)
+    )
+
+
+def _read_step(scan: Scan) -> Step:
+    return Step(
+        name="read",
+        parameters={},
+        result={
+            "shape": scan.volume.shape,
+            "spacing_mm": [round(s, 4) for s in scan.volume.spacing],
+            "stored": scan.stored,
+            "nonfinite": scan.nonfinite,
+            "series": scan.series,
+            "modality": scan.modality,
+            "other_series": scan.others,
+        },
+    )
+
+
+def _record(
+    preset: Preset,
+    key: str,
+    source: str,
+    steps: list[Step],
+    transform: NDArray[np.float64] | None,
+    figures: Qc,
+) -> ChainRecord:
+    matrix = None if transform is None else tuple(tuple(float(v) for v in row) for row in transform)
+    return ChainRecord(
+        preset=preset.name,
+        key=key,
+        input_sha256=source,
+        steps=tuple(steps),
+        transform=matrix,
+        qc=judged(figures),
+        versions=versions(),
+    )

@@ -1,0 +1,131 @@
+"""What each model takes: a named way from a file to its input tensor.
+
+A preset has two halves. The *chain* (``chain.py``) makes the volume that is stored: brain presets lie in template space,
+CT presets at the model's spacing in Hounsfield units. ``to_tensor`` makes the model's tensor of it. DEFT applies its image
+steps before every model of its tables, so the presets of general models (m3d, radfm, med3dvlm, medclip, biomedclip) start
+with the brain chain too; ``to_tensor`` alone is what those models were published with.
+
+Facts: backbones.md sections 2 (M3D), 3 (RadFM), 4 (Med3DVLM), 5.3 (CT-CLIP), 7 (Merlin), 9 (MedCLIP), 10 (BiomedCLIP).
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from voxtune.imaging.bias import Bias
+from voxtune.imaging.denoise import Denoise
+from voxtune.imaging.intensity import Hounsfield, Intensity
+from voxtune.imaging.register import Register
+from voxtune.types.settings import Settings
+from voxtune.types.volume import Volume
+
+
+class Brain(Settings):
+    """The steps from a head to a brain in template space (DEFT, method A1); ``None`` leaves a step out."""
+
+    skull: Literal["deepbet", "none"] = "deepbet"
+    denoise: Denoise | None = Denoise()
+    bias: Bias | None = Bias()
+    register_to: Register | None = Register()
+    grid: int = Field(default=128, ge=16, le=256)
+    """Voxels along each edge of the 192 mm cube that is stored."""
+    intensity: Intensity = Intensity()
+
+
+class Preset(Settings):
+    """A named input: the steps that make the stored volume, and the tensor made of it."""
+
+    name: str
+    size: tuple[int, int, int]
+    """(X, Y, Z) of the tensor."""
+    spacing: tuple[float, float, float] | None
+    """Millimetres along the tensor axes; ``None`` where the model takes whatever fills its size."""
+    axes: str
+    """Where the tensor axes point, as letters: ``SPL`` is superior, posterior, left."""
+    channels: int = 1
+    fit: Literal["cube", "foreground", "nearest", "slices", "crop_pad"]
+    """How the stored volume becomes the tensor (``tensor.py``)."""
+    steps: Brain | Hounsfield
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
+
+    @property
+    def tensor_shape(self) -> tuple[int, int, int, int]:
+        """(C, X, Y, Z)."""
+        return (self.channels, *self.size)
+
+    @field_validator("axes")
+    @classmethod
+    def _three_directions(cls, axes: str) -> str:
+        if sorted("".join(pair) for pair in ("RL", "AP", "SI") for letter in axes if letter in pair) != [
+            "AP",
+            "RL",
+            "SI",
+        ]:
+            raise ValueError("expected three letters, one of R/L, A/P and S/I each")
+        return axes
+
+
+DEFT = Preset(
+    name="deft", size=(128, 128, 128), spacing=(1.5, 1.5, 1.5), axes="SPL", fit="cube", steps=Brain(grid=128)
+)
+"""DEFT: 128^3 at 1.5 mm; slices first, rows to posterior, columns to left, as M3D was trained."""
+
+TINY = Preset(
+    name="tiny", size=(64, 64, 64), spacing=(3.0, 3.0, 3.0), axes="RAS", fit="cube", steps=Brain(grid=64)
+)
+"""The small backbone of the simulated cohort: 64^3 at 3 mm."""
+
+M3D = Preset(
+    name="m3d", size=(32, 256, 256), spacing=None, axes="SPL", fit="foreground", steps=Brain(grid=192)
+)
+"""M3D-CLIP: min-max, crop to the foreground, 32 x 256 x 256 trilinear."""
+
+MED3DVLM = Preset(
+    name="med3dvlm", size=(128, 256, 256), spacing=None, axes="SPL", fit="foreground", steps=Brain(grid=192)
+)
+"""Med3DVLM: as M3D at 128 x 256 x 256."""
+
+RADFM = Preset(
+    name="radfm",
+    size=(512, 512, 64),
+    spacing=None,
+    axes="PLS",
+    channels=3,
+    fit="nearest",
+    steps=Brain(grid=192),
+)
+"""RadFM: min-max, nearest neighbour to 512 x 512 x 64 (depth last), one channel three times."""
+
+CT_CLIP = Preset(
+    name="ct_clip", size=(240, 480, 480), spacing=(1.5, 0.75, 0.75), axes="SLP", fit="crop_pad",
+    steps=Hounsfield(), deviation=(1000.0,),
+)  # fmt: skip
+"""CT-CLIP: [-1000, 1000] HU / 1000 at 0.75 x 0.75 x 1.5 mm, centre crop and pad with -1."""
+
+MERLIN = Preset(
+    name="merlin", size=(224, 224, 160), spacing=(1.5, 1.5, 3.0), axes="RAS", fit="crop_pad",
+    steps=Hounsfield(), mean=(-1000.0,), deviation=(2000.0,),
+)  # fmt: skip
+"""Merlin: [-1000, 1000] HU to [0, 1] at 1.5 x 1.5 x 3 mm, centre crop and pad with 0."""
+
+MEDCLIP = Preset(
+    name="medclip", size=(24, 224, 224), spacing=None, axes="SPL", channels=3, fit="slices",
+    steps=Brain(grid=192), mean=(0.5862785803043838,) * 3, deviation=(0.27950088968644304,) * 3,
+)  # fmt: skip
+"""MedCLIP, a 2D model: 24 axial slices through the brain, each 224 x 224."""
+
+BIOMEDCLIP = Preset(
+    name="biomedclip", size=(24, 224, 224), spacing=None, axes="SPL", channels=3, fit="slices", steps=Brain(grid=192),
+    mean=(0.48145466, 0.4578275, 0.40821073), deviation=(0.26862954, 0.26130258, 0.27577711),
+)  # fmt: skip
+"""BiomedCLIP, a 2D model: 24 axial slices through the brain, each 224 x 224, OpenAI mean and deviation."""
+
+
+def to_tensor(volume: Volume, preset: Preset) -> NDArray[np.float32]:
+    """The input of the preset's model, float32 (C, X, Y, Z), of a preprocessed volume; see ``tensor.py``."""
+    from voxtune.imaging import tensor
+
+    return tensor.to_tensor(volume, preset)

@@ -1,0 +1,100 @@
+"""The brain in a head: deepbet's network, or the volume's own zeros where the skull is already gone.
+
+Source: Fisch et al., 'deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks',
+Computers in Biology and Medicine 179 (2024).
+"""
+
+import contextlib
+import functools
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.errors import ScanError
+from voxtune.types.volume import Volume
+
+THREADS = 2
+"""Fixed, because the last bits of a convolution depend on the number of threads: the same input gives the same bytes."""
+STRIPPED_LITRES = (0.4, 2.3)
+"""Tissue that a stripped brain can have; a head with its skull and neck has 2.5 to 5 litres."""
+STRIPPED_ZEROS = 0.98
+"""Share of the outer faces that must be exactly background."""
+FULL_BLOCK = 0.9
+"""Share of tissue voxels in the largest connected piece of a stripped brain."""
+
+
+def find_brain(volume: Volume) -> NDArray[np.bool_]:
+    """The brain mask of a T1 head, in the axes of ``volume``.
+
+    Raises:
+        ScanError: no brain was found; the name in the message is left to the caller.
+    """
+    network = _network()
+    # deepbet expects a head the right way up; a volume already RAS+ passes unchanged.
+    with _threads(THREADS):
+        try:
+            probability = network.run_model(volume.voxels.copy())
+            mask = network.postprocess(probability > 0.5)
+        except (AssertionError, ValueError, IndexError, RuntimeError) as error:
+            raise ScanError("scan", "no brain was found in it") from error
+    return np.asarray(mask, dtype=bool)
+
+
+def looks_stripped(volume: Volume) -> bool:
+    """Whether the skull is already gone: flat background to every face, and one compact piece of a brain's size."""
+    from scipy.ndimage import label
+
+    voxels = volume.voxels
+    background = float(voxels[0, 0, 0])
+    tissue = voxels != background
+    faces = np.concatenate([tissue[side].ravel() for side in _faces()])
+    if 1.0 - faces.mean() < STRIPPED_ZEROS:
+        return False
+    step = max(1, round(2.0 / min(volume.spacing)))
+    pieces, count = label(tissue[::step, ::step, ::step])
+    if not count:
+        return False
+    sizes = np.bincount(pieces.ravel())[1:]
+    litres = float(tissue.mean()) * float(np.prod(np.asarray(volume.spacing) * volume.shape)) / 1e6
+    compact = sizes.max() / sizes.sum() > FULL_BLOCK
+    return bool(compact and STRIPPED_LITRES[0] <= litres <= STRIPPED_LITRES[1])
+
+
+def tissue_mask(volume: Volume) -> NDArray[np.bool_]:
+    """The brain mask of an already stripped volume: what differs from its background, holes filled, largest piece."""
+    from scipy.ndimage import binary_fill_holes, label
+
+    tissue = binary_fill_holes(volume.voxels != volume.voxels[0, 0, 0])
+    pieces, count = label(tissue)
+    if count > 1:
+        tissue = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return np.asarray(tissue, dtype=bool)
+
+
+def _faces() -> list[tuple[slice | int, ...]]:
+    every = slice(None)
+    return [tuple(end if i == axis else every for i in range(3)) for axis in range(3) for end in (0, -1)]
+
+
+@functools.lru_cache(maxsize=1)
+def _network() -> Any:
+    with contextlib.redirect_stdout(io.StringIO()):
+        from deepbet.bet import BrainExtraction
+
+        return BrainExtraction(no_gpu=True)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Any:
+    import deepbet.bet
+
+    # deepbet's own torch: imaging has no other use for it.
+    torch = deepbet.bet.torch
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,65 @@
+"""Results of slow steps, found again by the hash of everything they depend on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+
+class StepCache:
+    """A folder of arrays named by step and key; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def mask(self, step: str, key: str, compute: Callable[[], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """The mask kept for this key, or computed and kept (packed eight voxels a byte)."""
+        import zlib
+
+        kept = self._path(step, key)
+        if kept is not None and kept.is_file():
+            data = kept.read_bytes()
+            shape = np.frombuffer(data[:24], dtype="<i8")
+            bits = np.frombuffer(zlib.decompress(data[24:]), dtype=np.uint8)
+            return np.unpackbits(bits, count=int(shape.prod())).astype(bool).reshape(shape)
+        mask = compute()
+        if kept is not None:
+            _write(
+                kept,
+                np.asarray(mask.shape, dtype="<i8").tobytes() + zlib.compress(np.packbits(mask).tobytes(), 1),
+            )
+        return mask
+
+    def matrix(self, step: str, key: str, compute: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The 4x4 matrix kept for this key, or computed and kept (JSON keeps every bit of a float64)."""
+        kept = self._path(step, key)
+        if kept is not None and kept.is_file():
+            return np.asarray(json.loads(kept.read_text()), dtype=np.float64)
+        matrix = compute()
+        if kept is not None:
+            _write(kept, json.dumps(matrix.tolist()).encode())
+        return matrix
+
+    def _path(self, step: str, key: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{step}-{key[:32]}"
+
+
+def step_key(*parts: str | BaseModel) -> str:
+    """The sha256 of texts and settings, in order: equal only where every input of a step is equal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        text = part if isinstance(part, str) else part.model_dump_json()
+        digest.update(f"{len(text)}:{text}".encode())
+    return digest.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)

@@ -1,0 +1,160 @@
+"""A volume to the tensor a model takes, in NumPy: the last step of every preset, one function for each way to fit."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.imaging import template
+from voxtune.imaging.intensity import Hounsfield
+from voxtune.imaging.orient import orient
+from voxtune.imaging.presets import Preset
+from voxtune.imaging.resample import resample
+from voxtune.types.volume import Volume
+
+Array = NDArray[np.float32]
+
+
+def to_tensor(volume: Volume, preset: Preset) -> Array:
+    """The input of a model, float32 (C, X, Y, Z), of a preprocessed volume (or, for CT and whole-body models, a raw one).
+
+    Axes point as ``preset.axes`` says, whatever the order in the file.
+    """
+    if preset.fit == "cube":
+        array = _cube(volume, preset)
+    else:
+        turned = orient(volume, preset.axes)
+        if preset.fit == "foreground":
+            array = resize(crop_foreground(minmax(turned.voxels)), preset.size)
+        elif preset.fit == "nearest":
+            array = resize(minmax(turned.voxels), preset.size, nearest=True)
+        elif preset.fit == "slices":
+            array = _slices(turned.voxels, preset.size)
+        else:
+            array = _crop_pad(turned, preset)
+    channels = [
+        (array - np.float32(m)) / np.float32(d) for m, d in zip(preset.mean, preset.deviation, strict=True)
+    ]
+    tensor = (
+        np.stack(channels) if len(channels) > 1 else np.repeat(channels[0][None], preset.channels, axis=0)
+    )
+    return np.ascontiguousarray(tensor, dtype=np.float32)
+
+
+def fit_hounsfield(volume: Volume, preset: Preset) -> Volume:
+    """A CT at the spacing and size of the preset, still in Hounsfield units: what is stored for a CT preset.
+
+    The affine carries the preset's nominal spacing, so that fitting it once more changes nothing.
+    """
+    if preset.spacing is None:
+        raise ValueError(f"Preset {preset.name} has no spacing.")
+    turned = orient(volume, preset.axes)
+    voxels = _crop_pad(turned, preset)
+    affine = turned.affine.copy()
+    affine[:3, :3] = turned.affine[:3, :3] / turned.spacing * preset.spacing
+    middle = turned.affine[:3, :3] @ ((np.asarray(turned.shape) - 1) / 2) + turned.affine[:3, 3]
+    affine[:3, 3] = middle - affine[:3, :3] @ ((np.asarray(preset.size) - 1) / 2)
+    return Volume(voxels, affine)
+
+
+def minmax(array: Array) -> Array:
+    """The array moved to [0, 1]; zeros where it is constant."""
+    low, high = array.min(), array.max()
+    return (array - low) / (high - low) if high > low else np.zeros_like(array)
+
+
+def crop_foreground(array: Array) -> Array:
+    """The smallest box that holds every voxel above 0 (MONAI CropForeground)."""
+    foreground = array > 0
+    for axis in range(3):
+        along = foreground.any(axis=tuple(i for i in range(3) if i != axis))
+        inside = np.flatnonzero(along)
+        if inside.size:
+            array = array.take(range(inside[0], inside[-1] + 1), axis=axis)
+    return array
+
+
+def resize(array: Array, size: tuple[int, ...], *, nearest: bool = False) -> Array:
+    """The array at another size, as ``torch.nn.functional.interpolate`` with ``align_corners=False``, axis by axis."""
+    for axis, wanted in enumerate(size):
+        have = array.shape[axis]
+        if have == wanted:
+            continue
+        if nearest:
+            array = array.take(
+                np.minimum((np.arange(wanted) * (have / wanted)).astype(int), have - 1), axis=axis
+            )
+            continue
+        where = np.clip((np.arange(wanted) + 0.5) * (have / wanted) - 0.5, 0, None)
+        array = _between(array, where, axis)
+    return array
+
+
+def _between(array: Array, where: NDArray[np.float64], axis: int) -> Array:
+    """Linear interpolation at fractional indices along one axis; the last value goes on past the end."""
+    last = array.shape[axis] - 1
+    low = np.clip(np.floor(where).astype(int), 0, last)
+    high = np.minimum(low + 1, last)
+    weight = np.clip(where - low, 0, 1).astype(np.float32)
+    weight = weight.reshape([-1 if i == axis else 1 for i in range(array.ndim)])
+    out = array.take(low, axis=axis)
+    out += weight * (array.take(high, axis=axis) - out)
+    return out
+
+
+def _cube(volume: Volume, preset: Preset) -> Array:
+    """Template space: on the grid of the preset, clipped to [0, 1]."""
+    size = preset.size[0]
+    grid = template.field_of_view(size)
+    upright = orient(volume, "RAS")
+    if upright.shape != preset.size or not np.allclose(upright.affine, grid, atol=1e-3):
+        upright = resample(upright, preset.size, grid)
+    return np.clip(orient(upright, preset.axes).voxels, 0.0, 1.0)
+
+
+def _slices(array: Array, size: tuple[int, int, int]) -> Array:
+    """Evenly spaced slices through the foreground, each padded to a square and resized (bicubic)."""
+    from PIL import Image
+
+    unit = minmax(array)
+    inside = np.flatnonzero((unit > 0).any(axis=(1, 2)))
+    chosen = np.round(np.linspace(inside[0], inside[-1], size[0] + 2)[1:-1]).astype(int)
+    edge = max(unit.shape[1:])
+    before = [(edge - n) // 2 for n in unit.shape[1:]]
+    square = np.zeros((size[0], edge, edge), dtype=np.float32)
+    square[:, before[0] : before[0] + unit.shape[1], before[1] : before[1] + unit.shape[2]] = unit[chosen]
+    small = [
+        np.asarray(Image.fromarray(piece).resize((size[2], size[1]), Image.Resampling.BICUBIC))
+        for piece in square
+    ]
+    return np.clip(np.stack(small), 0.0, 1.0)
+
+
+def _crop_pad(volume: Volume, preset: Preset) -> Array:
+    """Hounsfield units clipped, at the preset's spacing, its size from the centre; what is missing is air (the low end)."""
+    limits = preset.steps
+    if not isinstance(limits, Hounsfield) or preset.spacing is None:
+        raise ValueError(f"Preset {preset.name} has no Hounsfield limits or no spacing.")
+    array = np.clip(volume.voxels, limits.low, limits.high)
+    for axis, target in enumerate(preset.spacing):
+        # Six decimals: files keep spacing in float32, and 40 * (0.60000002 / 0.75) would give a voxel too many.
+        step = round(volume.spacing[axis], 6)
+        array = _spaced(array, axis, step, target, keep_first=preset.name == "merlin")
+    out = np.full(preset.size, limits.low, dtype=np.float32)
+    take, put = [], []
+    for have, want in zip(array.shape, preset.size, strict=True):
+        start, before, count = max((have - want) // 2, 0), max((want - have) // 2, 0), min(have, want)
+        take.append(slice(start, start + count))
+        put.append(slice(before, before + count))
+    out[tuple(put)] = array[tuple(take)]
+    return out
+
+
+def _spaced(array: Array, axis: int, step: float, target: float, *, keep_first: bool) -> Array:
+    have = array.shape[axis]
+    if keep_first:
+        # MONAI Spacing: the first voxel stays where it is.
+        wanted = max(round((have - 1) * step / target + 1), 1)
+        return array if step == target else _between(array, np.arange(wanted) * (target / step), axis)
+    # CT-CLIP: the ratio first, then cut to a whole number (data_inference_nii.py).
+    wanted = max(int(have * (step / target)), 1)
+    sizes = [wanted if i == axis else n for i, n in enumerate(array.shape)]
+    return resize(array, tuple(sizes))
