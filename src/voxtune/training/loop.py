@@ -1,9 +1,11 @@
 """The training loop: one flat function that reads from top to bottom."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -104,7 +106,6 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
     )
     schedule = make_schedule(optimiser, config.optimiser, settings.epochs)
     model = model.to(fabric.device)
-    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     class_tokens = [(ids.to(fabric.device), mask.to(fabric.device)) for ids, mask in task.class_tokens]
     train = task.train
 
@@ -137,19 +138,20 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
         sums = {"loss": 0.0, "contrastive": 0.0, "mmse": 0.0, "mmse_steps": 0.0}
         for step, index in enumerate(steps):
             batch = train.batch(index, read).to(fabric.device)
-            output = wrapped(batch, class_tokens if config.loss.class_weight else None, embedded=embedded)
-            terms = loss_terms(output, batch, config.loss, model.mmse_head)
+            with fabric.autocast():
+                output = model(batch, class_tokens if config.loss.class_weight else None, embedded=embedded)
+                terms = loss_terms(output, batch, config.loss, model.mmse_head)
             loss = total(terms, config.loss.mmse_weight, config.loss.class_weight)
             if not bool(torch.isfinite(loss)):
                 raise DataError(
                     f"The loss of epoch {number}, step {step} is {loss.item()}; scans of the step: {', '.join(batch.scan_ids)}."
                 )
-            wrapped_optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             torch.nn.utils.clip_grad_norm_(trained.values(), config.optimiser.clip)
             if number == start == 0 and step == 0:
                 refuse_unused(trained, config, has_mmse=terms.mmse is not None)
-            wrapped_optimiser.step()
+            optimiser.step()
             sums["loss"] += loss.item()
             sums["contrastive"] += terms.contrastive.item()
             if terms.mmse is not None:
@@ -170,7 +172,10 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
         if better:
             best_metric, best_epoch = metric, number
         progress = Progress(
-            number, best_metric, best_epoch, schedule.state_dict() | {"groups": optimiser_groups(optimiser)}
+            number,
+            best_metric,
+            best_epoch,
+            schedule_state(schedule) | {"groups": optimiser_groups(optimiser)},
         )
         state = adapter_state(model)
         if better:
@@ -197,7 +202,8 @@ def batches(order: list[int], size: int) -> list[list[int]]:
     """The order cut into batches; a last batch of one scan joins the one before, since contrast needs two."""
     cut = [order[start : start + size] for start in range(0, len(order), size)]
     if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2] += cut.pop()
+        last = cut.pop()
+        cut[-1] += last
     return cut
 
 
@@ -210,6 +216,15 @@ def make_schedule(optimiser: Optimizer, settings: OptimiserSettings, epochs: int
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimiser, T_max=epochs)
     return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+
+
+def schedule_state(schedule: LRScheduler) -> dict[str, Any]:
+    """A schedule's state as JSON holds it; infinities are constants of its settings and stay out."""
+    return {
+        name: value
+        for name, value in schedule.state_dict().items()
+        if not (isinstance(value, float) and math.isinf(value))
+    }
 
 
 def restore_parameters(trained: dict[str, torch.nn.Parameter], tensors: dict[str, Tensor]) -> None:
