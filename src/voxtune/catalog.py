@@ -40,6 +40,7 @@ PEFT_METHODS: Mapping[str, str] = MappingProxyType(
 COHORTS: Mapping[str, str] = MappingProxyType(
     {
         "folder": "voxtune.cohorts.folder:Folder",
+        "simulated": "voxtune.cohorts.simulated:Simulated",
     }
 )
 

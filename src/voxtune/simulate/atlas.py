@@ -54,10 +54,11 @@ class Atlas:
     gains: NDArray[np.float32]
     """Divergence inside each region per unit of rate (len(REGIONS),): at 3 mm a small region is mostly edge."""
 
-    @property
+    @functools.cached_property
     def flat(self) -> NDArray[np.int64]:
         """The points as flat indices (N,)."""
-        return np.ravel_multi_index((self.points[:, 0], self.points[:, 1], self.points[:, 2]), (SIZE,) * 3)
+        x, y, z = self.points.T.astype(np.int64)
+        return np.asarray((x * SIZE + y) * SIZE + z, dtype=np.int64)
 
     def volume(self, values: NDArray[np.float32]) -> Volume:
         """Values at the points (N,) as a volume, zero elsewhere."""
