@@ -1,0 +1,1 @@
+"""HTML for people: pure functions from values to a page in one file. No torch here."""

@@ -1,0 +1,60 @@
+"""Slices of a volume as people expect them: superior up, anterior up in axial views, sides lettered."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.types.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PLANES = ("sagittal", "coronal", "axial")
+_LETTERS = {"sagittal": ("P", "A"), "coronal": ("L", "R"), "axial": ("L", "R")}
+"""What stands at the left and right edge of each view (neurological: the person's left is on the left)."""
+
+
+def to_ras(volume: Volume) -> Volume:
+    """The same voxels with axes nearest to right, anterior, superior; no resampling."""
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+    turn = io_orientation(volume.affine)
+    voxels = np.ascontiguousarray(apply_orientation(volume.voxels, turn))
+    return Volume(voxels, volume.affine @ inv_ornt_aff(turn, volume.shape))
+
+
+def cut(voxels: NDArray[np.float32], plane: str, share: float) -> NDArray[np.float32]:
+    """One slice of RAS voxels (rows upward), at ``share`` (0..1) of the axis across the plane."""
+    axis = PLANES.index(plane)
+    place = min(int(share * voxels.shape[axis]), voxels.shape[axis] - 1)
+    return np.take(voxels, place, axis=axis).T
+
+
+def slice_figure(
+    volume: Volume, shares: Sequence[float] = (0.35, 0.5, 0.65), planes: Sequence[str] = PLANES
+) -> "Figure":
+    """A row of slices for each plane, grey on black, in millimetres, with the sides lettered."""
+    from matplotlib.figure import Figure
+
+    ras = to_ras(volume)
+    inside = ras.voxels[np.isfinite(ras.voxels)]
+    low, high = (float(np.percentile(inside, q)) for q in (1, 99.7)) if inside.size else (0.0, 1.0)
+    figure = Figure(figsize=(2.2 * len(shares), 2.3 * len(planes)), facecolor="black", layout="compressed")
+    axes = np.atleast_2d(np.array(figure.subplots(len(planes), len(shares), squeeze=False)))
+    for row, plane in enumerate(planes):
+        spacing = [ras.spacing[axis] for axis in range(3) if axis != PLANES.index(plane)]
+        for column, share in enumerate(shares):
+            panel = axes[row, column]
+            panel.imshow(
+                cut(ras.voxels, plane, share), cmap="gray", origin="lower", vmin=low, vmax=max(high, low + 1e-6),
+                aspect=spacing[1] / spacing[0], interpolation="bilinear",
+            )  # fmt: skip
+            panel.set_axis_off()
+            for place, letter in zip((0.02, 0.98), _LETTERS[plane], strict=True):
+                panel.text(
+                    place, 0.5, letter, transform=panel.transAxes, color="#8fd0ff", fontsize=9, va="center",
+                    ha="left" if place < 0.5 else "right",
+                )  # fmt: skip
+    return figure
