@@ -9,7 +9,7 @@ from voxtune.cohorts.folder import Folder
 from voxtune.cohorts.labels import parse_rule
 from voxtune.data.manifest import read_manifest, read_table, resolve_image
 from voxtune.errors import DataError, SettingError, TableError
-from voxtune.stages.ingest import dropped_path, ingest
+from voxtune.stages.ingest import ingest
 
 AGE_RULE = "age<40:younger than 40,age>=40:40 and older"
 
@@ -29,8 +29,8 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
         "MRID,Subject ID,Age,Sex,Group,Patient Name,Hand\na1,p1,70,F,AD,Ann,R\na2,p1,71,female,AD,Ann,R\nb1,p2,60,M,NC,Bob,L\nc1,p3,60,M,,Cem,L\n",
         "a1_T1w.nii.gz", "a2_T1w.nii.gz", "c1_T1w.nii.gz", "a1_labels.nii.gz", "a2_labels.nii.gz", "c1_labels.nii.gz", "b1_labels.nii.gz",
     )  # fmt: skip
-    said: list[str] = []
-    manifest = ingest("folder", source, tmp_path / "out" / "m.tsv", {}, said.append)
+    done = ingest("folder", source, tmp_path / "out" / "m.tsv", {})
+    manifest, said = done.manifest, done.summary.splitlines()
     rows = read_manifest(manifest)
     assert [(row.scan_id, row.participant_id, row.sex, row.diagnosis) for row in rows] == [
         ("a1", "p1", "F", "AD"),
@@ -40,7 +40,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
     assert rows[0].source_sha256 == hashlib.sha256((source / "table.csv").read_bytes()).hexdigest()
     assert rows[0].model_extra == {"Hand": "R"}
     assert "Ann" not in manifest.read_text()
-    assert {(one["what"], one["reason"]) for one in read_table(dropped_path(manifest))} == {
+    assert {(one["what"], one["reason"]) for one in read_table(done.dropped)} == {
         ("b1", "image not found"),
         ("c1", "no label (column: diagnosis)"),
     }
@@ -127,7 +127,7 @@ def test_the_shared_brains_and_heads(shared_data: Path, tmp_path: Path) -> None:
     brains = ingest(
         "folder", shared_data / "oasis1_brains", tmp_path / "brains.tsv",
         {"diagnosis": AGE_RULE, "rename": "lateral_ventricles_mm3:ventricles_mm3"},
-    )  # fmt: skip
+    ).manifest  # fmt: skip
     rows = read_manifest(brains)
     assert len(rows) == 19
     assert len({row.participant_id for row in rows}) == 17
@@ -140,7 +140,7 @@ def test_the_shared_brains_and_heads(shared_data: Path, tmp_path: Path) -> None:
         shared_data / "ixi_heads_2mm",
         tmp_path / "heads.tsv",
         {"also": "roi_volumes.csv", "rename": "47+48:hippocampus_mm3"},
-    )
+    ).manifest
     rows = read_manifest(heads)
     assert len(rows) == 5
     assert all(row.image.endswith("-T1_ds.nii.gz") and row.age and row.hippocampus_mm3 for row in rows)

@@ -169,10 +169,11 @@ def test_describe_writes_and_shows(tmp_path: Path) -> None:
         scan(scan_id="c", diagnosis=None, **{n: None for n in scan().model_dump() if n.endswith("_mm3")}),
     ]
     manifest = write_manifest(rows, tmp_path / "m.tsv")
-    said: list[str] = []
-    reports = read_reports(describe(manifest, tmp_path / "r.tsv", say=said.append))
+    done = describe(manifest, tmp_path / "r.tsv")
+    reports = read_reports(done.reports)
     assert list(reports) == ["a", "b"]
     assert reports["a"].text == PAPER
+    said = done.summary.splitlines()
     assert said[0].startswith("2 reports, 2 different texts")
     assert PAPER in said[1]
-    assert "(c)" in said[-1]
+    assert "(c)" in said[-2]

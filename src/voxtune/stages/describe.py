@@ -1,6 +1,7 @@
 """``voxtune describe``: a text for each scan of a manifest."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from voxtune.data.manifest import read_manifest, write_reports
@@ -8,6 +9,14 @@ from voxtune.errors import DataError
 from voxtune.reports.policy import Use
 from voxtune.reports.wording import Missing, load_template, write_report
 from voxtune.types.records import Report
+
+
+@dataclass(frozen=True)
+class Described:
+    """What was written, and lines for a person: how many, the first few texts."""
+
+    reports: Path
+    summary: str
 
 
 def describe(
@@ -18,9 +27,8 @@ def describe(
     *,
     label: bool = True,
     policy: Mapping[str, Use] | None = None,
-    say: Callable[[str], None] | None = None,
-) -> Path:
-    """Write ``reports.tsv`` and show the first texts.
+) -> Described:
+    """Write ``reports.tsv``.
 
     Args:
         manifest: the manifest to read.
@@ -29,7 +37,6 @@ def describe(
         missing: leave missing values out, or write ``data unavailable``.
         label: whether texts state the class.
         policy: changes to the field policy.
-        say: takes lines for a person.
 
     Raises:
         LeakageError: the template asks for a field that defines the class.
@@ -50,12 +57,12 @@ def describe(
             f"{manifest.name}: no scan has a label or a value that template '{chosen.name}' asks for."
         )
     write_reports(reports, output)
-    if say is not None:
-        for line in preview(reports):
-            say(line)
-        if silent:
-            say(f"{len(silent)} scans have neither a label nor a value: no report ({', '.join(silent[:5])})")
-    return output
+    lines = preview(reports)
+    if silent:
+        lines.append(
+            f"{len(silent)} scans have neither a label nor a value: no report ({', '.join(silent[:5])})"
+        )
+    return Described(output, "\n".join([*lines, f"Reports: {output}"]))
 
 
 def preview(reports: list[Report], first: int = 3) -> list[str]:

@@ -1,6 +1,7 @@
 """``voxtune ingest``: a download becomes ``manifest.tsv``; in N, out M, every dropped one with its reason."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,13 +14,16 @@ from voxtune.errors import DataError, SettingError
 DROPPED_COLUMNS = ("what", "participant_id", "reason", "source")
 
 
-def ingest(
-    cohort: str,
-    source: Path,
-    output: Path,
-    settings: Mapping[str, object] | None = None,
-    say: Callable[[str], None] | None = None,
-) -> Path:
+@dataclass(frozen=True)
+class Ingested:
+    """What was written, and lines for a person: in N, out M, each reason, the classes, notes."""
+
+    manifest: Path
+    dropped: Path
+    summary: str
+
+
+def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, object] | None = None) -> Ingested:
     """Read a cohort and write its manifest and, beside it, ``<manifest>.dropped.tsv``.
 
     Args:
@@ -27,7 +31,6 @@ def ingest(
         source: the folder of the download.
         output: the manifest to write.
         settings: fields of the cohort, as texts or values.
-        say: takes lines for a person: counts, notes, reasons.
 
     Raises:
         DataError: the source is absent, or nothing in it could be used.
@@ -40,10 +43,7 @@ def ingest(
         raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.")
     write_manifest(reading.rows, output)
     write_table(dropped_path(output), DROPPED_COLUMNS, (vars(one) for one in reading.dropped))
-    for line in summary(reading) if say else ():
-        assert say is not None
-        say(line)
-    return output
+    return Ingested(output, dropped_path(output), "\n".join([*summary(reading), f"Manifest: {output}"]))
 
 
 def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Reading:

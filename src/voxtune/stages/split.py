@@ -1,0 +1,112 @@
+"""``voxtune split``: who trains, who validates, who tests; by participant, written as tables."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from voxtune.data.audit import find_leaks, write_audit
+from voxtune.data.manifest import file_sha256, read_manifest
+from voxtune.data.split_files import FOLD, relative_path, write_split
+from voxtune.data.split_strata import usual_label
+from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
+from voxtune.errors import SettingError, UsageError
+from voxtune.run_dir import write_json
+from voxtune.types.records import ManifestRow
+
+
+def split(  # noqa: PLR0913 - the options of the command
+    manifest: Path,
+    output: Path,
+    *,
+    test: float = 0.2,
+    val: float = 0.15,
+    folds: int | None = None,
+    holdout: str | None = None,
+    baseline_only: bool = False,
+    train_sizes: Sequence[int] = (),
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """Cut a manifest and write ``split.json``, ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``audit.json``.
+
+    Args:
+        manifest: the manifest to cut.
+        output: the folder to write; with ``folds``, one folder ``fold_<i>`` in it for each.
+        test: share of participants to test on.
+        val: share of participants to validate on (of those that are left, with ``folds`` or ``holdout``).
+        folds: number of folds of a cross-validation.
+        holdout: ``COLUMN=VALUE``: those scans are the test side.
+        baseline_only: keep the first scan of each participant.
+        train_sizes: also write nested subsets of train with at most this many scans.
+        seed: the same seed gives the same split.
+        say: takes lines for a person.
+
+    Raises:
+        DataError: too few participants.
+        SettingError: a value that cannot be.
+        UsageError: the folder holds a split already.
+    """
+    try:
+        settings = SplitSettings(
+            test=test,
+            val=val,
+            folds=folds,
+            holdout=holdout,
+            baseline_only=baseline_only,
+            train_sizes=tuple(train_sizes),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingError(str(first["loc"][0]), first["msg"], first["input"]) from None
+    if (output / "split.json").exists():
+        raise UsageError(f"'{output.name}' holds a split already; give another folder, or remove it first.")
+    rows = read_manifest(manifest)
+    sha256 = file_sha256(manifest)
+    if folds is None:
+        _write(make_split(rows, settings, seed), rows, output, manifest, sha256, say)
+        return output
+    for number, one in enumerate(make_folds(rows, settings, seed)):
+        _write(one, rows, output / FOLD.format(number), manifest, sha256, say)
+    write_json(
+        output / "split.json",
+        {
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "manifest": relative_path(manifest, output),
+            "manifest_sha256": sha256,
+            "folds": [FOLD.format(number) for number in range(folds)],
+        },
+    )
+    return output
+
+
+def _write(
+    one: Split,
+    rows: Sequence[ManifestRow],
+    folder: Path,
+    manifest: Path,
+    sha256: str,
+    say: Callable[[str], None] | None,
+) -> None:
+    write_audit(find_leaks(rows, one), folder / "audit.json")
+    write_split(one, folder, sha256, manifest)
+    for line in summary(one, rows) if say else ():
+        assert say is not None
+        say(f"{folder.name}: {line}")
+
+
+def summary(one: Split, rows: Sequence[ManifestRow]) -> list[str]:
+    """Lines for a person: scans, participants and classes of each side."""
+    by_scan = {row.scan_id: row for row in rows}
+    lines = []
+    for side in SIDES:
+        people: dict[str, list[ManifestRow]] = {}
+        for scan in one.sides()[side]:
+            people.setdefault(one.participants[scan], []).append(by_scan[scan])
+        labels = [usual_label(own) or "no label" for own in people.values()]
+        classes = ", ".join(f"{labels.count(name)} {name}" for name in sorted(set(labels)))
+        lines.append(f"{side}: {len(one.sides()[side])} scans of {len(people)} participants ({classes})")
+    if one.excluded:
+        lines.append(f"{len(one.excluded)} scans on no side")
+    return lines

@@ -1,0 +1,177 @@
+"""One person under two IDs and one scan under two names are found by their voxels; people who are merely alike are not."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from voxtune.data.audit import AuditInputs, find_leaks
+from voxtune.data.audit_images import CERTAIN, Images, likely_pairs, look_at, picture
+from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.data.splits import Split
+from voxtune.errors import LeakageError, ScanError
+from voxtune.imaging.read import read_scan
+from voxtune.stages.audit import audit
+from voxtune.stages.ingest import ingest
+from voxtune.types.records import ManifestRow
+from voxtune.types.volume import Volume
+
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def head(person: int, likeness: float = 0.3, noise: float = 0.0, seed: int = 0) -> Volume:
+    """A ball with texture; ``likeness`` is the share of texture that all people have."""
+    grid = np.indices((36, 36, 36)) - 17.5
+    ball = (grid**2).sum(0) < 14**2
+
+    def texture(key: int) -> NDArray[np.float64]:
+        rough = ndimage.gaussian_filter(np.random.default_rng(key).normal(size=ball.shape), 0.8)
+        return rough / rough.std()
+
+    values = 10 + likeness * texture(1) + (1 - likeness) * texture(100 + person)
+    values = np.where(ball, values + noise * np.random.default_rng(10_000 + seed).normal(size=ball.shape), 0)
+    return Volume(values.astype(np.float32), AFFINE)
+
+
+def rows_of(volumes: dict[str, Volume], same: dict[str, str] | None = None) -> list[ManifestRow]:
+    return [
+        ManifestRow(
+            participant_id=(same or {}).get(name, f"p_{name}"),
+            scan_id=name,
+            image=name,
+            diagnosis=("NC", "AD")[i % 2],
+        )
+        for i, name in enumerate(volumes)
+    ]
+
+
+def halves(rows: list[ManifestRow], test: set[str]) -> Split:
+    names = [row.scan_id for row in rows]
+    return Split(tuple(n for n in names if n not in test), (), tuple(n for n in names if n in test), {})
+
+
+@pytest.mark.parametrize("likeness", [0.0, 0.5, 0.8])
+def test_people_who_are_merely_alike_are_not_flagged(likeness: float) -> None:
+    volumes = {f"s{i}": head(i, likeness) for i in range(14)}
+    images = look_at(rows_of(volumes), lambda row: volumes[row.scan_id], workers=1)
+    assert likely_pairs(images) == []
+
+
+@pytest.mark.parametrize("likeness", [0.0, 0.5])
+def test_a_test_scan_copied_into_train_with_other_noise_is_refused(likeness: float) -> None:
+    volumes = {f"s{i}": head(i, likeness) for i in range(12)} | {"copy": head(3, likeness, noise=0.2, seed=1)}
+    rows = rows_of(volumes)
+    report = find_leaks(
+        rows, halves(rows, {"s3", "s4"}), inputs=AuditInputs(read=lambda row: volumes[row.scan_id])
+    )
+    (found,) = report.refusals
+    assert found.check == "near_duplicate"
+    assert set(found.scans) == {"s3", "copy"}
+    assert "s3 (test) and copy (train)" in found.message
+
+
+def test_the_same_voxels_and_a_turned_grid() -> None:
+    volumes = {f"s{i}": head(i) for i in range(12)}
+    turned = np.flip(np.transpose(volumes["s5"].voxels, (2, 0, 1)), axis=0)
+    affine = np.array([[0, 4.0, 0, 0], [0, 0, 4.0, 0], [-4.0, 0, 0, 4.0 * 35], [0, 0, 0, 1]])
+    volumes |= {"same": volumes["s1"], "turned": Volume(np.ascontiguousarray(turned), affine)}
+    rows = rows_of(volumes)
+    report = find_leaks(
+        rows, halves(rows, {"s1", "s5"}), inputs=AuditInputs(read=lambda row: volumes[row.scan_id])
+    )
+    assert {one.check: set(one.scans) for one in report.refusals} == {
+        "same_image": {"s1", "same"},
+        "near_duplicate": {"s5", "turned"},
+    }
+    both = find_leaks(rows, halves(rows, {"s7"}), inputs=AuditInputs(read=lambda row: volumes[row.scan_id]))
+    assert not both.refusals
+    assert {one.check for one in both.findings if one.level == "warn"} >= {"same_image", "near_duplicate"}
+
+
+def test_a_cohort_within_a_cohort_does_not_make_people_duplicates() -> None:
+    alike = {f"a{i}": head(i, 0.75) for i in range(10)}
+    others = {f"b{i}": Volume(head(50 + i, 0.0).voxels[::-1].copy(), AFFINE) for i in range(30)}
+    volumes = alike | others
+    assert likely_pairs(look_at(rows_of(volumes), lambda row: volumes[row.scan_id], workers=1)) == []
+
+
+def test_scans_that_cannot_be_read_are_said() -> None:
+    volumes = {f"s{i}": head(i) for i in range(9)}
+
+    def read(row: ManifestRow) -> Volume:
+        if row.scan_id == "s2":
+            raise ScanError("s2.nii", "the file is cut short")
+        return volumes[row.scan_id]
+
+    rows = rows_of(volumes)
+    report = find_leaks(rows, halves(rows, {"s1"}), inputs=AuditInputs(read=read))
+    assert "s2" in report.checked["near_duplicate"]
+    assert "not done [near_duplicate]" in report.text
+
+
+def test_an_empty_scan_has_an_empty_picture() -> None:
+    assert not picture(Volume(np.zeros((9, 9, 9), np.float32), AFFINE)).any()
+    assert np.isfinite(picture(Volume(np.ones((3, 2, 1), np.float32), np.diag([50.0, 50, 50, 1])))).all()
+
+
+def test_random_labels_cross_a_split_that_leaks_and_no_other() -> None:
+    volumes = {
+        f"s{i}_{visit}": head(i, 0.3, noise=0.05, seed=2 * i + visit) for i in range(12) for visit in range(2)
+    }
+    owner = {name: name.split("_")[0] for name in volumes}
+    rows = rows_of(volumes, owner)
+    inputs = AuditInputs(read=lambda row: volumes[row.scan_id], permute=50)
+    leaky = find_leaks(rows, halves(rows, {name for name in volumes if name.endswith("_1")}), inputs=inputs)
+    honest = find_leaks(
+        rows, halves(rows, {name for name in volumes if int(owner[name][1:]) > 7}), inputs=inputs
+    )
+    accuracy = {name: next(one for one in found.findings if one.check == "permuted_labels").figures["accuracy"]
+                for name, found in (("leaky", leaky), ("honest", honest))}  # fmt: skip
+    assert accuracy["leaky"] == 1.0
+    assert abs(accuracy["honest"] - 0.5) < 0.2
+    assert not honest.refusals
+
+
+def test_renamed_second_sessions_of_real_people_are_caught(shared_data: Path, tmp_path: Path) -> None:
+    settings = {"diagnosis": "age<40:younger than 40;age>=40:40 and older"}
+    manifest = ingest("folder", shared_data / "oasis1_brains", tmp_path / "manifest.tsv", settings).manifest
+    rows = read_manifest(manifest)
+    twice = [(a, b) for a, b in itertools.combinations(rows, 2) if a.participant_id == b.participant_id]
+    assert twice
+    renamed = {b.scan_id for _, b in twice}
+    rows = [
+        row.model_copy(update={"participant_id": f"new_{row.scan_id}"}) if row.scan_id in renamed else row
+        for row in rows
+    ]
+    write_manifest(rows, manifest)
+    folder = tmp_path / "split"
+    folder.mkdir()
+    one_side = {
+        "train": [row.scan_id for row in rows if row.scan_id not in renamed],
+        "val": [],
+        "test": sorted(renamed),
+    }
+    for side, scans in one_side.items():
+        (folder / f"{side}.tsv").write_text("".join(f"{name}\n" for name in ["scan_id", *scans]))
+    with pytest.raises(LeakageError) as caught:
+        audit(folder, manifest)
+    for a, b in twice:
+        assert f"{a.scan_id} (train) and {b.scan_id} (test)" in str(caught.value)
+    images = look_at(rows, lambda row: read_scan(manifest.parent / row.image))
+    found = {frozenset((images.scan_ids[a], images.scan_ids[b])) for a, b, _ in likely_pairs(images)}
+    assert found == {frozenset((a.scan_id, b.scan_id)) for a, b in twice}
+
+
+def test_noise_on_a_real_scan_stays_above_certain(shared_data: Path) -> None:
+    path = min((shared_data / "oasis1_brains").glob("*_T1w_brain.nii.gz"))
+    volume = read_scan(path)
+    noise = 0.05 * float(np.percentile(volume.voxels[volume.voxels > 0], 95))
+    noisy = volume.with_voxels(
+        (volume.voxels + np.random.default_rng(0).normal(0, noise, volume.shape)).astype(np.float32)
+    )
+    pictures = np.array([picture(volume), picture(noisy)])
+    images = Images(("a", "b"), ("p", "q"), ("", "x"), pictures, {})
+    assert images.correlations(slice(0, 1))[0, 1] > CERTAIN
