@@ -8,11 +8,13 @@ from voxtune.evaluation.auc import AucPair, delong, obuchowski
 from voxtune.evaluation.intervals import (
     blocks,
     exact_interval_at_bound,
+    expanded_interval,
     normal_interval,
     number_participants,
     percentile_interval,
     resample_participants,
     resampled_weights,
+    share_interval,
 )
 
 
@@ -70,6 +72,37 @@ def test_exact_interval_is_clopper_pearson() -> None:
         assert exact_interval_at_bound(1.0, n) == pytest.approx((want.low, want.high))
         want = binomtest(0, n).proportion_ci(0.95, "exact")
         assert exact_interval_at_bound(0.0, n) == pytest.approx((want.low, want.high))
+
+
+def test_share_interval_stays_within_bounds_and_is_wider_for_fewer_people() -> None:
+    spread = np.clip(0.9 + 0.1 * np.random.default_rng(0).normal(size=500), 0, 1)
+    few = share_interval(0.9, spread, 5, 2)
+    many = share_interval(0.9, spread, 500, 2)
+    assert few is not None
+    assert many is not None
+    assert 0 < few[0] < many[0] < 0.9 < many[1] < few[1] < 1
+    sd = spread.std() / (0.9 * 0.1)
+    assert many == pytest.approx([1 / (1 + np.exp(-np.log(9) - s * 1.9687 * sd)) for s in (-1, 1)], abs=1e-4)
+
+
+def test_share_interval_at_its_limits() -> None:
+    assert share_interval(1.0, [1.0, 1.0], 10, 1) == exact_interval_at_bound(1.0, 10)
+    assert share_interval(0.5, [0.5, 0.5], 1, 1) == (0, 1)
+    assert share_interval(0.5, [0.5, 0.5], 10, 1) == (0.5, 0.5)
+    assert share_interval(0.5, [np.nan, 0.5], 10, 1) is None
+
+
+def test_expanded_percentiles_approach_plain_ones() -> None:
+    spread = np.random.default_rng(0).normal(size=2000)
+    plain, many, few = (
+        percentile_interval(spread),
+        expanded_interval(spread, 10**6, 3),
+        expanded_interval(spread, 6, 3),
+    )
+    assert many == pytest.approx(plain, abs=1e-3)
+    assert few[0] < plain[0] < plain[1] < few[1]
+    assert expanded_interval(spread, 2, 1) == pytest.approx((spread.min(), spread.max()))
+    assert expanded_interval(spread, 3, 3) is None
 
 
 def test_normal_interval() -> None:

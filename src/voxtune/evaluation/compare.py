@@ -8,7 +8,7 @@ import numpy as np
 from voxtune.errors import DataError
 from voxtune.evaluation import weighted
 from voxtune.evaluation.auc import obuchowski
-from voxtune.evaluation.intervals import blocks, percentile_interval, resample_participants, resampled_weights
+from voxtune.evaluation.intervals import blocks, expanded_interval, resample_participants, resampled_weights
 from voxtune.evaluation.paired import holm, mcnemar, permutation_p
 from voxtune.evaluation.scored import Scored, scored
 from voxtune.evaluation.weighted import Floats, Integers
@@ -157,7 +157,9 @@ def _swapped(name: str, a: Scored, b: Scored, people: Integers, seed: int, confi
         score=name,
         test="participants swapped",
         values=(float(score(a, ones)[0]), float(score(b, ones)[0])),
-        interval=percentile_interval(np.concatenate(replicates), confidence),
+        interval=expanded_interval(
+            np.concatenate(replicates), people.shape[1], len(np.unique(a.strata)), confidence
+        ),
         p_value=permutation_p(difference, a.participant, len(people), seed),
     )
 

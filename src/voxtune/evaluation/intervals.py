@@ -1,9 +1,15 @@
-"""Intervals that know that scans of one participant are not independent: the participant is what is resampled."""
+"""Intervals that know that scans of one participant are not independent: the participant is what is resampled.
+
+Percentiles of the resamples alone hold the truth too seldom where participants are few or the score is near 1
+(``benchmarks/coverage``). So a share of right answers gets its interval on the logit scale, from the standard deviation of
+the resamples with Student's t, and any other score percentiles moved outwards by the same correction.
+"""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit
 
 from voxtune.errors import SettingError
 from voxtune.evaluation.weighted import Floats, Integers
@@ -76,6 +82,62 @@ def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> tupl
     tail = 50 * (1 - confidence)
     low, high = np.percentile(defined, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def small_sample_quantile(participants: int, strata: int, confidence: float = 0.95) -> float | None:
+    """Standard errors to go to each side; ``None`` where no stratum has a second participant to differ from.
+
+    A bootstrap's variance is too small by (m - k) / m for m participants in k strata, and it is an estimate: Student's t
+    with m - k degrees of freedom (Hesterberg 2015, The American Statistician 69, section 3.2).
+    """
+    from scipy.stats import t
+
+    free = participants - strata
+    if free < 1:
+        return None
+    return float(t.ppf(0.5 + confidence / 2, free)) * float(np.sqrt(participants / free))
+
+
+def expanded_interval(
+    replicates: ArrayLike, participants: int, strata: int, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Percentiles of the replicates moved outwards for few participants; ``None`` where there is no interval."""
+    from scipy.stats import norm
+
+    quantile = small_sample_quantile(participants, strata, confidence)
+    if quantile is None:
+        return None
+    # Beyond 8 standard errors a percentile is the extreme and its level rounds to 1.
+    return percentile_interval(replicates, float(1 - 2 * norm.sf(min(quantile, 8.0))))
+
+
+def share_interval(
+    value: float, replicates: ArrayLike, participants: int, strata: int, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """The interval of a score that is a share (0..1): symmetric on the logit scale, exact at 0 and 1.
+
+    Args:
+        value: the score.
+        replicates: the score of each resample (R,).
+        participants: of the side that limits the score.
+        strata: diagnoses among them.
+        confidence: of the interval.
+
+    Returns:
+        ``None`` where too few resamples define the score; (0, 1) where one participant a stratum says nothing.
+    """
+    if value in {0.0, 1.0}:
+        return exact_interval_at_bound(value, participants, confidence)
+    if percentile_interval(replicates, confidence) is None:
+        return None
+    quantile = small_sample_quantile(participants, strata, confidence)
+    if quantile is None:
+        return 0.0, 1.0
+    half = quantile * float(np.nanstd(np.asarray(replicates, dtype=float))) / (value * (1 - value))
+    if half < 1e-9:  # a score that no resample changes, as a constant guess
+        return value, value
+    middle = np.log(value / (1 - value))
+    return float(expit(middle - half)), float(expit(middle + half))
 
 
 def normal_interval(value: float, variance: float, confidence: float = 0.95) -> tuple[float, float]:

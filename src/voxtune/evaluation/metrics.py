@@ -9,19 +9,19 @@ import numpy as np
 from voxtune.evaluation import weighted
 from voxtune.evaluation.intervals import (
     blocks,
-    exact_interval_at_bound,
-    percentile_interval,
+    expanded_interval,
     resample_participants,
     resampled_weights,
+    share_interval,
 )
 from voxtune.evaluation.scored import Scored, scored
 from voxtune.evaluation.weighted import Booleans, Floats, Integers
 from voxtune.types.records import Metric, Prediction
 
 PARTICIPANT = "participant/"
-# A share of right answers: at 0 or 1 the bootstrap has no width and the exact interval takes its place.
+# Scores whose interval is that of a share of right answers.
 _SHARES = re.compile(
-    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc|auroc_ovo)(/.*)?)$"
+    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc|auroc_ovo|average_precision)(/.*)?)$"
 )
 
 
@@ -130,8 +130,8 @@ def evaluate_predictions(
 ) -> dict[str, Metric]:
     """Every score of the predictions with its interval, at scan level and (``participant/...``) participant level.
 
-    Scans without a diagnosis are not scored. Intervals are percentiles over participants drawn with replacement
-    within each diagnosis; a score that the data do not define has the value ``None``, never NaN.
+    Scans without a diagnosis are not scored. Intervals draw participants with replacement within each diagnosis (see
+    :mod:`voxtune.evaluation.intervals`); a score that the data do not define has the value ``None``, never NaN.
 
     Args:
         predictions: one for each scan.
@@ -172,12 +172,15 @@ def _metric(table: Scored, name: str, value: float, replicates: Floats, confiden
     counts = {"n_scans": int(table.scans[rests.on].sum()), "n_participants": _people(table, rests.on)}
     if not np.isfinite(value):
         return Metric(value=None, **counts)
-    interval = percentile_interval(replicates, confidence)
+    people = np.unique(table.participant[rests.least])
+    known = (len(people), len(np.unique(table.strata[people])), confidence)
+    if _SHARES.match(name):
+        interval = share_interval(value, replicates, *known)
+    else:
+        interval = expanded_interval(replicates, *known)
     if name == "ece" and interval:
         # Chance within bins adds to the ECE of every resample; reflecting at the value takes that bias out again.
         interval = min(max(2 * value - interval[1], 0.0), value), max(2 * value - interval[0], value)
-    if _SHARES.match(name) and value in {0.0, 1.0}:
-        interval = exact_interval_at_bound(value, _people(table, rests.least), confidence)
     low, high = interval or (None, None)
     return Metric(value=value, low=low, high=high, **counts)
 

@@ -9,17 +9,15 @@ from voxtune.errors import DataError
 from voxtune.evaluation import weighted
 from voxtune.evaluation.intervals import (
     blocks,
-    exact_interval_at_bound,
+    expanded_interval,
     number_participants,
-    percentile_interval,
     resample_participants,
     resampled_weights,
+    share_interval,
 )
 from voxtune.evaluation.thresholds import apply_thresholds
 from voxtune.evaluation.weighted import Booleans, Floats
 from voxtune.types.records import Metric
-
-_CALIBRATION = ("brier",)
 
 
 @dataclass(frozen=True)
@@ -80,20 +78,21 @@ def evaluate_findings(
         if not np.isfinite(value[0]):
             answer[name] = Metric(value=None, **counts)
             continue
-        interval = percentile_interval(np.concatenate(replicates[name]), confidence)
-        if value[0] in {0.0, 1.0} and not name.startswith(_CALIBRATION):
-            interval = exact_interval_at_bound(
-                float(value[0]), _least(findings, participant, name, scans), confidence
-            )
+        spread = np.concatenate(replicates[name])
+        limiting = _least(findings, participant, name, scans)
+        if name.startswith("brier"):
+            interval = expanded_interval(spread, limiting, 1, confidence)
+        else:
+            interval = share_interval(float(value[0]), spread, limiting, 1, confidence)
         low, high = interval or (None, None)
         answer[name] = Metric(value=float(value[0]), low=low, high=high, **counts)
     return answer
 
 
 def _least(findings: Findings, participant: weighted.Integers, name: str, scans: Booleans) -> int:
-    """Participants of the smaller side of a finding (of accuracy: all), the units of an exact interval."""
+    """Participants of the side of a finding that limits the score (of accuracy and Brier: all)."""
     score, _, finding = name.partition("/")
-    if not finding or score == "accuracy":
+    if not finding or score in {"accuracy", "brier"}:
         return len(np.unique(participant[scans]))
     label = findings.labels[:, findings.names.index(finding)]
     sides = {"sensitivity": (1.0,), "specificity": (0.0,)}.get(score, (0.0, 1.0))
