@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
-from voxtune.backbones.slices import Slicing, cut, resized, shown, slice_mean
+from voxtune.backbones.slices import Slicing, read_slices
 from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
 from voxtune.types.settings import Settings
 
@@ -70,10 +70,14 @@ class BiomedClip(Settings):
     embed: int = Field(512, ge=1)
     seed: int = 0
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_heads": self.vision.heads}
+
     def build(self) -> "BiomedClipModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_heads": self.vision.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: BiomedClipModel(self), self.weights, RULES, seed=self.seed)
 
 
@@ -145,19 +149,15 @@ class SliceVit(nn.Module):
         return cast(Tensor, self.norm(tokens))
 
     def features(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, X, Y, Z) in 0..1 to the CLS of each slice (B, S, width); zeros for slices that are not read."""
-        planes = cut(volumes, self.slicing)
-        read = shown(planes, self.slicing)
+        """Volumes (B, 1, X, Y, Z) in 0..1 to the CLS of each slice that is read (B, S, width)."""
+        planes = read_slices(volumes, self.slicing, self.sizes.image)
         mean, std = planes.new_tensor(MEAN)[:, None, None], planes.new_tensor(STD)[:, None, None]
-        images = (resized(planes[read], self.sizes.image)[:, None] - mean) / std
-        found = self.image_tokens(images)[:, 0]
-        tokens = found.new_zeros(*read.shape, self.width)
-        tokens[read] = found
-        return tokens
+        images = (planes.flatten(0, 1)[:, None] - mean) / std
+        return self.image_tokens(images)[:, 0].reshape(*planes.shape[:2], -1)
 
-    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The mean over the slices that were read (B, width)."""
-        return slice_mean(tokens, mask)
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (every slice is real)
+        """The mean over slices (B, width)."""
+        return tokens.mean(dim=1)
 
     def forward(self, volumes: Tensor) -> Tensor:
         """As ``features``."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.ct_clip_vision import CtVit, CtVitSizes
 from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(
@@ -51,10 +52,14 @@ class CtClip(Settings):
     temperature: float = 1.0
     seed: int = 0
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"heads": self.vision.heads}
+
     def build(self) -> "CtClipModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"heads": self.vision.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: CtClipModel(self), self.weights, RULES, part=self.part, seed=self.seed)
 
 
@@ -86,7 +91,15 @@ class CtClipModel(nn.Module):
         return self.tokenizer(texts)
 
     def project_image(self, pooled: Tensor) -> Tensor:
-        """Pooled vision features (B, h * w * width) to unit vectors (B, latent)."""
+        """Pooled vision features (B, h * w * width) to unit vectors (B, latent).
+
+        Raises:
+            SettingError: single tokens were given: this model's projection reads whole slabs.
+        """
+        if pooled.shape[-1] != self.vision.pooled_width:
+            raise SettingError(
+                "aggregation", "'batch' or 'none': CT-CLIP cannot project single tokens", "tokens"
+            )
         return F.normalize(self.vision_projection(pooled), dim=-1)
 
     def project_text(self, pooled: Tensor) -> Tensor:

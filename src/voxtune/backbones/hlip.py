@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.hlip_vision import HlipVision, HlipVisionSizes
 from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(
@@ -30,9 +31,6 @@ RULES = KeyRules(
     ),
     drop=((r"text\.transformer\.pooler\.", "pooler output is not used"),),
 )
-
-MEAN, STD = 0.449, 0.226
-"""Of ImageNet's three channels, averaged."""
 
 _HUB = HlipVisionSizes(patch=(6, 16, 16), max_scans=0, read_out="token_and_mean")
 _LARGE = HlipVisionSizes(
@@ -75,6 +73,8 @@ class Hlip(Settings):
     """Sizes of the vision tower where they are not the variant's."""
     text: BertSizes = BertSizes(pooler=False)
     max_length: int = Field(256, ge=2)
+    input_volume: tuple[int, int, int] | None = None
+    """Shape of the scans that will come, where it is not the trained one; longer depth helps the paper's models."""
     embed: int | None = Field(None, ge=1)
     """Joint width where it is not the variant's."""
     seed: int = 0
@@ -84,10 +84,14 @@ class Hlip(Settings):
         vision, embed = VARIANTS[self.variant]
         return self.vision or vision, self.embed or embed
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_heads": self.sizes()[0].heads}
+
     def build(self) -> "HlipModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_heads": self.sizes()[0].heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: HlipModel(self), self.weights, RULES, seed=self.seed)
 
 
@@ -100,9 +104,9 @@ class HlipModel(nn.Module):
     def __init__(self, settings: Hlip) -> None:
         super().__init__()
         sizes, self.embed_dim = settings.sizes()
-        self.normalise = settings.normalise
-        self.volume_shape = (sizes.channels, *sizes.volume)
-        self.vision = HlipVision(sizes)
+        volume = settings.input_volume or sizes.volume
+        self.volume_shape = (sizes.channels, *volume)
+        self.vision = HlipVision(sizes, volume, normalise=settings.normalise)
         self.text = BertTower(settings.text)
         self.vision_projection = nn.Linear(self.vision.pooled_width, self.embed_dim, bias=False)
         self.text_projection = nn.Linear(settings.text.width, self.embed_dim, bias=False)
@@ -118,7 +122,15 @@ class HlipModel(nn.Module):
         return self.tokenizer([" ".join(text.split()) for text in texts])
 
     def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision read-outs (..., pooled width) to unit vectors (..., embed)."""
+        """Vision read-outs (..., pooled width) to unit vectors (..., embed).
+
+        Raises:
+            SettingError: single tokens were given where the read-out is wider than a token.
+        """
+        if pooled.shape[-1] != self.vision.pooled_width:
+            raise SettingError(
+                "aggregation", "'batch' or 'none': this HLIP variant cannot project single tokens", "tokens"
+            )
         return F.normalize(self.vision_projection(pooled), dim=-1)
 
     def project_text(self, pooled: Tensor) -> Tensor:
@@ -130,8 +142,7 @@ class HlipModel(nn.Module):
 
         0 is CLS, for sentences and class texts; 1, where there is a register, was trained on whole reports.
         """
-        ready = (volumes - MEAN) / STD if self.normalise else volumes
-        return cast(Tensor, self.vision_projection(self.vision.read(self.vision(ready))))
+        return cast(Tensor, self.vision_projection(self.vision.read(self.vision(volumes))))
 
     def encode_image(self, volumes: Tensor) -> Tensor:
         """Scans or studies to unit vectors (B, embed), from the head for sentences and class texts."""

@@ -24,6 +24,8 @@ from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
 Level = Literal["slice", "scan", "study"]
+MEAN, STD = 0.449, 0.226
+"""Of ImageNet's three channels, averaged."""
 
 
 class HlipVisionSizes(Settings):
@@ -80,11 +82,12 @@ def token_grid(volume: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, in
 class _Layout:
     """Scans and token grid of the studies under way: set by ``embed``, read by the blocks of the same forward.
 
-    Every block must know how to cut its sequence, which the sequence alone does not say.
+    Every block must know how to cut its sequence, which the sequence alone does not say. Before any ``embed`` it is that of
+    one scan of the model's own shape.
     """
 
-    def __init__(self) -> None:
-        self.scans, self.depth, self.plane = 1, 1, 1
+    def __init__(self, grid: tuple[int, int, int]) -> None:
+        self.scans, self.depth, self.plane = 1, grid[0], grid[1] * grid[2]
 
     def groups(self, level: Level) -> int:
         """Groups of one study at a level."""
@@ -97,6 +100,9 @@ class _Layout:
         old, new = self.groups(before), self.groups(after)
         patches = self.scans * self.depth * self.plane // old
         lead = tokens.shape[1] - patches
+        assert lead > 0, (
+            "the layout is not that of these tokens: embed and blocks must run on the same studies"
+        )
         prefix, rest = tokens[:, :lead], tokens[:, lead:]
         rows = len(tokens) // old * new
         if new > old:
@@ -159,12 +165,13 @@ class HlipVision(nn.Module):
     it, so its first axis is a multiple of B there; ``finish`` brings it back.
     """
 
-    def __init__(self, sizes: HlipVisionSizes) -> None:
+    def __init__(self, sizes: HlipVisionSizes, volume: tuple[int, int, int], *, normalise: bool) -> None:
         super().__init__()
         self.sizes = sizes
+        self.normalise = normalise
         self.width = sizes.width
         self.lead = 1 + sizes.registers
-        self.layout = _Layout()
+        self.layout = _Layout(token_grid(volume, sizes.patch))
         self.patch_embed = _PatchEmbed(sizes)
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, sizes.width))
         if sizes.registers:
@@ -193,6 +200,8 @@ class HlipVision(nn.Module):
     def patches(self, inputs: Tensor) -> Tensor:
         """Scans or studies to patches without positions (B, N, d, h, w, width)."""
         studies = inputs[:, None] if inputs.ndim == 5 else inputs
+        if self.normalise:
+            studies = (studies - MEAN) / STD
         return cast(
             Tensor,
             self.patch_embed.proj(studies.flatten(0, 1)).movedim(1, -1).unflatten(0, studies.shape[:2]),

@@ -68,10 +68,14 @@ class M3dClip(Settings):
         token_grid(self.volume, self.patch)
         return self
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_heads": self.heads}
+
     def build(self) -> "M3dClipModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_heads": self.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: M3dClipModel(self), self.weights, RULES, part=self.part, seed=self.seed)
 
 

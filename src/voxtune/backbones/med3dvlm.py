@@ -47,10 +47,14 @@ class Med3dVlm(Settings):
     bias: float = 0.0
     seed: int = 0
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"n_heads": self.text.heads}
+
     def build(self) -> "Med3dVlmModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"n_heads": self.text.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: Med3dVlmModel(self), self.weights, RULES, part=self.part, seed=self.seed)
 
 

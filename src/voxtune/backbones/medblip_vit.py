@@ -64,10 +64,14 @@ class MedBlipVit(Settings):
         token_grid(self.volume, self.patch)
         return self
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_heads": self.heads}
+
     def build(self) -> "MedBlipVitModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_heads": self.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(
             lambda: MedBlipVitModel(self), self.weights, RULES, text_weights=self.text_weights, seed=self.seed
         )

@@ -25,7 +25,8 @@ RULES = KeyRules(
     rename=(
         (r"^vision_model\.model\.", "vision."),
         (r"^vision_model\.projection_head\.", "vision_projection."),
-        (r"^text_model\.model\.", "text.bert."),
+        (r"^text_model\.model\.encoder\.layer\.(\d+)\.", r"text.blocks.\1.block."),
+        (r"^text_model\.model\.", "text."),
         (r"^text_model\.projection_head\.", "text_projection."),
         # transformers 5 renamed the parts of Swin.
         (_V5 + r"q_proj\.", r"\1.self.query."),
@@ -64,37 +65,69 @@ class MedClip(Settings):
     embed: int = Field(512, ge=1)
     seed: int = 0
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_attention_heads": self.text.heads}
+
     def build(self) -> "MedClipModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_attention_heads": self.text.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: MedClipModel(self), self.weights, RULES, seed=self.seed)
 
 
-class MedClipText(nn.Module):
-    """The text tower: token ids (B, L) to the mean of three hidden states (B, L, width).
+class _Block(nn.Module):
+    """A layer of BERT that passes on, beside its tokens, the share of them that the read-out wants."""
 
-    It is no ``TokenTower``: its read-out needs the states after layers 1 and 2, which the seam of extra tokens does not
-    carry. ``bert`` inside is one.
+    def __init__(self, block: nn.Module, share: float) -> None:
+        super().__init__()
+        self.block = block
+        self.share = share
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        now, kept = tokens.chunk(2, dim=-1)
+        now = self.block(now, mask)
+        return torch.cat([now, kept + self.share * now], dim=-1)
+
+
+class MedClipText(nn.Module):
+    """The text tower (a ``TokenTower``): token ids (B, L) to the mean of three hidden states (B, L, text width).
+
+    The states after layers 1, 2 and the last are averaged, so between layers a token is two vectors side by side, what
+    BERT passes on and what the read-out has gathered: ``width`` is twice BERT's.
     """
+
+    lead = 1
 
     def __init__(self, sizes: BertSizes) -> None:
         super().__init__()
-        self.width = sizes.width
-        self.bert = BertTower(sizes)
+        self.width = 2 * sizes.width
+        bert = BertTower(sizes)
+        wanted = (0, min(1, sizes.depth - 1), sizes.depth - 1)
+        self.embeddings = bert.embeddings
+        self.blocks = nn.ModuleList(
+            _Block(block, wanted.count(index) / 3) for index, block in enumerate(bert.blocks)
+        )
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Token ids (B, L) to the first sequence (B, L, width): embeddings, nothing gathered yet."""
+        tokens = self.embeddings(inputs)
+        return torch.cat([tokens, torch.zeros_like(tokens)], dim=-1)
+
+    def finish(self, tokens: Tensor) -> Tensor:
+        """What was gathered (B, L, text width)."""
+        return tokens.chunk(2, dim=-1)[1]
 
     def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (upstream counts padding)
-        """The mean over all positions, padding included (B, width)."""
+        """The mean over all positions, padding included (B, text width)."""
         return tokens.mean(dim=1)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Token ids (B, L), mask True where a token is real, to the mean of the states after layers 1, 2 and the last."""
-        tokens = self.bert.embed(inputs)
-        states: list[Tensor] = []
-        for block in self.bert.blocks:
+        """Token ids (B, L), mask True where a token is real, to the mean of the three states (B, L, text width)."""
+        tokens = self.embed(inputs)
+        for block in self.blocks:
             tokens = block(tokens, mask)
-            states.append(tokens)
-        return torch.stack([states[0], states[min(1, len(states) - 1)], states[-1]]).mean(dim=0)
+        return self.finish(tokens)
 
 
 class MedClipModel(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from voxtune.backbones.slices import Slicing, cut, resized, shown, slice_mean
+from voxtune.backbones.slices import Slicing, read_slices
 from voxtune.types.settings import Settings
 
 MEAN, STD = 0.5862785803043838, 0.27950088968644304
@@ -218,18 +218,14 @@ class SliceSwin(nn.Module):
         return cast(Tensor, self.layernorm(field.flatten(1, 2)))
 
     def features(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, X, Y, Z) in 0..1 to the mean token of each slice (B, S, width); zeros where none is read."""
-        planes = cut(volumes, self.slicing)
-        read = shown(planes, self.slicing)
-        images = (resized(planes[read], self.sizes.image)[:, None] - MEAN) / STD
-        found = self.image_tokens(images).mean(dim=1)
-        tokens = found.new_zeros(*read.shape, self.width)
-        tokens[read] = found
-        return tokens
+        """Volumes (B, 1, X, Y, Z) in 0..1 to the mean token of each slice that is read (B, S, width)."""
+        planes = read_slices(volumes, self.slicing, self.sizes.image)
+        images = (planes.flatten(0, 1)[:, None] - MEAN) / STD
+        return self.image_tokens(images).mean(dim=1).reshape(*planes.shape[:2], -1)
 
-    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The mean over the slices that were read (B, width)."""
-        return slice_mean(tokens, mask)
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (every slice is real)
+        """The mean over slices (B, width)."""
+        return tokens.mean(dim=1)
 
     def forward(self, volumes: Tensor) -> Tensor:
         """As ``features``."""

@@ -52,11 +52,21 @@ class Merlin(Settings):
     phenotypes: int = Field(1692, ge=1)
     seed: int = 0
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"num_attention_heads": self.text.heads}
+
     def build(self) -> "MerlinModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"num_attention_heads": self.text.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: MerlinModel(self), self.weights, RULES, seed=self.seed)
+
+
+def _pointwise(head: nn.Module, features: Tensor) -> Tensor:
+    """A 1x1x1 convolution on features (..., width), through the module, so that what wraps it takes part."""
+    rows = features.reshape(-1, features.shape[-1], 1, 1, 1)
+    return cast(Tensor, head(rows)).reshape(*features.shape[:-1], -1)
 
 
 class MerlinModel(nn.Module):
@@ -85,15 +95,15 @@ class MerlinModel(nn.Module):
         return self.tokenizer([" ".join(WORDS.findall(text.lower())) for text in texts])
 
     def contrastive(self, pooled: Tensor) -> Tensor:
-        """Pooled vision features (B, width) to the joint space, not normalised (B, embed)."""
-        return cast(Tensor, self.vision_projection(pooled[:, :, None, None, None])).flatten(1)
+        """Vision features (..., width) to the joint space, not normalised (..., embed)."""
+        return _pointwise(self.vision_projection, pooled)
 
     def phenotype_logits(self, pooled: Tensor) -> Tensor:
         """Pooled vision features (B, width) to a logit for each phenotype of the health records (B, phenotypes)."""
-        return cast(Tensor, self.classifier(pooled[:, :, None, None, None])).flatten(1)
+        return _pointwise(self.classifier, pooled)
 
     def project_image(self, pooled: Tensor) -> Tensor:
-        """Pooled vision features (B, width) to unit vectors (B, embed)."""
+        """Vision features (..., width) to unit vectors (..., embed)."""
         return F.normalize(self.contrastive(pooled), dim=-1)
 
     def project_text(self, pooled: Tensor) -> Tensor:

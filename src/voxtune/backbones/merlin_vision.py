@@ -4,7 +4,6 @@ Volumes are (B, 1, H, W, D), depth last; inside, depth comes first and the one c
 convolution keeps the depth and halves height and width; the pooling after it and stages 2 to 4 halve all three.
 """
 
-
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn

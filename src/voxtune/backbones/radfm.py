@@ -77,10 +77,14 @@ class RadFm(Settings):
         token_grid(self.volume, self.patch)
         return self
 
+    def heads_card(self) -> dict[str, int]:
+        """Heads by the words that a checkpoint's card has for them."""
+        return {"heads": self.heads}
+
     def build(self) -> "RadFmModel":
         """The model in eval mode, from the weights file or new."""
         if self.weights is not None and self.card == "check":
-            check_card(self.weights, {"heads": self.heads}, RULES.model)
+            check_card(self.weights, self.heads_card(), RULES.model)
         return build(
             lambda: RadFmModel(self), self.weights, RULES, text_weights=self.text_weights, seed=self.seed
         )
@@ -256,6 +260,7 @@ class RadFmVision(nn.Module):
         super().__init__()
         self.width = settings.width
         self.patch = settings.patch
+        self.channels = settings.channels
         self.read_out = settings.pool
         voxels = settings.channels * settings.patch[0] * settings.patch[1] * settings.patch[2]
         self.to_patch_embedding = nn.Sequential(
@@ -282,7 +287,8 @@ class RadFmVision(nn.Module):
         return cast(Tensor, self.pos_embedding(self.grid(volume)))
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """Volumes (B, 3, H, W, D) to the first sequence (B, T, width)."""
+        """Volumes (B, 1 or 3, H, W, D) to the first sequence (B, T, width); one channel is repeated."""
+        inputs = inputs.expand(-1, self.channels, -1, -1, -1)
         h, w, d = self.grid(tuple(inputs.shape[2:]))
         p, q, r = self.patch
         cut = inputs.reshape(*inputs.shape[:2], h, p, w, q, d, r).permute(
@@ -316,7 +322,6 @@ class RadFmModel(nn.Module):
 
     def __init__(self, settings: RadFm) -> None:
         super().__init__()
-        self.channels = settings.channels
         self.embed_dim = settings.embed
         self.volume_shape = (settings.channels, *settings.volume)
         self.vision = RadFmVision(settings)
@@ -345,8 +350,7 @@ class RadFmModel(nn.Module):
         return F.normalize(self.text_projection(pooled), dim=-1)
 
     def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1 or 3, H, W, D) to unit vectors (B, embed); one channel is repeated."""
-        volumes = volumes.expand(-1, self.channels, -1, -1, -1)
+        """Volumes (B, 1 or 3, H, W, D) to unit vectors (B, embed)."""
         return self.project_image(self.vision.pool(self.vision(volumes)))
 
     def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:

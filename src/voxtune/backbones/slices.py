@@ -1,4 +1,4 @@
-"""How a 2D model sees a volume: slice by slice, and the mean over the slices that show something."""
+"""How a 2D model sees a volume: as evenly spaced slices among those that show something, and the mean over them."""
 
 from typing import Literal
 
@@ -18,34 +18,31 @@ class Slicing(Settings):
     upright: bool = True
     """Turn each slice as a reader sees it: rows from the last position of its second axis, columns from that of its first."""
     content: float = Field(0.02, ge=0, lt=1)
-    """A slice is read if more than this share of it lies above the volume's smallest value."""
-    most: int | None = Field(None, ge=1)
-    """Read at most so many slices, evenly spaced among those with content; ``None`` reads all."""
+    """A slice shows something if more than this share of it lies above the volume's smallest value."""
+    count: int = Field(32, ge=1)
+    """Slices read of each volume, evenly spaced from the first to the last that shows something; repeated if there are fewer."""
 
 
-def cut(volumes: Tensor, slicing: Slicing) -> Tensor:
-    """Volumes (B, 1, X, Y, Z) to their slices (B, S, rows, columns)."""
+def read_slices(volumes: Tensor, slicing: Slicing, side: int) -> Tensor:
+    """Volumes (B, 1, X, Y, Z) in 0..1 to the slices read of each, as squares (B, count, side, side)."""
     planes = volumes[:, 0].movedim(1 + slicing.axis, 1)
-    return planes.mT.flip(2, 3) if slicing.upright else planes
+    if slicing.upright:
+        planes = planes.mT.flip(2, 3)
+    places = torch.stack([_places(each, slicing) for each in planes])
+    chosen = planes[torch.arange(len(planes), device=places.device)[:, None], places]
+    return _squares(chosen.flatten(0, 1), side).reshape(*places.shape, side, side)
 
 
-def shown(planes: Tensor, slicing: Slicing) -> Tensor:
-    """Which slices (B, S, rows, columns) are read (B, S); all of them where a volume is empty."""
-    floor = planes.amin(dim=(1, 2, 3), keepdim=True)
-    share = (planes > floor).float().mean(dim=(2, 3))
-    chosen = share > slicing.content
-    chosen = chosen | ~chosen.any(dim=1, keepdim=True)
-    if slicing.most is None:
-        return chosen
-    thinned = torch.zeros_like(chosen)
-    for row, kept in zip(chosen, thinned, strict=True):
-        places = row.nonzero().flatten()
-        steps = torch.linspace(0, len(places) - 1, min(slicing.most, len(places)), device=places.device)
-        kept[places[steps.round().long()]] = True
-    return thinned
+def _places(planes: Tensor, slicing: Slicing) -> Tensor:
+    """Which slices of one volume (S, rows, columns) are read (count); of an empty one, evenly spaced ones."""
+    shown = ((planes > planes.amin()).float().mean(dim=(1, 2)) > slicing.content).nonzero().flatten()
+    if not len(shown):
+        shown = torch.arange(len(planes), device=planes.device)
+    steps = torch.linspace(0, len(shown) - 1, slicing.count, device=planes.device)
+    return shown[steps.round().long()]
 
 
-def resized(planes: Tensor, side: int) -> Tensor:
+def _squares(planes: Tensor, side: int) -> Tensor:
     """Slices (N, rows, columns) in 0..1 to squares (N, side, side): padded with black, then bicubic."""
     rows, columns = planes.shape[1:]
     longest = max(rows, columns)
@@ -54,10 +51,3 @@ def resized(planes: Tensor, side: int) -> Tensor:
     if longest == side:
         return square
     return F.interpolate(square[:, None], size=side, mode="bicubic", antialias=True)[:, 0].clamp(0, 1)
-
-
-def slice_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean over the slices that were read (B, S, width) -> (B, width); unread ones are zero vectors."""
-    real = (tokens != 0).any(dim=-1) if mask is None else mask
-    weight = real.to(tokens.dtype)[..., None]
-    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

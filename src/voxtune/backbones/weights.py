@@ -1,14 +1,15 @@
 """How a published checkpoint becomes a model: safetensors only, every key accounted for, no second copy in memory.
 
 A model is built on the meta device (shapes without storage) and the file's tensors are then assigned, so nothing is
-initialised only to be overwritten and the file is held once. Every key must find its place and every place its key:
+initialised only to be overwritten and the file is held once: tensors stay mapped to it, so replace such a file, never
+write into it. Every key must find its place and every place its key:
 what is left over is an error that lists it, save for the harmless extras that a model's ``KeyRules`` name.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -71,7 +72,7 @@ BERT_RULES = KeyRules(
 
 @dataclass(frozen=True)
 class Plan:
-    """Where each tensor of a file goes, before any is read."""
+    """Where each tensor of a file goes, before any is read, and what does not fit."""
 
     places: Mapping[str, str]
     """Our name -> the file's key."""
@@ -79,6 +80,37 @@ class Plan:
     """The file's key -> why it does not matter."""
     new: tuple[str, ...]
     """Our names that the file lacks by rule."""
+    unknown: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    shaped: tuple[str, ...] = ()
+    """Keys of another shape, with both shapes."""
+    alone: bool = False
+    """The file is the vision tower alone and was read as a whole one."""
+
+    @property
+    def fits(self) -> bool:
+        """Every key has its place and every place its key."""
+        return not (self.unknown or self.missing or self.shaped)
+
+    def misfit(self, model: str) -> str:
+        """What does not fit, for a person."""
+        total = len(self.places) + len(self.missing) + len(self.new)
+        lines = [f"The file does not fit model '{model}': {len(self.places)} of {total} places found their key."]
+        if self.alone:
+            lines.append("It holds the vision tower alone: part='vision' loads it and starts the rest new.")
+        elif len(self.places) < total / 10:
+            lines.append("It seems to belong to another model.")
+        for kind, keys in (
+            ("unknown", self.unknown),
+            ("missing", self.missing),
+            ("wrong shape", self.shaped),
+        ):
+            if keys:
+                more = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+                lines.append(f"{len(keys)} {kind}: {', '.join(keys[:LISTED])}{more}.")
+        if self.shaped:
+            lines.append("Sizes are settings of the model and must be those of the file.")
+        return " ".join(lines)
 
 
 @dataclass(frozen=True)
@@ -160,6 +192,8 @@ def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str) -> tuple[
     with _opened(file) as tensors:
         shapes = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118  (not a dict)
         found = plan(shapes, {name: tuple(tensor.shape) for name, tensor in ours.items()}, rules, part=part)
+        if not found.fits:
+            raise WeightsError(f"{file.name}: {found.misfit(rules.model)}")
         state = {name: tensors.get_tensor(key).to(ours[name].dtype) for name, key in found.places.items()}
     model.load_state_dict(state, strict=False, assign=True)
     new = tuple(name for name in found.new if ours[name].is_meta)
@@ -198,16 +232,13 @@ def plan(
         ours: the model's names with their shapes.
         rules: renames and harmless extras.
         part: ``whole`` or ``vision`` (the file holds the vision tower alone).
-
-    Raises:
-        WeightsError: lists unknown, missing and mis-shaped keys.
     """
     dropped: dict[str, str] = {}
     places: dict[str, str] = {}
     unknown: list[str] = []
     for key in theirs:
         name = _our_name(key, rules, part)
-        reason = _reason(key, (*HARMLESS, *rules.drop))
+        reason = next((why for pattern, why in (*HARMLESS, *rules.drop) if re.search(pattern, key)), None)
         if name in ours and name not in places:
             places[name] = key
         elif reason is not None:
@@ -217,19 +248,14 @@ def plan(
     optional = (rf"^(?!{re.escape(rules.alone)})",) if part == "vision" else rules.new
     absent = [name for name in ours if name not in places]
     new = tuple(name for name in absent if any(re.search(pattern, name) for pattern in optional))
-    missing = [name for name in absent if name not in set(new)]
-    shaped = [
+    missing = tuple(name for name in absent if name not in set(new))
+    shaped = tuple(
         f"{key} (file {list(theirs[key])}, model {list(ours[name])})"
         for name, key in places.items()
         if theirs[key] != ours[name]
-    ]
-    if unknown or missing or shaped:
-        raise WeightsError(
-            _misfit(
-                rules, len(places), len(ours), unknown, missing, shaped, _is_alone(theirs, ours, rules, part)
-            )
-        )
-    return Plan(places, dropped, new)
+    )
+    alone = part == "whole" and bool(rules.alone) and all(rules.alone + key in ours for key in theirs)
+    return Plan(places, dropped, new, tuple(unknown), missing, shaped, alone)
 
 
 def _our_name(key: str, rules: KeyRules, part: str) -> str:
@@ -238,37 +264,6 @@ def _our_name(key: str, rules: KeyRules, part: str) -> str:
     for pattern, replacement in rules.rename:
         name = re.sub(pattern, replacement, name)
     return rules.alone + name if part == "vision" and not name.startswith(rules.alone) else name
-
-
-def _reason(key: str, rules: Iterable[tuple[str, str]]) -> str | None:
-    return next((reason for pattern, reason in rules if re.search(pattern, key)), None)
-
-
-def _is_alone(theirs: Iterable[str], ours: Mapping[str, tuple[int, ...]], rules: KeyRules, part: str) -> bool:
-    return part == "whole" and bool(rules.alone) and all(rules.alone + key in ours for key in theirs)
-
-
-def _misfit(
-    rules: KeyRules,
-    fit: int,
-    places: int,
-    unknown: list[str],
-    missing: list[str],
-    shaped: list[str],
-    alone: bool,  # noqa: FBT001
-) -> str:
-    lines = [f"The file does not fit model '{rules.model}': {fit} of {places} places found their key."]
-    if fit == 0 and not alone:
-        lines.append("It seems to belong to another model.")
-    if alone:
-        lines.append("It holds the vision tower alone: part='vision' loads it and starts the rest new.")
-    for kind, keys in (("unknown", unknown), ("missing", missing), ("wrong shape", shaped)):
-        if keys:
-            more = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-            lines.append(f"{len(keys)} {kind}: {', '.join(keys[:LISTED])}{more}.")
-    if shaped:
-        lines.append("Sizes are settings of the model and must be those of the file.")
-    return " ".join(lines)
 
 
 def _start_new(model: nn.Module, names: tuple[str, ...], seed: int) -> None:
