@@ -25,7 +25,14 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
 
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
+        "biomedclip": "voxtune.imaging.presets:BIOMEDCLIP",
+        "ct_clip": "voxtune.imaging.presets:CT_CLIP",
         "deft": "voxtune.imaging.presets:DEFT",
+        "m3d": "voxtune.imaging.presets:M3D",
+        "med3dvlm": "voxtune.imaging.presets:MED3DVLM",
+        "medclip": "voxtune.imaging.presets:MEDCLIP",
+        "merlin": "voxtune.imaging.presets:MERLIN",
+        "radfm": "voxtune.imaging.presets:RADFM",
         "tiny": "voxtune.imaging.presets:TINY",
     }
 )

@@ -5,12 +5,16 @@ A field this smooth needs no fine grid: 6 mm gives the same fit to the template 
 (benchmarks/preprocess).
 """
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.imaging.resample import isotropic
 from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Bias(Settings):
@@ -41,8 +45,11 @@ def correct_bias(volume: Volume, mask: NDArray[np.bool_], settings: Bias) -> tup
     n4 = SimpleITK.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(list(settings.iterations))
     n4.SetConvergenceThreshold(settings.tolerance)
-    n4.SetNumberOfWorkUnits(1)  # sums in one order: the same bytes on every machine
-    n4.Execute(image, where)
+    with _ONE_AT_A_TIME:
+        # Sums in one order: the same bytes on every machine. N4's inner filters only listen to the global number.
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        n4.SetNumberOfWorkUnits(1)
+        n4.Execute(image, where)
     log_field = SimpleITK.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).astype(np.float32)
     log_field -= log_field[inside].mean()
     fine = _at(Volume(log_field, coarse.affine), volume)

@@ -5,16 +5,12 @@ DEFT corrects the bias field before the skull goes; here the brain mask comes fi
 measured inside the brain alone.
 """
 
-import functools
-import hashlib
-import importlib.metadata
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from voxtune.errors import ScanError
 from voxtune.imaging import template
@@ -25,6 +21,7 @@ from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.qc import Qc, dice, judged, template_correlation
 from voxtune.imaging.read import Scan, open_scan
+from voxtune.imaging.record import ChainRecord, Step, content_sha256, versions
 from voxtune.imaging.register import register
 from voxtune.imaging.resample import resample
 from voxtune.imaging.skull import find_brain, looks_stripped, tissue_mask
@@ -40,32 +37,6 @@ MARGIN_MM = 12.0
 """Kept around the brain."""
 REGISTERED_DICE = 0.9
 """Overlap above which a stripped volume on the template's own grid is taken as registered."""
-
-
-class Step(BaseModel):
-    """One step as it ran."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    parameters: dict[str, Any] = {}
-    result: dict[str, Any] = {}
-
-
-class ChainRecord(BaseModel):
-    """What ``chain.json`` holds: no names of people, no paths, no times."""
-
-    model_config = ConfigDict(frozen=True)
-
-    preset: str
-    key: str
-    """Hash of the input's bytes and of every parameter; equal keys mean equal output."""
-    input_sha256: str
-    steps: tuple[Step, ...]
-    transform: tuple[tuple[float, ...], ...] | None
-    """Template world to scan world, mm (4 x 4); ``None`` where nothing was registered."""
-    qc: Qc
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -115,7 +86,8 @@ def preprocess_scan(
     try:
         if isinstance(preset.steps, Hounsfield):
             return _ct(scan, preset, preset.steps, source, key)
-        return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache))
+        with _one_blas_thread():
+            return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache))
     except ScanError as error:
         raise ScanError(path, error.cause) from error
     except ValueError as error:
@@ -133,27 +105,12 @@ def chain_key(input_sha256: str, preset: Preset, declared: Declared) -> str:
     )
 
 
-def content_sha256(path: Path) -> str:
-    """The sha256 of a file, or of the names and contents of a folder's files in order of name."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        with file_path.open("rb") as file:
-            digest.update(
-                f"{file_path.relative_to(path).as_posix()}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-            )
-    return digest.hexdigest()
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Sums of matrix products in one order, whatever the number of cores."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no stubs exist
 
-
-@functools.lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Of the packages whose arithmetic enters the result."""
-    return {
-        name: importlib.metadata.version(name)
-        for name in ("voxtune", "numpy", "scipy", "SimpleITK", "deepbet", "nilearn")
-    }
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 # ------------------------------------------------------------------------------------------ brain

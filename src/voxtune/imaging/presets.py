@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from voxtune.imaging import template
 from voxtune.imaging.bias import Bias
 from voxtune.imaging.denoise import Denoise
 from voxtune.imaging.intensity import Hounsfield, Intensity
@@ -45,16 +46,36 @@ class Preset(Settings):
     axes: str
     """Where the tensor axes point, as letters: ``SPL`` is superior, posterior, left."""
     channels: int = 1
-    fit: Literal["cube", "foreground", "nearest", "slices", "crop_pad"]
+    fit: Literal["cube", "foreground", "nearest", "crop_pad"]
     """How the stored volume becomes the tensor (``tensor.py``)."""
     steps: Brain | Hounsfield
-    mean: tuple[float, ...] = (0.0,)
-    deviation: tuple[float, ...] = (1.0,)
+    mean: float = 0.0
+    deviation: float = 1.0
+    """The tensor is (value - mean) / deviation."""
 
     @property
     def tensor_shape(self) -> tuple[int, int, int, int]:
         """(C, X, Y, Z)."""
         return (self.channels, *self.size)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of the volume that the chain stores, in the file's axes: RAS+ for a brain, ``axes`` for a CT."""
+        return (self.steps.grid,) * 3 if isinstance(self.steps, Brain) else self.size
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Where the stored volume lies, mm (4, 4); a CT stays where it was scanned, so only its spacing is given."""
+        if isinstance(self.steps, Brain):
+            return template.field_of_view(self.steps.grid)
+        return np.diag([*(self.spacing or (1.0, 1.0, 1.0)), 1.0])
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value a tensor can have."""
+        if isinstance(self.steps, Brain):
+            return 0.0, 1.0
+        return (self.steps.low - self.mean) / self.deviation, (self.steps.high - self.mean) / self.deviation
 
     @field_validator("axes")
     @classmethod
@@ -101,27 +122,48 @@ RADFM = Preset(
 
 CT_CLIP = Preset(
     name="ct_clip", size=(240, 480, 480), spacing=(1.5, 0.75, 0.75), axes="SLP", fit="crop_pad",
-    steps=Hounsfield(), deviation=(1000.0,),
+    steps=Hounsfield(), deviation=1000.0,
 )  # fmt: skip
 """CT-CLIP: [-1000, 1000] HU / 1000 at 0.75 x 0.75 x 1.5 mm, centre crop and pad with -1."""
 
 MERLIN = Preset(
     name="merlin", size=(224, 224, 160), spacing=(1.5, 1.5, 3.0), axes="RAS", fit="crop_pad",
-    steps=Hounsfield(), mean=(-1000.0,), deviation=(2000.0,),
+    steps=Hounsfield(), mean=-1000.0, deviation=2000.0,
 )  # fmt: skip
 """Merlin: [-1000, 1000] HU to [0, 1] at 1.5 x 1.5 x 3 mm, centre crop and pad with 0."""
 
 MEDCLIP = Preset(
-    name="medclip", size=(24, 224, 224), spacing=None, axes="SPL", channels=3, fit="slices",
-    steps=Brain(grid=192), mean=(0.5862785803043838,) * 3, deviation=(0.27950088968644304,) * 3,
-)  # fmt: skip
-"""MedCLIP, a 2D model: 24 axial slices through the brain, each 224 x 224."""
+    name="medclip",
+    size=(128, 128, 128),
+    spacing=(1.5, 1.5, 1.5),
+    axes="RAS",
+    fit="cube",
+    steps=Brain(grid=128),
+)
+"""MedCLIP, a 2D model that cuts the cube into axial slices itself (pad to a square, bicubic 224, its own mean)."""
 
 BIOMEDCLIP = Preset(
-    name="biomedclip", size=(24, 224, 224), spacing=None, axes="SPL", channels=3, fit="slices", steps=Brain(grid=192),
-    mean=(0.48145466, 0.4578275, 0.40821073), deviation=(0.26862954, 0.26130258, 0.27577711),
-)  # fmt: skip
-"""BiomedCLIP, a 2D model: 24 axial slices through the brain, each 224 x 224, OpenAI mean and deviation."""
+    name="biomedclip",
+    size=(128, 128, 128),
+    spacing=(1.5, 1.5, 1.5),
+    axes="RAS",
+    fit="cube",
+    steps=Brain(grid=128),
+)
+"""BiomedCLIP, a 2D model that cuts the cube into axial slices itself."""
+
+
+def fits(volume: Volume, preset: Preset) -> bool:
+    """Whether a volume is what the chain of this preset stores: its shape, its spacing, and for a brain its place."""
+    from voxtune.imaging.orient import axis_codes
+
+    if volume.shape != preset.shape:
+        return False
+    if isinstance(preset.steps, Brain):
+        return bool(np.allclose(volume.affine, preset.affine, atol=1e-3))
+    return axis_codes(volume.affine) == preset.axes and bool(
+        np.allclose(volume.spacing, preset.spacing or 0, atol=1e-3)
+    )
 
 
 def to_tensor(volume: Volume, preset: Preset) -> NDArray[np.float32]:

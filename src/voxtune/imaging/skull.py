@@ -7,6 +7,7 @@ Computers in Biology and Medicine 179 (2024).
 import contextlib
 import functools
 import io
+import threading
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from voxtune.types.volume import Volume
 
 THREADS = 2
 """Fixed, because the last bits of a convolution depend on the number of threads: the same input gives the same bytes."""
+_ONE_AT_A_TIME = threading.Lock()
+
 STRIPPED_LITRES = (0.4, 2.3)
 """Tissue that a stripped brain can have; a head with its skull and neck has 2.5 to 5 litres."""
 STRIPPED_ZEROS = 0.98
@@ -26,14 +29,14 @@ FULL_BLOCK = 0.9
 
 
 def find_brain(volume: Volume) -> NDArray[np.bool_]:
-    """The brain mask of a T1 head, in the axes of ``volume``.
+    """The brain mask of a T1 head that is the right way up (axes RAS+).
 
     Raises:
         ScanError: no brain was found; the name in the message is left to the caller.
     """
-    network = _network()
-    # deepbet expects a head the right way up; a volume already RAS+ passes unchanged.
-    with _threads(THREADS):
+    # deepbet keeps the box of its last head, and torch one number of threads: one head at a time in a process.
+    with _ONE_AT_A_TIME, _threads(THREADS):
+        network = _network()
         try:
             probability = network.run_model(volume.voxels.copy())
             mask = network.postprocess(probability > 0.5)

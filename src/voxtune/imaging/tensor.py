@@ -26,16 +26,10 @@ def to_tensor(volume: Volume, preset: Preset) -> Array:
             array = resize(crop_foreground(minmax(turned.voxels)), preset.size)
         elif preset.fit == "nearest":
             array = resize(minmax(turned.voxels), preset.size, nearest=True)
-        elif preset.fit == "slices":
-            array = _slices(turned.voxels, preset.size)
         else:
             array = _crop_pad(turned, preset)
-    channels = [
-        (array - np.float32(m)) / np.float32(d) for m, d in zip(preset.mean, preset.deviation, strict=True)
-    ]
-    tensor = (
-        np.stack(channels) if len(channels) > 1 else np.repeat(channels[0][None], preset.channels, axis=0)
-    )
+    array = (array - np.float32(preset.mean)) / np.float32(preset.deviation)
+    tensor = np.repeat(array[None], preset.channels, axis=0)
     return np.ascontiguousarray(tensor, dtype=np.float32)
 
 
@@ -108,24 +102,6 @@ def _cube(volume: Volume, preset: Preset) -> Array:
     if upright.shape != preset.size or not np.allclose(upright.affine, grid, atol=1e-3):
         upright = resample(upright, preset.size, grid)
     return np.clip(orient(upright, preset.axes).voxels, 0.0, 1.0)
-
-
-def _slices(array: Array, size: tuple[int, int, int]) -> Array:
-    """Evenly spaced slices through the foreground, each padded to a square and resized (bicubic)."""
-    from PIL import Image
-
-    unit = minmax(array)
-    inside = np.flatnonzero((unit > 0).any(axis=(1, 2)))
-    chosen = np.round(np.linspace(inside[0], inside[-1], size[0] + 2)[1:-1]).astype(int)
-    edge = max(unit.shape[1:])
-    before = [(edge - n) // 2 for n in unit.shape[1:]]
-    square = np.zeros((size[0], edge, edge), dtype=np.float32)
-    square[:, before[0] : before[0] + unit.shape[1], before[1] : before[1] + unit.shape[2]] = unit[chosen]
-    small = [
-        np.asarray(Image.fromarray(piece).resize((size[2], size[1]), Image.Resampling.BICUBIC))
-        for piece in square
-    ]
-    return np.clip(np.stack(small), 0.0, 1.0)
 
 
 def _crop_pad(volume: Volume, preset: Preset) -> Array:

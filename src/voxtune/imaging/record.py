@@ -1,0 +1,60 @@
+"""What is written down about a preprocessed scan, and the hashes that say whether it must be made again."""
+
+import functools
+import hashlib
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from voxtune.imaging.qc import Qc
+
+
+class Step(BaseModel):
+    """One step as it ran."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    parameters: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+
+
+class ChainRecord(BaseModel):
+    """What ``chain.json`` holds: no names of people, no paths, no times."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: str
+    key: str
+    """Hash of the input's bytes and of every parameter; equal keys mean equal output."""
+    input_sha256: str
+    steps: tuple[Step, ...]
+    transform: tuple[tuple[float, ...], ...] | None
+    """Template world to scan world, mm (4 x 4); ``None`` where nothing was registered."""
+    qc: Qc
+    versions: dict[str, str]
+
+
+def content_sha256(path: Path) -> str:
+    """The sha256 of a file, or of the names and contents of a folder's files in order of name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
+        with file_path.open("rb") as file:
+            digest.update(
+                f"{file_path.relative_to(path).as_posix()}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+            )
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Of the packages whose arithmetic enters the result."""
+    return {
+        name: importlib.metadata.version(name)
+        for name in ("voxtune", "numpy", "scipy", "SimpleITK", "deepbet", "nilearn")
+    }
