@@ -288,6 +288,7 @@ def _ct(scan: Scan, preset: Preset, settings: Hounsfield, source: str, key: str)
     check_hounsfield(scan.volume, settings.policy)
     voxels = scan.volume.voxels
     clipped = float(np.mean(voxels > settings.high))
+    darkest = round(float(voxels.min()), 1)
     volume = fit_hounsfield(scan.volume, preset)
     record = [
         _read_step(scan),
@@ -304,7 +305,10 @@ def _ct(scan: Scan, preset: Preset, settings: Hounsfield, source: str, key: str)
         ),
     ]
     figures = Qc(
-        clipped=round(clipped, 5), slice_mm=round(max(scan.volume.spacing), 3), nonfinite=scan.nonfinite
+        darkest_hu=darkest,
+        clipped=round(clipped, 5),
+        slice_mm=round(max(scan.volume.spacing), 3),
+        nonfinite=scan.nonfinite,
     )
     return Preprocessed(
         volume, volume.voxels > settings.low, _record(preset, key, source, record, None, figures)

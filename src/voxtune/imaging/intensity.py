@@ -68,11 +68,9 @@ def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> None
         raise ScanError(
             "scan", f"this CT was rescaled twice: soft tissue lies near -1000, where air belongs{todo}"
         )
-    if float(voxels.min()) > -200.0:
-        cause = "stored values that were never rescaled" if higher > 0.05 else "no Hounsfield units"
+    if float(voxels.min()) > -200.0 and higher > max(0.05, here):
         raise ScanError(
-            "scan",
-            f"this holds {cause}: nothing is darker than {float(voxels.min()):g}, and air is -1000{todo}",
+            "scan", f"this CT holds stored values that were never rescaled: soft tissue lies near 1000{todo}"
         )
 
 

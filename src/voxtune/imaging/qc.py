@@ -31,6 +31,8 @@ class Qc(BaseModel):
     """Share of voxels whose brightness was clipped."""
     slice_mm: float | None = None
     """Largest distance between voxels in the file."""
+    darkest_hu: float | None = None
+    """Smallest value of a CT; one without air may not be in Hounsfield units."""
     nonfinite: int = 0
     """NaN and infinite voxels of the file that became 0."""
 
@@ -43,6 +45,7 @@ LIMITS: tuple[tuple[str, str, float, float, float, float], ...] = (
     ("scale", "registration scales the brain's volume by {:.2f}", 0.5, 0.75, 1.9, 2.8),
     ("clipped", "{:.1%} of the voxels are clipped", -1, -1, 0.02, 0.5),
     ("slice_mm", "voxels are {:.1f} mm apart along one axis", 0, 0, 3.0, 20.0),
+    ("darkest_hu", "nothing is darker than {:.0f} HU, and air is -1000", -np.inf, -np.inf, -200.0, np.inf),
     ("nonfinite", "{:.0f} voxels of the file are NaN or infinite", -1, -1, 0, np.inf),
 )
 """Adult heads: DLMUSE brain volumes of healthy adults run from 0.95 to 1.8 litres; the template's brain is a large one."""

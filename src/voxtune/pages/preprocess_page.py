@@ -23,6 +23,7 @@ FIGURES: Mapping[str, str] = {
     "scale": "Volume of the template's brain over this one's",
     "clipped": "Share of voxels with clipped brightness",
     "slice_mm": "Largest distance between voxels in the file (mm)",
+    "darkest_hu": "Smallest value (HU)",
     "nonfinite": "NaN and infinite voxels in the file",
 }
 

@@ -21,6 +21,7 @@ QC_COLUMNS = (
     "scale",
     "clipped",
     "slice_mm",
+    "darkest_hu",
     "nonfinite",
 )
 
