@@ -97,4 +97,4 @@ def _order(value: str) -> tuple[int, str]:
 def _warning(participants: int) -> str | None:
     if participants >= SMALL:
         return None
-    return f"only {participants} participant{'' if participants == 1 else 's'}: too few to judge (fewer than {SMALL})"
+    return f"only {participants} participant{'' if participants == 1 else 's'}: too few to judge"

@@ -1,0 +1,237 @@
+"""The page of an evaluation: one file, headline with interval first, no NaN, no request, every value escaped."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from voxtune.evaluation.calibration import reliability, top_label
+from voxtune.evaluation.curves import mmse_points, roc_curves
+from voxtune.evaluation.metrics import confusion, evaluate_predictions
+from voxtune.evaluation.subgroups import subgroups
+from voxtune.pages import figures
+from voxtune.pages.evaluation_page import EvaluationFacts, evaluation_page, interval_text
+from voxtune.types.records import ManifestRow, Metric, Prediction
+
+CLASSES = ("NC", "MCI", "AD")
+
+
+def predictions(people: int = 24, seed: int = 0) -> list[Prediction]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n in range(people * 2):
+        true = n // 2 % 3
+        p = np.exp(rng.normal(size=3) + 2 * np.eye(3)[true])
+        rows.append(
+            Prediction(
+                scan_id=f"s{n}",
+                participant_id=f"p{n // 2}",
+                diagnosis=CLASSES[true],
+                predicted=CLASSES[int(p.argmax())],
+                probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
+                mmse=28 - 3 * true + float(rng.normal()),
+            )
+        )
+    return rows
+
+
+def facts(rows: list[Prediction], **more: object) -> EvaluationFacts:
+    truth = {row.scan_id: 25.0 + n % 5 for n, row in enumerate(rows)}
+    table = {
+        row.scan_id: ManifestRow(
+            participant_id=str(row.participant_id), scan_id=row.scan_id, image="x", sex="F"
+        )
+        for row in rows
+    }
+    values = {
+        "model": "deft on tiny",
+        "cohort": "simulated",
+        "kind": "fine-tuned, seen classes",
+        "classes": CLASSES,
+        "metrics": evaluate_predictions(rows, CLASSES, mmse_true=truth, resamples=60),
+        "confusion": confusion(rows, CLASSES).tolist(),
+        "reliability": reliability(*top_label(rows)),
+        "roc": roc_curves(rows, CLASSES),
+        "mmse": mmse_points(rows, truth),
+        "subgroups": subgroups(rows, table, CLASSES, resamples=60),
+        "resamples": 60,
+    }
+    return EvaluationFacts(**(values | more))
+
+
+class Reader(HTMLParser):
+    """Text in reading order, and the addresses a browser would ask for."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.asked: list[str] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.asked += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def accuracies(*values: float) -> list[dict[str, Metric]]:
+    return [
+        {"accuracy": Metric(value=v, low=v - 0.01, high=v + 0.01, n_scans=48, n_participants=24)}
+        for v in values
+    ]
+
+
+def test_the_headline_comes_first_with_its_interval_and_counts() -> None:
+    some = facts(predictions(), simulated=True, leakage="Audit: nothing crosses the split.", looks=3)
+    page = evaluation_page(some)
+    read = Reader(page)
+    m = some.metrics["accuracy"]
+    assert (
+        f"Accuracy {100 * m.value:.1f}% (95% interval {100 * m.low:.1f} to {100 * m.high:.1f}%)" in read.text
+    )
+    assert (
+        read.text.index("SIMULATED")
+        < read.text.index("Accuracy ")
+        < read.text.index("Against simple baselines")
+    )
+    assert "48 scans, 24 participants" in read.text
+    assert "scored 3 times" in read.text
+    assert "Audit: nothing crosses the split." in read.text
+    assert read.asked == []
+    assert "nan" not in read.text.lower().replace("not available", "")
+    assert page == evaluation_page(some)
+
+
+def test_real_scans_are_not_called_simulated() -> None:
+    assert "SIMULATED" not in evaluation_page(facts(predictions()))
+
+
+def test_every_figure_has_units_and_n() -> None:
+    page = evaluation_page(facts(predictions()))
+    for label in (
+        "measured MMSE (points)",
+        "predicted MMSE (points)",
+        "1 - specificity",
+        "probability of the",
+    ):
+        assert label in page
+    assert re.findall(r'aria-label="([^"]*)"', page) == [
+        "ROC curves of NC, MCI, AD against the rest",
+        "Reliability of 48 predictions in 15 bins",
+        "Predicted against measured MMSE of 48 scans",
+    ]
+
+
+@pytest.mark.parametrize(("best", "place"), [(0.01, "above"), (0.99, "below"), (None, "around")])
+def test_the_verdict_compares_the_interval_with_the_best_baseline(best: float | None, place: str) -> None:
+    some = facts(predictions())
+    best = some.metrics["accuracy"].value if best is None else best
+    majority, volumes = accuracies(0.005, best)
+    page = evaluation_page(
+        facts(predictions(), baselines={"majority": majority, "volumes": volumes, "odd": {}}, n_predicted=50)
+    )
+    assert f"lies {place} the best baseline (regional volumes, {100 * best:.1f}%)" in page
+    assert "2 more scans were predicted" in page
+    assert "Not available here: Age and sex; MMSE alone" in page
+
+
+def test_what_is_absent_is_said() -> None:
+    empty = EvaluationFacts(
+        model="m",
+        cohort="c",
+        kind="zero-shot",
+        classes=CLASSES,
+        metrics=evaluate_predictions([], CLASSES),
+        confusion=[[0] * 3] * 3,
+        reliability=reliability([], []),
+    )
+    text = Reader(evaluation_page(empty)).text
+    for said in (
+        "not defined: no scan here has a diagnosis",
+        "Leakage was not audited",
+        "No scan here has both",
+        "no sex, age, site",
+    ):
+        assert said in text
+    assert "Accuracy not defined" in text
+    no_metrics = EvaluationFacts(
+        model="m", cohort="c", kind="zero-shot", classes=CLASSES, metrics={}, confusion=[[0] * 3] * 3
+    )
+    assert "on no scans from c" in evaluation_page(no_metrics)
+
+
+def test_one_participant_has_no_interval() -> None:
+    lone = {"accuracy": Metric(value=0.5, n_scans=2, n_participants=1)}
+    text = Reader(evaluation_page(facts(predictions(), metrics=lone))).text
+    assert "50.0% (too few participants for an interval)" in text
+    assert interval_text(lone["accuracy"]) == "0.500 [no interval]"
+    assert interval_text(None) == "not defined"
+
+
+def test_method_and_extras() -> None:
+    text = Reader(
+        evaluation_page(
+            facts(
+                predictions(),
+                temperature=1.5,
+                label_map="CDR 0 is NC, above is AD",
+                site_probe="Site is read at chance.",
+                templates={"A photo of <b>{name}</b>.": accuracies(0.5)[0]["accuracy"]},
+            )
+        )
+    ).text
+    assert "one temperature (1.5)" in text
+    assert "Labels were mapped: CDR 0 is NC, above is AD." in text
+    assert "60 resamples of whole participants" in text
+    assert "A photo of <b>{name}</b>." in text  # escaped: it reads as text
+    assert "Site is read at chance." in text
+
+
+def test_names_from_tables_are_escaped() -> None:
+    page = evaluation_page(facts(predictions(), model="<script>alert(1)</script>"))
+    assert "<script>" not in page
+    assert "<script>" not in figures.legend(["<script>"], dashes=True)
+
+
+def test_an_outlying_mmse_widens_its_axes() -> None:
+    drawing = figures.mmse([(28.0, 72.0, "NC"), (3.0, -7.0, "AD")], CLASSES)
+    assert all(f">{tick}</text>" in drawing for tick in (-10, 0, 70, 80))
+    x = [float(v) for v in re.findall(r'cx="([\d.]+)"', drawing)]
+    assert all(figures.LEFT <= one <= figures.RIGHT for one in x)
+    assert figures.mmse([], CLASSES).startswith("<svg")
+
+
+def test_interval_bar_stays_in_its_box() -> None:
+    assert figures.interval_bar(None, None, None) == ""
+    assert "stroke-width" not in figures.interval_bar(0.5, None, None)
+    wide = figures.interval_bar(0.5, -1.0, 2.0)
+    assert 'x1="4.0" x2="116.0"' in wide
+
+
+# --------------------------------------------------------------------------------------------- curves
+def test_roc_points_give_the_area_and_ties_move_together() -> None:
+    rows = predictions()
+    for name, points in roc_curves(rows, CLASSES).items():
+        x, y = np.array(points).T
+        area = evaluate_predictions(rows, CLASSES, resamples=1)[f"auroc/{name}"].value
+        assert np.trapezoid(y, x) == pytest.approx(area)
+        assert points[0] == (0, 0)
+        assert points[-1] == (1, 1)
+    same = [row.model_copy(update={"probabilities": dict.fromkeys(CLASSES, 1 / 3)}) for row in rows]
+    assert roc_curves(same, CLASSES)["AD"] == ((0, 0), (1, 1))
+
+
+def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
+    rows = [row for row in predictions() if row.diagnosis != "MCI"]
+    hidden = rows[0].model_copy(update={"diagnosis": None})
+    assert set(roc_curves([hidden, *rows[1:]], CLASSES)) == {"NC", "AD"}
+    assert roc_curves([], CLASSES) == {}
+    silent = rows[1].model_copy(update={"mmse": None})
+    truth = {row.scan_id: 20 for row in rows[:3]}
+    assert mmse_points([hidden, silent, *rows[2:]], truth) == ((20, rows[2].mmse, rows[2].diagnosis),)
