@@ -95,14 +95,11 @@ def reliability(bins: Sequence[Bin]) -> Markup:
 
 def mmse(points: Sequence[tuple[float, float, str]], classes: Sequence[str]) -> Markup:
     """Predicted against measured MMSE, one mark a scan; shape and colour are the diagnosis."""
-    low = min([0.0, *(said for _, said, _ in points)])
-    high = max([30.0, *(said for _, said, _ in points)])
-    low, high = 5 * (low // 5), -5 * (-high // 5)
-    # Most people lie in 15..30; the range starts lower only where a scan does.
-    lowest = min((min(true, said) for true, said, _ in points), default=0.0)
-    low = max(low, 5 * (lowest // 5))
+    values = [number for true, said, _ in points for number in (true, said)]
+    least, most = min(values, default=0.0), max([30.0, *values])
+    step = 5 if most - least <= 40 else 10
+    low, high = step * (least // step), -step * (-most // step)
     scale = _Scale(low, high)
-    step = 5 if high - low <= 40 else 10
     ticks = [low + step * number for number in range(int((high - low) / step) + 1)]
     parts = [_frame(scale, ticks, "measured MMSE (points)", "predicted MMSE (points)"), _diagonal(scale)]
     parts += [_mark(scale.x(true), scale.y(said), list(classes).index(name)) for true, said, name in points]
