@@ -5,7 +5,7 @@ one participant share a part (``--shared``, the intra-class correlation), so sca
 accuracy Phi(d/2), AUC Phi(d/sqrt 2) for scores at distance d. For every test set the participant-cluster interval (the
 one of ``voxtune evaluate``) and the naive one (scans resampled as if independent) are computed.
 
-    python benchmarks/coverage/run.py        # about two minutes on one core
+    python benchmarks/coverage/run.py        # about six minutes on one core
 """
 
 import argparse
