@@ -46,7 +46,14 @@ PEFT_METHODS: Mapping[str, str] = MappingProxyType(
 
 COHORTS: Mapping[str, str] = MappingProxyType(
     {
+        "adni": "voxtune.cohorts.adni:Adni",
+        "aibl": "voxtune.cohorts.aibl:Aibl",
+        "bids": "voxtune.cohorts.bids:Bids",
+        "caps": "voxtune.cohorts.caps:Caps",
+        "ct_rate": "voxtune.cohorts.ct_rate:CtRate",
         "folder": "voxtune.cohorts.folder:Folder",
+        "oasis1": "voxtune.cohorts.oasis1:Oasis1",
+        "oasis2": "voxtune.cohorts.oasis2:Oasis2",
         "simulated": "voxtune.cohorts.simulated:Simulated",
     }
 )

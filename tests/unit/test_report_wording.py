@@ -8,7 +8,7 @@ from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, SettingError, UsageError
 from voxtune.reports.wording import BUILT_IN, class_text, label_sentence, load_template, write_report
 from voxtune.stages.describe import describe
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import ManifestRow, Report
 
 PAPER = (
     "A photo of NC. The MRI scan reveals the following biomarkers: Hippocampal volume: 7323.00 mm^3, Ventricular size: 43767.00 mm^3, "
@@ -79,8 +79,25 @@ def test_oasis_has_its_own_fields() -> None:
 def test_any_class_name_stands_as_it_is(name: str) -> None:
     assert write_report(scan(diagnosis=name)).text.startswith(label_sentence(name))
     assert label_sentence(name) == class_text(name) + "." == f"A photo of {name}."
-    for template in BUILT_IN:
+    for template in set(BUILT_IN) - {"ct_rate"}:
         assert name not in write_report(scan(diagnosis=name), template, label=False).text
+
+
+def test_a_ct_report_is_the_radiologists_words() -> None:
+    row = ManifestRow.model_validate(
+        {
+            "participant_id": "p",
+            "scan_id": "s",
+            "image": "i",
+            "findings": "No  nodule.",
+            "impressions": "Normal.",
+        }
+    )
+    assert write_report(row, "ct_rate") == Report(
+        scan_id="s", text="No nodule. Normal.", fields=("findings", "impressions")
+    )
+    with pytest.raises(DataError, match="nothing to say"):
+        write_report(scan(), "ct_rate")
 
 
 def test_no_label_is_no_sentence() -> None:

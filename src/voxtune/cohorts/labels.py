@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
@@ -90,3 +90,30 @@ def pairs(value: Any) -> Any:
 
 
 Pairs = Annotated[dict[str, str], BeforeValidator(pairs)]
+
+
+VeryMild = Literal["apart", "MCI", "AD", "drop"]
+
+
+def cdr_class(cdr: str | None, very_mild: VeryMild) -> str | None:
+    """The class of a global CDR: 0 is NC, 1 and above AD, 0.5 as the setting says; ``None`` where there is none.
+
+    ``apart`` keeps CDR 0.5 as a class of its own: it is very mild impairment, near MCI, and not dementia of AD degree.
+
+    Raises:
+        ValueError: not a CDR.
+    """
+    if cdr is None:
+        return None
+    value = float(cdr)
+    if value not in {0.0, 0.5, 1.0, 2.0, 3.0}:
+        raise ValueError(f"a CDR is 0, 0.5, 1, 2 or 3, got {cdr}")
+    if value == 0.5:
+        return {"apart": "CDR 0.5", "MCI": "MCI", "AD": "AD", "drop": None}[very_mild]
+    return "AD" if value else "NC"
+
+
+def cdr_rule(very_mild: VeryMild) -> str:
+    """That rule in words, as ``diagnosis_rule`` holds it."""
+    half = {"apart": "0.5 its own class", "MCI": "0.5 MCI", "AD": "0.5 AD", "drop": "0.5 dropped"}[very_mild]
+    return f"CDR of the visit: 0 NC, {half}, 1 and above AD"

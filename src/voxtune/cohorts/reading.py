@@ -13,6 +13,8 @@ from voxtune.cohorts.table import SourceTable
 from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 
+SEXES = frozenset({"f", "m", "female", "male"})
+
 
 @dataclass(frozen=True)
 class Dropped:
@@ -24,6 +26,15 @@ class Dropped:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Pending:
+    """An image that ingestion has to write: a pair of .img and .hdr files, or the mean of repeats."""
+
+    parts: tuple[Path, ...]
+    axes: str = ""
+    """World directions of the voxel axes (``ASL``) where the header has none; empty: the header must have them."""
+
+
 @dataclass
 class Reading:
     """The outcome of reading a cohort: in = kept + dropped, each dropped one with its reason."""
@@ -31,6 +42,8 @@ class Reading:
     rows: list[ManifestRow] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pending: dict[str, Pending] = field(default_factory=dict)
+    """Images to be written, by scan_id; the row's ``image`` is the first part until then."""
     _seen: set[str] = field(default_factory=set, repr=False)
 
     def keep(self, table: SourceTable, values: Mapping[str, Any], where: str) -> None:
@@ -40,6 +53,9 @@ class Reading:
             TableError: a value is not what its column holds, or the ``scan_id`` was given before.
         """
         values = {"source": table.path.name, "source_sha256": table.sha256, **values}
+        if str(values.get("sex") or "F").lower() not in SEXES:
+            self.note(f"{table.path.name}: sex {values['sex']!r} is neither F nor M and is left out.")
+            values["sex"] = None
         try:
             row = ManifestRow.model_validate(values)
         except ValidationError as error:

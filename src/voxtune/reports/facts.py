@@ -7,6 +7,8 @@ from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 
 OASIS_FIELDS = ("etiv", "nwbv", "asf")
 """Estimated total intracranial volume (cm^3), normalised whole brain volume, atlas scaling factor."""
+CT_FIELDS = ("findings", "impressions")
+"""The radiologist's report of a chest CT."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Facts:
     @classmethod
     def of(cls, row: ManifestRow) -> "Facts":
         """The facts of a manifest row."""
-        values: dict[str, float | str | None] = dict.fromkeys(OASIS_FIELDS)
+        values: dict[str, float | str | None] = dict.fromkeys((*OASIS_FIELDS, *CT_FIELDS))
         values |= {name: getattr(row, name) for name in MANIFEST_COLUMNS}
         for name, value in (row.model_extra or {}).items():
             if values.get(plain(name)) is None:

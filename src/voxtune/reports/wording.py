@@ -16,7 +16,7 @@ from voxtune.reports.policy import Use, When, use_of
 from voxtune.types.records import ManifestRow, Report
 
 Missing = Literal["omit", "unavailable"]
-BUILT_IN = ("deft", "deft_code", "oasis")
+BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate")
 _LARGEST = 100_000
 _WORDS = frozenset({"label", "listed"})
 
