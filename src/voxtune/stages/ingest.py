@@ -10,6 +10,7 @@ from voxtune.catalog import COHORTS, load
 from voxtune.cohorts.reading import Reading
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import DataError, SettingError
+from voxtune.stages.ingest_images import write_pending
 
 DROPPED_COLUMNS = ("what", "participant_id", "reason", "source")
 
@@ -26,6 +27,8 @@ class Ingested:
 def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, object] | None = None) -> Ingested:
     """Read a cohort and write its manifest and, beside it, ``<manifest>.dropped.tsv``.
 
+    Images that only exist as .img/.hdr pairs, or as repeats to be averaged, are written to ``<manifest>_images/``.
+
     Args:
         cohort: a name of ``voxtune info``: adni, oasis2, folder, ...
         source: the folder of the download.
@@ -39,6 +42,8 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
     if not source.exists():
         raise DataError(f"{source.name}: no such folder or file.")
     reading = read_cohort(cohort, source, settings or {})
+    if reading.pending:
+        write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))
     if not reading.rows:
         raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.")
     write_manifest(reading.rows, output)
