@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import click
 
@@ -114,38 +114,36 @@ def demo(out: Path, seed: int) -> None:
 @click.argument("out", type=PATH)
 @click.option("--participants", type=click.IntRange(1), default=200, show_default=True)
 @click.option(
-    "--visits",
-    type=click.IntRange(1, 20),
-    default=2,
-    show_default=True,
-    help="Largest number of visits of one person.",
+    "--visits", type=click.IntRange(1, 20), default=3, show_default=True, help="Most visits of one person."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--scanners", type=click.IntRange(1, 50), default=4, show_default=True)
+@click.option("--scanners", type=click.IntRange(1, 50), default=3, show_default=True)
+@click.option(
+    "--difficulty", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Lower is easier."
+)
 @click.option(
     "--raw-heads",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Heads with skull, for the preprocessing path.",
+    help="Heads with skull, for preprocessing.",
 )
-@set_option
 def simulate(
-    out: Path,
-    participants: int,
-    visits: int,
-    seed: int,
-    scanners: int,
-    raw_heads: int,
-    assignments: tuple[str, ...],
+    out: Path, participants: int, visits: int, seed: int, scanners: int, difficulty: float, raw_heads: int
 ) -> None:
     """Make a SIMULATED cohort whose truth is known."""
     from voxtune.stages.simulate import simulate as stage
 
-    named = pairs(assignments) | {
-        "participants": str(participants), "visits": str(visits), "seed": str(seed), "scanners": str(scanners)
-    }  # fmt: skip
-    click.echo(f"SIMULATED cohort: {stage(out, named, raw_heads=raw_heads)}")
+    manifest = stage(
+        out,
+        participants=participants,
+        visits=visits,
+        seed=seed,
+        scanners=scanners,
+        difficulty=difficulty,
+        raw_heads=raw_heads,
+    )
+    click.echo(f"SIMULATED cohort: {manifest}")
 
 
 @command("ingest")
@@ -203,11 +201,11 @@ def preprocess(
     "--template", default="deft", show_default=True, help="A shipped template or a Jinja2 text file."
 )
 @click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
-def describe(manifest: Path, output: Path, template: str, missing: str) -> None:
+def describe(manifest: Path, output: Path, template: str, missing: Literal["omit", "unavailable"]) -> None:
     """Write a report text for every scan from its metadata."""
     from voxtune.stages.describe import describe as stage
 
-    click.echo(stage(manifest, output, template=template, missing=missing).summary)
+    click.echo(stage(manifest, output, template, missing).summary)
 
 
 @command("split")
@@ -228,9 +226,10 @@ def split(
     """Split by participant, always; stratified."""
     from voxtune.stages.split import split as stage
 
-    click.echo(
-        f"Split: {stage(manifest, output, test=test, val=val, folds=folds, holdout=holdout, seed=seed)}"
+    done = stage(
+        manifest, output, test=test, val=val, folds=folds, holdout=holdout, seed=seed, say=click.echo
     )
+    click.echo(f"Split: {done}")
 
 
 @command("audit")
@@ -337,7 +336,14 @@ def predict(
     """Say what an adapter sees in one scan or several, with a page for each."""
     from voxtune.stages.predict import predict as stage
 
-    done = stage(adapter, scans, output=output, base=base, stripped=stripped)
+    done = stage(
+        adapter,
+        scans,
+        output=output,
+        base=base,
+        stripped=stripped,
+        say=lambda line: click.echo(line, err=True),
+    )
     say(done.as_json(), done.summary, as_json=as_json)
     if done.error is not None:
         raise done.error

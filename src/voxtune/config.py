@@ -4,6 +4,7 @@ A recipe (Python) returns a ``RunConfig``; ``config.json`` of a run is its JSON.
 adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the catalogue, so this file imports none of them.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -183,11 +184,16 @@ class RunConfig(Settings):
         here: Any = tree
         for step in parents:
             here = here[_key(here, step, path)]
-        here[_key(here, leaf, path)] = _value(text)
-        try:
-            return type(self).model_validate(tree)
-        except ValidationError as error:
-            raise UsageError(explain(error)) from None
+        key = _key(here, leaf, path)
+        problem: ValidationError | None = None
+        for value in _readings(text):
+            here[key] = value
+            try:
+                return type(self).model_validate(tree)
+            except ValidationError as error:
+                problem = problem or error
+        assert problem is not None
+        raise UsageError(explain(problem)) from None
 
 
 def read_recipe(recipe: str) -> RunConfig:
@@ -215,13 +221,14 @@ def _key(here: object, step: str, path: str) -> str | int:
     raise UsageError(f"No setting '{path}'. Here: {known}.")
 
 
-def _value(text: str) -> object:
+def _readings(text: str) -> list[object]:
+    """What a value on the command line may mean, the likeliest first: none, JSON, the text itself."""
+    found: list[object] = []
     if text.strip().lower() == "none":
-        return None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        found.append(None)
+    with contextlib.suppress(json.JSONDecodeError):
+        found.append(json.loads(text))
+    return [*found, text]
 
 
 def explain(error: ValidationError) -> str:

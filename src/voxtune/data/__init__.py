@@ -1,0 +1,1 @@
+"""Rows to batches: manifests, splits, the audit, caches, examples."""

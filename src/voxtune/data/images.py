@@ -9,10 +9,14 @@ from torch import Tensor
 
 from voxtune.catalog import PRESETS, load
 from voxtune.data.manifest import resolve_image
+from voxtune.data.scans import ScanCache
 from voxtune.errors import ScanError
-from voxtune.imaging.presets import Preset, to_tensor
+from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.template import field_of_view
+from voxtune.imaging.tensor import to_tensor
 from voxtune.types.records import ManifestRow
+from voxtune.types.volume import Volume
 
 
 def load_preset(name: str) -> Preset:
@@ -32,17 +36,32 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
     Reading raises ``ScanError`` for a scan that was not preprocessed with this preset.
     """
     images = {row.scan_id: resolve_image(manifest, row) for row in rows}
+    cache = ScanCache.beside(manifest, preset)
 
     def read(scan_id: str) -> Tensor:
+        if cache is not None and scan_id in cache:
+            return torch.from_numpy(cache[scan_id])
         volume = read_scan(images[scan_id])
-        if volume.shape != preset.shape or not np.allclose(volume.affine, preset.affine, atol=1e-3):
-            size = " x ".join(str(n) for n in volume.shape)
-            raise ScanError(
-                scan_id,
-                f"not a volume of preset '{preset.name}': expected {preset.shape} voxels of its field of view, got {size}",
-                "Run 'voxtune preprocess MANIFEST OUT --preset "
-                f"{preset.name}' and give its OUT/manifest.tsv to the training.",
-            )
+        refuse_other_grid(scan_id, volume, preset)
         return torch.from_numpy(to_tensor(volume, preset))
 
     return read
+
+
+def refuse_other_grid(scan_id: str, volume: Volume, preset: Preset) -> None:
+    """A volume of a brain preset lies on the preset's grid in template space, or it was not preprocessed with it.
+
+    Raises:
+        ScanError: it lies elsewhere.
+    """
+    if not isinstance(preset.steps, Brain):
+        return
+    size = preset.steps.grid
+    if volume.shape == (size,) * 3 and np.allclose(volume.affine, field_of_view(size), atol=1e-2):
+        return
+    came = " x ".join(str(n) for n in volume.shape)
+    raise ScanError(
+        scan_id,
+        f"not preprocessed with preset '{preset.name}': expected {size} x {size} x {size} voxels in template space, got {came}",
+        f"Run 'voxtune preprocess MANIFEST OUT --preset {preset.name}' and use its OUT/manifest.tsv.",
+    )

@@ -8,7 +8,7 @@ import torch
 from voxtune.data.images import load_preset
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
-from voxtune.imaging.presets import to_tensor
+from voxtune.imaging.tensor import to_tensor
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.types.records import Prediction
 

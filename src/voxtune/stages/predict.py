@@ -111,7 +111,7 @@ def predict(
                 result.prediction,
                 result.preprocessed.volume,
                 facts.model_dump(mode="json"),
-                result.preprocessed.record,
+                result.preprocessed.record.model_dump(mode="json"),
             ),
         )
         found.append(result.prediction)
@@ -120,8 +120,8 @@ def predict(
         if len(failed) == 1:
             raise ScanError(*_parts(failed[0]))
         raise DataError(" ".join(why for _, why in failed))
-    error = SomeScansFailedError(len(failed), len(scans), "the list above") if failed else None
-    return Predicted(found, pages, failed, folder.name, facts.base, facts.simulated, error)
+    some = SomeScansFailedError(len(failed), len(scans), "the list above") if failed else None
+    return Predicted(found, pages, failed, folder.name, facts.base, facts.simulated, some)
 
 
 def page_name(scan: Path, number: int, scans: Sequence[Path]) -> str:

@@ -69,11 +69,12 @@ def train(  # noqa: PLR0913  (the options of the command)
         DataError: scans or reports that do not fit.
         LeakageError: the audit refuses.
     """
-    from voxtune.data.audit import audit_split
+    from voxtune.data.audit import AuditInputs, audit_split
     from voxtune.data.examples import reports_of
-    from voxtune.data.manifest import file_sha256, read_manifest
+    from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
     from voxtune.data.split_files import read_split
     from voxtune.data.splits import make_split
+    from voxtune.imaging.read import read_scan
 
     run = RunDir(output)
     config = read_recipe(recipe)
@@ -95,7 +96,8 @@ def train(  # noqa: PLR0913  (the options of the command)
     rows = labelled(read_manifest(data), config.classes.names, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = reports_of(rows, config.report)
-    verdict = audit_split(rows, split, reports, allow=tuple(allow))
+    inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)))
+    verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()

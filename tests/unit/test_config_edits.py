@@ -1,0 +1,76 @@
+"""Settings travel as JSON and are edited by path; every mistake is a sentence that helps."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxtune.catalog import TABLES, load
+from voxtune.config import RunConfig, read_recipe
+from voxtune.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def recipe() -> RunConfig:
+    config = load(TABLES["recipes"], "deft")()
+    assert isinstance(config, RunConfig)
+    return config
+
+
+def test_values_are_read_as_their_setting_needs_them(recipe: RunConfig) -> None:
+    edited = (
+        recipe.edit("training.epochs=3")
+        .edit("vision.0.length=7")
+        .edit("aggregation.form=none")
+        .edit("training.stop_after=none")
+    )
+    assert edited.training.epochs == 3
+    assert edited.model_dump()["vision"][0]["length"] == 7
+    assert edited.aggregation.form == "none"
+    assert edited.training.stop_after is None
+    assert edited.edit('classes.names=["A","B"]').classes.names == ("A", "B")
+    assert edited.edit('vision=["visual_prompts"]').model_dump()["vision"][0]["length"] == 20
+    assert recipe.training.epochs != 3  # the recipe itself is frozen
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("training.epoch=3", r"No setting 'training\.epoch'\. Here: epochs, batch_size"),
+        ("vision.1.length=3", "a list of 1 has no entry '1'"),
+        ("training.epochs.x=3", "No setting"),
+        ("training.epochs", "--set takes PATH=VALUE"),
+        ("training.epochs=many", r"Setting 'training\.epochs'.*got 'many'"),
+        ("training.epochs=0", r"Setting 'training\.epochs'.*greater than or equal to 1"),
+        ("loss.targets=person", r"Setting 'loss\.targets'"),
+        ("backbone.kind=tinny", "Did you mean 'tiny'"),
+    ],
+)
+def test_a_wrong_edit_says_what_would_be_right(recipe: RunConfig, assignment: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        recipe.edit(assignment)
+
+
+@given(
+    epochs=st.integers(1, 500),
+    rate=st.floats(1e-6, 1.0),
+    length=st.integers(1, 512),
+    form=st.sampled_from(["batch", "tokens", "none"]),
+)
+def test_json_round_trip(epochs: int, rate: float, length: int, form: str) -> None:
+    config = read_recipe("deft")
+    for assignment in (
+        f"training.epochs={epochs}",
+        f"optimiser.rate={rate!r}",
+        f"vision.0.length={length}",
+        f"aggregation.form={form}",
+    ):
+        config = config.edit(assignment)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_a_configuration_names_only_what_the_catalogue_has() -> None:
+    text = read_recipe("deft").to_json().replace('"kind": "tiny"', '"kind": "os:system"')
+    with pytest.raises(UsageError, match="No backbone named 'os:system'"):
+        RunConfig.from_json(text)
+    with pytest.raises(UsageError, match="Setting"):
+        RunConfig.from_json("{}")
