@@ -7,6 +7,7 @@ import torch
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.radfm import RadFm
+from voxtune.backbones.radfm_perceiver import PerceiverSizes
 
 
 def settings(case: Any, weights: Path) -> RadFm:
@@ -23,11 +24,13 @@ def settings(case: Any, weights: Path) -> RadFm:
         heads=v["heads"],
         head_width=v["dim_head"],
         mlp=v["mlp_dim"],
-        latents=p["num_latents"],
-        perceiver_depth=p["depth"],
-        perceiver_heads=p["heads"],
-        perceiver_head_width=p["dim_head"],
-        perceiver_mlp=p["dim"] * p["ff_mult"],
+        perceiver=PerceiverSizes(
+            latents=p["num_latents"],
+            depth=p["depth"],
+            heads=p["heads"],
+            head_width=p["dim_head"],
+            mlp=p["dim"] * p["ff_mult"],
+        ),
         language_width=f["out_features"],
         text=BertSizes(vocab=8, width=4, depth=1, heads=1, mlp=4, max_length=2, pooler=False),
         embed=4,

@@ -36,7 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "m3d": {"volume": (4, 8, 8), "patch": (2, 4, 4), "width": 24, "depth": 3, "heads": 2, "mlp": 32, "text": TEXT},
     "radfm": {
         "volume": (8, 8, 4), "table": (2, 2, 4), "patch": (4, 4, 2), "width": 24, "depth": 3, "heads": 2, "head_width": 8, "mlp": 32,
-        "latents": 3, "perceiver_depth": 2, "perceiver_heads": 2, "perceiver_head_width": 8, "perceiver_mlp": 32, "language_width": 8,
+        "perceiver": {"latents": 3, "depth": 2, "heads": 2, "head_width": 8, "mlp": 32}, "language_width": 8,
         "embed": 16, "text": TEXT,
     },
     "med3dvlm": {

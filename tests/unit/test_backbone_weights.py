@@ -169,7 +169,7 @@ def test_heads_are_those_of_the_card(tmp_path: Path, tensors: dict[str, Tensor],
 def test_a_text_tower_from_its_own_file(tmp_path: Path) -> None:
     radfm: dict[str, Any] = {
         "volume": (8, 8, 4), "table": (2, 2, 4), "patch": (4, 4, 2), "width": 24, "depth": 1, "heads": 2, "head_width": 8, "mlp": 32,
-        "latents": 3, "perceiver_depth": 1, "perceiver_heads": 2, "perceiver_head_width": 8, "perceiver_mlp": 32, "language_width": 8,
+        "perceiver": {"latents": 3, "depth": 1, "heads": 2, "head_width": 8, "mlp": 32}, "language_width": 8,
         "embed": 16, "text": TEXT | {"pooler": False},
     }  # fmt: skip
     first = cast(Any, voxtune.load_backbone("radfm", **radfm, seed=1))

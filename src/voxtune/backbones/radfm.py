@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.radfm_perceiver import Perceiver, PerceiverSizes, split_heads
 from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
@@ -60,11 +61,7 @@ class RadFm(Settings):
     heads: int = Field(8, ge=1)
     head_width: int = Field(64, ge=1)
     mlp: int = Field(2048, ge=1)
-    latents: int = Field(32, ge=1)
-    perceiver_depth: int = Field(6, ge=1)
-    perceiver_heads: int = Field(8, ge=1)
-    perceiver_head_width: int = Field(64, ge=1)
-    perceiver_mlp: int = Field(3072, ge=1)
+    perceiver: PerceiverSizes = PerceiverSizes()
     language_width: int = Field(5120, ge=1)
     """Width of the language model that ``fc`` leads to."""
     embed: int = Field(768, ge=1)
@@ -104,10 +101,6 @@ def token_grid(volume: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, in
     return h, w, d
 
 
-def _heads(tokens: Tensor, heads: int) -> Tensor:
-    return tokens.reshape(*tokens.shape[:2], heads, -1).transpose(1, 2)
-
-
 class _Attention(nn.Module):
     def __init__(self, settings: RadFm) -> None:
         super().__init__()
@@ -117,7 +110,7 @@ class _Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, settings.width))
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        q, k, v = (_heads(part, self.heads) for part in self.to_qkv(tokens).chunk(3, dim=-1))
+        q, k, v = (split_heads(part, self.heads) for part in self.to_qkv(tokens).chunk(3, dim=-1))
         keys_allowed = None if mask is None else mask[:, None, None, :]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys_allowed)
         return cast(Tensor, self.to_out(mixed.transpose(1, 2).flatten(2)))
@@ -198,59 +191,6 @@ class _Positions(nn.Module):
         return torch.cat([part.expand(h, w, d, -1) for part in parts], dim=-1).flatten(0, 2)
 
 
-class _LatentAttention(nn.Module):
-    """Latents ask; the media tokens and the latents themselves answer."""
-
-    def __init__(self, settings: RadFm) -> None:
-        super().__init__()
-        inner = settings.perceiver_heads * settings.perceiver_head_width
-        self.heads = settings.perceiver_heads
-        self.norm_media = nn.LayerNorm(settings.width)
-        self.norm_latents = nn.LayerNorm(settings.width)
-        self.to_q = nn.Linear(settings.width, inner, bias=False)
-        self.to_kv = nn.Linear(settings.width, 2 * inner, bias=False)
-        self.to_out = nn.Linear(inner, settings.width, bias=False)
-
-    def forward(self, media: Tensor, latents: Tensor) -> Tensor:
-        asking = self.norm_latents(latents)
-        keys, values = self.to_kv(torch.cat([self.norm_media(media), asking], dim=1)).chunk(2, dim=-1)
-        q, k, v = (_heads(part, self.heads) for part in (self.to_q(asking), keys, values))
-        return cast(Tensor, self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
-
-
-class Perceiver(nn.Module):
-    """Tokens (B, T, width) of any count to a fixed number of latents (B, n, width)."""
-
-    def __init__(self, settings: RadFm) -> None:
-        super().__init__()
-        width, wide = settings.width, settings.perceiver_mlp
-        self.latents = nn.Parameter(torch.randn(settings.latents, width))
-        self.layers = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    _LatentAttention(settings),
-                    nn.Sequential(
-                        nn.LayerNorm(width),
-                        nn.Linear(width, wide, bias=False),
-                        nn.GELU(),
-                        nn.Linear(wide, width, bias=False),
-                    ),
-                ]
-            )
-            for _ in range(settings.perceiver_depth)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T, width) to latents after the final norm (B, n, width)."""
-        latents = self.latents.expand(len(tokens), -1, -1)
-        for layer in self.layers:
-            attention, perceptron = cast(nn.ModuleList, layer)
-            latents = latents + attention(tokens, latents)
-            latents = latents + perceptron(latents)
-        return cast(Tensor, self.norm(latents))
-
-
 class RadFmVision(nn.Module):
     """The vision tower (a ``TokenTower``): volumes (B, 3, H, W, D) to tokens (B, T, width), height slowest, depth fastest."""
 
@@ -271,7 +211,7 @@ class RadFmVision(nn.Module):
         )
         self.pos_embedding = _Positions(settings)
         self.transformer = _Transformer(settings)
-        self.perceiver = Perceiver(settings)
+        self.perceiver = Perceiver(settings.width, settings.perceiver)
 
     @property
     def blocks(self) -> nn.ModuleList:
