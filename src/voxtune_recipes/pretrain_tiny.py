@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxtune.backbones.tiny import Tiny, TinyClip
+from voxtune.backbones.tiny import ASSETS, Tiny, TinyClip
 from voxtune.simulate.atlas import LABELS, MAPS, SIZE, VOXEL_MM3, atlas
 from voxtune.simulate.contrast import random_anatomy, random_rendering
 from voxtune.simulate.seeds import Branch, generator
@@ -160,7 +160,10 @@ def _produce(seed: int, queue: "Queue[Lesson]") -> None:
 
 # ---------------------------------------------------------------------------------- vocabulary
 def train_vocabulary(folder: Path, seed: int, size: int) -> None:
-    """Write ``tokenizer.json``: a lower-case WordPiece whose digits stand alone, learned from the recipe's own texts."""
+    """Write ``tokenizer.json``: a lower-case WordPiece whose digits stand alone, learned from the recipe's own texts.
+
+    The trainer of the library breaks ties by chance, so a run takes the shipped vocabulary unless it is told to learn one.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     rng = generator(Branch.PRETRAINING_RENDERING, seed, 1)
@@ -226,7 +229,25 @@ WEIGHTS = {"contrast": 0.3, "sizes": 1.0, "cells": 1.0, "numbers": 0.5, "phrases
 
 
 # ----------------------------------------------------------------------------------------- loop
-def pretrain(out: Path, *, minutes: float, seed: int = 0, threads: int = 1, rate: float = 1e-3) -> Path:
+def _optimiser(named: list[tuple[str, nn.Parameter]], rate: float) -> torch.optim.AdamW:
+    """AdamW without decay for biases, norms and embeddings: words no text has used must keep their size."""
+    plain = {
+        name for name, p in named if p.ndim < 2 or any(w in name for w in ("embeddings", "place", "token"))
+    }
+    decayed: dict[str, Any] = {"params": [p for name, p in named if name not in plain]}
+    kept: dict[str, Any] = {"params": [p for name, p in named if name in plain], "weight_decay": 0.0}
+    return torch.optim.AdamW([decayed, kept], lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+
+
+def pretrain(
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    threads: int = 1,
+    rate: float = 1e-3,
+    new_vocabulary: bool = False,
+) -> Path:
     """Train for so many minutes and return the weights file ``OUT/tiny.safetensors`` (float16).
 
     Args:
@@ -235,26 +256,22 @@ def pretrain(out: Path, *, minutes: float, seed: int = 0, threads: int = 1, rate
         seed: of the weights, the anatomies and the renderings.
         threads: of torch; the renderer takes one core more.
         rate: highest learning rate.
+        new_vocabulary: learn the vocabulary anew instead of taking the shipped one.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
     settings = Tiny(fresh=True, seed=seed, tokenizer=out)
-    train_vocabulary(out, seed, settings.text.vocab)
+    if new_vocabulary:
+        train_vocabulary(out, seed, settings.text.vocab)
+    else:
+        (out / "tokenizer.json").write_bytes((ASSETS / "tokenizer.json").read_bytes())
     model = settings.build().to(device).train()
     heads = Heads(settings).to(device)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     named = [*model.named_parameters(), *heads.named_parameters()]
-    plain = [
-        p for name, p in named if p.ndim < 2 or "embeddings" in name or "place" in name or "token" in name
-    ]
-    chosen = {id(p) for p in plain}
-    groups = [
-        {"params": [p for _, p in named if id(p) not in chosen]},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    optimiser = _optimiser(named, rate)
 
     context = multiprocessing.get_context("spawn")
     queue: Queue[Lesson] = cast("Queue[Lesson]", context.Queue(maxsize=6))
@@ -330,5 +347,12 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--new-vocabulary", action="store_true")
     options = parser.parse_args()
-    pretrain(options.out, minutes=options.minutes, seed=options.seed, threads=options.threads)
+    pretrain(
+        options.out,
+        minutes=options.minutes,
+        seed=options.seed,
+        threads=options.threads,
+        new_vocabulary=options.new_vocabulary,
+    )

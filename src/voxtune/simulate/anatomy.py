@@ -143,6 +143,11 @@ def _spread(control: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.moveaxis(out, 0, -1)
 
 
+def smooth_grid(control: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Control values (P, P, P) to a smooth field on the grid (SIZE, SIZE, SIZE)."""
+    return _spread(control[..., None])[..., 0]
+
+
 def smooth_field(control: NDArray[np.float64]) -> NDArray[np.float32]:
     """Control values (P, P, P) to a smooth field at the atlas points (N,): bias fields."""
-    return _spread(control[..., None]).reshape(-1)[atlas().flat]
+    return smooth_grid(control).reshape(-1)[atlas().flat]

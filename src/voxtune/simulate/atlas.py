@@ -107,6 +107,13 @@ def regions(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([named, np.clip(rest, 0, 1)[..., None]], axis=-1)
 
 
+@functools.cache
+def full_template() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The ICBM 2009a T1 at 1 mm in [0, 1] and its affine (nilearn's file)."""
+    values, affine = _read("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+    return values / np.float32(values.max()), affine
+
+
 def _read(package: str, inside: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """An image shipped in a package that is found, not imported (both are slow or break at import), axes RAS+."""
     import nibabel

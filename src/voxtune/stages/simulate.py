@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voxtune.simulate.scanner import Scanner
+    from voxtune.types.volume import Volume
 
 TRUTH_COLUMNS = (
     "scan_id", "participant_id", "visit", "severity", "cognition", "reserve", "head_scale", "seed", "atrophy",
     "brain_template_mm3", "hippocampus_template_mm3", "ventricles_template_mm3", "entorhinal_template_mm3",
     "fusiform_template_mm3", "middle_temporal_template_mm3",
 )  # fmt: skip
+ENOUGH = 30
+"""Participants from which on the page gives the oracle's accuracy."""
 ATROPHY_STEP = 1e-4
 """Log volume change of one unit in the stored map (int16)."""
 
@@ -84,7 +88,69 @@ def simulate(  # noqa: PLR0913  (the options of the command)
             on_scan(done, len(planned))
     _replace(out / "simulation.json", text.encode())
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
-    return write_manifest(rows, out / "manifest.tsv")
+    manifest = write_manifest(rows, out / "manifest.tsv")
+    if raw_heads:
+        write_raw_heads(out, settings, rows, raw_heads)
+    _replace(out / "page.html", _page(out, settings, rows).encode())
+    return manifest
+
+
+def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow], count: int) -> Path:
+    """Write ``OUT/raw``: the first visits of the first ``count`` participants as raw heads, with a manifest of their own."""
+    from voxtune.imaging.write import write_volume
+    from voxtune.simulate.heads import raw_head
+    from voxtune.simulate.seeds import Branch, generator
+    from voxtune.simulate.subjects import anatomy_of
+
+    known = {row.scan_id: row for row in rows}
+    first = (scan for scan in scans(settings) if scan.visit == 0)
+    raw: list[ManifestRow] = []
+    for scan in itertools.islice(first, count):
+        head = raw_head(
+            anatomy_of(scan),
+            scan.participant.head,
+            generator(Branch.RAW_HEAD, settings.seed, scan.participant.index),
+        )
+        image = f"heads/{scan.scan_id}_raw.nii.gz"
+        write_volume(head.with_voxels(head.voxels.round()), out / "raw" / image)
+        raw.append(known[scan.scan_id].model_copy(update={"scan_id": f"{scan.scan_id}_raw", "image": image}))
+    return write_manifest(raw, out / "raw" / "manifest.tsv")
+
+
+def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow]) -> str:
+    from voxtune.pages.cohort_page import Example, class_order, cohort_page
+    from voxtune.simulate.oracle import oracle_accuracy
+
+    examples = []
+    for kind in class_order(rows):
+        # The scan whose MMSE is the median of its class.
+        own = sorted(
+            (row for row in rows if row.diagnosis == kind), key=lambda row: (row.mmse or 0, row.scan_id)
+        )
+        row = own[len(own) // 2]
+        examples.append(
+            Example(
+                f"{kind}, MMSE {row.mmse:g}",
+                _read(out / row.image),
+                _read(out / "truth" / f"{row.scan_id}_atrophy.nii.gz"),
+            )
+        )
+    participants = [row.participant_id for row in rows]
+    # Below that many people five folds would lack a class in some.
+    oracle = (
+        oracle_accuracy(
+            [row.model_dump() for row in rows], [str(row.diagnosis) for row in rows], participants
+        )
+        if len(set(participants)) >= ENOUGH
+        else None
+    )
+    return cohort_page(rows, examples, settings.model_dump(mode="json"), oracle)
+
+
+def _read(path: Path) -> "Volume":
+    from voxtune.imaging.read import read_scan
+
+    return read_scan(path)
 
 
 def _write_scan(
