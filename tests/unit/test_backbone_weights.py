@@ -166,6 +166,15 @@ def test_heads_are_those_of_the_card(tmp_path: Path, tensors: dict[str, Tensor],
     assert loaded(file, card="ignore").vision.blocks[0].attn.heads == 2
 
 
+def test_a_card_that_is_not_json(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    file = saved(tmp_path, tensors)
+    (tmp_path / "config.json").write_text("{num_heads: 2")
+    with pytest.raises(WeightsError, match=r"config\.json is not JSON"):
+        loaded(file)
+    (tmp_path / "config.json").write_text("[]")
+    assert loaded(file).loaded.keys == len(tensors)
+
+
 def test_a_text_tower_from_its_own_file(tmp_path: Path) -> None:
     radfm: dict[str, Any] = {
         "volume": (8, 8, 4), "table": (2, 2, 4), "patch": (4, 4, 2), "width": 24, "depth": 1, "heads": 2, "head_width": 8, "mlp": 32,
@@ -238,4 +247,4 @@ def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(file), action], capture_output=True, text=True, check=True
         )
-    assert 0.9 < float(done.stdout) < 1.3
+    assert 0.7 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"

@@ -95,7 +95,9 @@ class Plan:
     def misfit(self, model: str) -> str:
         """What does not fit, for a person."""
         total = len(self.places) + len(self.missing) + len(self.new)
-        lines = [f"The file does not fit model '{model}': {len(self.places)} of {total} places found their key."]
+        lines = [
+            f"The file does not fit model '{model}': {len(self.places)} of {total} places found their key."
+        ]
         if self.alone:
             lines.append("It holds the vision tower alone: part='vision' loads it and starts the rest new.")
         elif len(self.places) < total / 10:
@@ -296,14 +298,11 @@ def check_card(file: Path, heads: Mapping[str, int], model: str) -> None:
     Raises:
         WeightsError: the card says another number.
     """
-    card: dict[str, object] = {}
-    beside = file.with_name("config.json")
-    if beside.is_file():
-        card.update(json.loads(beside.read_text(encoding="utf-8")))
     with _opened(file) as tensors:
         header = (tensors.metadata() or {}).get("card")
-    if header is not None:
-        card.update(json.loads(header))
+    beside = file.with_name("config.json")
+    card = _card(beside.read_text(encoding="utf-8"), beside) if beside.is_file() else {}
+    card |= _card(header, file) if header is not None else {}
     wrong = [
         f"{word} is {card[word]} on the card, {ours} here"
         for word, ours in heads.items()
@@ -314,6 +313,16 @@ def check_card(file: Path, heads: Mapping[str, int], model: str) -> None:
             f"{file.name} for '{model}': {'; '.join(wrong)}. The shapes are the same but another function is computed. "
             "Set it as the card says, or card='ignore' to mean it."
         )
+
+
+def _card(text: str, file: Path) -> dict[str, object]:
+    try:
+        said = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightsError(
+            f"The card in {file.name} is not JSON ({error}). Mend it, or set card='ignore'."
+        ) from None
+    return said if isinstance(said, dict) else {}
 
 
 def ids_and_mask(
