@@ -68,7 +68,7 @@ def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> None
         raise ScanError(
             "scan", f"this CT was rescaled twice: soft tissue lies near -1000, where air belongs{todo}"
         )
-    if float(voxels.min()) > -200.0 and higher > max(0.05, here):
+    if float(voxels.min()) > -200.0 and higher > 0.05:
         raise ScanError(
             "scan", f"this CT holds stored values that were never rescaled: soft tissue lies near 1000{todo}"
         )

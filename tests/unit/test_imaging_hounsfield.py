@@ -1,0 +1,69 @@
+"""A CT that is not in Hounsfield units is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxtune.errors import ScanError
+from voxtune.imaging.chain import preprocess_scan
+from voxtune.imaging.intensity import Hounsfield, check_hounsfield
+from voxtune.imaging.presets import CT_CLIP, MERLIN
+from voxtune.imaging.write import write_volume
+from voxtune.types.volume import Volume
+
+
+def chest(seed: int = 0) -> Volume:
+    """Air, lung, soft tissue, bone and the padding outside the scanner's circle, in HU."""
+    rng = np.random.default_rng(seed)
+    voxels = np.full((60, 60, 30), -1000.0)
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in voxels.shape), indexing="ij")
+    body = (x / 0.8) ** 2 + (y / 0.6) ** 2 < 1
+    voxels[body] = 40
+    for side in (-0.35, 0.35):
+        voxels[((x - side) / 0.25) ** 2 + (y / 0.4) ** 2 < 1] = -850
+    voxels[(x / 0.08) ** 2 + ((y - 0.45) / 0.08) ** 2 < 1] = 700
+    voxels += rng.normal(0, 20, voxels.shape)
+    voxels[x**2 + y**2 > 1.2] = -1024
+    return Volume(np.maximum(voxels, -1024).astype(np.float32), np.diag([-5.0, -5.0, 5.0, 1.0]))
+
+
+def test_hounsfield_units_pass() -> None:
+    check_hounsfield(chest(), "refuse")
+
+
+@pytest.mark.parametrize("intercept", [-1024.0, -1000.0])
+def test_double_rescale_is_refused(intercept: float) -> None:
+    volume = chest()
+    with pytest.raises(ScanError, match="rescaled twice"):
+        check_hounsfield(volume.with_voxels(volume.voxels + np.float32(intercept)), "refuse")
+
+
+def test_stored_values_are_refused() -> None:
+    volume = chest()
+    with pytest.raises(ScanError, match="never rescaled"):
+        check_hounsfield(volume.with_voxels(volume.voxels + 1024), "refuse")
+
+
+def test_trust_takes_it(tmp_path: Path) -> None:
+    volume = chest()
+    path = write_volume(volume.with_voxels(volume.voxels - 1024), tmp_path / "ct.nii.gz")
+    with pytest.raises(ScanError, match=r"^ct\.nii\.gz: this CT was rescaled twice"):
+        preprocess_scan(path, MERLIN)
+    trusting = MERLIN.model_copy(update={"steps": Hounsfield(policy="trust")})
+    assert preprocess_scan(path, trusting).volume.shape == MERLIN.size
+
+
+def test_real_chest_passes(shared_data: Path) -> None:
+    crops = sorted((shared_data / "chest_ct").glob("*.nii.gz"))
+    if not crops:
+        pytest.skip("no chest CT among the real scans")
+    for crop in crops:
+        result = preprocess_scan(crop, MERLIN)
+        assert result.record.qc.verdict == "pass"
+        from voxtune.imaging.read import read_scan
+
+        volume = read_scan(crop)
+        with pytest.raises(ScanError, match="rescaled twice"):
+            check_hounsfield(volume.with_voxels(volume.voxels - 1024), "refuse")
+    assert CT_CLIP.steps == Hounsfield()
