@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import BASELINES, run_baselines, site_probe
+from voxtune.evaluation.baselines import BASELINES, run_baselines, score_baselines, site_probe
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.types.records import ManifestRow, Prediction, Report
 
@@ -139,3 +139,13 @@ def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
     assert accuracy(found) > 0.95
     assert 0.3 < accuracy(site_probe(some, noise)) < 0.7
     assert site_probe(some[-2:], marked) == []
+
+
+def test_baselines_are_scored_with_intervals() -> None:
+    found = run_baselines(rows(40, 0), rows(20, 1), CLASSES)
+    scores = score_baselines(found, CLASSES, resamples=50)
+    assert scores.keys() == found.keys()
+    for name, some in scores.items():
+        assert set(some) == {"accuracy", "balanced_accuracy", "auroc"}
+        assert some["accuracy"].value == accuracy(found[name])
+        assert some["accuracy"].low is not None

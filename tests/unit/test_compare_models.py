@@ -163,6 +163,7 @@ def test_stage_compares_runs_and_writes(tmp_path: Path) -> None:
         evaluated(tmp_path / "a" / "evaluation" / cohort, model(2, 0))
         evaluated(tmp_path / "b" / "evaluation" / cohort, model(1, 1))
     evaluated(tmp_path / "b" / "evaluation" / "aibl", model(1, 1))
+    (tmp_path / "b" / "evaluation" / "oasis2" / "page.html").write_text("SIMULATED: made from ...")
     found = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out")
     assert (found["a"], found["b"]) == ("a", "b")
     assert [one["cohort"] for one in found["evaluations"]] == ["adni", "oasis2"]
@@ -172,6 +173,7 @@ def test_stage_compares_runs_and_writes(tmp_path: Path) -> None:
     assert lines[0].startswith("cohort\tscore\ttest\ta\tb\tdifference\tlow\thigh\tp_value\tp_holm")
     assert len(lines) == 1 + 2 * len(found["evaluations"][0]["comparisons"])
     assert str(tmp_path) not in json.dumps(found)
+    assert "SIMULATED" in (tmp_path / "out" / "page.html").read_text()
 
 
 def test_stage_takes_folders_of_any_name_and_tells_equal_names_apart(tmp_path: Path) -> None:

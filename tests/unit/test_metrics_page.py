@@ -1,17 +1,27 @@
 """The page of an evaluation: one file, headline with interval first, no NaN, no request, every value escaped."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from voxtune.evaluation.calibration import reliability, top_label
+from voxtune.evaluation.compare import compare_predictions
 from voxtune.evaluation.curves import mmse_points, roc_curves
 from voxtune.evaluation.metrics import confusion, evaluate_predictions
 from voxtune.evaluation.subgroups import subgroups
 from voxtune.pages import figures
+from voxtune.pages.comparison_page import (
+    ComparisonFacts,
+    comparison_page,
+    headline,
+    number_text,
+    p_text,
+)
 from voxtune.pages.evaluation_page import EvaluationFacts, evaluation_page, interval_text
+from voxtune.stages.draw_evaluation import draw_evaluation
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
@@ -235,3 +245,59 @@ def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
     silent = rows[1].model_copy(update={"mmse": None})
     truth = {row.scan_id: 20 for row in rows[:3]}
     assert mmse_points([hidden, silent, *rows[2:]], truth) == ((20, rows[2].mmse, rows[2].diagnosis),)
+
+
+def test_the_stage_draws_what_the_page_needs() -> None:
+    rows = predictions()
+    table = [
+        ManifestRow(
+            participant_id=str(row.participant_id),
+            scan_id=row.scan_id,
+            image="x",
+            sex="M",
+            mmse=None if n == 0 else 20 + n % 5,
+        )
+        for n, row in enumerate(rows)
+    ]
+    bare = EvaluationFacts(
+        model="m",
+        cohort="c",
+        kind="held-out classes",
+        classes=CLASSES,
+        metrics=evaluate_predictions(rows, CLASSES, resamples=20),
+        resamples=20,
+    )
+    assert "said NC" in evaluation_page(bare)
+    drawn = draw_evaluation(bare, rows, table)
+    assert len(drawn.mmse) == 47
+    assert [len(row) for row in drawn.confusion] == [3, 3, 3]
+    assert drawn.subgroups[0].value == "M"
+    assert drawn.n_predicted == 48
+    assert evaluation_page(drawn).count('class="figure"') == 3
+
+
+# ----------------------------------------------------------------------------------------- comparison
+def test_a_comparison_says_who_is_better_and_how_sure() -> None:
+    a, b = predictions(seed=0), predictions(seed=1)
+    rows = compare_predictions(a, b, CLASSES, resamples=100)
+    page = Reader(comparison_page(ComparisonFacts("run-a", "run-b", [("adni", rows)], simulated=True)))
+    assert "SIMULATED" in page.text
+    assert "48 scans, 24 participants" in page.text
+    assert "McNemar, exact" in page.text
+    assert page.asked == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.05, 0.2, "A is better"), (-0.1, 0.2, "no difference"), (None, None, "too few")],
+)
+def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
+    one = compare_predictions(predictions(), predictions(seed=1), CLASSES, resamples=20)[0]
+    assert said in headline(replace(one, difference=0.1, low=low, high=high))
+    if low == 0.05:
+        assert "B is better" in headline(replace(one, difference=-0.1, low=-0.2, high=-0.05))
+
+
+def test_p_and_numbers_as_a_paper_prints_them() -> None:
+    assert [p_text(p) for p in (None, 0.0004, 0.0421)] == ["not defined", "< 0.001", "0.042"]
+    assert [number_text(None), number_text(0.5), number_text(0.5, "+")] == ["not defined", "0.500", "+0.500"]

@@ -1,12 +1,14 @@
 """Tables of an evaluation, and scores of many findings at once."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voxtune.errors import DataError, TableError
+from voxtune.evaluation.looks import log_look
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.tables import (
@@ -165,3 +167,23 @@ def test_findings_that_make_no_sense_are_refused() -> None:
         Findings(("x",), ("a", "b"), np.round(half), half + 1)
     with pytest.raises(DataError, match="no threshold for x"):
         evaluate_findings(Findings(("x",), ("a", "b"), np.round(half), half), {})
+
+
+# ---------------------------------------------------------------------------------------------- looks
+def test_every_look_at_the_same_scans_is_counted(tmp_path: Path) -> None:
+    log, rows = tmp_path / "evaluation" / "looks.jsonl", study()
+    when = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+    assert log_look(log, rows, "adni", when) == 1
+    assert log_look(log, rows[::-1], "adni", when) == 2
+    assert log_look(log, rows[1:], "adni", when) == 1
+    assert log_look(log, rows, "again", when) == 3
+    line = json.loads(log.read_text().splitlines()[0])
+    assert (line["when"], line["cohort"], line["scans"]) == ("2026-11-22T08:00:00+00:00", "adni", 9)
+    assert not any(row.scan_id in log.read_text().split('"') for row in rows)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_broken_log_of_looks_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "looks.jsonl").write_text(text + "\n")
+    with pytest.raises(DataError, match=r"looks\.jsonl: not a log of looks"):
+        log_look(tmp_path / "looks.jsonl", study(), "adni", datetime(2026, 11, 22, tzinfo=UTC))

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError
+from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.weighted import Floats
-from voxtune.types.records import REGION_COLUMNS, ManifestRow, Prediction, Report
+from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
 """Every baseline by its name; one whose inputs no training row has is left out of the answer."""
@@ -65,6 +66,21 @@ def run_baselines(
             if pair is not None:
                 found[name] = _regression(*pair, label, len(classes), seed)
     return {name: _predictions(test, found[name], classes) for name in BASELINES if name in found}
+
+
+def score_baselines(
+    baselines: Mapping[str, Sequence[Prediction]],
+    classes: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, Metric]]:
+    """Accuracy, balanced accuracy and AUROC of each baseline, by its name."""
+    answer = {}
+    for name, predictions in baselines.items():
+        metrics = evaluate_predictions(predictions, classes, resamples=resamples, seed=seed)
+        answer[name] = {score: metrics[score] for score in ("accuracy", "balanced_accuracy", "auroc")}
+    return answer
 
 
 def _predictions(

@@ -97,7 +97,7 @@ class EvaluationFacts:
     kind: Kind
     classes: Sequence[str]
     metrics: Mapping[str, Metric]
-    confusion: Sequence[Sequence[int]]
+    confusion: Sequence[Sequence[int]] = ()
     """True class by predicted class, scans."""
     reliability: Sequence[figures.Bin] = ()
     roc: Mapping[str, Sequence[Point]] = field(default_factory=dict)
@@ -206,7 +206,7 @@ def _verdict(facts: EvaluationFacts, scans: Mapping[str, Metric]) -> str:
 def _confusion(facts: EvaluationFacts) -> list[tuple[str, int, list[tuple[int, str, float]]]]:
     """A row for each true class: its name, its scans, and for each cell the count, the percent and the share."""
     rows = []
-    for label, row in zip(facts.classes, facts.confusion, strict=True):
+    for label, row in zip(facts.classes, facts.confusion, strict=False):
         total = sum(row)
         cells = [
             (int(n), f"{100 * n / total:.0f}%" if total else "", n / total if total else 0.0) for n in row

@@ -13,7 +13,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
     Args:
         a: a run, or a folder with ``predictions.tsv``.
         b: the other.
-        output: where to write ``comparison.json`` and ``comparison.tsv``; nothing is written without.
+        output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
 
     Returns:
         ``{"a", "b", "evaluations": [{"cohort", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
@@ -25,10 +25,13 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
     from voxtune.data.manifest import write_table
     from voxtune.evaluation.compare import Comparison, compare_predictions
     from voxtune.evaluation.tables import PREDICTIONS, read_predictions
-    from voxtune.run_dir import write_json
+    from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
+    from voxtune.run_dir import write_json, write_text
 
     evaluations: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
+    shown: list[tuple[str, list[Comparison]]] = []
+    simulated = False
     for cohort, folder_a, folder_b in _shared(a, b):
         of_a, classes = read_predictions(folder_a / PREDICTIONS)
         of_b, other = read_predictions(folder_b / PREDICTIONS)
@@ -36,7 +39,10 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
             raise DataError(
                 f"{cohort}: A has the classes {', '.join(classes)}, B has {', '.join(other)}. Evaluate both with the same --classes."
             )
-        rows = [asdict(one) for one in compare_predictions(of_a, of_b, classes)]
+        found = compare_predictions(of_a, of_b, classes)
+        shown.append((cohort, found))
+        simulated = simulated or _is_simulated(folder_a) or _is_simulated(folder_b)
+        rows = [asdict(one) for one in found]
         lines += [{"cohort": cohort} | row for row in rows]
         evaluations.append(
             {
@@ -52,7 +58,16 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
     if output is not None:
         write_table(output / "comparison.tsv", ("cohort", *(f.name for f in fields(Comparison))), lines)
         write_json(output / "comparison.json", result)
+        write_text(
+            output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, shown, simulated=simulated))
+        )
     return result
+
+
+def _is_simulated(folder: Path) -> bool:
+    """Whether the page of an evaluation says that its scans are simulated; a page without its label is not ours."""
+    page = folder / "page.html"
+    return page.is_file() and "SIMULATED:" in page.read_text(encoding="utf-8")
 
 
 def _shared(a: Path, b: Path) -> list[tuple[str, Path, Path]]:

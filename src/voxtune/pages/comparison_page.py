@@ -1,0 +1,117 @@
+"""The page of a comparison: what differs between two models on the same scans, and how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from markupsafe import Markup
+
+from voxtune.pages import figures
+from voxtune.pages.layout import render
+
+
+class Compared(Protocol):
+    """One score of A and B with a test of their difference."""
+
+    @property
+    def score(self) -> str:
+        """``accuracy``, ``auroc/AD``, ..."""
+
+    @property
+    def test(self) -> str:
+        """The test, in words."""
+
+    @property
+    def a(self) -> float | None:
+        """Of A."""
+
+    @property
+    def b(self) -> float | None:
+        """Of B."""
+
+    @property
+    def difference(self) -> float | None:
+        """A minus B."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of its interval."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of its interval."""
+
+    @property
+    def p_value(self) -> float | None:
+        """Before Holm's correction."""
+
+    @property
+    def p_holm(self) -> float | None:
+        """After it."""
+
+    @property
+    def n_scans(self) -> int:
+        """Scans behind it."""
+
+    @property
+    def n_participants(self) -> int:
+        """Participants behind it."""
+
+
+@dataclass(frozen=True)
+class ComparisonFacts:
+    """Two models by name and their comparisons by cohort."""
+
+    a: str
+    b: str
+    cohorts: Sequence[tuple[str, Sequence[Compared]]]
+    simulated: bool = False
+
+
+def comparison_page(facts: ComparisonFacts) -> str:
+    """The page of a comparison as one HTML text."""
+    cohorts = [
+        (cohort, headline(rows[0]), rows[0], [(one, _bar(one)) for one in rows])
+        for cohort, rows in facts.cohorts
+    ]
+    context = {
+        "facts": facts,
+        "cohorts": cohorts,
+        "figure_style": figures.STYLE,
+        "p": p_text,
+        "number": number_text,
+    }
+    return render(
+        "comparison_page.html.j2", context, title=f"{facts.a} against {facts.b}", simulated=facts.simulated
+    )
+
+
+def headline(one: Compared) -> str:
+    """The difference in accuracy in a sentence."""
+    if one.difference is None or one.low is None or one.high is None:
+        return "The difference in accuracy has no interval: too few participants."
+    sure = (
+        "no difference can be told"
+        if one.low <= 0 <= one.high
+        else f"{'A' if one.difference > 0 else 'B'} is better"
+    )
+    return (
+        f"Accuracy of A minus B: {100 * one.difference:+.1f} points (95% interval {100 * one.low:+.1f} to "
+        f"{100 * one.high:+.1f}): {sure}."
+    )
+
+
+def number_text(value: float | None, sign: str = "") -> str:
+    """Three decimals; what is not defined says so."""
+    return "not defined" if value is None else f"{value:{sign}.3f}"
+
+
+def p_text(value: float | None) -> str:
+    """A p as a paper prints it."""
+    if value is None:
+        return "not defined"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _bar(one: Compared) -> Markup:
+    return figures.interval_bar(one.difference, one.low, one.high, -1.0, 1.0)
