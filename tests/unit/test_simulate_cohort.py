@@ -11,7 +11,7 @@ import pytest
 
 from voxtune.cohorts.simulated import Simulated
 from voxtune.data.manifest import read_manifest
-from voxtune.errors import TableError
+from voxtune.errors import SettingError, TableError, UsageError
 from voxtune.simulate.anatomy import Shape, build, random_pose, smooth_field, smooth_grid
 from voxtune.simulate.atlas import LABELS, REGIONS, SIZE, atlas
 from voxtune.simulate.atrophy import PUBLISHED, atrophy_map
@@ -254,3 +254,19 @@ def test_the_page_gives_the_oracle_where_there_are_people_enough() -> None:
     assert "85.1%" in page
     assert "accuracy" not in cohort_page([row])
     assert "<b>1" not in page
+
+
+def test_another_cohort_does_not_mix_into_a_folder(cohort: Path) -> None:
+    before = files_of(cohort)
+    with pytest.raises(UsageError, match="other settings"):
+        simulate(cohort, participants=6, visits=3, seed=4, scanners=2)
+    assert files_of(cohort) == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"participants": 0}, {"difficulty": -1.0}, {"proportions": (1.0, 1.0, 1.0)}]
+)
+def test_impossible_settings_are_named(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        simulate(tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())

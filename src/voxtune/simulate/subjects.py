@@ -40,11 +40,11 @@ class CohortSettings(Settings):
     """A simulated cohort. The same settings give the same people and the same voxels."""
 
     participants: int = Field(200, ge=1, le=100_000)
-    visits: int = Field(3, ge=1, le=10)
+    visits: int = Field(3, ge=1, le=20)
     """At most; each participant has 1 to this many, a year apart."""
     seed: int = Field(0, ge=0)
     scanners: int = Field(3, ge=1, le=100)
-    difficulty: float = Field(1.0, gt=0, le=4)
+    difficulty: float = Field(1.0, ge=0.1, le=10)
     """Scales what hides the disease (reserve, variety of anatomy): 0.5 is easy, 2 is hard."""
     proportions: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     """Of NC, MCI and AD at the first visit."""

@@ -5,11 +5,14 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from voxtune.data.manifest import write_manifest, write_table
+from voxtune.errors import SettingError, UsageError
 from voxtune.simulate.subjects import RULE, SOURCE, CohortSettings, Scan, native_volumes, render, scans
 from voxtune.types.records import ManifestRow
 
@@ -41,7 +44,6 @@ def simulate(  # noqa: PLR0913  (the options of the command)
     difficulty: float = 1.0,
     proportions: tuple[float, float, float] | None = None,
     raw_heads: int = 0,
-    on_scan: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a simulated cohort and return its manifest; the same arguments give the same bytes.
 
@@ -58,41 +60,69 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         difficulty: 1 puts the oracle at 80-90% accuracy; lower is easier, higher harder.
         proportions: of NC, MCI and AD at the first visit; a third each by default.
         raw_heads: also write this many first visits as raw heads with skull, bias, noise and odd orientation.
-        on_scan: called with (done, total) after each scan.
+
+    Raises:
+        SettingError: a setting has a value it cannot have.
+        UsageError: the folder holds another simulated cohort.
     """
     from voxtune.simulate.scanner import Scanner
 
     chosen = {} if proportions is None else {"proportions": proportions}
-    settings = CohortSettings(
-        participants=participants,
-        visits=visits,
-        seed=seed,
-        scanners=scanners,
-        difficulty=difficulty,
-        **chosen,
-    )
+    try:
+        settings = CohortSettings(
+            participants=participants,
+            visits=visits,
+            seed=seed,
+            scanners=scanners,
+            difficulty=difficulty,
+            **chosen,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingError(
+            str(first["loc"][0]) if first["loc"] else "proportions", first["msg"], first["input"]
+        ) from None
     text = json.dumps({"source": SOURCE, **settings.model_dump(mode="json")}, indent=2, sort_keys=True) + "\n"
+    record = out / "simulation.json"
+    if record.is_file() and record.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"'{out.name}' holds a cohort simulated with other settings; give another folder, or remove it first."
+        )
     digest = hashlib.sha256(text.encode()).hexdigest()
     for folder in (out / "scans", out / "truth"):
         folder.mkdir(parents=True, exist_ok=True)
     machines = [Scanner.drawn(seed, index) for index in range(scanners)]
 
-    planned = list(scans(settings))
     rows: list[ManifestRow] = []
     truth: list[dict[str, object]] = []
-    for done, scan in enumerate(planned, start=1):
+    for scan in _progress(list(scans(settings))):
         row, fact = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
         rows.append(row)
         truth.append(fact)
-        if on_scan is not None:
-            on_scan(done, len(planned))
-    _replace(out / "simulation.json", text.encode())
+    _replace(record, text.encode())
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
     manifest = write_manifest(rows, out / "manifest.tsv")
     if raw_heads:
         write_raw_heads(out, settings, rows, raw_heads)
     _replace(out / "page.html", _page(out, settings, rows).encode())
     return manifest
+
+
+def _progress(planned: list[Scan]) -> Iterator[Scan]:
+    """A bar on a terminal; elsewhere a plain line now and then."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    every = max(1, len(planned) // 10)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("simulate", total=len(planned))
+        for count, scan in enumerate(planned, start=1):
+            yield scan
+            bar.advance(task)
+            if not console.is_terminal and (count % every == 0 or count == len(planned)):
+                console.print(f"simulate: {count} of {len(planned)} scans", markup=False, highlight=False)
 
 
 def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow], count: int) -> Path:
