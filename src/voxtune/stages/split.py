@@ -1,13 +1,15 @@
 """``voxtune split``: who trains, who validates, who tests; by participant, written as tables."""
 
+import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from voxtune.data.audit import find_leaks, write_audit
 from voxtune.data.manifest import file_sha256, read_manifest
-from voxtune.data.split_files import FOLD, relative_path, write_split
+from voxtune.data.split_files import FOLD, relative_path, write_shareable, write_split
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
 from voxtune.errors import SettingError, UsageError
@@ -26,6 +28,7 @@ def split(  # noqa: PLR0913 - the options of the command
     baseline_only: bool = False,
     train_sizes: Sequence[int] = (),
     seed: int = 0,
+    share: Path | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """Cut a manifest and write ``split.json``, ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``audit.json``.
@@ -40,6 +43,8 @@ def split(  # noqa: PLR0913 - the options of the command
         baseline_only: keep the first scan of each participant.
         train_sizes: also write nested subsets of train with at most this many scans.
         seed: the same seed gives the same split.
+        share: a file with the key of a split to publish (made if absent, keep it to yourself): ``split.keyed.json`` is
+            written too, with keyed hashes for IDs.
         say: takes lines for a person.
 
     Raises:
@@ -63,11 +68,12 @@ def split(  # noqa: PLR0913 - the options of the command
         raise UsageError(f"'{output.name}' holds a split already; give another folder, or remove it first.")
     rows = read_manifest(manifest)
     sha256 = file_sha256(manifest)
+    key = _key(share) if share is not None else None
     if folds is None:
-        _write(make_split(rows, settings, seed), rows, output, manifest, sha256, say)
+        _write(make_split(rows, settings, seed), rows, output, manifest, key, say)
         return output
     for number, one in enumerate(make_folds(rows, settings, seed)):
-        _write(one, rows, output / FOLD.format(number), manifest, sha256, say)
+        _write(one, rows, output / FOLD.format(number), manifest, key, say)
     write_json(
         output / "split.json",
         {
@@ -86,14 +92,26 @@ def _write(
     rows: Sequence[ManifestRow],
     folder: Path,
     manifest: Path,
-    sha256: str,
+    key: bytes | None,
     say: Callable[[str], None] | None,
 ) -> None:
+    one = replace(one, manifest_sha256=file_sha256(manifest))
     write_audit(find_leaks(rows, one), folder / "audit.json")
-    write_split(one, folder, sha256, manifest)
+    if key is not None:
+        write_shareable(one, folder / "split.keyed.json", key)
+    write_split(one, folder, str(one.manifest_sha256), manifest)
     for line in summary(one, rows) if say else ():
         assert say is not None
         say(f"{folder.name}: {line}")
+
+
+def _key(path: Path) -> bytes:
+    """The key in a file; a new one, readable by its owner only, if there is no file."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+    return path.read_bytes().strip()
 
 
 def summary(one: Split, rows: Sequence[ManifestRow]) -> list[str]:

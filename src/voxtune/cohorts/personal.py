@@ -1,0 +1,96 @@
+"""Signs of who a person is: columns of tables, sidecars, DICOM tags. Found and named, never copied or shown."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from voxtune.cohorts.table import PERSONAL, plain
+
+DICOM_TAGS = {
+    "0010|0010": "PatientName", "0010|0030": "PatientBirthDate", "0010|1001": "OtherPatientNames", "0010|1040": "PatientAddress",
+    "0010|2154": "PatientTelephoneNumbers", "0010|1005": "PatientBirthName", "0008|0050": "AccessionNumber",
+    "0008|0090": "ReferringPhysicianName",
+}  # fmt: skip
+"""Tags that must be empty or a code."""
+_BLANKED = re.compile(
+    r"^(anon.*|.*anonymi[sz]ed.*|removed|none|unknown|n/?a|x+|[\w-]*\d[\w-]*)?$", re.IGNORECASE
+)
+"""What is no name: nothing, a word for nothing, or a code with a digit in it."""
+_BIRTH = re.compile(r"^(\d{1,2}[/.-]\d{1,2}[/.-](19|20)\d{2}|(19|20)\d{2}[/.-]?\d{2}[/.-]?\d{2})$")
+_SIDECAR = (
+    "PatientName",
+    "PatientBirthDate",
+    "PatientAddress",
+    "ReferringPhysicianName",
+    "OtherPatientNames",
+)
+
+
+def personal_columns(path: Path) -> list[str]:
+    """Columns of a table that by name or content tell who a person is; year-only birth dates are not counted."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = "\t" if path.suffix == ".tsv" else max(",\t;", key=first.count)
+            lines = [line for _, line in zip(range(50), csv.reader(file, delimiter=delimiter), strict=False)]
+    except (OSError, csv.Error):
+        return []
+    if not lines:
+        return []
+    found = []
+    for place, name in enumerate(lines[0]):
+        cells = [line[place].strip() for line in lines[1:] if place < len(line) and line[place].strip()]
+        if PERSONAL.search(plain(name)) and cells and not _only_years(cells):
+            found.append(name)
+    return found
+
+
+def _only_years(cells: Sequence[str]) -> bool:
+    """Whether birth dates are years alone (``/1932``), which re-identify nobody by themselves."""
+    return all(re.fullmatch(r"/?(19|20)\d{2}", cell) or not re.search(r"\w", cell) for cell in cells)
+
+
+def personal_sidecar(path: Path) -> list[str]:
+    """Fields of a JSON sidecar that name a person."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return []
+    return [
+        name for name in _SIDECAR if isinstance(facts, dict) and telling(name, str(facts.get(name) or ""))
+    ]
+
+
+def personal_dicom(path: Path) -> list[str]:
+    """Tags of a DICOM file that name a person; empty for what is no DICOM file."""
+    import SimpleITK as sitk  # noqa: N813
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return []
+    return [
+        name
+        for tag, name in DICOM_TAGS.items()
+        if reader.HasMetaDataKey(tag) and telling(name, reader.GetMetaData(tag))
+    ]
+
+
+def telling(name: str, value: str) -> bool:
+    """Whether a value says who it is: any name that is not a code, any full date of birth."""
+    value = value.strip().rstrip("\0").strip()
+    if "Date" in name:
+        return _BIRTH.match(value) is not None and not value.replace("-", "").endswith("0101")
+    return not _BLANKED.match(value)
+
+
+def listed(things: Iterable[str], most: int = 5) -> str:
+    """The first few names and how many more."""
+    things = list(things)
+    return ", ".join(things[:most]) + (f" and {len(things) - most} more" if len(things) > most else "")

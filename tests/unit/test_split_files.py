@@ -1,0 +1,139 @@
+"""Splits on disk: they come back, hold-outs and baselines are kept, and the shareable one has no ID in it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from voxtune.data.manifest import write_manifest
+from voxtune.data.split_files import match_shareable, read_split, write_shareable, write_split
+from voxtune.data.splits import SplitSettings, make_folds, make_split
+from voxtune.errors import DataError, SettingError, TableError, UsageError
+from voxtune.stages.split import split
+from voxtune.types.records import ManifestRow
+
+
+def cohort(people: int = 22, visits: int = 2) -> list[ManifestRow]:
+    return [
+        ManifestRow.model_validate(
+            {
+                "participant_id": f"011_S_{person:04d}", "session_id": f"M{12 * visit}", "scan_id": f"scan{person}v{visit}", "image": "i",
+                "diagnosis": ("NC", "AD")[person % 2], "age": 60 + person + visit, "sex": "FM"[person % 3 == 0],
+                "site": ("A", "B", "C")[person % 3], "field_strength": (1.5, 3.0)[person % 2], "batch": str(person % 4),
+            }
+        )
+        for person in range(people)
+        for visit in range(visits)
+    ]  # fmt: skip
+
+
+def test_a_split_comes_back(tmp_path: Path) -> None:
+    made = make_split(cohort(), SplitSettings(train_sizes=(10, 20)), seed=3)
+    read = read_split(write_split(made, tmp_path / "split", "abc"))
+    assert read.sides() == made.sides()
+    assert read.subsets == made.subsets
+    assert (read.seed, read.settings, read.manifest_sha256) == (3, made.settings, "abc")
+    assert all(
+        read.participants[scan] == made.participants[scan]
+        for scans in made.sides().values()
+        for scan in scans
+    )
+
+
+@pytest.mark.parametrize("people", [3, 5, 8, 22])
+def test_tiny_cohorts_fill_every_side(people: int) -> None:
+    made = make_split(cohort(people))
+    assert all(made.sides().values())
+    if people >= 8:
+        by_scan = {row.scan_id: row.diagnosis for row in cohort(people)}
+        assert all({by_scan[scan] for scan in scans} == {"NC", "AD"} for scans in made.sides().values())
+
+
+def test_holding_out_a_value_keeps_its_people_out_of_train() -> None:
+    rows = cohort()
+    moved = [row.model_copy(update={"site": "B"}) if row.scan_id == "scan0v1" else row for row in rows]
+    made = make_split(moved, SplitSettings(holdout="site=A"))
+    held = {row.scan_id for row in moved if row.site == "A"}
+    assert set(made.test) == held
+    assert made.excluded == ("scan0v1",)
+    assert not {made.participants[scan] for scan in (*made.train, *made.val)} & {
+        made.participants[scan] for scan in held
+    }
+    assert set(make_split(rows, SplitSettings(holdout="field_strength=3")).test) == {
+        row.scan_id for row in rows if row.field_strength == 3
+    }
+    assert set(make_split(rows, SplitSettings(holdout="batch=1|2")).test) == {
+        row.scan_id for row in rows if (row.model_extra or {})["batch"] in "12"
+    }
+
+
+@pytest.mark.parametrize("holdout", ["site=Z", "nothing=1", "site", "mmse=30"])
+def test_an_unknown_value_is_refused(holdout: str) -> None:
+    with pytest.raises(SettingError, match="holdout"):
+        make_split(cohort(), SplitSettings(holdout=holdout))
+
+
+def test_baseline_only_keeps_the_first_visit() -> None:
+    made = make_split(cohort(visits=3), SplitSettings(baseline_only=True))
+    assert all(scan.endswith("v0") for scans in made.sides().values() for scan in scans)
+    assert len(made.excluded) == 44
+
+
+@pytest.mark.parametrize(
+    ("people", "settings", "word"),
+    [(2, {}, "2 participants"), (3, {"folds": 5}, "3 participants"), (2, {"folds": 2}, "1 participants")],
+)
+def test_too_few_people_is_said(people: int, settings: dict[str, int], word: str) -> None:
+    asked = SplitSettings.model_validate(settings)
+    with pytest.raises(DataError, match=word):
+        make_folds(cohort(people), asked) if asked.folds else make_split(cohort(people), asked)
+
+
+def test_fractions_that_leave_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="test"):
+        make_split(cohort(), SplitSettings(test=0.9, val=0.1))
+    manifest = write_manifest(cohort(), tmp_path / "m.tsv")
+    with pytest.raises(SettingError, match="test"):
+        split(manifest, tmp_path / "split", test=1.5)
+    with pytest.raises(SettingError, match="train_sizes"):
+        make_split(cohort(), SplitSettings(train_sizes=(1000,)))
+
+
+def test_broken_split_folders_are_said(tmp_path: Path) -> None:
+    folder = write_split(make_split(cohort()), tmp_path / "split", "abc")
+    (folder / "test.tsv").write_text("scan_id\nscan0v0\nscan0v0\n")
+    with pytest.raises(TableError, match=r"test\.tsv: scan_id 'scan0v0'"):
+        read_split(folder)
+    (folder / "test.tsv").unlink()
+    with pytest.raises(TableError, match=r"test\.tsv: no such file"):
+        read_split(folder)
+    folds = split(write_manifest(cohort(), tmp_path / "m.tsv"), tmp_path / "folds", folds=2)
+    with pytest.raises(UsageError, match="fold_0"):
+        read_split(folds)
+
+
+def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(tmp_path: Path) -> None:
+    rows = cohort()
+    manifest = write_manifest(rows, tmp_path / "m.tsv")
+    folder = split(manifest, tmp_path / "split", holdout="site=A", share=tmp_path / "secret" / "key")
+    text = (folder / "split.keyed.json").read_text()
+    for row in rows:
+        assert row.participant_id not in text
+        assert row.scan_id not in text
+    assert "site=A" not in text
+    assert not re.search(r'"[^"]*[/\\][^"]*"', text)
+    assert (tmp_path / "secret" / "key").stat().st_mode & 0o077 == 0
+    key = (tmp_path / "secret" / "key").read_bytes().strip()
+    owner = {row.scan_id: row.participant_id for row in rows}
+    back = match_shareable(folder / "split.keyed.json", owner, key)
+    assert back.sides() == read_split(folder).sides()
+    with pytest.raises(DataError, match="key"):
+        match_shareable(folder / "split.keyed.json", owner, b"another key of enough bytes")
+    with pytest.raises(DataError, match="not in the manifest"):
+        match_shareable(folder / "split.keyed.json", {"else": "p"}, key)
+    with pytest.raises(UsageError, match="16 bytes"):
+        write_shareable(back, tmp_path / "x.json", b"short")
+    other = split(manifest, tmp_path / "other", holdout="site=A", share=tmp_path / "other_key")
+    hashes = set(json.loads(text)["test"])
+    assert not hashes & set(json.loads((other / "split.keyed.json").read_text())["test"])
