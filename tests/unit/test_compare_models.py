@@ -89,8 +89,8 @@ def test_a_better_model_is_found_better() -> None:
     rows = compare_predictions(model(3, 0), model(0.5, 1), CLASSES, resamples=400)
     assert {(r.score, r.test) for r in rows} >= {
         ("accuracy", "participants swapped"),
-        ("accuracy", "McNemar, exact"),
-        ("participant/accuracy", "McNemar, exact"),
+        ("accuracy", "McNemar, exact, by scan"),
+        ("participant/accuracy", "McNemar, exact, by participant"),
         ("auroc/AD", "DeLong, clustered (Obuchowski)"),
     }
     for r in rows:

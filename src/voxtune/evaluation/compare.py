@@ -181,7 +181,9 @@ def _mcnemar(name: str, a: Scored, b: Scored) -> Comparison:
     return _comparison(
         a,
         score=name,
-        test="McNemar, exact",
+        test="McNemar, exact, by participant"
+        if name.startswith("participant/")
+        else "McNemar, exact, by scan",
         values=(float((a.predicted == a.true).mean()), float((b.predicted == b.true).mean())),
         interval=None,
         p_value=mcnemar(a.true, a.predicted, b.predicted).p_value,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 from markupsafe import Markup
@@ -70,10 +71,12 @@ class ComparisonFacts:
 
 def comparison_page(facts: ComparisonFacts) -> str:
     """The page of a comparison as one HTML text."""
-    cohorts = [
-        (cohort, headline(rows[0]), rows[0], [(one, _bar(one)) for one in rows])
-        for cohort, rows in facts.cohorts
-    ]
+    cohorts = []
+    for cohort, rows in facts.cohorts:
+        span = _span(rows)
+        cohorts.append(
+            (cohort, headline(rows[0]), rows[0], f"{span:g}", [(one, _bar(one, span)) for one in rows])
+        )
     context = {
         "facts": facts,
         "cohorts": cohorts,
@@ -113,5 +116,11 @@ def p_text(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _bar(one: Compared) -> Markup:
-    return figures.interval_bar(one.difference, one.low, one.high, -1.0, 1.0)
+def _span(rows: Sequence[Compared]) -> float:
+    """The end of the bars' range: the largest number in them, up to the next 0.1."""
+    numbers = [abs(n) for one in rows for n in (one.difference, one.low, one.high) if n is not None]
+    return max(ceil(10 * max(numbers, default=0.0)), 1) / 10
+
+
+def _bar(one: Compared, span: float) -> Markup:
+    return figures.interval_bar(one.difference, one.low, one.high, -span, span)
