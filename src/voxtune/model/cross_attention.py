@@ -20,12 +20,11 @@ def similarities_of_sets(image: Float[Tensor, "N E"], text: Float[Tensor, "M E"]
 
 
 def similarities_alone(image: Float[Tensor, "N E"], text: Float[Tensor, "K E"]) -> Float[Tensor, "N K"]:
-    """The same equations for each scan by itself: its keys are the class texts, and it is the only image the texts see.
+    """Inference: each image attends to the class texts (Eq. 8); the class texts attend to nothing (method.md A5b).
 
-    Attention of a text over one image has weight 1, so w^ = w + v. No scan's row depends on another scan.
+    In Eq. 9 the texts would attend to whichever scans are scored together. No scan's row depends on another scan.
     """
-    own = F.normalize(text[None, :, :] + image[:, None, :], dim=-1)  # (N, K, E)
-    return torch.einsum("ne,nke->nk", F.normalize(attend(image, text), dim=-1), own)
+    return F.normalize(attend(image, text), dim=-1) @ F.normalize(text, dim=-1).T
 
 
 def similarities_of_tokens(
@@ -68,8 +67,6 @@ class LearnedAttention(nn.Module):
         return F.normalize(image_hat, dim=-1) @ F.normalize(text_hat, dim=-1).T
 
     def alone(self, image: Float[Tensor, "N E"], text: Float[Tensor, "K E"]) -> Float[Tensor, "N K"]:
-        """``similarities_alone`` with learned weights: every scan is a batch entry of its own."""
-        texts = text[None].expand(len(image), -1, -1)  # (N, K, E)
-        image_hat = self.attend(image[:, None], texts)
-        text_hat = self.attend(texts, image[:, None])
-        return F.cosine_similarity(image_hat, text_hat, dim=-1)
+        """``similarities_alone`` with learned weights."""
+        image_hat = self.attend(image[None], text[None])[0]
+        return F.normalize(image_hat, dim=-1) @ F.normalize(text, dim=-1).T

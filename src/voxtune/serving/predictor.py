@@ -47,3 +47,10 @@ class Predictor:
         scores = joined(score_scans(self.adapter.model, [label], lambda _: volume, self._texts))
         facts = self.adapter.facts
         return ScanResult(predictions(scores, facts.classes, facts.temperature)[0], prepared)
+
+    def log_probability(self, volume: torch.Tensor, label: str) -> float:
+        """Calibrated log-probability of one class for a tensor (C, X, Y, Z) of the preset: what explanations perturb."""
+        model, facts = self.adapter.model, self.adapter.facts
+        with torch.no_grad():
+            logits = model.class_logits(model.encode_image(volume[None]), self._texts)[0] / facts.temperature
+        return float(logits.log_softmax(dim=-1)[facts.classes.index(label)])

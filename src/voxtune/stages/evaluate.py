@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.run_dir import RunDir, read_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.stages.train import is_simulated, labelled
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
@@ -48,11 +48,11 @@ def evaluate(
         DataError: nothing to score.
     """
     from voxtune.data.manifest import file_sha256, read_manifest
-    from voxtune.evaluation.baselines import run_baselines
     from voxtune.evaluation.metrics import evaluate_predictions
     from voxtune.evaluation.tables import write_metrics_json, write_predictions_tsv
     from voxtune.model.adapter import load_adapter
-    from voxtune.pages.evaluation_page import evaluation_page
+    from voxtune.pages.evaluation_page import EvaluationFacts, evaluation_page
+    from voxtune.stages.draw_evaluation import draw_evaluation
 
     if data is None:
         raise UsageError(
@@ -83,30 +83,101 @@ def evaluate(
     found = predict_rows(adapter, rows, data, chosen)
     truth = {row.scan_id: row.mmse for row in rows if row.mmse is not None}
     metrics = evaluate_predictions(found, chosen, mmse_true=truth, seed=config.seed)
-    baselines = run_baselines(train_rows, rows, chosen, seed=config.seed) if train_rows else {}
-    beside = {
-        name: evaluate_predictions(one, chosen, seed=config.seed)["accuracy"]
-        for name, one in baselines.items()
-    }
+    baselines = _baselines(adapter, train_rows, rows, data, chosen) if train_rows else {}
     folder = output or place.evaluation(OWN if own else data.parent.name)
-    people = len({row.participant_id for row in rows})
-    named: dict[str, Metric] = {
-        **metrics,
-        **{f"baseline/{name}/accuracy": one for name, one in beside.items()},
+    named = dict(metrics)
+    named |= {
+        f"baseline/{name}/{score}": one for name, scores in baselines.items() for score, one in scores.items()
     }
-    write_predictions_tsv(folder / "predictions.tsv", found, chosen)
-    write_metrics_json(folder / "metrics.json", named, n_scans=len(rows), n_participants=people)
     simulated = any(is_simulated(row) for row in rows)
-    write_text(
-        folder / "page.html",
-        evaluation_page(
-            found, chosen, metrics, mmse_true=truth, baselines=beside, title=config.name, simulated=simulated
-        ),
+    facts = EvaluationFacts(
+        model=f"{config.name} on {adapter.facts.base}",
+        cohort="the run's own test side" if own else data.parent.name,
+        kind="fine-tuned, seen classes",
+        classes=chosen,
+        metrics=metrics,
+        baselines=baselines,
+        leakage=read_json(place.root / "audit.json", "the audit of the run").get("verdict"),
+        looks=_count_look(place, folder),
+        temperature=adapter.facts.temperature,
+        seed=config.seed,
+        simulated=simulated,
     )
-    accuracy = metrics["accuracy"]
-    return Evaluated(
-        folder, read_json(folder / "metrics.json", "metrics"), _summary(accuracy, folder, simulated=simulated)
-    )
+    write_predictions_tsv(folder / "predictions.tsv", found, chosen)
+    people = len({row.participant_id for row in rows})
+    write_metrics_json(folder / "metrics.json", named, n_scans=len(rows), n_participants=people)
+    write_text(folder / "page.html", evaluation_page(draw_evaluation(facts, found, rows)))
+    summary = _summary(metrics["accuracy"], folder, simulated=simulated)
+    return Evaluated(folder, read_json(folder / "metrics.json", "metrics"), summary)
+
+
+def _baselines(
+    adapter: Any,
+    train_rows: Sequence[ManifestRow],
+    rows: Sequence[ManifestRow],
+    manifest: Path,
+    classes: Sequence[str],
+) -> dict[str, dict[str, Metric]]:
+    """What the model must beat, on the same scans: guesses from the table, the frozen base alone, a probe on it."""
+    from voxtune.evaluation.baselines import run_baselines
+    from voxtune.evaluation.metrics import evaluate_predictions
+
+    embeddings, zero_shot = _frozen_base(adapter, [*train_rows, *rows], manifest, classes)
+    found = run_baselines(train_rows, rows, classes, embeddings=embeddings, seed=adapter.config.seed)
+    tested = {row.scan_id for row in rows}
+    found["zero_shot"] = [one for one in zero_shot if one.scan_id in tested]
+    return {
+        name: {
+            score: one
+            for score, one in evaluate_predictions(predicted, classes, seed=adapter.config.seed).items()
+            if score in {"accuracy", "balanced_accuracy", "auroc"}
+        }
+        for name, predicted in found.items()
+    }
+
+
+def _frozen_base(
+    adapter: Any, rows: Sequence[ManifestRow], manifest: Path, classes: Sequence[str]
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """Image embeddings of the base without the adapter, and its zero-shot predictions from the same class texts."""
+    import torch
+
+    from voxtune.data.images import load_preset, scan_reader
+    from voxtune.evaluation.predict import Scores, predictions
+    from voxtune.progress import progress
+
+    base, facts = adapter.model.backbone, adapter.facts
+    read = scan_reader(manifest, rows, load_preset(facts.preset))
+    by_scan = {row.scan_id: row for row in rows}
+    vectors = {}
+    with torch.no_grad(), progress("Frozen base", len(rows)) as advance:
+        texts = [
+            base.encode_text([one.replace("{name}", name) for name in classes]) for one in facts.class_texts
+        ]
+        for row in rows:
+            vectors[row.scan_id] = base.encode_image(read(row.scan_id)[None])[0]
+            advance(row.scan_id)
+        images = torch.stack(list(vectors.values()))
+        logits = torch.stack([base.logit(images, text) for text in texts]).mean(dim=0)
+    found = [
+        one.model_copy(
+            update={
+                "participant_id": by_scan[one.scan_id].participant_id,
+                "diagnosis": by_scan[one.scan_id].diagnosis,
+            }
+        )
+        for one in predictions(Scores(tuple(vectors), logits, None), classes)
+    ]
+    return {name: vector.numpy() for name, vector in vectors.items()}, found
+
+
+def _count_look(place: RunDir, folder: Path) -> int:
+    """How often this run scored this cohort, this time included; kept in the run."""
+    path = place.root / "evaluation" / "looks.json"
+    looks = read_json(path, "the count of looks at test scans") if path.is_file() else {}
+    looks[folder.name] = int(looks.get(folder.name, 0)) + 1
+    write_json(path, looks)
+    return int(looks[folder.name])
 
 
 def base_weights(config: Mapping[str, Any]) -> str | None:
