@@ -310,6 +310,23 @@ def test_raw_positions_keep_the_table_and_refuse_another_count() -> None:
 
 
 @torch.no_grad()
+def test_raw_positions_of_the_other_towers() -> None:
+    eva = cast(
+        Any, voxtune.load_backbone("medblip_vit", **(SMALL["medblip_vit"] | {"position": "raw"}))
+    ).vision
+    assert eva.positions((4, 2, 2)) is eva.pos_embed_3d  # 16 tokens, as 2 x 2 x 4
+    sizes = HlipVisionSizes(**(HLIP | {"position": "raw"}))
+    hlip = cast(Any, voxtune.load_backbone("hlip", **(SMALL["hlip"] | {"vision": sizes}))).vision
+    assert torch.equal(hlip._spatial((4, 2, 1)).flatten(1, 3), hlip.spatial_posemb.flatten(1, 3))
+    for refused in (lambda: eva.positions((4, 2, 1)), lambda: hlip._spatial((4, 2, 2))):
+        with pytest.raises(SettingError, match="interpolate"):
+            refused()
+    radfm = cast(Any, voxtune.load_backbone("radfm", **SMALL["radfm"]))
+    with pytest.raises(SettingError, match="interpolate"):
+        radfm.vision.positions((16, 8, 4))
+
+
+@torch.no_grad()
 def test_trilinear_positions_keep_a_linear_table() -> None:
     model = cast(Any, voxtune.load_backbone("m3d", **(SMALL["m3d"] | {"volume": (2, 4, 32), "width": 24})))
     table = torch.arange(8.0)[:, None].expand(8, 24)

@@ -4,12 +4,14 @@ import json
 import os
 import pickle
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 import voxtune
@@ -104,6 +106,41 @@ def test_a_truncated_file_is_refused(
     with pytest.raises(WeightsError, match=r"cut short"):
         convert("m3d", file, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_file_that_is_no_pickle_at_all(tmp_path: Path) -> None:
+    for content in (b"", b"<html>404</html>", b"PK\x03\x04 and no more"):
+        (tmp_path / "model.pth").write_bytes(content)
+        with pytest.raises(WeightsError, match="Download it again"):
+            convert("m3d", tmp_path / "model.pth", tmp_path / "out.safetensors")
+
+
+def test_safetensors_are_checked_and_stripped_too(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({**tensors, "language_encoder.embeddings.position_ids": torch.arange(3)}, file)
+    record = convert("m3d", file, tmp_path / "out.safetensors")
+    assert (record["keys"], record["dropped_keys"]) == (len(tensors), 1)
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        convert("m3d", file, tmp_path / "out.safetensors")
+
+
+def test_tied_tensors_are_written_apart(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    tied = dict(tensors)
+    tied["vision_encoder.norm.bias"] = tied["vision_encoder.norm.weight"]
+    torch.save(tied, tmp_path / "model.bin")
+    convert("m3d", tmp_path / "model.bin", tmp_path / "out.safetensors")
+    model = cast(Any, voxtune.load_backbone("m3d", tmp_path / "out.safetensors", **M3D))
+    assert torch.equal(model.vision.norm.bias, model.vision.norm.weight)
+
+
+def test_a_converter_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.bin").write_bytes(b"x")
+    for said in ("", "[]", "not json"):
+        done = subprocess.CompletedProcess([], returncode=-9, stdout=said)
+        monkeypatch.setattr(subprocess, "run", lambda *_, answer=done, **__: answer)
+        with pytest.raises(WeightsError, match="stopped with code -9"):
+            weights("convert", "m3d", tmp_path / "model.bin")
 
 
 def test_renamed_keys_and_other_models_are_refused(tmp_path: Path, tensors: dict[str, Tensor]) -> None:

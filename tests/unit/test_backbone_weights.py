@@ -219,7 +219,7 @@ def test_a_text_tower_from_its_own_file(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import resource, sys, torch, voxtune
+import sys, torch, voxtune
 from pathlib import Path
 sizes = dict(width=768, depth=4, text=dict(depth=4))
 file = Path(sys.argv[1])
@@ -234,17 +234,24 @@ if sys.argv[2] == "new":
     save_file(named, file)
 else:
     import voxtune.backbones.m3d_clip
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    def status(word):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(word + ":"))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+    before = status("VmRSS")
     model = voxtune.load_backbone("m3d", file, **sizes)
     float(sum(parameter.detach().sum() for parameter in model.parameters()))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / file.stat().st_size)
+    print((status("VmHWM") - before) * 1024 / file.stat().st_size)
 """
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
+)
 def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
     file = tmp_path / "m3d.safetensors"
     for action in ("new", "load"):
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(file), action], capture_output=True, text=True, check=True
         )
-    assert 0.7 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"
+    assert 0.95 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"
