@@ -46,32 +46,22 @@ class Images:
     scan_ids: tuple[str, ...]
     participants: tuple[str, ...]
     hashes: tuple[str, ...]
-    """sha256 of the voxels."""
-    pictures: NDArray[np.float16]
-    """(N, GRID^3), unit norm."""
+    """Hash (blake2b) of the voxels."""
+    correlations: NDArray[np.float32]
+    """Of every picture with every other, (N, N)."""
     failed: dict[str, str]
     """Scans that could not be read, and why."""
 
-    def correlations(self, rows: slice) -> NDArray[np.float32]:
-        """Correlation of some pictures with all: (n, N)."""
-        part = self.pictures[rows].astype(np.float32)
-        step = 512
-        blocks = [
-            part @ self.pictures[i : i + step].astype(np.float32).T
-            for i in range(0, len(self.scan_ids), step)
-        ]
-        return np.concatenate(blocks, axis=1)
-
 
 def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None = None) -> Images:
-    """Read every scan once; about 0.2 MB of memory a scan. Scans that cannot be read are listed, not raised."""
+    """Read every scan once (0.2 MB of memory each) and compare every pair. Scans that cannot be read are listed, not raised."""
 
     def one(row: ManifestRow) -> tuple[str, NDArray[np.float16]] | str:
         try:
             volume = read(row)
         except ScanError as error:
             return error.cause
-        digest = hashlib.sha256(np.ascontiguousarray(volume.voxels).tobytes()).hexdigest()
+        digest = voxel_hash(volume.voxels)
         return digest, picture(volume)
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
@@ -81,9 +71,28 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
         tuple(row.scan_id for row, _ in good),
         tuple(row.participant_id for row, _ in good),
         tuple(found[0] for _, found in good),
-        np.array([found[1] for _, found in good], dtype=np.float16).reshape(len(good), GRID**3),
+        correlate([found[1] for _, found in good]),
         {row.scan_id: found for row, found in seen if isinstance(found, str)},
     )
+
+
+def correlate(pictures: Sequence[NDArray[np.float16]], block: int = 256) -> NDArray[np.float32]:
+    """Inner products of unit pictures, (N, N), some at a time."""
+    together = np.zeros((len(pictures), len(pictures)), np.float32)
+    for row in range(0, len(pictures), block):
+        ours = np.array(pictures[row : row + block], dtype=np.float32)
+        for column in range(row, len(pictures), block):
+            theirs = np.array(pictures[column : column + block], dtype=np.float32)
+            products = ours @ theirs.T
+            together[row : row + block, column : column + block] = products
+            together[column : column + block, row : row + block] = products.T
+    return together
+
+
+def voxel_hash(voxels: NDArray[np.float32]) -> str:
+    """A hash of shape and values; memory is read in the order it lies in, which for one reader is always the same."""
+    lying = voxels.T if voxels.flags.f_contiguous else np.ascontiguousarray(voxels)
+    return hashlib.blake2b(lying.data, digest_size=32, person=str(voxels.shape).encode()[:16]).hexdigest()
 
 
 def picture(volume: Volume) -> NDArray[np.float16]:
@@ -150,11 +159,15 @@ def _coarser(
     block = np.minimum(block, voxels.shape)
     if (block == 1).all():
         return voxels, spacing
-    x, y, z = (int(size // step * step) for size, step in zip(voxels.shape, block, strict=True))
-    cut = voxels[:x, :y, :z].reshape(
-        x // block[0], block[0], y // block[1], block[1], z // block[2], block[2]
-    )
-    return cut.mean(axis=(1, 3, 5)), spacing * block
+    # The axis with the longest stride first, so that whole slabs are added: ten times as fast as a mean over blocks.
+    for axis in sorted(range(3), key=lambda axis: -abs(voxels.strides[axis])):
+        step = int(block[axis])
+        whole = voxels.shape[axis] // step * step
+        first, *others = (
+            voxels[(slice(None),) * axis + (slice(start, whole, step),)] for start in range(step)
+        )
+        voxels = sum(others, start=first) / np.float32(step) if others else first
+    return voxels, spacing * block
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -214,22 +227,14 @@ def _by_level(grave: list[Item], light: list[Item]) -> tuple[tuple[list[Item], L
 def likely_pairs(images: Images) -> list[tuple[int, int, float]]:
     """Pairs of places of different participants that look like one person, with their correlation."""
     people = np.array(images.participants)
-    count = len(people)
-    high: dict[tuple[int, int], tuple[float, int]] = {}
-    for start in range(0, count, 256):
-        block = images.correlations(slice(start, start + 256))
-        for offset, line in enumerate(block):
-            place = start + offset
-            other = np.flatnonzero(people != people[place])
-            if other.size == 0:
-                continue
-            unusual = _unusual(line[other])
-            for partner in other[unusual]:
-                key = (min(place, int(partner)), max(place, int(partner)))
-                correlation, votes = high.get(key, (float(line[partner]), 0))
-                high[key] = (correlation, votes + 1)
+    high: dict[tuple[int, int], int] = {}
+    for place, line in enumerate(images.correlations):
+        other = np.flatnonzero(people != people[place])
+        for partner in other[_unusual(line[other])].tolist():
+            pair = (min(place, partner), max(place, partner))
+            high[pair] = high.get(pair, 0) + 1
     # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
-    return sorted((a, b, correlation) for (a, b), (correlation, votes) in high.items() if votes == 2)
+    return sorted((a, b, float(images.correlations[a, b])) for (a, b), votes in high.items() if votes == 2)
 
 
 def _unusual(correlations: NDArray[np.float32]) -> NDArray[np.bool_]:

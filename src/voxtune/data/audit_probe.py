@@ -127,7 +127,7 @@ def permuted_labels(
     test = [place[scan] for scan, side in sides.items() if side == "test" and scan in place]
     if len(train) < 2 or len(test) < 2:
         return [], "needs scans in train and test"
-    nearest = [int(train[np.argmax(images.correlations(slice(i, i + 1))[0, train])]) for i in test]
+    nearest = [int(train[np.argmax(images.correlations[i, train])]) for i in test]
     people = sorted(set(images.participants))
     number = np.array([people.index(name) for name in images.participants])
     generator = np.random.default_rng(seed)
@@ -171,7 +171,7 @@ def site_probe(images: Images, rows: Sequence[ManifestRow], column: str, seed: i
     truth = np.array([str(values[images.scan_ids[i]]) for i in places])
     groups = np.array([images.participants[i] for i in places])
     # Inner products stand for the pictures: (N, N) instead of (N, 85k).
-    inner = np.concatenate([images.correlations(slice(i, i + 1))[:, places] for i in places])
+    inner = images.correlations[np.ix_(places, places)]
     model = make_pipeline(
         PCA(min(20, len(places) // 2), random_state=seed), StandardScaler(), LogisticRegression(max_iter=500)
     )
