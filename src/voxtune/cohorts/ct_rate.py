@@ -72,8 +72,9 @@ class CtRate(Settings):
         taken: set[str] = set()
         for table in labels:
             table.require(FINDINGS, TODO)
+            columns = {name: table.column(name) for name in ("VolumeName", *FINDINGS)}
             for number, row in enumerate(table.rows, start=2):
-                volume = (row[table.column("VolumeName")] or "").removesuffix(".gz").removesuffix(".nii")
+                volume = (row[columns["VolumeName"]] or "").removesuffix(".gz").removesuffix(".nii")
                 parts = _NAME.match(volume)
                 if parts is None:
                     raise TableError(
@@ -95,7 +96,7 @@ class CtRate(Settings):
                         # 'fixed' volumes are in Hounsfield units; applying RescaleSlope again would be wrong.
                         "hu": "yes" if "_fixed" in files[volume].as_posix() else "by RescaleSlope and RescaleIntercept",
                     }  # fmt: skip
-                    values |= _labels(table, row, number)
+                    values |= _labels(table, {name: row[columns[name]] for name in FINDINGS}, number)
                     values |= _facts(reports.get(volume, {}), metadata.get(volume, {}))
                     reading.keep(table, values, f"line {number} ('{volume}')")
         return reading
@@ -113,9 +114,9 @@ def _by_volume(tables: list[SourceTable], names: tuple[str, ...]) -> dict[str, d
 
 
 def _labels(table: SourceTable, row: Mapping[str, str | None], number: int) -> dict[str, str | None]:
+    """The findings of a row as ``0`` or ``1``."""
     labels: dict[str, str | None] = {}
-    for finding in FINDINGS:
-        value = row[table.column(finding)]
+    for finding, value in row.items():
         if value is not None and value not in {"0", "1", "0.0", "1.0"}:
             raise TableError(table.path, f"line {number}, column '{finding}': expected 0 or 1, got '{value}'")
         labels[finding] = value[0] if value else None

@@ -89,9 +89,7 @@ def _used(row: ManifestRow, report: Report, text: str) -> list[str]:
     }
     defining -= {"diagnosis"}
     columns = [
-        name
-        for name in (*POLICY, *(row.model_extra or {}))
-        if name not in {"diagnosis", "image", "source", "sex"}
+        name for name in (*POLICY, *(row.model_extra or {})) if name not in {"diagnosis", "image", "source"}
     ]
     ruled = rule_fields(row.diagnosis_rule, columns)
     in_text = {
