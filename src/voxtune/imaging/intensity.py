@@ -10,6 +10,10 @@ from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
 
 
+LEAST_CONTRAST = 1e-3
+"""Of the brightest tissue; less is rounding."""
+
+
 class Intensity(Settings):
     """The brain's brightness between two percentiles becomes [0, 1]; outside the brain 0."""
 
@@ -34,7 +38,7 @@ def to_unit(volume: Volume, mask: NDArray[np.bool_], settings: Intensity) -> tup
     """
     inside = volume.voxels[mask]
     low, high = np.percentile(inside, [settings.low_percentile, settings.high_percentile])
-    if not high > low:
+    if not high - low > LEAST_CONTRAST * abs(high):
         raise ScanError("scan", "the brain has no contrast: all its voxels are equally bright")
     clipped = float(np.mean((inside < low) | (inside > high)))
     unit = np.zeros_like(volume.voxels)

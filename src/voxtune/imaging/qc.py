@@ -52,9 +52,10 @@ LIMITS: tuple[tuple[str, str, float, float, float, float], ...] = (
 
 
 def judged(figures: Qc) -> Qc:
-    """The figures with their verdict: ``fail`` if any is beyond its outer limits, ``warn`` if beyond the inner ones."""
+    """The figures with their verdict: ``fail`` beyond outer limits or where neither outline nor inside fits, else ``warn``."""
     verdict: Verdict = "pass"
     reasons: list[str] = []
+    beyond: set[str] = set()
     for name, words, fail_low, warn_low, warn_high, fail_high in LIMITS:
         value = getattr(figures, name)
         if value is None or warn_low <= value <= warn_high:
@@ -62,6 +63,10 @@ def judged(figures: Qc) -> Qc:
         failed = not fail_low <= value <= fail_high
         verdict = "fail" if failed or verdict == "fail" else "warn"
         reasons.append(words.format(value))
+        beyond.add(name)
+    if {"dice", "correlation"} <= beyond:
+        # Neither the outline nor the inside fits: whatever this is, it was not laid on the template.
+        verdict = "fail"
     return figures.model_copy(update={"verdict": verdict, "reasons": tuple(reasons)})
 
 

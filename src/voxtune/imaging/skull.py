@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from voxtune.errors import ScanError
 from voxtune.types.volume import Volume
 
-THREADS = 2
-"""Fixed, because the last bits of a convolution depend on the number of threads: the same input gives the same bytes."""
+THREADS = 1
+"""Fixed, because the last bits of a convolution depend on the number of threads: the same input gives the same bytes.
+One, because workers share the cores, and two teams of waiting threads on one core stop each other."""
 _ONE_AT_A_TIME = threading.Lock()
 
 STRIPPED_LITRES = (0.4, 2.3)
 """Tissue that a stripped brain can have; a head with its skull and neck has 2.5 to 5 litres."""
-STRIPPED_ZEROS = 0.98
-"""Share of the outer faces that must be exactly background."""
+STRIPPED_FACES = 0.02
+"""Share of the outer faces of a stripped volume that may hold tissue."""
+SOFT_EDGE = 0.04
+"""Share of the brightest tissue that still counts as background."""
 FULL_BLOCK = 0.9
 """Share of tissue voxels in the largest connected piece of a stripped brain."""
 
@@ -46,34 +49,39 @@ def find_brain(volume: Volume) -> NDArray[np.bool_]:
 
 
 def looks_stripped(volume: Volume) -> bool:
-    """Whether the skull is already gone: flat background to every face, and one compact piece of a brain's size."""
-    from scipy.ndimage import label
-
-    voxels = volume.voxels
-    background = float(voxels[0, 0, 0])
-    tissue = voxels != background
+    """Whether the skull is already gone: background to every face, and one compact piece of a brain's size."""
+    tissue = _tissue(volume)
     faces = np.concatenate([tissue[side].ravel() for side in _faces()])
-    if 1.0 - faces.mean() < STRIPPED_ZEROS:
+    if faces.mean() > STRIPPED_FACES or not tissue.any():
         return False
     step = max(1, round(2.0 / min(volume.spacing)))
-    pieces, count = label(tissue[::step, ::step, ::step])
-    if not count:
-        return False
-    sizes = np.bincount(pieces.ravel())[1:]
-    litres = float(tissue.mean()) * float(np.prod(np.asarray(volume.spacing) * volume.shape)) / 1e6
-    compact = sizes.max() / sizes.sum() > FULL_BLOCK
-    return bool(compact and STRIPPED_LITRES[0] <= litres <= STRIPPED_LITRES[1])
+    filled, share = _largest(tissue[::step, ::step, ::step])
+    litres = float(filled.mean()) * float(np.prod(np.asarray(volume.spacing) * volume.shape)) / 1e6
+    return bool(share > FULL_BLOCK and STRIPPED_LITRES[0] <= litres <= STRIPPED_LITRES[1])
 
 
 def tissue_mask(volume: Volume) -> NDArray[np.bool_]:
-    """The brain mask of an already stripped volume: what differs from its background, holes filled, largest piece."""
+    """The brain mask of an already stripped volume: what differs from its background, largest piece, holes filled."""
+    return _largest(_tissue(volume))[0]
+
+
+def _tissue(volume: Volume) -> NDArray[np.bool_]:
+    """What differs from the corner by more than a small share of the brightest tissue: resampling leaves soft edges."""
+    distance = np.abs(volume.voxels - volume.voxels[0, 0, 0])
+    some = distance[distance > 0]
+    return np.asarray(distance > SOFT_EDGE * (np.percentile(some, 99) if some.size else np.inf))
+
+
+def _largest(tissue: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float]:
+    """The largest connected piece with its holes filled, and its share of all tissue."""
     from scipy.ndimage import binary_fill_holes, label
 
-    tissue = binary_fill_holes(volume.voxels != volume.voxels[0, 0, 0])
     pieces, count = label(tissue)
-    if count > 1:
-        tissue = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    return np.asarray(tissue, dtype=bool)
+    if not count:
+        return tissue, 0.0
+    sizes = np.bincount(pieces.ravel())[1:]
+    largest = binary_fill_holes(pieces == 1 + int(np.argmax(sizes)))
+    return np.asarray(largest, dtype=bool), float(sizes.max() / sizes.sum())
 
 
 def _faces() -> list[tuple[slice | int, ...]]:
