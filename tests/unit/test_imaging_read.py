@@ -52,6 +52,14 @@ def test_big_endian_and_nifti2(tmp_path: Path) -> None:
     assert np.array_equal(read_scan(tmp_path / "two.nii.gz").voxels, RAMP)
 
 
+@pytest.mark.parametrize("half", ["a.hdr", "a.img"])
+def test_a_pair_is_read_by_either_half(tmp_path: Path, half: str) -> None:
+    nibabel.save(nibabel.Nifti1Pair(RAMP, AFFINE), tmp_path / "a.img")
+    volume = read_scan(tmp_path / half)
+    assert np.array_equal(volume.voxels, RAMP)
+    assert np.allclose(volume.affine, AFFINE)
+
+
 def test_gzip_is_recognised_by_content_not_by_name(tmp_path: Path) -> None:
     write(tmp_path / "a.nii.gz", RAMP)
     (tmp_path / "a.nii.gz").rename(tmp_path / "b.nii")
@@ -210,6 +218,17 @@ def wrong_endian(folder: Path) -> Path:
     return patched(folder / "a.nii", 0, ">i", 348)
 
 
+def analyze(folder: Path) -> Path:
+    nibabel.save(nibabel.AnalyzeImage(RAMP, np.diag([-2.0, 2.0, 2.0, 1.0])), folder / "a.img")
+    return folder / "a.hdr"
+
+
+def half_a_pair(folder: Path) -> Path:
+    nibabel.save(nibabel.Nifti1Pair(RAMP, AFFINE), folder / "a.img")
+    (folder / "a.hdr").unlink()
+    return folder / "a.img"
+
+
 def not_nifti(folder: Path) -> Path:
     path = folder / "a.nii.gz"
     path.write_text("<html>404 not found</html>" * 40)
@@ -266,7 +285,7 @@ HOSTILE = [
     (four_d, "4D image"), (negative_axis, "impossible dimensions"), (zero_spacing, "spacing of 0"),
     (nan_spacing, "spacing of"), (singular_affine, "singular"), (zero_affine, "singular"), (nan_affine, "NaN"),
     (rgb, "data type 128"), (wild_offset, "begin at byte"), (wrong_endian, "impossible|damaged|magic|limit|data type"),
-    (not_nifti, "not a NIfTI"), (empty, "empty"), (missing, "no such file"), (dangling_link, "does not exist"),
+    (analyze, "Analyze file does not say"), (half_a_pair, "other half"), (not_nifti, "not a NIfTI"), (empty, "empty"), (missing, "no such file"), (dangling_link, "does not exist"),
     (link_loop, "cannot be read"), (device, "neither a file"), (pipe, "neither a file"), (unreadable, "cannot be read"),
 ]  # fmt: skip
 

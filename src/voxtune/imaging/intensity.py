@@ -9,7 +9,6 @@ from voxtune.errors import ScanError
 from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
 
-
 LEAST_CONTRAST = 1e-3
 """Of the brightest tissue; less is rounding."""
 

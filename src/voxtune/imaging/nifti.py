@@ -56,37 +56,72 @@ class Header:
 def read_nifti(path: Path) -> tuple[Volume, str]:
     """The volume of a NIfTI file and the name of its stored number type; non-finite voxels are left as they are.
 
+    A pair (.hdr beside .img or .img.gz) is read by the name of either half.
+
     Raises:
         ScanError: the file is not NIfTI, is cut short, or asks for more than ``limits`` allow.
     """
+    head, data = nifti_files(path)
+    pair = head != data
+    with head.open("rb") as file:
+        stream = _stream(head, file)
+        header = _header(head, stream, pair=pair)
+        if not pair:
+            return _filled(data, header, stream), header.dtype.name
+    with data.open("rb") as file:
+        return _filled(data, header, _stream(data, file)), header.dtype.name
+
+
+def nifti_files(path: Path) -> tuple[Path, Path]:
+    """The files that hold header and voxels: the same one, or the two halves of a pair.
+
+    Raises:
+        ScanError: the other half of a pair is not there.
+    """
+    name = path.name.lower()
+    if not name.endswith((".hdr", ".img", ".img.gz")):
+        return path, path
+    stem = path.name[: name.rindex(".hdr" if name.endswith(".hdr") else ".img")]
+    head = path.with_name(stem + ".hdr")
+    data = next(
+        (path.with_name(stem + end) for end in (".img", ".img.gz") if path.with_name(stem + end).is_file()),
+        None,
+    )
+    if data is None or not head.is_file():
+        raise ScanError(path, "the other half of this .hdr/.img pair is not beside it")
+    return head, data
+
+
+def _stream(path: Path, file: BinaryIO) -> "_Stream":
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return _Stream(path, _unpacked(path, file) if packed else _pieces(file), packed=packed)
+
+
+def _filled(path: Path, header: Header, stream: "_Stream") -> Volume:
     size = path.stat().st_size
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        pieces = _unpacked(path, file) if packed else _pieces(file)
-        stream = _Stream(path, pieces)
-        header = _header(path, stream)
-        wanted = header.offset + header.voxels * header.dtype.itemsize
-        if packed and wanted > limits.BIG_BYTES and wanted > limits.MAX_RATIO * size:
-            raise ScanError(
-                path,
-                f"the header asks for {wanted / 2**20:.0f} MB out of {size / 2**10:.0f} kB packed, more than {limits.MAX_RATIO} times; it looks like a zip bomb",
-            )
-        if not packed and wanted > size:
-            raise ScanError(
-                path, f"the file is cut short: the header asks for {wanted} bytes, the file has {size}"
-            )
-        stream.skip(header.offset - stream.position)
-        voxels = _voxels(header, stream)
-        stream.finish()
-    return Volume(voxels.reshape(header.shape, order="F"), header.affine), header.dtype.name
+    wanted = header.offset + header.voxels * header.dtype.itemsize
+    if stream.packed and wanted > limits.BIG_BYTES and wanted > limits.MAX_RATIO * size:
+        raise ScanError(
+            path,
+            f"the header asks for {wanted / 2**20:.0f} MB out of {size / 2**10:.0f} kB packed, more than {limits.MAX_RATIO} times; it looks like a zip bomb",
+        )
+    if not stream.packed and wanted > size:
+        raise ScanError(
+            path, f"the file is cut short: the header asks for {wanted} bytes, the file has {size}"
+        )
+    stream.skip(header.offset - stream.position)
+    voxels = _voxels(header, stream)
+    stream.finish()
+    return Volume(voxels.reshape(header.shape, order="F"), header.affine)
 
 
 class _Stream:
     """Bytes in order, with a sentence when they end too soon."""
 
-    def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
+    def __init__(self, path: Path, pieces: Iterator[bytes], *, packed: bool) -> None:
         self.path = path
+        self.packed = packed
         self.pieces = pieces
         self.rest = b""
         self.position = 0
@@ -147,7 +182,7 @@ def _unpacked(path: Path, file: BinaryIO) -> Iterator[bytes]:
             yield piece
 
 
-def _header(path: Path, stream: _Stream) -> Header:
+def _header(path: Path, stream: _Stream, *, pair: bool) -> Header:
     import nibabel
     from nibabel.spatialimages import HeaderDataError
 
@@ -157,20 +192,22 @@ def _header(path: Path, stream: _Stream) -> Header:
     if not known:
         raise ScanError(path, "this is not a NIfTI file (its first four bytes are not a NIfTI header size)")
     order, size = known[0]
-    block = start + stream.take(HEADER_BYTES[size] - 4)
+    block = start + stream.take(size - 4)
     kind = nibabel.Nifti1Header if size == 348 else nibabel.Nifti2Header
     try:
-        raw = kind(block[:size], endianness="<" if order == "little" else ">", check=False)
-        return _checked(path, raw, least_offset=HEADER_BYTES[size])
+        raw = kind(block, endianness="<" if order == "little" else ">", check=False)
+        return _checked(path, raw, least_offset=0 if pair else HEADER_BYTES[size])
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise ScanError(path, f"the NIfTI header is damaged ({error})") from error
 
 
 def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-untyped-def]  # nibabel ships no types
-    if bytes(raw["magic"].tobytes())[:3] not in {b"n+1", b"n+2"}:
+    magic = bytes(raw["magic"].tobytes())[:3]
+    if magic not in ({b"n+1", b"n+2"} if least_offset else {b"ni1", b"ni2"}):
         raise ScanError(
             path,
-            "only single-file NIfTI is read (magic 'n+1' or 'n+2'); convert the .hdr/.img pair to .nii.gz",
+            "this is not NIfTI (its magic is missing); an Analyze file does not say where left is",
+            "Convert it to .nii.gz with a tool that knows the study's orientation.",
         )
     shape = _shape(path, [int(n) for n in raw["dim"]])
     code = int(raw["datatype"])
@@ -182,7 +219,7 @@ def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-u
     dtype = np.dtype(NUMBER_KINDS[code]).newbyteorder(raw.endianness)
     offset = float(raw["vox_offset"])
     # Some writers leave 0, which means 'right after the header'.
-    if not np.isfinite(offset) or not (offset == 0 or least_offset - 4 <= offset <= limits.BIG_BYTES):
+    if not np.isfinite(offset) or not (offset == 0 or max(least_offset - 4, 0) <= offset <= limits.BIG_BYTES):
         raise ScanError(path, f"the voxels are said to begin at byte {offset:g}")
     slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
     if not np.isfinite(slope) or slope == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from voxtune.imaging.nifti import nifti_files
 from voxtune.imaging.qc import Qc
 
 
@@ -38,17 +39,21 @@ class ChainRecord(BaseModel):
 
 
 def content_sha256(path: Path) -> str:
-    """The sha256 of a file, or of the names and contents of a folder's files in order of name."""
+    """The sha256 of a file, of the two halves of a pair, or of the names and contents of a folder's files."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        head, data = nifti_files(path)
+        if head == data:
+            return _file_sha256(path)
+        return hashlib.sha256((_file_sha256(head) + _file_sha256(data)).encode()).hexdigest()
     digest = hashlib.sha256()
     for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        with file_path.open("rb") as file:
-            digest.update(
-                f"{file_path.relative_to(path).as_posix()}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-            )
+        digest.update(f"{file_path.relative_to(path).as_posix()}:{_file_sha256(file_path)}\n".encode())
     return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.lru_cache(maxsize=1)
