@@ -4,15 +4,14 @@
 
 One volume of the published shape, random weights written to a file and loaded from it, float32, no gradient. ``fused`` is
 what the package runs (scaled_dot_product_attention), ``unfused`` the same model with attention as matrix products and a
-softmax. Times alternate between the two in one process; peak memory is of one process for each on a CPU, of the allocator
-on a GPU. DCFormer (med3dvlm) has no attention: it has no unfused form. One JSON for each model under ``results/``.
+softmax. Times alternate between the two in one process; peak memory is of one process for each on a CPU (Linux), above
+what the imports left, and of the allocator on a GPU. DCFormer (med3dvlm) has no attention: it has no unfused form. One JSON for each model under ``results/``.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -63,6 +62,18 @@ def write_weights(name: str, file: Path) -> None:
     save_file(named, file)
 
 
+def kernel_says(word: str) -> int:
+    """A line of this process's status in Linux's /proc, in KiB."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{word}:"))
+
+
+def forget_peak() -> int:
+    """Memory in use now, in KiB; the peak of the imports before it is forgotten."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return kernel_says("VmRSS")
+
+
 def measure(name: str, file: Path, device: str, forms: list[str], repeats: int) -> dict[str, Any]:
     """In a process of its own: load, then forward in each form by turns."""
     import torch
@@ -71,7 +82,7 @@ def measure(name: str, file: Path, device: str, forms: list[str], repeats: int) 
     import voxtune
 
     fused = F.scaled_dot_product_attention
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = forget_peak()
     began = time.perf_counter()
     model = cast(Any, voxtune.load_backbone(name, file))
     tower = model.vision.to(device)

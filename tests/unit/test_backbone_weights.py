@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_listed(tmp_path: Path, tensors: dict[str, Tensor])
         loaded(saved(tmp_path, tensors))
     said = str(error.value)
     assert "1 unknown: vision_encoder.surprise" in said
-    assert "1 missing: vision.norm.weight" in said
+    assert "1 missing: vision_encoder.norm.weight" in said
     assert "1 wrong shape: mm_vision_proj.weight (file [24, 23], model [24, 24])" in said
 
 

@@ -2,8 +2,8 @@
 
 A model is built on the meta device (shapes without storage) and the file's tensors are then assigned, so nothing is
 initialised only to be overwritten and the file is held once: tensors stay mapped to it, so replace such a file, never
-write into it. Every key must find its place and every place its key:
-what is left over is an error that lists it, save for the harmless extras that a model's ``KeyRules`` name.
+write into it. Every key must find its place and every place its key: what is left over is an error that lists it, save
+for the harmless extras that a model's ``KeyRules`` name.
 """
 
 import hashlib
@@ -84,6 +84,8 @@ class Plan:
     missing: tuple[str, ...] = ()
     shaped: tuple[str, ...] = ()
     """Keys of another shape, with both shapes."""
+    absent: tuple[str, ...] = ()
+    """``missing`` by the names a published file has for them."""
     alone: bool = False
     """The file is the vision tower alone and was read as a whole one."""
 
@@ -104,7 +106,7 @@ class Plan:
             lines.append("It seems to belong to another model.")
         for kind, keys in (
             ("unknown", self.unknown),
-            ("missing", self.missing),
+            ("missing", self.absent),
             ("wrong shape", self.shaped),
         ):
             if keys:
@@ -257,7 +259,8 @@ def plan(
         if theirs[key] != ours[name]
     )
     alone = part == "whole" and bool(rules.alone) and all(rules.alone + key in ours for key in theirs)
-    return Plan(places, dropped, new, tuple(unknown), missing, shaped, alone)
+    lacking = tuple(_their_name(name, rules, part) for name in missing)
+    return Plan(places, dropped, new, tuple(unknown), missing, shaped, lacking, alone)
 
 
 def _our_name(key: str, rules: KeyRules, part: str) -> str:
@@ -266,6 +269,24 @@ def _our_name(key: str, rules: KeyRules, part: str) -> str:
     for pattern, replacement in rules.rename:
         name = re.sub(pattern, replacement, name)
     return rules.alone + name if part == "vision" and not name.startswith(rules.alone) else name
+
+
+def _their_name(name: str, rules: KeyRules, part: str) -> str:
+    """The published name of one of ours, as far as it differs by a prefix."""
+    if part == "vision":
+        return name.removeprefix(rules.alone)
+    prefixes = (
+        (ours, pattern[1:].replace(r"\.", ".")) for pattern, ours in rules.rename if pattern.startswith("^")
+    )
+    plain = [
+        (ours, theirs)
+        for ours, theirs in prefixes
+        if ours.endswith(".") and not set(theirs) & set("\\()[]*+?$|")
+    ]
+    ours, theirs = max(
+        (pair for pair in plain if name.startswith(pair[0])), key=lambda pair: len(pair[0]), default=("", "")
+    )
+    return theirs + name.removeprefix(ours)
 
 
 def _start_new(model: nn.Module, names: tuple[str, ...], seed: int) -> None:
