@@ -100,6 +100,11 @@ class RunDir:
         """``page.html``."""
         return self.root / "page.html"
 
+    @property
+    def looks(self) -> Path:
+        """``evaluation/looks.jsonl``: every look at a test set."""
+        return self.root / "evaluation" / "looks.jsonl"
+
     def evaluation(self, cohort: str) -> Path:
         """``evaluation/<cohort>/``."""
         return self.root / "evaluation" / cohort

@@ -1,14 +1,17 @@
 """``voxtune evaluate``: score a run on its test scans, or on another cohort, with intervals over participants."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.run_dir import RunDir, read_json, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_text
 from voxtune.stages.train import is_simulated, labelled
-from voxtune.types.records import ManifestRow, Metric, Prediction
+from voxtune.types.records import ManifestRow, Metric, Prediction, Report
 
 OWN = "test"
 """Name of the evaluation on the run's own test side."""
@@ -48,6 +51,7 @@ def evaluate(
         DataError: nothing to score.
     """
     from voxtune.data.manifest import file_sha256, read_manifest
+    from voxtune.evaluation.looks import log_look
     from voxtune.evaluation.metrics import evaluate_predictions
     from voxtune.evaluation.tables import write_metrics_json, write_predictions_tsv
     from voxtune.model.adapter import load_adapter
@@ -67,10 +71,10 @@ def evaluate(
     own = split["manifest_sha256"] == file_sha256(data)
     if own:
         sides = {side: set(split[side]) for side in ("train", "val", "test")}
-        rows = [row for row in everyone if row.scan_id in sides["test"]]
+        rows = [row for row in everyone if row.scan_id in sides["test"] and row.diagnosis in chosen]
         train_rows = [row for row in everyone if row.scan_id in sides["train"]]
         if not rows:
-            raise DataError("The run's split has no test scan of this manifest.")
+            raise DataError(f"The run's test side has no scan of {', '.join(chosen)} in this manifest.")
     else:
         rows, train_rows = labelled(everyone, chosen, say), []
         seen = set(split["train"]) | set(split["val"])
@@ -98,7 +102,10 @@ def evaluate(
         metrics=metrics,
         baselines=baselines,
         leakage=read_json(place.root / "audit.json", "the audit of the run").get("verdict"),
-        looks=_count_look(place, folder),
+        looks=log_look(place.looks, found, folder.name, datetime.now(UTC)),
+        label_map=None
+        if len(chosen) == len(adapter.facts.classes)
+        else f"only {', '.join(chosen)} of {', '.join(adapter.facts.classes)}",
         temperature=adapter.facts.temperature,
         seed=config.seed,
         simulated=simulated,
@@ -123,7 +130,8 @@ def _baselines(
     from voxtune.evaluation.metrics import evaluate_predictions
 
     embeddings, zero_shot = _frozen_base(adapter, [*train_rows, *rows], manifest, classes)
-    found = run_baselines(train_rows, rows, classes, embeddings=embeddings, seed=adapter.config.seed)
+    texts = unlabelled_texts([*train_rows, *rows], adapter.config)
+    found = run_baselines(train_rows, rows, classes, texts, embeddings, seed=adapter.config.seed)
     tested = {row.scan_id for row in rows}
     found["zero_shot"] = [one for one in zero_shot if one.scan_id in tested]
     return {
@@ -134,6 +142,18 @@ def _baselines(
         }
         for name, predicted in found.items()
     }
+
+
+def unlabelled_texts(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
+    """The reports without their label sentence; a row with nothing else to say has none."""
+    from voxtune.reports.wording import BUILT_IN, load_template, write_report
+
+    template = load_template(config.report.template if config.report.template in BUILT_IN else "deft")
+    found = {}
+    for row in rows:
+        with suppress(DataError):
+            found[row.scan_id] = write_report(row, template, label=False)
+    return found
 
 
 def _frozen_base(
@@ -169,15 +189,6 @@ def _frozen_base(
         for one in predictions(Scores(tuple(vectors), logits, None), classes)
     ]
     return {name: vector.numpy() for name, vector in vectors.items()}, found
-
-
-def _count_look(place: RunDir, folder: Path) -> int:
-    """How often this run scored this cohort, this time included; kept in the run."""
-    path = place.root / "evaluation" / "looks.json"
-    looks = read_json(path, "the count of looks at test scans") if path.is_file() else {}
-    looks[folder.name] = int(looks.get(folder.name, 0)) + 1
-    write_json(path, looks)
-    return int(looks[folder.name])
 
 
 def base_weights(config: Mapping[str, Any]) -> str | None:

@@ -101,7 +101,7 @@ def predict(
             result = predictor.predict(scan, stripped=stripped)
         except ScanError as error:
             failed.append((scan.name, str(error)))
-            if say is not None:
+            if say is not None and len(scans) > 1:
                 say(str(error))
             continue
         page = target / f"{page_name(scan, number, scans)}.html"

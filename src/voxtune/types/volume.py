@@ -1,7 +1,6 @@
 """A volume: voxels and where they are. NumPy only, so imaging runs where torch is not."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,6 @@ class Volume:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
-    def with_voxels(self, voxels: NDArray[np.float32]) -> Self:
+    def with_voxels(self, voxels: NDArray[np.float32]) -> "Volume":
         """The same place in the world with other voxel values (same shape)."""
         return replace(self, voxels=voxels)
