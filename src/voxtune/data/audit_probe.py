@@ -78,7 +78,7 @@ def _held_out_scores(
     for train, test in folds.split(np.zeros(len(texts)), labels, groups):
         words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
         model = make_pipeline(words, LogisticRegression(C=10.0, class_weight="balanced", max_iter=500))
-        if len(set(labels[train])) < 2:
+        if len(set(labels[train])) < 2 or not any(re.search(_WORD, texts[i]) for i in train):
             continue
         model.fit([texts[i] for i in train], labels[train])
         scores[np.ix_(test, model.classes_)] = model.predict_proba([texts[i] for i in test])
