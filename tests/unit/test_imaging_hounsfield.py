@@ -67,3 +67,18 @@ def test_real_chest_passes(shared_data: Path) -> None:
         with pytest.raises(ScanError, match="rescaled twice"):
             check_hounsfield(volume.with_voxels(volume.voxels - 1024), "refuse")
     assert CT_CLIP.steps == Hounsfield()
+
+
+def test_the_stage_refuses_or_trusts(tmp_path: Path) -> None:
+    from voxtune.errors import DataError
+    from voxtune.stages.preprocess import preprocess
+
+    volume = chest()
+    write_volume(volume.with_voxels(volume.voxels - 1024), tmp_path / "in" / "ct.nii.gz")
+    manifest = tmp_path / "in" / "manifest.tsv"
+    manifest.write_text("participant_id\tscan_id\timage\na\tct\tct.nii.gz\n")
+    with pytest.raises(DataError, match="rescaled twice"):
+        preprocess(manifest, tmp_path / "out", preset="merlin")
+    done = preprocess(manifest, tmp_path / "out", preset="merlin", hu_policy="trust")
+    assert done.is_file()
+    assert (tmp_path / "out" / "cache" / "merlin" / "index.json").is_file()

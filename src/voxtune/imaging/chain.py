@@ -289,6 +289,7 @@ def _ct(scan: Scan, preset: Preset, settings: Hounsfield, source: str, key: str)
     voxels = scan.volume.voxels
     clipped = float(np.mean(voxels > settings.high))
     darkest = round(float(voxels.min()), 1)
+    np.clip(voxels, settings.low, settings.high, out=voxels)  # in place: a long CT fills a gigabyte
     volume = fit_hounsfield(scan.volume, preset)
     record = [
         _read_step(scan),

@@ -109,7 +109,9 @@ def _crop_pad(volume: Volume, preset: Preset) -> Array:
     limits = preset.steps
     if not isinstance(limits, Hounsfield) or preset.spacing is None:
         raise ValueError(f"Preset {preset.name} has no Hounsfield limits or no spacing.")
-    array = np.clip(volume.voxels, limits.low, limits.high)
+    array = volume.voxels
+    if array.min() < limits.low or array.max() > limits.high:
+        array = np.clip(array, limits.low, limits.high)
     for axis, target in enumerate(preset.spacing):
         # Six decimals: files keep spacing in float32, and 40 * (0.60000002 / 0.75) would give a voxel too many.
         step = round(volume.spacing[axis], 6)

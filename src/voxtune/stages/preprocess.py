@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.types.records import ManifestRow
 
@@ -49,6 +50,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     shard: str | None = None,
     resume: bool = True,
     stripped: bool | None = None,
+    hu_policy: Literal["refuse", "trust"] = "refuse",
 ) -> Path:
     """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
 
@@ -61,6 +63,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         shard: ``I/N``, the I-th of N parts (1 to N), for job arrays.
         resume: keep scans that are done with the same input and the same parameters.
         stripped: whether the skull is already gone; ``None``: look, scan by scan.
+        hu_policy: ``trust`` takes CTs that do not look like Hounsfield units as they are.
 
     Returns:
         The manifest of the preprocessed volumes, ``out/manifest.tsv``.
@@ -74,6 +77,10 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.manifest import read_manifest, resolve_image
 
     settings: Preset = load(PRESETS, preset, "preset")
+    if isinstance(settings.steps, Hounsfield):
+        settings = settings.model_copy(
+            update={"steps": settings.steps.model_copy(update={"policy": hu_policy})}
+        )
     rows = read_manifest(manifest)
     if (out / "manifest.tsv").resolve() == manifest.resolve():
         raise UsageError(
@@ -94,7 +101,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     ]
     for _ in _progress(_outcomes(jobs, workers, scheduler), len(jobs)):
         pass
-    return _summary(rows, out, settings)
+    return _summary(rows, out, load(PRESETS, preset, "preset"))
 
 
 # ---------------------------------------------------------------------------------------- one scan
@@ -109,6 +116,9 @@ def preprocess_one(job: Job) -> str | None:
         _do(job)
     except VoxTuneError as error:
         sentence = str(error)
+    except OSError as error:
+        # Without the system's path: it may hold names.
+        sentence = f"{job.scan_id}: it cannot be read or written ({error.strerror or type(error).__name__})."
     except Exception as error:  # noqa: BLE001  # one bad scan must never stop the others
         sentence = (
             f"{job.scan_id}: an unexpected {type(error).__name__} ({' '.join(str(error).split())[:200]})."
