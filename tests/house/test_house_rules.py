@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 HARD_LIMIT = 400
 ROOMS = {
-    "backbones", "cohorts", "data", "evaluation", "explain", "imaging", "losses", "model", "pages", "peft", "reports", "serving",
+    "backbones", "cli", "cohorts", "data", "evaluation", "explain", "imaging", "losses", "model", "pages", "peft", "reports", "serving",
     "simulate", "stages", "training", "types",
 }  # fmt: skip
 DATA_FOLDERS = {"templates", "assets"}

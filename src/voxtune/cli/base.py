@@ -1,0 +1,77 @@
+"""The group of commands, how errors become exit codes, and the options that several commands share."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from voxtune import __version__
+from voxtune.errors import UsageError, VoxTuneError
+
+P = ParamSpec("P")
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="voxtune")
+def main() -> None:
+    """Adapt frozen 3D medical vision-language models to one disease with little data.
+
+    Exit codes: 0 done, 2 usage, 3 bad data, 4 leakage refused, 5 some scans failed and the rest are done. Research software, not for
+    diagnosis.
+    """
+
+
+def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
+    """A subcommand whose user errors become one sentence on standard error and their exit code."""
+
+    def decorate(function: Callable[P, None]) -> click.Command:
+        @wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except VoxTuneError as error:
+                click.echo(f"voxtune {name}: {error}", err=True)
+                sys.exit(error.exit_code)
+            except KeyboardInterrupt:
+                click.echo(f"voxtune {name}: stopped; what was finished is kept.", err=True)
+                sys.exit(130)
+
+        return main.command(name)(guarded)
+
+    return decorate
+
+
+def pairs(assignments: Sequence[str]) -> dict[str, str]:
+    """``PATH=VALUE`` options as a mapping.
+
+    Raises:
+        UsageError: one has no ``=``.
+    """
+    found = {}
+    for one in assignments:
+        key, equals, value = one.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes PATH=VALUE, got '{one}'.")
+        found[key.strip()] = value
+    return found
+
+
+def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """One JSON object on standard output, or the sentence for people."""
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result, allow_nan=False))
+    else:
+        click.echo(text)
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Change one setting; may be repeated."
+)
+data_option = click.option("--data", type=PATH, help="manifest.tsv of preprocessed scans.")

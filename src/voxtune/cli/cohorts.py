@@ -1,0 +1,181 @@
+"""Commands on scans and tables: from a download to an audited split."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from voxtune.cli.base import PATH, command, data_option, pairs, set_option
+
+
+@command("simulate")
+@click.argument("out", type=PATH)
+@click.option("--participants", type=click.IntRange(1), default=200, show_default=True)
+@click.option(
+    "--visits", type=click.IntRange(1, 20), default=3, show_default=True, help="Most visits of one person."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--scanners", type=click.IntRange(1, 50), default=3, show_default=True)
+@click.option(
+    "--difficulty", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Lower is easier."
+)
+@click.option(
+    "--raw-heads",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Heads with skull, for preprocessing.",
+)
+def simulate(
+    out: Path, participants: int, visits: int, seed: int, scanners: int, difficulty: float, raw_heads: int
+) -> None:
+    """Make a SIMULATED cohort whose truth is known."""
+    from voxtune.stages.simulate import simulate as stage
+
+    manifest = stage(
+        out,
+        participants=participants,
+        visits=visits,
+        seed=seed,
+        scanners=scanners,
+        difficulty=difficulty,
+        raw_heads=raw_heads,
+    )
+    click.echo(f"SIMULATED cohort: {manifest}")
+
+
+@command("ingest")
+@click.argument("cohort")
+@click.argument("source", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The manifest to write.")
+@set_option
+def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]) -> None:
+    """Read a cohort's download into a manifest; every label with its rule and source."""
+    from voxtune.stages.ingest import ingest as stage
+
+    click.echo(stage(cohort, source, output, pairs(assignments)).summary)
+
+
+@command("preprocess")
+@click.argument("manifest", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--preset", default="deft", show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Keep finished scans.")
+@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised scan by scan.")
+def preprocess(
+    manifest: Path,
+    out: Path,
+    preset: str,
+    workers: int,
+    scheduler: str | None,
+    shard: str | None,
+    *,
+    resume: bool,
+    stripped: bool | None,
+) -> None:
+    """Bring every scan of a manifest to a model's volume, with a quality page."""
+    from voxtune.stages.preprocess import preprocess as stage
+
+    done = stage(
+        manifest,
+        out,
+        preset=preset,
+        workers=workers,
+        scheduler=scheduler,
+        shard=shard,
+        resume=resume,
+        stripped=stripped,
+    )
+    click.echo(f"Preprocessed: {done}")
+
+
+@command("describe")
+@click.argument("manifest", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The reports.tsv to write.")
+@click.option(
+    "--template", default="deft", show_default=True, help="A shipped template or a Jinja2 text file."
+)
+@click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
+def describe(manifest: Path, output: Path, template: str, missing: Literal["omit", "unavailable"]) -> None:
+    """Write a report text for every scan from its metadata."""
+    from voxtune.stages.describe import describe as stage
+
+    click.echo(stage(manifest, output, template, missing).summary)
+
+
+@command("split")
+@click.argument("manifest", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The split folder to write.")
+@click.option(
+    "--test", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Share of participants."
+)
+@click.option(
+    "--val", type=click.FloatRange(0, 0.9), default=0.15, show_default=True, help="Share of participants."
+)
+@click.option("--folds", type=click.IntRange(2), help="Make K folds instead.")
+@click.option("--holdout", metavar="COLUMN=VALUE", help="Test on this site, scanner or cohort.")
+@click.option("--baseline-only", is_flag=True, help="Keep the first scan of each participant.")
+@click.option(
+    "--train-size",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Also write a nested training subset of this size.",
+)
+@click.option(
+    "--share",
+    type=PATH,
+    metavar="KEYFILE",
+    help="Also write a split file without IDs, hashed with this secret.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def split(
+    manifest: Path, output: Path, test: float, val: float, folds: int | None, holdout: str | None,
+    train_size: tuple[int, ...], share: Path | None, seed: int, *, baseline_only: bool,
+) -> None:  # fmt: skip
+    """Split by participant, always; stratified."""
+    from voxtune.stages.split import split as stage
+
+    done = stage(
+        manifest, output, test=test, val=val, folds=folds, holdout=holdout, baseline_only=baseline_only,
+        train_sizes=train_size, share=share, seed=seed, say=click.echo,
+    )  # fmt: skip
+    click.echo(f"Split: {done}")
+
+
+@command("audit")
+@click.argument("directory", type=PATH)
+@data_option
+@click.option("--reports", type=PATH, help="reports.tsv; otherwise the one beside the split or the manifest.")
+@click.option(
+    "--allow", multiple=True, metavar="CHECK", help="Accept what this check finds; it is written down."
+)
+@click.option(
+    "--permute",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Also test N draws of random labels.",
+)
+def audit(
+    directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], permute: int
+) -> None:
+    """Look for information that crosses a split; exit 4 refuses."""
+    from voxtune.stages.audit import audit as stage
+
+    click.echo(stage(directory, data, reports, allow, permute=permute).text)
+
+
+@command("doctor")
+@click.argument("path", type=PATH, required=False)
+@click.option("--cohort", help="Check PATH as this cohort.")
+def doctor(path: Path | None, cohort: str | None) -> None:
+    """Check this installation, or say what a cohort folder lacks before anything runs."""
+    from voxtune.stages.doctor import doctor as stage
+
+    report = stage(path, cohort)
+    click.echo(report.text)
+    sys.exit(report.exit_code)

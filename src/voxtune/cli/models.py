@@ -1,0 +1,170 @@
+"""Commands on models: train, score, predict, hand over."""
+
+import os
+from pathlib import Path
+
+import click
+
+from voxtune.cli.base import PATH, as_json_option, command, data_option, say, set_option
+from voxtune.errors import NotBuiltError
+
+
+@command("info")
+@as_json_option
+def info(*, as_json: bool) -> None:
+    """List models, presets, methods, recipes and cohorts."""
+    from voxtune.stages.info import describe_catalog, information
+
+    found = information()
+    say(found, describe_catalog(found), as_json=as_json)
+
+
+@command("weights")
+@click.argument("action", type=click.Choice(["list", "get", "convert"]))
+@click.argument("name", required=False)
+@click.argument("file", type=PATH, required=False)
+def weights(action: str, name: str | None, file: Path | None) -> None:
+    """List published weights, say how to get them, or convert a published file to safetensors."""
+    from voxtune.stages.weights import weights as stage
+
+    home = os.environ.get("VOXTUNE_HOME")
+    click.echo(stage(action, name, file, home=Path(home) if home else None))
+
+
+@command("train")
+@click.argument("recipe")
+@click.option("-o", "--output", type=PATH, required=True, help="The run directory to write.")
+@data_option
+@click.option(
+    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+)
+@set_option
+@click.option(
+    "--allow", multiple=True, metavar="CHECK", help="Train although this audit check finds something."
+)
+@click.option("--resume", is_flag=True, help="Go on where this run stopped.")
+def train(
+    recipe: str,
+    output: Path,
+    data: Path | None,
+    split_dir: Path | None,
+    assignments: tuple[str, ...],
+    allow: tuple[str, ...],
+    *,
+    resume: bool,
+) -> None:
+    """Train an adapter by a recipe."""
+    from voxtune.stages.train import train as stage
+
+    done = stage(
+        recipe, output, data=data, split_dir=split_dir, assignments=assignments, allow=allow, resume=resume
+    )
+    click.echo(done.summary)
+
+
+@command("evaluate")
+@click.argument("run", type=PATH)
+@data_option
+@click.option("--classes", metavar="A,B", help="Score these classes only (an external cohort with fewer).")
+@click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
+@as_json_option
+def evaluate(
+    run: Path, data: Path | None, classes: str | None, output: Path | None, *, as_json: bool
+) -> None:
+    """Score a run on its test scans, or on another cohort, with intervals over participants."""
+    from voxtune.stages.evaluate import evaluate as stage
+
+    done = stage(run, data=data, classes=tuple(classes.split(",")) if classes else None, output=output)
+    say(done.metrics, done.summary, as_json=as_json)
+
+
+@command("compare")
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Where to write the table and the page.")
+def compare(a: Path, b: Path, output: Path | None) -> None:
+    """Compare two runs on the same test scans with paired tests."""
+    import json
+
+    from voxtune.stages.compare import compare as stage
+
+    click.echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
+
+
+@command("predict")
+@click.argument("adapter", type=PATH)
+@click.argument("scans", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
+@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@as_json_option
+def predict(
+    adapter: Path,
+    scans: tuple[Path, ...],
+    output: Path | None,
+    base: Path | None,
+    *,
+    stripped: bool | None,
+    as_json: bool,
+) -> None:
+    """Say what an adapter sees in one scan or several, with a page for each."""
+    from voxtune.stages.predict import predict as stage
+
+    done = stage(
+        adapter,
+        scans,
+        output=output,
+        base=base,
+        stripped=stripped,
+        say=lambda line: click.echo(line, err=True),
+    )
+    say(done.as_json(), done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
+
+
+@command("explain")
+@click.argument("adapter", type=PATH)
+@click.argument("scan", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Where to write maps, tables and the page.")
+def explain(adapter: Path, scan: Path, output: Path | None) -> None:
+    """Not built yet: show what a prediction rests on, with checks."""
+    raise NotBuiltError("explain")
+
+
+@command("export")
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The adapter folder to write.")
+def export(run: Path, output: Path) -> None:
+    """Export a run's adapter with its model card; no IDs, no paths."""
+    from voxtune.stages.export import export as stage
+
+    click.echo(f"Adapter: {stage(run, output)}")
+
+
+@command("reproduce")
+@click.argument("paper")
+@click.option("--table", type=click.IntRange(2, 6))
+@data_option
+@click.option("-o", "--output", type=PATH)
+def reproduce(paper: str, table: int | None, data: Path | None, output: Path | None) -> None:
+    """Not built yet: make a paper's table beside its published numbers."""
+    raise NotBuiltError("reproduce")
+
+
+@command("serve")
+@click.argument("adapter", type=PATH)
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
+def serve(adapter: Path, port: int) -> None:
+    """Not built yet: open a local page to drop scans on."""
+    raise NotBuiltError("serve")
+
+
+@command("demo")
+@click.argument("out", type=PATH, default=Path("demo-output"))
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def demo(out: Path, seed: int) -> None:
+    """Run the whole path on simulated people and one real head, offline."""
+    from voxtune.stages.demo import demo as stage
+
+    click.echo(f"The page: {stage(out, seed=seed)}")
