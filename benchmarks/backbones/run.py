@@ -108,11 +108,7 @@ def measure(name: str, file: Path, device: str, forms: list[str], repeats: int) 
                 outputs[form] = found.float().cpu()
                 del found
     if device == "cpu":
-        peaks = (
-            {forms[0]: (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024}
-            if len(forms) == 1
-            else {}
-        )
+        peaks = {forms[0]: (kernel_says("VmHWM") - base) / 1024} if len(forms) == 1 else {}
     first = outputs[forms[0]]
     return {
         "seconds": seconds,
@@ -128,7 +124,7 @@ def measure(name: str, file: Path, device: str, forms: list[str], repeats: int) 
 def in_process(name: str, file: Path, device: str, forms: list[str], repeats: int) -> dict[str, Any]:
     """``measure`` in a fresh interpreter, so that peak memory is its own."""
     words = [sys.executable, __file__, "--measure", name, str(file), device, ",".join(forms), str(repeats)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     return cast(dict[str, Any], json.loads(done.stdout.splitlines()[-1]))
 
 
