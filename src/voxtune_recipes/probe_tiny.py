@@ -89,14 +89,15 @@ it has never seen a person and must not be used on one.
 
 Recipe `pretrain_tiny` (`python -m voxtune_recipes.pretrain_tiny`), seed {first["seed"]}: {last["step"]:,} steps of {first["batch"]}, that is
 {last["scans"]:,} random-contrast, CT-like renderings of up to {first["pool"]:,} random anatomies, in {last["minutes"]:.0f} minutes on
-{first["device"]} ({first["threads"]} thread beside one that renders, on a machine shared with other work). Lessons: image-text contrast, regional volumes from CLS, local tissue content
-from each token, numbers and phrases from the text (weights {", ".join(f"{name} {value:g}" for name, value in first["loss_weights"].items())}).
+{first["device"]} ({first["threads"]} thread beside one that renders, the cores shared with other work). Lessons: image-text contrast,
+regional volumes from CLS, local tissue content from each token, numbers and phrases from the text (weights {", ".join(f"{name} {value:g}" for name, value in first["loss_weights"].items())}).
 Total loss {middle[0]["total"]:.2f} at step {middle[0]["step"]}, {middle[-1]["total"]:.2f} at step {middle[-1]["step"]}; all of it is in `log.jsonl`.
 
 The texts give regional volumes in numbers or words. They hold no MMSE, and the names of conditions and classes that open
-some of them are drawn without looking at the brain, so nothing ties a diagnosis to a picture: zero-shot is chance by
-construction. No T1 contrast of the simulated scanners was used. The seeds of pretraining and of cohorts lie on different
-branches of the random tree and cannot meet.
+some of them are drawn without looking at the brain, so nothing ties a diagnosis to a picture: where the three class
+texts fall among the pictures is luck, and zero-shot is right only as far as luck goes. None of the simulated T1 scanners
+was used; white matter is brighter than grey in about half of the random contrasts, as it is in T1. The seeds of
+pretraining and of cohorts lie on different branches of the random tree and cannot meet.
 
 ## What the frozen model reads on T1 scans
 
