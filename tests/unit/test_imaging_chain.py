@@ -10,6 +10,7 @@ from voxtune.errors import ScanError
 from voxtune.imaging import template
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.denoise import Denoise, denoise, noise
+from voxtune.imaging.intensity import Intensity, to_unit
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import DEFT, TINY
 from voxtune.imaging.qc import Qc, dice, judged
@@ -114,11 +115,17 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         assert first.record == other.record
 
 
-def test_a_brain_without_contrast_is_refused(tmp_path: Path) -> None:
-    volume = template.template(64)
-    flat = volume.with_voxels(template.brain_mask(64).astype(np.float32))
-    with pytest.raises(ScanError, match=r"^flat\.nii\.gz: .*no contrast"):
-        preprocess_scan(write_volume(flat, tmp_path / "flat.nii.gz"), TINY)
+def test_a_brain_without_contrast_never_passes(tmp_path: Path) -> None:
+    """A mask handed in as a scan: its outline fits, its inside does not."""
+    flat = template.template(64).with_voxels(template.brain_mask(64).astype(np.float32))
+    result = preprocess_scan(write_volume(flat, tmp_path / "flat.nii.gz"), TINY)
+    assert result.record.qc.verdict != "pass"
+
+
+def test_one_brightness_is_refused() -> None:
+    flat = template.template(64).with_voxels(template.brain_mask(64).astype(np.float32))
+    with pytest.raises(ScanError, match="no contrast"):
+        to_unit(flat, template.brain_mask(64), Intensity())
 
 
 def test_white_noise_fails(tmp_path: Path) -> None:
