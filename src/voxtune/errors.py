@@ -1,15 +1,15 @@
 """The tree of user errors: each says where, what was expected, what came, and what to do.
 
-    VoxTuneError                     exit code
-    ├── UsageError                   2   the command or a setting is wrong
-    │   ├── SettingError             2   a named setting has an impossible value
-    │   └── NotBuiltError            2   a promised command that does not exist yet
-    ├── DataError                    3   a file, table or scan is not what it should be
-    │   ├── ScanError                3   one scan cannot be read or processed
-    │   ├── TableError               3   a column or row of a table is missing or wrong
-    │   └── WeightsError             3   a checkpoint or adapter does not fit
-    ├── LeakageError                 4   training or evaluation refused: information crosses a split
-    └── SomeScansFailedError         5   the rest is done; a table says which failed and why
+VoxTuneError                     exit code
+├── UsageError                   2   the command or a setting is wrong
+│   ├── SettingError             2   a named setting has an impossible value
+│   └── NotBuiltError            2   a promised command that does not exist yet
+├── DataError                    3   a file, table or scan is not what it should be
+│   ├── ScanError                3   one scan cannot be read or processed
+│   ├── TableError               3   a column or row of a table is missing or wrong
+│   └── WeightsError             3   a checkpoint or adapter does not fit
+├── LeakageError                 4   training or evaluation refused: information crosses a split
+└── SomeScansFailedError         5   the rest is done; a table says which failed and why
 """
 
 from pathlib import Path
@@ -39,7 +39,9 @@ class NotBuiltError(UsageError):
     """A command of the contract that this version does not have yet."""
 
     def __init__(self, command: str) -> None:
-        super().__init__(f"'voxtune {command}' is not built yet in this version; 'voxtune --help' marks the commands that work.")
+        super().__init__(
+            f"'voxtune {command}' is not built yet in this version; 'voxtune --help' marks the commands that work."
+        )
 
 
 class DataError(VoxTuneError):
@@ -54,7 +56,9 @@ class ScanError(DataError):
     def __init__(self, scan: str | Path, cause: str, todo: str = "") -> None:
         # Only the file's own name: full paths often hold names of people and sites.
         name = Path(scan).name if isinstance(scan, Path) else scan
-        super().__init__(f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}")
+        super().__init__(
+            f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}"
+        )
         self.scan = name
         self.cause = cause
 
@@ -64,7 +68,9 @@ class TableError(DataError):
 
     def __init__(self, table: str | Path, cause: str, todo: str = "") -> None:
         name = Path(table).name if isinstance(table, Path) else table
-        super().__init__(f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}")
+        super().__init__(
+            f"{name}: {cause}{'.' if not cause.endswith('.') else ''}{' ' + todo if todo else ''}"
+        )
         self.table = name
 
 

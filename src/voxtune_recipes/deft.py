@@ -7,7 +7,6 @@ ships with VoxTune; ``--set backbone=m3d`` and ``--set preset=deft`` make it the
 """
 
 from voxtune.backbones.tiny import Tiny
-
 from voxtune.config import RunConfig
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts

@@ -27,12 +27,16 @@ def options(group: click.Command) -> list[str]:
         lines.append(name)
         for parameter in command.params:
             spelled = " ".join([*parameter.opts, *parameter.secondary_opts])
-            lines.append(f"{name} {'argument' if isinstance(parameter, click.Argument) else 'option'} {spelled}")
+            lines.append(
+                f"{name} {'argument' if isinstance(parameter, click.Argument) else 'option'} {spelled}"
+            )
     return lines
 
 
 def test_the_options_are_frozen() -> None:
-    assert options(main) == FROZEN.read_text().splitlines(), "A new option is a decision: docs/decisions, then this list."
+    assert options(main) == FROZEN.read_text().splitlines(), (
+        "A new option is a decision: docs/decisions, then this list."
+    )
 
 
 def test_a_new_option_is_found() -> None:
@@ -65,7 +69,9 @@ def test_info_lists_the_catalogue() -> None:
     assert all(found[plural] == sorted(table) for plural, table in TABLES.items())
 
 
-@pytest.mark.parametrize(("plural", "name"), [(plural, name) for plural, table in TABLES.items() for name in table])
+@pytest.mark.parametrize(
+    ("plural", "name"), [(plural, name) for plural, table in TABLES.items() for name in table]
+)
 def test_every_catalogue_entry_loads(plural: str, name: str) -> None:
     assert load(TABLES[plural], name) is not None
 
@@ -86,7 +92,7 @@ def test_what_is_not_built_says_so(command: str) -> None:
     result = CliRunner().invoke(main, command.split())
     assert result.exit_code == 2
     assert "not built yet" in result.output
-    help_line = main.commands[command.split()[0]].get_short_help_str(100)  # type: ignore[attr-defined]
+    help_line = main.commands[command.split(maxsplit=1)[0]].get_short_help_str(100)  # type: ignore[attr-defined]
     assert help_line.startswith("Not built yet")
 
 

@@ -59,7 +59,9 @@ def import_rules(source: Path, project: Path) -> subprocess.CompletedProcess[str
 def copy(tmp_path: Path) -> Path:
     """A copy of the source and its rules, to break."""
     shutil.copytree(
-        SOURCE, tmp_path / "src", ignore=lambda folder, names: {n for n in names if n in {"__pycache__", "assets"}}
+        SOURCE,
+        tmp_path / "src",
+        ignore=lambda folder, names: {n for n in names if n in {"__pycache__", "assets"}},
     )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

@@ -1,6 +1,5 @@
 """The loop on a cohort of bright and dark boxes: it learns, resumes to the bit, and refuses what it cannot train on."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,12 +65,12 @@ def run(
         scans = {name: torch.full_like(scan, torch.nan) for name, scan in scans.items()}
     mask = torch.ones_like(CLASS_IDS, dtype=torch.bool)
 
-    def validate(model: VisionLanguageModel, read: Callable[[str], torch.Tensor], embedded: bool) -> float:
+    def validate(model: VisionLanguageModel) -> float:
         texts = [model.encode_text(CLASS_IDS, mask)]
-        scores = joined(score_scans(model, validation.scan_ids, read, texts, embedded=embedded))
+        scores = joined(score_scans(model, validation.scan_ids, scans.__getitem__, texts))
         return validation_metric(scores, validation.labels, "loss")
 
-    task = Task(train, validation, scans.__getitem__, validate, [(CLASS_IDS, mask)])
+    task = Task(train, scans.__getitem__, validate, [(CLASS_IDS, mask)])
     return model, fit(model, task, chosen, folder, watcher or Watcher(), resume=resume)
 
 

@@ -70,7 +70,7 @@ def save_adapter(folder: Path, model: VisionLanguageModel, facts: AdapterFacts, 
 def shareable_config(config: RunConfig) -> dict[str, Any]:
     """The configuration without anything that points into one machine's folders."""
     tree = config.model_dump(mode="json")
-    for key in ("weights", "tokenizer"):
+    for key in ("weights", "tokenizer", "text_weights"):
         if tree["backbone"].get(key) is not None:
             tree["backbone"][key] = None
     if tree["report"]["file"] is not None:

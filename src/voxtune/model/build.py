@@ -7,7 +7,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from voxtune.config import RunConfig
+from voxtune.config import Aggregation, MmseSettings, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.model.bridge import Bridge
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
@@ -88,6 +88,15 @@ def build_model(
                 cast(Method, method).attach(model, encoder, generator)
     model.vision.checkpointing = model.text.checkpointing = config.training.checkpointing
     return model.eval()
+
+
+def frozen_base(config: RunConfig) -> VisionLanguageModel:
+    """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on."""
+    bare = {"vision": (), "text": (), "projections": "frozen"}
+    plain = config.model_copy(
+        update=bare | {"mmse": MmseSettings(enabled=False), "aggregation": Aggregation(form="none")}
+    )
+    return build_model(plain)
 
 
 def fingerprint(backbone: nn.Module) -> str:

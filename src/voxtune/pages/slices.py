@@ -29,7 +29,8 @@ def cut(voxels: NDArray[np.float32], plane: str, share: float) -> NDArray[np.flo
     """One slice of RAS voxels (rows upward), at ``share`` (0..1) of the axis across the plane."""
     axis = PLANES.index(plane)
     place = min(int(share * voxels.shape[axis]), voxels.shape[axis] - 1)
-    return np.take(voxels, place, axis=axis).T
+    slice_: NDArray[np.float32] = np.take(voxels, place, axis=axis).T
+    return slice_
 
 
 def slice_figure(

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import SomeScansFailedError, UsageError
-from voxtune.progress import progress
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PARTICIPANTS = 200
+PARTICIPANTS = 160
 VISITS = 3
 RAW_HEADS = 2
 MARK = "demo.json"
@@ -44,11 +43,9 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
 
     _clear(out)
     say("1/6 SIMULATED people with a known disease")
-    with progress("Simulating", 1) as advance:
-        manifest = simulate(
-            out / "cohort", participants=PARTICIPANTS, visits=VISITS, seed=seed, raw_heads=RAW_HEADS
-        )
-        advance("")
+    manifest = simulate(
+        out / "cohort", participants=PARTICIPANTS, visits=VISITS, seed=seed, raw_heads=RAW_HEADS
+    )
     say("2/6 One real head and two simulated ones from the scanner to the model's volume")
     raw = _raw_manifest(out)
     try:

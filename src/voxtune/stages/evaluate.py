@@ -11,7 +11,7 @@ from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.run_dir import RunDir, read_json, write_text
 from voxtune.stages.train import is_simulated, labelled
-from voxtune.types.records import ManifestRow, Metric, Prediction, Report
+from voxtune.types.records import ManifestRow, Metric, Report
 
 OWN = "test"
 """Name of the evaluation on the run's own test side."""
@@ -53,6 +53,7 @@ def evaluate(
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.evaluation.looks import log_look
     from voxtune.evaluation.metrics import evaluate_predictions
+    from voxtune.evaluation.run_predictions import predict_rows
     from voxtune.evaluation.tables import write_metrics_json, write_predictions_tsv
     from voxtune.model.adapter import load_adapter
     from voxtune.pages.evaluation_page import EvaluationFacts, evaluation_page
@@ -128,8 +129,9 @@ def _baselines(
     """What the model must beat, on the same scans: guesses from the table, the frozen base alone, a probe on it."""
     from voxtune.evaluation.baselines import run_baselines
     from voxtune.evaluation.metrics import evaluate_predictions
+    from voxtune.evaluation.run_predictions import frozen_base_scores
 
-    embeddings, zero_shot = _frozen_base(adapter, [*train_rows, *rows], manifest, classes)
+    embeddings, zero_shot = frozen_base_scores(adapter, [*train_rows, *rows], manifest, classes)
     texts = unlabelled_texts([*train_rows, *rows], adapter.config)
     found = run_baselines(train_rows, rows, classes, texts, embeddings, seed=adapter.config.seed)
     tested = {row.scan_id for row in rows}
@@ -156,41 +158,6 @@ def unlabelled_texts(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
     return found
 
 
-def _frozen_base(
-    adapter: Any, rows: Sequence[ManifestRow], manifest: Path, classes: Sequence[str]
-) -> tuple[dict[str, Any], list[Prediction]]:
-    """Image embeddings of the base without the adapter, and its zero-shot predictions from the same class texts."""
-    import torch
-
-    from voxtune.data.images import load_preset, scan_reader
-    from voxtune.evaluation.predict import Scores, predictions
-    from voxtune.progress import progress
-
-    base, facts = adapter.model.backbone, adapter.facts
-    read = scan_reader(manifest, rows, load_preset(facts.preset))
-    by_scan = {row.scan_id: row for row in rows}
-    vectors = {}
-    with torch.no_grad(), progress("Frozen base", len(rows)) as advance:
-        texts = [
-            base.encode_text([one.replace("{name}", name) for name in classes]) for one in facts.class_texts
-        ]
-        for row in rows:
-            vectors[row.scan_id] = base.encode_image(read(row.scan_id)[None])[0]
-            advance(row.scan_id)
-        images = torch.stack(list(vectors.values()))
-        logits = torch.stack([base.logit(images, text) for text in texts]).mean(dim=0)
-    found = [
-        one.model_copy(
-            update={
-                "participant_id": by_scan[one.scan_id].participant_id,
-                "diagnosis": by_scan[one.scan_id].diagnosis,
-            }
-        )
-        for one in predictions(Scores(tuple(vectors), logits, None), classes)
-    ]
-    return {name: vector.numpy() for name, vector in vectors.items()}, found
-
-
 def base_weights(config: Mapping[str, Any]) -> str | None:
     """The weights file that the run's own configuration names, where it names one."""
     weights = config["backbone"].get("weights")
@@ -209,36 +176,6 @@ def wanted_classes(known: Sequence[str], asked: Sequence[str] | None) -> tuple[s
     if strange or len(set(asked)) < 2:
         raise SettingError("classes", f"two or more of {', '.join(known)}", ",".join(asked))
     return tuple(name for name in known if name in asked)
-
-
-def predict_rows(
-    adapter: Any, rows: Sequence[ManifestRow], manifest: Path, classes: Sequence[str]
-) -> list[Prediction]:
-    """Predictions for preprocessed scans of a manifest, each scored alone, with their labels beside them."""
-    from voxtune.data.images import load_preset, scan_reader
-    from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
-    from voxtune.progress import progress
-
-    facts, model = adapter.facts, adapter.model
-    read = scan_reader(manifest, rows, load_preset(facts.preset))
-    texts = class_features(model, classes, facts.class_texts, model.backbone.tokenize)
-    names = [row.scan_id for row in rows]
-    parts = []
-    with progress("Scoring", len(names)) as advance:
-        for part in score_scans(model, names, read, texts):
-            parts.append(part)
-            for name in part.scan_ids:
-                advance(name)
-    people = {row.scan_id: row for row in rows}
-    return [
-        one.model_copy(
-            update={
-                "participant_id": people[one.scan_id].participant_id,
-                "diagnosis": people[one.scan_id].diagnosis,
-            }
-        )
-        for one in predictions(joined(parts), classes, facts.temperature)
-    ]
 
 
 def _summary(accuracy: Metric, folder: Path, *, simulated: bool) -> str:

@@ -13,7 +13,9 @@ from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
+    from voxtune.data.examples import ReadScan
     from voxtune.data.splits import Split
+    from voxtune.evaluation.predict import Scores
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.loop import Fitted
 
@@ -143,8 +145,9 @@ def _split_facts(split: "Split", manifest_sha256: str) -> dict[str, Any]:
 
 def _fit(run: RunDir, config: RunConfig, cohort: _Cohort, say: Say, *, resume: bool) -> str:
     """Build, train, calibrate on validation, write the adapter and the page."""
+    from voxtune.data.embedded import embedded_scans
     from voxtune.data.examples import class_names, make_examples
-    from voxtune.data.images import load_preset, scan_reader
+    from voxtune.data.images import embedded_folder, load_preset, scan_reader
     from voxtune.evaluation.calibration import fit_temperature
     from voxtune.evaluation.predict import class_features, joined, score_scans, validation_metric
     from voxtune.model.build import MmseScale, build_model, parameter_table
@@ -165,12 +168,19 @@ def _fit(run: RunDir, config: RunConfig, cohort: _Cohort, say: Say, *, resume: b
     train_set, val_set = (
         make_examples(cohort.sides[side], cohort.reports, classes, tokenize) for side in ("train", "val")
     )
-    read = scan_reader(cohort.manifest, rows, load_preset(config.preset))
+    plain = scan_reader(cohort.manifest, rows, load_preset(config.preset))
+    names = tuple(row.scan_id for row in rows)
+    kept = embedded_scans(
+        plain, model.vision.embed, names, embedded_folder(cohort.manifest), model.base_sha256
+    )
+    read: "ReadScan" = kept or plain
     templates = config.classes.templates
 
-    def score_validation(model: "VisionLanguageModel", read: Any, embedded: bool) -> Any:  # noqa: FBT001
+    def score_validation(model: "VisionLanguageModel") -> "Scores":
         texts = class_features(model, classes, templates, tokenize)
-        return joined(score_scans(model, val_set.scan_ids, read, texts, batch_size=32, embedded=embedded))
+        return joined(
+            score_scans(model, val_set.scan_ids, read, texts, batch_size=32, embedded=kept is not None)
+        )
 
     table = parameter_table(model)
     trained = sum(part.trained for part in table)
@@ -188,16 +198,16 @@ def _fit(run: RunDir, config: RunConfig, cohort: _Cohort, say: Say, *, resume: b
 
         task = Task(
             train=train_set,
-            validation=val_set,
             read=read,
-            validate=lambda model, read, embedded: validation_metric(
-                score_validation(model, read, embedded), val_set.labels, config.training.metric
+            validate=lambda model: validation_metric(
+                score_validation(model), val_set.labels, config.training.metric
             ),
             class_tokens=[tokenize([one.replace("{name}", name) for name in classes]) for one in templates],
+            embedded=kept is not None,
         )
         fitted = fit(model, task, config, run.checkpoints, Watcher(epoch=on_epoch), resume=resume)
 
-    found = score_validation(model, read, embedded=False)
+    found = score_validation(model)
     known = val_set.labels >= 0
     temperature = fit_temperature(found.logits[known].numpy(), val_set.labels[known].numpy())
     _save(run, config, cohort, model, classes, temperature)

@@ -27,7 +27,6 @@ from voxtune.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from voxtune.training.embedded import embed_once
 from voxtune.training.objective import loss_terms
 
 
@@ -56,8 +55,8 @@ class Fitted:
     best_metric: float
 
 
-Validate = Callable[[VisionLanguageModel, ReadScan, bool], float]
-"""Model, scan reader and whether it reads embedded scans, to the metric (greater is better)."""
+Validate = Callable[[VisionLanguageModel], float]
+"""The metric of a model on the validation scans (greater is better)."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,11 @@ class Task:
     """What a run learns from and is steered by."""
 
     train: Examples
-    validation: Examples
     read: ReadScan
     validate: Validate
     class_tokens: ClassTokens
+    embedded: bool = False
+    """``read`` gives embedded scans (T, D), made once by the frozen front of the vision tower."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,7 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
     class_tokens = [(ids.to(fabric.device), mask.to(fabric.device)) for ids, mask in task.class_tokens]
     train = task.train
 
-    # ---- work not done twice: what the frozen front of the vision tower makes of each scan
-    scan_ids = (*train.scan_ids, *task.validation.scan_ids)
-    cached = embed_once(model, scan_ids, task.read, fabric.device)
-    embedded, read = cached is not None, cached or task.read
+    read, embedded = task.read, task.embedded
 
     # ---- pick up where a stopped run left off
     start, best_metric, best_epoch = 0, -float("inf"), -1
@@ -162,7 +159,7 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
         # ---- once an epoch: validate, lower the rate, keep the best
         model.eval()
         with torch.no_grad():
-            metric = task.validate(model, read, embedded)
+            metric = task.validate(model)
         rate = float(optimiser.param_groups[0]["lr"])
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(metric)
