@@ -27,7 +27,7 @@ def occlude_regions(
     """Hide one region after the other behind a blurred copy of the scan and see how the score changes.
 
     Args:
-        score: from voxels (X, Y, Z) to a number, such as the log-probability of a class.
+        score: from voxels (X, Y, Z) to a number, such as the log-odds of a class.
         voxels: the preprocessed scan (X, Y, Z).
         regions: masks (X, Y, Z) by name.
         blur: standard deviation of the copy in voxels: brightness of the surroundings stays, shape goes.

@@ -17,7 +17,7 @@ MODELS = (
     ("baseline/linear_probe/accuracy", "linear probe on the frozen base"),
     ("baseline/majority/accuracy", "most frequent class"),
     ("baseline/age_sex/accuracy", "age and sex"),
-    ("baseline/volumes/accuracy", "oracle: true regional volumes"),
+    ("baseline/volumes/accuracy", "oracle: the true volumes from a table"),
 )
 """Scores of ``metrics.json`` that the demo compares, with their names."""
 
@@ -64,7 +64,7 @@ def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":
 
 
 def drop_figure(drops: list[Mapping[str, Any]]) -> "Figure":
-    """Fall of the log-probability when each region is hidden."""
+    """Fall of the log-odds when each region is hidden."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 0.35 * len(drops) + 0.9), layout="constrained")
@@ -76,6 +76,6 @@ def drop_figure(drops: list[Mapping[str, Any]]) -> "Figure":
         color="tab:blue",
     )
     panel.axvline(0, color="0.3", linewidth=0.8)
-    panel.set_xlabel("fall of log p(AD) when the region is hidden")
+    panel.set_xlabel("fall of the log-odds of AD when the region is hidden")
     panel.spines[["top", "right"]].set_visible(False)
     return figure

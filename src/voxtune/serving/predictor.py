@@ -48,9 +48,14 @@ class Predictor:
         facts = self.adapter.facts
         return ScanResult(predictions(scores, facts.classes, facts.temperature)[0], prepared)
 
-    def log_probability(self, volume: torch.Tensor, label: str) -> float:
-        """Calibrated log-probability of one class for a tensor (C, X, Y, Z) of the preset: what explanations perturb."""
+    def log_odds(self, volume: torch.Tensor, label: str) -> float:
+        """Calibrated log-odds of one class for a tensor (C, X, Y, Z) of the preset: what explanations perturb.
+
+        Unlike a probability it does not saturate where the model is sure.
+        """
         model, facts = self.adapter.model, self.adapter.facts
         with torch.no_grad():
             logits = model.class_logits(model.encode_image(volume[None]), self._texts)[0] / facts.temperature
-        return float(logits.log_softmax(dim=-1)[facts.classes.index(label)])
+        place = facts.classes.index(label)
+        others = torch.cat([logits[:place], logits[place + 1 :]])
+        return float(logits[place] - others.logsumexp(dim=0))

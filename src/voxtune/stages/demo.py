@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PARTICIPANTS = 160
+PARTICIPANTS = 200
 VISITS = 3
 RAW_HEADS = 2
 MARK = "demo.json"
@@ -178,7 +178,7 @@ def _explain(adapter: Path, manifest: Path, run: Path) -> dict[str, Any]:
     predictor = Predictor(adapter)
 
     def score(voxels: "NDArray[np.float32]") -> float:
-        return predictor.log_probability(torch.from_numpy(voxels)[None], "AD")
+        return predictor.log_odds(torch.from_numpy(voxels)[None], "AD")
 
     drops = occlude_regions(score, read_scan(resolve_image(manifest, row)).voxels, _regions())
     return {
