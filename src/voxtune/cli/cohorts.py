@@ -66,6 +66,13 @@ def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Keep finished scans.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised scan by scan.")
+@click.option(
+    "--hu-policy",
+    type=click.Choice(["refuse", "trust"]),
+    default="refuse",
+    show_default=True,
+    help="Of a CT whose Hounsfield units look wrong.",
+)
 def preprocess(
     manifest: Path,
     out: Path,
@@ -73,6 +80,7 @@ def preprocess(
     workers: int,
     scheduler: str | None,
     shard: str | None,
+    hu_policy: Literal["refuse", "trust"],
     *,
     resume: bool,
     stripped: bool | None,
@@ -89,6 +97,7 @@ def preprocess(
         shard=shard,
         resume=resume,
         stripped=stripped,
+        hu_policy=hu_policy,
     )
     click.echo(f"Preprocessed: {done}")
 

@@ -17,7 +17,7 @@ MODELS = (
     ("baseline/linear_probe/accuracy", "linear probe on the frozen base"),
     ("baseline/majority/accuracy", "most frequent class"),
     ("baseline/age_sex/accuracy", "age and sex"),
-    ("baseline/volumes/accuracy", "oracle: the true volumes from a table"),
+    ("baseline/volumes/accuracy", "true volumes from a table, no picture"),
 )
 """Scores of ``metrics.json`` that the demo compares, with their names."""
 

@@ -144,22 +144,22 @@ def _cohort(manifest: Path, sides: Path) -> dict[str, Any]:
 
 
 def _oracle(manifest: Path, sides: Path) -> dict[str, float]:
-    """The best a reader of the true volumes could do on the same test side, and MMSE guessed as the training mean."""
+    """What a reader of the true volumes gets over the whole cohort, and the error of guessing the training mean of MMSE."""
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
-    from voxtune.evaluation.baselines import run_baselines
+    from voxtune.simulate.oracle import oracle_accuracy
 
     rows = {row.scan_id: row for row in read_manifest(manifest)}
-    split = read_split(sides)
-    train, test = ([rows[name] for name in side] for side in (split.train, split.test))
-    found = run_baselines(train, test, ("NC", "MCI", "AD"))["volumes"]
-    known = [row.mmse for row in train if row.mmse is not None]
+    everyone, split = list(rows.values()), read_split(sides)
+    accuracy = oracle_accuracy(
+        [row.model_dump() for row in everyone],
+        [str(row.diagnosis) for row in everyone],
+        [row.participant_id for row in everyone],
+    )
+    known = [score for name in split.train if (score := rows[name].mmse) is not None]
     mean = sum(known) / len(known)
-    errors = [abs(row.mmse - mean) for row in test if row.mmse is not None]
-    return {
-        "accuracy": sum(one.predicted == one.diagnosis for one in found) / len(found),
-        "mmse_mae_of_mean": sum(errors) / len(errors),
-    }
+    errors = [abs(score - mean) for name in split.test if (score := rows[name].mmse) is not None]
+    return {"accuracy": accuracy, "mmse_mae_of_mean": sum(errors) / len(errors)}
 
 
 def _explain(adapter: Path, manifest: Path, run: Path) -> dict[str, Any]:
