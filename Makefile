@@ -41,5 +41,8 @@ fix: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+tables: $(STAMP)
+	$(BIN)/python benchmarks/tables.py
+
 clean:
 	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache

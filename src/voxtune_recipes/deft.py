@@ -3,7 +3,10 @@
     voxtune train deft -o RUN --data PREPROCESSED/manifest.tsv --split SPLIT
 
 Deep visual prompts (20), an MMSE token, text prompts (30) and cross-attention over the batch around the ``tiny`` backbone that
-ships with VoxTune; ``--set backbone=m3d`` and ``--set preset=deft`` make it the paper's own. Runs in minutes on two CPU cores.
+ships with VoxTune; minutes on two CPU cores (``docs/concepts/demo-results.md`` says with which score, on SIMULATED people).
+The paper's own base, on volumes preprocessed with preset ``deft``::
+
+    --set 'backbone={"kind": "m3d", "weights": FILE, "tokenizer": FOLDER, "input_volume": [128, 128, 128]}' --set preset=deft
 """
 
 from voxtune.backbones.tiny import Tiny

@@ -51,7 +51,7 @@ def study(tmp_path: Path) -> Path:
 
 def sides(study: Path) -> dict[str, list[str]]:
     return {
-        side: (study / "split" / f"{side}.tsv").read_text().splitlines()[1:]
+        side: (study / "split" / f"{side}.tsv").read_text(encoding="utf-8").splitlines()[1:]
         for side in ("train", "val", "test")
     }
 
@@ -66,7 +66,7 @@ def by_file(study: Path) -> list[str]:
 
 def cdr_in_text(study: Path) -> list[str]:
     path = study / "reports.tsv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     lines[1] = lines[1].replace("mm^3.", "mm^3, CDR: 0.5.")
     path.write_text("\n".join(lines) + "\n")
     return [lines[1].split("\t")[0], "CDR"]
@@ -74,7 +74,7 @@ def cdr_in_text(study: Path) -> list[str]:
 
 def same_text(study: Path) -> list[str]:
     path = study / "reports.tsv"
-    texts = {line.split("\t")[0]: line for line in path.read_text().splitlines()}
+    texts = {line.split("\t")[0]: line for line in path.read_text(encoding="utf-8").splitlines()}
     train, test = (sides(study)[side][0].split("\t")[0] for side in ("train", "test"))
     texts[test] = texts[train].replace(train, test, 1)
     path.write_text("\n".join(texts.values()) + "\n")
@@ -102,7 +102,7 @@ def copied_scan(study: Path) -> list[str]:
 
 
 def renamed_person(study: Path) -> list[str]:
-    text = (study / "manifest.tsv").read_text()
+    text = (study / "manifest.tsv").read_text(encoding="utf-8")
     test = sides(study)["test"][0].split("\t")
     (study / "manifest.tsv").write_text(
         text.replace(f"{test[1]}\tn/a\t{test[0]}\t", f"new\tn/a\t{test[0]}\t")

@@ -68,13 +68,13 @@ def test_what_it_writes(done: tuple[Path, Path]) -> None:
     for row in rows:
         volume = read_scan(out / row.image)
         assert fits(volume, TINY)
-        record = json.loads((out / row.scan_id / "chain.json").read_text())
+        record = json.loads((out / row.scan_id / "chain.json").read_text(encoding="utf-8"))
         names = [step["name"] for step in record["steps"]]
         assert names == ["read", "orient", "skull", "denoise", "bias", "register", "resample", "intensity"]
         assert np.asarray(record["transform"]).shape == (4, 4)
         assert record["qc"]["dice"] > 0.93
         assert str(manifest.parent) not in json.dumps(record)
-        page = (out / row.scan_id / "page.html").read_text()
+        page = (out / row.scan_id / "page.html").read_text(encoding="utf-8")
         assert "data:image/png;base64," in page
         assert "SIMULATED" not in page
         assert "http://" not in page
@@ -120,7 +120,7 @@ def test_shards_complete_each_other(done: tuple[Path, Path], tmp_path: Path) -> 
     manifest, out = done
     preprocess(manifest, tmp_path / "out", preset="tiny", shard="2/2")
     assert [row.scan_id for row in read_manifest(tmp_path / "out" / "manifest.tsv")] == ["two"]
-    assert "2 still to do" in (tmp_path / "out" / "page.html").read_text()
+    assert "2 still to do" in (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     preprocess(manifest, tmp_path / "out", preset="tiny", shard="1/2")
     assert hashes(tmp_path / "out") == hashes(out)
 
@@ -144,7 +144,7 @@ def test_bad_scans_never_stop_the_rest(tmp_path: Path) -> None:
     assert "cut short" in failed["cut"]
     assert "no such file" in failed["gone"]
     assert [row.scan_id for row in read_manifest(tmp_path / "out" / "manifest.tsv")] == ["good"]
-    assert "cut short" in (tmp_path / "out" / "page.html").read_text()
+    assert "cut short" in (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     # Mended, the rest is done and the table of failures goes.
     study(tmp_path / "in", ("good", "cut", "gone", "odd"))
     preprocess(manifest, tmp_path / "out", preset="tiny")
@@ -181,7 +181,7 @@ def test_a_killed_process_is_a_failed_scan(tmp_path: Path) -> None:
     assert len(out) == 2
     assert all("no such file" in sentence for sentence in out if sentence)
     assert "killed" in stage._died(jobs[0])
-    assert "killed" in (tmp_path / "out" / "one" / "failed.txt").read_text()
+    assert "killed" in (tmp_path / "out" / "one" / "failed.txt").read_text(encoding="utf-8")
 
 
 def test_it_never_overwrites_its_own_input(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_simulated_scans_say_so(tmp_path: Path) -> None:
     manifest = study(tmp_path / "in", ("one",), source="simulated")
     preprocess(manifest, tmp_path / "out", preset="tiny")
     for page in (tmp_path / "out" / "page.html", tmp_path / "out" / "one" / "page.html"):
-        assert "SIMULATED" in page.read_text()
+        assert "SIMULATED" in page.read_text(encoding="utf-8")
 
 
 def test_no_scheduler_is_a_usage_error(done: tuple[Path, Path], tmp_path: Path) -> None:

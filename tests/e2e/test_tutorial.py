@@ -27,7 +27,7 @@ def test_real_scans(shared_data: Path, tmp_path: Path) -> None:
     for line in found:
         done = subprocess.run(
             ["bash", "-euc", line], cwd=tmp_path, env={**os.environ, "DATA": str(shared_data), "PATH": path},
-            capture_output=True, text=True, check=False,
+            capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     for page in (

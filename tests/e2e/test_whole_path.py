@@ -52,10 +52,12 @@ def test_a_run_leaves_what_the_contract_promises(run: Path) -> None:
         "adapter/adapter.json",
     ):
         assert (run / "run" / name).stat().st_size > 0
-    metrics = json.loads((run / "run/evaluation/test/metrics.json").read_text())
+    metrics = json.loads((run / "run/evaluation/test/metrics.json").read_text(encoding="utf-8"))
     assert {"accuracy", "n_scans", "n_participants", "baseline/zero_shot/accuracy"} <= metrics.keys()
     assert {"value", "low", "high"} <= metrics["accuracy"].keys()
-    header = (run / "run/evaluation/test/predictions.tsv").read_text().splitlines()[0].split("\t")
+    header = (
+        (run / "run/evaluation/test/predictions.tsv").read_text(encoding="utf-8").splitlines()[0].split("\t")
+    )
     assert header == [
         "scan_id",
         "participant_id",
@@ -67,11 +69,11 @@ def test_a_run_leaves_what_the_contract_promises(run: Path) -> None:
         "mmse_predicted",
     ]
     for page in ("run/page.html", "run/evaluation/test/page.html"):
-        assert "SIMULATED" in (run / page).read_text()
+        assert "SIMULATED" in (run / page).read_text(encoding="utf-8")
 
 
 def test_an_adapter_says_nothing_of_people_or_places(run: Path) -> None:
-    manifest = (run / "cohort/manifest.tsv").read_text().splitlines()[1:]
+    manifest = (run / "cohort/manifest.tsv").read_text(encoding="utf-8").splitlines()[1:]
     ids = {cell for line in manifest for cell in line.split("\t")[:3]} - {"n/a"}
     for path in (run / "adapter").iterdir():
         content = path.read_bytes()
@@ -94,7 +96,7 @@ def test_training_twice_gives_the_same_bytes(run: Path) -> None:
 
 def test_what_a_case_is_said_to_be_never_changes_its_prediction(run: Path) -> None:
     manifest = run / "cohort" / "manifest.tsv"
-    lines = manifest.read_text().splitlines()
+    lines = manifest.read_text(encoding="utf-8").splitlines()
     columns = lines[0].split("\t")
     changed = [lines[0]]
     for line in lines[1:]:
@@ -109,10 +111,11 @@ def test_what_a_case_is_said_to_be_never_changes_its_prediction(run: Path) -> No
     call("evaluate", run / "run", "--data", other, "-o", run / "changed")
     before = dict(
         line.split("\t", 1)
-        for line in (run / "run/evaluation/test/predictions.tsv").read_text().splitlines()[1:]
+        for line in (run / "run/evaluation/test/predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
     )
     after = dict(
-        line.split("\t", 1) for line in (run / "changed/predictions.tsv").read_text().splitlines()[1:]
+        line.split("\t", 1)
+        for line in (run / "changed/predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
     )
     for scan, rest in before.items():
         old, new = rest.split("\t")[3:], after["other-" + scan].split("\t")[3:]
@@ -129,7 +132,7 @@ def test_predict_answers_for_the_shipped_head(run: Path, tmp_path: Path) -> None
     assert {"scan", "predicted", "probabilities", "mmse", "adapter", "base"} <= answer.keys()
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     assert answer["predicted"] == max(answer["probabilities"], key=answer["probabilities"].__getitem__)
-    page = Path(answer["page"]).read_text()
+    page = Path(answer["page"]).read_text(encoding="utf-8")
     assert "data:image/png;base64" in page
     assert "A photo of" in page
 
@@ -172,10 +175,10 @@ def test_a_leak_is_refused_with_exit_4(run: Path, tmp_path: Path) -> None:
     """A split by scan instead of by participant."""
     shutil.copytree(run / "split", tmp_path / "split")
     train, test = tmp_path / "split" / "train.tsv", tmp_path / "split" / "test.tsv"
-    lines = train.read_text().splitlines()
+    lines = train.read_text(encoding="utf-8").splitlines()
     people = [line.split("\t")[1] for line in lines[1:]]
     moved = next(place for place, person in enumerate(people, start=1) if people.count(person) > 1)
-    test.write_text(test.read_text().rstrip("\n") + "\n" + lines.pop(moved) + "\n")
+    test.write_text(test.read_text(encoding="utf-8").rstrip("\n") + "\n" + lines.pop(moved) + "\n")
     train.write_text("\n".join(lines) + "\n")
     manifest = run / "cohort" / "manifest.tsv"
     result = call(

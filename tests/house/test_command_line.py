@@ -34,7 +34,7 @@ def options(group: click.Command) -> list[str]:
 
 
 def test_the_options_are_frozen() -> None:
-    assert options(main) == FROZEN.read_text().splitlines(), (
+    assert options(main) == FROZEN.read_text(encoding="utf-8").splitlines(), (
         "A new option is a decision: docs/decisions, then this list."
     )
 
@@ -42,7 +42,7 @@ def test_the_options_are_frozen() -> None:
 def test_a_new_option_is_found() -> None:
     command = click.Command("predict", params=[*main.commands["predict"].params, click.Option(["--new"])])  # type: ignore[attr-defined]
     broken = click.Group(commands={**main.commands, "predict": command})  # type: ignore[attr-defined]
-    assert options(broken) != FROZEN.read_text().splitlines()
+    assert options(broken) != FROZEN.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["info", "--json"]])
@@ -56,7 +56,9 @@ def test_help_is_fast_and_light(arguments: list[str]) -> None:
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=False
+        )
         seconds.append(time.perf_counter() - began)
         assert done.returncode == 0, done.stderr
     assert min(seconds) < 0.5

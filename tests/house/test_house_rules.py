@@ -51,7 +51,7 @@ def import_rules(source: Path, project: Path) -> subprocess.CompletedProcess[str
     script = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
     return subprocess.run(
         [sys.executable, "-c", script, "--no-cache", "--config", str(project / "pyproject.toml")],
-        capture_output=True, text=True, cwd=project, env={**os.environ, "PYTHONPATH": str(source)}, check=False,
+        capture_output=True, encoding="utf-8", cwd=project, env={**os.environ, "PYTHONPATH": str(source)}, check=False,
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_imports_point_down() -> None:
 )
 def test_an_upward_import_is_found(copy: Path, file: str, line: str) -> None:
     path = copy / "src/voxtune" / file
-    path.write_text(path.read_text() + f"\n{line}\n")
+    path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n")
     done = import_rules(copy / "src", copy)
     assert done.returncode != 0
     assert "BROKEN" in done.stdout, done.stdout + done.stderr

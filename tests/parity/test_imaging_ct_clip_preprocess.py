@@ -17,7 +17,7 @@ def cases(root: Path) -> list[Path]:
     return sorted(
         path.parent
         for path in root.rglob("case.json")
-        if json.loads(path.read_text())["case"].startswith(STARTS)
+        if json.loads(path.read_text(encoding="utf-8"))["case"].startswith(STARTS)
     )
 
 
@@ -39,7 +39,7 @@ def test_every_case_of_ct_clip_preprocessing(shared_parity: Path) -> None:
     if not found:
         pytest.skip("no case of CT-CLIP preprocessing among the golden numbers")
     for folder in found:
-        case = json.loads((folder / "case.json").read_text())
+        case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "case.safetensors")
         atol = case["tolerance"]["atol"]
         for number, facts in enumerate(case["constructor"]["cases"]):
@@ -67,7 +67,7 @@ def test_storing_the_fitted_volume_changes_nothing(shared_parity: Path) -> None:
     from voxtune.imaging.tensor import fit_hounsfield
 
     for folder in cases(shared_parity):
-        case = json.loads((folder / "case.json").read_text())
+        case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "case.safetensors")
         for facts in case["constructor"]["cases"]:
             preset, volume = resized(CT_CLIP, facts), hounsfield(tensors, facts)

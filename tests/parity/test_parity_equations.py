@@ -35,7 +35,7 @@ def golden_cases(root: Path) -> list[Path]:
     return [
         f.parent
         for f in sorted(root.rglob("case.json"))
-        if json.loads(f.read_text()).get("case") == "equations"
+        if json.loads(f.read_text(encoding="utf-8")).get("case") == "equations"
     ]
 
 
@@ -44,7 +44,7 @@ def test_golden_equations(shared_parity: Path) -> None:
     if not folders:
         pytest.skip("no golden equations in this set")
     for folder in folders:
-        facts = json.loads((folder / "case.json").read_text())
+        facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         stored = load_file(folder / "case.safetensors")
         atol, rtol = facts["tolerance"]["atol"], facts["tolerance"]["rtol"]
         for group in facts["constructor"]["cases"]:

@@ -192,15 +192,15 @@ def test_split_and_audit_on_disk(tmp_path: Path) -> None:
         "test.tsv",
         "audit.json",
     }
-    stored = json.loads((folder / "split.json").read_text())
+    stored = json.loads((folder / "split.json").read_text(encoding="utf-8"))
     assert stored["manifest"] == "../manifest.tsv"
-    assert str(tmp_path) not in (folder / "split.json").read_text()
+    assert str(tmp_path) not in (folder / "split.json").read_text(encoding="utf-8")
     with pytest.raises(UsageError, match="already"):
         split(manifest, folder)
     write_reports(texts(rows).values(), manifest.parent / "reports.tsv")
     report = audit(folder, images=False)
     assert report.checked["same_text"] == "done"
-    written = json.loads((folder / "audit.json").read_text())
+    written = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
     assert written["refused"] is False
     write_reports(
         [Report(scan_id=row.scan_id, text=f"A photo of {row.diagnosis}. CDR {row.cdr}") for row in rows],
@@ -208,7 +208,7 @@ def test_split_and_audit_on_disk(tmp_path: Path) -> None:
     )
     with pytest.raises(LeakageError, match="CDR"):
         audit(folder, images=False)
-    assert json.loads((folder / "audit.json").read_text())["refused"] is True
+    assert json.loads((folder / "audit.json").read_text(encoding="utf-8"))["refused"] is True
     audit(folder, images=False, allow=["label_in_text", "same_text", "text_probe"])
 
 
@@ -234,7 +234,11 @@ def test_folds_are_audited_one_by_one_and_a_changed_manifest_is_said(tmp_path: P
     rows = cohort()
     manifest = write_manifest(rows, tmp_path / "manifest.tsv")
     folder = split(manifest, tmp_path / "folds", folds=3)
-    assert json.loads((folder / "split.json").read_text())["folds"] == ["fold_0", "fold_1", "fold_2"]
+    assert json.loads((folder / "split.json").read_text(encoding="utf-8"))["folds"] == [
+        "fold_0",
+        "fold_1",
+        "fold_2",
+    ]
     assert all((folder / f"fold_{i}" / "audit.json").is_file() for i in range(3))
     changed = [
         row.model_copy(update={"participant_id": "else"}) if row.scan_id == "s3_0" else row

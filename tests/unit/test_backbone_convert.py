@@ -64,7 +64,7 @@ def test_a_published_file_through_its_own_process(tmp_path: Path, tensors: dict[
     said = weights("convert", "m3d", file, home=tmp_path / "home")
     output = tmp_path / "home/weights/m3d/m3d.safetensors"
     assert str(output) in said
-    record = json.loads(output.with_suffix(".json").read_text())
+    record = json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
     assert record["source_sha256"] == file_sha256(file)
     assert record["sha256"] == file_sha256(output)
     assert record["keys"] == len(tensors)

@@ -235,7 +235,7 @@ if sys.argv[2] == "new":
 else:
     import voxtune.backbones.m3d_clip
     def status(word):
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(word + ":"))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
     before = status("VmRSS")
@@ -252,6 +252,9 @@ def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
     file = tmp_path / "m3d.safetensors"
     for action in ("new", "load"):
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(file), action], capture_output=True, text=True, check=True
+            [sys.executable, "-c", SCRIPT, str(file), action],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         )
     assert 0.95 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"

@@ -15,7 +15,7 @@ OLD_ORDER = ["RID", "PTID", "VISCODE", "SITE", "COLPROT", "ORIGPROT", "EXAMDATE"
 
 def columns(shared_data: Path) -> list[str]:
     """The published column names in their order."""
-    text = (shared_data / "tables" / "columns.md").read_text()
+    text = (shared_data / "tables" / "columns.md").read_text(encoding="utf-8")
     found = re.search(r"^(RID,COLPROT.*)$", text, re.MULTILINE)
     assert found
     return found.group(1).split(",")

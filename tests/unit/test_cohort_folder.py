@@ -39,7 +39,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
     assert all(resolve_image(manifest, row).name == f"{row.scan_id}_T1w.nii.gz" for row in rows)
     assert rows[0].source_sha256 == hashlib.sha256((source / "table.csv").read_bytes()).hexdigest()
     assert rows[0].model_extra == {"Hand": "R"}
-    assert "Ann" not in manifest.read_text()
+    assert "Ann" not in manifest.read_text(encoding="utf-8")
     assert {(one["what"], one["reason"]) for one in read_table(done.dropped)} == {
         ("b1", "image not found"),
         ("c1", "no label (column: diagnosis)"),

@@ -27,7 +27,7 @@ def oasis2(folder: Path, table: str, repeats: int = 3, ending: str = "nifti.img"
 
 
 def test_the_real_table(shared_data: Path, tmp_path: Path) -> None:
-    text = (shared_data / "tables" / "oasis_longitudinal.csv").read_text()
+    text = (shared_data / "tables" / "oasis_longitudinal.csv").read_text(encoding="utf-8")
     source = oasis2(tmp_path, text)
     rows = Oasis2(root=source).read().rows
     assert (len(rows), len({row.participant_id for row in rows})) == (373, 150)
@@ -123,7 +123,7 @@ def test_no_table_says_what_to_download(tmp_path: Path) -> None:
 
 
 def test_oasis1_keeps_second_scans_with_their_person(shared_data: Path, tmp_path: Path) -> None:
-    text = (shared_data / "tables" / "oasis_cross-sectional.csv").read_text()
+    text = (shared_data / "tables" / "oasis_cross-sectional.csv").read_text(encoding="utf-8")
     (tmp_path / "oasis_cross-sectional.csv").write_text(text)
     names = [line.split(",")[0] for line in text.splitlines()[1:]]
     for name in names[:-1]:

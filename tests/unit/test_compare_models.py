@@ -168,12 +168,12 @@ def test_stage_compares_runs_and_writes(tmp_path: Path) -> None:
     assert (found["a"], found["b"]) == ("a", "b")
     assert [one["cohort"] for one in found["evaluations"]] == ["adni", "oasis2"]
     assert found["evaluations"][0]["n_participants"] == 36
-    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == found
-    lines = (tmp_path / "out" / "comparison.tsv").read_text().splitlines()
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8")) == found
+    lines = (tmp_path / "out" / "comparison.tsv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("cohort\tscore\ttest\ta\tb\tdifference\tlow\thigh\tp_value\tp_holm")
     assert len(lines) == 1 + 2 * len(found["evaluations"][0]["comparisons"])
     assert str(tmp_path) not in json.dumps(found)
-    assert "SIMULATED" in (tmp_path / "out" / "page.html").read_text()
+    assert "SIMULATED" in (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
 
 
 def test_stage_takes_folders_of_any_name_and_tells_equal_names_apart(tmp_path: Path) -> None:

@@ -127,5 +127,5 @@ def figures(preset: Preset) -> list[float]:
 
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_golden_tensor(name: str) -> None:
-    golden = json.loads(GOLDEN.read_text())
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert figures(load(PRESETS, name)) == pytest.approx(golden[name], rel=1e-4)

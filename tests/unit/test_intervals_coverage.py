@@ -21,7 +21,9 @@ def benchmark() -> ModuleType:
 
 
 def test_stored_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    stored = json.loads(next((FOLDER / "results").glob("clustered-intervals--*.json")).read_text())
+    stored = json.loads(
+        next((FOLDER / "results").glob("clustered-intervals--*.json")).read_text(encoding="utf-8")
+    )
     assert stored["data"] == "SIMULATED"
     assert len(stored["settings"]) >= 6
     for one in stored["settings"]:

@@ -250,6 +250,6 @@ def test_an_adapter_on_disk_is_pinned_to_its_base(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is not an adapter"):
         load_adapter(tmp_path)
     json_file = tmp_path / "adapter" / "adapter.json"
-    json_file.write_text(json_file.read_text().replace('"format": 1', '"format": 99'))
+    json_file.write_text(json_file.read_text(encoding="utf-8").replace('"format": 1', '"format": 99'))
     with pytest.raises(WeightsError, match="update voxtune"):
         load_adapter(tmp_path / "adapter")

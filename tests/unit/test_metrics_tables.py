@@ -53,10 +53,10 @@ def test_predictions_travel_through_their_table(tmp_path: Path) -> None:
         Prediction(scan_id="x", predicted="AD", probabilities={"NC": 0.2, "MCI": 0.3, "AD": 0.5}),
     ]
     path = write_predictions_tsv(tmp_path / "new" / "predictions.tsv", rows, CLASSES)
-    assert path.read_text().splitlines()[0] == (
+    assert path.read_text(encoding="utf-8").splitlines()[0] == (
         "scan_id\tparticipant_id\tdiagnosis\tpredicted\tp_NC\tp_MCI\tp_AD\tmmse_predicted"
     )
-    assert path.read_text().splitlines()[-1] == "x\tn/a\tn/a\tAD\t0.2\t0.3\t0.5\tn/a"
+    assert path.read_text(encoding="utf-8").splitlines()[-1] == "x\tn/a\tn/a\tAD\t0.2\t0.3\t0.5\tn/a"
     assert read_predictions(path) == (rows, CLASSES)
 
 
@@ -90,7 +90,7 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
 def test_metrics_travel_through_json(tmp_path: Path) -> None:
     metrics = evaluate_predictions(study(), CLASSES, resamples=20)
     path = write_metrics_json(tmp_path / "metrics.json", metrics, n_scans=9, n_participants=3)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     assert (content["n_scans"], content["n_participants"]) == (9, 3)
     assert {"value", "low", "high"} <= content["accuracy"].keys()
     assert read_metrics(path) == metrics
@@ -177,9 +177,9 @@ def test_every_look_at_the_same_scans_is_counted(tmp_path: Path) -> None:
     assert log_look(log, rows[::-1], "adni", when) == 2
     assert log_look(log, rows[1:], "adni", when) == 1
     assert log_look(log, rows, "again", when) == 3
-    line = json.loads(log.read_text().splitlines()[0])
+    line = json.loads(log.read_text(encoding="utf-8").splitlines()[0])
     assert (line["when"], line["cohort"], line["scans"]) == ("2026-11-22T08:00:00+00:00", "adni", 9)
-    assert not any(row.scan_id in log.read_text().split('"') for row in rows)
+    assert not any(row.scan_id in log.read_text(encoding="utf-8").split('"') for row in rows)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])

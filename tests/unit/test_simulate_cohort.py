@@ -65,11 +65,11 @@ def test_the_manifest_is_read_back_whole_and_says_simulated(cohort: Path) -> Non
     assert all(row.diagnosis in CLASSES and row.mmse is not None and row.age is not None for row in rows)
     kept = list(Simulated(root=cohort).rows())
     assert [row.scan_id for row in kept] == [row.scan_id for row in rows]
-    assert json.loads((cohort / "simulation.json").read_text())["source"] == "SIMULATED"
+    assert json.loads((cohort / "simulation.json").read_text(encoding="utf-8"))["source"] == "SIMULATED"
 
 
 def test_a_folder_that_was_not_simulated_is_refused(cohort: Path, tmp_path: Path) -> None:
-    text = (cohort / "manifest.tsv").read_text().replace("SIMULATED", "clinic")
+    text = (cohort / "manifest.tsv").read_text(encoding="utf-8").replace("SIMULATED", "clinic")
     (tmp_path / "manifest.tsv").write_text(text)
     with pytest.raises(TableError, match="SIMULATED"):
         Simulated(root=tmp_path).read()
@@ -236,7 +236,7 @@ def test_raw_heads_are_written_with_their_own_manifest(tmp_path: Path) -> None:
 
 
 def test_the_page_says_simulated_and_gives_the_counts(cohort: Path) -> None:
-    page = (cohort / "page.html").read_text()
+    page = (cohort / "page.html").read_text(encoding="utf-8")
     rows = read_manifest(cohort / "manifest.tsv")
     assert "SIMULATED" in page
     assert f"{len(rows)} scans of 6 participants" in page

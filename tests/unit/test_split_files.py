@@ -117,7 +117,7 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
     rows = cohort()
     manifest = write_manifest(rows, tmp_path / "m.tsv")
     folder = split(manifest, tmp_path / "split", holdout="site=A", share=tmp_path / "secret" / "key")
-    text = (folder / "split.keyed.json").read_text()
+    text = (folder / "split.keyed.json").read_text(encoding="utf-8")
     for row in rows:
         assert row.participant_id not in text
         assert row.scan_id not in text
@@ -136,4 +136,4 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
         write_shareable(back, tmp_path / "x.json", b"short")
     other = split(manifest, tmp_path / "other", holdout="site=A", share=tmp_path / "other_key")
     hashes = set(json.loads(text)["test"])
-    assert not hashes & set(json.loads((other / "split.keyed.json").read_text())["test"])
+    assert not hashes & set(json.loads((other / "split.keyed.json").read_text(encoding="utf-8"))["test"])

@@ -51,7 +51,7 @@ def test_what_is_shipped_is_small_and_complete() -> None:
     assert {"README.md", "tokenizer.json", "tiny.safetensors", "log.jsonl"} <= {
         p.name for p in ASSETS.iterdir()
     }
-    card = (ASSETS / "README.md").read_text()
+    card = (ASSETS / "README.md").read_text(encoding="utf-8")
     assert "SIMULATED" in card
     assert "diagnos" in card
 

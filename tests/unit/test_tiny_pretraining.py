@@ -116,7 +116,7 @@ def test_training_on_one_lesson_lowers_every_loss(short: None, tmp_path: Path) -
 
 def test_a_new_vocabulary_holds_the_words_of_the_texts_whole(tmp_path: Path) -> None:
     pretrain_tiny.train_vocabulary(tmp_path, 0, 1024)
-    vocabulary = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["vocab"]
+    vocabulary = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     assert len(vocabulary) <= 1024
     assert {"nc", "mci", "ad", "hippocampal", "ventricular", "entorhinal", *"0123456789"} <= vocabulary.keys()
     assert "12" not in vocabulary

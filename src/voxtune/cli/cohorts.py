@@ -163,6 +163,14 @@ def split(
     "--allow", multiple=True, metavar="CHECK", help="Accept what this check finds; it is written down."
 )
 @click.option(
+    "--ancestor",
+    "ancestors",
+    type=PATH,
+    multiple=True,
+    metavar="SPLIT",
+    help="Split folder of an earlier run of the same adapter.",
+)
+@click.option(
     "--permute",
     type=click.IntRange(0),
     default=0,
@@ -170,12 +178,12 @@ def split(
     help="Also test N draws of random labels.",
 )
 def audit(
-    directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], permute: int
-) -> None:
+    directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], ancestors: tuple[Path, ...], permute: int
+) -> None:  # fmt: skip
     """Look for information that crosses a split; exit 4 refuses."""
     from voxtune.stages.audit import audit as stage
 
-    click.echo(stage(directory, data, reports, allow, permute=permute).text)
+    click.echo(stage(directory, data, reports, allow, ancestors=ancestors, permute=permute).text)
 
 
 @command("doctor")

@@ -67,7 +67,7 @@ class AuditReport(BaseModel):
 
     def as_json(self) -> dict[str, Any]:
         """The report as ``audit.json`` holds it."""
-        return {"refused": bool(self.refusals), **self.model_dump(mode="json")}
+        return {"refused": bool(self.refusals), "verdict": self._verdict(), **self.model_dump(mode="json")}
 
     def _verdict(self) -> str:
         count = len(self.refusals)

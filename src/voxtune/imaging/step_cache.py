@@ -39,7 +39,7 @@ class StepCache:
         """The 4x4 matrix kept for this key, or computed and kept (JSON keeps every bit of a float64)."""
         kept = self._path(step, key)
         if kept is not None and kept.is_file():
-            return np.asarray(json.loads(kept.read_text()), dtype=np.float64)
+            return np.asarray(json.loads(kept.read_text(encoding="utf-8")), dtype=np.float64)
         matrix = compute()
         if kept is not None:
             _write(kept, json.dumps(matrix.tolist()).encode())

@@ -98,13 +98,13 @@ def predict(
     failed: list[tuple[str, str]] = []
     for number, scan in enumerate(scans):
         try:
-            result = predictor.predict(scan, stripped=stripped)
+            result = predictor.predict(scan, name=scan_label(scan), stripped=stripped)
         except ScanError as error:
             failed.append((scan.name, str(error)))
             if say is not None and len(scans) > 1:
                 say(str(error))
             continue
-        page = target / f"{page_name(scan, number, scans)}.html"
+        page = target / f"{page_name(scan_label(scan), number, [scan_label(one) for one in scans])}.html"
         write_text(
             page,
             scan_page(
@@ -124,11 +124,15 @@ def predict(
     return Predicted(found, pages, failed, folder.name, facts.base, facts.simulated, some)
 
 
-def page_name(scan: Path, number: int, scans: Sequence[Path]) -> str:
-    """The file name of a scan's page: its own name made safe, with a number where two scans share it."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$", "", scan.name)).strip("._") or "scan"
-    same = sum(other.name == scan.name for other in scans) > 1
-    return f"{plain}-{number + 1}" if same else plain
+def scan_label(scan: Path) -> str:
+    """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
+    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.name
+
+
+def page_name(label: str, number: int, labels: Sequence[str]) -> str:
+    """The file name of a scan's page: its label made safe, with a number where two scans share it."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$", "", label)).strip("._") or "scan"
+    return f"{plain}-{number + 1}" if labels.count(label) > 1 else plain
 
 
 def _parts(failure: tuple[str, str]) -> tuple[str, str]:

@@ -241,9 +241,11 @@ def _save(
     classes: Sequence[str],
     temperature: float,
 ) -> None:
+    from voxtune.backbones.weights_published import PUBLISHED
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
 
+    name = model.backbone.name
     people = {side: len({row.participant_id for row in rows}) for side, rows in cohort.sides.items()}
     counts = {
         "scans": {side: len(rows) for side, rows in cohort.sides.items()},
@@ -253,7 +255,7 @@ def _save(
         "recipe": config.name,
     }
     facts = AdapterFacts(
-        base=model.backbone.name,
+        base=name,
         base_sha256=model.base_sha256,
         adapter_sha256="",
         preset=config.preset,
@@ -262,7 +264,11 @@ def _save(
         temperature=temperature,
         simulated=cohort.simulated,
         training=counts,
-        licence=getattr(model.backbone, "licence", "unstated"),
+        licence=PUBLISHED[name].licence
+        if name in PUBLISHED
+        else "Apache-2.0"
+        if name == "tiny"
+        else "unstated",
         config=shareable_config(config),
     )
     save_adapter(run.adapter, model, facts, model_card(facts.model_dump(mode="json")))

@@ -133,7 +133,7 @@ def convert(name: str, file: Path, home: Path | None) -> str:
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     order = [sys.executable, "-m", "voxtune.stages.weights_convert", name, str(file), str(output)]
-    done = subprocess.run(order, capture_output=True, text=True, check=False)  # noqa: S603  (our own module)
+    done = subprocess.run(order, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  (our own module)
     said = _last_json(done.stdout)
     if done.returncode or said is None or "error" in said:
         cause = (

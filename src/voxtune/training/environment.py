@@ -48,7 +48,7 @@ def git_state() -> dict[str, Any] | None:
 def _git(*arguments: str) -> str:
     folder = Path(__file__).resolve().parent
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  (fixed arguments)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout  # noqa: S603  (fixed arguments)
 
 
 def _version(name: str) -> str | None:

@@ -1,0 +1,102 @@
+"""Write the figures of result files into the pages that quote them: ``python benchmarks/tables.py [--check]``."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "benchmarks" / "demo" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "concepts" / "demo-results.md")
+
+
+def read(prefix: str) -> list[dict[str, Any]]:
+    """The finished cells whose names begin so, in order."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DEMO.glob(f"{prefix}--*.json"))]
+    return [one for one in found if one["status"] == "done"]
+
+
+def spread(values: Sequence[float], scale: float = 100, digits: int = 1) -> str:
+    """Mean and, of several, standard deviation."""
+    text = f"{scale * mean(values):.{digits}f}"
+    return f"{text} ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+def interval(one: dict[str, float], scale: float = 100, digits: int = 1) -> str:
+    """Value with its 95% interval."""
+    return f"{scale * one['value']:.{digits}f} [{scale * one['low']:.{digits}f}, {scale * one['high']:.{digits}f}]"
+
+
+def summary() -> str:
+    """One line for the README: the default cohort over its seeds."""
+    cells = read("default")
+    if not cells:
+        return "Not measured yet."
+    people = sum(one["participants"]["test"] for one in cells)
+    return (
+        f"On SIMULATED people (default cohort, {len(cells)} seeds, {people} held-out participants in all), three-way accuracy, mean ± sd: "
+        f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, "
+        f"zero-shot {spread([one['zero_shot']['value'] for one in cells])}%, "
+        f"oracle that reads the true volumes {spread([one['oracle_accuracy'] for one in cells])}%. "
+        f"MMSE error {spread([one['scores']['mmse_mae']['value'] for one in cells], 1, 2)} points; guessing the training mean "
+        f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}."
+    )
+
+
+def cohorts() -> str:
+    """Every cell of the default and the other cohorts."""
+    lines = [
+        "| cohort | test scans / people | fine-tuned, % [95% interval] | zero-shot, % | oracle, % | share of oracle | MMSE error | of the mean |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in [*read("default"), *read("other")]:
+        cell, accuracy = one["cell"], one["scores"]["accuracy"]
+        settings = f"seed {cell['seed']}, {cell['participants']} people, {cell['visits']} visits, {cell['scanners']} scanners, difficulty {cell['difficulty']:g}"
+        lines.append(
+            f"| {settings} | {one['scans']['test']} / {one['participants']['test']} | {interval(accuracy)} "
+            f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} "
+            f"| {accuracy['value'] / one['oracle_accuracy']:.2f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def curve() -> str:
+    """Accuracy by number of training scans."""
+    sizes = sorted({one["cell"]["train_scans"] for one in read("curve")})
+    lines = [
+        "| training scans | seeds | accuracy, %: mean ± sd | each seed [95% interval] |",
+        "|---|---|---|---|",
+    ]
+    for size in sizes:
+        own = [one for one in read("curve") if one["cell"]["train_scans"] == size]
+        accuracies = [one["scores"]["accuracy"] for one in own]
+        each = "; ".join(interval(one) for one in accuracies)
+        lines.append(f"| {size} | {len(own)} | {spread([one['value'] for one in accuracies])} | {each} |")
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """A page with the part between each pair of markers written anew."""
+    for name, make in (("summary", summary), ("cohorts", cohorts), ("curve", curve)):
+        begin, end = f"<!-- results:{name} -->", "<!-- /results -->"
+        if begin in text:
+            before, rest = text.split(begin, 1)
+            text = f"{before}{begin}\n{make()}\n{end}{rest.split(end, 1)[1]}"
+    return text
+
+
+def main() -> None:
+    """Write the pages, or with ``--check`` fail where one is not what its results say."""
+    stale = [
+        page for page in PAGES if filled(page.read_text(encoding="utf-8")) != page.read_text(encoding="utf-8")
+    ]
+    if "--check" in sys.argv:
+        sys.exit(f"Run 'make tables': {', '.join(page.name for page in stale)}" if stale else 0)
+    for page in stale:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
