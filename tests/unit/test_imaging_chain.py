@@ -212,3 +212,36 @@ def test_stripped_brains_are_recognised(shared_data: Path) -> None:
         pytest.skip("neither brains nor heads among the real scans")
     assert all(looks_stripped(orient(read_scan(path))) for path in brains)
     assert not any(looks_stripped(orient(read_scan(path))) for path in heads)
+
+
+def test_a_changed_setting_redoes_only_what_depends_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxtune.imaging import chain
+
+    scan = tmp_path / "scan.nii.gz"
+    write_volume(moved(phantom(), (4, 0, 0), 5.0), scan)
+    called: list[str] = []
+    for name in ("denoise", "correct_bias", "register"):
+        real = getattr(chain, name)
+        monkeypatch.setattr(chain, name, lambda *a, real=real, name=name: called.append(name) or real(*a))
+
+    def run(**changes: object) -> Preprocessed:
+        called.clear()
+        preset = TINY.model_copy(update={"steps": TINY.steps.model_copy(update=changes)})
+        return preprocess_scan(scan, preset, cache=tmp_path / "steps")
+
+    first = run()
+    assert called == ["denoise", "correct_bias", "register"]
+    again = run()
+    assert called == []
+    np.testing.assert_array_equal(again.volume.voxels, first.volume.voxels)
+    assert again.record == first.record
+    assert run(grid=48).volume.shape == (48, 48, 48)
+    assert called == []
+    run(intensity=Intensity(high_percentile=90))
+    assert called == []
+    run(bias=None)
+    assert called == ["denoise", "register"]
+    alone = preprocess_scan(scan, TINY)
+    np.testing.assert_array_equal(alone.volume.voxels, first.volume.voxels)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from voxtune.errors import ScanError
 from voxtune.imaging import template
@@ -136,12 +137,13 @@ def _brain(
         placed = stripped and _on_template(head, mask)
     if not placed:
         head, mask = _cropped(head, mask)
-    head = _clean(head, mask, steps, record)
+    cleaned = step_key(
+        CHAIN_VERSION, source, versions()["deepbet"], steps.skull, repr((stripped, placed)),
+        *_settings(steps.denoise, steps.bias),
+    )  # fmt: skip
     # Outside the brain zero from here on, so that interpolation at its edge never mixes in the skull.
-    brain = head.with_voxels(np.where(mask, np.maximum(head.voxels, 0.0), 0.0).astype(np.float32))
-    transform = _transform(
-        brain, steps, step_key(source, steps, repr(stripped)), placed=placed, cache=cache, record=record
-    )
+    brain = _clean(head, mask, steps, cleaned, cache, record)
+    transform = _transform(brain, steps, cleaned, placed=placed, cache=cache, record=record)
     cube, inside = _to_template(brain, mask, steps.grid, transform)
     record.append(
         Step(
@@ -226,22 +228,36 @@ def _cropped(head: Volume, mask: NDArray[np.bool_]) -> tuple[Volume, NDArray[np.
     )
 
 
-def _clean(head: Volume, mask: NDArray[np.bool_], steps: Brain, record: list[Step]) -> Volume:
-    if steps.denoise is not None:
-        head, sigma = denoise(head, mask, steps.denoise)
-        record.append(
-            Step(name="denoise", parameters=steps.denoise.model_dump(), result={"noise": round(sigma, 6)})
-        )
-    if steps.bias is not None:
-        head, field = correct_bias(head, mask, steps.bias)
-        record.append(
-            Step(
-                name="bias",
-                parameters=steps.bias.model_dump(mode="json"),
-                result={"log_field_sd": round(field, 6)},
+def _settings(*parts: BaseModel | None) -> list[str]:
+    return ["none" if part is None else part.model_dump_json() for part in parts]
+
+
+def _clean(
+    head: Volume, mask: NDArray[np.bool_], steps: Brain, key: str, cache: StepCache, record: list[Step]
+) -> Volume:
+    """Noise and bias field out; both slow, so found again where nothing they depend on has changed."""
+
+    def compute() -> tuple[NDArray[np.float32], dict[str, float]]:
+        clean, figures = head, {}
+        if steps.denoise is not None:
+            clean, figures["noise"] = denoise(clean, mask, steps.denoise)
+        if steps.bias is not None:
+            clean, figures["log_field_sd"] = correct_bias(clean, mask, steps.bias)
+        # Outside the brain nothing is used: zero packs small.
+        voxels = np.where(mask, np.maximum(clean.voxels, 0.0), 0.0).astype(np.float32)
+        return voxels, {name: float(value) for name, value in figures.items()}
+
+    voxels, figures = cache.voxels("clean", key, compute)
+    for name, settings, figure in (("denoise", steps.denoise, "noise"), ("bias", steps.bias, "log_field_sd")):
+        if settings is not None:
+            record.append(
+                Step(
+                    name=name,
+                    parameters=settings.model_dump(mode="json"),
+                    result={figure: round(figures[figure], 6)},
+                )
             )
-        )
-    return head
+    return head.with_voxels(voxels)
 
 
 def _transform(

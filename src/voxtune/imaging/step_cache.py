@@ -45,6 +45,24 @@ class StepCache:
             _write(kept, json.dumps(matrix.tolist()).encode())
         return matrix
 
+    def voxels(
+        self, step: str, key: str, compute: Callable[[], tuple[NDArray[np.float32], dict[str, float]]]
+    ) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """The voxels and figures kept for this key, or computed and kept (every bit of them, packed)."""
+        import zlib
+
+        kept = self._path(step, key)
+        if kept is not None and kept.is_file():
+            head, _, data = kept.read_bytes().partition(b"\n")
+            facts = json.loads(head)
+            voxels = np.frombuffer(zlib.decompress(data), dtype="<f4").reshape(facts["shape"])
+            return voxels.astype(np.float32), facts["figures"]
+        voxels, figures = compute()
+        if kept is not None:
+            head = json.dumps({"shape": voxels.shape, "figures": figures}).encode()
+            _write(kept, head + b"\n" + zlib.compress(voxels.astype("<f4").tobytes(), 1))
+        return voxels, figures
+
     def _path(self, step: str, key: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{step}-{key[:32]}"
 
