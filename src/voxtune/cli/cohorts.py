@@ -85,7 +85,7 @@ def preprocess(
     resume: bool,
     stripped: bool | None,
 ) -> None:
-    """Bring every scan of a manifest to a model's volume, with a quality page."""
+    """Bring scans to a model's volume, with a quality page. MANIFEST may also be a BIDS folder or one scan."""
     from voxtune.stages.preprocess import preprocess as stage
 
     done = stage(

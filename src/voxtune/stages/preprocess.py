@@ -55,7 +55,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
 
     Args:
-        manifest: ``manifest.tsv``.
+        manifest: ``manifest.tsv``, a BIDS folder, or one scan (NIfTI file, DICOM folder or zip).
         out: folder for the volumes, their records, pages, ``manifest.tsv``, ``qc.tsv`` and the training cache.
         preset: a name of the catalogue.
         workers: processes on this machine.
@@ -75,12 +75,14 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     """
     from voxtune.catalog import PRESETS, load
     from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.sources import as_manifest
 
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
         settings = settings.model_copy(
             update={"steps": settings.steps.model_copy(update={"policy": hu_policy})}
         )
+    manifest = as_manifest(manifest, out)
     rows = read_manifest(manifest)
     if (out / "manifest.tsv").resolve() == manifest.resolve():
         raise UsageError(
