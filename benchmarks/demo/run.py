@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2, 3, 4)
 SIZES = (50, 100, 200, 400)
@@ -34,7 +36,7 @@ class Cell:
 
 
 def cells() -> list[Cell]:
-    """Five seeds of the default cohort, three cohorts with other settings, a curve over training size with three seeds."""
+    """Five seeds of the default cohort, three cohorts with other settings, a curve over training size with two."""
     default = [Cell(f"default--seed{seed}", seed) for seed in SEEDS]
     other = [
         Cell("other--seed101", 101, participants=260, visits=2, scanners=6),
@@ -42,7 +44,9 @@ def cells() -> list[Cell]:
         Cell("other--seed103", 103, participants=220, visits=3, scanners=4, difficulty=1.2),
     ]
     curve = [
-        Cell(f"curve--{size}--seed{seed}", seed, participants=400, train_scans=size) for seed in (11, 12, 13) for size in SIZES
+        Cell(f"curve--{size}--seed{seed}", seed, participants=330, train_scans=size)
+        for seed in (11, 12)
+        for size in SIZES
     ]
     return [*default, *other, *curve]
 
@@ -61,7 +65,7 @@ def cohort_of(cell: Cell, root: Path) -> Path:
 
 
 def split_of(cell: Cell, manifest: Path, folder: Path) -> Path:
-    """The cell's split; training sizes are nested subsets of the same people."""
+    """The cell's split; training sizes are nested subsets of the same people, validation a quarter as large."""
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.split_files import write_split
     from voxtune.data.splits import SplitSettings, make_split
@@ -69,7 +73,14 @@ def split_of(cell: Cell, manifest: Path, folder: Path) -> Path:
     settings = SplitSettings(train_sizes=SIZES if cell.train_scans else ())
     split = make_split(read_manifest(manifest), settings, cell.seed)
     if cell.train_scans:
-        split = replace(split, train=split.subsets[cell.train_scans], subsets={})
+        # Who has N labelled scans has them for everything: the validation side shrinks with the training side.
+        kept = np.random.default_rng(cell.seed).permutation(len(split.val))[: cell.train_scans // 4]
+        split = replace(
+            split,
+            train=split.subsets[cell.train_scans],
+            val=tuple(scan for place, scan in enumerate(split.val) if place in set(kept.tolist())),
+            subsets={},
+        )
     write_split(split, folder, file_sha256(manifest), manifest)
     return folder
 
@@ -86,7 +97,13 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
     began = time.perf_counter()
     manifest = cohort_of(cell, root)
     split_dir = split_of(cell, manifest, root / f"split-{cell.name}")
-    run = train("deft", root / f"run-{cell.name}", data=manifest, split_dir=split_dir, assignments=(f"seed={cell.seed}",)).run
+    run = train(
+        "deft",
+        root / f"run-{cell.name}",
+        data=manifest,
+        split_dir=split_dir,
+        assignments=(f"seed={cell.seed}",),
+    ).run
     metrics = evaluate(run, data=manifest).metrics
     rows = {row.scan_id: row for row in read_manifest(manifest)}
     sides = {side: [rows[scan] for scan in scans] for side, scans in read_split(split_dir).sides().items()}
@@ -102,7 +119,9 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
         "zero_shot": metrics["baseline/zero_shot/accuracy"],
         "linear_probe": metrics["baseline/linear_probe/accuracy"],
         "oracle_accuracy": oracle_accuracy(
-            [row.model_dump() for row in everyone], [row.diagnosis for row in everyone], [row.participant_id for row in everyone]
+            [row.model_dump() for row in everyone],
+            [row.diagnosis for row in everyone],
+            [row.participant_id for row in everyone],
         ),
         "volumes_on_test": metrics["baseline/volumes/accuracy"],
         "mmse_mae_of_mean": sum(abs(row.mmse - mean) for row in sides["test"]) / len(sides["test"]),

@@ -10,7 +10,7 @@ from voxtune.backbones.hlip import Hlip
 from voxtune.backbones.hlip_vision import HlipVisionSizes
 
 ELSEWHERE = ("loader_", "nifti_", "h2_relevance_")
-"""Outputs of reading files and of explaining, not of the backbone."""
+"""Outputs of reading files (test_parity_hlip_input.py) and of explaining, not of the backbone."""
 
 
 def model_of(case: Any, variant: str, folder: Path) -> Any:
