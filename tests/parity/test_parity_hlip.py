@@ -99,3 +99,21 @@ def test_hlip(hlip_case: Any, tmp_path: Path) -> None:
     expected = {name for name in case.tensors("output") if not name.startswith(ELSEWHERE)}
     assert set(got) == expected
     case.check(got, whole=False)
+
+
+def test_hlip_relevance(hlip_case: Any, tmp_path: Path) -> None:
+    """The authors' own saliency map of class glioma (index 2)."""
+    from voxtune.explain.attention_relevance import attention_relevance
+
+    case = hlip_case
+    x, expected = case.tensors("input"), case.tensors("output")
+    h2 = model_of(case, "h2", tmp_path)
+    with torch.no_grad():
+        features = h2.encode_text(x["prompt_ids"].flatten(0, 1))
+    classes = F.normalize(features.reshape(*x["prompt_ids"].shape[:2], -1).mean(dim=1), dim=-1)
+    names = [name for name in expected if name.startswith("h2_relevance_")]
+    assert names == ["h2_relevance_glioma"]
+    found = attention_relevance(h2, x["image"], lambda image: h2.logit(image, classes)[0, 2])
+    limits = case.facts["tolerance"]
+    atol = limits["atol"]["h2_relevance_glioma"]
+    torch.testing.assert_close(found, expected["h2_relevance_glioma"], atol=atol, rtol=limits["rtol"])

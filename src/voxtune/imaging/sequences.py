@@ -35,7 +35,8 @@ def slices_first(frames: Sequence[Volume]) -> Array:
     voxels = np.concatenate(stacks)
     low, high = np.percentile(voxels, (0.5, 99.5))
     voxels = np.clip(voxels, low, high)
-    return ((voxels - voxels.min()) / (voxels.max() - voxels.min() + 1e-8)).astype(np.float32)
+    unit: Array = ((voxels - voxels.min()) / (voxels.max() - voxels.min() + 1e-8)).astype(np.float32)
+    return unit
 
 
 def sequence_tensor(slices: Array, count: int = 48) -> Array:
@@ -53,4 +54,5 @@ def sequence_tensor(slices: Array, count: int = 48) -> Array:
     large = resize(square, (len(square), SQUARE, SQUARE))[places]
     start = (SQUARE - CROP) // 2
     cropped = large[:, start : start + CROP, start : start + CROP]
-    return ((cropped - MEAN) / DEVIATION)[None].astype(np.float32)
+    tensor: Array = ((cropped - MEAN) / DEVIATION)[None].astype(np.float32)
+    return tensor
