@@ -253,3 +253,33 @@ def test_an_adapter_on_disk_is_pinned_to_its_base(tmp_path: Path) -> None:
     json_file.write_text(json_file.read_text(encoding="utf-8").replace('"format": 1', '"format": 99'))
     with pytest.raises(WeightsError, match="update voxtune"):
         load_adapter(tmp_path / "adapter")
+
+
+def test_an_adapter_finds_its_base_in_a_file(tmp_path: Path) -> None:
+    """Weights and tokenizer of a published base lie outside the adapter: given by file, by settings, or missing."""
+    from safetensors.torch import save_file
+
+    from voxtune.model.adapter import AdapterFacts, load_adapter, save_adapter, shareable_config
+
+    shape = SMALL.model_copy(update={"seed": 11})
+    (tmp_path / "base").mkdir()
+    weights = tmp_path / "base" / "m3d.safetensors"
+    save_file({name: value.contiguous() for name, value in shape.build().state_dict().items()}, weights)
+    (tmp_path / "base" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n")
+    settings = SMALL.model_copy(update={"weights": weights, "tokenizer": weights.parent, "seed": 3})
+    chosen = config(backbone=settings, vision=(VisualPrompts(length=5),))
+    model = build_model(chosen)
+    facts = AdapterFacts(
+        base="m3d", base_sha256=model.base_sha256, adapter_sha256="", preset="deft", classes=("A", "B"),
+        class_texts=("A photo of {name}",), config=shareable_config(chosen),
+    )  # fmt: skip
+    save_adapter(tmp_path / "adapter", model, facts, "card")
+    assert str(tmp_path) not in (tmp_path / "adapter" / "adapter.json").read_text(encoding="utf-8")
+    for base in (weights, str(weights), settings, shape.build()):
+        again = load_adapter(tmp_path / "adapter", base=base)
+        torch.testing.assert_close(
+            again.model.encode_image(volumes(1)).vector, model.encode_image(volumes(1)).vector
+        )
+    assert load_adapter(tmp_path / "adapter", base=weights).config.backbone == settings
+    with pytest.raises(WeightsError, match="Give the weights of its base"):
+        load_adapter(tmp_path / "adapter")

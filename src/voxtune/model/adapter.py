@@ -101,12 +101,13 @@ def read_facts(folder: Path) -> AdapterFacts:
         raise WeightsError(f"'{folder.name}/adapter.json': {explain(error)}") from None
 
 
-def load_adapter(path: str | Path, base: str | Path | Backbone | None = None) -> LoadedAdapter:
+def load_adapter(path: str | Path, base: str | Path | Settings | Backbone | None = None) -> LoadedAdapter:
     """Load an adapter onto its base.
 
     Args:
         path: the adapter's folder.
-        base: the base's weights or the backbone itself; ``None`` takes the shipped or configured one.
+        base: the base's weights file (its tokenizer may lie beside it), its settings, or the backbone itself; ``None`` takes
+            the shipped one.
 
     Raises:
         WeightsError: changed bytes, another base, a newer format, tensors that do not fit.
@@ -114,23 +115,31 @@ def load_adapter(path: str | Path, base: str | Path | Backbone | None = None) ->
     folder = Path(path)
     facts = read_facts(folder)
     state = _read_tensors(folder / "adapter.safetensors", facts)
-    tree = dict(facts.config)
+    config = RunConfig.from_json(json.dumps(facts.config))
     if isinstance(base, str | Path):
-        tree["backbone"] = {**tree["backbone"], "weights": str(base)}
-    config = RunConfig.from_json(json.dumps(tree))
-    backbone = (
-        base
-        if base is not None and not isinstance(base, str | Path)
-        else cast(BackboneSettings, config.backbone).build()
-    )
+        config = config.model_copy(update={"backbone": with_weights(config.backbone, Path(base))})
+    elif isinstance(base, Settings):
+        config = config.model_copy(update={"backbone": base})
+    given = base is not None and not isinstance(base, str | Path | Settings)
+    backbone = cast(Backbone, base) if given else cast(BackboneSettings, config.backbone).build()
     model = build_model(config, backbone=backbone)
     if model.base_sha256 != facts.base_sha256:
+        todo = "" if base is not None else " Give the weights of its base (--base FILE)."
         raise WeightsError(
             f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., "
-            f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base."
+            f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base.{todo}"
         )
     load_adapter_state(model, state)
     return LoadedAdapter(model.eval(), facts, config)
+
+
+def with_weights(settings: Settings, file: Path) -> Settings:
+    """Backbone settings that load this file, and the tokenizer beside it where there is one."""
+    update: dict[str, Path] = {"weights": file}
+    names = ("tokenizer.json", "vocab.txt", "vocab.json")
+    if "tokenizer" in type(settings).model_fields and any((file.parent / name).is_file() for name in names):
+        update["tokenizer"] = file.parent
+    return settings.model_copy(update=update)
 
 
 def _read_tensors(path: Path, facts: AdapterFacts) -> dict[str, Tensor]:

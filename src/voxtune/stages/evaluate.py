@@ -1,6 +1,6 @@
 """``voxtune evaluate``: score a run on its test scans, or on another cohort, with intervals over participants."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +67,7 @@ def evaluate(
     config = place.read_config()
     split = read_json(place.split, "the split of the run")
     everyone = read_manifest(data)
-    adapter = load_adapter(place.adapter, base=base_weights(config.model_dump(mode="json")))
+    adapter = load_adapter(place.adapter, base=config.backbone)
     chosen = wanted_classes(adapter.facts.classes, classes)
     own = split["manifest_sha256"] == file_sha256(data)
     if own:
@@ -156,12 +156,6 @@ def unlabelled_texts(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
         with suppress(DataError):
             found[row.scan_id] = write_report(row, template, label=False)
     return found
-
-
-def base_weights(config: Mapping[str, Any]) -> str | None:
-    """The weights file that the run's own configuration names, where it names one."""
-    weights = config["backbone"].get("weights")
-    return None if weights is None else str(weights)
 
 
 def wanted_classes(known: Sequence[str], asked: Sequence[str] | None) -> tuple[str, ...]:
