@@ -114,7 +114,7 @@ def expanded_interval(
 def share_interval(
     value: float, replicates: ArrayLike, participants: int, strata: int, confidence: float = 0.95
 ) -> tuple[float, float] | None:
-    """The interval of a score that is a share (0..1): symmetric on the logit scale, exact at 0 and 1.
+    """The interval of a score that is a share (0..1): symmetric on the logit scale, exact at 0 and 1 and where no resample moves it.
 
     Args:
         value: the score.
@@ -134,8 +134,9 @@ def share_interval(
     if quantile is None:
         return 0.0, 1.0
     half = quantile * float(np.nanstd(np.asarray(replicates, dtype=float))) / (value * (1 - value))
-    if half < 1e-9:  # a score that no resample changes, as a constant guess
-        return value, value
+    if half < 1e-9:
+        # A score that no resample within the diagnoses changes, as a constant guess: other people would still change it.
+        return exact_interval(value, participants, confidence)
     middle = np.log(value / (1 - value))
     return float(expit(middle - half)), float(expit(middle + half))
 
@@ -146,6 +147,15 @@ def normal_interval(value: float, variance: float, confidence: float = 0.95) -> 
 
     half = float(norm.ppf(0.5 + confidence / 2)) * float(np.sqrt(max(variance, 0.0)))
     return value - half, value + half
+
+
+def exact_interval(value: float, independent: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact binomial (Clopper-Pearson) interval of a share strictly between 0 and 1 among ``independent`` units."""
+    from scipy.stats import beta
+
+    tail, hits = (1 - confidence) / 2, value * independent
+    low = float(beta.ppf(tail, hits, independent - hits + 1))
+    return low, float(beta.ppf(1 - tail, hits + 1, independent - hits))
 
 
 def exact_interval_at_bound(value: float, independent: int, confidence: float = 0.95) -> tuple[float, float]:
