@@ -35,7 +35,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 test: check
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	PYTHONUTF8=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 fix: $(STAMP)
 	$(BIN)/ruff check --fix

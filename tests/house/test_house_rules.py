@@ -109,7 +109,7 @@ def test_imports_point_down() -> None:
 )
 def test_an_upward_import_is_found(copy: Path, file: str, line: str) -> None:
     path = copy / "src/voxtune" / file
-    path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n")
+    path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n", encoding="utf-8")
     done = import_rules(copy / "src", copy)
     assert done.returncode != 0
     assert "BROKEN" in done.stdout, done.stdout + done.stderr
