@@ -1,7 +1,8 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
+from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
 
 FAILED_COLUMNS = ("scan_id", "reason")
@@ -101,8 +103,11 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         )
         for row in rows[part - 1 :: parts]
     ]
-    for _ in _progress(_outcomes(jobs, workers, scheduler), len(jobs)):
-        pass
+    with progress("Preprocessing", len(jobs)) as advance:
+        for outcome in _outcomes(jobs, workers, scheduler):
+            if outcome:
+                print(outcome, file=sys.stderr, flush=True)  # noqa: T201  (the bar prints it above itself)
+            advance("")
     return _summary(rows, out, load(PRESETS, preset, "preset"))
 
 
@@ -224,25 +229,6 @@ def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
         futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
         for future in as_completed(futures):
             yield _died(futures[future]) if future.status == "error" else future.result()
-
-
-def _progress(outcomes: Iterable[str | None], total: int) -> Iterator[str | None]:
-    """A bar on a terminal; elsewhere a plain line now and then."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("preprocess"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    every = max(1, total // 20)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("preprocess", total=total)
-        for count, outcome in enumerate(outcomes, start=1):
-            bar.advance(task)
-            if outcome:
-                console.print(outcome, style="red", markup=False, highlight=False, soft_wrap=True)
-            if not console.is_terminal and (count % every == 0 or count == total):
-                console.print(f"preprocess: {count} of {total}", markup=False, highlight=False)
-            yield outcome
 
 
 # ----------------------------------------------------------------------------------------- summary

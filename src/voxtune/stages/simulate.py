@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
+from voxtune.progress import progress
 from voxtune.simulate.subjects import RULE, SOURCE, CohortSettings, Scan, native_volumes, render, scans
 from voxtune.types.records import ManifestRow
 
@@ -95,10 +95,13 @@ def simulate(  # noqa: PLR0913  (the options of the command)
 
     rows: list[ManifestRow] = []
     truth: list[dict[str, object]] = []
-    for scan in _progress(list(scans(settings))):
-        row, fact = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
-        rows.append(row)
-        truth.append(fact)
+    planned = list(scans(settings))
+    with progress("Simulating", len(planned)) as advance:
+        for scan in planned:
+            row, fact = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
+            rows.append(row)
+            truth.append(fact)
+            advance("")
     _replace(record, text.encode())
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
     manifest = write_manifest(rows, out / "manifest.tsv")
@@ -106,23 +109,6 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         write_raw_heads(out, settings, rows, raw_heads)
     _replace(out / "page.html", _page(out, settings, rows).encode())
     return manifest
-
-
-def _progress(planned: list[Scan]) -> Iterator[Scan]:
-    """A bar on a terminal; elsewhere a plain line now and then."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    every = max(1, len(planned) // 10)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("simulate", total=len(planned))
-        for count, scan in enumerate(planned, start=1):
-            yield scan
-            bar.advance(task)
-            if not console.is_terminal and (count % every == 0 or count == len(planned)):
-                console.print(f"simulate: {count} of {len(planned)} scans", markup=False, highlight=False)
 
 
 def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow], count: int) -> Path:
