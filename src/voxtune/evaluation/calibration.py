@@ -1,4 +1,4 @@
-"""Do the probabilities mean what they say? Temperature fitted on validation, reliability bins, Brier and ECE."""
+"""Do the probabilities mean what they say? Temperature and thresholds fixed on validation, reliability bins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,20 @@ from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
 from voxtune.evaluation import weighted
+from voxtune.evaluation.thresholds import class_thresholds
 from voxtune.evaluation.weighted import CALIBRATION_BINS, Floats
 from voxtune.types.records import Prediction
 
 COLDEST, HOTTEST = 0.05, 20.0
 """Bounds of the temperature: a validation set that is perfectly separated would drive it to 0."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What an adapter fixes on its validation scans: a temperature, and a threshold for each class against the rest."""
+
+    temperature: float
+    thresholds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,21 @@ class ReliabilityBin:
     count: int
     confidence: float | None
     fraction: float | None
+
+
+def calibrate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Calibration:
+    """Temperature first, then thresholds on the probabilities it gives; both from validation scans alone.
+
+    Args:
+        logits: (n, k).
+        labels: class numbers (n,), below 0 where unknown.
+        classes: names of the k classes.
+
+    Raises:
+        DataError: see :func:`fit_temperature`.
+    """
+    temperature = fit_temperature(logits, labels)
+    return Calibration(temperature, class_thresholds(labels, softmax(logits, temperature), classes))
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -60,6 +60,23 @@ def fit_thresholds(
     }
 
 
+def class_thresholds(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """A threshold for each class against the rest; a class that all or none of the scans have gets none.
+
+    Args:
+        labels: class numbers (n,) of validation scans, below 0 where unknown.
+        probabilities: calibrated (n, k).
+        classes: names of the k classes.
+    """
+    label = np.asarray(labels, dtype=np.int64)
+    present = [
+        name for number, name in enumerate(classes) if 0 < (label == number).sum() < (label >= 0).sum()
+    ]
+    against_rest = np.where(label[:, None] < 0, np.nan, label[:, None] == np.arange(len(classes)))
+    fitted = fit_thresholds(against_rest, probabilities, classes)
+    return {name: fitted[name] for name in present}
+
+
 def apply_thresholds(
     probabilities: ArrayLike, findings: Sequence[str], thresholds: Mapping[str, float]
 ) -> Booleans:

@@ -15,6 +15,7 @@ from voxtune.types.records import ManifestRow, Report
 if TYPE_CHECKING:
     from voxtune.data.examples import ReadScan
     from voxtune.data.splits import Split
+    from voxtune.evaluation.calibration import Calibration
     from voxtune.evaluation.predict import Scores
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.loop import Fitted
@@ -74,7 +75,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.audit import AuditInputs, audit_split
     from voxtune.data.examples import reports_of
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
-    from voxtune.data.split_files import read_split
+    from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
 
@@ -110,7 +111,9 @@ def train(  # noqa: PLR0913  (the options of the command)
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
     write_text(run.config, config.to_json())
-    write_json(run.split, _split_facts(split, file_sha256(data)))
+    write_json(
+        run.split, {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
+    )
     write_json(run.root / "audit.json", verdict.as_json())
     return Trained(output, _fit(run, config, _Cohort(data, sides, reports), say, resume=resume))
 
@@ -148,7 +151,7 @@ def _fit(run: RunDir, config: RunConfig, cohort: _Cohort, say: Say, *, resume: b
     from voxtune.data.embedded import embedded_scans
     from voxtune.data.examples import class_names, make_examples
     from voxtune.data.images import embedded_folder, load_preset, scan_reader
-    from voxtune.evaluation.calibration import fit_temperature
+    from voxtune.evaluation.calibration import calibrate
     from voxtune.evaluation.predict import class_features, joined, score_scans, validation_metric
     from voxtune.model.build import MmseScale, build_model, parameter_table
     from voxtune.pages.run_page import run_page
@@ -208,9 +211,8 @@ def _fit(run: RunDir, config: RunConfig, cohort: _Cohort, say: Say, *, resume: b
         fitted = fit(model, task, config, run.checkpoints, Watcher(epoch=on_epoch), resume=resume)
 
     found = score_validation(model)
-    known = val_set.labels >= 0
-    temperature = fit_temperature(found.logits[known].numpy(), val_set.labels[known].numpy())
-    _save(run, config, cohort, model, classes, temperature)
+    calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
+    _save(run, config, cohort, model, classes, calibration)
     epochs = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
     write_text(
         run.page,
@@ -239,7 +241,7 @@ def _save(
     cohort: _Cohort,
     model: "VisionLanguageModel",
     classes: Sequence[str],
-    temperature: float,
+    calibration: "Calibration",
 ) -> None:
     from voxtune.backbones.weights_published import PUBLISHED
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
@@ -261,7 +263,8 @@ def _save(
         preset=config.preset,
         classes=tuple(classes),
         class_texts=config.classes.templates,
-        temperature=temperature,
+        temperature=calibration.temperature,
+        thresholds=calibration.thresholds,
         simulated=cohort.simulated,
         training=counts,
         licence=PUBLISHED[name].licence
