@@ -15,7 +15,7 @@ from voxtune.model.cross_attention import LearnedAttention
 from voxtune.model.heads import MmseHead, Projection, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.types.protocols import Backbone, TokenTower
-from voxtune.types.tensors import Batch, Output
+from voxtune.types.tensors import Batch, Output, TokenFeatures
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class VisionLanguageModel(nn.Module):
 
     def encode_image(self, inputs: Tensor, *, embedded: bool = False) -> ImageFeatures:
         """Volumes (B, C, X, Y, Z), or what ``vision.embed`` made of them (B, T, D), to features (Eq. 1-5)."""
-        found = self.vision.run(inputs) if embedded else self.vision(inputs)
+        return self.read_image(self.vision.run(inputs) if embedded else self.vision(inputs))
+
+    def read_image(self, found: TokenFeatures) -> ImageFeatures:
+        """Finished tokens to features: what ``encode_image`` does after the last layer."""
         tower = self.vision.tower
         vector = self.image_projection(self.backbone.project_image(tower.pool(found.tokens)))
         patches = None
