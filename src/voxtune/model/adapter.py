@@ -19,6 +19,7 @@ from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import atomic_path, read_json, write_text
 from voxtune.types.protocols import Backbone
 from voxtune.types.settings import Settings
+from voxtune.types.trust import Trust
 
 FORMAT = 1
 
@@ -42,6 +43,8 @@ class AdapterFacts(Settings):
     """The training scans were simulated: every page says so."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Counts and settings of the training cohort, without IDs."""
+    trust: Trust = Trust()
+    """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
     config: dict[str, Any]
 

@@ -1,0 +1,52 @@
+"""What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
+
+from pydantic import Field
+
+from voxtune.types.settings import Settings
+
+
+class MmseInterval(Settings):
+    """The half width, in MMSE points, that held the error of a share ``level`` of validation participants."""
+
+    level: float = Field(gt=0, lt=1)
+    half_width: float = Field(gt=0)
+    n_scans: int = Field(ge=1)
+    n_participants: int = Field(ge=1)
+
+
+class AbstentionRule(Settings):
+    """Below ``confidence`` (the largest calibrated probability) the model gives no class."""
+
+    confidence: float = Field(ge=0, le=1)
+    cost: float = Field(gt=0, lt=1)
+    """Of an abstention, where a wrong class costs 1."""
+    kept: float = Field(ge=0, le=1)
+    """Share of validation scans that got a class."""
+    accuracy_kept: float | None = Field(None, ge=0, le=1)
+    accuracy_all: float = Field(ge=0, le=1)
+    n_scans: int = Field(ge=1)
+    n_participants: int = Field(ge=1)
+
+
+class FamiliarScans(Settings):
+    """Where the training scans lie in feature space: main directions with their variances, and one for all the rest."""
+
+    mean: tuple[float, ...]
+    directions: tuple[tuple[float, ...], ...]
+    """Orthonormal rows, largest variance first."""
+    variances: tuple[float, ...]
+    rest: float = Field(gt=0)
+    """Variance along every direction that is not listed."""
+    usual: tuple[float, float]
+    """Median and 95th percentile of the distance of validation scans."""
+    limit: float = Field(gt=0)
+    """A scan farther away than this is unlike the training scans."""
+    n_scans: int = Field(ge=1)
+
+
+class Trust(Settings):
+    """All three; ``None`` where validation had too few scans to say."""
+
+    mmse: MmseInterval | None = None
+    abstention: AbstentionRule | None = None
+    familiar: FamiliarScans | None = None
