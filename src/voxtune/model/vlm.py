@@ -1,7 +1,7 @@
 """The whole model: two frozen towers with what is learned around them, from volumes and texts to similarities and MMSE."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -69,6 +69,8 @@ class VisionLanguageModel(nn.Module):
         self.temperature = temperature
         self.temperature_form = temperature_form
         self.mmse_head: MmseHead | None = None
+        self.awake: list[nn.Module] = []
+        """Learned layers inside the backbone that follow training mode (dropout), unlike the frozen layers around them."""
         self.base_sha256 = ""
         """Of the backbone before anything was attached; ``build_model`` sets it."""
 
@@ -76,6 +78,8 @@ class VisionLanguageModel(nn.Module):
         """Training mode for what is learned; the frozen backbone stays in eval mode (no dropout, no moving statistics)."""
         super().train(mode)
         cast(nn.Module, self.backbone).eval()
+        for layer in self.awake:
+            layer.train(mode)
         return self
 
     @property
@@ -83,28 +87,58 @@ class VisionLanguageModel(nn.Module):
         """Whether texts attend to single patches, which then must be projected."""
         return self.aggregation.form == "tokens"
 
-    def encode_image(self, inputs: Tensor, *, embedded: bool = False) -> ImageFeatures:
-        """Volumes (B, C, X, Y, Z), or what ``vision.embed`` made of them (B, T, D), to features (Eq. 1-5)."""
+    def encode_image(
+        self, inputs: Tensor, *, embedded: bool = False, finished: bool = False
+    ) -> ImageFeatures:
+        """Volumes (B, C, X, Y, Z) to features (Eq. 1-5).
+
+        Args:
+            inputs: volumes, or where a frozen part of the tower was run before, what it made of them.
+            embedded: ``inputs`` are what ``vision.embed`` made (B, T, D).
+            finished: ``inputs`` are what ``base_image`` made (B, 1 + P, E).
+        """
+        if finished:
+            return self.project_image(inputs)
         return self.read_image(self.vision.run(inputs) if embedded else self.vision(inputs))
 
     def read_image(self, found: TokenFeatures) -> ImageFeatures:
         """Finished tokens to features: what ``encode_image`` does after the last layer."""
-        tower = self.vision.tower
-        vector = self.image_projection(self.backbone.project_image(tower.pool(found.tokens)))
-        patches = None
-        if self.needs_patches:
-            patches = self.image_projection(self.backbone.project_image(found.tokens[:, tower.lead :]))
         mmse = None
         if self.mmse_head is not None:
             mmse = self.mmse_head(found.extra["mmse"][:, 0])
-        return ImageFeatures(vector, patches, mmse)
+        return replace(self.project_image(self.base_image(found)), mmse=mmse)
+
+    def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
+        """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
+        tower = self.vision.tower
+        vector = self.backbone.project_image(tower.pool(found.tokens))[:, None]
+        if not self.needs_patches:
+            return vector
+        return torch.cat([vector, self.backbone.project_image(found.tokens[:, tower.lead :])], dim=1)
+
+    def project_image(self, base: Float[Tensor, "B parts E"]) -> ImageFeatures:
+        """What ``base_image`` made, after our own projection (Eq. 4); no MMSE, which needs its token."""
+        parts = self.image_projection(base)
+        return ImageFeatures(parts[:, 0], parts[:, 1:] if self.needs_patches else None, None)
 
     def encode_text(self, ids: Int[Tensor, "N L"], mask: Bool[Tensor, "N L"]) -> TextFeatures:
         """Token ids and their mask to features (Eq. 6-7)."""
+        return self.project_text(self.base_text(ids, mask), mask)
+
+    def base_text(self, ids: Int[Tensor, "N L"], mask: Bool[Tensor, "N L"]) -> Float[Tensor, "N parts E"]:
+        """Texts in the backbone's own joint space: the vector of the text first, then its words (``tokens`` form only)."""
         found = self.text(ids, mask)
-        vector = self.text_projection(self.backbone.project_text(self.text.tower.pool(found.tokens, mask)))
-        words = self.text_projection(self.backbone.project_text(found.tokens)) if self.needs_patches else None
-        return TextFeatures(vector, words, mask if self.needs_patches else None)
+        vector = self.backbone.project_text(self.text.tower.pool(found.tokens, mask))[:, None]
+        if not self.needs_patches:
+            return vector
+        return torch.cat([vector, self.backbone.project_text(found.tokens)], dim=1)
+
+    def project_text(self, base: Float[Tensor, "N parts E"], mask: Bool[Tensor, "N L"]) -> TextFeatures:
+        """What ``base_text`` made, after our own projection (Eq. 7)."""
+        parts = self.text_projection(base)
+        if not self.needs_patches:
+            return TextFeatures(parts[:, 0], None, None)
+        return TextFeatures(parts[:, 0], parts[:, 1:], mask)
 
     def cosines_of_batch(self, image: ImageFeatures, text: TextFeatures) -> Float[Tensor, "N M"]:
         """Similarities of a training batch, where Eq. 8-9 run over the batch (form ``batch``)."""
@@ -142,14 +176,24 @@ class VisionLanguageModel(nn.Module):
         """Scaled similarities to the class texts; several sets of texts (templates) are averaged."""
         return self.scaled(torch.stack([self.cosines_alone(image, text) for text in texts]).mean(dim=0))
 
+    def compare(
+        self, image: ImageFeatures, text: TextFeatures, classes: list[TextFeatures] | None = None
+    ) -> Output:
+        """Features of a whole training batch to logits (B, B), scaled MMSE and, given class texts, logits to them (B, K)."""
+        class_scores = None if classes is None else self.class_logits(image, classes)
+        return Output(
+            image.vector,
+            text.vector,
+            self.scaled(self.cosines_of_batch(image, text)),
+            image.mmse,
+            class_scores,
+        )
+
     def forward(self, batch: Batch, classes: ClassTokens | None = None, *, embedded: bool = False) -> Output:
         """A training batch with its own texts to logits (B, B), scaled MMSE and, given class texts, logits to them (B, K)."""
         if batch.token_ids is None or batch.token_mask is None:
             raise ValueError("A training batch needs the token ids of its reports.")
         image = self.encode_image(batch.volumes, embedded=embedded)
         text = self.encode_text(batch.token_ids, batch.token_mask)
-        class_scores = None
-        if classes is not None:
-            class_scores = self.class_logits(image, [self.encode_text(ids, mask) for ids, mask in classes])
-        scores = self.scaled(self.cosines_of_batch(image, text))
-        return Output(image.vector, text.vector, scores, image.mmse, class_scores)
+        sets = None if classes is None else [self.encode_text(ids, mask) for ids, mask in classes]
+        return self.compare(image, text, sets)
