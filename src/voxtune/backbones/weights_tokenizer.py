@@ -30,13 +30,20 @@ class Tokenizer:
         Raises:
             WeightsError: no folder was given or it holds no tokenizer.
         """
-        if self._made is None:
-            self._made = self._make()
-        rows = [encoding.ids for encoding in self._made.encode_batch(texts)]
+        rows = [encoding.ids for encoding in self._tokenizer().encode_batch(texts)]
         longest = max((len(row) for row in rows), default=0)
         ids = torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows], dtype=torch.int64)
         lengths = torch.tensor([len(row) for row in rows])
         return ids, torch.arange(longest)[None, :] < lengths[:, None]
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of the text stands in it (start, end); a special token stands nowhere: (0, 0)."""
+        return [(int(start), int(end)) for start, end in self._tokenizer().encode(text).offsets]
+
+    def _tokenizer(self) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
     def _make(self) -> Any:
         if self.folder is None:

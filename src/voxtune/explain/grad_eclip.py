@@ -1,0 +1,108 @@
+"""Grad-ECLIP: which patches the read-out token takes its evidence from (Zhao et al., ICML 2024; backbones.md section 12)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from voxtune.errors import UsageError
+from voxtune.explain.attention_capture import Heads, last_attention
+from voxtune.explain.target import Target
+from voxtune.model.token_encoder import TokenEncoder
+from voxtune.model.vlm import VisionLanguageModel
+
+
+def relevance(
+    query: Float[Tensor, " D"],
+    keys: Float[Tensor, "T D"],
+    values: Float[Tensor, "T D"],
+    gradient: Float[Tensor, " D"],
+) -> Float[Tensor, " T"]:
+    """E_i = relu(sum_c g_c v_ic a_i) with a_i = minmax over i of cos(q, k_i), heads side by side.
+
+    Args:
+        query: of the read-out token in the last block.
+        keys: of the patches.
+        values: of the patches.
+        gradient: dS/do of the attention output of the read-out token, before the output projection.
+    """
+    alike = F.cosine_similarity(query[None], keys, dim=-1)
+    low, high = alike.min(), alike.max()
+    # Where every patch is equally alike, none is preferred.
+    weight = (alike - low) / (high - low) if high > low else torch.ones_like(alike)
+    return ((values @ gradient) * weight).relu()
+
+
+def grad_eclip(
+    model: VisionLanguageModel,
+    embedded: Float[Tensor, "1 T D"],
+    patches: int,
+    target: Target,
+    heads: Heads = "model",
+) -> Float[Tensor, " P"]:
+    """The relevance of each patch of one scan.
+
+    Args:
+        model: in eval mode.
+        embedded: what ``model.vision.embed`` made of the scan.
+        patches: how many tokens of its sequence are places in the scan; they are its last ones.
+        target: the score S and the token it is read from.
+        heads: attention as the model computes it, or with one head as the published code has it.
+
+    Raises:
+        UsageError: the tower has no token to read from, or its last block does not attend over one whole scan.
+    """
+    place = read_out_place(model.vision, target)
+    block: nn.Module = model.vision.tower.blocks[-1]
+    with last_attention(block, heads) as captured:
+        score = target.score(model.encode_image(embedded, embedded=True)).sum()
+        if len(captured.calls) != 1 or len(captured.attended.output) != 1:
+            raise UsageError(
+                f"Grad-ECLIP needs one attention over the whole scan in the last block of '{model.backbone.name}'."
+            )
+        attended = captured.attended
+        [gradient] = torch.autograd.grad(score, attended.output)
+    return relevance(
+        attended.queries[0, place].detach(),
+        attended.keys[0, -patches:].detach(),
+        attended.values[0, -patches:].detach(),
+        gradient[0, place],
+    )
+
+
+def read_out_place(encoder: TokenEncoder, target: Target) -> int:
+    """Where the read-out token stands in the sequence of the last block: CLS first, MMSE after the lead.
+
+    Raises:
+        UsageError: the tower reads out a mean, not a token.
+    """
+    if target.read_out == "mmse":
+        before = 0
+        for one in encoder.sets():
+            if one.name == "mmse":
+                return encoder.tower.lead + before
+            before += one.length
+    if encoder.tower.lead == 0:
+        raise UsageError("This tower has no CLS token: use method 'grad_activation'.")
+    return 0
+
+
+def grad_activation(
+    model: VisionLanguageModel, embedded: Float[Tensor, "1 T D"], patches: int, target: Target
+) -> Float[Tensor, " P"]:
+    """Gradient times activation of the finished tokens: relu(sum_c dS/dt_ic t_ic); for towers that read out a mean.
+
+    Raises:
+        UsageError: the score is read from one token, so no gradient reaches the finished patch tokens.
+    """
+    if model.vision.tower.lead or target.read_out == "mmse":
+        raise UsageError(
+            f"'{target.name}' is read from one token of this tower, not from its last grid: use method 'grad_eclip'."
+        )
+    with torch.no_grad():
+        found = model.vision.run(embedded)
+    with torch.enable_grad():
+        found.tokens.requires_grad_()
+        score = target.score(model.read_image(found)).sum()
+        [gradient] = torch.autograd.grad(score, found.tokens)
+    return (gradient * found.tokens).sum(dim=-1)[0, -patches:].detach().relu()

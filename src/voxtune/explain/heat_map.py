@@ -1,0 +1,152 @@
+"""One scan, one question, one heat map on the voxels of the model's input: the seam of every command that shows heat."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxtune.catalog import PRESETS, load
+from voxtune.errors import UsageError
+from voxtune.explain.grad_eclip import grad_activation, grad_eclip
+from voxtune.explain.occlusion import occlusion_drops, painted
+from voxtune.explain.regions import Atlas, blocks, tensor_atlas
+from voxtune.explain.target import Target, choose_target
+from voxtune.explain.token_grid import first_centre, grid_of, spread_tokens
+from voxtune.imaging.orient import orient
+from voxtune.imaging.presets import Preset
+from voxtune.imaging.template import brain_mask, field_of_view
+from voxtune.model.adapter import LoadedAdapter
+from voxtune.types.volume import Volume
+
+Method = Literal["auto", "grad_eclip", "grad_activation", "occlusion"]
+METHODS: tuple[str, ...] = get_args(Method)
+TITLES = {
+    "grad_eclip": "Grad-ECLIP",
+    "grad_activation": "gradient x activation of the last token grid",
+    "occlusion": "occlusion by region",
+}
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Heat on the voxels of the model's input tensor, its largest absolute value 1 (all 0 where nothing was found)."""
+
+    voxels: NDArray[np.float32]
+    """(X, Y, Z) in the axes of the preset's tensor; negative only for occlusion."""
+    method: str
+    target: str
+    biomarker: str | None
+    meaning: str
+    """What the colours mean, as one sentence for people."""
+    peak: float
+    """What 1 stands for in the method's own unit; for occlusion the fall of the score per voxel hidden."""
+    tokens: tuple[int, int, int] | None
+    """The grid the heat was computed on, where it is coarser than the voxels."""
+
+
+def heat_map(
+    loaded: LoadedAdapter,
+    volume: Tensor,
+    *,
+    target: str | None,
+    biomarker: str | None = None,
+    method: str = "auto",
+    report: str | None = None,
+) -> HeatMap:
+    """Where in a scan the model finds what speaks for a target.
+
+    Args:
+        loaded: an adapter on its base.
+        volume: the preset's tensor (C, X, Y, Z).
+        target: a class or finding of the adapter, ``mmse``, or ``report``; ``None``: the predicted class.
+        biomarker: explain the similarity to a report in which only this biomarker is kept, the others masked.
+        method: ``grad_eclip``, ``grad_activation``, ``occlusion``, or ``auto``: the first that fits the tower.
+        report: the scan's report text, where there is one.
+
+    Raises:
+        UsageError: an unknown method, target or biomarker, or a method that does not fit the tower.
+    """
+    chosen = choose_target(loaded, volume, target, biomarker, report)
+    return explain_target(loaded, volume, chosen, method)
+
+
+def explain_target(
+    loaded: LoadedAdapter, volume: Tensor, target: Target, method: str = "auto", atlas: Atlas | None = None
+) -> HeatMap:
+    """The heat map of a target that is already chosen; ``atlas`` gives the regions of occlusion in tensor axes.
+
+    Raises:
+        UsageError: an unknown method, or one that does not fit the tower.
+    """
+    if method not in METHODS:
+        raise UsageError(f"No method '{method}'. Known: {', '.join(METHODS)}.")
+    model, preset = loaded.model, cast(Preset, load(PRESETS, loaded.facts.preset, "preset"))
+    tower: Any = model.vision.tower
+    shape = (int(volume.shape[1]), int(volume.shape[2]), int(volume.shape[3]))
+    grid = grid_of(tower, shape)
+    used = suited(method, tower, grid, target)
+    scan = volume.to(next(model.parameters()).device)
+    if used == "occlusion":
+        regions = atlas or tensor_atlas(preset) or blocks(shape)
+        drops = occlusion_drops(model, scan, regions, target.score)
+        heat = painted(drops, regions)
+        grid = None
+    else:
+        if grid is None:
+            raise UsageError(
+                f"'{model.backbone.name}' has one token a slice, so it has no token grid: use method 'occlusion'."
+            )
+        with torch.no_grad():
+            embedded = model.vision.embed(scan[None])
+        method_of = grad_eclip if used == "grad_eclip" else grad_activation
+        values = method_of(model, embedded, grid[0] * grid[1] * grid[2], target).float().cpu().numpy()
+        heat = spread_tokens(values.reshape(grid), shape, first_centre(tower, shape, grid))
+        inside = tensor_mask(preset)
+        if inside is not None:
+            heat = heat * inside
+    peak = float(np.abs(heat).max())
+    return HeatMap(
+        (heat / peak if peak > 0 else heat).astype(np.float32), used, target.name, target.biomarker,
+        _meaning(used, target, grid, shape), peak, grid,
+    )  # fmt: skip
+
+
+def suited(method: str, tower: Any, grid: tuple[int, int, int] | None, target: Target) -> str:
+    """The method that ``auto`` stands for on a tower: Grad-ECLIP where a token is read out, else its last token grid."""
+    if method != "auto":
+        return method
+    if grid is None:
+        return "occlusion"
+    return (
+        "grad_eclip"
+        if (tower.lead > 0 or target.read_out == "mmse") and len(tower.blocks)
+        else "grad_activation"
+    )
+
+
+def tensor_mask(preset: Preset) -> NDArray[np.bool_] | None:
+    """Where the template's brain is, in the axes of the tensor; ``None`` where the tensor is not the template cube."""
+    if preset.fit != "cube":
+        return None
+    size = preset.size[0]
+    brain = Volume(brain_mask(size).astype(np.float32), field_of_view(size))
+    return orient(brain, preset.axes).voxels > 0.5
+
+
+def _meaning(
+    method: str, target: Target, grid: tuple[int, int, int] | None, shape: tuple[int, int, int]
+) -> str:
+    if method == "occlusion":
+        return (
+            f"Colour: how much {target.says} falls, per voxel, when the region is hidden behind a blurred copy of the scan "
+            "(1: the largest change of this scan; below 0: hiding it raises the score)."
+        )
+    assert grid is not None
+    coarse = " x ".join(str(round(size / count)) for size, count in zip(shape, grid, strict=True))
+    return (
+        f"Colour: how much a place raises {target.says}, by {TITLES[method]}, relative to the strongest place of this scan (1); "
+        f"computed on tokens of {coarse} voxels, smooth in between."
+    )
