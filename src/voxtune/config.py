@@ -128,11 +128,59 @@ class TrainingSettings(Settings):
     """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
     metric: Literal["balanced_accuracy", "accuracy", "loss"] = "balanced_accuracy"
     """What the best checkpoint and the plateau schedule look at, on the validation scans."""
+    chunk: int | None = Field(None, ge=1)
+    """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """``bf16-mixed`` also stores frozen weights in bf16 on a GPU."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(1, ge=1)
+    """Processes on each node, one for each device; torchrun and srun decide it themselves."""
+    nodes: int = Field(1, ge=1)
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Every device holds the model, or the towers' blocks are shared out among them."""
+    workers: int = Field(1, ge=0, le=64)
+    """Threads that read scans ahead; the numbers are the same for any."""
     checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
+    compile: bool = False
+    """Compile the towers' blocks with torch.compile: slow first steps, faster ones after."""
+    reuse: bool = True
+    """Encode a tower without trained parts once and keep what it made on disk."""
+    save_minutes: float = Field(10.0, gt=0)
+    """Between two checkpoints inside an epoch; each epoch ends with one as well."""
+    save_steps: int | None = Field(None, ge=1)
+    """Steps between two checkpoints inside an epoch, in place of minutes."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Where else the log goes; each is an extra of the package. ``log.jsonl`` is always written."""
+
+
+HOW = (
+    "chunk", "accelerator", "devices", "nodes", "strategy", "workers", "checkpointing", "compile", "reuse",
+    "save_minutes", "save_steps", "trackers",
+)  # fmt: skip
+"""Settings of training that say how a run is computed, not what: a run may be resumed with others."""
+
+
+class AugmentSettings(Settings):
+    """Random changes of training volumes, seeded by run, scan and epoch (extra ``voxtune[augment]``)."""
+
+    enabled: bool = False
+    probability: float = Field(0.8, gt=0, le=1)
+    """Of each change, for each scan and epoch."""
+    rotation: float = Field(5.0, ge=0, le=180)
+    """Largest angle about each axis, degrees."""
+    scaling: float = Field(0.05, ge=0, lt=1)
+    """Largest relative change of size along each axis."""
+    shift: float = Field(0.02, ge=0, lt=1)
+    """Largest move along each axis, as a share of its length."""
+    intensity_shift: float = Field(0.02, ge=0, lt=1)
+    """Largest change added to all voxels (HU on CT), as a share of the preset's range."""
+    intensity_scale: float = Field(0.1, ge=0, lt=1)
+    """Largest relative change of all voxels."""
+    noise: float = Field(0.01, ge=0, lt=1)
+    """Standard deviation of added noise, as a share of the preset's range."""
+    flip: bool = False
+    """Mirror left and right in half of the scans. Off: organs and many findings have a side."""
 
 
 class RunConfig(Settings):
@@ -153,6 +201,16 @@ class RunConfig(Settings):
     loss: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     training: TrainingSettings = TrainingSettings()
+    augment: AugmentSettings = AugmentSettings()
+
+    def same_run(self, other: "RunConfig") -> bool:
+        """Whether both describe the same run, wherever and however fast it is computed."""
+        free = dict.fromkeys(HOW)
+        one, two = (
+            config.model_copy(update={"training": config.training.model_copy(update=free)})
+            for config in (self, other)
+        )
+        return one == two
 
     def to_json(self) -> str:
         """The configuration as indented JSON."""

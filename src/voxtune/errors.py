@@ -9,7 +9,8 @@ VoxTuneError                     exit code
 │   ├── TableError               3   a column or row of a table is missing or wrong
 │   └── WeightsError             3   a checkpoint or adapter does not fit
 ├── LeakageError                 4   training or evaluation refused: information crosses a split
-└── SomeScansFailedError         5   the rest is done; a table says which failed and why
+├── SomeScansFailedError         5   the rest is done; a table says which failed and why
+└── StoppedError           130, 143  stopped by Ctrl-C or SIGTERM with everything saved; --resume goes on
 """
 
 from pathlib import Path
@@ -94,3 +95,13 @@ class SomeScansFailedError(VoxTuneError):
         super().__init__(f"{failed} of {total} scans failed, the rest are done; {name} says which and why.")
         self.failed = failed
         self.total = total
+
+
+class StoppedError(VoxTuneError):
+    """A training was asked to stop and saved where it stood; 128 plus the signal, as shells report it."""
+
+    def __init__(self, signal: int, epoch: int, step: int) -> None:
+        super().__init__(
+            f"Stopped on request in epoch {epoch + 1} after step {step}; everything is saved, --resume goes on from there."
+        )
+        self.exit_code = 128 + signal
