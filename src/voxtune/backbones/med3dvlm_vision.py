@@ -108,6 +108,9 @@ class _Encoder(nn.Module):
 class DcFormer(nn.Module):
     """The vision tower (a ``FeatureTower``): volumes (B, 1, D, H, W) to the last map as tokens (B, d * h * w, width)."""
 
+    first_centre = (0.0, 0.0, 0.0)
+    """The voxel at the middle of what the first token sees: every step is strided from the edge."""
+
     def __init__(self, sizes: DcFormerSizes) -> None:
         super().__init__()
         self.width = sizes.channels[-1]

@@ -60,6 +60,9 @@ def _stage(before: int, stage: int, sizes: I3ResNetSizes) -> nn.Sequential:
 class I3ResNet(nn.Module):
     """The vision tower (a ``FeatureTower``): volumes (B, 1, H, W, D) to the last map as tokens (B, h * w * d, width)."""
 
+    first_centre = (0.0, 0.0, 0.0)
+    """The voxel at the middle of what the first token sees: every step is strided from the edge."""
+
     def __init__(self, sizes: I3ResNetSizes) -> None:
         super().__init__()
         self.width = sizes.width

@@ -151,6 +151,8 @@ class TinyVision(nn.Module):
     """The vision tower (a ``TokenTower``): volumes (B, 1, X, Y, Z) to tokens (B, 1 + T, width), CLS first, x slowest."""
 
     lead = 1
+    first_centre = (1.5, 1.5, 1.5)
+    """The voxel at the middle of what the first patch token sees: the stem's strided convolutions start at the edge."""
 
     def __init__(self, settings: Tiny) -> None:
         super().__init__()
