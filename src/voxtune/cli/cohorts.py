@@ -7,10 +7,18 @@ from typing import Literal
 import click
 
 from voxtune.cli.base import PATH, command, data_option, pairs, set_option
+from voxtune.errors import UsageError
 
 
 @command("simulate")
 @click.argument("out", type=PATH)
+@click.option(
+    "--kind",
+    type=click.Choice(["brain", "chest"]),
+    default="brain",
+    show_default=True,
+    help="T1 heads, or chest CT laid out as CT-RATE.",
+)
 @click.option("--participants", type=click.IntRange(1), default=200, show_default=True)
 @click.option(
     "--visits", type=click.IntRange(1, 20), default=3, show_default=True, help="Most visits of one person."
@@ -28,9 +36,24 @@ from voxtune.cli.base import PATH, command, data_option, pairs, set_option
     help="Heads with skull, for preprocessing.",
 )
 def simulate(
-    out: Path, participants: int, visits: int, seed: int, scanners: int, difficulty: float, raw_heads: int
-) -> None:
+    out: Path, kind: str, participants: int, visits: int, seed: int, scanners: int, difficulty: float, raw_heads: int
+) -> None:  # fmt: skip
     """Make a SIMULATED cohort whose truth is known."""
+    if kind == "chest":
+        from voxtune.stages.simulate_chest import simulate_chest
+
+        if raw_heads:
+            raise UsageError("--raw-heads goes with --kind brain: a chest has no skull to strip.")
+        made = simulate_chest(
+            out,
+            participants=participants,
+            scans_each=visits,
+            seed=seed,
+            scanners=scanners,
+            difficulty=difficulty,
+        )
+        click.echo(f"SIMULATED chest cohort: {made}")
+        return
     from voxtune.stages.simulate import simulate as stage
 
     manifest = stage(

@@ -15,8 +15,11 @@ class Branch(IntEnum):
     SCAN = 2
     SCANNER = 3
     RAW_HEAD = 4
+    CHEST_PERSON = 5
+    CHEST_SCAN = 6
     PRETRAINING_ANATOMY = 101
     PRETRAINING_RENDERING = 102
+    PRETRAINING_CHEST = 103
 
 
 def generator(branch: Branch, seed: int, *keys: int) -> np.random.Generator:
