@@ -16,7 +16,7 @@ from voxtune.reports.policy import Use, When, use_of
 from voxtune.types.records import ManifestRow, Report
 
 Missing = Literal["omit", "unavailable"]
-BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate")
+BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate", "label")
 _LARGEST = 100_000
 _WORDS = frozenset({"label", "listed"})
 
