@@ -5,6 +5,7 @@ DEFT corrects the bias field before the skull goes; here the brain mask comes fi
 measured inside the brain alone.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ def preprocess_scan(
     stripped: bool | None = None,
     registered: bool | None = None,
     cache: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Preprocessed:
     """The volume of a preset from a file.
 
@@ -75,6 +77,7 @@ def preprocess_scan(
         stripped: whether the skull is already gone; ``None``: look.
         registered: whether it lies in template space already; ``None``: look.
         cache: folder where results of slow steps are kept between calls; ``None``: nowhere.
+        tell: hears the name of each slow step as it begins.
 
     Raises:
         ScanError: the scan cannot be read or has no brain; the message names the file.
@@ -88,7 +91,7 @@ def preprocess_scan(
         if isinstance(preset.steps, Hounsfield):
             return _ct(scan, preset, preset.steps, source, key)
         with _one_blas_thread():
-            return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache))
+            return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
     except ScanError as error:
         raise ScanError(path, error.cause) from error
     except ValueError as error:

@@ -12,10 +12,14 @@ from pydantic import BaseModel
 
 
 class StepCache:
-    """A folder of arrays named by step and key; without a folder nothing is kept."""
+    """A folder of arrays named by step and key; without a folder nothing is kept.
 
-    def __init__(self, folder: Path | None) -> None:
+    ``tell`` hears the name of each slow step before it begins: ``mask``, ``clean``, ``transform``.
+    """
+
+    def __init__(self, folder: Path | None, tell: Callable[[str], None] | None = None) -> None:
         self.folder = folder
+        self.tell = tell
 
     def mask(self, step: str, key: str, compute: Callable[[], NDArray[np.bool_]]) -> NDArray[np.bool_]:
         """The mask kept for this key, or computed and kept (packed eight voxels a byte)."""
@@ -64,6 +68,8 @@ class StepCache:
         return voxels, figures
 
     def _path(self, step: str, key: str) -> Path | None:
+        if self.tell is not None:
+            self.tell(step)
         return None if self.folder is None else self.folder / f"{step}-{key[:32]}"
 
 
