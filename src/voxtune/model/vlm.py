@@ -127,7 +127,10 @@ class VisionLanguageModel(nn.Module):
 
     def base_text(self, ids: Int[Tensor, "N L"], mask: Bool[Tensor, "N L"]) -> Float[Tensor, "N parts E"]:
         """Texts in the backbone's own joint space: the vector of the text first, then its words (``tokens`` form only)."""
-        found = self.text(ids, mask)
+        return self.read_text(self.text(ids, mask), mask)
+
+    def read_text(self, found: TokenFeatures, mask: Bool[Tensor, "N L"]) -> Float[Tensor, "N parts E"]:
+        """Finished tokens in the backbone's own joint space: what ``base_text`` does after the last layer."""
         vector = self.backbone.project_text(self.text.tower.pool(found.tokens, mask))[:, None]
         if not self.needs_patches:
             return vector
