@@ -12,6 +12,7 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
     {
         "m3d": "voxtune.backbones.m3d_clip:M3dClip",
         "ct_clip": "voxtune.backbones.ct_clip:CtClip",
+        "ct_clip_small": "voxtune.backbones.ct_clip:CtClipSmall",
         "radfm": "voxtune.backbones.radfm:RadFm",
         "med3dvlm": "voxtune.backbones.med3dvlm:Med3dVlm",
         "merlin": "voxtune.backbones.merlin:Merlin",
@@ -27,6 +28,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "biomedclip": "voxtune.imaging.presets:BIOMEDCLIP",
         "ct_clip": "voxtune.imaging.presets:CT_CLIP",
+        "ct_clip_small": "voxtune.imaging.presets:CT_CLIP_SMALL",
         "deft": "voxtune.imaging.presets:DEFT",
         "m3d": "voxtune.imaging.presets:M3D",
         "med3dvlm": "voxtune.imaging.presets:MED3DVLM",
@@ -39,6 +41,8 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
+        "ia3": "voxtune.peft.ia3:Ia3",
+        "lora": "voxtune.peft.lora:Lora",
         "visual_prompts": "voxtune.peft.visual_prompts:VisualPrompts",
         "text_prompts": "voxtune.peft.text_prompts:TextPrompts",
     }

@@ -127,6 +127,8 @@ class BertTower(nn.Module):
     """BERT without dropout: token ids (B, L) to tokens (B, L, width); read-out is token 0 ([CLS])."""
 
     lead = 1
+    unread = ("pooler",)
+    """Parts that only the published files need."""
 
     def __init__(self, sizes: BertSizes) -> None:
         super().__init__()

@@ -218,6 +218,11 @@ class RadFmVision(nn.Module):
         """The layers, each called ``block(tokens, mask)``."""
         return self.transformer.layers
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Parts that the read-out in use never calls."""
+        return () if self.read_out == "latents" else ("perceiver",)
+
     def grid(self, volume: tuple[int, ...]) -> tuple[int, int, int]:
         """Patches along each axis of a volume of this shape."""
         return token_grid(volume, self.patch)

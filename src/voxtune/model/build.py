@@ -69,7 +69,7 @@ def build_model(
         torch.manual_seed(config.seed)  # torch's own layer initialisers take no generator
         model = VisionLanguageModel(
             backbone,
-            vision_tower(backbone.vision, bridged=config.mmse.enabled or bool(config.vision)),
+            vision_tower(backbone.vision, bridged=needs_layers(config)),
             aggregation=config.aggregation,
             temperature=Temperature(
                 loss.temperature,
@@ -100,7 +100,12 @@ def frozen_base(config: RunConfig) -> VisionLanguageModel:
 
 
 def fingerprint(backbone: nn.Module) -> str:
-    """The sha256 of a backbone's tensors (name, type, shape, values), whatever file they came in."""
+    """The sha256 of a backbone's tensors (name, type, shape, values), whatever file they came in.
+
+    A backbone on torch's meta device has shapes alone: enough to count parameters, and its fingerprint is empty.
+    """
+    if any(value.is_meta for value in backbone.state_dict().values()):
+        return ""
     digest = hashlib.sha256()
     for name, value in sorted(backbone.state_dict().items()):
         plain = value.detach().cpu().contiguous()
@@ -120,6 +125,11 @@ def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:
     if isinstance(tower, FeatureTower):
         return Bridge(tower, depth=2 if bridged else 0)
     raise SettingError("backbone", "a vision tower with tokens or a feature map", type(tower).__name__)
+
+
+def needs_layers(config: RunConfig) -> bool:
+    """Whether something travels through the layers of the vision tower, so that a convolutional one needs a bridge."""
+    return config.mmse.enabled or any(getattr(method, "needs_layers", False) for method in config.vision)
 
 
 def add_mmse_token(

@@ -4,7 +4,7 @@ Eq. 1-3 of DEFT (arXiv 2509.07613); Jia et al. 2022, arXiv 2203.12119.
 """
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,9 @@ from voxtune.types.settings import Settings
 
 class VisualPrompts(Settings):
     """``length`` prompts of the tower's width in each layer; the tower stays frozen."""
+
+    needs_layers: ClassVar[bool] = True
+    """A convolutional tower gets a bridge."""
 
     length: int = Field(20, ge=1, le=512)
     deep: bool = True
