@@ -1,0 +1,130 @@
+"""One worker a cell, among any number of processes and machines that see the same folder.
+
+A lock is a numbered file that only one process can create. A dead holder's lock is never removed by others: they create the
+next number, which again only one of them can. The highest number holds.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BEAT_SECONDS = 20.0
+"""Between two signs of life of a holder."""
+STALE_SECONDS = 300.0
+"""Without a sign of life a holder on another machine counts as dead."""
+
+
+@contextmanager
+def claimed(folder: Path, name: str) -> Iterator[bool]:
+    """Whether this process holds the lock ``name`` in ``folder``; released when the block ends, however it ends."""
+    mine = _claim(folder, name)
+    if mine is None:
+        yield False
+        return
+    quiet = threading.Event()
+    beat = threading.Thread(target=_beat, args=(mine, quiet), daemon=True)
+    beat.start()
+    try:
+        yield True
+    finally:
+        quiet.set()
+        beat.join()
+        # Older ones first: while ours stands nobody else can take over.
+        for path in [path for _, path in _held(folder, name)[:-1]]:
+            path.unlink(missing_ok=True)
+        mine.unlink(missing_ok=True)
+
+
+def is_claimed(folder: Path, name: str) -> bool:
+    """Whether a living process holds the lock."""
+    held = _held(folder, name)
+    return bool(held) and not _dead(held[-1][1])
+
+
+def _claim(folder: Path, name: str) -> Path | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    held = _held(folder, name)
+    if held and not _dead(held[-1][1]):
+        return None
+    mine = folder / f"{name}.lock.{held[-1][0] + 1 if held else 1}"
+    try:
+        with mine.open("x", encoding="utf-8") as lock:  # fails where the name is taken
+            lock.write(json.dumps({"pid": os.getpid(), "where": _where()}))
+    except FileExistsError:
+        return None
+    if _held(folder, name)[-1][1] != mine:  # somebody took over between our look and our claim
+        mine.unlink(missing_ok=True)
+        return None
+    return mine
+
+
+def _held(folder: Path, name: str) -> list[tuple[int, Path]]:
+    """The locks by number, lowest first."""
+    found = [(path.suffix[1:], path) for path in folder.glob(f"{name}.lock.*")]
+    return sorted((int(number), path) for number, path in found if number.isdigit())
+
+
+def _dead(path: Path) -> bool:
+    """Whether the holder is gone: its process on this machine, or long silence on another."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        silence = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return True  # released just now
+    except (OSError, ValueError):
+        return False  # half written: its holder has just begun
+    if said.get("where") != _where() or os.name == "nt":  # Windows has no signal that only asks
+        return silence > STALE_SECONDS
+    return (
+        not _alive(int(said["pid"])) or silence > 10 * STALE_SECONDS
+    )  # the number may belong to another process by now
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _zombie(pid)
+
+
+def _zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _where() -> str:
+    """This machine and its process numbers (containers of one machine number their processes apart)."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()} {space}"
+
+
+def _beat(path: Path, quiet: threading.Event) -> None:
+    while not quiet.wait(BEAT_SECONDS):
+        try:
+            os.utime(path)
+        except OSError:
+            return
+
+
+@contextmanager
+def waited(folder: Path, name: str, every: float = 1.0) -> Iterator[None]:
+    """Hold the lock ``name``, after whoever holds it now."""
+    while True:
+        with claimed(folder, name) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(every)

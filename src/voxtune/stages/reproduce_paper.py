@@ -1,0 +1,133 @@
+"""What a paper reports, as data: its tables, their rows, the published numbers, and the run behind each row.
+
+A paper is a function of ``catalog.PAPERS`` that takes the name of a base and returns a :class:`Paper`; two of them are in
+``voxtune_recipes``. Rows whose runs are the same share their cells, whatever table they stand in.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voxtune.config import RunConfig
+
+Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
+"""How a row comes about; ``quoted`` is the published number alone."""
+Role = Literal["own", "external"]
+"""The test side of the cohort that trained, or another cohort."""
+LOCAL = ("weights", "tokenizer", "text_weights")
+"""Settings of a backbone that are places on one machine."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A published figure in percent with its spread over runs, where the paper gives one."""
+
+    value: float
+    sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    config: RunConfig | None = None
+    """``None``: only quoted."""
+    mode: Mode = "trained"
+    published: Mapping[Role, Value] = field(default_factory=dict)
+    published_trained: float | None = None
+    """Trained parameters the paper gives, millions."""
+    size: int | None = None
+    """Training scans in the paper (its table of sizes); the share of the cohort is this over the table's largest."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of accuracies."""
+
+    number: int
+    caption: str
+    rows: tuple[Row, ...]
+    reference: str
+    """Label of the row that the others are tested against."""
+    roles: tuple[Role, ...] = ("own", "external")
+
+    @property
+    def largest(self) -> int | None:
+        """The largest training size among the rows."""
+        return max((row.size for row in self.rows if row.size is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its tables and what its two cohorts are called."""
+
+    name: str
+    citation: str
+    cohorts: Mapping[Role, str]
+    external_classes: tuple[str, ...]
+    tables: Mapping[int, Table]
+    base: str
+    """The backbone under the tables that have one base."""
+    published_base: str
+    """The one the paper used there."""
+    simulated_edits: tuple[str, ...] = ()
+    """Settings that differ where ``tiny`` learns on the simulated cohort, so that two CPU cores finish a table in an hour."""
+
+
+MakePaper = Callable[[str], Paper]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: a configuration with a seed, on a share of the training scans."""
+
+    config: RunConfig
+    mode: Mode
+    share: float | None = None
+    """Of the training scans; ``None`` is all of them."""
+    fingerprint: str = ""
+    """Of the weights file, so that other weights are other cells."""
+
+    @property
+    def name(self) -> str:
+        """The folder of the cell; rows that describe the same run give the same name."""
+        config = shared_config(self.config)
+        config.pop("name"), config.pop("seed")
+        said = json.dumps([config, self.mode, self.share, self.fingerprint], sort_keys=True)
+        digest = hashlib.sha256(said.encode()).hexdigest()[:10]
+        size = f"-{round(100 * self.share)}pc" if self.share is not None else ""
+        return f"{config['backbone']['kind']}-{self.mode}{size}-{digest}--seed{self.config.seed}"
+
+
+def shared_config(config: RunConfig) -> dict[str, Any]:
+    """A configuration as JSON without places on this machine."""
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
+    return tree
+
+
+def cells_of(row: Row, table: Table, seeds: int, fingerprint: str = "") -> list[Cell]:
+    """The runs behind a row, one a seed; what is not trained has no seed, so one."""
+    if row.config is None:
+        return []
+    largest = table.largest
+    share = row.size / largest if row.size is not None and largest else None
+    count = seeds if row.mode == "trained" else 1
+    share = share if share is not None and share < 1 else None
+    config = row.config if share is None else same_steps(row.config, share)
+    return [
+        Cell(config.model_copy(update={"seed": seed}), row.mode, share, fingerprint) for seed in range(count)
+    ]
+
+
+def same_steps(config: RunConfig, share: float) -> RunConfig:
+    """The configuration with as many steps on a share of the scans as on all of them: fewer scans, more epochs."""
+    training = config.training
+    update: dict[str, Any] = {"epochs": round(training.epochs / share)}
+    if training.stop_after is not None:
+        update["stop_after"] = round(training.stop_after / share)
+    return config.model_copy(update={"training": training.model_copy(update=update)})

@@ -1,0 +1,287 @@
+"""A finished table: its facts (cohorts, cost, method in words) and the files that hold it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.run_dir import write_json, write_text
+from voxtune.stages import reproduce_files
+from voxtune.stages.reproduce_cells import Sweep
+from voxtune.stages.reproduce_data import Sources
+from voxtune.stages.reproduce_paper import Cell, Paper, Table
+from voxtune.stages.reproduce_scores import Line, line_as_json, score_rows
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.pages.reproduce_page import ShownTable
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a table's files say."""
+
+    paper: Paper
+    table: Table
+    lines: Sequence[Line]
+    simulated: bool
+    sides: Mapping[str, Mapping[str, int]]
+    """Scans and participants of train, val, test and external."""
+    beside: Mapping[str, float]
+    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans the oracle."""
+    method: str
+    cost: Mapping[str, Any]
+
+
+def gather_facts(
+    sweep: Sweep, paper: Paper, table: Table, lines: Sequence[tuple[Line, Sequence[Cell]]]
+) -> Facts:
+    """Score a table's cells and say what they rest on."""
+    rows = _sides(sweep.sources, paper)
+    sizes = {
+        share: _count(sweep.sources, share)
+        for share in {cell.share for _, cells in lines for cell in cells[:1]}
+    }
+    named = [(replace(line, size=sizes[cells[0].share]) if cells else line, cells) for line, cells in lines]
+    scored = score_rows(sweep, table, named)
+    sides = {
+        name: {"scans": len(found), "participants": len({row.participant_id for row in found})}
+        for name, found in rows.items()
+    }
+    simulated = sweep.sources.simulated
+    return Facts(
+        paper,
+        table,
+        scored,
+        simulated,
+        sides,
+        _beside(rows, simulated=simulated),
+        method_paragraph(paper, table, scored, sides, simulated=simulated),
+        _cost(sweep, [cell for _, cells in named for cell in cells]),
+    )
+
+
+def write_table_files(output: Path, facts: Facts) -> None:
+    """``table_<n>.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``."""
+    from voxtune.pages.reproduce_page import table_page
+
+    name, given = f"table_{facts.table.number}", (facts.paper, facts.table, facts.lines)
+    write_text(output / f"{name}.md", markdown(facts))
+    write_text(output / f"{name}.csv", reproduce_files.csv_text(*given, simulated=facts.simulated))
+    write_text(output / f"{name}.tex", reproduce_files.latex(*given, simulated=facts.simulated))
+    write_json(output / f"{name}.json", as_json(facts))
+    write_text(output / f"{name}.html", table_page(shown(facts)))
+
+
+def shown(facts: Facts) -> "ShownTable":
+    """The table for its page."""
+    from voxtune.pages.reproduce_page import ShownCohort, ShownRow, ShownTable
+
+    cohorts = []
+    for role in reproduce_files.roles_of(facts.lines):
+        rows = []
+        for line in facts.lines:
+            one = line.accuracy.get(role)
+            is_reference = line.row.label == facts.table.reference
+            why = (
+                ""
+                if one
+                else line.reason
+                if line.status not in {"done", "partial"}
+                else "not scored on this cohort"
+            )
+            rows.append(
+                ShownRow(
+                    line.row.label + reproduce_files.partial(line),
+                    reproduce_files.ours(one),
+                    reproduce_files.published(line, role),
+                    reproduce_files.difference(line, role),
+                    "reference"
+                    if is_reference and one
+                    else reproduce_files.against(one.against if one else None),
+                    reproduce_files.trained(line),
+                    why,
+                    one.mean if one else None,
+                    one.low if one else None,
+                    one.high if one else None,
+                    is_reference,
+                )
+            )
+        name = reproduce_files.cohort(facts.paper, role, simulated=facts.simulated)
+        cohorts.append(ShownCohort(name, reproduce_files.counts(facts.lines, role), rows))
+    missing = {line.reason: line.advice for line in facts.lines if line.status == "missing"}
+    return ShownTable(
+        facts.table.number,
+        facts.table.caption,
+        facts.paper.citation,
+        facts.simulated,
+        cohorts,
+        facts.table.reference,
+        beside_text(facts),
+        facts.method,
+        cost_text(facts),
+        state_text(facts.lines),
+        tuple(missing.items()),
+    )
+
+
+def state_text(lines: Sequence[Line]) -> str:
+    """``9 rows: 8 done, 1 missing``."""
+    states = Counter(line.status for line in lines)
+    return f"{len(lines)} rows: {', '.join(f'{count} {state}' for state, count in states.items())}"
+
+
+def markdown(facts: Facts) -> str:
+    """The table, what guessing gives, the method and the cost."""
+    table = reproduce_files.markdown(facts.paper, facts.table, facts.lines, simulated=facts.simulated)
+    return f"{table}\n{beside_text(facts)}\n\n{facts.method}\n\n{cost_text(facts)}\n"
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """Everything, for scripts."""
+    return {
+        "paper": facts.paper.name,
+        "citation": facts.paper.citation,
+        "table": facts.table.number,
+        "caption": facts.table.caption,
+        "reference": facts.table.reference,
+        "simulated": facts.simulated,
+        "cohorts": dict(facts.paper.cohorts),
+        "sides": {name: dict(one) for name, one in facts.sides.items()},
+        "beside": dict(facts.beside),
+        "method": facts.method,
+        "cost": dict(facts.cost),
+        "lines": [line_as_json(line) for line in facts.lines],
+        "markdown": reproduce_files.markdown(
+            facts.paper, facts.table, facts.lines, simulated=facts.simulated
+        ),
+    }
+
+
+def beside_text(facts: Facts) -> str:
+    """Guessing and the oracle in a sentence."""
+    said = "; ".join(f"{name} {value:.1f}%" for name, value in facts.beside.items())
+    return f"To compare, on the same test scans: {said}." if said else ""
+
+
+def cost_text(facts: Facts) -> str:
+    """What the cells of the table took."""
+    cost = facts.cost
+    if not cost["cells"]:
+        return "No cell of this table has run yet."
+    return (
+        f"Cost of the {cost['cells']} finished cells: {cost['cpu_seconds'] / 60:.0f} CPU minutes, {cost['seconds'] / 60:.0f} minutes of one "
+        f"worker each, at most {cost['peak_bytes'] / 1e9:.1f} GB of memory a worker, on {cost['hardware']}."
+    )
+
+
+def method_paragraph(
+    paper: Paper,
+    table: Table,
+    lines: Sequence[Line],
+    sides: Mapping[str, Mapping[str, int]],
+    *,
+    simulated: bool,
+) -> str:
+    """How the table came about, for a paper's methods section."""
+    own, seeds = sides, max((one.seeds for line in lines for one in line.accuracy.values()), default=0)
+    trained = next((line for line in lines if line.row.mode == "trained" and line.row.config), None)
+    said = [
+        f"After {paper.citation}.",
+        "All people are SIMULATED; the published column is of real ones, so its difference to ours says nothing about the method."
+        if simulated
+        else "",
+        f"One split by participant: {_side(own, 'train')} to train, {_side(own, 'val')} to validate, {_side(own, 'test')} to test"
+        + (
+            f"; {_side(own, 'external')} of another cohort ({', '.join(paper.external_classes)} only) to test."
+            if "external" in own
+            else "."
+        ),
+        f"Every trained row was trained {seeds} times with other seeds on that same split; mean and standard deviation are over these seeds. "
+        "The 95% interval resamples participants within their diagnosis and belongs to the mean over the seeds.",
+        f"Each row is compared with '{table.reference}' on the same scans, per scan the share of seeds that got it right; p by swapping "
+        "whole participants between the two rows, after Holm over the rows of the table.",
+    ]
+    if trained and trained.row.config:
+        config = trained.row.config
+        said.append(
+            f"AdamW, rate {config.optimiser.rate:g}, {config.training.epochs} epochs, batches of {config.training.batch_size}; the epoch with the "
+            f"best {config.training.metric.replace('_', ' ')} on validation is tested. Test scans steered nothing."
+        )
+    if table.largest is not None:
+        said.append(
+            f"Sizes are the shares of the paper's {table.largest} scans, taken from our training side as whole participants; smaller sets lie in "
+            "larger ones, validation shrinks with training, and every size takes as many steps (fewer scans, more epochs)."
+        )
+    return " ".join(one for one in said if one)
+
+
+def _side(sides: Mapping[str, Mapping[str, int]], name: str) -> str:
+    return f"{sides[name]['scans']} scans of {sides[name]['participants']} participants"
+
+
+def _sides(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.split_files import read_split
+    from voxtune.stages.train import labelled
+
+    by_scan = {row.scan_id: row for row in read_manifest(sources.manifests["own"])}
+    found = {
+        side: [by_scan[one] for one in scans] for side, scans in read_split(sources.split()).sides().items()
+    }
+    if "external" in sources.manifests:
+        found["external"] = labelled(
+            read_manifest(sources.manifests["external"]), paper.external_classes, lambda _: None
+        )
+    return found
+
+
+def _count(sources: Sources, share: float | None) -> int:
+    from voxtune.data.split_files import read_split
+
+    return len(read_split(sources.split(share)).train)
+
+
+def _beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> dict[str, float]:
+    usual = Counter(str(row.diagnosis) for row in rows["train"]).most_common(1)[0][0]
+    test = rows["test"]
+    found = {
+        f"always the most frequent training class ({usual})": 100
+        * sum(row.diagnosis == usual for row in test)
+        / len(test)
+    }
+    if simulated:
+        from voxtune.simulate.oracle import oracle_accuracy
+
+        everyone = [row for side in ("train", "val", "test") for row in rows[side]]
+        found["oracle that reads the true volumes (cross-validated over the whole cohort)"] = (
+            100
+            * oracle_accuracy(
+                [row.model_dump() for row in everyone],
+                [str(row.diagnosis) for row in everyone],
+                [row.participant_id for row in everyone],
+            )
+        )
+    return found
+
+
+def _cost(sweep: Sweep, cells: Sequence[Cell]) -> dict[str, Any]:
+    results = [
+        one
+        for cell in {cell.name: cell for cell in cells}.values()
+        if (one := sweep.result(cell)) and one["status"] == "done"
+    ]
+    machines = sorted(
+        {
+            one["environment"]["accelerator"] or f"{one['environment']['threads']} CPU thread(s) a worker"
+            for one in results
+        }
+    )
+    return {
+        "cells": len(results),
+        "seconds": round(sum(one["seconds"] for one in results), 1),
+        "cpu_seconds": round(sum(one["cpu_seconds"] for one in results), 1),
+        "peak_bytes": max((one["peak_bytes"] for one in results), default=0),
+        "hardware": ", ".join(machines),
+    }
