@@ -68,6 +68,13 @@ RECIPES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+PAPERS: Mapping[str, str] = MappingProxyType(
+    {
+        "deft": "voxtune_recipes.paper_deft:paper",
+    }
+)
+"""Papers whose tables ``voxtune reproduce`` makes."""
+
 TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"models": BACKBONES, "presets": PRESETS, "methods": PEFT_METHODS, "recipes": RECIPES, "cohorts": COHORTS}
 )
