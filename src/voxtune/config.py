@@ -14,12 +14,16 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo,
 
 from voxtune.catalog import BACKBONES, PEFT_METHODS, RECIPES, load
 from voxtune.errors import UsageError
+from voxtune.types.calls import Call, read_calls
 from voxtune.types.settings import Settings
 
 
 def _parse_choice(table: Mapping[str, str], what: str, value: object) -> object:
     if isinstance(value, str):
-        value = {"kind": value}
+        calls = _read_calls(value, what)
+        if len(calls) != 1:
+            raise UsageError(f"Expected one {what}, got '{value}'.")
+        return _parse_call(table, what, calls[0])
     if not isinstance(value, Mapping):
         return value
     named = dict(value)
@@ -27,6 +31,51 @@ def _parse_choice(table: Mapping[str, str], what: str, value: object) -> object:
     if not isinstance(kind, str):
         raise UsageError(f"A {what} needs its name as 'kind'; known: {', '.join(sorted(table))}.")
     return load(table, kind, what).model_validate(named)
+
+
+def _read_calls(text: str, what: str) -> tuple[Call, ...]:
+    try:
+        return read_calls(text)
+    except ValueError as error:
+        raise UsageError(f"Not a {what}: {error}.") from None
+
+
+def _parse_call(table: Mapping[str, str], what: str, call: Call) -> Settings:
+    """``lora(8, alpha=16)``: a value without a name is the first field of the settings, their main size."""
+    kind = load(table, call.kind, what)
+    fields = list(kind.model_fields)
+    if len(call.positional) > min(1, len(fields)):
+        room = f"one value without a name ('{fields[0]}')" if fields else "no value"
+        raise UsageError(
+            f"{call.kind} takes {room}, got {len(call.positional)}; its settings: {_listed(fields)}."
+        )
+    values = dict(zip(fields, call.positional, strict=False))
+    if twice := values.keys() & call.named.keys():
+        raise UsageError(f"{call.kind}: '{twice.pop()}' is given twice.")
+    if unknown := [name for name in call.named if name not in fields]:
+        raise UsageError(f"{call.kind} has no setting '{unknown[0]}'; it has: {_listed(fields)}.")
+    try:
+        found = kind.model_validate(values | call.named)
+    except ValidationError as error:
+        raise UsageError(f"{call.kind}: {explain(error)}") from None
+    assert isinstance(found, Settings)
+    return found
+
+
+def _parse_methods(value: object) -> object:
+    """A whole side as one text: ``visual_prompts(20), lora(8)``; ``none`` is no method."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(
+            _parse_call(PEFT_METHODS, "adaptation method", call)
+            for call in _read_calls(value, "list of methods")
+        )
+    return value
+
+
+def _listed(fields: list[str]) -> str:
+    return ", ".join(fields) or "none"
 
 
 def _dump_choice(table: Mapping[str, str], value: Settings, info: SerializationInfo) -> dict[str, Any]:
@@ -49,6 +98,8 @@ MethodChoice = Annotated[
     BeforeValidator(lambda value: _parse_choice(PEFT_METHODS, "adaptation method", value)),
     PlainSerializer(lambda value, info: _dump_choice(PEFT_METHODS, value, info)),
 ]
+Methods = Annotated[tuple[MethodChoice, ...], BeforeValidator(_parse_methods)]
+"""The methods of one side, in the order they are attached."""
 
 
 class ReportSettings(Settings):
@@ -69,6 +120,12 @@ class ClassTexts(Settings):
     """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
     templates: tuple[str, ...] = Field(("A photo of {name}",), min_length=1)
     """One or several; several are an ensemble (mean similarity)."""
+    findings: tuple[str, ...] = ()
+    """Columns of the manifest that hold findings (0, 1 or n/a), each yes or no for itself; empty: the task is the diagnosis."""
+    held_out: tuple[str, ...] = ()
+    """Findings whose labels training never sees; they are scored by their texts alone (``held-out classes``)."""
+    pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
+    """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
 
 
 class MmseSettings(Settings):
@@ -103,7 +160,11 @@ class LossSettings(Settings):
     directions: Literal["sum", "mean"] = "sum"
     mmse_weight: float = Field(0.5, ge=0)
     class_weight: float = Field(0.0, ge=0)
-    """Weight of the cross-entropy over class texts."""
+    """Weight of the cross-entropy over class texts; with findings, of the two-way one over each finding's pair of texts."""
+    contrastive_weight: float = Field(1.0, ge=0)
+    """Weight of the alignment with the reports; at 0 no report is read."""
+    finding_balance: bool = True
+    """Weigh present and absent scans of a finding by the inverse of their number in training."""
 
 
 class OptimiserSettings(Settings):
@@ -126,8 +187,8 @@ class TrainingSettings(Settings):
     """Scans of one contrastive batch."""
     stop_after: int | None = Field(12, ge=1)
     """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
-    metric: Literal["balanced_accuracy", "accuracy", "loss"] = "balanced_accuracy"
-    """What the best checkpoint and the plateau schedule look at, on the validation scans."""
+    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc"] = "balanced_accuracy"
+    """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings."""
     chunk: int | None = Field(None, ge=1)
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -190,8 +251,8 @@ class RunConfig(Settings):
     seed: int = Field(0, ge=0)
     backbone: BackboneChoice
     preset: str
-    vision: tuple[MethodChoice, ...] = ()
-    text: tuple[MethodChoice, ...] = ()
+    vision: Methods = ()
+    text: Methods = ()
     projections: Literal["trained", "frozen"] = "trained"
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
     mmse: MmseSettings = MmseSettings()
@@ -229,7 +290,7 @@ class RunConfig(Settings):
             raise UsageError(explain(error)) from None
 
     def edit(self, assignment: str) -> Self:
-        """A copy with one setting changed, as ``--set`` writes it: ``training.epochs=5``, ``vision.0.length=16``.
+        """A copy with one setting changed, as ``--set`` writes it: ``training.epochs=5``, ``vision=visual_prompts(20),lora(8)``.
 
         Raises:
             UsageError: no ``=``, no such setting (the message lists those that are there), or a value of the wrong kind.
@@ -243,15 +304,17 @@ class RunConfig(Settings):
         for step in parents:
             here = here[_key(here, step, path)]
         key = _key(here, leaf, path)
-        problem: ValidationError | None = None
+        problem: UsageError | None = None
         for value in _readings(text):
             here[key] = value
             try:
                 return type(self).model_validate(tree)
             except ValidationError as error:
+                problem = problem or UsageError(explain(error))
+            except UsageError as error:
                 problem = problem or error
         assert problem is not None
-        raise UsageError(explain(problem)) from None
+        raise problem from None
 
 
 def read_recipe(recipe: str) -> RunConfig:

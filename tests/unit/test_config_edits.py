@@ -32,6 +32,27 @@ def test_values_are_read_as_their_setting_needs_them(recipe: RunConfig) -> None:
     assert recipe.training.epochs != 3  # the recipe itself is frozen
 
 
+def test_methods_are_written_as_calls(recipe: RunConfig) -> None:
+    def kinds(assignment: str) -> list[dict[str, object]]:
+        return list(recipe.edit(assignment).model_dump()[assignment.partition("=")[0]])
+
+    prompts, lora = kinds("vision=visual_prompts(16, deep=false),lora(4, alpha=2.5, variant=dora)")
+    assert (prompts["kind"], prompts["length"], prompts["deep"]) == ("visual_prompts", 16, False)
+    assert (lora["kind"], lora["rank"], lora["alpha"], lora["variant"]) == ("lora", 4, 2.5, "dora")
+    assert kinds("text=lora(2, targets=(self.query, 'layer.*key'))")[0]["targets"] == (
+        "self.query",
+        "layer.*key",
+    )
+    assert kinds("text=lora(targets=query)")[0]["targets"] == ("query",)
+    assert kinds("text=lora")[0]["rank"] == 8
+    assert kinds("text=lora(rank=3, alpha=none)")[0]["rank"] == 3
+    assert kinds("text=none") == kinds("text=") == kinds("text=[]") == []
+    assert kinds('text=["lora(5)", {"kind": "text_prompts"}]')[0]["rank"] == 5
+    assert recipe.edit("vision.0=lora(6)").model_dump()["vision"][0]["rank"] == 6
+    again = recipe.edit("vision=visual_prompts(16),lora(4)")
+    assert RunConfig.from_json(again.to_json()) == again
+
+
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
@@ -43,6 +64,19 @@ def test_values_are_read_as_their_setting_needs_them(recipe: RunConfig) -> None:
         ("training.epochs=0", r"Setting 'training\.epochs'.*greater than or equal to 1"),
         ("loss.targets=person", r"Setting 'loss\.targets'"),
         ("backbone.kind=tinny", "Did you mean 'tiny'"),
+        ("vision=lorra(8)", "Did you mean 'lora'"),
+        ("vision=lora(8, rnk=3)", "lora has no setting 'rnk'; it has: rank, alpha"),
+        ("vision=lora(8, 16)", r"lora takes one value without a name \('rank'\), got 2"),
+        ("vision=lora(8, rank=3)", "'rank' is given twice"),
+        ("vision=lora(0)", r"lora: Setting 'rank'.*greater than or equal to 1"),
+        ("vision=lora(many)", "lora: Setting 'rank'.*got 'many'"),
+        ("vision=lora(8", "no list of choices like"),
+        ("vision=lora(2 ** 99)", r"'2 \*\* 99' is neither a name nor a plain value"),
+        ("vision=lora(*x)", "neither a name"),
+        ("vision=lora(**x)", "needs a name of its own"),
+        ("vision=open('x').read()", "neither a name"),
+        ("vision.0=lora(2),lora(3)", "Expected one adaptation method"),
+        ('vision.0={"kind": "lora", "rank": "x"}', r"Setting 'vision\.0\.rank'"),
     ],
 )
 def test_a_wrong_edit_says_what_would_be_right(recipe: RunConfig, assignment: str, sentence: str) -> None:

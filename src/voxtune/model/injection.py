@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from voxtune.errors import SettingError, UsageError
@@ -18,6 +19,10 @@ from voxtune.run_dir import atomic_path, write_json
 if TYPE_CHECKING:
     from peft import PeftConfig
 
+Targets = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
+"""Names of layers; a single one may stand alone."""
 ADAPTER = "default"
 """The name peft gives an adapter in its parameters."""
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from voxtune.model.injection import chosen_targets, frozen_tower, inject, side_of
+from voxtune.model.injection import Targets, chosen_targets, frozen_tower, inject, side_of
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.settings import Settings
@@ -15,7 +15,7 @@ class Ia3(Settings):
     told apart, so all are scaled.
     """
 
-    targets: tuple[str, ...] = ()
+    targets: Targets = ()
     """As for ``lora``."""
 
     def attach(self, model: VisionLanguageModel, encoder: TokenEncoder, generator: torch.Generator) -> None:

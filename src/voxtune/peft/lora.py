@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from voxtune.model.injection import chosen_targets, frozen_tower, inject, side_of
+from voxtune.model.injection import Targets, chosen_targets, frozen_tower, inject, side_of
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.settings import Settings
@@ -22,7 +22,7 @@ class Lora(Settings):
     alpha: float | None = Field(None, gt=0)
     """The update is multiplied by alpha / rank (rsLoRA: alpha / sqrt(rank)); ``None``: twice the rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = ()
+    targets: Targets = ()
     """Ends of layer names (``attn.qkv``, ``query``) or regular expressions of whole ones. Empty: the linears of the attention
     layers; of a convolutional tower its linears and 1x1 convolutions."""
     variant: Literal["lora", "dora", "rslora"] = "lora"
