@@ -3,6 +3,7 @@
 from voxtune.config import LossSettings
 from voxtune.losses.classification import class_cross_entropy
 from voxtune.losses.contrastive import class_targets, contrastive, instance_targets
+from voxtune.losses.findings import pair_cross_entropy
 from voxtune.losses.mmse import masked_mmse
 from voxtune.losses.total import LossTerms
 from voxtune.model.heads import MmseHead
@@ -24,6 +25,9 @@ def loss_terms(output: Output, batch: Batch, settings: LossSettings, head: MmseH
     ):
         mmse = masked_mmse(output.mmse, head.scaled(batch.mmse))
     classes = None
-    if settings.class_weight and output.class_scores is not None and batch.labels is not None:
+    if settings.class_weight and output.class_scores is not None and batch.findings is not None:
+        assert batch.finding_weights is not None
+        classes = pair_cross_entropy(output.class_scores, batch.findings, batch.finding_weights)
+    elif settings.class_weight and output.class_scores is not None and batch.labels is not None:
         classes = class_cross_entropy(output.class_scores, batch.labels)
     return LossTerms(contrastive(output.scores, targets, settings.directions), mmse, classes)

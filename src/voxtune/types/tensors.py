@@ -18,6 +18,9 @@ class Batch:
     token_mask: Bool[Tensor, "B L"] | None = None
     labels: Int[Tensor, " B"] | None = None
     mmse: Float[Tensor, " B"] | None = None
+    findings: Float[Tensor, "B F"] | None = None
+    """1 present, 0 absent, NaN unknown."""
+    finding_weights: Float[Tensor, "B F"] | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
@@ -28,6 +31,8 @@ class Batch:
             token_mask=None if self.token_mask is None else self.token_mask.to(device),
             labels=None if self.labels is None else self.labels.to(device),
             mmse=None if self.mmse is None else self.mmse.to(device),
+            findings=None if self.findings is None else self.findings.to(device),
+            finding_weights=None if self.finding_weights is None else self.finding_weights.to(device),
         )
 
 
