@@ -1,11 +1,14 @@
 """A frozen token tower with extra tokens carried through its layers (Eq. 1-3 and 6 of DEFT)."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from voxtune.errors import SettingError
+from voxtune.model.between_layers import BetweenLayers
 from voxtune.model.extra_tokens import NAMES, ExtraTokens
 from voxtune.types.protocols import TokenTower
 from voxtune.types.tensors import TokenFeatures
@@ -22,6 +25,8 @@ class TokenEncoder(nn.Module):
         super().__init__()
         self.tower = tower
         self.extra = nn.ModuleDict()
+        self.between = nn.ModuleDict()
+        """Learned layers that stand between the tower's own, by the name of their method."""
         self.checkpointing = False
 
     @property
@@ -33,6 +38,28 @@ class TokenEncoder(nn.Module):
     def depth(self) -> int:
         """Layers of the tower."""
         return len(self.tower.blocks)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing here is trained: then a scan or a text always gives the same tokens."""
+        return not any(value.requires_grad for value in self.parameters())
+
+    @property
+    def stem_frozen(self) -> bool:
+        """Whether nothing trained reaches into ``embed``: then what it gives may be kept."""
+        own = {id(value) for value in self.tower.blocks.parameters()}
+        tower = cast(nn.Module, self.tower)
+        return not any(value.requires_grad and id(value) not in own for value in tower.parameters())
+
+    def insert(self, name: str, layers: BetweenLayers) -> None:
+        """Let learned layers stand between the tower's own.
+
+        Raises:
+            SettingError: a method of that name is there already.
+        """
+        if name in self.between:
+            raise SettingError(name, "one method of a name on a tower", "a second one")
+        self.between[name] = layers
 
     def add(self, tokens: ExtraTokens) -> None:
         """Let extra tokens travel with the sequence.
@@ -65,7 +92,7 @@ class TokenEncoder(nn.Module):
         return self.run(self.embed(inputs), mask)
 
     def run(self, embedded: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None = None) -> TokenFeatures:
-        """From the embedded sequence on: insert the extra tokens, pass every block, take them out again."""
+        """From the embedded sequence on: insert the extra tokens, pass every block and what stands between, take them out again."""
         lead, sets, count = self.tower.lead, self.sets(), len(embedded)
         sequence = torch.cat(
             [embedded[:, :lead], *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
@@ -76,14 +103,17 @@ class TokenEncoder(nn.Module):
             if mask is None
             else torch.cat([mask[:, :lead], mask.new_ones(count, total), mask[:, lead:]], dim=1)
         )
+        inserted = [one for one in self.between.values() if isinstance(one, BetweenLayers)]
+        states = [one.start(count) for one in inserted]
         for layer, block in enumerate(self.tower.blocks):
             if layer:
                 sequence = self._refresh(sequence, layer, sets)
+            sequence = _pass(sequence, layer, inserted, states)
             if self.checkpointing and torch.is_grad_enabled():
                 sequence = checkpoint(block, sequence, wide, use_reentrant=False)
             else:
                 sequence = block(sequence, wide)
-        sequence = self.tower.finish(sequence)
+        sequence = self.tower.finish(_pass(sequence, self.depth, inserted, states))
         extra: dict[str, Tensor] = {}
         start = lead
         for one in sets:
@@ -103,6 +133,13 @@ class TokenEncoder(nn.Module):
                 )
             start += one.length
         return sequence
+
+
+def _pass(sequence: Tensor, layer: int, inserted: list[BetweenLayers], states: list[Tensor | None]) -> Tensor:
+    """Through what stands before this layer of the tower (after the last: its depth); the states are moved on in place."""
+    for place, one in enumerate(inserted):
+        sequence, states[place] = one(sequence, layer, states[place])
+    return sequence
 
 
 def _expand(vectors: Float[Tensor, "E D"], count: int) -> Float[Tensor, "B E D"]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -60,6 +61,8 @@ class VisionLanguageModel(nn.Module):
         width = backbone.embed_dim
         self.image_projection: nn.Module = Projection(width) if projections else nn.Identity()
         self.text_projection: nn.Module = Projection(width) if projections else nn.Identity()
+        self.image_summary: nn.Module | None = None
+        """A learned reader of all patch tokens (B, P, width), whose vector (B, E) is added to the image's."""
         self.aggregation = aggregation
         self.attention = (
             LearnedAttention(width, aggregation.heads)
@@ -81,6 +84,24 @@ class VisionLanguageModel(nn.Module):
         for layer in self.awake:
             layer.train(mode)
         return self
+
+    @property
+    def vision_frozen(self) -> bool:
+        """Whether a scan always gives the same tokens and the same backbone vector: nothing trained before ``image_projection``."""
+        return self.vision.frozen and self.image_summary is None and self._rest_frozen()
+
+    @property
+    def text_frozen(self) -> bool:
+        """Whether a text always gives the same tokens and the same backbone vector: nothing trained before ``text_projection``."""
+        return self.text.frozen and self._rest_frozen()
+
+    def _rest_frozen(self) -> bool:
+        """Whether the backbone is frozen outside its two towers (its own projections)."""
+        return not any(
+            value.requires_grad
+            for name, value in cast(nn.Module, self.backbone).named_parameters()
+            if not name.startswith(("vision.", "text."))
+        )
 
     @property
     def needs_patches(self) -> bool:
@@ -111,7 +132,10 @@ class VisionLanguageModel(nn.Module):
     def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
         """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
         tower = self.vision.tower
-        vector = self.backbone.project_image(tower.pool(found.tokens))[:, None]
+        vector = self.backbone.project_image(tower.pool(found.tokens))
+        if self.image_summary is not None:
+            vector = F.normalize(vector + self.image_summary(found.tokens[:, tower.lead :]), dim=-1)
+        vector = vector[:, None]
         if not self.needs_patches:
             return vector
         return torch.cat([vector, self.backbone.project_image(found.tokens[:, tower.lead :])], dim=1)
