@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import BASELINES, run_baselines, score_baselines, site_probe
+from voxtune.evaluation.baselines import BASELINES, run_baselines, score_baselines
 from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.site_probe import site_probe
 from voxtune.types.records import ManifestRow, Prediction, Report
 
 CLASSES = ("NC", "AD")

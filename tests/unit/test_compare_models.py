@@ -11,6 +11,7 @@ from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.compare import compare_predictions
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
 from voxtune.evaluation.tables import write_predictions_tsv
+from voxtune.run_dir import write_json
 from voxtune.stages.compare import compare
 from voxtune.types.records import Prediction
 
@@ -163,10 +164,11 @@ def test_stage_compares_runs_and_writes(tmp_path: Path) -> None:
         evaluated(tmp_path / "a" / "evaluation" / cohort, model(2, 0))
         evaluated(tmp_path / "b" / "evaluation" / cohort, model(1, 1))
     evaluated(tmp_path / "b" / "evaluation" / "aibl", model(1, 1))
-    (tmp_path / "b" / "evaluation" / "oasis2" / "page.html").write_text("SIMULATED: made from ...")
+    write_json(tmp_path / "b" / "evaluation" / "oasis2" / "evaluation.json", {"simulated": True})
     found = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out")
     assert (found["a"], found["b"]) == ("a", "b")
     assert [one["cohort"] for one in found["evaluations"]] == ["adni", "oasis2"]
+    assert [one["simulated"] for one in found["evaluations"]] == [False, True]
     assert found["evaluations"][0]["n_participants"] == 36
     assert json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8")) == found
     lines = (tmp_path / "out" / "comparison.tsv").read_text(encoding="utf-8").splitlines()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxtune.evaluation.calibration import reliability, top_label
-from voxtune.evaluation.compare import compare_predictions
+from voxtune.evaluation.compare import Comparison, compare_predictions
 from voxtune.evaluation.curves import mmse_points, roc_curves
 from voxtune.evaluation.metrics import confusion, evaluate_predictions
 from voxtune.evaluation.subgroups import subgroups
@@ -18,10 +18,10 @@ from voxtune.pages.comparison_page import (
     comparison_page,
     headline,
     number_text,
-    p_text,
 )
-from voxtune.pages.evaluation_page import EvaluationFacts, evaluation_page, interval_text
-from voxtune.stages.draw_evaluation import draw_evaluation
+from voxtune.pages.evaluation_facts import EvaluationFacts
+from voxtune.pages.evaluation_page import evaluation_page
+from voxtune.pages.evaluation_words import difference_text, interval_text, p_text, verdict
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
@@ -138,17 +138,58 @@ def test_every_figure_has_units_and_n() -> None:
     ]
 
 
-@pytest.mark.parametrize(("best", "place"), [(0.01, "above"), (0.99, "below"), (None, "around")])
-def test_the_verdict_compares_the_interval_with_the_best_baseline(best: float | None, place: str) -> None:
-    some = facts(predictions())
-    best = some.metrics["accuracy"].value if best is None else best
-    majority, volumes = accuracies(0.005, best)
-    page = evaluation_page(
-        facts(predictions(), baselines={"majority": majority, "volumes": volumes, "odd": {}}, n_predicted=50)
+def minus(difference: float | None, low: float | None = None, high: float | None = None) -> Comparison:
+    """The accuracy of a model minus a baseline's."""
+    rest = {
+        "score": "accuracy",
+        "test": "t",
+        "a": 0.5,
+        "b": 0.5,
+        "p_value": 0.2,
+        "n_scans": 48,
+        "n_participants": 24,
+    }
+    return Comparison(**rest, difference=difference, low=low, high=high, p_holm=0.0004)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "place"),
+    [(0.02, 0.4, "above"), (-0.4, -0.1, "below"), (-0.1, 0.3, "not told apart from")],
+)
+def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
+    low: float, high: float, place: str
+) -> None:
+    majority, volumes = accuracies(0.005, 0.61)
+    page = Reader(
+        evaluation_page(
+            facts(
+                predictions(),
+                baselines={"majority": majority, "volumes": volumes, "odd": {}},
+                against={"volumes": minus(0.123, low, high)},
+                n_predicted=50,
+            )
+        )
+    ).text
+    assert (
+        f"The model is {place} the best baseline (regional volumes, 61.0%): +12.3 points on the same scans"
+        in page
     )
-    assert f"lies {place} the best baseline (regional volumes, {100 * best:.1f}%)" in page
+    assert f"(95% interval {100 * low:+.1f} to {100 * high:+.1f})" in page
+    assert "+12.3 [" in page
+    assert "< 0.001" in page
     assert "2 more scans were predicted" in page
     assert "Not available here: Age and sex; MMSE alone" in page
+
+
+def test_the_verdict_without_an_interval_or_a_score() -> None:
+    some = facts(predictions(), baselines={"mmse": accuracies(0.5)[0]}, against={"mmse": minus(0.1)})
+    assert "the best baseline (MMSE alone, 50.0%); the difference has no interval" in verdict(
+        some, some.metrics
+    )
+    assert verdict(some, {}) == ""
+    assert verdict(facts(predictions()), some.metrics) == ""
+    assert difference_text(minus(None)) == "not defined"
+    assert difference_text(minus(0.1)) == "+10.0 [no interval]"
 
 
 def test_what_is_absent_is_said() -> None:
@@ -192,12 +233,30 @@ def test_method_and_extras() -> None:
                 temperature=1.5,
                 label_map="CDR 0 is NC, above is AD",
                 site_probe="Site is read at chance.",
-                templates={"A photo of <b>{name}</b>.": accuracies(0.5)[0]["accuracy"]},
+                label_rules={"NC": "CDR 0", "AD": "CDR 0.5 and above"},
+                left_out={"MCI": 1, "no diagnosis": 4},
+                held_out=("AD",),
+                kind="held-out classes",
+                leakage="Some of its images are training images.",
+                leakage_alarms=True,
+                looks=7,
+                models_looked=3,
+                templates={
+                    text: one | {"auroc": one["accuracy"]}
+                    for text, one in zip(
+                        ("A photo of <b>{name}</b>.", "{name}"), accuracies(0.5, 0.625), strict=True
+                    )
+                },
             )
         )
     ).text
     assert "one temperature (1.5)" in text
-    assert "Labels were mapped: CDR 0 is NC, above is AD." in text
+    assert text.count("Labels: CDR 0 is NC, above is AD.") == 2  # under the headline and in the method
+    assert "How the labels were made: NC: CDR 0. AD: CDR 0.5 and above." in text
+    assert "Not scored, for their label: MCI (1 scan), no diagnosis (4 scans)." in text
+    assert "held-out classes · classes NC, MCI, AD · never seen in training: AD" in text
+    assert "scored 7 times, by 3 models" in text
+    assert "From 50.0 to 62.5% with the wording alone." in text
     assert "60 resamples of whole participants" in text
     assert "A photo of <b>{name}</b>." in text  # escaped: it reads as text
     assert "Site is read at chance." in text
@@ -245,35 +304,6 @@ def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
     silent = rows[1].model_copy(update={"mmse": None})
     truth = {row.scan_id: 20 for row in rows[:3]}
     assert mmse_points([hidden, silent, *rows[2:]], truth) == ((20, rows[2].mmse, rows[2].diagnosis),)
-
-
-def test_the_stage_draws_what_the_page_needs() -> None:
-    rows = predictions()
-    table = [
-        ManifestRow(
-            participant_id=str(row.participant_id),
-            scan_id=row.scan_id,
-            image="x",
-            sex="M",
-            mmse=None if n == 0 else 20 + n % 5,
-        )
-        for n, row in enumerate(rows)
-    ]
-    bare = EvaluationFacts(
-        model="m",
-        cohort="c",
-        kind="held-out classes",
-        classes=CLASSES,
-        metrics=evaluate_predictions(rows, CLASSES, resamples=20),
-        resamples=20,
-    )
-    assert "said NC" in evaluation_page(bare)
-    drawn = draw_evaluation(bare, rows, table)
-    assert len(drawn.mmse) == 47
-    assert [len(row) for row in drawn.confusion] == [3, 3, 3]
-    assert drawn.subgroups[0].value == "M"
-    assert drawn.n_predicted == 48
-    assert evaluation_page(drawn).count('class="figure"') == 3
 
 
 # ----------------------------------------------------------------------------------------- comparison

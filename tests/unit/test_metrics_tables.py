@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, TableError
-from voxtune.evaluation.looks import log_look
+from voxtune.evaluation.looks import Look, Looks, log_look
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.tables import (
@@ -170,20 +170,38 @@ def test_findings_that_make_no_sense_are_refused() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- looks
-def test_every_look_at_the_same_scans_is_counted(tmp_path: Path) -> None:
+def look(cohort: str = "adni", model: str = "abc") -> Look:
+    return Look(cohort, model, datetime(2026, 11, 22, 9, 30, tzinfo=UTC))
+
+
+def test_every_look_at_a_test_set_is_counted(tmp_path: Path) -> None:
     log, rows = tmp_path / "evaluation" / "looks.jsonl", study()
-    when = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-    assert log_look(log, rows, "adni", when) == 1
-    assert log_look(log, rows[::-1], "adni", when) == 2
-    assert log_look(log, rows[1:], "adni", when) == 1
-    assert log_look(log, rows, "again", when) == 3
-    line = json.loads(log.read_text(encoding="utf-8").splitlines()[0])
-    assert (line["when"], line["cohort"], line["scans"]) == ("2026-11-22T08:00:00+00:00", "adni", 9)
-    assert not any(row.scan_id in log.read_text(encoding="utf-8").split('"') for row in rows)
+    assert log_look([log], rows, look()) == Looks(1, 1)
+    assert log_look([log], rows[::-1], look()) == Looks(2, 1)
+    assert log_look([log], rows[1:], look()) == Looks(1, 1)
+    assert log_look([log], rows, look("again", "def")) == Looks(3, 2)
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [one["scans"] for one in lines] == [9, 9, 8, 9]
+    assert "s0" not in log.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_looks_of_several_runs_meet_beside_the_manifest(tmp_path: Path) -> None:
+    shared, rows = tmp_path / "cohort" / "looks.jsonl", study()
+    for number, run in enumerate(("run1", "run2", "run3"), start=1):
+        assert log_look([shared, tmp_path / run / "looks.jsonl"], rows, look(model=run)) == Looks(
+            number, number
+        )
+    assert len((tmp_path / "run3" / "looks.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()  # no folder can be made under a file
+    logs = [tmp_path / "file" / "looks.jsonl", tmp_path / "run" / "looks.jsonl"]
+    assert [log_look(logs, study(), look()).times for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "null", '"x"'])
 def test_a_broken_log_of_looks_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "looks.jsonl").write_text(text + "\n")
     with pytest.raises(DataError, match=r"looks\.jsonl: not a log of looks"):
-        log_look(tmp_path / "looks.jsonl", study(), "adni", datetime(2026, 11, 22, tzinfo=UTC))
+        log_look([tmp_path / "looks.jsonl"], study(), look())

@@ -45,8 +45,8 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
     return decorate
 
 
-def pairs(assignments: Sequence[str]) -> dict[str, str]:
-    """``PATH=VALUE`` options as a mapping.
+def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=VALUE") -> dict[str, str]:
+    """Options of the form ``PATH=VALUE`` as a mapping.
 
     Raises:
         UsageError: one has no ``=``.
@@ -55,7 +55,7 @@ def pairs(assignments: Sequence[str]) -> dict[str, str]:
     for one in assignments:
         key, equals, value = one.partition("=")
         if not equals:
-            raise UsageError(f"--set takes PATH=VALUE, got '{one}'.")
+            raise UsageError(f"{option} takes {form}, got '{one}'.")
         found[key.strip()] = value
     return found
 

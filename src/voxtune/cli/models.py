@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, data_option, say, set_option
+from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, set_option
 from voxtune.errors import NotBuiltError
 
 
@@ -65,17 +65,41 @@ def train(
 @command("evaluate")
 @click.argument("run", type=PATH)
 @data_option
-@click.option("--classes", metavar="A,B", help="Score these classes only (an external cohort with fewer).")
+@click.option(
+    "--classes",
+    metavar="A,B",
+    help="Score these classes only; one unseen in training is known by its class text.",
+)
+@click.option(
+    "--map",
+    "renamed",
+    multiple=True,
+    metavar="LABEL=CLASS",
+    help="A label of this cohort is this class; may be repeated.",
+)
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @as_json_option
 def evaluate(
-    run: Path, data: Path | None, classes: str | None, output: Path | None, *, as_json: bool
+    run: Path,
+    data: Path | None,
+    classes: str | None,
+    renamed: tuple[str, ...],
+    output: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Score a run on its test scans, or on another cohort, with intervals over participants."""
+    """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants."""
     from voxtune.stages.evaluate import evaluate as stage
 
-    done = stage(run, data=data, classes=tuple(classes.split(",")) if classes else None, output=output)
-    say(done.metrics, done.summary, as_json=as_json)
+    done = stage(
+        run,
+        data=data,
+        classes=tuple(classes.split(",")) if classes else None,
+        label_map=pairs(renamed, "--map", "LABEL=CLASS"),
+        output=output,
+        say=lambda line: click.echo(line, err=True),
+    )
+    say(done.as_json(), done.summary, as_json=as_json)
 
 
 @command("compare")
@@ -97,6 +121,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
     adapter: Path,
@@ -105,9 +130,14 @@ def predict(
     base: Path | None,
     *,
     stripped: bool | None,
+    as_tsv: bool,
     as_json: bool,
 ) -> None:
-    """Say what an adapter sees in one scan or several, with a page for each."""
+    """Say what an adapter sees in one scan or several, with a page for each.
+
+    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, manifests,
+    BIDS folders, or 'head' for the shipped head.
+    """
     from voxtune.stages.predict import predict as stage
 
     done = stage(
@@ -118,7 +148,8 @@ def predict(
         stripped=stripped,
         say=lambda line: click.echo(line, err=True),
     )
-    say(done.as_json(), done.summary, as_json=as_json)
+    table = done.table.read_text(encoding="utf-8").rstrip("\n")
+    say(done.as_json(), table if as_tsv else done.summary, as_json=as_json)
     if done.error is not None:
         raise done.error
 

@@ -4,19 +4,20 @@ Everything (means, scales, words, weights) is fitted on the training rows only.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.metrics import headline_scores
 from voxtune.evaluation.weighted import Floats
+from voxtune.reports.wording import BUILT_IN, load_template, write_report
 from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
-"""Every baseline by its name; one whose inputs no training row has is left out of the answer."""
+"""Every baseline that is fitted, by its name; one whose inputs no training row has is left out of the answer."""
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age_sex": ("age", "sex"),
@@ -64,8 +65,33 @@ def run_baselines(
     if test and len(np.unique(label)) > 1:
         for name, pair in inputs.items():
             if pair is not None:
-                found[name] = _regression(*pair, label, len(classes), seed)
-    return {name: _predictions(test, found[name], classes) for name in BASELINES if name in found}
+                found[name] = regression(*pair, label, len(classes), seed)
+    return {name: named_predictions(test, found[name], classes) for name in BASELINES if name in found}
+
+
+def majority(
+    counts: Mapping[str, int], test_rows: Sequence[ManifestRow], classes: Sequence[str]
+) -> list[Prediction]:
+    """The share of each class in training, from its counts alone; empty where training has none of the classes."""
+    shares = np.array([float(counts.get(name, 0)) for name in classes])
+    if not shares.any():
+        return []
+    return named_predictions(test_rows, np.tile(shares / shares.sum(), (len(test_rows), 1)), classes)
+
+
+def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Report]:
+    """The reports without their label sentence, by scan_id; a row with nothing else to say has none.
+
+    Args:
+        rows: of a manifest.
+        template: name of a shipped template; any other is replaced by ``deft``, since its label sentence is not known.
+    """
+    wording = load_template(template if template in BUILT_IN else "deft")
+    found = {}
+    for row in rows:
+        with suppress(DataError):
+            found[row.scan_id] = write_report(row, wording, label=False)
+    return found
 
 
 def score_baselines(
@@ -76,16 +102,16 @@ def score_baselines(
     seed: int = 0,
 ) -> dict[str, dict[str, Metric]]:
     """Accuracy, balanced accuracy and AUROC of each baseline, by its name."""
-    answer = {}
-    for name, predictions in baselines.items():
-        metrics = evaluate_predictions(predictions, classes, resamples=resamples, seed=seed)
-        answer[name] = {score: metrics[score] for score in ("accuracy", "balanced_accuracy", "auroc")}
-    return answer
+    return {
+        name: headline_scores(predictions, classes, resamples=resamples, seed=seed)
+        for name, predictions in baselines.items()
+    }
 
 
-def _predictions(
+def named_predictions(
     test: Sequence[ManifestRow], probabilities: Floats, classes: Sequence[str]
 ) -> list[Prediction]:
+    """Rows and their probabilities (n, k) as predictions; a diagnosis outside the classes is not scored."""
     return [
         Prediction(
             scan_id=row.scan_id,
@@ -98,8 +124,11 @@ def _predictions(
     ]
 
 
-def _regression(train: Floats, test: Floats, label: NDArray[np.int64], classes: int, seed: int) -> Floats:
-    """Logistic regression with L2 (C = 1) on standardised columns: probabilities of the test rows (n, k)."""
+def regression(train: Floats, test: Floats, label: NDArray[np.int64], classes: int, seed: int) -> Floats:
+    """Logistic regression with L2 (C = 1) on standardised columns: probabilities of the test rows (n, k).
+
+    Needs two classes or more among the labels.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -172,29 +201,3 @@ def _vectors(
         for rows in (train, test)
     )
     return known, new
-
-
-def site_probe(
-    rows: Iterable[ManifestRow], embeddings: Mapping[str, NDArray[np.floating]], seed: int = 0, folds: int = 5
-) -> list[Prediction]:
-    """Can the site be read from the embeddings? Cross-validated by participant; the "diagnosis" here is the site.
-
-    Chance is the share of the largest site. A probe far above it says that the embeddings hold the site. Sites of fewer than ``folds``
-    participants are left out; an empty list means fewer than two sites remain.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    kept = [row for row in rows if row.site is not None and row.scan_id in embeddings]
-    people = Counter(site for site, _ in {(row.site, row.participant_id) for row in kept})
-    sites = sorted(str(site) for site, count in people.items() if count >= folds)
-    kept = [row for row in kept if row.site in sites]
-    if len(sites) < 2:
-        return []
-    label = np.array([sites.index(str(row.site)) for row in kept])
-    vectors = np.array([np.asarray(embeddings[row.scan_id], dtype=float).ravel() for row in kept])
-    probabilities = np.zeros((len(kept), len(sites)))
-    cut = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    for train, test in cut.split(vectors, label, [row.participant_id for row in kept]):
-        probabilities[test] = _regression(vectors[train], vectors[test], label[train], len(sites), seed)
-    named = [row.model_copy(update={"diagnosis": row.site}) for row in kept]
-    return _predictions(named, probabilities, sites)

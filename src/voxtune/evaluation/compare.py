@@ -1,6 +1,6 @@
 """Is model A better than model B on the same scans? Differences with clustered intervals, tests, Holm."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import blocks, expanded_interval, resample_participants, resampled_weights
 from voxtune.evaluation.paired import holm, mcnemar, permutation_p
 from voxtune.evaluation.scored import Scored, scored
-from voxtune.evaluation.weighted import Floats, Integers
+from voxtune.evaluation.weighted import Floats
 from voxtune.types.records import Prediction
 
 NAMED = 10  # scans an error message names before it counts the rest
@@ -41,6 +41,21 @@ SCORES: dict[str, Score] = {
     "brier": lambda table, weights: weighted.brier(weights, table.true, table.probabilities),
 }
 """The scores that are compared; of ``brier`` the smaller is better, of the others the larger."""
+
+
+def _error(measure: Callable[[Floats, Floats, Floats], Floats]) -> Score:
+    def score(table: Scored, weights: Floats) -> Floats:
+        assert table.mmse_true is not None
+        return measure(weights, table.mmse_true, table.mmse_predicted)
+
+    return score
+
+
+MMSE_SCORES: dict[str, Score] = {
+    "mmse_mae": _error(weighted.mean_absolute_error),
+    "mmse_rmse": _error(weighted.root_mean_squared_error),
+}
+"""Compared on the scans that have a measured MMSE and one predicted by both; in points, the smaller is better."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ def check_same_scans(a: Sequence[Prediction], b: Sequence[Prediction]) -> None:
     if only_a or only_b:
         raise DataError(
             "A and B were tested on different scans, so their scores cannot be compared. "
-            f"Only in A: {_named(only_a)}. Only in B: {_named(only_b)}. Evaluate both on one split."
+            f"Only in A: {named_scans(only_a)}. Only in B: {named_scans(only_b)}. Evaluate both on one split."
         )
     for column in ("diagnosis", "participant_id"):
         other = sorted(
@@ -83,11 +98,12 @@ def check_same_scans(a: Sequence[Prediction], b: Sequence[Prediction]) -> None:
         )
         if other:
             raise DataError(
-                f"A and B give another {column} to the same scans: {_named(other)}. Evaluate both on one manifest."
+                f"A and B give another {column} to the same scans: {named_scans(other)}. Evaluate both on one manifest."
             )
 
 
-def _named(scans: Sequence[str]) -> str:
+def named_scans(scans: Sequence[str]) -> str:
+    """How many scans, and the first few of them."""
     if not scans:
         return "none"
     more = f" and {len(scans) - NAMED} more" if len(scans) > NAMED else ""
@@ -100,6 +116,7 @@ def compare_predictions(
     b: Sequence[Prediction],
     classes: Sequence[str],
     *,
+    mmse_true: Mapping[str, float] | None = None,
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -113,15 +130,17 @@ def compare_predictions(
     Raises:
         DataError: other scans, diagnoses or participants in A than in B, or predictions that cannot be scored.
     """
-    check_same_scans(a, b)
-    order = {one.scan_id: number for number, one in enumerate(a)}
-    table_a = scored(a, classes)
-    table_b = scored(sorted(b, key=lambda one: order[one.scan_id]), classes)
-    if not table_a.true.size:
-        raise DataError("None of the scans has a diagnosis, so there is nothing to compare.")
-    people = resample_participants(table_a.strata, resamples, seed)
+    table_a, table_b = _tables(a, b, classes, mmse_true)
+    both = np.isfinite(table_a.mmse_predicted) & np.isfinite(table_b.mmse_predicted)
+    both &= np.zeros(len(both), bool) if table_a.mmse_true is None else np.isfinite(table_a.mmse_true)
+    tests = [(name, score, table_a, table_b) for name, score in SCORES.items()]
+    if both.any():
+        tests += [
+            (name, score, table_a.some(both), table_b.some(both)) for name, score in MMSE_SCORES.items()
+        ]
+    draw = Draw(resamples, seed, confidence)
     return [
-        *_holm(_swapped(name, table_a, table_b, people, seed, confidence) for name in SCORES),
+        *_holm(_swapped(*test, draw) for test in tests),
         *_holm(_delong(c, table_a, table_b, confidence) for c in range(len(classes))),
         *_holm(
             _mcnemar(name, one, other)
@@ -133,13 +152,67 @@ def compare_predictions(
     ]
 
 
-def _swapped(name: str, a: Scored, b: Scored, people: Integers, seed: int, confidence: float) -> Comparison:
-    score = SCORES[name]
+def compare_with_each(
+    own: Sequence[Prediction],
+    rivals: Mapping[str, Sequence[Prediction]],
+    classes: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Comparison]:
+    """The accuracy of a model minus that of each rival on the same scans; Holm corrects over the rivals.
+
+    Raises:
+        DataError: see :func:`compare_predictions`.
+    """
+    draw = Draw(resamples, seed, confidence)
+    rows = _holm(
+        _swapped("accuracy", SCORES["accuracy"], *_tables(own, rival, classes), draw)
+        for rival in rivals.values()
+    )
+    return dict(zip(rivals, rows, strict=True))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How participants are resampled and swapped."""
+
+    resamples: int
+    seed: int
+    confidence: float
+
+
+def _tables(
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    classes: Sequence[str],
+    mmse_true: Mapping[str, float] | None = None,
+) -> tuple[Scored, Scored]:
+    """The same scans in the same order.
+
+    Raises:
+        DataError: they are not the same, or none has a diagnosis.
+    """
+    check_same_scans(a, b)
+    order = {one.scan_id: number for number, one in enumerate(a)}
+    tables = (
+        scored(a, classes, mmse_true),
+        scored(sorted(b, key=lambda one: order[one.scan_id]), classes, mmse_true),
+    )
+    if not tables[0].true.size:
+        raise DataError("None of the scans has a diagnosis, so there is nothing to compare.")
+    return tables
+
+
+def _swapped(name: str, score: Score, a: Scored, b: Scored, draw: Draw) -> Comparison:
     both = replace(
         a,
         true=np.r_[a.true, b.true],
         predicted=np.r_[a.predicted, b.predicted],
         probabilities=np.r_[a.probabilities, b.probabilities],
+        mmse_true=None if a.mmse_true is None else np.r_[a.mmse_true, a.mmse_true],
+        mmse_predicted=np.r_[a.mmse_predicted, b.mmse_predicted],
     )
 
     def difference(keep: Floats) -> Floats:
@@ -147,6 +220,7 @@ def _swapped(name: str, a: Scored, b: Scored, people: Integers, seed: int, confi
         return score(both, np.hstack([keep, 1 - keep])) - score(both, np.hstack([1 - keep, keep]))
 
     ones = np.ones((1, len(a.true)))
+    people = resample_participants(a.strata, draw.resamples, draw.seed)
     replicates = [
         score(a, weights) - score(b, weights)
         for block in blocks(len(people), len(a.true))
@@ -158,9 +232,9 @@ def _swapped(name: str, a: Scored, b: Scored, people: Integers, seed: int, confi
         test="participants swapped",
         values=(float(score(a, ones)[0]), float(score(b, ones)[0])),
         interval=expanded_interval(
-            np.concatenate(replicates), people.shape[1], len(np.unique(a.strata)), confidence
+            np.concatenate(replicates), people.shape[1], len(np.unique(a.strata)), draw.confidence
         ),
-        p_value=permutation_p(difference, a.participant, len(people), seed),
+        p_value=permutation_p(difference, a.participant, len(people), draw.seed),
     )
 
 

@@ -3,42 +3,76 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from voxtune.errors import DataError
 from voxtune.types.records import Prediction
 
+LOOKS = "looks.jsonl"
 
-def log_look(log: Path, predictions: Sequence[Prediction], cohort: str, when: datetime) -> int:
-    """Add one line to a log of looks and count the looks at these scans so far, this one included.
 
-    The scans are kept as a hash: the log can be shared.
+@dataclass(frozen=True)
+class Look:
+    """One scoring of a set of scans."""
+
+    cohort: str
+    """Its name, for a reader of the log."""
+    model: str
+    """What tells one model from another: the sha256 of the adapter, or the name of a base."""
+    when: datetime
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often the same scans have been scored, this time included, and by how many different models."""
+
+    times: int
+    models: int
+
+
+def log_look(logs: Sequence[Path], predictions: Sequence[Prediction], look: Look) -> Looks:
+    """Add one line to each log and count the looks at these scans in the log that knows most of them.
+
+    The scans are kept as a hash: a log can be shared. One log lies in the run, another beside the manifest, where all runs on
+    the same test set meet; a folder that cannot be written to is passed over.
 
     Args:
-        log: ``looks.jsonl``; made where it is absent.
+        logs: files ``looks.jsonl``; made where absent.
         predictions: of the scans that were scored.
-        cohort: its name, for a reader of the log.
-        when: the time of the look.
+        look: by whom and when.
 
     Raises:
-        DataError: a line of the log is not one of ours.
+        DataError: a line of a log is not one of ours.
     """
     scans = hashlib.sha256("\n".join(sorted(one.scan_id for one in predictions)).encode()).hexdigest()
-    try:
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        before = [json.loads(line)["scans_sha256"] for line in lines].count(scans)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{log.name}: not a log of looks ({error}). Move it away to begin a new one."
-        ) from None
-    log.parent.mkdir(parents=True, exist_ok=True)
     line = {
-        "when": when.isoformat(timespec="seconds"),
-        "cohort": cohort,
+        "when": look.when.isoformat(timespec="seconds"),
+        "cohort": look.cohort,
+        "model": look.model,
         "scans": len(predictions),
         "scans_sha256": scans,
     }
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return before + 1
+    counts = Looks(1, 1)
+    for log in logs:
+        models = [*(one["model"] for one in _read(log) if one["scans_sha256"] == scans), look.model]
+        counts = max(counts, Looks(len(models), len(set(models))), key=lambda one: (one.times, one.models))
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+    return counts
+
+
+def _read(log: Path) -> list[dict[str, Any]]:
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [{"model": one.get("model", ""), "scans_sha256": one["scans_sha256"]} for one in found]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{log.name}: not a log of looks ({type(error).__name__}). Move it away to begin a new one."
+        ) from None

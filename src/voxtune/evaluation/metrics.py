@@ -1,15 +1,17 @@
 """Scores of predictions against diagnoses, each with an interval that resamples participants."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from voxtune.evaluation import weighted
+from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import (
     blocks,
     expanded_interval,
+    normal_interval,
     resample_participants,
     resampled_weights,
     share_interval,
@@ -21,8 +23,12 @@ from voxtune.types.records import Metric, Prediction
 PARTICIPANT = "participant/"
 # Scores whose interval is that of a share of right answers.
 _SHARES = re.compile(
-    r"(accuracy|balanced_accuracy|macro_f1|weighted_f1|(sensitivity|specificity|f1|auroc|auroc_ovo|average_precision)(/.*)?)$"
+    r"(accuracy|balanced_accuracy|(macro|weighted|micro|samples)_f1|"
+    r"(sensitivity|specificity|sensitivity_at_threshold|specificity_at_threshold|f1|auroc|auroc_ovo|average_precision)(/.*)?)$"
 )
+HEADLINE: tuple[str, ...] = ("accuracy", "balanced_accuracy", "auroc")
+"""The scores that stand beside a model for each baseline, subgroup and wording."""
+Scores = Callable[[Scored, Floats], Iterator[tuple[str, Floats]]]
 
 
 # ------------------------------------------------------------------------------------------- all scores
@@ -55,6 +61,7 @@ def all_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
             np.mean(values, axis=0),
         )  # NaN where one class is absent: a mean of fewer would be another score
         yield from ((f"{name}/{label}", one) for label, one in zip(table.classes, values, strict=True))
+    yield from _threshold_scores(table, weights)
     yield "auroc_ovo", weighted.auroc_one_versus_one(weights, table.true, table.probabilities)
     confidence = table.probabilities.max(axis=1, initial=0.0)
     yield "brier", weighted.brier(weights, table.true, table.probabilities)
@@ -70,7 +77,9 @@ def _range(table: Scored) -> range:
 
 def _class_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     counts = weighted.confusion(weights, table.true, table.predicted, len(table.classes))
-    yield "accuracy", weighted.accuracy(counts)
+    right = weighted.accuracy(counts)
+    yield "accuracy", right
+    yield from ((name, right) for name in ("micro_f1", "samples_f1"))  # the same, where a scan has one label
     yield "balanced_accuracy", weighted.balanced_accuracy(counts)
     yield "macro_f1", weighted.macro_f1(counts)
     yield "weighted_f1", weighted.weighted_f1(counts)
@@ -80,6 +89,27 @@ def _class_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]
         ("f1", weighted.f1(counts)),
     ):
         yield from ((f"{name}/{label}", values[:, c]) for c, label in enumerate(table.classes))
+
+
+def _threshold_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    """Sensitivity and specificity of each class against the rest at the threshold fixed on validation."""
+    for label, threshold in table.thresholds.items():
+        number = table.classes.index(label)
+        called = table.probabilities[:, number] >= threshold
+        cells = weighted.confusion(
+            weights, (table.true == number).astype(np.int64), called.astype(np.int64), 2
+        )
+        recall = weighted.sensitivity(cells)
+        yield f"sensitivity_at_threshold/{label}", recall[:, 1]
+        yield f"specificity_at_threshold/{label}", recall[:, 0]
+
+
+def _headline(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    counts = weighted.confusion(weights, table.true, table.predicted, len(table.classes))
+    yield "accuracy", weighted.accuracy(counts)
+    yield "balanced_accuracy", weighted.balanced_accuracy(counts)
+    areas = [weighted.auroc(weights, table.true == c, table.probabilities[:, c]) for c in _range(table)]
+    yield "auroc", np.mean(areas, axis=0)
 
 
 def _mmse_scores(table: Scored, weights: Floats, truth: Floats) -> Iterator[tuple[str, Floats]]:
@@ -101,10 +131,10 @@ def _rests(table: Scored, name: str) -> Rests:
         truth = table.mmse_predicted if table.mmse_true is None else table.mmse_true
         both = np.isfinite(truth) & np.isfinite(table.mmse_predicted) & members
         return Rests(both, both)
-    if score in {"sensitivity", "specificity"}:
-        side = members if score == "sensitivity" else ~members
+    if score.startswith(("sensitivity", "specificity")):
+        side = members if score.startswith("sensitivity") else ~members
         return Rests(side, side)
-    if score in {"accuracy", "weighted_f1"}:
+    if score in {"accuracy", "weighted_f1", "micro_f1", "samples_f1"}:
         return Rests(everything, everything)
     labels = [table.classes.index(label)] if label else list(_range(table))
     sides = [table.true == c for c in labels]
@@ -124,6 +154,7 @@ def evaluate_predictions(
     classes: Sequence[str],
     *,
     mmse_true: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, float] | None = None,
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -137,6 +168,7 @@ def evaluate_predictions(
         predictions: one for each scan.
         classes: in the order of severity; the model chooses among these.
         mmse_true: measured MMSE in points by scan_id; without it no ``mmse_*`` scores are given.
+        thresholds: of a class against the rest, fixed on validation, for ``sensitivity_at_threshold/<class>`` and its pair.
         resamples: of participants, for the intervals.
         seed: of the resampling.
         confidence: of the intervals.
@@ -144,27 +176,55 @@ def evaluate_predictions(
     Raises:
         DataError: predictions that cannot be scored (see :func:`scored`).
     """
-    table = scored(predictions, classes, mmse_true)
+    table = scored(predictions, classes, mmse_true, thresholds)
     people = resample_participants(table.strata, resamples, seed)
-    return {
-        prefix + name: metric
-        for prefix, level in (("", table), (PARTICIPANT, table.by_participant()))
-        for name, metric in _evaluate(level, people, confidence).items()
-    }
+    found = _evaluate(table, people, confidence, all_scores) | _cross_check(table, confidence)
+    averaged = _evaluate(table.by_participant(), people, confidence, all_scores)
+    return found | {PARTICIPANT + name: metric for name, metric in averaged.items()}
 
 
-def _evaluate(table: Scored, people: Integers, confidence: float) -> dict[str, Metric]:
+def headline_scores(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Metric]:
+    """Accuracy, balanced accuracy and AUROC at scan level, exactly as :func:`evaluate_predictions` gives them."""
+    table = scored(predictions, classes)
+    return _evaluate(table, resample_participants(table.strata, resamples, seed), confidence, _headline)
+
+
+def _evaluate(table: Scored, people: Integers, confidence: float, scores: Scores) -> dict[str, Metric]:
     n = len(table.true)
-    values = dict(all_scores(table, np.ones((1, n))))
+    values = dict(scores(table, np.ones((1, n))))
     replicates: dict[str, list[Floats]] = {name: [] for name in values}
     for block in blocks(len(people), n):
         weights = resampled_weights(people[block], table.participant)
-        for name, some in all_scores(table, weights):
+        for name, some in scores(table, weights):
             replicates[name].append(some)
     return {
         name: _metric(table, name, float(value[0]), np.concatenate(replicates[name]), confidence)
         for name, value in values.items()
     }
+
+
+def _cross_check(table: Scored, confidence: float) -> dict[str, Metric]:
+    """``auroc_obuchowski/<class>``: each AUROC again with the normal interval of Obuchowski's clustered variance."""
+    counts = {"n_scans": len(table.true), "n_participants": len(np.unique(table.participant))}
+    answer = {}
+    for number, label in enumerate(table.classes):
+        score = table.probabilities[:, number]
+        pair = obuchowski(table.participant, table.true == number, score, score)
+        low, high = (None, None) if pair is None else normal_interval(pair.auc_a, pair.var_a, confidence)
+        answer[f"auroc_obuchowski/{label}"] = Metric(
+            value=None if pair is None else pair.auc_a,
+            low=None if low is None else max(low, 0.0),
+            high=None if high is None else min(high, 1.0),
+            **counts,
+        )
+    return answer
 
 
 def _metric(table: Scored, name: str, value: float, replicates: Floats, confidence: float) -> Metric:

@@ -13,11 +13,14 @@ from voxtune.types.records import Prediction
 
 @dataclass(frozen=True)
 class Scores:
-    """What the model says of some scans before calibration: logits to the classes, MMSE in points."""
+    """What the model says of some scans before calibration: logits to the classes, MMSE in points, unit image vectors."""
 
     scan_ids: tuple[str, ...]
     logits: Float[Tensor, "N K"]
     mmse: Float[Tensor, " N"] | None
+    vectors: Float[Tensor, "N E"] | None = None
+    reworded: Float[Tensor, "W N K"] | None = None
+    """Logits to the same classes in other words, one set for each wording that was asked for."""
 
 
 def class_features(
@@ -44,8 +47,12 @@ def score_scans(
     *,
     batch_size: int = 8,
     embedded: bool = False,
+    wordings: Sequence[list[TextFeatures]] = (),
 ) -> Iterator[Scores]:
-    """Logits and MMSE, batch by batch in the order given. The batch size changes speed and memory, not the scores."""
+    """Logits and MMSE, batch by batch in the order given. The batch size changes speed and memory, not the scores.
+
+    ``wordings`` are the same classes in other words: each scan is encoded once for all of them.
+    """
     device = next(model.parameters()).device
     with torch.no_grad():
         for start in range(0, len(scan_ids), batch_size):
@@ -56,17 +63,30 @@ def score_scans(
             points = None
             if image.mmse is not None and model.mmse_head is not None:
                 points = model.mmse_head.points(image.mmse).float().cpu()
-            yield Scores(names, model.class_logits(image, texts).float().cpu(), points)
+            others = [model.class_logits(image, some).float().cpu() for some in wordings]
+            yield Scores(
+                names,
+                model.class_logits(image, texts).float().cpu(),
+                points,
+                image.vector.float().cpu(),
+                torch.stack(others) if others else None,
+            )
 
 
 def joined(parts: Iterable[Scores]) -> Scores:
     """Batches of scores as one."""
     found = list(parts)
-    known = [part.mmse for part in found if part.mmse is not None]
+
+    def whole(parts: Sequence[Tensor | None], dim: int = 0) -> Tensor | None:
+        known = [part for part in parts if part is not None]
+        return torch.cat(known, dim=dim) if known else None
+
     return Scores(
         tuple(name for part in found for name in part.scan_ids),
         torch.cat([part.logits for part in found]),
-        torch.cat(known) if known else None,
+        whole([part.mmse for part in found]),
+        whole([part.vectors for part in found]),
+        whole([part.reworded for part in found], dim=1),
     )
 
 

@@ -1,10 +1,10 @@
-"""Predictions of an adapter, and of the bare base it stands on, for the preprocessed scans of a manifest."""
+"""What an adapter says of the preprocessed scans of a manifest, each scan scored alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from voxtune.data.embedded import embedded_scans
@@ -12,62 +12,94 @@ from voxtune.data.examples import ReadScan
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
 from voxtune.evaluation.predict import Scores, class_features, joined, predictions, score_scans
 from voxtune.model.adapter import LoadedAdapter
-from voxtune.model.build import frozen_base
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.progress import progress
 from voxtune.types.records import ManifestRow, Prediction
 
+Vectors = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's predictions of some scans, with each scan's label and participant beside them."""
+
+    predictions: list[Prediction]
+    vectors: Vectors
+    """Unit image embedding (E,) of each scan by scan_id."""
+    reworded: dict[str, list[Prediction]] = field(default_factory=dict)
+    """The predictions with other class texts, by template."""
+
 
 def predict_rows(
-    adapter: LoadedAdapter, rows: Sequence[ManifestRow], manifest: Path, classes: Sequence[str]
-) -> list[Prediction]:
-    """Calibrated predictions, each scan scored alone, with the scan's label and participant beside them."""
+    adapter: LoadedAdapter,
+    rows: Sequence[ManifestRow],
+    manifest: Path,
+    classes: Sequence[str],
+    templates: Sequence[str] = (),
+) -> Answers:
+    """Calibrated predictions of an adapter.
+
+    Args:
+        adapter: on its base.
+        rows: scans of the manifest.
+        manifest: where their images are relative to.
+        classes: to choose among; a class the adapter was not trained on is scored by its class text alone.
+        templates: other class texts to answer with as well.
+
+    Raises:
+        ScanError: a scan was not preprocessed with the adapter's preset.
+    """
     facts, model = adapter.facts, adapter.model
-    read, embedded = _reader(model, rows, manifest, facts.preset)
-    texts = class_features(model, classes, facts.class_texts, model.backbone.tokenize)
-    names = [row.scan_id for row in rows]
+    read, embedded = rows_reader(model, rows, manifest, facts.preset)
+    own, *others = (
+        class_features(model, classes, some, model.backbone.tokenize)
+        for some in (facts.class_texts, *((one,) for one in templates))
+    )
     parts = []
-    with progress("Scoring", len(names)) as advance:
-        for part in score_scans(model, names, read, texts, embedded=embedded):
+    with progress("Scoring", len(rows)) as advance:
+        names = [row.scan_id for row in rows]
+        for part in score_scans(model, names, read, own, embedded=embedded, wordings=others):
             parts.append(part)
             for name in part.scan_ids:
                 advance(name)
-    return beside_truth(predictions(joined(parts), classes, facts.temperature), rows)
+    return answers(joined(parts), rows, classes, templates, facts.temperature)
 
 
-def frozen_base_scores(
-    adapter: LoadedAdapter, rows: Sequence[ManifestRow], manifest: Path, classes: Sequence[str]
-) -> tuple[dict[str, NDArray[np.float32]], list[Prediction]]:
-    """Unit image embeddings (E,) of the base without the adapter by scan_id, and its zero-shot predictions."""
-    facts, model = adapter.facts, frozen_base(adapter.config)
-    read, embedded = _reader(model, rows, manifest, facts.preset)
-    texts = class_features(model, classes, facts.class_texts, model.backbone.tokenize)
-    vectors = {}
-    with torch.no_grad(), progress("Frozen base", len(rows)) as advance:
-        for row in rows:
-            vectors[row.scan_id] = model.encode_image(read(row.scan_id)[None], embedded=embedded).vector[0]
-            advance(row.scan_id)
-        images = torch.stack(list(vectors.values()))
-        logits = torch.stack([model.backbone.logit(images, text.vector) for text in texts]).mean(dim=0)
-    found = beside_truth(predictions(Scores(tuple(vectors), logits, None), classes), rows)
-    return {name: vector.numpy() for name, vector in vectors.items()}, found
-
-
-def beside_truth(found: Sequence[Prediction], rows: Sequence[ManifestRow]) -> list[Prediction]:
-    """The same predictions with diagnosis and participant of their scans, for scoring."""
+def answers(
+    scores: Scores,
+    rows: Sequence[ManifestRow],
+    classes: Sequence[str],
+    templates: Sequence[str] = (),
+    temperature: float = 1.0,
+) -> Answers:
+    """Scores as predictions beside the truth of their scans."""
     known = {row.scan_id: row for row in rows}
-    return [
-        one.model_copy(
-            update={
-                "participant_id": known[one.scan_id].participant_id,
-                "diagnosis": known[one.scan_id].diagnosis,
-            }
-        )
-        for one in found
-    ]
+
+    def beside_truth(some: Scores) -> list[Prediction]:
+        return [
+            one.model_copy(
+                update={
+                    "participant_id": known[one.scan_id].participant_id,
+                    "diagnosis": known[one.scan_id].diagnosis,
+                }
+            )
+            for one in predictions(some, classes, temperature)
+        ]
+
+    assert scores.vectors is not None
+    return Answers(
+        beside_truth(scores),
+        dict(zip(scores.scan_ids, scores.vectors.numpy(), strict=True)),
+        {
+            template: beside_truth(Scores(scores.scan_ids, logits, None))
+            for template, logits in zip(
+                templates, () if scores.reworded is None else scores.reworded, strict=True
+            )
+        },
+    )
 
 
-def _reader(
+def rows_reader(
     model: VisionLanguageModel, rows: Sequence[ManifestRow], manifest: Path, preset: str
 ) -> tuple[ReadScan, bool]:
     """A scan reader for a model, and whether it gives scans embedded once by the frozen front of its tower."""

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted
 from voxtune.evaluation.intervals import number_participants
-from voxtune.evaluation.weighted import Floats, Integers
+from voxtune.evaluation.weighted import Booleans, Floats, Integers
 from voxtune.types.records import Prediction
 
 
@@ -25,6 +25,8 @@ class Scored:
     probabilities: Floats
     mmse_true: Floats | None
     mmse_predicted: Floats
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of a class against the rest, fixed on validation."""
 
     @property
     def strata(self) -> Integers:
@@ -33,6 +35,19 @@ class Scored:
         np.add.at(counts, (self.participant, self.true), 1)
         last: Integers = len(self.classes) - 1 - counts[:, ::-1].argmax(axis=1)
         return last
+
+    def some(self, rows: Booleans) -> "Scored":
+        """These rows alone, with their participants numbered anew."""
+        return replace(
+            self,
+            participant=number_participants(self.participant[rows].tolist()),
+            scans=self.scans[rows],
+            true=self.true[rows],
+            predicted=self.predicted[rows],
+            probabilities=self.probabilities[rows],
+            mmse_true=None if self.mmse_true is None else self.mmse_true[rows],
+            mmse_predicted=self.mmse_predicted[rows],
+        )
 
     def by_participant(self) -> "Scored":
         """One row a participant: mean probabilities (the largest is predicted), mean MMSE, most frequent class."""
@@ -55,11 +70,15 @@ class Scored:
             probabilities=probabilities,
             mmse_true=None if self.mmse_true is None else average(np.where(both, self.mmse_true, np.nan)),
             mmse_predicted=average(np.where(both, self.mmse_predicted, np.nan)),
+            thresholds=self.thresholds,
         )
 
 
 def scored(
-    predictions: Sequence[Prediction], classes: Sequence[str], mmse_true: Mapping[str, float] | None = None
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    mmse_true: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Scored:
     """The predictions that have a diagnosis, checked, as arrays.
 
@@ -93,6 +112,7 @@ def scored(
         if mmse_true is None
         else np.array([truth.get(one.scan_id, np.nan) for one in kept], dtype=float),
         mmse_predicted=np.array([np.nan if one.mmse is None else one.mmse for one in kept], dtype=float),
+        thresholds=dict(thresholds or {}),
     )
 
 

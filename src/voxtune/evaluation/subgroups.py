@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.metrics import headline_scores
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
 SMALL = 20
@@ -70,7 +70,7 @@ def subgroups(
             if value is not None and one.diagnosis is not None:
                 groups.setdefault(value, []).append(one)
         for value in sorted(groups, key=_order):
-            metrics = evaluate_predictions(
+            metrics = headline_scores(
                 groups[value], classes, resamples=resamples, seed=seed, confidence=confidence
             )
             whole = metrics["accuracy"]

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: ``predictions.tsv`` and ``metrics.json``."""
+"""What an evaluation leaves behind: ``predictions.tsv``, ``measured.tsv``, ``metrics.json``, ``evaluation.json``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from voxtune.errors import TableError
 from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
-PREDICTIONS, METRICS = "predictions.tsv", "metrics.json"
+PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
 _COUNTS = ("n_scans", "n_participants")
 
 
@@ -69,6 +69,52 @@ def _prediction(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> P
         )
     except (KeyError, ValueError, ValidationError) as error:
         raise TableError(path, f"scan '{row['scan_id']}': not a prediction ({error})") from None
+
+
+def write_evaluation(
+    folder: Path,
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    metrics: Mapping[str, Metric],
+    *,
+    mmse: Mapping[str, float],
+    rivals: Mapping[str, Sequence[Prediction]],
+) -> None:
+    """Write the tables of an evaluation.
+
+    Args:
+        folder: of the evaluation.
+        predictions: of the model.
+        classes: in the order of their columns.
+        metrics: what ``metrics.json`` holds.
+        mmse: measured points by scan_id.
+        rivals: predictions of other models on the same scans, by the folder they go to; ``voxtune compare`` takes it.
+    """
+    write_predictions_tsv(folder / PREDICTIONS, predictions, classes)
+    write_measured(folder / MEASURED, mmse)
+    for name, some in rivals.items():
+        write_predictions_tsv(folder / name / PREDICTIONS, some, classes)
+    people = len({one.participant_id for one in predictions})
+    write_metrics_json(folder / METRICS, metrics, n_scans=len(predictions), n_participants=people)
+
+
+def write_measured(path: Path, mmse: Mapping[str, float]) -> Path:
+    """Write ``measured.tsv``: the measured MMSE (points) of the scans that have one."""
+    return write_table(path, ("scan_id", "mmse"), ({"scan_id": scan, "mmse": mmse[scan]} for scan in mmse))
+
+
+def read_measured(path: Path) -> dict[str, float]:
+    """The measured MMSE by scan_id; empty where there is no such file.
+
+    Raises:
+        TableError: a column is missing or a value is not a number.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return {row["scan_id"]: float(row["mmse"]) for row in read_table(path, ("scan_id", "mmse"))}
+    except ValueError as error:
+        raise TableError(path, f"column 'mmse': {error}", "Expected a number of points.") from None
 
 
 def write_metrics_json(

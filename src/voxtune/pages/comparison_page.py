@@ -8,6 +8,7 @@ from typing import Protocol
 from markupsafe import Markup
 
 from voxtune.pages import figures
+from voxtune.pages.evaluation_words import p_text
 from voxtune.pages.layout import render
 
 
@@ -107,13 +108,6 @@ def headline(one: Compared) -> str:
 def number_text(value: float | None, sign: str = "") -> str:
     """Three decimals; what is not defined says so."""
     return "not defined" if value is None else f"{value:{sign}.3f}"
-
-
-def p_text(value: float | None) -> str:
-    """A p as a paper prints it."""
-    if value is None:
-        return "not defined"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _span(rows: Sequence[Compared]) -> float:

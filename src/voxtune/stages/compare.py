@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import DataError
+from voxtune.run_dir import read_json, write_json, write_text
 
 
 def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
 
     Returns:
-        ``{"a", "b", "evaluations": [{"cohort", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
+        ``{"a", "b", "evaluations": [{"cohort", "simulated", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
         differences are A minus B.
 
     Raises:
@@ -26,12 +27,11 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
     from voxtune.evaluation.compare import Comparison, compare_predictions
     from voxtune.evaluation.tables import PREDICTIONS, read_predictions
     from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
-    from voxtune.run_dir import write_json, write_text
 
     evaluations: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     shown: list[tuple[str, list[Comparison]]] = []
-    simulated = False
+    any_simulated = False
     for cohort, folder_a, folder_b in _shared(a, b):
         of_a, classes = read_predictions(folder_a / PREDICTIONS)
         of_b, other = read_predictions(folder_b / PREDICTIONS)
@@ -39,14 +39,16 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
             raise DataError(
                 f"{cohort}: A has the classes {', '.join(classes)}, B has {', '.join(other)}. Evaluate both with the same --classes."
             )
-        found = compare_predictions(of_a, of_b, classes)
+        found = compare_predictions(of_a, of_b, classes, mmse_true=_measured(cohort, folder_a, folder_b))
         shown.append((cohort, found))
-        simulated = simulated or _is_simulated(folder_a) or _is_simulated(folder_b)
+        simulated = _is_simulated(folder_a) or _is_simulated(folder_b)
+        any_simulated = any_simulated or simulated
         rows = [asdict(one) for one in found]
         lines += [{"cohort": cohort} | row for row in rows]
         evaluations.append(
             {
                 "cohort": cohort,
+                "simulated": simulated,
                 "classes": list(classes),
                 "n_scans": rows[0]["n_scans"],
                 "n_participants": rows[0]["n_participants"],
@@ -59,15 +61,37 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         write_table(output / "comparison.tsv", ("cohort", *(f.name for f in fields(Comparison))), lines)
         write_json(output / "comparison.json", result)
         write_text(
-            output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, shown, simulated=simulated))
+            output / "page.html",
+            comparison_page(ComparisonFacts(name_a, name_b, shown, simulated=any_simulated)),
         )
     return result
 
 
+def _measured(cohort: str, folder_a: Path, folder_b: Path) -> dict[str, float]:
+    """The measured MMSE of the scans, which A and B must agree on.
+
+    Raises:
+        DataError: they do not; the scans are named.
+    """
+    from voxtune.evaluation.compare import named_scans
+    from voxtune.evaluation.tables import MEASURED, read_measured
+
+    of_a, of_b = (read_measured(folder / MEASURED) for folder in (folder_a, folder_b))
+    other = sorted(scan for scan in of_a.keys() & of_b.keys() if of_a[scan] != of_b[scan])
+    if other:
+        raise DataError(
+            f"{cohort}: A and B give another measured MMSE to the same scans: {named_scans(other)}. Evaluate both on one manifest."
+        )
+    return of_a | of_b
+
+
 def _is_simulated(folder: Path) -> bool:
-    """Whether the page of an evaluation says that its scans are simulated; a page without its label is not ours."""
-    page = folder / "page.html"
-    return page.is_file() and "SIMULATED:" in page.read_text(encoding="utf-8")
+    """Whether an evaluation says that its scans are simulated."""
+    from voxtune.evaluation.tables import FACTS
+
+    # The baselines of an evaluation lie two folders below its facts.
+    places = [place / FACTS for place in (folder, folder.parent.parent) if (place / FACTS).is_file()]
+    return bool(places) and read_json(places[0], "the facts of an evaluation").get("simulated") is True
 
 
 def _shared(a: Path, b: Path) -> list[tuple[str, Path, Path]]:

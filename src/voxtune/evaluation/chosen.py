@@ -1,0 +1,165 @@
+"""Which scans an evaluation scores: a run's own test side or another cohort, with which labels and which classes."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from voxtune.data.examples import class_names
+from voxtune.errors import DataError, SettingError
+from voxtune.types.records import ManifestRow
+
+Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
+"""What a figure is: of the base alone, of an adapter on classes it was trained on, or on at least one it never saw."""
+
+RULES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The scans to score with the labels they are scored by, and what a reader must know about that choice."""
+
+    rows: list[ManifestRow]
+    classes: tuple[str, ...]
+    """To choose among: the trained ones in the order of the adapter, then the held-out ones."""
+    held_out: tuple[str, ...]
+    """Classes the adapter was not trained on."""
+    left_out: dict[str, int]
+    """Scans that are not scored, by their label (``no diagnosis`` where they have none)."""
+    label_map: str | None
+    """How the labels of the cohort became these classes, in words; ``None`` where they are the same."""
+
+    @property
+    def people(self) -> int:
+        """Participants of the scans."""
+        return len({row.participant_id for row in self.rows})
+
+
+def choose(
+    rows: Sequence[ManifestRow],
+    trained: Sequence[str],
+    asked: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    sides: Mapping[str, Collection[str]] | None = None,
+) -> Chosen:
+    """Label rows and keep those of the classes that are scored.
+
+    Args:
+        rows: of a cohort.
+        trained: classes of the adapter; empty for a base alone, whose classes are those asked for or those of the rows.
+        asked: score among these only; may name classes outside ``trained``, which are then scored by their class text.
+        renamed: labels of the cohort to classes, as ``{"CN": "NC"}``.
+        sides: scan IDs of ``train``, ``val`` and ``test``, where the rows are of the run's own manifest.
+
+    Raises:
+        SettingError: fewer than two classes, one twice, a class outside ``trained`` that no scan has (a slip of the pen), or a
+            label to rename that no scan has.
+        DataError: no scan is left.
+    """
+    renamed = renamed or {}
+    labels = Counter(row.diagnosis or "" for row in rows)
+    for label in renamed:
+        if label not in labels:
+            raise SettingError("map", f"labels of this cohort: {_known(labels)}", label)
+    labelled = [
+        row.model_copy(update={"diagnosis": renamed.get(row.diagnosis or "", row.diagnosis)}) for row in rows
+    ]
+    present = {row.diagnosis for row in labelled if row.diagnosis}
+    classes = _classes(trained or (() if asked else class_names(labelled)), asked, present)
+    held_out = tuple(name for name in classes if name not in trained) if trained else ()
+    if sides is not None:
+        labelled = unseen_rows(labelled, sides, held_out)
+    kept = [row for row in labelled if row.diagnosis in classes]
+    if not kept:
+        where = (
+            "this cohort has"
+            if sides is None
+            else "the test side of the run is empty of them; the manifest has"
+        )
+        raise DataError(
+            f"No scan to score has a diagnosis among {', '.join(classes)}: {where} {_known(labels)}. "
+            "--map LABEL=CLASS says which label is which class."
+        )
+    out = Counter(row.diagnosis or "no diagnosis" for row in labelled if row.diagnosis not in classes)
+    held_out = tuple(name for name in classes if name not in trained) if trained else ()
+    return Chosen(
+        kept, classes, held_out, dict(sorted(out.items())), _words(trained, classes, held_out, renamed)
+    )
+
+
+def _known(labels: Collection[str]) -> str:
+    return ", ".join(sorted(label for label in labels if label)) or "no label at all"
+
+
+def _classes(
+    trained: Sequence[str], asked: Sequence[str] | None, present: Collection[str | None]
+) -> tuple[str, ...]:
+    if asked is None:
+        return tuple(trained)
+    wanted = tuple(name.strip() for name in asked)
+    expected = f"two or more different names{' of ' + ', '.join(trained) if trained else ''}, or of labels of this cohort"
+    if len(set(wanted)) < 2 or len(set(wanted)) != len(wanted) or "" in wanted:
+        raise SettingError("classes", expected, ",".join(wanted))
+    strange = [name for name in wanted if name not in trained and name not in present]
+    if strange:
+        raise SettingError(
+            "classes", f"{expected} (it has {_known([one for one in present if one])})", ",".join(strange)
+        )
+    seen = tuple(name for name in trained if name in wanted)
+    return seen + tuple(name for name in wanted if name not in seen)
+
+
+def _words(
+    trained: Sequence[str], classes: Sequence[str], held_out: Sequence[str], renamed: Mapping[str, str]
+) -> str | None:
+    parts = [f"{label} as {name}" for label, name in renamed.items()]
+    if trained and set(trained) - set(classes):
+        parts.append(f"the model chooses among {', '.join(classes)} only, of its {', '.join(trained)}")
+    if held_out:
+        parts.append(f"{', '.join(held_out)} was never seen in training and is known by its class text alone")
+    return "; ".join(parts) or None
+
+
+def kind_of(chosen: Chosen, *, adapted: bool) -> Kind:
+    """What the figures of these scans are called."""
+    if not adapted:
+        return "zero-shot"
+    return "held-out classes" if chosen.held_out else "fine-tuned, seen classes"
+
+
+def label_rules(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """How the label of each class was made, by the manifest's own words (``diagnosis_rule``); at most three ways each."""
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row.diagnosis and row.diagnosis_rule:
+            found.setdefault(row.diagnosis, Counter())[row.diagnosis_rule] += 1
+    ways = {
+        name: "; ".join(rule for rule, _ in rules.most_common(RULES_SHOWN))
+        + (f"; and {len(rules) - RULES_SHOWN} more" if len(rules) > RULES_SHOWN else "")
+        for name, rules in found.items()
+    }
+    # One rule for all classes is said once.
+    return (
+        {", ".join(ways): next(iter(ways.values()))}
+        if len(ways) > 1 and len(set(ways.values())) == 1
+        else ways
+    )
+
+
+def unseen_rows(
+    rows: Sequence[ManifestRow], sides: Mapping[str, Collection[str]], held_out: Collection[str]
+) -> list[ManifestRow]:
+    """The rows of a run's own manifest that its training never saw.
+
+    The test side; and of held-out classes also the scans on no side (a run leaves scans of other classes out of its split) of
+    participants who are on neither the training nor the validation side.
+    """
+    seen = {scan for side in ("train", "val") for scan in sides[side]}
+    known = {row.participant_id for row in rows if row.scan_id in seen}
+    test = set(sides["test"])
+    return [
+        row
+        for row in rows
+        if row.scan_id in test
+        or (row.diagnosis in held_out and row.scan_id not in seen and row.participant_id not in known)
+    ]

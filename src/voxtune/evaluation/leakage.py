@@ -1,0 +1,80 @@
+"""What a reader must know about leakage: of a run's own test side its audit, of another cohort whether it is another one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voxtune.data.audit_findings import Finding
+from voxtune.data.audit_images import look_at, near_duplicates, same_images
+from voxtune.types.records import ManifestRow
+from voxtune.types.volume import Volume
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A sentence or two without any ID, and whether it should alarm."""
+
+    text: str
+    alarms: bool = False
+
+
+def own_verdict(audit: Mapping[str, Any]) -> Verdict:
+    """The verdict of a run's ``audit.json``: what was looked at, what warns, what a person accepted."""
+    verdict = str(audit.get("verdict", "No verdict."))
+    findings = audit.get("findings", ())
+    done = [check for check, state in audit.get("checked", {}).items() if state == "done"]
+    warned = sorted({one["check"] for one in findings if one["level"] == "warn"})
+    accepted = sorted(
+        {one["check"] for one in findings if one["level"] == "refuse"} & set(audit.get("allowed", ()))
+    )
+    parts = [f"Leakage audit of the split: {verdict[:1].lower()}{verdict[1:]}"]
+    if done:
+        parts.append(f"Checked: {_listed(done)}.")
+    if warned:
+        parts.append(f"Warnings: {_listed(warned)} (audit.json has the details).")
+    if accepted:
+        parts.append(f"Findings accepted by hand, so the figures below may flatter: {_listed(accepted)}.")
+    return Verdict(" ".join(parts), bool(accepted))
+
+
+def _listed(checks: Sequence[str]) -> str:
+    return ", ".join(check.replace("_", " ") for check in checks)
+
+
+def external_verdict(
+    seen: Sequence[ManifestRow], rows: Sequence[ManifestRow], read: Callable[[ManifestRow], Volume]
+) -> Verdict:
+    """Whether another cohort shares participants or images with what a run has seen.
+
+    Args:
+        seen: training and validation rows of the run; empty where its manifest is not at hand.
+        rows: of the cohort; no scan ID in common with ``seen``.
+        read: reads the scan of a row of either.
+    """
+    if not seen:
+        return Verdict(
+            "Another cohort than the run was trained on. Participants and images could not be compared with those of the training, "
+            "because its manifest is not where it was.",
+            alarms=True,
+        )
+    sides = {row.scan_id: "seen" for row in seen} | {row.scan_id: "scored" for row in rows}
+    images = look_at([*seen, *rows], read)
+    parts = []
+    if people := {row.participant_id for row in rows} & {row.participant_id for row in seen}:
+        parts.append(
+            f"{len(people)} participant IDs of this cohort are also IDs of training or validation participants: if they are the "
+            "same people, the figures below flatter."
+        )
+    if _across(same_images(images, sides)):
+        parts.append("Some of its images are training or validation images: the figures below flatter.")
+    elif _across(near_duplicates(images, sides)):
+        parts.append("Some of its images look like people that the run has seen under another ID.")
+    if parts:
+        return Verdict(" ".join(parts), alarms=True)
+    return Verdict(
+        "Another cohort than the run was trained on: it shares no participant ID, scan ID or image with what the run has seen."
+    )
+
+
+def _across(findings: Sequence[Finding]) -> bool:
+    return any(one.level == "refuse" for one in findings)

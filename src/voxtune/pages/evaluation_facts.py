@@ -1,0 +1,111 @@
+"""What the page of an evaluation is made from: words, scores and the points of its figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from voxtune.pages import figures
+from voxtune.types.records import Metric
+
+Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
+Point = tuple[float, float]
+
+CITATION = "Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease. arXiv:2509.07613."
+"""Of the method a page speaks of, unless it is told another."""
+
+
+class SubgroupScores(Protocol):
+    """Scores of the scans that share one value of a column."""
+
+    @property
+    def column(self) -> str:
+        """``sex``, ``age_band``, ..."""
+
+    @property
+    def value(self) -> str:
+        """The value they share."""
+
+    @property
+    def accuracy(self) -> Metric:
+        """Their accuracy."""
+
+    @property
+    def balanced_accuracy(self) -> Metric:
+        """Their balanced accuracy."""
+
+    @property
+    def auroc(self) -> Metric:
+        """Their AUROC."""
+
+    @property
+    def warning(self) -> str | None:
+        """Why not to read much into it."""
+
+
+class Difference(Protocol):
+    """The accuracy of the model minus that of a baseline."""
+
+    @property
+    def difference(self) -> float | None:
+        """The model minus the baseline."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of its interval."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of its interval."""
+
+    @property
+    def p_holm(self) -> float | None:
+        """The p of swapping participants, corrected over the baselines."""
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """Everything the page shows. Sequences and mappings may be empty; an absent part says so on the page."""
+
+    model: str
+    """What was evaluated, as a person would name it."""
+    cohort: str
+    kind: Kind
+    classes: Sequence[str]
+    metrics: Mapping[str, Metric]
+    confusion: Sequence[Sequence[int]] = ()
+    """True class by predicted class, scans."""
+    reliability: Sequence[figures.Bin] = ()
+    roc: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    mmse: Sequence[tuple[float, float, str]] = ()
+    """Measured and predicted points and the diagnosis, of each scan."""
+    baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    against: Mapping[str, Difference] = field(default_factory=dict)
+    """The difference to each baseline."""
+    subgroups: Sequence[SubgroupScores] = ()
+    leakage: str | None = None
+    """What is known of leakage, without any ID."""
+    leakage_alarms: bool = False
+    looks: int | None = None
+    """How often this test set has been scored, this time included."""
+    models_looked: int | None = None
+    """By how many different models."""
+    label_map: str | None = None
+    """How labels became classes, where they are not the same."""
+    label_rules: Mapping[str, str] = field(default_factory=dict)
+    """How the cohort made the label of each class."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Scans that were not scored, by their label."""
+    held_out: Sequence[str] = ()
+    """Classes that training never saw."""
+    temperature: float | None = None
+    site_probe: str | None = None
+    """How well the site can be read from the embeddings, one sentence."""
+    templates: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    """Scores by class-text template, the model's own first."""
+    n_predicted: int | None = None
+    """Scans predicted; those without a diagnosis are not scored."""
+    resamples: int = 2000
+    seed: int = 0
+    confidence: float = 0.95
+    citation: str = CITATION
+    simulated: bool = False
