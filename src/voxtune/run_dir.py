@@ -87,7 +87,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """``checkpoints/``: ``last`` and ``best``, each safetensors + JSON."""
+        """``checkpoints/``: where the run stood last and the time before, and ``best``; each safetensors + JSON."""
         return self.root / "checkpoints"
 
     @property

@@ -17,7 +17,9 @@ from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
 from voxtune.training.checkpoint import load_checkpoint
-from voxtune.training.loop import Epoch, Fitted, Task, Watcher, batches, fit
+from voxtune.training.loop import fit
+from voxtune.training.order import batches
+from voxtune.training.records import Epoch, Fitted, Task, Watcher
 
 SMALL = M3dClip(
     volume=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=4, mlp=48,
@@ -91,8 +93,8 @@ class StoppedError(Exception):
 def test_a_stopped_run_resumes_to_the_bit(tmp_path: Path) -> None:
     whole, _ = run(config(), tmp_path / "whole")
 
-    def stop(epoch: Epoch) -> None:
-        if epoch.epoch == 2:
+    def stop(epochs: list[Epoch]) -> None:
+        if epochs[-1].epoch == 2:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -105,10 +107,10 @@ def test_a_stopped_run_resumes_to_the_bit(tmp_path: Path) -> None:
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     run(config(training=TrainingSettings(epochs=1, batch_size=8)), tmp_path)
-    path = tmp_path / "last.safetensors"
+    path = tmp_path / "epoch-0001-step-000000.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DataError, match=r"last\.safetensors is missing or not the file"):
-        load_checkpoint(tmp_path, "last")
+    with pytest.raises(DataError, match=r"epoch-0001-step-000000\.safetensors is missing or not the file"):
+        load_checkpoint(tmp_path, "epoch-0001-step-000000")
 
 
 @pytest.mark.parametrize("schedule", ["plateau", "cosine", "constant"])

@@ -1,7 +1,7 @@
 """Rows and their reports as the arrays a training step needs; batches are cut from them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,23 +32,32 @@ class Examples:
     mmse: Float[Tensor, " N"]
     token_ids: Int[Tensor, "N L"]
     token_mask: Bool[Tensor, "N L"]
+    findings: Float[Tensor, "N F"] | None = None
+    """1 present, 0 absent, NaN unknown; ``finding_weights`` is each cell's weight in the loss."""
+    finding_weights: Float[Tensor, "N F"] | None = None
 
     def __len__(self) -> int:
         return len(self.scan_ids)
 
     def batch(self, index: Sequence[int], read: ReadScan) -> Batch:
         """The scans at these places as a batch; texts are cut to the longest among them."""
+        facts = self.facts(index)
+        return replace(facts, volumes=torch.stack([read(name) for name in facts.scan_ids]))
+
+    def facts(self, index: Sequence[int]) -> Batch:
+        """``batch`` without the volumes (B, 0): all that is known of the scans before one is read."""
         places = torch.as_tensor(list(index))
         mask = self.token_mask[places]
         longest = int(mask.sum(dim=1).max())
-        names = tuple(self.scan_ids[i] for i in index)
         return Batch(
-            scan_ids=names,
-            volumes=torch.stack([read(name) for name in names]),
+            scan_ids=tuple(self.scan_ids[i] for i in index),
+            volumes=torch.empty(len(index), 0),
             token_ids=self.token_ids[places, :longest],
             token_mask=mask[:, :longest],
             labels=self.labels[places],
             mmse=self.mmse[places],
+            findings=None if self.findings is None else self.findings[places],
+            finding_weights=None if self.finding_weights is None else self.finding_weights[places],
         )
 
 

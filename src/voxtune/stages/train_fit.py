@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voxtune.data.examples import ReadScan
     from voxtune.evaluation.predict import Scores
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.training.loop import Fitted
+    from voxtune.training.records import Fitted
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ def fit_run(
     from voxtune.data.images import embedded_folder, load_preset, scan_reader
     from voxtune.evaluation.calibration import calibrate
     from voxtune.evaluation.predict import class_features, joined, score_scans, validation_metric
+    from voxtune.evaluation.trust import fit_trust
     from voxtune.model.build import MmseScale, build_model, parameter_table
     from voxtune.pages.run_page import run_page
     from voxtune.progress import progress
     from voxtune.training.environment import environment
-    from voxtune.training.loop import Epoch, Task, Watcher, fit
+    from voxtune.training.loop import fit
+    from voxtune.training.records import Epoch, Task, Watcher
 
     rows = [row for side in ("train", "val") for row in cohort.sides[side]]
     classes = config.classes.names or class_names(cohort.sides["train"])
@@ -79,9 +81,9 @@ def fit_run(
     write_json(run.environment, environment())
     with progress("Training", config.training.epochs) as advance:
 
-        def on_epoch(epoch: Epoch) -> None:
-            with run.log.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(dataclasses.asdict(epoch)) + "\n")
+        def on_epoch(epochs: list[Epoch]) -> None:
+            write_text(run.log, "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs))
+            epoch = epochs[-1]
             advance(f"loss {epoch.loss:.3f}, {config.training.metric} {epoch.metric:.3f}")
 
         task = Task(
@@ -91,13 +93,19 @@ def fit_run(
                 score_validation(model), val_set.labels, config.training.metric
             ),
             class_tokens=[tokenize([one.replace("{name}", name) for name in classes]) for one in templates],
-            embedded=kept is not None,
+            form="embedded" if kept is not None else "volumes",
         )
         fitted = fit(model, task, config, run.checkpoints, Watcher(epoch=on_epoch), resume=resume)
 
     found = score_validation(model)
     calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
-    hand_over(run.adapter, config, cohort.sides, model, classes, calibration, simulated=cohort.simulated)
+    trust = fit_trust(
+        model, train_set.scan_ids, val_set, found, read,
+        temperature=calibration.temperature, embedded=kept is not None,
+    )  # fmt: skip
+    hand_over(
+        run.adapter, config, cohort.sides, model, classes, calibration, trust, simulated=cohort.simulated
+    )
     epochs = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
     write_text(
         run.page,

@@ -1,43 +1,94 @@
-"""Checkpoints of a run: safetensors for tensors, JSON for the rest, each written whole or not at all; no pickles."""
+"""Checkpoints of a run: safetensors for tensors, JSON for the rest, each written whole or not at all; no pickles.
+
+``epoch-EEEE-step-SSSSSS`` is where a run stood; the last and the one before are kept, so that a damaged one costs minutes.
+``best`` is what the best epoch made, for people: a run never reads it, since every checkpoint carries the best itself.
+"""
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.optim import Optimizer
 
 from voxtune.errors import DataError
 from voxtune.run_dir import atomic_path, read_json, write_json
 
+KEPT = 2
+
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands after an epoch."""
+class Standing:
+    """Where a run stands: the epoch in progress, the steps of it that are done, and what has been summed up on the way."""
 
-    epoch: int
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
     best_epoch: int | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
-    finished: bool = False
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    """Settings of the optimiser's groups; rates move during training."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """The lines of ``log.jsonl`` so far."""
+
+    @property
+    def name(self) -> str:
+        """Of its files; sorts by position."""
+        return f"epoch-{self.epoch:04d}-step-{self.step:06d}"
 
 
-def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, Tensor], progress: Progress) -> None:
+def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, Tensor], standing: Standing) -> None:
     """Write ``<name>.safetensors``, then ``<name>.json`` that names its sha256: the pair counts only when they agree."""
     path = folder / f"{name}.safetensors"
     with atomic_path(path) as part:
         save_file({key: value.contiguous() for key, value in tensors.items()}, part)
-        digest = hashlib.sha256(part.read_bytes()).hexdigest()
-    write_json(folder / f"{name}.json", asdict(progress) | {"sha256": digest})
+        digest = _sha256(part)
+    write_json(folder / f"{name}.json", asdict(standing) | {"sha256": digest})
 
 
-def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Progress]:
+def save_standing(folder: Path, tensors: Mapping[str, Tensor], standing: Standing) -> None:
+    """Write a checkpoint under its position; of those up to it the last and the one before stay."""
+    save_checkpoint(folder, standing.name, tensors, standing)
+    for old in [name for name in standings(folder) if name <= standing.name][:-KEPT]:
+        for ending in ("json", "safetensors"):
+            (folder / f"{old}.{ending}").unlink(missing_ok=True)
+
+
+def standings(folder: Path) -> list[str]:
+    """The names of a run's checkpoints, the last one last."""
+    return sorted(
+        {path.stem for path in folder.glob("epoch-*-step-*") if path.suffix in {".json", ".safetensors"}}
+    )
+
+
+def load_last(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], Standing] | None:
+    """The last checkpoint that is whole; one that is not is named aloud and the one before is taken. ``None``: there is none.
+
+    Raises:
+        DataError: there are some and none is whole.
+    """
+    names = standings(folder)[::-1]
+    for name in names:
+        try:
+            tensors, standing = load_checkpoint(folder, name)
+        except DataError as error:
+            say(f"{error} It is not used{'; the one before is tried' if name != names[-1] else ''}.")
+            continue
+        if name != names[0]:
+            say(f"Going on from checkpoints/{name}.")
+        return tensors, standing
+    if names:
+        raise DataError(
+            f"No checkpoint of this run is whole ({', '.join(names)}); remove the run's folder to start again."
+        )
+    return None
+
+
+def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Standing]:
     """Read a checkpoint back.
 
     Raises:
@@ -46,35 +97,23 @@ def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Progres
     path = folder / f"{name}.safetensors"
     facts = read_json(folder / f"{name}.json", "the facts of a checkpoint")
     digest = facts.pop("sha256", None)
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+    if not path.is_file() or _sha256(path) != digest:
         raise DataError(
-            f"checkpoints/{path.name} is missing or not the file that {name}.json describes (truncated or mixed up)."
+            f"checkpoints/{path.name} is missing or not the file that {name}.json describes (truncated or altered)."
         )
     try:
-        return load_file(path), Progress(**facts)
+        return load_file(path), Standing(**facts)
     except (SafetensorError, TypeError) as error:
         raise DataError(f"checkpoints/{path.name} cannot be read: {error}.") from None
 
 
-def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """The tensors of an optimiser's state by name: ``optimiser.<parameter>.<what>``."""
-    return {
-        f"optimiser.{index}.{what}": torch.as_tensor(value).detach().cpu()
-        for index, state in optimiser.state_dict()["state"].items()
-        for what, value in state.items()
-    }
+def forget(folder: Path) -> None:
+    """Remove the checkpoints of an earlier run in the same place."""
+    for name in [*standings(folder), "best"]:
+        for ending in ("json", "safetensors"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
 
 
-def restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor], groups: str) -> None:
-    """Put back what ``optimiser_tensors`` and ``optimiser_groups`` took."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, what = name.split(".")
-            state.setdefault(int(index), {})[what] = value
-    optimiser.load_state_dict({"state": state, "param_groups": json.loads(groups)})
-
-
-def optimiser_groups(optimiser: Optimizer) -> str:
-    """The settings of an optimiser's groups (rates move during training) as JSON."""
-    return json.dumps(optimiser.state_dict()["param_groups"])
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,84 +2,31 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
+from torch.optim import AdamW
 
-from voxtune.config import OptimiserSettings, RunConfig
-from voxtune.data.examples import Examples, ReadScan
-from voxtune.errors import DataError
-from voxtune.losses.total import total
-from voxtune.model.build import adapter_state
+from voxtune.config import RunConfig
+from voxtune.errors import DataError, StoppedError
 from voxtune.model.vlm import ClassTokens, VisionLanguageModel
-from voxtune.training.checkpoint import (
-    Progress,
-    load_checkpoint,
-    optimiser_groups,
-    optimiser_tensors,
-    restore_optimiser,
-    save_checkpoint,
-)
-from voxtune.training.objective import loss_terms
+from voxtune.training import state
+from voxtune.training.checkpoint import Standing, forget, load_last, save_checkpoint, save_standing
+from voxtune.training.cost import energy_meter, memory_mib
+from voxtune.training.interrupt import stop_requests
+from voxtune.training.order import batches, epoch_order, seed_of
+from voxtune.training.placement import clip_gradients, is_sharded, place
+from voxtune.training.ranks import Ranks, start_ranks
+from voxtune.training.reading import read_ahead
+from voxtune.training.records import Epoch, Fitted, Task, Watcher
+from voxtune.training.schedule import advance, make_schedule, schedule_state
+from voxtune.training.step import Share, StepSettings, own_rows, step_gradients
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did; a line of ``log.jsonl``."""
-
-    epoch: int
-    loss: float
-    contrastive: float
-    mmse: float | None
-    metric: float
-    rate: float
-    temperature: float
-    scans: int
-    seconds: float
-    best: bool
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How a run ended: the epochs of this call, and the best one of the whole run."""
-
-    epochs: list[Epoch]
-    best_epoch: int
-    best_metric: float
-
-
-Validate = Callable[[VisionLanguageModel], float]
-"""The metric of a model on the validation scans (greater is better)."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a run learns from and is steered by."""
-
-    train: Examples
-    read: ReadScan
-    validate: Validate
-    class_tokens: ClassTokens
-    embedded: bool = False
-    """``read`` gives embedded scans (T, D), made once by the frozen front of the vision tower."""
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Who is told about epochs, and about steps (done, of)."""
-
-    epoch: Callable[[Epoch], None] = lambda _: None
-    step: Callable[[int, int], None] = lambda _done, _of: None
-
-
-def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to bottom)
+def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads from top to bottom)
     model: VisionLanguageModel,
     task: Task,
     config: RunConfig,
@@ -87,148 +34,193 @@ def fit(  # noqa: C901, PLR0915  (one flat loop on purpose: it reads from top to
     watcher: Watcher,
     *,
     resume: bool = False,
+    ranks: Ranks | None = None,
 ) -> Fitted:
     """Train what is trainable in ``model``; it holds the best epoch's parameters afterwards.
 
-    Same configuration, data and seed give the same parameters on CPU, also when the run is stopped between epochs and resumed.
+    Same configuration, data and seed give the same parameters on CPU, to the bit, also when the run is killed at any moment
+    and resumed.
 
     Raises:
-        DataError: nothing to train, or a loss that is not finite (the scans of the step are named).
+        DataError: nothing to train, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
+        StoppedError: SIGINT or SIGTERM came; the run is saved.
     """
     # ---- what is trained, on what
     settings = config.training
+    ranks = ranks or start_ranks(settings)
+    model = place(model, settings, ranks)
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     if not trained:
         raise DataError("Nothing to train: the recipe has no method, no MMSE token and frozen projections.")
-    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision)
     optimiser = AdamW(
-        list(trained.values()), lr=config.optimiser.rate, weight_decay=config.optimiser.weight_decay
+        list(trained.values()),
+        lr=config.optimiser.rate,
+        weight_decay=config.optimiser.weight_decay,
+        foreach=False if any(is_sharded(value) for value in trained.values()) else None,
     )
     schedule = make_schedule(optimiser, config.optimiser, settings.epochs)
-    model = model.to(fabric.device)
-    class_tokens = [(ids.to(fabric.device), mask.to(fabric.device)) for ids, mask in task.class_tokens]
+    step_settings = StepSettings(config.loss, task.form, settings.chunk, ranks)
+    classes = class_inputs(model, task, ranks) if config.loss.class_weight else None
     train = task.train
 
-    read, embedded = task.read, task.embedded
-
     # ---- pick up where a stopped run left off
-    start, best_metric, best_epoch = 0, -float("inf"), -1
-    if resume and (checkpoints / "last.json").is_file():
-        tensors, progress = load_checkpoint(checkpoints, "last")
-        restore_parameters(trained, tensors)
-        restore_optimiser(optimiser, tensors, progress.schedule.pop("groups"))
-        schedule.load_state_dict(progress.schedule)
-        start, best_epoch = progress.epoch + 1, progress.best_epoch if progress.best_epoch is not None else -1
-        best_metric = progress.best_metric if progress.best_metric is not None else -float("inf")
+    now, best = Standing(), state.values(trained)
+    found = load_last(checkpoints, watcher.say if ranks.leads else lambda _: None) if resume else None
+    if found is not None:
+        tensors, now = found
+        state.put_back(trained, state.part(tensors, "model."))
+        best = state.part(tensors, "best.")
+        state.restore_optimiser(optimiser, state.part(tensors, "optimiser."), now.groups, trained)
+        schedule.load_state_dict(now.schedule)
+    elif ranks.leads:
+        forget(checkpoints)
+    history = [Epoch(**line) for line in now.history]
+    before = len(history)
 
-    epochs: list[Epoch] = []
-    for number in range(start, settings.epochs):
-        if settings.stop_after is not None and best_epoch >= 0 and number - best_epoch > settings.stop_after:
-            break
-        # ---- one pass over the training scans, in an order that depends on seed and epoch alone
-        began = time.perf_counter()
-        model.train()
-        order = torch.randperm(
-            len(train), generator=torch.Generator().manual_seed(config.seed * 1_000_003 + number)
-        )
-        steps = batches(order.tolist(), settings.batch_size)
-        sums = {"loss": 0.0, "contrastive": 0.0, "mmse": 0.0, "mmse_steps": 0.0}
-        for step, index in enumerate(steps):
-            batch = train.batch(index, read).to(fabric.device)
-            with fabric.autocast():
-                output = model(batch, class_tokens if config.loss.class_weight else None, embedded=embedded)
-                terms = loss_terms(output, batch, config.loss, model.mmse_head)
-            loss = total(terms, config.loss.mmse_weight, config.loss.class_weight)
-            if not bool(torch.isfinite(loss)):
-                raise DataError(
-                    f"The loss of epoch {number}, step {step} is {loss.item()}; scans of the step: {', '.join(batch.scan_ids)}."
-                )
-            optimiser.zero_grad(set_to_none=True)
-            fabric.backward(loss)
-            torch.nn.utils.clip_grad_norm_(trained.values(), config.optimiser.clip)
-            if number == start == 0 and step == 0:
-                refuse_unused(trained, config, has_mmse=terms.mmse is not None)
-            optimiser.step()
-            sums["loss"] += loss.item()
-            sums["contrastive"] += terms.contrastive.item()
-            if terms.mmse is not None:
-                sums["mmse"] += terms.mmse.item()
-                sums["mmse_steps"] += 1
-            watcher.step(step + 1, len(steps))
-
-        # ---- once an epoch: validate, lower the rate, keep the best
-        model.eval()
-        with torch.no_grad():
-            metric = task.validate(model)
-        rate = float(optimiser.param_groups[0]["lr"])
-        if isinstance(schedule, ReduceLROnPlateau):
-            schedule.step(metric)
-        else:
-            schedule.step()
-        better = metric > best_metric
-        if better:
-            best_metric, best_epoch = metric, number
-        progress = Progress(
-            number,
-            best_metric,
-            best_epoch,
-            schedule_state(schedule) | {"groups": optimiser_groups(optimiser)},
-        )
-        state = adapter_state(model)
-        if better:
-            save_checkpoint(checkpoints, "best", state, replace(progress, schedule={}))
-        save_checkpoint(checkpoints, "last", state | optimiser_tensors(optimiser), progress)
-        mmse = sums["mmse"] / sums["mmse_steps"] if sums["mmse_steps"] else None
-        epoch = Epoch(
-            number, sums["loss"] / len(steps), sums["contrastive"] / len(steps), mmse, metric, rate,
-            float(model.temperature().item()), len(train), time.perf_counter() - began, better,
+    def save(standing: Standing) -> Standing:
+        """Write where the run stands; every process takes part, the first one writes."""
+        standing = replace(
+            standing, schedule=schedule_state(schedule), groups=optimiser.state_dict()["param_groups"],
+            history=[asdict(epoch) for epoch in history],
         )  # fmt: skip
-        epochs.append(epoch)
-        watcher.epoch(epoch)
+        tensors = state.taken(trained, best, optimiser)
+        if ranks.leads:
+            save_standing(checkpoints, tensors, standing)
+        ranks.wait()
+        return standing
+
+    with (
+        stop_requests() as wish,
+        torch.random.fork_rng(devices=[ranks.device] if ranks.device.type == "cuda" else []),
+    ):
+        for number in range(now.epoch, settings.epochs):
+            waited = number - (now.best_epoch if now.best_epoch is not None else number)
+            if settings.stop_after is not None and waited > settings.stop_after:
+                break
+            # ---- one pass over the training scans, in an order that depends on seed and epoch alone
+            began, energy, data_seconds = time.perf_counter(), energy_meter(ranks.device), 0.0
+            saved = began
+            model.train()
+            steps = batches(epoch_order(len(train), config.seed, number), settings.batch_size)
+            sums = dict(now.sums)
+            shares = read_shares(task, steps[now.step :], number, settings.workers, ranks)
+            for step in range(now.step, len(steps)):
+                asked = time.perf_counter()
+                share = next(shares)
+                data_seconds += time.perf_counter() - asked
+                seed = seed_of(config.seed, number, step, ranks.rank)
+                optimiser.zero_grad(set_to_none=True)
+                loss, terms = step_gradients(model, share.to(ranks.device), classes, step_settings, seed)
+                ranks.average_gradients(trained.values())
+                norm = clip_gradients(trained.values(), config.optimiser.clip, ranks)
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    raise DataError(
+                        f"The {'gradient' if math.isfinite(loss) else 'loss'} of epoch {number}, step {step} is "
+                        f"{norm if math.isfinite(loss) else loss.item()}; scans of the step: {', '.join(share.facts.scan_ids)}."
+                    )
+                if number == step == 0:
+                    refuse_unused(trained, config, has_mmse=terms.mmse is not None)
+                optimiser.step()
+                parts = {
+                    "loss": loss,
+                    "contrastive": terms.contrastive,
+                    "mmse": terms.mmse,
+                    "classes": terms.classes,
+                }
+                for name, value in parts.items():
+                    if value is not None:
+                        sums[name] = sums.get(name, 0.0) + value.item()
+                        sums[f"{name}_steps"] = sums.get(f"{name}_steps", 0.0) + 1
+                sums["gradient"] = sums.get("gradient", 0.0) + norm
+                watcher.step(step + 1, len(steps), loss.item())
+
+                # ---- once in a while, and when asked to stop: save inside the epoch
+                late = time.perf_counter() - saved > 60 * settings.save_minutes
+                wanted = ranks.largest(2 * wish.signal + late)  # one exchange for both questions
+                due = (step + 1) % settings.save_steps == 0 if settings.save_steps else bool(wanted)
+                stop = wanted // 2
+                if due or stop:
+                    spent = {"seconds": time.perf_counter() - began + now.sums.get("seconds", 0.0)}
+                    save(replace(now, epoch=number, step=step + 1, sums=sums | spent))
+                    saved = time.perf_counter()
+                if stop:
+                    raise StoppedError(stop, number, step + 1)
+
+            # ---- once an epoch: validate, lower the rate, keep the best
+            model.eval()
+            validating = time.perf_counter()
+            with torch.no_grad(), ranks.autocast():
+                metric = task.validate(model)
+            if not math.isfinite(metric):
+                raise DataError(f"The validation metric '{settings.metric}' of epoch {number} is {metric}.")
+            rate = float(optimiser.param_groups[0]["lr"])
+            advance(schedule, metric)
+            better = now.best_metric is None or metric > now.best_metric
+            if better:
+                best = state.values(trained)
+                now = replace(now, best_metric=metric, best_epoch=number)
+            spent_before = now.sums.get("seconds", 0.0)
+
+            def mean(name: str, sums: dict[str, float] = sums) -> float | None:
+                count = sums.get(f"{name}_steps", 0.0)
+                return sums[name] / count if count else None
+
+            epoch = Epoch(
+                number, mean("loss") or 0.0, mean("contrastive") or 0.0, mean("mmse"), metric, rate,
+                float(model.temperature().item()), len(train), time.perf_counter() - began + spent_before, better,
+                mean("classes"), sums.get("gradient", 0.0) / len(steps), len(steps), data_seconds,
+                time.perf_counter() - validating, memory_mib(ranks.device), energy.used_wh(), energy.source,
+            )  # fmt: skip
+            history.append(epoch)
+            now = save(replace(now, epoch=number + 1, step=0, sums={}))
+            if better and ranks.leads:
+                save_checkpoint(checkpoints, "best", best, replace(now, history=[], groups=[], schedule={}))
+            watcher.epoch(history)
+            stop = ranks.largest(wish.signal)
+            if stop and number + 1 < settings.epochs:
+                raise StoppedError(stop, number + 1, 0)
 
     # ---- leave with the best epoch
-    tensors, progress = load_checkpoint(checkpoints, "best")
-    restore_parameters(trained, tensors)
+    state.put_back(trained, best)
     model.eval()
-    return Fitted(
-        epochs, progress.epoch, progress.best_metric if progress.best_metric is not None else float("nan")
-    )
+    assert now.best_epoch is not None
+    assert now.best_metric is not None
+    return Fitted(history[before:], history, now.best_epoch, now.best_metric)
 
 
-def batches(order: list[int], size: int) -> list[list[int]]:
-    """The order cut into batches; a last batch of one scan joins the one before, since contrast needs two."""
-    cut = [order[start : start + size] for start in range(0, len(order), size)]
-    if len(cut) > 1 and len(cut[-1]) == 1:
-        last = cut.pop()
-        cut[-1] += last
-    return cut
+def read_shares(
+    task: Task, steps: list[list[int]], epoch: int, workers: int, ranks: Ranks
+) -> Iterator[Share]:
+    """This process's part of each batch, its scans read ahead."""
+    facts = [task.train.facts(index) for index in steps]
+    rows = [own_rows(len(index), ranks) for index in steps]
+    names = [[one.scan_ids[row] for row in own] for one, (own, _) in zip(facts, rows, strict=True)]
+    images = read_ahead(names, epoch_reader(task, epoch), workers)
+    for one, (own, real), scans, volumes in zip(facts, rows, names, images, strict=True):
+        texts = None if task.reports is None else padded([task.reports(name) for name in scans])
+        yield Share(one, own, real, volumes, texts)
 
 
-def make_schedule(optimiser: Optimizer, settings: OptimiserSettings, epochs: int) -> LRScheduler:
-    """How the rate falls: on a plateau of the validation metric (paper), along a cosine, or not."""
-    if settings.schedule == "plateau":
-        return ReduceLROnPlateau(
-            optimiser, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
-        )
-    if settings.schedule == "cosine":
-        return CosineAnnealingLR(optimiser, T_max=epochs)
-    return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+def epoch_reader(task: Task, epoch: int) -> Callable[[str], Tensor]:
+    """How a scan is read in this epoch: as it is, or changed by its augmentation."""
+    read, augment = task.read, task.augment
+    if augment is None:
+        return read
+    return lambda name: augment(read(name), name, epoch)
 
 
-def schedule_state(schedule: LRScheduler) -> dict[str, Any]:
-    """A schedule's state as JSON holds it; infinities are constants of its settings and stay out."""
-    return {
-        name: value
-        for name, value in schedule.state_dict().items()
-        if not (isinstance(value, float) and math.isinf(value))
-    }
+def padded(texts: list[Tensor]) -> Tensor:
+    """Texts of different lengths (1 + L, E) side by side, zeros after the shorter ones."""
+    return torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
 
 
-def restore_parameters(trained: dict[str, torch.nn.Parameter], tensors: dict[str, Tensor]) -> None:
-    """Copy checkpointed values into the trained parameters."""
-    with torch.no_grad():
-        for name, value in trained.items():
-            value.copy_(tensors[name])
+def class_inputs(model: VisionLanguageModel, task: Task, ranks: Ranks) -> ClassTokens:
+    """The class texts for every step: their tokens, or, with a frozen text tower, what it makes of them, once."""
+    tokens = [(ids.to(ranks.device), mask.bool().to(ranks.device)) for ids, mask in task.class_tokens]
+    if task.reports is None:
+        return tokens
+    with torch.no_grad(), ranks.autocast():
+        return [(model.base_text(ids, mask).float(), mask) for ids, mask in tokens]
 
 
 def refuse_unused(trained: dict[str, torch.nn.Parameter], config: RunConfig, *, has_mmse: bool) -> None:

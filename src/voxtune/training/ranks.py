@@ -1,0 +1,139 @@
+"""The processes of a run: one for each device. Only the first one writes; all of them compute the same global step."""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from voxtune.config import TrainingSettings
+
+WAIT = timedelta(hours=12)
+"""For the slowest process, which may still read and check the cohort."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all of a run, and how it talks to the others; with one process every exchange is a no-op."""
+
+    fabric: Fabric
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return cast(torch.device, self.fabric.device)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+        return int(self.fabric.global_rank)
+
+    @property
+    def count(self) -> int:
+        """Processes of the run, on all nodes."""
+        return int(self.fabric.world_size)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks to people."""
+        return self.rank == 0
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision of the run for what is computed inside."""
+        return cast(AbstractContextManager[None], self.fabric.autocast())
+
+    def gathered(self, rows: Tensor) -> Tensor:
+        """The rows (B, ...) of all processes one after another (count x B, ...); every process gives as many."""
+        if self.count == 1:
+            return rows
+        found = cast(Tensor, self.fabric.all_gather(rows.contiguous()))
+        return found.reshape(-1, *rows.shape[1:])
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Put the mean of all processes' gradients in the place of each one's own, in one message.
+
+        A parameter that another process gave no gradient counts as zero there. Sharded parameters are averaged by their shards
+        already and stay out.
+        """
+        if self.count == 1:
+            return
+        own = [value for value in parameters if not hasattr(value, "placements")]
+        has = self.fabric.all_reduce(
+            torch.tensor([float(value.grad is not None) for value in own], device=self.device),
+            reduce_op="sum",
+        )
+        used = [value for value, some in zip(own, cast(Tensor, has).tolist(), strict=True) if some]
+        if not used:
+            return
+        flat = torch.cat(
+            [(torch.zeros_like(value) if value.grad is None else value.grad).flatten() for value in used]
+        )
+        mean = cast(Tensor, self.fabric.all_reduce(flat, reduce_op="mean"))
+        start = 0
+        for value in used:
+            value.grad = mean[start : start + value.numel()].view_as(value).clone()
+            start += value.numel()
+
+    def largest(self, mine: int) -> int:
+        """The largest number any process gives."""
+        if self.count == 1:
+            return mine
+        numbers = self.gathered(torch.tensor([mine], device=self.device))
+        return int(numbers.max())
+
+    def share(self, count: int) -> slice:
+        """Which of ``count`` things are this process's: equal parts in order, the first ones one longer."""
+        base, more = divmod(count, self.count)
+        start = self.rank * base + min(self.rank, more)
+        return slice(start, start + base + (self.rank < more))
+
+    def wait(self) -> None:
+        """Go on when all are here."""
+        if self.count > 1:
+            self.fabric.barrier()
+
+
+def start_ranks(settings: TrainingSettings, environ: Mapping[str, str] = os.environ) -> Ranks:
+    """Join or start the processes of a run.
+
+    One process stays alone; several are started here on one machine, or come from torchrun or srun.
+    """
+    devices, nodes = processes(settings, environ)
+    if devices * nodes == 1 and "TORCHELASTIC_RUN_ID" not in environ:
+        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        return Ranks(fabric)
+    from lightning_fabric.strategies import DDPStrategy
+
+    fabric = Fabric(
+        accelerator=settings.accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=DDPStrategy(timeout=WAIT),
+        precision=settings.precision,
+    )
+    fabric.launch()
+    return Ranks(fabric)
+
+
+def processes(settings: TrainingSettings, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Processes on each node and nodes: as torchrun or srun started them, otherwise as the settings say."""
+    if "TORCHELASTIC_RUN_ID" in environ:
+        local = int(environ["LOCAL_WORLD_SIZE"])
+        return local, int(environ["WORLD_SIZE"]) // local
+    tasks, nodes = int(environ.get("SLURM_NTASKS", "1")), int(environ.get("SLURM_NNODES", "1"))
+    if "SLURM_STEP_ID" in environ and environ.get("SLURM_JOB_NAME") not in {"bash", "interactive"}:
+        return max(1, tasks // nodes), nodes
+    return settings.devices, settings.nodes
+
+
+def number_of(environ: Mapping[str, str] = os.environ) -> int:
+    """0 for the process that checks the data and writes, another number for the others; known before they have joined."""
+    for name in ("RANK", "NODE_RANK", "LOCAL_RANK"):
+        if int(environ.get(name, "0")):
+            return int(environ[name])
+    return int(environ.get("SLURM_PROCID", "0")) if "SLURM_STEP_ID" in environ else 0
