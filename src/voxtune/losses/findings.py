@@ -10,8 +10,7 @@ def pair_differences(logits: Float[Tensor, "N pairs"]) -> Float[Tensor, "N F"]:
 
     The softmax over a pair is the logistic function of the difference of its logits.
     """
-    pairs = logits.unflatten(-1, (-1, 2))
-    return pairs[..., 0] - pairs[..., 1]
+    return logits[..., 0::2] - logits[..., 1::2]
 
 
 def pair_cross_entropy(

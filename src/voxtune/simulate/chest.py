@@ -81,6 +81,8 @@ class Scan:
     sex: Sex
     age: int
     scanner: int
+    pose: tuple[float, float, float, float]
+    """mm to the left, to the back, upwards; degrees turned."""
     amounts: Mapping[str, float]
     """How marked each finding that is there is, about 0.2 to 1."""
 
@@ -112,9 +114,9 @@ def scans(settings: ChestSettings) -> Iterator[Scan]:
         lasting = _findings(rng, burden, settings.difficulty)
         name = f"{'valid' if index % 5 == 4 else 'train'}_{settings.seed * 100_000 + index + 1}"
         for visit in range(int(rng.integers(1, settings.scans + 1))):
-            fresh = _findings(
-                generator(Branch.CHEST_SCAN, settings.seed, index, visit), burden, settings.difficulty
-            )
+            day = generator(Branch.CHEST_SCAN, settings.seed, index, visit)
+            pose = tuple(float(day.normal(0, spread)) for spread in (5, 5, 8, 2))
+            fresh = _findings(day, burden, settings.difficulty)
             amounts = {
                 finding: amount
                 for finding in DRAWN
@@ -130,6 +132,7 @@ def scans(settings: ChestSettings) -> Iterator[Scan]:
                 sex=sex,
                 age=age + visit,
                 scanner=scanner,
+                pose=(pose[0], pose[1], pose[2], pose[3]),
                 amounts=amounts,
             )
 
@@ -147,7 +150,7 @@ def _findings(rng: np.random.Generator, burden: float, difficulty: float) -> dic
 
 def draw(scan: Scan, seed: int, scale: float = 1.0) -> tuple[Chest, dict[str, Planted]]:
     """The chest with its findings, before any scanner: HU without noise."""
-    chest = build(scan.person, Grid.of(scale))
+    chest = build(scan.person, Grid.of(scale, scan.pose))
     planted = {}
     for number, (finding, kind) in enumerate(DRAWN.items()):
         if finding in scan.amounts:
@@ -161,8 +164,8 @@ def render(settings: ChestSettings, scan: Scan, scanner: Scanner) -> Rendered:
     chest, planted = draw(scan, settings.seed, scanner.scale)
     rng = generator(Branch.CHEST_SCAN, settings.seed, scan.index, scan.visit, 0)
     voxels = scanned(chest.voxels, scanner, rng, settings.difficulty)
-    reach = np.hypot(chest.grid.left, chest.grid.back)
-    voxels[reach > 0.5 * SHAPE[0] * chest.grid.spacing[0]] = PADDING
+    field = Grid.of(scanner.scale)
+    voxels[np.hypot(field.left, field.back) > 0.5 * SHAPE[0] * field.spacing[0]] = PADDING
     return Rendered(np.round(np.clip(voxels, PADDING, 3071)).astype(np.int16), chest.grid, planted, chest)
 
 

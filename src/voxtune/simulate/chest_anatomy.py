@@ -29,15 +29,23 @@ class Grid:
     spacing: tuple[float, float, float]
 
     @classmethod
-    def of(cls, scale: float) -> "Grid":
-        """The grid whose field of view is ``scale`` times the usual one."""
+    def of(cls, scale: float, pose: tuple[float, float, float, float] = (0, 0, 0, 0)) -> "Grid":
+        """The grid whose field of view is ``scale`` times the usual one, with a person who lies there in a pose.
+
+        Args:
+            scale: of the field of view.
+            pose: mm to the left, to the back, upwards, and degrees turned about the long axis.
+        """
         steps = [scale * field / count for field, count in zip(FIELD_MM, SHAPE, strict=True)]
         axes = [
             (np.arange(count, dtype=np.float32) - (count - 1) / 2) * np.float32(step)
             for count, step in zip(SHAPE, steps, strict=True)
         ]
         left, back, up = np.meshgrid(*axes, indexing="ij", copy=True)
-        return cls(left, back, up, (steps[0], steps[1], steps[2]))
+        left, back, up = (axis - np.float32(move) for axis, move in zip((left, back, up), pose, strict=False))
+        turn = np.deg2rad(pose[3])
+        cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        return cls(cos * left + sin * back, cos * back - sin * left, up, (steps[0], steps[1], steps[2]))
 
     @property
     def voxel_mm3(self) -> float:
@@ -92,6 +100,10 @@ class Person:
     """Shift of the mediastinum to the left, mm."""
     diaphragm: float = 0.0
     """Height of the diaphragm above its usual place, mm."""
+    ribs: tuple[float, float] = (26.0, 0.0)
+    """Distance of neighbouring ribs, mm, and where the first lies, as a part of that."""
+    discs: tuple[float, float] = (27.0, 0.0)
+    """The same of the vertebral discs."""
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "Person":
@@ -104,6 +116,8 @@ class Person:
             heart=float(np.clip(rng.normal(1, 0.045), 0.88, 1.1)),
             lean=float(rng.normal(0, 4)),
             diaphragm=float(rng.normal(0, 9)),
+            ribs=(float(rng.uniform(22, 31)), float(rng.uniform(0, 1))),
+            discs=(float(rng.uniform(23, 32)), float(rng.uniform(0, 1))),
         )
 
 
@@ -122,7 +136,7 @@ class Chest:
 
     def paint(self, part: Array, value: float | Array) -> None:
         """Lay a tissue of ``value`` HU over the parts of voxels it fills."""
-        self.voxels += part * (np.float32(value) - self.voxels if np.isscalar(value) else value - self.voxels)
+        self.voxels += part * (np.asarray(value, dtype=np.float32) - self.voxels)
 
     @property
     def lung(self) -> Array:
@@ -143,7 +157,7 @@ def build(person: Person, grid: Grid) -> Chest:
     chest.paint(grid.soft(shell - np.float32(person.fat_mm)), MUSCLE)
     # Ribs: oblique rings in the wall.
     wall = shell - np.float32(person.fat_mm + 9)
-    slope = np.sin((up + 0.55 * back) * np.float32(2 * np.pi / 26))
+    slope = np.sin(((up + 0.55 * back) / person.ribs[0] + person.ribs[1]) * np.float32(2 * np.pi))
     ribs = grid.soft(6.0 - np.abs(wall)) * np.clip(slope * 2, 0, 1) * (up > -135 * h) * (np.abs(left) > 14)
     chest.paint(ribs, BONE * 0.6)
 
@@ -181,7 +195,7 @@ def build(person: Person, grid: Grid) -> Chest:
     for side in (-1, 1):
         chest.paint(grid.tube(((0, 14, 30 * h), (side * 36, 20, 5 * h)), 6.0), AIR)
     chest.paint(grid.tube(((6, 40 * d, 150), (8, 34 * d, -175)), 7.0), MUSCLE - 12)  # oesophagus
-    discs = 0.5 + 0.5 * np.cos(up * np.float32(2 * np.pi / 27))
+    discs = 0.5 + 0.5 * np.cos((up / person.discs[0] + person.discs[1]) * np.float32(2 * np.pi))
     spine = grid.tube(((0, 70 * d, -190), (0, 74 * d, 190)), 19.0)
     chest.paint(spine, (MARROW - 130 * (discs > 0.9)).astype(np.float32))
     chest.paint(grid.tube(((0, 96 * d, -190), (0, 97 * d, 190)), 6.0), BONE * 0.5)

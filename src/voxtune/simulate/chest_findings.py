@@ -56,7 +56,8 @@ def _clouds(rng: np.random.Generator, size_mm: float, chest: Chest) -> Array:
 
     sigma = [size_mm / 2.4 / step for step in chest.grid.spacing]
     field: Array = gaussian_filter(rng.standard_normal(SHAPE, dtype=np.float32), sigma, mode="wrap")
-    return field / field.std()
+    field /= field.std()
+    return field
 
 
 def _patch(
@@ -108,7 +109,8 @@ def atelectasis(chest: Chest, rng: np.random.Generator, amount: float) -> Plante
     _, _, height = _spot(chest, rng, side, (0.12, 0.28))
     tilt = rng.uniform(-0.35, 0.35)
     grid = chest.grid
-    band = grid.soft((5.0 + 6 * amount) - np.abs(grid.up - height - np.float32(tilt) * grid.back))
+    away: Array = np.abs(grid.up - np.float32(height) - np.float32(tilt) * grid.back)
+    band = grid.soft(np.float32(5 + 6 * amount) - away)
     part = band * (grid.back > -30) * chest.lungs[side]
     chest.paint(part, 20.0)
     return Planted(part, f"Band atelectasis at the {SIDES[side]} base, {round(10 + 12 * amount)} mm thick.")
