@@ -10,15 +10,17 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     from voxtune.evaluation.calibration import Calibration
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.types.trust import Trust
 
 
-def hand_over(
+def hand_over(  # noqa: PLR0913  (what an adapter is made of)
     folder: Path,
     config: RunConfig,
     sides: Mapping[str, Sequence[ManifestRow]],
     model: "VisionLanguageModel",
     classes: Sequence[str],
     calibration: "Calibration",
+    trust: "Trust",
     *,
     simulated: bool,
 ) -> None:
@@ -47,6 +49,7 @@ def hand_over(
         thresholds=calibration.thresholds,
         simulated=simulated,
         training=counts,
+        trust=trust,
         licence=PUBLISHED[name].licence
         if name in PUBLISHED
         else "Apache-2.0"
