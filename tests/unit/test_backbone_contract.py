@@ -66,7 +66,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "medblip_vit": {"volume": (8, 8, 16), "patch": 4, "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT},
     "hlip": {"vision": HlipVisionSizes(**HLIP), "text": TEXT, "embed": 16},
 }  # fmt: skip
-PUBLISHED = sorted(set(BACKBONES) - {"tiny"})
+PUBLISHED = sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
 TOWERS = [(name, side) for name in PUBLISHED for side in ("vision", "text")]
 
 

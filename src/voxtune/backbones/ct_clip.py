@@ -4,6 +4,7 @@ The image vector is the mean of the quantised tokens over depth, all places of a
 projection; so height and width are fixed, depth is free. Similarity is the cosine times ``exp(temperature)``.
 """
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +62,45 @@ class CtClip(Settings):
         if self.weights is not None and self.card == "check":
             check_card(self.weights, self.heads_card(), RULES.model)
         return build(lambda: CtClipModel(self), self.weights, RULES, part=self.part, seed=self.seed)
+
+
+SMALL_ASSETS = Path(str(files("voxtune.backbones"))) / "assets" / "ct_clip_small"
+"""Shipped weights, vocabulary, model card and log of the shrunken CT-CLIP."""
+
+
+class CtClipSmall(Settings):
+    """CT-CLIP shrunk to a million parameters, for learning and tests on a CPU; recipe ``pretrain_chest`` made its weights.
+
+    The architecture is CT-CLIP's to the quantiser; sizes, vocabulary and weights are our own, from SIMULATED chests.
+    """
+
+    weights: Path | None = None
+    """A safetensors file; ``None`` is the shipped one."""
+    fresh: bool = False
+    """Start from ``seed`` instead of from any file."""
+    seed: int = 0
+
+    def whole(self) -> CtClip:
+        """The same model as settings of CT-CLIP."""
+        return CtClip(
+            weights=None if self.fresh else self.weights or SMALL_ASSETS / "ct_clip_small.safetensors",
+            tokenizer=SMALL_ASSETS,
+            card="ignore",
+            vision=CtVitSizes(
+                width=64, codebook=512, image=64, frames=48, patch=8, depth_patch=6, spatial_depth=2, temporal_depth=2, heads=4,
+                head_width=16, inner=172,
+            ),
+            text=BertSizes(vocab=640, width=96, depth=2, heads=4, mlp=384, max_length=320, token_types=1, pooler=False),
+            latent=128,
+            temperature=2.3,
+            seed=self.seed,
+        )  # fmt: skip
+
+    def build(self) -> "CtClipModel":
+        """The model in eval mode."""
+        model = self.whole().build()
+        model.name = "ct_clip_small"
+        return model
 
 
 class CtClipModel(nn.Module):

@@ -126,6 +126,12 @@ CT_CLIP = Preset(
 )  # fmt: skip
 """CT-CLIP: [-1000, 1000] HU / 1000 at 0.75 x 0.75 x 1.5 mm, centre crop and pad with -1."""
 
+CT_CLIP_SMALL = Preset(
+    name="ct_clip_small", size=(48, 64, 64), spacing=(7.5, 5.625, 5.625), axes="SLP", fit="crop_pad",
+    steps=Hounsfield(), deviation=1000.0,
+)  # fmt: skip
+"""The shrunken CT-CLIP: the field of view and values of ``ct_clip`` at 5.6 x 5.6 x 7.5 mm."""
+
 MERLIN = Preset(
     name="merlin", size=(224, 224, 160), spacing=(1.5, 1.5, 3.0), axes="RAS", fit="crop_pad",
     steps=Hounsfield(), mean=-1000.0, deviation=2000.0,

@@ -1,0 +1,278 @@
+"""Recipe ``pretrain_chest``: how the shipped weights of ``ct_clip_small`` were made. ``python -m voxtune_recipes.pretrain_chest --out DIR``.
+
+Random-contrast renderings of SIMULATED chests and sentences about their findings; two lessons at once:
+
+1. image-text contrast (InfoNCE in both directions, Radford et al. 2021, arXiv 2103.00020), as CT-CLIP was trained;
+2. each token says which findings lie in its own block (a linear layer, dropped afterwards).
+
+The brightness of every tissue is drawn anew for each rendering, so the model has never seen Hounsfield units: fine-tuning to
+CT is a real shift. The codebook moves here by an exponential mean, as upstream's does in training, and never again.
+Hardware: one CPU core, about 2 GB. The weights file is replaced whole once a minute, so it can be stopped at any time.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from voxtune.backbones.ct_clip import CtClipModel, CtClipSmall
+from voxtune.imaging.presets import CT_CLIP_SMALL, to_tensor
+from voxtune.simulate.chest import ChestSettings, Scan, draw, scans
+from voxtune.simulate.chest_findings import DRAWN
+from voxtune.simulate.seeds import Branch, generator
+from voxtune.types.volume import Volume
+
+BATCH = 24
+SEED_OF_COHORT = 9_999
+"""A seed of its own; cohorts of users should take another."""
+KNOTS = np.array([-1.0, -0.93, -0.82, -0.6, -0.12, -0.02, 0.06, 0.25, 1.0], dtype=np.float32)
+"""Brightness (HU / 1000) at which a random contrast is drawn: air, emphysema, lung, opacity, fat, water, blood, marrow, bone."""
+THERE = ("{f}.", "There is {f}.", "{f} is seen.", "{f} is present.", "Findings in keeping with {f}.")
+ABSENT = ("No {f}.", "There is no {f}.", "{f} is not seen.", "{f} is not present.", "No evidence of {f}.")
+EXTRA = "a an the of in with without and or normal abnormal mild moderate severe chest ct scan photo image lungs heart finding findings impression"
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+DENSE_WEIGHT = 1.0
+CODEBOOK_DECAY = 0.95
+
+
+def write_vocabulary(folder: Path, size: int) -> Path:
+    """Write ``tokenizer.json``: whole words of the simulator's texts in alphabetical order, any other word letter by letter."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    texts = [EXTRA, *THERE, *ABSENT, *(kind.absent for kind in DRAWN.values())]
+    from voxtune.cohorts.ct_rate import FINDINGS
+
+    texts += FINDINGS
+    settings = ChestSettings(participants=60, seed=SEED_OF_COHORT)
+    texts += [
+        planted.words
+        for scan in list(scans(settings))[:60]
+        for planted in draw(scan, settings.seed)[1].values()
+    ]
+    split = pre_tokenizers.BertPreTokenizer()
+    words = sorted(
+        {word for text in texts for word, _ in split.pre_tokenize_str(text.lower()) if word.isalpha()}
+    )
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    entries = [
+        *SPECIAL,
+        *letters,
+        *(f"##{one}" for one in letters),
+        *".,:;-()/^",
+        *(w for w in words if len(w) > 1),
+    ]
+    if len(entries) > size:
+        raise ValueError(f"The vocabulary has {len(entries)} entries, the model {size}.")
+    made = Tokenizer(
+        models.WordPiece({entry: place for place, entry in enumerate(entries)}, unk_token="[UNK]")  # noqa: S106
+    )
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    made.decoder = decoders.WordPiece()
+    folder.mkdir(parents=True, exist_ok=True)
+    made.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+class Pool:
+    """Chests drawn once: brightness without contrast or noise, findings by token, and what there is to say of each."""
+
+    def __init__(self, count: int) -> None:
+        settings = ChestSettings(participants=max(1, count // 2), scans=4, seed=SEED_OF_COHORT)
+        self.names = tuple(DRAWN)
+        self.volumes: list[NDArray[np.float16]] = []
+        self.tokens: list[NDArray[np.bool_]] = []
+        self.scans: list[tuple[Scan, dict[str, str]]] = []
+        for scan in scans(settings):
+            if len(self.volumes) == count:
+                break
+            chest, planted = draw(scan, settings.seed)
+            affine = chest.grid.affine
+            self.volumes.append(to_tensor(Volume(chest.voxels, affine), CT_CLIP_SMALL).astype(np.float16))
+            parts = [
+                _by_token(Volume(planted[name].part, affine))
+                if name in planted
+                else np.zeros((8, 8, 8), dtype=bool)
+                for name in self.names
+            ]
+            self.tokens.append(np.stack(parts, axis=-1).reshape(512, -1))
+            self.scans.append((scan, {name: one.words for name, one in planted.items()}))
+
+    def lesson(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[str]]:
+        """A batch: volumes (B, 1, 48, 64, 64), findings by token (B, 512, F), texts."""
+        chosen = rng.choice(len(self.volumes), BATCH, replace=False)
+        volumes = np.stack([contrasted(self.volumes[index].astype(np.float32), rng) for index in chosen])
+        texts = [self._text(index, rng) for index in chosen]
+        tokens = np.stack([self.tokens[index] for index in chosen])
+        return torch.from_numpy(volumes), torch.from_numpy(tokens).float(), texts
+
+    def _text(self, index: int, rng: np.random.Generator) -> str:
+        scan, words = self.scans[index]
+        told = []
+        for name in self.names:
+            there = name in scan.amounts
+            if rng.uniform() > (0.75 if there else 0.22):
+                continue
+            if rng.uniform() < 0.35:
+                told.append(words[name] if there else f"{DRAWN[name].absent}.")
+            else:
+                frames = THERE if there else ABSENT
+                told.append(frames[int(rng.integers(len(frames)))].replace("{f}", name.lower()))
+        rng.shuffle(told)
+        return " ".join(told[:6]) or "A chest CT scan."
+
+
+def _by_token(part: Volume) -> NDArray[np.bool_]:
+    """Whether a finding fills a hundredth of a token's block, or lies in it at all strongly (8, 8, 8)."""
+    plain = CT_CLIP_SMALL.model_copy(
+        update={"steps": CT_CLIP_SMALL.steps.model_copy(update={"low": 0.0, "high": 1.0}), "deviation": 1.0}
+    )
+    cube = to_tensor(part, plain)[0].reshape(8, 6, 8, 8, 8, 8)
+    found: NDArray[np.bool_] = cube.sum(axis=(1, 3, 5)) > 3.0
+    return found
+
+
+def contrasted(volume: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A new brightness for every tissue (either sign), noise, within -1..1; no order of tissues survives for sure."""
+    levels = np.sort(rng.uniform(-1, 1, len(KNOTS))).astype(np.float32)
+    shuffled = levels + rng.normal(0, 0.25, len(KNOTS)).astype(np.float32)
+    if rng.uniform() < 0.5:
+        shuffled = shuffled[::-1]
+    out = np.interp(volume, KNOTS, shuffled).astype(np.float32)
+    out += rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(0.01, 0.06))
+    return np.clip(out, -1, 1)
+
+
+@torch.no_grad()
+def move_codebook(model: CtClipModel, tokens: Tensor, state: dict[str, Tensor], rng: torch.Generator) -> None:
+    """Move each row towards the mean of the tokens that chose it; a row that nobody chooses becomes one of the tokens."""
+    book = model.vision.vq._codebook.embed[0]  # noqa: SLF001  (upstream's name)
+    units = F.normalize(tokens.flatten(0, -2), dim=-1)
+    if not state:
+        state |= {"count": torch.ones(len(book)), "total": book.clone(), "fresh": torch.zeros(())}
+        book.copy_(units[torch.randperm(len(units), generator=rng)[: len(book)]])
+        state["total"] = book.clone()
+    codes = model.vision.vq.codes(units)
+    chosen = F.one_hot(codes, len(book)).float()
+    state["count"].lerp_(chosen.sum(dim=0), 1 - CODEBOOK_DECAY)
+    state["total"].lerp_(chosen.T @ units, 1 - CODEBOOK_DECAY)
+    dead = state["count"] < 0.5
+    book.copy_(F.normalize(state["total"], dim=-1))
+    if bool(dead.any()):
+        fresh = units[torch.randint(len(units), (int(dead.sum()),), generator=rng)]
+        book[dead], state["total"][dead], state["count"][dead] = fresh, fresh, 1.0
+
+
+def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate: float = 1.5e-3) -> Path:
+    """Train for so many minutes of one core and return the weights file ``OUT/ct_clip_small.safetensors`` (float16)."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    settings = CtClipSmall(fresh=True, seed=seed)
+    write_vocabulary(out, settings.whole().text.vocab)
+    model = settings.whole().model_copy(update={"tokenizer": out}).build().train()
+    dense = nn.Linear(model.vision.width, len(DRAWN))
+    named = [*model.named_parameters(), *((f"dense.{name}", p) for name, p in dense.named_parameters())]
+    plain = [p for name, p in named if p.ndim < 2 or "embeddings" in name]
+    weights = [p for name, p in named if not (p.ndim < 2 or "embeddings" in name)]
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(
+        groups,
+        lr=rate,
+        weight_decay=0.05,
+        betas=(0.9, 0.98),
+    )
+    rng, order = generator(Branch.PRETRAINING_CHEST, seed), torch.Generator().manual_seed(seed)
+    log: list[dict[str, Any]] = [
+        {
+            "batch": BATCH,
+            "pool": pool,
+            "minutes": minutes,
+            "seed": seed,
+            "rate": rate,
+            "torch": torch.__version__,
+        }
+    ]
+    book: dict[str, Tensor] = {}
+    chests = Pool(pool)
+    rare = torch.from_numpy(np.stack(chests.tokens)).float().mean(dim=(0, 1)).clamp_min(1e-4)
+    balance = (1 / rare).sqrt().clamp_max(30)
+    began = saved = time.monotonic()
+    step, sums = 0, {"contrast": 0.0, "dense": 0.0}
+    while (part := (time.monotonic() - began) / (60 * minutes)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 40) * 0.5 * (1 + math.cos(math.pi * part))
+        volumes, found, texts = chests.lesson(rng)
+        before = model.vision.encode(volumes)
+        move_codebook(model, before, book, order)
+        tokens = model.vision.vq(before).flatten(1, 3)
+        image = model.project_image(model.vision.pool(tokens))
+        scores = model.logit(image, model.encode_text(*model.tokenize(texts)))
+        target = torch.arange(len(scores))
+        contrast = 0.5 * (F.cross_entropy(scores, target) + F.cross_entropy(scores.mT, target))
+        placed = F.binary_cross_entropy_with_logits(dense(8 * tokens), found, pos_weight=balance)
+        optimiser.zero_grad(set_to_none=True)
+        (contrast + DENSE_WEIGHT * placed).backward()  # type: ignore[no-untyped-call]  # torch ships no type for it
+        nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            model.temperature.clamp_(0.0, math.log(60))
+        step += 1
+        sums = {"contrast": sums["contrast"] + contrast.item(), "dense": sums["dense"] + placed.item()}
+        if step % 25 == 0:
+            used = int((book["count"] > 1).sum())
+            log.append(
+                {"step": step, "minutes": round((time.monotonic() - began) / 60, 2), "codes": used}
+                | {k: round(v / 25, 4) for k, v in sums.items()}
+            )
+            print(json.dumps(log[-1]), flush=True)  # noqa: T201  (a script's progress)
+            sums = dict.fromkeys(sums, 0.0)
+        if time.monotonic() - saved > 60:
+            save(model, out, log)
+            saved = time.monotonic()
+    log.append(
+        {
+            "done": True,
+            "step": step,
+            "scans": step * BATCH,
+            "minutes": round((time.monotonic() - began) / 60, 2),
+        }
+    )
+    return save(model, out, log)
+
+
+def save(model: CtClipModel, out: Path, log: list[dict[str, Any]]) -> Path:
+    """Write weights in half precision and the log, each whole or not at all."""
+    from safetensors.torch import save_file
+
+    from voxtune.run_dir import atomic_path, write_text
+
+    path = out / "ct_clip_small.safetensors"
+    with atomic_path(path) as part:
+        save_file(
+            {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}, part
+        )
+    write_text(out / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
+    return path
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--pool", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    pretrain(options.out, minutes=options.minutes, pool=options.pool, seed=options.seed)
