@@ -12,6 +12,7 @@ from voxtune.stages.train_fit import TrainingCohort, fit_run
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
+    from voxtune.data.audit_images import Images
     from voxtune.data.splits import Split
 
 Say = Callable[[str], None]
@@ -35,6 +36,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     allow: Sequence[str] = (),
     resume: bool = False,
     say: Say = print,
+    images: "Images | None" = None,
 ) -> Trained:
     """Train an adapter and write its run directory.
 
@@ -47,6 +49,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         allow: audit checks whose findings are accepted and written down.
         resume: go on where this run stopped.
         say: takes lines for a person.
+        images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
 
     Raises:
         UsageError: no data, an unknown recipe or setting, or a run that exists and is not resumed.
@@ -80,7 +83,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     rows = labelled(read_manifest(data), config.classes.names, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = reports_of(rows, config.report)
-    inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)))
+    inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
     verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
     by_scan = {row.scan_id: row for row in rows}
     sides = {

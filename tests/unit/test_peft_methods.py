@@ -1,0 +1,208 @@
+"""Every method on both sides of every backbone: it trains, is saved and comes back the same, or refuses with a reason."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from voxtune.catalog import BACKBONES, PEFT_METHODS, load
+from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.errors import SettingError, WeightsError
+from voxtune.losses.contrastive import contrastive, instance_targets
+from voxtune.model.build import adapter_state, build_model, load_adapter_state
+from voxtune.model.vlm import VisionLanguageModel
+
+TINY = {
+    "fresh": True, "volume": (32, 32, 32), "stem": (8, 8), "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed_dim": 16,
+    "text": {"vocab": 1024, "width": 24, "depth": 2, "heads": 2, "mlp": 32, "max_length": 20, "token_types": 1, "pooler": False},
+}  # fmt: skip
+METHODS = {
+    "visual_prompts": "visual_prompts(3)",
+    "shallow": "visual_prompts(3, deep=false)",
+    "text_prompts": "text_prompts(3)",
+    "lora": "lora(2, dropout=0.1)",
+    "dora": "lora(2, variant=dora)",
+    "ia3": "ia3",
+    "adapter": "adapter(4)",
+    "spatial_pooling": "spatial_pooling(2)",
+    "lga": "lga(4, texts=('a b', 'c'))",
+    "linear_probe": "linear_probe",
+    "full": "full",
+    "spp_lora": "spatial_pooling, lora(2)",
+    "all": "visual_prompts(2), lora(2), adapter(3), spatial_pooling, lga(4)",
+}
+REFUSED = {
+    ("text", "visual_prompts"), ("text", "shallow"), ("vision", "text_prompts"), ("text", "spatial_pooling"), ("text", "lga"),
+    ("text", "spp_lora"), ("text", "all"),
+}  # fmt: skip
+SLICED = {"medclip", "biomedclip"}
+"""They read 2D slices, so they have no 3D token grid to pool."""
+STARTS_ELSEWHERE = {"visual_prompts", "shallow", "text_prompts", "lga", "all"}
+"""What changes the sequence from the start; every other method begins as the frozen base."""
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("words")
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+    (folder / "vocab.txt").write_text("\n".join(marks) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}', encoding="utf-8")
+    return folder
+
+
+class Bench:
+    """A shrunken backbone and what it is fed."""
+
+    def __init__(self, shrunken: ModuleType, name: str, words: Path) -> None:
+        self.name, self.words, self.shrunken = name, words, shrunken
+        self.sizes = TINY if name == "tiny" else shrunken.SMALL[name]
+
+    def model(self, **changes: Any) -> VisionLanguageModel:
+        settings = load(BACKBONES, self.name)(
+            **self.sizes, **({} if self.name == "tiny" else {"tokenizer": self.words})
+        )
+        bare: dict[str, Any] = {"mmse": MmseSettings(enabled=False), "aggregation": Aggregation(form="none")}
+        config = RunConfig.model_validate(
+            bare
+            | {"name": "t", "backbone": {"kind": self.name} | settings.model_dump(), "preset": "t"}
+            | changes
+        )
+        return build_model(config)
+
+    def inputs(self, model: VisionLanguageModel, count: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+        return self.shrunken.volumes(model.backbone, count), *self.shrunken.ids(model.backbone, count)
+
+    @torch.no_grad()
+    def vectors(self, model: VisionLanguageModel) -> tuple[Tensor, Tensor]:
+        volumes, ids, mask = self.inputs(model)
+        return model.encode_image(volumes).vector, model.encode_text(ids, mask).vector
+
+
+def shaken(model: VisionLanguageModel) -> VisionLanguageModel:
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.requires_grad:
+                value.add_(0.1 * torch.randn(value.shape, generator=generator))
+    return model
+
+
+def differs(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> list[bool]:
+    return [not torch.allclose(a, b, atol=1e-5, rtol=0) for a, b in zip(one, two, strict=True)]
+
+
+def refused(name: str, side: str, method: str) -> bool:
+    spatial = "spatial_pooling" in METHODS[method]
+    return (side, method) in REFUSED or (spatial and name in SLICED)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("side", ["vision", "text"])
+@pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"ct_clip_small"}))
+def test_trains_and_comes_back_or_refuses(
+    shrunken: ModuleType, words: Path, name: str, side: str, method: str
+) -> None:
+    bench = Bench(shrunken, name, words)
+    chosen = {side: METHODS[method]}
+    if refused(name, side, method):
+        with pytest.raises(SettingError, match=METHODS[method].partition("(")[0].partition(",")[0]):
+            bench.model(**chosen)
+        return
+    model, base = bench.model(**chosen), bench.model()
+    before = bench.vectors(base)
+    if method not in STARTS_ELSEWHERE:
+        assert not any(differs(bench.vectors(model), before))
+
+    # ---- a step reaches every part of it
+    shaken(model).train()
+    assert not any(
+        one.training for key, one in model.backbone.named_modules() if "lora" not in key and not is_lora(one)
+    )
+    volumes, ids, mask = bench.inputs(model)
+    logits = 5 * model.encode_image(volumes).vector @ model.encode_text(ids, mask).vector.T
+    contrastive(logits, instance_targets(logits)).backward()
+    trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    trained.pop("temperature.value")
+    assert not [key for key, value in trained.items() if value.grad is None]
+    if method != "full":  # a bias of keys and its like have no effect, by the nature of softmax
+        assert not [
+            key for key, value in trained.items() if not bool(value.grad.any()) and "qkv.bias" not in key
+        ]
+    assert (
+        any(key.startswith(("backbone.", f"{side}.", "image_")) for key in trained)
+        or method == "linear_probe"
+    )
+
+    # ---- what is saved is all of it
+    model.eval()
+    after = bench.vectors(model)
+    assert (
+        differs(after, before)[0 if side == "vision" else 1] or name == "ct_clip"
+    )  # its codes may stay the same
+    again = bench.model(**chosen)
+    load_adapter_state(again, adapter_state(model))
+    assert not any(differs(bench.vectors(again), after))
+    assert again.base_sha256 == base.base_sha256 == model.base_sha256
+
+    # ---- what may be computed once
+    assert base.vision_frozen
+    assert base.text_frozen
+    untouched = method == "linear_probe"
+    assert model.vision_frozen == (untouched or (side == "text" and method != "full"))
+    assert model.text_frozen == (untouched or (side == "vision" and method != "full"))
+
+
+def is_lora(module: torch.nn.Module) -> bool:
+    return any(hasattr(module, name) for name in ("lora_A", "ia3_l"))
+
+
+def test_every_method_of_the_catalogue_is_tried() -> None:
+    tried = {
+        part.split("(")[0].strip()
+        for text in METHODS.values()
+        for part in text.split(", ")
+        if "=" not in part
+    }
+    assert PEFT_METHODS.keys() <= tried
+
+
+def test_lga_needs_a_tokenizer(shrunken: ModuleType, words: Path) -> None:
+    bench = Bench(shrunken, "m3d", words)
+    bench.words = words / "nowhere"
+    with pytest.raises(WeightsError, match="tokenizer"):
+        bench.model(vision="lga")
+
+
+def test_the_embedding_is_kept_only_under_a_frozen_stem(shrunken: ModuleType, words: Path) -> None:
+    bench = Bench(shrunken, "m3d", words)
+    for method, frozen in [
+        ("lora", True),
+        ("adapter", True),
+        ("lora(targets='.*patch_embeddings.*')", False),
+        ("full", False),
+    ]:
+        model = bench.model(vision=method)
+        assert model.vision.stem_frozen == frozen
+        assert model.vision.embed(bench.inputs(model)[0]).requires_grad != frozen
+
+
+def test_spatial_pooling_refuses_another_shape(shrunken: ModuleType, words: Path) -> None:
+    bench = Bench(shrunken, "m3d", words)
+    model = bench.model(vision="spatial_pooling")
+    with pytest.raises(SettingError, match="token grid"):
+        model.encode_image(torch.rand(1, 1, 6, 12, 12))
+
+
+def test_two_of_a_kind_are_refused(shrunken: ModuleType, words: Path) -> None:
+    bench = Bench(shrunken, "m3d", words)
+    for twice in (
+        "adapter, adapter",
+        "lora, ia3",
+        "spatial_pooling, spatial_pooling",
+        "visual_prompts, visual_prompts",
+    ):
+        with pytest.raises(SettingError, match="a second one"):
+            bench.model(vision=twice)
