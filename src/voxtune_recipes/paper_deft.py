@@ -18,7 +18,7 @@ from voxtune.stages.reproduce_paper import Paper, Role, Row, Table, Value
 from voxtune.types.settings import Settings
 from voxtune_recipes.deft import recipe
 
-EPOCHS = 12
+EPOCHS = 8
 """Of ``tiny`` on the simulated cohort; a recipe's own where there are more than two CPU cores."""
 BASES: dict[str, tuple[Settings, str]] = {
     "tiny": (Tiny(), "tiny"),

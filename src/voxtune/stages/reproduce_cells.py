@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import SettingError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
@@ -15,6 +16,9 @@ from voxtune.stages.reproduce_data import Sources, prepared
 from voxtune.stages.reproduce_lock import claimed, is_claimed
 from voxtune.stages.reproduce_paper import Cell, Role, shared_config
 from voxtune.types.records import ManifestRow, Prediction
+
+if TYPE_CHECKING:
+    from voxtune.data.audit_images import Images
 
 RESULT = "result.json"
 FAILED = "failed.json"
@@ -153,6 +157,7 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
         split_dir=sweep.sources.split(cell.share),
         resume=True,
         say=lambda _: None,
+        images=_looks(manifest),
     )
     adapter = load_adapter(run.adapter, base=cell.config.backbone)
     parameters = list(adapter.model.parameters())
@@ -166,6 +171,18 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
         classes = _classes(sweep, role, adapter.facts.classes)
         predicted[role] = (classes, predict_rows(adapter, rows, manifest, classes).predictions, rows)
     return counts, predicted
+
+
+@lru_cache(maxsize=2)
+def _looks(manifest: Path) -> "Images":
+    """The audit's pictures of all labelled scans, made once a process; each run is still audited."""
+    from voxtune.data.audit_images import look_at
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.imaging.read import read_scan
+    from voxtune.stages.train import labelled
+
+    rows = labelled(read_manifest(manifest), (), lambda _: None)
+    return look_at(rows, lambda row: read_scan(resolve_image(manifest, row)))
 
 
 def _untrained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Predicted]:
