@@ -186,9 +186,41 @@ def reproduce(paper: str, table: int | None, data: Path | None, output: Path | N
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-def serve(adapter: Path, port: int) -> None:
-    """Not built yet: open a local page to drop scans on."""
-    raise NotBuiltError("serve")
+@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
+)
+@click.option(
+    "--keep", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+    help="Minutes until a result is deleted.",
+)  # fmt: skip
+@click.option(
+    "--upload-limit", type=click.IntRange(1), default=1024, show_default=True, help="Largest upload, in MB."
+)
+@click.option(
+    "--memory-limit", type=click.IntRange(1), default=8, show_default=True, help="Of a worker, in GB."
+)
+@click.option(
+    "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."
+)
+def serve(
+    adapter: Path, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int, time_limit: int
+) -> None:  # fmt: skip
+    """Open a local page to drop scans on; on this machine only.
+
+    ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
+    """
+    from voxtune.serving.limits import Limits
+    from voxtune.stages.serve import serve as stage
+
+    limits = Limits(
+        workers=workers,
+        keep_seconds=60 * keep,
+        upload_bytes=upload_limit * 2**20,
+        memory_bytes=memory_limit * 2**30,
+        seconds=time_limit,
+    )
+    stage(adapter, port=port, base=base, limits=limits, say=click.echo)
 
 
 @command("demo")

@@ -1,29 +1,43 @@
-"""The page of one scan: its slices, what the model says of it, and the texts it was compared with."""
+"""The page of one scan: what the model says of it and how far to trust that, its slices, the texts it was compared with."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import image, render
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
+from voxtune.types.trust import Caveats
 from voxtune.types.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class MapFigure:
+    """A heat map as a picture, with its heading and what its colours mean."""
+
+    title: str
+    meaning: str
+    figure: "Figure"
 
 
 def scan_page(
     prediction: Prediction,
+    caveats: Caveats,
     volume: Volume,
     facts: Mapping[str, Any],
-    record: Mapping[str, Any],
-    report: str | None = None,
+    maps: Sequence[MapFigure] = (),
 ) -> str:
     """HTML for one prediction.
 
     Args:
         prediction: class probabilities, and MMSE where the adapter predicts it.
+        caveats: what stands beside it.
         volume: the preprocessed volume the model saw.
         facts: of ``adapter.json``.
-        record: of the preprocessing chain.
-        report: the report text of the scan, where it has one; shown, never read by the model.
+        maps: heat maps to show under the slices.
     """
     texts = {
         name: [template.replace("{name}", name) for template in facts["class_texts"]]
@@ -31,11 +45,12 @@ def scan_page(
     }
     context = {
         "prediction": prediction,
+        "caveats": caveats,
         "facts": facts,
+        "trust": facts["trust"],
         "texts": texts,
-        "report": report,
-        "quality": record.get("qc"),
         "slices": image(slice_figure(volume), dpi=100),
+        "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
     }
     return render(
         "scan_page.html.j2", context, title=f"Scan {prediction.scan_id}", simulated=bool(facts["simulated"])

@@ -1,55 +1,67 @@
 """``voxtune predict``: what an adapter sees in one scan or several, with a page for each; one bad scan never stops the rest."""
 
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
 from voxtune.run_dir import write_text
 from voxtune.types.records import Prediction
 
+if TYPE_CHECKING:
+    from voxtune.model.adapter import AdapterFacts
+    from voxtune.serving.answer import Answer
+    from voxtune.serving.predictor import Predictor, ScanResult
+
+TABLE, FAILED = "predictions.tsv", "failed.tsv"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One scan to predict: what it is called, where it is, and what a manifest says of it."""
+
+    name: str
+    path: Path
+    participant_id: str | None = None
+    diagnosis: str | None = None
+
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions, their pages, and the scans that failed with their sentence."""
+    """Answers, and the scans that failed with their sentence."""
 
-    predictions: list[Prediction]
-    pages: list[Path]
+    answers: "list[Answer]"
     failed: list[tuple[str, str]]
     adapter: str
-    base: str
-    simulated: bool
+    facts: "AdapterFacts"
+    table: Path
     error: VoxTuneError | None
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The predictions alone."""
+        return [one.prediction for one in self.answers]
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``predict --json``: one object; for one scan its own, for several a list under ``scans``."""
         found = [
-            {
-                "scan": one.scan_id,
-                "predicted": one.predicted,
-                "probabilities": one.probabilities,
-                "mmse": one.mmse,
-                "adapter": self.adapter,
-                "base": self.base,
-                "simulated": self.simulated,
-                "page": str(page),
-            }
-            for one, page in zip(self.predictions, self.pages, strict=True)
+            one.as_json()
+            | {"adapter": self.adapter, "base": self.facts.base, "simulated": self.facts.simulated}
+            for one in self.answers
         ]
         failed = [{"scan": name, "error": why} for name, why in self.failed]
         return found[0] if len(found) == 1 and not failed else {"scans": found, "failed": failed}
 
     @property
     def summary(self) -> str:
-        """A line for each scan."""
-        lines = []
-        for one, page in zip(self.predictions, self.pages, strict=True):
-            chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
-            score = f"; MMSE {one.mmse:.1f}" if one.mmse is not None else ""
-            lines.append(f"{one.scan_id}: {one.predicted} ({chances}){score}\n  page: {page}")
-        if self.simulated:
+        """A few lines for each scan."""
+        lines = [line for answer in self.answers for line in answer.lines()]
+        if len(self.answers) > 1:
+            lines.append(f"Table: {self.table}")
+        if self.facts.simulated:
             lines.append("This adapter was trained on SIMULATED scans: it says nothing about a real person.")
         lines.append("Research only, not for diagnosis.")
         return "\n".join(lines)
@@ -64,12 +76,12 @@ def predict(
     stripped: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
-    """Preprocess and score every scan, and write a page for each.
+    """Preprocess and score every scan; write a page for each, and one table.
 
     Args:
-        adapter: the adapter's folder, or a run directory.
-        scans: scan files or folders.
-        output: where the pages go; otherwise ``predictions`` in the current folder.
+        adapter: the adapter's folder, a run directory, or ``demo`` for the shipped one.
+        scans: NIfTI files, DICOM folders or zips, manifests, BIDS folders, or ``head`` for the shipped head.
+        output: where pages and table go; otherwise ``predictions`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look, scan by scan.
         say: takes a line for each failed scan.
@@ -79,62 +91,108 @@ def predict(
         DataError: none of several scans can be read.
         WeightsError: the adapter does not load.
     """
-    for scan in scans:  # a wrong name should not cost the time of loading a model
-        if not scan.exists() and len(scans) == 1:
-            raise ScanError(scan, "no such file", "Give a NIfTI file or a DICOM folder.")
-    from voxtune.pages.scan_page import scan_page
+    from voxtune.serving.shipped import adapter_folder, scan_file
+
+    # Names are looked at first: a wrong one should not cost the time of loading a model.
+    inputs = [one for scan in scans for one in inputs_of(scan_file(scan), alone=len(scans) == 1)]
+    if not inputs:
+        raise DataError("There is no scan to predict: the table is empty.")
+    from voxtune.progress import progress
+    from voxtune.serving.answer import write_answers
     from voxtune.serving.predictor import Predictor
 
-    folder = (
-        adapter / "adapter"
-        if (adapter / "config.json").is_file() and not (adapter / "adapter.json").is_file()
-        else adapter
-    )
+    folder = adapter_folder(adapter)
     predictor = Predictor(folder, base)
-    facts = predictor.adapter.facts
     target = output or Path("predictions")
-    found: list[Prediction] = []
-    pages: list[Path] = []
+    answers: list[Answer] = []
     failed: list[tuple[str, str]] = []
-    for number, scan in enumerate(scans):
-        try:
-            result = predictor.predict(scan, name=scan_label(scan), stripped=stripped)
-        except ScanError as error:
-            failed.append((scan.name, str(error)))
-            if say is not None and len(scans) > 1:
-                say(str(error))
-            continue
-        page = target / f"{page_name(scan_label(scan), number, [scan_label(one) for one in scans])}.html"
-        write_text(
-            page,
-            scan_page(
-                result.prediction,
-                result.preprocessed.volume,
-                facts.model_dump(mode="json"),
-                result.preprocessed.record.model_dump(mode="json"),
-            ),
-        )
-        found.append(result.prediction)
-        pages.append(page)
-    if not found:
+    names = [one.name for one in inputs]
+    with progress("Predicting", len(inputs)) as advance:
+        for number, one in enumerate(inputs):
+            try:
+                result = predictor.predict(one.path, name=one.name, stripped=stripped)
+            except ScanError as error:
+                failed.append((one.name, str(error)))
+                if say is not None and len(inputs) > 1:
+                    say(str(error))
+            else:
+                answers.append(_answer(predictor, one, result, target / f"{page_name(names, number)}.html"))
+            if len(inputs) > 1:
+                advance(one.name)
+    if not answers:
         if len(failed) == 1:
-            raise ScanError(*_parts(failed[0]))
+            raise ScanError(failed[0][0], failed[0][1].removeprefix(f"{failed[0][0]}: "))
         raise DataError(" ".join(why for _, why in failed))
-    some = SomeScansFailedError(len(failed), len(scans), "the list above") if failed else None
-    return Predicted(found, pages, failed, folder.name, facts.base, facts.simulated, some)
+    facts = predictor.adapter.facts
+    table = write_answers(target / TABLE, answers, facts.classes)
+    (target / FAILED).unlink(missing_ok=True)
+    some = None
+    if failed:
+        _write_failed(target / FAILED, failed)
+        some = SomeScansFailedError(len(failed), len(inputs), target / FAILED)
+    return Predicted(answers, failed, folder.name, facts, table, some)
+
+
+def inputs_of(source: Path, *, alone: bool) -> list[Input]:
+    """The scans behind one argument: itself, or those of a manifest or of a BIDS folder.
+
+    Args:
+        source: a scan, a manifest or a BIDS folder.
+        alone: whether it is the only argument; its absence then is an error now, otherwise a failed scan later.
+
+    Raises:
+        ScanError: there is nothing of that name.
+        TableError: the manifest cannot be read.
+    """
+    bids = source.is_dir() and (source / "participants.tsv").is_file()
+    if not bids and source.suffix != ".tsv":
+        if alone and not source.exists():
+            raise ScanError(
+                source,
+                "no such file",
+                "Give a NIfTI file, a DICOM folder or zip, a manifest or a BIDS folder.",
+            )
+        return [Input(scan_label(source), source)]
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.sources import as_manifest
+
+    with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
+        manifest = as_manifest(source, Path(scratch))
+        return [
+            Input(row.scan_id, resolve_image(manifest, row).resolve(), row.participant_id, row.diagnosis)
+            for row in read_manifest(manifest)
+        ]
 
 
 def scan_label(scan: Path) -> str:
     """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
-    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.name
+    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.resolve().name
 
 
-def page_name(label: str, number: int, labels: Sequence[str]) -> str:
-    """The file name of a scan's page: its label made safe, with a number where two scans share it."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$", "", label)).strip("._") or "scan"
-    return f"{plain}-{number + 1}" if labels.count(label) > 1 else plain
+def page_name(labels: Sequence[str], number: int) -> str:
+    """The file name of a scan's page: its label made safe, with a number where two scans would share it."""
+    plain = [
+        re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$", "", label)).strip("._") or "scan"
+        for label in labels
+    ]
+    return f"{plain[number]}-{number + 1}" if plain.count(plain[number]) > 1 else plain[number]
 
 
-def _parts(failure: tuple[str, str]) -> tuple[str, str]:
-    name, sentence = failure
-    return name, sentence.removeprefix(f"{name}: ")
+def _write_failed(path: Path, failed: Sequence[tuple[str, str]]) -> None:
+    from voxtune.data.manifest import write_table
+    from voxtune.serving.answer import plain_cell
+
+    rows = ({"scan": plain_cell(name), "error": plain_cell(why)} for name, why in failed)
+    write_table(path, ("scan", "error"), rows)
+
+
+def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path) -> "Answer":
+    from voxtune.pages.scan_page import scan_page
+    from voxtune.serving.answer import Answer
+
+    prediction = result.prediction.model_copy(
+        update={"participant_id": one.participant_id, "diagnosis": one.diagnosis}
+    )
+    facts = predictor.adapter.facts.model_dump(mode="json")
+    write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
+    return Answer(prediction, result.caveats, page)

@@ -1,5 +1,7 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from voxtune.types.settings import Settings
@@ -50,3 +52,20 @@ class Trust(Settings):
     mmse: MmseInterval | None = None
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+
+
+class Caveats(Settings):
+    """What stands beside one prediction: how sure, how far off, how familiar, how good the scan."""
+
+    confidence: float
+    """The largest calibrated probability."""
+    abstained: bool
+    """The confidence is below the one chosen on validation: no class is given."""
+    mmse_interval: tuple[float, float] | None = None
+    """Points; ``None`` without an MMSE head or with too few validation participants."""
+    distance: float | None = None
+    """From the training scans in feature space, about 1 for one of them; ``None`` where the adapter does not know."""
+    unlike_training: bool | None = None
+    quality: Literal["pass", "warn", "fail"] = "pass"
+    """Of the preprocessed scan."""
+    reasons: tuple[str, ...] = ()

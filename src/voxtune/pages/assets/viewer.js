@@ -1,0 +1,278 @@
+"use strict";
+// Send scans, follow the queue, show one result. Every request goes to the server that sent this page.
+
+const token = new URLSearchParams(location.search).get("token") || "";
+const find = (id) => document.getElementById(id);
+const planes = new Planes(find("planes"));
+const STEPS = {
+  read: ["reading", 0.05], mask: ["finding the brain", 0.1], clean: ["removing noise and bias field", 0.35],
+  transform: ["laying it on the template", 0.6], score: ["asking the model", 0.85], draw: ["drawing its page", 0.95],
+};
+let scans = []; // as the server lists them
+let sending = []; // uploads on their way: {name, share, error}
+let chosen = null;
+let polling = false;
+
+function say(words) {
+  find("status").textContent = words;
+}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}` } });
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({}));
+    throw new Error(said.error || `The server answered ${answer.status}.`);
+  }
+  return answer;
+}
+
+// ------------------------------------------------------------------ sending
+function send(file) {
+  const upload = { name: file.name, share: 0, error: null };
+  sending.push(upload);
+  drawQueue();
+  const request = new XMLHttpRequest(); // fetch tells nothing of how far an upload is
+  request.open("POST", `api/v1/scans?name=${encodeURIComponent(file.name)}`);
+  request.setRequestHeader("Authorization", `Bearer ${token}`);
+  request.setRequestHeader("Content-Type", "application/octet-stream");
+  request.upload.addEventListener("progress", (event) => {
+    upload.share = event.total ? event.loaded / event.total : 0;
+    drawQueue();
+  });
+  request.addEventListener("loadend", () => {
+    let said = {};
+    try {
+      said = JSON.parse(request.responseText);
+    } catch {
+      said = {};
+    }
+    if (request.status === 202) {
+      sending = sending.filter((one) => one !== upload);
+      say(`${file.name} is in the queue.`);
+      refresh();
+    } else {
+      upload.error = said.error || "The upload did not arrive.";
+      say(`${file.name}: ${upload.error}`);
+    }
+    drawQueue();
+  });
+  request.send(file);
+}
+
+function sendAll(files) {
+  for (const file of files) send(file);
+}
+
+// ------------------------------------------------------------------ the queue
+async function refresh() {
+  if (polling) return;
+  polling = true;
+  try {
+    do {
+      const before = new Map(scans.map((one) => [one.id, one.state]));
+      scans = (await (await ask("api/v1/scans")).json()).scans;
+      drawQueue();
+      for (const one of scans) {
+        if (before.get(one.id) !== one.state && one.state === "done") {
+          say(`${one.scan} is done.`);
+          if (chosen === null) await choose(one.id);
+        }
+        if (before.get(one.id) !== one.state && one.state === "failed") say(`${one.scan}: ${one.error}`);
+      }
+      if (chosen && !scans.some((one) => one.id === chosen)) close();
+      if (!scans.some((one) => one.state === "waiting" || one.state === "working")) break;
+      await new Promise((resolve) => setTimeout(resolve, 600));
+    } while (true);
+  } catch (error) {
+    say(error.message);
+  } finally {
+    polling = false;
+  }
+}
+
+function queueWords(one) {
+  if (one.state === "done") return one.predicted;
+  if (one.state === "failed") return "failed";
+  if (one.state === "waiting") return one.ahead ? `${one.ahead} before it` : "next";
+  const [words] = STEPS[one.step] || ["beginning"];
+  return `${words}, ${Math.round(one.seconds || 0)} s`;
+}
+
+function entry(name, words, share, error) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  const scan = document.createElement("span");
+  scan.className = "scan";
+  scan.textContent = name;
+  const state = document.createElement("span");
+  state.textContent = words;
+  button.append(scan, state);
+  if (share !== null) {
+    const bar = document.createElement("progress");
+    bar.max = 1;
+    bar.value = share;
+    bar.setAttribute("aria-label", `${name}: ${words}`);
+    button.append(bar);
+  }
+  if (error) {
+    const why = document.createElement("span");
+    why.className = "why";
+    why.textContent = error;
+    button.append(why);
+  }
+  item.append(button);
+  return [item, button];
+}
+
+function drawQueue() {
+  const focused = document.activeElement && document.activeElement.dataset.id;
+  const items = sending.map((one) => {
+    const words = one.error ? "refused" : `sending, ${Math.round(100 * one.share)}%`;
+    const [item, button] = entry(one.name, words, one.error ? null : one.share, one.error);
+    button.disabled = true;
+    return item;
+  });
+  for (const one of [...scans].reverse()) {
+    const share = one.state === "working" ? (STEPS[one.step] || ["", 0.02])[1] : one.state === "waiting" ? 0 : null;
+    const [item, button] = entry(one.scan, queueWords(one), share, one.error);
+    button.dataset.id = one.id;
+    button.setAttribute("aria-pressed", String(one.id === chosen));
+    button.disabled = one.state !== "done";
+    button.addEventListener("click", () => choose(one.id, true));
+    items.push(item);
+  }
+  find("queue").replaceChildren(...items);
+  if (focused) document.querySelector(`[data-id="${focused}"]`)?.focus();
+}
+
+// ------------------------------------------------------------------ one result
+function close() {
+  chosen = null;
+  find("result").hidden = true;
+}
+
+async function choose(id, byHand = false) {
+  try {
+    const result = await (await ask(`api/v1/scans/${id}/result`)).json();
+    const bytes = new Uint8Array(await (await ask(`api/v1/scans/${id}/volume`)).arrayBuffer());
+    chosen = id;
+    find("result").hidden = false;
+    find("target").value = "";
+    if (find("biomarker")) find("biomarker").value = "";
+    showResult(result);
+    planes.show(bytes, result.view.shape, result.view.spacing);
+    await showMap();
+    drawQueue();
+    if (byHand) find("name").focus();
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+function showResult(result) {
+  find("name").textContent = result.scan;
+  const banners = [];
+  if (result.quality === "fail") banners.push(`Do not use: the scan failed the quality check (${result.reasons.join("; ")}).`);
+  if (result.unlike_training) banners.push("Unlike the scans this adapter was trained on: do not rely on the answer.");
+  find("banners").replaceChildren(...banners.map((words) => {
+    const banner = document.createElement("p");
+    banner.className = "banner";
+    banner.setAttribute("role", "note");
+    banner.textContent = words;
+    return banner;
+  }));
+  const lead = result.abstained ? `No class: too unsure (nearest ${result.predicted})` : `Nearest: ${result.predicted}`;
+  find("headline").textContent = lead + mmseWords(result);
+  const rows = Object.entries(result.probabilities).map(([name, value]) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    const number = document.createElement("td");
+    number.className = "n";
+    number.textContent = value.toFixed(3);
+    const cell = document.createElement("td");
+    const meter = document.createElement("meter");
+    meter.max = 1;
+    meter.value = value;
+    meter.setAttribute("aria-label", `${name} ${value.toFixed(3)}`);
+    cell.append(meter);
+    row.append(head, number, cell);
+    return row;
+  });
+  document.querySelector("#chances tbody").replaceChildren(...rows);
+  const lines = [["Confidence", `${result.confidence.toFixed(2)}${result.abstained ? ", too low for a class" : ""}`, result.abstained ? "warn" : ""]];
+  if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
+  if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", result.unlike_training ? "warn" : "pass"]);
+  lines.push(["Quality", [result.quality, ...result.reasons].join("; "), result.quality]);
+  find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
+    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+    dt.textContent = term;
+    dd.textContent = words;
+    dd.className = kind;
+    return [dt, dd];
+  }));
+  const link = find("download");
+  link.href = `api/v1/scans/${result.id}/page?download=1&token=${encodeURIComponent(token)}`;
+}
+
+function mmseWords(result) {
+  return result.mmse === null ? "" : `; MMSE ${result.mmse.toFixed(1)} of 30`;
+}
+
+async function showMap() {
+  const target = find("target").value;
+  const biomarker = find("biomarker");
+  if (biomarker) biomarker.disabled = target === "" || target === "mmse";
+  if (!target) {
+    planes.setHeat(null);
+    find("meaning").textContent = "";
+    return;
+  }
+  const asked = new URLSearchParams({ target });
+  if (biomarker && !biomarker.disabled && biomarker.value) asked.set("biomarker", biomarker.value);
+  find("meaning").textContent = "Making the heat map…";
+  const id = chosen;
+  try {
+    const said = await (await ask(`api/v1/scans/${id}/map?${asked}`)).json();
+    const bytes = new Uint8Array(await (await ask(`api/v1/scans/${id}/map/voxels?${asked}`)).arrayBuffer());
+    if (id !== chosen || find("target").value !== target) return;
+    planes.setHeat(bytes);
+    find("meaning").textContent = `${said.title}. ${said.meaning} It shows what moved the model, not what is wrong with a person.`;
+  } catch (error) {
+    planes.setHeat(null);
+    find("meaning").textContent = error.message;
+  }
+}
+
+// ------------------------------------------------------------------ hands
+const drop = find("drop");
+find("file").addEventListener("change", (event) => {
+  sendAll(event.target.files);
+  event.target.value = "";
+});
+for (const kind of ["dragenter", "dragover"]) {
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
+drop.addEventListener("drop", (event) => sendAll(event.dataTransfer.files));
+find("target").addEventListener("change", showMap);
+find("biomarker")?.addEventListener("change", showMap);
+find("opacity").addEventListener("input", (event) => planes.setOpacity(Number(event.target.value) / 100));
+find("delete").addEventListener("click", async () => {
+  try {
+    await ask(`api/v1/scans/${chosen}`, { method: "DELETE" });
+    say("Deleted.");
+    close();
+    await refresh();
+    find("file").focus();
+  } catch (error) {
+    say(error.message);
+  }
+});
+refresh();

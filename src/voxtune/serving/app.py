@@ -1,0 +1,232 @@
+"""The routes: a page for people, an API for programs, and what a monitor asks. Every one stands behind ``Guard``."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from voxtune.pages.viewer_page import STATIC, viewer_page
+from voxtune.serving.guard import PAGE_POLICY, Guard
+from voxtune.serving.measures import measures
+from voxtune.serving.openapi import document
+from voxtune.serving.scans import GREY, PAGE, ServedScan
+from voxtune.serving.service import Service
+from voxtune.serving.upload import Refused, check_length, receive
+
+LOG = logging.getLogger("voxtune.serve")
+LONGEST_WAIT = 600.0
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(service: Service, token: str, port: int) -> Starlette:
+    """The ASGI application of a service; ``service`` is started and stopped with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await service.stop()
+
+    api = Api(service)
+    routes = [
+        Route("/", api.page),
+        Route("/static/{name}", api.static),
+        Route("/openapi.json", api.openapi),
+        Route("/health", api.health),
+        Route("/metrics", api.metrics),
+        Route("/api/v1/adapter", api.adapter),
+        Route("/api/v1/scans", api.list_scans, methods=["GET"]),
+        Route("/api/v1/scans", api.add_scan, methods=["POST"]),
+        Route("/api/v1/scans/{id}", api.show_scan, methods=["GET"]),
+        Route("/api/v1/scans/{id}", api.delete_scan, methods=["DELETE"]),
+        Route("/api/v1/scans/{id}/result", api.result),
+        Route("/api/v1/scans/{id}/page", api.scan_page),
+        Route("/api/v1/scans/{id}/volume", api.volume),
+        Route("/api/v1/scans/{id}/map", api.heat_map),
+        Route("/api/v1/scans/{id}/map/voxels", api.heat_voxels),
+    ]
+    handlers: dict[Any, Any] = {Refused: _on_refused, HTTPException: _on_http_error, Exception: _on_bug}
+    guard = Middleware(Guard, token=token, port=port)
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=[guard])
+
+
+class Api:
+    """The handlers; each is one route of ``openapi.py``."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def page(self, request: Request) -> Response:
+        """The page people use."""
+        token = request.query_params.get("token", "")
+        return HTMLResponse(viewer_page(self.service.pool.facts, self.service.limits.model_dump(), token))
+
+    async def static(self, request: Request) -> Response:
+        """Script and style of that page."""
+        name = request.path_params["name"]
+        if name not in STATIC:
+            raise Refused(404, "There is nothing here.")
+        return FileResponse(STATIC[name][0], media_type=STATIC[name][1])
+
+    async def openapi(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return JSONResponse(document(self.service.limits))
+
+    async def health(self, _: Request) -> Response:
+        """Whether scans can be taken: 200, or 503 while no worker runs."""
+        alive = sum(worker.alive for worker in self.service.pool.workers)
+        state = {
+            "status": "ok" if alive else "starting",
+            "workers": alive,
+            "waiting": self.service.scans.unfinished(),
+        }
+        return JSONResponse(state, status_code=200 if alive else 503)
+
+    async def metrics(self, _: Request) -> Response:
+        """Counters in the text format of Prometheus."""
+        return PlainTextResponse(measures(self.service), media_type="text/plain; version=0.0.4")
+
+    async def adapter(self, _: Request) -> Response:
+        """What the adapter is."""
+        return JSONResponse(self.service.pool.facts)
+
+    async def list_scans(self, _: Request) -> Response:
+        """Every scan that is here."""
+        return JSONResponse({"scans": [self._state(scan) for scan in self.service.scans]})
+
+    async def add_scan(self, request: Request) -> Response:
+        """Take a scan: 202 at once, or its end with ``?wait=SECONDS``."""
+        limits = self.service.limits
+        wait = _seconds(request.query_params.get("wait", "0"))
+        check_length(request, limits)
+        self.service.check_room(int(request.headers.get("content-length", 0)))
+        scan_id, folder = self.service.scans.new_folder()
+        try:
+            received = await receive(request, folder, limits)
+            scan, work = self.service.take(scan_id, folder, received)
+        except BaseException:
+            self.service.discard(folder)
+            raise
+        if wait:
+            await asyncio.wait({work}, timeout=wait)
+        return self._answer(scan) if wait and scan.over else JSONResponse(self._state(scan), status_code=202)
+
+    async def show_scan(self, request: Request) -> Response:
+        """How far a scan is."""
+        return JSONResponse(self._state(self._scan(request)))
+
+    async def delete_scan(self, request: Request) -> Response:
+        """Forget a scan and everything made of it, now."""
+        scan = self._scan(request)
+        if scan.state == "working":
+            raise Refused(409, "This scan is being worked on; delete it when it is done.")
+        self.service.forget(scan)
+        return Response(status_code=204)
+
+    async def result(self, request: Request) -> Response:
+        """The answer: 200, 202 while there is none, 422 with the reason where there will be none."""
+        return self._answer(self._scan(request))
+
+    async def scan_page(self, request: Request) -> Response:
+        """The scan's page, one file; with ``?download=1`` to keep."""
+        scan = self._done(request)
+        how = "attachment" if request.query_params.get("download") else "inline"
+        headers = {
+            "Content-Disposition": f'{how}; filename="voxtune-{scan.id}.html"',
+            "Content-Security-Policy": PAGE_POLICY,
+        }
+        return FileResponse(scan.folder / PAGE, media_type="text/html; charset=utf-8", headers=headers)
+
+    async def volume(self, request: Request) -> Response:
+        """The volume the model saw: a byte a voxel, first axis fastest, axes to right, anterior, superior."""
+        return _bytes(self._done(request).folder / GREY)
+
+    async def heat_map(self, request: Request) -> Response:
+        """Make a heat map and say what it shows."""
+        target, biomarker = _asked(request)
+        return JSONResponse(await self.service.heat(self._done(request), target, biomarker))
+
+    async def heat_voxels(self, request: Request) -> Response:
+        """The voxels of a heat map that was made: 128 is no heat, 255 the strongest, below 128 what lowers the score."""
+        path = self._done(request).folder / f"{self.service.map_file(*_asked(request))}.u8"
+        if not path.is_file():
+            raise Refused(404, "This heat map was not asked for yet.")
+        return _bytes(path)
+
+    def _scan(self, request: Request) -> ServedScan:
+        scan = self.service.scans.get(request.path_params["id"])
+        if scan is None:
+            minutes = self.service.limits.keep_seconds / 60
+            raise Refused(
+                404, f"There is no such scan; results are deleted {minutes:.0f} minutes after they are made."
+            )
+        return scan
+
+    def _done(self, request: Request) -> ServedScan:
+        scan = self._scan(request)
+        if scan.state != "done":
+            raise Refused(409, scan.error or "This scan is not finished yet.")
+        return scan
+
+    def _answer(self, scan: ServedScan) -> Response:
+        if scan.state == "failed":
+            return JSONResponse({"id": scan.id, "scan": scan.name, "error": scan.error}, status_code=422)
+        if scan.state != "done":
+            return JSONResponse(self._state(scan), status_code=202)
+        return JSONResponse({"id": scan.id} | (scan.result or {}))
+
+    def _state(self, scan: ServedScan) -> dict[str, Any]:
+        seconds = scan.seconds()
+        return {
+            "id": scan.id,
+            "scan": scan.name,
+            "state": scan.state,
+            "step": scan.step,
+            "ahead": self.service.scans.ahead_of(scan) if scan.state == "waiting" else 0,
+            "attempts": scan.attempts,
+            "seconds": None if seconds is None else round(seconds, 1),
+            "error": scan.error,
+            "predicted": None if scan.result is None else scan.result["predicted"],
+        }
+
+
+def _asked(request: Request) -> tuple[str, str | None]:
+    return request.query_params.get("target", ""), request.query_params.get("biomarker") or None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise Refused(400, f"wait takes 0 to {LONGEST_WAIT:.0f} seconds.")
+    return seconds
+
+
+def _bytes(path: Path) -> Response:
+    return FileResponse(path, media_type="application/octet-stream")
+
+
+async def _on_refused(_: Request, error: Refused) -> Response:
+    headers = {"Connection": "close"}  # what is left of a refused upload is not read
+    if error.status == 429:
+        headers["Retry-After"] = "60"
+    return JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)
+
+
+async def _on_http_error(_: Request, error: HTTPException) -> Response:
+    return JSONResponse({"error": f"{error.detail}."}, status_code=error.status_code, headers=error.headers)
+
+
+async def _on_bug(_: Request, error: Exception) -> Response:
+    LOG.error("an error of the server: %s", type(error).__name__)  # its message may quote a file
+    return JSONResponse({"error": "The server made an error; it goes on."}, status_code=500)

@@ -1,0 +1,25 @@
+"""What comes with VoxTune to try it on: one adapter and one head, by their names ``demo`` and ``head``."""
+
+from importlib.resources import files
+from pathlib import Path
+
+DEMO, HEAD = "demo", "head"
+
+
+def adapter_folder(adapter: Path) -> Path:
+    """The folder of an adapter: a folder that holds one, the adapter of a run, or the shipped one by the name ``demo``.
+
+    A folder of that name in the current directory goes first.
+    """
+    if str(adapter) == DEMO and not adapter.exists():
+        return Path(str(files("voxtune.serving") / "assets" / "demo_adapter"))
+    if (adapter / "config.json").is_file() and not (adapter / "adapter.json").is_file():
+        return adapter / "adapter"
+    return adapter
+
+
+def scan_file(scan: Path) -> Path:
+    """The scan, or the shipped head (public domain, studyforrest) by the name ``head``; a file of that name goes first."""
+    if str(scan) == HEAD and not scan.exists():
+        return Path(str(files("voxtune.simulate") / "assets" / "head_pddl" / "T1w_2mm.nii.gz"))
+    return scan

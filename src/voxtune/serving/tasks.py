@@ -1,0 +1,173 @@
+"""What a worker does with a scan: predict it, draw a heat map over it; results are files in the folder of the scan."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxtune.explain.biomarkers import NAMES
+from voxtune.explain.heat_map import HeatMap, heat_map
+from voxtune.explain.target import MMSE
+from voxtune.imaging.presets import Brain, Preset
+from voxtune.imaging.tensor import to_tensor
+from voxtune.pages.map_figure import map_figure
+from voxtune.pages.scan_page import MapFigure, scan_page
+from voxtune.pages.slices import slice_figure, to_ras
+from voxtune.run_dir import atomic_path, read_json, write_json, write_text
+from voxtune.serving.answer import Answer
+from voxtune.serving.predictor import Predictor
+from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
+from voxtune.types.records import Prediction
+from voxtune.types.trust import Caveats
+from voxtune.types.volume import Volume
+
+Tell = Callable[[dict[str, Any]], None]
+CUBE_MM = 192.0
+"""Edge of the template cube, for presets that state no spacing."""
+_DIRECTIONS = {
+    "R": (1, 0, 0),
+    "L": (-1, 0, 0),
+    "A": (0, 1, 0),
+    "P": (0, -1, 0),
+    "S": (0, 0, 1),
+    "I": (0, 0, -1),
+}
+
+
+class Bench:
+    """A loaded adapter and the tasks it can do. Nothing of a scan stays in it between two tasks."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.targets = [*predictor.adapter.facts.classes]
+        if predictor.adapter.model.mmse_head is not None:
+            self.targets.append(MMSE)
+        self.biomarkers = dict(NAMES) if isinstance(predictor.preset.steps, Brain) else {}
+
+    def warm_up(self) -> None:
+        """Import and draw what the first scan would: no scan is slower than the others, and the limits bear on scans only."""
+        import SimpleITK  # noqa: F401
+
+        from voxtune.pages.layout import image
+
+        preset = self.predictor.preset
+        if isinstance(preset.steps, Brain):
+            import deepbet.bet  # noqa: F401
+
+            from voxtune.imaging.template import brain_mask
+
+            brain_mask(preset.shape[0])
+        zeros = torch.zeros(preset.tensor_shape)
+        self.predictor.log_odds(zeros, self.targets[0])
+        image(slice_figure(seen(zeros.numpy()[0], preset)), dpi=20)
+
+    def describe(self) -> dict[str, Any]:
+        """What the page and programs need to know of the adapter."""
+        facts = self.predictor.adapter.facts
+        hidden = {"familiar": {"mean", "directions", "variances"}}
+        return {
+            "base": facts.base,
+            "preset": facts.preset,
+            "classes": list(facts.classes),
+            "class_texts": list(facts.class_texts),
+            "simulated": facts.simulated,
+            "licence": facts.licence,
+            "training": facts.training,
+            "trust": facts.trust.model_dump(mode="json", exclude=hidden),
+            "targets": self.targets,
+            "biomarkers": self.biomarkers,
+        }
+
+    def do(self, task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        """One task: ``{"do": "predict", "folder", "scan", "name"}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
+        if task["do"] == "predict":
+            return self._predict(Path(task["folder"]), Path(task["scan"]), task["name"], tell)
+        return self._map(Path(task["folder"]), task["file"], task["target"], task["biomarker"])
+
+    def _predict(self, folder: Path, scan: Path, name: str, tell: Tell) -> dict[str, Any]:
+        tell({"step": "read"})
+        found = self.predictor.predict(scan, name=name, tell=lambda step: tell({"step": step}))
+        tell({"step": "draw"})
+        preset = self.predictor.preset
+        tensor = to_tensor(found.preprocessed.volume, preset)
+        view = seen(tensor[0], preset)
+        answer = Answer(found.prediction, found.caveats, folder / PAGE).as_json()
+        del answer["page"]
+        answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
+        _write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
+        _write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
+        write_text(folder / PAGE, self._page(answer, view, []))
+        write_json(folder / RESULT, answer)
+        return answer
+
+    def _map(self, folder: Path, file: str, target: str, biomarker: str | None) -> dict[str, Any]:
+        preset = self.predictor.preset
+        stored = np.frombuffer((folder / TENSOR).read_bytes(), dtype="<f4").reshape(preset.tensor_shape)
+        tensor = torch.from_numpy(stored.astype(np.float32))
+        found = heat_map(self.predictor.adapter, tensor, target=target, biomarker=biomarker)
+        heat = seen(found.voxels, preset).voxels
+        _write_bytes(folder / f"{file}.u8", (ZERO + 127 * heat).round().astype(np.uint8).tobytes(order="F"))
+        said: dict[str, Any] = {"title": self._title(found), "meaning": found.meaning, "method": found.method}
+        said |= {"target": target, "biomarker": biomarker, "peak": found.peak}
+        write_json(folder / f"{file}.json", said)
+        view = seen(stored[0], preset)
+        answer = read_json(folder / RESULT, "the result of a scan")
+        write_text(folder / PAGE, self._page(answer, view, _maps(folder, view)))
+        return said
+
+    def _title(self, found: HeatMap) -> str:
+        what = "lower MMSE" if found.target == MMSE else found.target
+        only = (
+            f", asked with '{self.biomarkers[found.biomarker]}' alone"
+            if found.biomarker in self.biomarkers
+            else ""
+        )
+        return f"What speaks for {what}{only}"
+
+    def _page(self, answer: dict[str, Any], view: Volume, maps: list[MapFigure]) -> str:
+        prediction = Prediction(
+            scan_id=answer["scan"],
+            predicted=answer["predicted"],
+            probabilities=answer["probabilities"],
+            mmse=answer["mmse"],
+        )
+        caveats = Caveats.model_validate({name: answer[name] for name in Caveats.model_fields})
+        facts = self.predictor.adapter.facts.model_dump(mode="json")
+        return scan_page(prediction, caveats, view, facts, maps)
+
+
+def seen(voxels: NDArray[np.float32], preset: Preset) -> Volume:
+    """One channel of a preset's tensor as a volume with axes to right, anterior, superior, for the eye."""
+    spacing = preset.spacing or tuple(CUBE_MM / count for count in preset.size)
+    affine = np.eye(4)
+    for axis, letter in enumerate(preset.axes):
+        affine[:3, axis] = np.array(_DIRECTIONS[letter]) * spacing[axis]
+    return to_ras(Volume(np.ascontiguousarray(voxels, dtype=np.float32), affine))
+
+
+def grey(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Voxels as 0..255 between their 1st and 99.7th percentile; all 0 where they are constant."""
+    bottom, top = (float(np.percentile(voxels, q)) for q in (1, 99.7))
+    if top <= bottom:
+        return np.zeros(voxels.shape, dtype=np.uint8)
+    return (np.clip((voxels - bottom) / (top - bottom), 0, 1) * 255).round().astype(np.uint8)
+
+
+def _maps(folder: Path, view: Volume) -> list[MapFigure]:
+    """The heat maps of a scan that were asked for so far, for its page."""
+    found = []
+    for path in sorted(folder.glob("map-*.json")):
+        stored = np.frombuffer(path.with_suffix(".u8").read_bytes(), dtype=np.uint8)
+        heat = (stored.reshape(view.shape, order="F").astype(np.float32) - ZERO) / 127
+        said = json.loads(path.read_text(encoding="utf-8"))
+        found.append(MapFigure(said["title"], said["meaning"], map_figure(view, heat.astype(np.float32))))
+    return found
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with atomic_path(path) as part:
+        part.write_bytes(data)

@@ -1,0 +1,109 @@
+"""The process that opens strangers' files: one JSON line in is one task, JSON lines out are its progress and its end.
+
+It has a limit on its memory, cannot open a connection to anywhere, and may die at any moment without harm to the
+server, which starts another. Started as ``python -m voxtune.serving.worker``.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from voxtune.errors import ScanError, VoxTuneError
+
+Tell = Callable[[dict[str, Any]], None]
+FORBIDDEN = (
+    "socket.connect",
+    "socket.bind",
+    "socket.getaddrinfo",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+)
+"""Audit events of Python that a worker refuses: nothing leaves the machine, and no file starts a program."""
+
+
+def main() -> None:
+    """Serve tasks from standard input until it ends."""
+    # Libraries print; only this stream speaks to the server.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    first = json.loads(sys.stdin.readline())
+    tell = _teller(out)
+    try:
+        serve(first, sys.stdin, tell)
+    except VoxTuneError as error:
+        tell({"fatal": str(error), "exit_code": error.exit_code})
+
+
+def serve(settings: dict[str, Any], tasks: TextIO, tell: Tell) -> None:
+    """Load the adapter, say what it is, then do one task after the other.
+
+    Raises:
+        WeightsError: the adapter does not load.
+    """
+    import torch
+
+    torch.set_num_threads(int(settings["threads"]))
+    from voxtune.serving.predictor import Predictor
+    from voxtune.serving.tasks import Bench
+
+    bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
+    bench.warm_up()
+    limit_memory(int(settings["memory_bytes"]))
+    forbid(FORBIDDEN)
+    tell({"ready": bench.describe()})
+    for line in tasks:
+        task = json.loads(line)
+        tell(done(bench.do, task, tell))
+
+
+def done(
+    do: Callable[[dict[str, Any], Tell], dict[str, Any]], task: dict[str, Any], tell: Tell
+) -> dict[str, Any]:
+    """The end of one task: its result, or the sentence that says why there is none."""
+    try:
+        return {"done": do(task, tell)}
+    except ScanError as error:
+        return {"failed": f"{error.cause[:1].upper()}{error.cause[1:].rstrip('.')}."}
+    except VoxTuneError as error:
+        return {"failed": str(error)}
+    except MemoryError:
+        return {"failed": "It needs more memory than one scan may have."}
+    except Exception as error:  # noqa: BLE001  (whatever a hostile file sets off must end as an answer)
+        # The message of a foreign exception may quote the file; its type does not.
+        return {"failed": f"It cannot be processed ({type(error).__name__})."}
+
+
+def limit_memory(limit: int) -> None:
+    """Refuse allocations of this process beyond ``limit`` bytes of data, where the system can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # absent on Windows
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the scan
+
+
+def forbid(events: tuple[str, ...]) -> None:
+    """From here on this process raises where it would open a connection or start a program."""
+
+    def refuse(event: str, _: tuple[object, ...]) -> None:
+        if event.startswith(events):
+            raise PermissionError(f"a worker may not do '{event}'")
+
+    sys.addaudithook(refuse)
+
+
+def _teller(out: TextIO) -> Tell:
+    def tell(message: dict[str, Any]) -> None:
+        out.write(json.dumps(message, allow_nan=False) + "\n")
+        out.flush()
+
+    return tell
+
+
+if __name__ == "__main__":
+    main()
