@@ -15,17 +15,19 @@ from voxtune.explain.occlusion import occlusion_drops, painted
 from voxtune.explain.regions import Atlas, blocks, tensor_atlas
 from voxtune.explain.target import Target, choose_target
 from voxtune.explain.token_grid import first_centre, grid_of, spread_tokens
+from voxtune.explain.voxel_gradient import voxel_gradient
 from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.adapter import LoadedAdapter
 from voxtune.types.volume import Volume
 
-Method = Literal["auto", "grad_eclip", "grad_activation", "occlusion"]
+Method = Literal["auto", "grad_eclip", "grad_activation", "voxel_gradient", "occlusion"]
 METHODS: tuple[str, ...] = get_args(Method)
 TITLES = {
     "grad_eclip": "Grad-ECLIP",
     "grad_activation": "gradient x activation of the last token grid",
+    "voxel_gradient": "the size of the voxel gradient",
     "occlusion": "occlusion by region",
 }
 
@@ -35,7 +37,9 @@ class HeatMap:
     """Heat on the voxels of the model's input tensor, its largest absolute value 1 (all 0 where nothing was found)."""
 
     voxels: NDArray[np.float32]
-    """(X, Y, Z) in the axes of the preset's tensor; negative only for occlusion."""
+    """(X, Y, Z) in the axes of the preset's tensor; negative only for occlusion. Zero outside the template's brain."""
+    whole: NDArray[np.float32]
+    """The same before it was cut to the brain: what null maps are made of."""
     method: str
     target: str
     biomarker: str | None
@@ -63,7 +67,7 @@ def heat_map(
         volume: the preset's tensor (C, X, Y, Z).
         target: a class or finding of the adapter, ``mmse``, or ``report``; ``None``: the predicted class.
         biomarker: explain the similarity to a report in which only this biomarker is kept, the others masked.
-        method: ``grad_eclip``, ``grad_activation``, ``occlusion``, or ``auto``: the first that fits the tower.
+        method: ``grad_eclip``, ``grad_activation``, ``voxel_gradient``, ``occlusion``, or ``auto``: the first that fits the tower.
         report: the scan's report text, where there is one.
 
     Raises:
@@ -91,25 +95,25 @@ def explain_target(
     scan = volume.to(next(model.parameters()).device)
     if used == "occlusion":
         regions = atlas or tensor_atlas(preset) or blocks(shape)
-        drops = occlusion_drops(model, scan, regions, target.score)
-        heat = painted(drops, regions)
-        grid = None
+        heat, grid = painted(occlusion_drops(model, scan, regions, target.score), regions), None
+    elif used == "voxel_gradient":
+        heat, grid = voxel_gradient(model, scan, target), None
     else:
         if grid is None:
             raise UsageError(
-                f"'{model.backbone.name}' has one token a slice, so it has no token grid: use method 'occlusion'."
+                f"'{model.backbone.name}' has one token a slice, so it has no token grid: use 'voxel_gradient' or 'occlusion'."
             )
         with torch.no_grad():
             embedded = model.vision.embed(scan[None])
         method_of = grad_eclip if used == "grad_eclip" else grad_activation
         values = method_of(model, embedded, grid[0] * grid[1] * grid[2], target).float().cpu().numpy()
         heat = spread_tokens(values.reshape(grid), shape, first_centre(tower, shape, grid))
-        inside = tensor_mask(preset)
-        if inside is not None:
-            heat = heat * inside
-    peak = float(np.abs(heat).max())
+    inside = tensor_mask(preset)
+    cut = heat if inside is None else heat * inside
+    peak = float(np.abs(cut).max())
+    unit = peak if peak > 0 else 1.0
     return HeatMap(
-        (heat / peak if peak > 0 else heat).astype(np.float32), used, target.name, target.biomarker,
+        (cut / unit).astype(np.float32), (heat / unit).astype(np.float32), used, target.name, target.biomarker,
         _meaning(used, target, grid, shape), peak, grid,
     )  # fmt: skip
 
@@ -143,6 +147,11 @@ def _meaning(
         return (
             f"Colour: how much {target.says} falls, per voxel, when the region is hidden behind a blurred copy of the scan "
             "(1: the largest change of this scan; below 0: hiding it raises the score)."
+        )
+    if method == "voxel_gradient":
+        return (
+            f"Colour: how strongly a small change of brightness at a place moves {target.says}, up or down, relative to the strongest "
+            "place of this scan (1)."
         )
     assert grid is not None
     coarse = " x ".join(str(round(size / count)) for size, count in zip(shape, grid, strict=True))

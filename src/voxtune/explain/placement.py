@@ -1,0 +1,48 @@
+"""Heat on a model's input put back where the scan lies: the way of ``imaging/tensor.py`` walked backwards."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.errors import DataError
+from voxtune.imaging.orient import orient
+from voxtune.imaging.presets import Preset
+from voxtune.imaging.template import field_of_view
+from voxtune.imaging.tensor import crop_foreground, minmax, resize
+from voxtune.types.volume import Volume
+
+Array = NDArray[np.float32]
+
+
+def to_stored(heat: Array, stored: Volume, preset: Preset) -> Volume:
+    """Heat (X, Y, Z) on the tensor of a preset as a volume in the place of the stored scan it was made of.
+
+    Brain presets: the template cube, axes RAS+. CT presets: the grid of the stored volume.
+
+    Raises:
+        DataError: a CT that was not stored at the size of the preset.
+    """
+    if preset.fit == "cube":
+        grid = field_of_view(preset.size[0])
+        turned = orient(Volume(np.zeros(preset.size, dtype=np.float32), grid), preset.axes)
+        return orient(Volume(heat, turned.affine), "RAS")
+    turned = orient(stored, preset.axes)
+    if preset.fit == "crop_pad":
+        if turned.shape != heat.shape:
+            raise DataError(
+                f"The stored scan has {turned.shape} voxels, the model's input {heat.shape}: preprocess it with preset '{preset.name}'."
+            )
+        return Volume(heat, turned.affine)
+    whole = np.zeros(turned.shape, dtype=np.float32)
+    if preset.fit == "foreground":
+        inside = minmax(turned.voxels) > 0
+        box = tuple(_extent(inside, axis) for axis in range(3))
+        whole[box] = resize(heat, crop_foreground(minmax(turned.voxels)).shape)
+    else:
+        whole = resize(heat, turned.shape)
+    return orient(Volume(whole, turned.affine), "RAS")
+
+
+def _extent(inside: NDArray[np.bool_], axis: int) -> slice:
+    """The part of an axis that holds anything, as ``crop_foreground`` finds it."""
+    places = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(None)
