@@ -5,17 +5,66 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from voxtune.pages.evaluation_words import BASELINES, NAMES
 
-def model_card(facts: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> str:
-    """Markdown from the facts of ``adapter.json`` and, once evaluated, from ``metrics.json`` of its own test scans."""
+SHOWN = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auroc",
+    "brier",
+    "ece",
+    "mmse_mae",
+    "mmse_rmse",
+    "mmse_r2",
+)
+
+
+def model_card(
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> str:
+    """Markdown from the facts of an adapter and, once evaluated, of its own test scans.
+
+    Args:
+        facts: of ``adapter.json``.
+        metrics: of ``metrics.json``.
+        evaluation: of ``evaluation.json``; scores on other classes than the adapter's are not shown.
+    """
     # Markdown, not HTML: escaping would spoil it, and every value is ours or a class name checked below.
     environment = Environment(  # noqa: S701
         loader=PackageLoader("voxtune.pages"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = ("accuracy", "balanced_accuracy", "auroc", "brier", "ece", "mmse_mae")
-    rows = (
-        [(name, metrics[name]) for name in shown if name in metrics and metrics[name]["value"] is not None]
-        if metrics
-        else []
+    if metrics is not None and evaluation and list(evaluation["classes"]) != list(facts["classes"]):
+        metrics = None
+    found = metrics or {}
+
+    def defined(name: str) -> bool:
+        return name in found and found[name]["value"] is not None
+
+    per_class = [
+        (label, [found[f"{score}/{label}"] for score in ("sensitivity", "specificity", "auroc")])
+        for label in facts["classes"]
+        if all(defined(f"{score}/{label}") for score in ("sensitivity", "specificity", "auroc"))
+    ]
+    baselines = [
+        (label, found[f"baseline/{name}/accuracy"])
+        for name, label in BASELINES.items()
+        if defined(f"baseline/{name}/accuracy")
+    ]
+    return environment.get_template("model_card.md.j2").render(
+        facts=facts,
+        metrics=metrics,
+        evaluation=evaluation if metrics else None,
+        rows=[(NAMES[name], found[name]) for name in SHOWN if defined(name)],
+        per_class=per_class,
+        baselines=baselines,
+        number=_number,
     )
-    return environment.get_template("model_card.md.j2").render(facts=facts, metrics=metrics, rows=rows)
+
+
+def _number(metric: Mapping[str, Any]) -> str:
+    if metric["low"] is None or metric["high"] is None:
+        return f"{metric['value']:.3f} (no interval)"
+    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"

@@ -9,12 +9,17 @@ from voxtune.catalog import RECIPES
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, UsageError
 from voxtune.run_dir import RunDir, read_json
+from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
+    from voxtune.evaluation.chosen import Chosen
     from voxtune.evaluation.run_predictions import Answers
     from voxtune.model.adapter import LoadedAdapter
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.types.records import ManifestRow
+
+
+OWN = "test"
+"""Name of the evaluation on the run's own test side."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Subject:
 
     def answers(
         self,
-        rows: "Sequence[ManifestRow]",
+        rows: Sequence[ManifestRow],
         manifest: Path,
         classes: Sequence[str],
         base: "VisionLanguageModel",
@@ -121,3 +126,68 @@ def manifest_to_score(subject: Subject, data: Path | None) -> Path:
             f"Say what to score: --data MANIFEST ({where}; the unchanged training manifest gives the run's own test scans)."
         )
     return manifest
+
+
+@dataclass(frozen=True)
+class ScoredCohort:
+    """What is scored, and what the run has seen of its own manifest (empty where that is not at hand)."""
+
+    manifest: Path
+    own: bool
+    chosen: "Chosen"
+    training: Path | None
+    train_rows: list[ManifestRow]
+    val_rows: list[ManifestRow]
+
+    @property
+    def name(self) -> str:
+        """As a person would say it."""
+        return "the run's own test side" if self.own else self.manifest.resolve().parent.name or "this cohort"
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder in a run."""
+        if self.own:
+            return OWN
+        return f"external-{OWN}" if self.name == OWN else self.name
+
+
+def cohort_to_score(
+    subject: Subject, manifest: Path, classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+) -> ScoredCohort:
+    """The scans to score: of the run's own manifest those its training never saw, of any other all that have a label.
+
+    Raises:
+        DataError: another cohort has scan IDs that the run has seen, or nothing is left to score.
+        SettingError: impossible classes or labels.
+    """
+    from voxtune.data.manifest import file_sha256, read_manifest
+    from voxtune.evaluation.chosen import choose
+
+    rows = read_manifest(manifest)
+    own = subject.split.get("manifest_sha256") == file_sha256(manifest)
+    sides = {side: set(subject.split.get(side, ())) for side in ("train", "val", "test")}
+    seen = sides["train"] | sides["val"]
+    if not own and (shared := [row.scan_id for row in rows if row.scan_id in seen]):
+        raise DataError(
+            f"{len(shared)} scans of this manifest have IDs of training or validation scans, first '{shared[0]}'; an external "
+            "cohort needs other scans. For the run's own test scans give the manifest it was trained on, unchanged."
+        )
+    chosen = choose(rows, subject.classes, classes, label_map, sides if own else None)
+    training = manifest if own else subject.manifest()
+    known = [] if training is None else rows if own else read_manifest(training)
+    return ScoredCohort(
+        manifest,
+        own,
+        chosen,
+        training,
+        [row for row in known if row.scan_id in sides["train"]],
+        [row for row in known if row.scan_id in sides["val"]],
+    )
+
+
+def thresholds_of(subject: Subject, chosen: "Chosen") -> dict[str, float]:
+    """Those of the adapter, where it chooses among the very classes they were fixed with."""
+    if subject.adapter is None or chosen.classes != subject.adapter.facts.classes:
+        return {}
+    return dict(subject.adapter.facts.thresholds)

@@ -15,7 +15,7 @@ def export(run: Path, output: Path) -> Path:
     """
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
-    from voxtune.stages.evaluate import OWN
+    from voxtune.stages.evaluate_subject import OWN
 
     place = RunDir(run)
     place.read_config()
@@ -28,8 +28,10 @@ def export(run: Path, output: Path) -> Path:
     facts = read_facts(place.adapter)
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
+    stated = measured.with_name("evaluation.json")
+    evaluation = read_json(stated, "the facts of an evaluation") if stated.is_file() else None
     for name in ("adapter.safetensors", "adapter.json"):
         with atomic_path(output / name) as part:
             part.write_bytes((place.adapter / name).read_bytes())
-    write_text(output / "README.md", model_card(facts.model_dump(mode="json"), metrics))
+    write_text(output / "README.md", model_card(facts.model_dump(mode="json"), metrics, evaluation))
     return output
