@@ -41,8 +41,13 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
+        "adapter": "voxtune.peft.adapter:Adapter",
+        "full": "voxtune.peft.full:Full",
         "ia3": "voxtune.peft.ia3:Ia3",
+        "lga": "voxtune.peft.lga:Lga",
+        "linear_probe": "voxtune.peft.linear_probe:LinearProbe",
         "lora": "voxtune.peft.lora:Lora",
+        "spatial_pooling": "voxtune.peft.spatial_pooling:SpatialPooling",
         "visual_prompts": "voxtune.peft.visual_prompts:VisualPrompts",
         "text_prompts": "voxtune.peft.text_prompts:TextPrompts",
     }
@@ -65,6 +70,8 @@ COHORTS: Mapping[str, str] = MappingProxyType(
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
         "deft": "voxtune_recipes.deft:recipe",
+        "medct": "voxtune_recipes.medct:recipe",
+        "medct_small": "voxtune_recipes.medct:small",
     }
 )
 

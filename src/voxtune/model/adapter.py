@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
@@ -34,8 +34,13 @@ class AdapterFacts(Settings):
     """Of the base's tensors (name, type, shape, values), whatever file they came in."""
     adapter_sha256: str
     preset: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    task: Literal["diagnosis", "findings"] = "diagnosis"
+    """One of the classes, or each of them yes or no for itself."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    held_out: tuple[str, ...] = ()
+    """Findings whose labels training never saw."""
     class_texts: tuple[str, ...] = Field(min_length=1)
+    """Templates with ``{name}``; of findings the pair with ``{finding}``: present, absent."""
     temperature: float = Field(1.0, gt=0)
     """Calibration fixed on validation: logits are divided by it."""
     thresholds: dict[str, float] = Field(default_factory=dict)

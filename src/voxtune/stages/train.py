@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.config import read_recipe
 from voxtune.errors import DataError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.stages.train_findings import findings_reports, findings_rows, fit_findings
 from voxtune.stages.train_fit import TrainingCohort, fit_run
 from voxtune.types.records import ManifestRow
 
@@ -80,9 +81,11 @@ def train(  # noqa: PLR0913  (the options of the command)
             f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
         )
 
-    rows = labelled(read_manifest(data), config.classes.names, say)
+    many = bool(config.classes.findings)
+    everyone = read_manifest(data)
+    rows = findings_rows(everyone, config) if many else labelled(everyone, config.classes.names, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
-    reports = reports_of(rows, config.report)
+    reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
     inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
     verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
     by_scan = {row.scan_id: row for row in rows}
@@ -101,7 +104,8 @@ def train(  # noqa: PLR0913  (the options of the command)
     write_json(run.root / "audit.json", verdict.as_json())
     simulated = any(is_simulated(row) for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
-    return Trained(output, fit_run(run, config, cohort, say, resume=resume))
+    fit = fit_findings if many else fit_run
+    return Trained(output, fit(run, config, cohort, say, resume=resume))
 
 
 def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> list[ManifestRow]:

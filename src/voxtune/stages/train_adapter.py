@@ -25,7 +25,6 @@ def hand_over(  # noqa: PLR0913  (what an adapter is made of)
     simulated: bool,
 ) -> None:
     """Write the adapter of a fitted model with its facts and its card."""
-    from voxtune.backbones.weights_published import PUBLISHED
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
 
@@ -50,11 +49,16 @@ def hand_over(  # noqa: PLR0913  (what an adapter is made of)
         simulated=simulated,
         training=counts,
         trust=trust,
-        licence=PUBLISHED[name].licence
-        if name in PUBLISHED
-        else "Apache-2.0"
-        if name == "tiny"
-        else "unstated",
+        licence=licence_of(name),
         config=shareable_config(config),
     )
     save_adapter(folder, model, facts, model_card(facts.model_dump(mode="json")))
+
+
+def licence_of(base: str) -> str:
+    """The licence of a base's weights, which its adapters inherit."""
+    from voxtune.backbones.weights_published import PUBLISHED
+
+    if base in {"tiny", "ct_clip_small"}:
+        return "Apache-2.0"
+    return PUBLISHED[base].licence if base in PUBLISHED else "unstated"

@@ -1,0 +1,215 @@
+"""``voxtune train`` for many findings: pairs of texts, a two-way loss for each, thresholds fixed on validation."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.config import RunConfig
+from voxtune.errors import SettingError
+from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.types.records import ManifestRow, Report
+
+if TYPE_CHECKING:
+    from voxtune.data.examples import Examples
+    from voxtune.evaluation.pairs import PairScores
+    from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.stages.train_fit import TrainingCohort
+
+
+def findings_rows(rows: Sequence[ManifestRow], config: RunConfig) -> list[ManifestRow]:
+    """The rows a run on findings can use, once its settings make sense.
+
+    Raises:
+        SettingError: settings that cannot go together.
+        DataError: no finding is known anywhere, or a column is absent.
+    """
+    from voxtune.data.findings import pair_texts, seen_and_held_out, with_findings
+
+    seen, held_out = seen_and_held_out(config.classes.findings, config.classes.held_out)
+    pair_texts(seen, config.classes.pair)
+    if config.aggregation.form != "none":
+        raise SettingError(
+            "aggregation.form",
+            "'none' with findings: a pair's score must not depend on the others",
+            config.aggregation.form,
+        )
+    if not config.loss.class_weight:
+        raise SettingError(
+            "loss.class_weight", "more than 0 with findings: it weighs their loss", config.loss.class_weight
+        )
+    if config.training.metric not in {"auroc", "loss"}:
+        raise SettingError("training.metric", "'auroc' or 'loss' with findings", config.training.metric)
+    if held_out and config.loss.contrastive_weight:
+        raise SettingError(
+            "loss.contrastive_weight", "0 with held-out findings: reports name them, so they would not be held out",
+            config.loss.contrastive_weight,
+        )  # fmt: skip
+    return with_findings(rows, seen)
+
+
+def findings_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
+    """The reports to align with; none are read, nor looked for, where their weight is 0."""
+    from voxtune.data.examples import reports_of
+
+    return reports_of(rows, config.report) if config.loss.contrastive_weight else {}
+
+
+def fit_findings(
+    run: RunDir, config: RunConfig, cohort: "TrainingCohort", say: Callable[[str], None], *, resume: bool
+) -> str:
+    """Build, train, fix thresholds on validation, write the adapter and the page."""
+    from voxtune.data.findings import pair_texts, seen_and_held_out
+    from voxtune.data.images import load_preset, scan_reader
+    from voxtune.evaluation.novelty import features_of, fit_familiar
+    from voxtune.evaluation.pairs import joined_pairs, pair_features, score_pairs
+    from voxtune.evaluation.thresholds import UNDECIDED, fit_thresholds
+    from voxtune.model.build import build_model, parameter_table
+    from voxtune.pages.run_page import run_page
+    from voxtune.progress import progress
+    from voxtune.training.environment import environment
+    from voxtune.training.loop import fit
+    from voxtune.training.records import Epoch, Task, Watcher
+    from voxtune.types.trust import Trust
+
+    seen, held_out = seen_and_held_out(config.classes.findings, config.classes.held_out)
+    model = build_model(config)
+    tokenize = model.backbone.tokenize
+    train_set, val_set = _examples(cohort, config, seen, tokenize)
+    rows = [row for side in ("train", "val") for row in cohort.sides[side]]
+    read = scan_reader(cohort.manifest, rows, load_preset(config.preset))
+    assert train_set.findings is not None
+    assert val_set.findings is not None
+    labels = val_set.findings.double().numpy()
+
+    def score_validation(model: "VisionLanguageModel") -> "PairScores":
+        texts = pair_features(model, seen, config.classes.pair, tokenize)
+        return joined_pairs(list(score_pairs(model, val_set.scan_ids, read, texts)))
+
+    table = parameter_table(model)
+    trained = sum(part.trained for part in table)
+    total = trained + sum(part.frozen for part in table)
+    if idle := _one_sided(train_set, seen):
+        say(f"Training has no scan with and one without: {', '.join(idle)}. These are learned from nothing.")
+    say(
+        f"{trained:,} of {total:,} parameters are trained ({trained / total:.2%}); {len(train_set)} scans, {len(val_set)} to validate; "
+        f"{len(seen)} findings{f', {len(held_out)} held out' if held_out else ''}."
+    )
+    write_json(run.environment, environment())
+    with progress("Training", config.training.epochs) as advance:
+
+        def on_epoch(epochs: list[Epoch]) -> None:
+            write_text(run.log, "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs))
+            advance(f"loss {epochs[-1].loss:.3f}, {config.training.metric} {epochs[-1].metric:.3f}")
+
+        task = Task(
+            train=train_set,
+            read=read,
+            validate=lambda model: _metric(score_validation(model).log_odds, val_set, config.training.metric),
+            class_tokens=[tokenize(pair_texts(seen, config.classes.pair))],
+        )
+        fitted = fit(model, task, config, run.checkpoints, Watcher(epoch=on_epoch, say=say), resume=resume)
+
+    found = score_validation(model)
+    thresholds = fit_thresholds(labels, found.probabilities, seen)
+    thresholds |= dict.fromkeys(held_out, UNDECIDED)  # their labels are not looked at, also not on validation
+    familiar = fit_familiar(
+        features_of(model, train_set.scan_ids, read), features_of(model, val_set.scan_ids, read)
+    )
+    _hand_over(run.adapter, config, cohort, model, train_set, thresholds, Trust(familiar=familiar))
+    write_text(
+        run.page,
+        run_page(
+            config.to_json(),
+            [dataclasses.asdict(epoch) for epoch in fitted.history],
+            [dataclasses.asdict(part) for part in table],
+            config.training.metric,
+            simulated=cohort.simulated,
+        ),
+    )
+    return (
+        f"Best epoch {fitted.best_epoch + 1}: {config.training.metric} {fitted.best_metric:.3f} on validation. "
+        f"Next: voxtune evaluate {run.root} --data MANIFEST. Page: {run.page}"
+    )
+
+
+def _metric(log_odds: Any, validation: "Examples", metric: str) -> float:
+    """The mean AUROC of validation scans, or minus their loss."""
+    import torch
+
+    from voxtune.evaluation.pairs import mean_auroc
+    from voxtune.losses.findings import pair_cross_entropy
+
+    assert validation.findings is not None
+    assert validation.finding_weights is not None
+    if metric == "auroc":
+        return mean_auroc(validation.findings.double().numpy(), log_odds)
+    odds = torch.from_numpy(log_odds).float()
+    pairs = torch.stack([odds, torch.zeros_like(odds)], dim=-1).flatten(1)
+    return -float(pair_cross_entropy(pairs, validation.findings, validation.finding_weights))
+
+
+def _one_sided(train: "Examples", seen: Sequence[str]) -> list[str]:
+    """Findings that every training scan has, or none."""
+    assert train.findings is not None
+    both = (train.findings == 1).any(dim=0) & (train.findings == 0).any(dim=0)
+    return [name for name, one in zip(seen, both.tolist(), strict=True) if not one]
+
+
+def _examples(
+    cohort: "TrainingCohort", config: RunConfig, seen: Sequence[str], tokenize: Callable[[list[str]], Any]
+) -> "tuple[Examples, Examples]":
+    """Training and validation scans with the labels of the findings that training sees, weighed by training."""
+    from voxtune.data.examples import make_examples
+    from voxtune.data.findings import cell_weights, finding_labels
+
+    train = finding_labels(cohort.sides["train"], seen)
+    made = []
+    for side in ("train", "val"):
+        rows = cohort.sides[side]
+        # Without their loss reports are not read: an empty text costs next to nothing.
+        reports = cohort.reports or {row.scan_id: Report(scan_id=row.scan_id, text="") for row in rows}
+        labels = finding_labels(rows, seen)
+        weights = cell_weights(labels, train, balanced=config.loss.finding_balance)
+        examples = make_examples(rows, reports, (), tokenize)
+        made.append(dataclasses.replace(examples, findings=labels, finding_weights=weights))
+    return made[0], made[1]
+
+
+def _hand_over(
+    folder: Path, config: RunConfig, cohort: "TrainingCohort", model: "VisionLanguageModel", train: "Examples",
+    thresholds: dict[str, float], trust: Any,
+) -> None:  # fmt: skip
+    """Write the adapter with its facts and its card."""
+    from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
+    from voxtune.pages.model_card import model_card
+    from voxtune.stages.train_adapter import licence_of
+
+    assert train.findings is not None
+    present = (train.findings == 1).sum(dim=0).tolist()
+    seen = [name for name in config.classes.findings if name not in config.classes.held_out]
+    sides = cohort.sides
+    facts = AdapterFacts(
+        base=model.backbone.name,
+        base_sha256=model.base_sha256,
+        adapter_sha256="",
+        preset=config.preset,
+        task="findings",
+        classes=config.classes.findings,
+        held_out=config.classes.held_out,
+        class_texts=config.classes.pair,
+        thresholds=thresholds,
+        simulated=cohort.simulated,
+        training={
+            "scans": {side: len(rows) for side, rows in sides.items()},
+            "participants": {side: len({row.participant_id for row in rows}) for side, rows in sides.items()},
+            "findings": dict(zip(seen, present, strict=True)),
+            "seed": config.seed,
+            "recipe": config.name,
+        },
+        trust=trust,
+        licence=licence_of(model.backbone.name),
+        config=shareable_config(config),
+    )
+    save_adapter(folder, model, facts, model_card(facts.model_dump(mode="json")))
