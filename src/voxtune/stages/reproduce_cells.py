@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.errors import SettingError, VoxTuneError
+from voxtune.errors import DataError, SettingError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.stages.reproduce_data import Sources, prepared
 from voxtune.stages.reproduce_lock import claimed, is_claimed
-from voxtune.stages.reproduce_paper import Cell, Role, shared_config
+from voxtune.stages.reproduce_paper import Cell, Role, agrees, shared_config
 from voxtune.types.records import ManifestRow, Prediction
 
 if TYPE_CHECKING:
@@ -42,7 +42,14 @@ class Sweep:
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """What a finished cell gave; ``None`` where it is not finished."""
         path = self.folder(cell) / RESULT
-        return read_json(path, "the result of a cell") if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = read_json(path, "the result of a cell")
+        if not agrees(found["config"], shared_config(cell.config)):
+            raise DataError(
+                f"Cell {cell.name} was made with other defaults of this program; remove that folder to run it again."
+            )
+        return found
 
     def failure(self, cell: Cell) -> str | None:
         """Why the last try of an unfinished cell failed."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voxtune.config import RunConfig
+from voxtune.types.settings import Settings
 
 Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
 """How a row comes about; ``quoted`` is the published number alone."""
@@ -95,8 +96,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The folder of the cell; rows that describe the same run give the same name."""
-        config = shared_config(self.config)
-        config.pop("name"), config.pop("seed")
+        config = identity(self.config)
         said = json.dumps([config, self.mode, self.share, self.fingerprint], sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()[:10]
         size = f"-{round(100 * self.share)}pc" if self.share is not None else ""
@@ -108,6 +108,34 @@ def shared_config(config: RunConfig) -> dict[str, Any]:
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
     return tree
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """What makes a run this run and no other: settings that are not the default, without name, seed and places.
+
+    Defaults stay out, so that a new setting whose default changes nothing leaves finished cells alone.
+    """
+    tree: dict[str, Any] = config.model_dump(
+        mode="json", exclude_defaults=True, exclude={"name", "seed", "backbone", "vision", "text"}
+    )
+    kinds = config.model_dump(mode="json")
+
+    def said(one: Settings, kind: str) -> dict[str, Any]:
+        return {"kind": kind, **one.model_dump(mode="json", exclude_defaults=True, exclude=set(LOCAL))}
+
+    tree["backbone"] = said(config.backbone, kinds["backbone"]["kind"])
+    for side in ("vision", "text"):
+        tree[side] = [
+            said(one, full["kind"]) for one, full in zip(getattr(config, side), kinds[side], strict=True)
+        ]
+    return tree
+
+
+def agrees(stored: Any, wanted: Any) -> bool:
+    """Whether a stored configuration says the same as another in everything that both of them know."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        return all(agrees(stored[key], wanted[key]) for key in stored.keys() & wanted.keys() - {"name"})
+    return bool(stored == wanted)
 
 
 def cells_of(row: Row, table: Table, seeds: int, fingerprint: str = "") -> list[Cell]:
