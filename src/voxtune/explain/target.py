@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from voxtune.data.findings import pair_texts
 from voxtune.errors import UsageError
 from voxtune.explain.biomarkers import biomarker_text, find_part, report_parts
+from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter
 from voxtune.model.vlm import ImageFeatures, TextFeatures, VisionLanguageModel
 
@@ -30,32 +32,57 @@ class Target:
 
 
 def class_texts(loaded: LoadedAdapter) -> list[TextFeatures]:
-    """The adapter's class texts encoded, one set for each template."""
+    """The adapter's class texts encoded, one set for each template; of findings their pairs of texts as one set."""
     model, facts = loaded.model, loaded.facts
-    texts = [[template.replace("{name}", name) for name in facts.classes] for template in facts.class_texts]
+    if facts.task == "findings":
+        present, absent = facts.class_texts
+        texts = [pair_texts(facts.classes, (present, absent))]
+    else:
+        texts = [
+            [template.replace("{name}", name) for name in facts.classes] for template in facts.class_texts
+        ]
     with torch.no_grad():
         return [model.encode_text(*_tokens(model, one)) for one in texts]
 
 
+def class_scores(loaded: LoadedAdapter, image: ImageFeatures, texts: list[TextFeatures]) -> Tensor:
+    """Log-odds (B, K): of each class against the others (calibrated), or of each finding being present.
+
+    Unlike probabilities they do not saturate where the model is sure.
+    """
+    logits = loaded.model.class_logits(image, texts)
+    if loaded.facts.task == "findings":
+        return pair_differences(logits)
+    logits = logits / loaded.facts.temperature
+    return torch.stack(
+        [
+            logits[:, k] - torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1).logsumexp(dim=1)
+            for k in range(logits.shape[1])
+        ],
+        dim=1,
+    )
+
+
 def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | None = None) -> Target:
-    """The calibrated log-odds of a class against the others: unlike a probability they do not saturate.
+    """The log-odds of a class against the others, or of a finding being present.
 
     Raises:
-        UsageError: the adapter has no such class.
+        UsageError: the adapter has no such class or finding.
     """
-    classes, model = loaded.facts.classes, loaded.model
+    classes = loaded.facts.classes
     if label not in classes:
-        also = f", {MMSE}" if model.mmse_head is not None else ""
+        also = f", {MMSE}" if loaded.model.mmse_head is not None else ""
         raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(classes)}{also}.")
     place, known = classes.index(label), texts or class_texts(loaded)
 
     def score(image: ImageFeatures) -> Tensor:
-        logits = model.class_logits(image, known) / loaded.facts.temperature
-        others = torch.cat([logits[:, :place], logits[:, place + 1 :]], dim=1)
-        return logits[:, place] - others.logsumexp(dim=1)
+        return class_scores(loaded, image, known)[:, place]
 
-    rest = [name for name in classes if name != label]
-    return Target(label, "class", f"the log-odds of {label} against {', '.join(rest)}", score)
+    if loaded.facts.task == "findings":
+        says = f"the log-odds that '{label}' is present"
+    else:
+        says = f"the log-odds of {label} against {', '.join(name for name in classes if name != label)}"
+    return Target(label, "class", says, score)
 
 
 def mmse_target(loaded: LoadedAdapter) -> Target:
@@ -134,6 +161,10 @@ def choose_target(
     if report is not None and (target == "report" or biomarker is not None):
         return text_target(loaded, report, keep=biomarker)
     label = predicted_class(loaded, volume) if target is None else target
+    if biomarker is not None and loaded.facts.task == "findings":
+        raise UsageError(
+            "This adapter was trained on findings, its reports name no biomarkers: give a finding as target."
+        )
     if biomarker is not None:
         text = biomarker_text(label if label in loaded.facts.classes else None, biomarker)
         found = text_target(loaded, text, name=f"'{text}'")
@@ -142,11 +173,11 @@ def choose_target(
 
 
 def predicted_class(loaded: LoadedAdapter, volume: Tensor) -> str:
-    """The class whose text is nearest to a scan (C, X, Y, Z)."""
+    """The class, or the finding, that a scan (C, X, Y, Z) speaks for most."""
     device = next(loaded.model.parameters()).device
     with torch.no_grad():
         image = loaded.model.encode_image(volume[None].to(device))
-        return loaded.facts.classes[int(loaded.model.class_logits(image, class_texts(loaded))[0].argmax())]
+        return loaded.facts.classes[int(class_scores(loaded, image, class_texts(loaded))[0].argmax())]
 
 
 def token_places(model: VisionLanguageModel, text: str) -> list[tuple[int, int]]:
