@@ -89,7 +89,7 @@ def test_a_wrong_name_offers_the_nearest() -> None:
         load(TABLES["methods"], "visual_promts")
 
 
-@pytest.mark.parametrize("command", ["explain a b", "reproduce deft"])
+@pytest.mark.parametrize("command", ["explain a b"])
 def test_what_is_not_built_says_so(command: str) -> None:
     result = CliRunner().invoke(main, command.split())
     assert result.exit_code == 2

@@ -175,12 +175,49 @@ def export(run: Path, output: Path) -> None:
 
 @command("reproduce")
 @click.argument("paper")
-@click.option("--table", type=click.IntRange(2, 6))
+@click.option(
+    "--table", "tables", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
+)
+@click.option(
+    "--figure", "figures", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
+)
 @data_option
-@click.option("-o", "--output", type=PATH)
-def reproduce(paper: str, table: int | None, data: Path | None, output: Path | None) -> None:
-    """Not built yet: make a paper's table beside its published numbers."""
-    raise NotBuiltError("reproduce")
+@click.option("--external", type=PATH, help="manifest.tsv of another cohort to test on.")
+@click.option(
+    "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
+)
+@click.option("--base", help="Model under the tables that have one; 'tiny' on simulated scans.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
+@click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
+@set_option
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
+@click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
+def reproduce(
+    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
+    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None, *, dry_run: bool,
+) -> None:  # fmt: skip
+    """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
+    from voxtune.stages.reproduce import Options, reproduce
+    from voxtune.stages.reproduce_data import PARTICIPANTS, Request
+    from voxtune.stages.reproduce_dry_run import dry_run as rehearse
+
+    home = os.environ.get("VOXTUNE_HOME")
+    options = Options(
+        tables=tables,
+        figures=figures,
+        request=Request(data, external, participants or PARTICIPANTS),
+        seeds=seeds,
+        base=base,
+        workers=workers,
+        shard=shard,
+        home=Path(home) if home else Path.home() / ".voxtune",
+        edits=assignments,
+    )
+    folder = output or Path(f"reproduce-{paper}")
+    click.echo(
+        rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, click.echo).summary
+    )
 
 
 @command("serve")

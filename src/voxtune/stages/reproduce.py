@@ -23,6 +23,8 @@ class Options:
 
     tables: tuple[int, ...] = ()
     """Empty: all of the paper."""
+    figures: tuple[int, ...] = ()
+    """As ``tables``; tables alone leave the figures out and figures alone the tables."""
     request: Request = field(default_factory=Request)
     seeds: int = 5
     base: str | None = None

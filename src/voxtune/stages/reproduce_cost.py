@@ -44,7 +44,7 @@ def estimate(cells: list[Cell], scans: int, parameters: int, finished: Mapping[s
         return Cost(0.0, 0.0, 0.0)
     first = cells[0]
     tree: dict[str, Any] = first.config.model_dump(mode="json")
-    kind = f"{tree['backbone']['kind']}/{first.mode}"
+    kind = kind_of(first)
     tokens, width, depth = _sequence(first.config)
     epochs = first.config.training.epochs if first.mode == "trained" else 1
     passes = scans * epochs * (first.share or 1.0)
@@ -77,6 +77,11 @@ def estimate(cells: list[Cell], scans: int, parameters: int, finished: Mapping[s
     return Cost(
         None if seconds is None else seconds * len(cells), memory + 5e8, disk, measured=kind in finished
     )
+
+
+def kind_of(cell: Cell) -> str:
+    """Cells of one kind take about as long as each other."""
+    return f"{cell.config.model_dump(mode='json')['backbone']['kind']}/{cell.mode}"
 
 
 def _trains_all(tree: Mapping[str, Any]) -> bool:

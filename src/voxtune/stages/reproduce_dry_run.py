@@ -1,0 +1,132 @@
+"""``voxtune reproduce --dry-run``: what would run, how long it would take, and what is missing; nothing is loaded or written."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxtune.stages.reproduce import Options, Planned, chosen_tables, make_paper, plan
+from voxtune.stages.reproduce_cells import RESULT
+from voxtune.stages.reproduce_cost import Cost, estimate, processors
+from voxtune.stages.reproduce_paper import Cell
+
+TRAINING_SHARE = 0.65
+"""Of all scans, where there is no split yet."""
+SCANS_A_PERSON = 2.0
+"""Of the simulated cohort."""
+
+
+def dry_run(paper: str, output: Path, options: Options) -> str:
+    """Every row of the tables asked for: ready, done, quoted or missing, with its cells, time, memory and disk.
+
+    Raises:
+        UsageError: no such paper or table.
+        DataError: a manifest that cannot be read.
+    """
+    found = make_paper(paper, options)
+    scans, source = _scans(options)
+    finished = _finished(output)
+    counted: set[str] = set()
+    blocks, advice = [], {}
+    total, unknown, disk, memory = 0.0, 0, 0.0, 0.0
+    for table in chosen_tables(found, options.tables):
+        rows = []
+        for one in plan(found, table, options):
+            left = [cell for cell in one.cells if not (output / "cells" / cell.name / RESULT).is_file()]
+            new = [cell for cell in left if cell.name not in counted]
+            counted |= {cell.name for cell in new}
+            parameters = one.weights.parameters if one.weights else 0
+            cost = estimate(new, scans, parameters, finished)
+            rows.append((one.row.label, _state(one, left), _cells(one, left, new), *_cost(cost, new)))
+            total, disk, memory = (
+                total + (cost.seconds or 0),
+                disk + (cost.disk_bytes or 0),
+                max(memory, cost.memory_bytes or 0),
+            )
+            unknown += cost.seconds is None
+            if one.weights and one.weights.advice:
+                advice[one.weights.name] = one.weights.advice
+        blocks.append(f"Table {table.number}: {table.caption}\n" + _table(rows))
+    workers = min(options.workers, max(1, len(counted)))
+    lines = [
+        f"{found.name} on {source}; {options.seeds} seeds a trained row.",
+        "",
+        *(f"{block}\n" for block in blocks),
+        f"To do: {len(counted)} cells, about {_hours(total / workers)} with {workers} worker(s) on {processors()} processors"
+        + (f" and {unknown} row(s) of unknown length" if unknown else "")
+        + f"; up to {_gigabytes(memory)} of memory a worker, {_gigabytes(disk)} of disk. Times are estimates"
+        + (" from finished cells of this folder." if finished else "."),
+    ]
+    for name, how in advice.items():
+        lines += ["", f"{name}:", how]
+    return "\n".join(lines)
+
+
+def _scans(options: Options) -> tuple[int, str]:
+    """Training scans to expect, and what the cohort is in words."""
+    asked = options.request
+    if asked.data is None:
+        return round(
+            TRAINING_SHARE * SCANS_A_PERSON * asked.participants
+        ), f"{asked.participants} SIMULATED participants"
+    from voxtune.data.manifest import read_manifest
+
+    rows = [row for row in read_manifest(asked.data) if row.diagnosis]
+    people = len({row.participant_id for row in rows})
+    return round(TRAINING_SHARE * len(rows)), f"{len(rows)} scans of {people} participants"
+
+
+def _finished(output: Path) -> dict[str, float]:
+    """Mean seconds of finished cells by kind."""
+    from voxtune.run_dir import read_json
+
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for path in output.glob(f"cells/*/{RESULT}"):
+        result = read_json(path, "the result of a cell")
+        if result["status"] == "done":
+            seconds[f"{result['config']['backbone']['kind']}/{result['mode']}"].append(result["seconds"])
+    return {kind: sum(some) / len(some) for kind, some in seconds.items()}
+
+
+def _state(one: Planned, left: Sequence[Cell]) -> str:
+    if one.weights is None:
+        return "quoted"
+    if not one.weights.ready:
+        return f"missing: {one.weights.problem}"
+    if not left:
+        return "done"
+    return "ready, once its tokenizer is here" if one.weights.advice else "ready"
+
+
+def _cells(one: Planned, left: Sequence[Cell], new: Sequence[Cell]) -> str:
+    shared = len(left) - len(new)
+    return (
+        f"{len(one.cells) - len(left)} of {len(one.cells)}" + (f" ({shared} shared)" if shared else "")
+        if one.cells
+        else "-"
+    )
+
+
+def _cost(cost: Cost, new: Sequence[Cell]) -> tuple[str, str, str]:
+    if not new:
+        return "-", "-", "-"
+    seconds = "unknown" if cost.seconds is None else _hours(cost.seconds)
+    return seconds, _gigabytes(cost.memory_bytes), _gigabytes(cost.disk_bytes)
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _gigabytes(value: float | None) -> str:
+    return "-" if value is None else f"{value / 1e9:.1f} GB"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    head = ("row", "state", "cells done", "time", "memory", "disk")
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    )
