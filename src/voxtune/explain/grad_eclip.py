@@ -1,5 +1,7 @@
 """Grad-ECLIP: which patches the read-out token takes its evidence from (Zhao et al., ICML 2024; backbones.md section 12)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -37,37 +39,42 @@ def grad_eclip(
     model: VisionLanguageModel,
     embedded: Float[Tensor, "1 T D"],
     patches: int,
-    target: Target,
+    targets: Sequence[Target],
     heads: Heads = "model",
-) -> Float[Tensor, " P"]:
-    """The relevance of each patch of one scan.
+) -> list[Float[Tensor, " P"]]:
+    """The relevance of each patch of one scan for each target; one forward serves them all.
 
     Args:
         model: in eval mode.
         embedded: what ``model.vision.embed`` made of the scan.
         patches: how many tokens of its sequence are places in the scan; they are its last ones.
-        target: the score S and the token it is read from.
+        targets: each with the score S and the token it is read from.
         heads: attention as the model computes it, or with one head as the published code has it.
 
     Raises:
         UsageError: the tower has no token to read from, or its last block does not attend over one whole scan.
     """
-    place = read_out_place(model.vision, target)
+    places = [read_out_place(model.vision, target) for target in targets]
     block: nn.Module = model.vision.tower.blocks[-1]
     with last_attention(block, heads) as captured:
-        score = target.score(model.encode_image(embedded, embedded=True)).sum()
+        image = model.encode_image(embedded, embedded=True)
         if len(captured.calls) != 1 or len(captured.attended.output) != 1:
             raise UsageError(
                 f"Grad-ECLIP needs one attention over the whole scan in the last block of '{model.backbone.name}'."
             )
         attended = captured.attended
-        [gradient] = torch.autograd.grad(score, attended.output)
-    return relevance(
-        attended.queries[0, place].detach(),
-        attended.keys[0, -patches:].detach(),
-        attended.values[0, -patches:].detach(),
-        gradient[0, place],
-    )
+        found = []
+        for target, place in zip(targets, places, strict=True):
+            [gradient] = torch.autograd.grad(target.score(image).sum(), attended.output, retain_graph=True)
+            found.append(
+                relevance(
+                    attended.queries[0, place].detach(),
+                    attended.keys[0, -patches:].detach(),
+                    attended.values[0, -patches:].detach(),
+                    gradient[0, place],
+                )
+            )
+    return found
 
 
 def read_out_place(encoder: TokenEncoder, target: Target) -> int:
@@ -88,21 +95,25 @@ def read_out_place(encoder: TokenEncoder, target: Target) -> int:
 
 
 def grad_activation(
-    model: VisionLanguageModel, embedded: Float[Tensor, "1 T D"], patches: int, target: Target
-) -> Float[Tensor, " P"]:
+    model: VisionLanguageModel, embedded: Float[Tensor, "1 T D"], patches: int, targets: Sequence[Target]
+) -> list[Float[Tensor, " P"]]:
     """Gradient times activation of the finished tokens: relu(sum_c dS/dt_ic t_ic); for towers that read out a mean.
 
     Raises:
-        UsageError: the score is read from one token, so no gradient reaches the finished patch tokens.
+        UsageError: a score is read from one token, so no gradient reaches the finished patch tokens.
     """
-    if model.vision.tower.lead or target.read_out == "mmse":
-        raise UsageError(
-            f"'{target.name}' is read from one token of this tower, not from its last grid: use method 'grad_eclip'."
-        )
+    for target in targets:
+        if model.vision.tower.lead or target.read_out == "mmse":
+            raise UsageError(
+                f"'{target.name}' is read from one token of this tower, not from its last grid: use method 'grad_eclip'."
+            )
     with torch.no_grad():
-        found = model.vision.run(embedded)
+        tokens = model.vision.run(embedded)
     with torch.enable_grad():
-        found.tokens.requires_grad_()
-        score = target.score(model.read_image(found)).sum()
-        [gradient] = torch.autograd.grad(score, found.tokens)
-    return (gradient * found.tokens).sum(dim=-1)[0, -patches:].detach().relu()
+        tokens.tokens.requires_grad_()
+        image = model.read_image(tokens)
+        found = []
+        for target in targets:
+            [gradient] = torch.autograd.grad(target.score(image).sum(), tokens.tokens, retain_graph=True)
+            found.append((gradient * tokens.tokens).sum(dim=-1)[0, -patches:].detach().relu())
+    return found

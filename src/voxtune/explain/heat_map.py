@@ -1,5 +1,7 @@
 """One scan, one question, one heat map on the voxels of the model's input: the seam of every command that shows heat."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -20,6 +22,7 @@ from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.adapter import LoadedAdapter
+from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.volume import Volume
 
 Method = Literal["auto", "grad_eclip", "grad_activation", "voxel_gradient", "occlusion"]
@@ -74,47 +77,94 @@ def heat_map(
         UsageError: an unknown method, target or biomarker, or a method that does not fit the tower.
     """
     chosen = choose_target(loaded, volume, target, biomarker, report)
-    return explain_target(loaded, volume, chosen, method)
+    return explain_targets(loaded, volume, [chosen], method)[0]
 
 
-def explain_target(
-    loaded: LoadedAdapter, volume: Tensor, target: Target, method: str = "auto", atlas: Atlas | None = None
-) -> HeatMap:
-    """The heat map of a target that is already chosen; ``atlas`` gives the regions of occlusion in tensor axes.
+def explain_targets(
+    loaded: LoadedAdapter,
+    volume: Tensor,
+    targets: Sequence[Target],
+    method: str = "auto",
+    atlas: Atlas | None = None,
+) -> list[HeatMap]:
+    """Heat maps of targets that are already chosen, in their order; those on tokens share one forward.
+
+    Args:
+        loaded: an adapter on its base.
+        volume: the preset's tensor (C, X, Y, Z).
+        targets: what to explain.
+        method: of ``METHODS``.
+        atlas: the regions of occlusion in tensor axes; otherwise Desikan-Killiany in template space, else 4 x 4 x 4 blocks.
 
     Raises:
         UsageError: an unknown method, or one that does not fit the tower.
     """
     if method not in METHODS:
         raise UsageError(f"No method '{method}'. Known: {', '.join(METHODS)}.")
-    model, preset = loaded.model, cast(Preset, load(PRESETS, loaded.facts.preset, "preset"))
-    tower: Any = model.vision.tower
+    tower: Any = loaded.model.vision.tower
     shape = (int(volume.shape[1]), int(volume.shape[2]), int(volume.shape[3]))
     grid = grid_of(tower, shape)
-    used = suited(method, tower, grid, target)
-    scan = volume.to(next(model.parameters()).device)
-    if used == "occlusion":
-        regions = atlas or tensor_atlas(preset) or blocks(shape)
-        heat, grid = painted(occlusion_drops(model, scan, regions, target.score), regions), None
-    elif used == "voxel_gradient":
-        heat, grid = voxel_gradient(model, scan, target), None
-    else:
-        if grid is None:
-            raise UsageError(
-                f"'{model.backbone.name}' has one token a slice, so it has no token grid: use 'voxel_gradient' or 'occlusion'."
-            )
-        with torch.no_grad():
-            embedded = model.vision.embed(scan[None])
-        method_of = grad_eclip if used == "grad_eclip" else grad_activation
-        values = method_of(model, embedded, grid[0] * grid[1] * grid[2], target).float().cpu().numpy()
-        heat = spread_tokens(values.reshape(grid), shape, first_centre(tower, shape, grid))
-    inside = tensor_mask(preset)
+    used = [suited(method, tower, grid, target) for target in targets]
+    scan = volume.to(next(loaded.model.parameters()).device)
+    found: dict[int, HeatMap] = {}
+    for kind in dict.fromkeys(used):
+        places = [place for place, one in enumerate(used) if one == kind]
+        chosen = [targets[place] for place in places]
+        if kind in {"grad_eclip", "grad_activation"}:
+            made = _on_tokens(loaded.model, scan, chosen, kind, grid)
+        elif kind == "voxel_gradient":
+            made = [voxel_gradient(loaded.model, scan, target) for target in chosen]
+        else:
+            regions = atlas or tensor_atlas(_preset(loaded)) or blocks(shape)
+            made = [
+                painted(occlusion_drops(loaded.model, scan, regions, target.score), regions)
+                for target in chosen
+            ]
+        for place, heat in zip(places, made, strict=True):
+            found[place] = _finished(heat, kind, targets[place], grid, tensor_mask(_preset(loaded)))
+    return [found[place] for place in range(len(targets))]
+
+
+def _preset(loaded: LoadedAdapter) -> Preset:
+    return cast(Preset, load(PRESETS, loaded.facts.preset, "preset"))
+
+
+def _on_tokens(
+    model: VisionLanguageModel,
+    scan: Tensor,
+    targets: list[Target],
+    kind: str,
+    grid: tuple[int, int, int] | None,
+) -> list[NDArray[np.float32]]:
+    if grid is None:
+        raise UsageError(
+            f"'{model.backbone.name}' has one token a slice, so it has no token grid: use 'voxel_gradient' or 'occlusion'."
+        )
+    shape = (int(scan.shape[1]), int(scan.shape[2]), int(scan.shape[3]))
+    with torch.no_grad():
+        embedded = model.vision.embed(scan[None])
+    method = grad_eclip if kind == "grad_eclip" else grad_activation
+    first = first_centre(model.vision.tower, shape, grid)
+    return [
+        spread_tokens(values.float().cpu().numpy().reshape(grid), shape, first)
+        for values in method(model, embedded, math.prod(grid), targets)
+    ]
+
+
+def _finished(
+    heat: NDArray[np.float32],
+    kind: str,
+    target: Target,
+    grid: tuple[int, int, int] | None,
+    inside: NDArray[np.bool_] | None,
+) -> HeatMap:
     cut = heat if inside is None else heat * inside
     peak = float(np.abs(cut).max())
     unit = peak if peak > 0 else 1.0
+    tokens = grid if kind in {"grad_eclip", "grad_activation"} else None
     return HeatMap(
-        (cut / unit).astype(np.float32), (heat / unit).astype(np.float32), used, target.name, target.biomarker,
-        _meaning(used, target, grid, shape), peak, grid,
+        (cut / unit).astype(np.float32), (heat / unit).astype(np.float32), kind, target.name, target.biomarker,
+        _meaning(kind, target, tokens, heat.shape), peak, tokens,
     )  # fmt: skip
 
 
