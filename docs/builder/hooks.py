@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dependencies
 import drawing
 import house_figure
 import method_figures
@@ -12,7 +13,7 @@ import reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES: dict[str, Callable[[], str]] = {**method_figures.FIGURES, **house_figure.FIGURES}
+FIGURES: dict[str, Callable[[], str]] = {**method_figures.FIGURES, **house_figure.FIGURES, **dependencies.FIGURES}
 SECTIONS = {
     "Tutorial": ("tutorial",),
     "How to": ("how-to",),

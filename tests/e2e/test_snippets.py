@@ -50,8 +50,8 @@ def statements(language: str, code: str) -> list[str]:
             for line in code.splitlines()
         )
     found, lines = [], iter(code.replace("\\\n", " ").splitlines())
-    for line in lines:
-        heredoc = re.search(r"<<'?(\w+)'?", line)
+    for first in lines:
+        line, heredoc = first, re.search(r"<<'?(\w+)'?", first)
         if heredoc:
             rest = []
             for one in lines:

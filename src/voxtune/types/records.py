@@ -39,27 +39,49 @@ class ManifestRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
 
     participant_id: str = Field(min_length=1)
+    """A person; splits, intervals and counts go by it."""
     session_id: MaybeText = None
+    """A visit of that person."""
     scan_id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The name of the scan, unique in the manifest: letters, digits, dot, dash, underscore."""
     image: str = Field(min_length=1)
+    """The file, relative to the folder of the manifest."""
     diagnosis: MaybeText = None
+    """The class, as the rule of the cohort gives it."""
     diagnosis_rule: MaybeText = None
+    """How the class was made: columns, values, distance in days."""
     age: Annotated[float | None, Field(ge=0, le=130), Maybe] = None
+    """Years at the scan."""
     sex: Annotated[Sex | None, BeforeValidator(_sex)] = None
+    """``F`` or ``M``."""
     mmse: Annotated[float | None, Field(ge=0, le=30), Maybe] = None
+    """Mini-Mental State Examination, points; a target of training, never an input."""
     cdr: Annotated[float | None, Field(ge=0, le=3), Maybe] = None
+    """Clinical Dementia Rating, global score; never in a text."""
     site: MaybeText = None
+    """The hospital or centre."""
     scanner: MaybeText = None
+    """Manufacturer and model."""
     field_strength: MaybeFloat = None
+    """Tesla."""
     hippocampus_mm3: MaybeVolume = None
+    """Both hippocampi, mm^3, as the source measured them."""
     ventricles_mm3: MaybeVolume = None
+    """Ventricles, mm^3."""
     whole_brain_mm3: MaybeVolume = None
+    """Whole brain without ventricles, mm^3."""
     entorhinal_mm3: MaybeVolume = None
+    """Entorhinal cortex, mm^3."""
     fusiform_mm3: MaybeVolume = None
+    """Fusiform gyrus, mm^3."""
     middle_temporal_mm3: MaybeVolume = None
+    """Middle temporal gyrus, mm^3."""
     icv_mm3: MaybeVolume = None
+    """Intracranial volume, mm^3."""
     source: MaybeText = None
+    """The table the row came from, or ``SIMULATED``."""
     source_sha256: MaybeText = None
+    """The sha256 of that table."""
 
 
 MANIFEST_COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)
