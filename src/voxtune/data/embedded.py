@@ -1,9 +1,9 @@
-"""What the frozen front of a vision tower makes of each scan, computed once: in memory, and on disk for the next command."""
+"""What a frozen network makes of a scan or a text, computed once: on disk for the next command, in memory while there is room."""
 
 import hashlib
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,45 +14,66 @@ from voxtune.data.examples import ReadScan
 from voxtune.run_dir import atomic_path
 
 MEMORY_LIMIT = 4 * 2**30
-"""Bytes of embedded scans kept; a cohort above it is embedded again at every step."""
+"""Bytes of features kept in memory; embedded scans above it are embedded again at every step, finished ones are mapped."""
 
 
 @dataclass(frozen=True)
-class EmbeddedScans:
-    """A reader of embedded scans (T, D): what ``embed`` makes of each, beyond rounding no other number.
+class FrozenFeatures:
+    """A reader of features by name: what ``make`` makes of each input, beyond rounding no other number.
 
-    On disk a scan lies under the sha256 of its tensor and of the base: another scan or another base is another file.
+    On disk features lie under the sha256 of their input and of what makes them: another scan, another base or another
+    setting is another file.
     """
 
     read: ReadScan
-    """scan_id to the tensor (C, X, Y, Z)."""
-    embed: Callable[[Tensor], Tensor]
-    """Volumes (B, C, X, Y, Z) to tokens (B, T, D)."""
+    """Name to input: a volume (C, X, Y, Z), token ids (L,)."""
+    make: Callable[[Tensor], Tensor]
+    """One input (1, ...) to its features (1, ...)."""
     folder: Path
-    base_sha256: str
-    kept: dict[str, Tensor]
+    identity: str
+    """Of the function ``make``: tensors and settings."""
+    in_memory: bool = True
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
 
-    def __call__(self, scan_id: str) -> Tensor:
-        """The tokens of a scan (T, D), float32 on the CPU."""
-        if scan_id not in self.kept:
-            volume = self.read(scan_id)
-            path = self.folder / f"{self._digest(volume)}.npy"
-            self.kept[scan_id] = _load(path) if path.is_file() else self._make(volume, path)
-        return self.kept[scan_id]
+    def __call__(self, name: str) -> Tensor:
+        """The features of an input, float32 on the CPU."""
+        found = self.kept.get(name)
+        if found is None:
+            path = self._place(name)
+            found = _load(path) if path.is_file() else self._make(name, path)
+            if self.in_memory:
+                self.kept[name] = found
+        return found
 
-    def _make(self, volume: Tensor, path: Path) -> Tensor:
+    def prepare(self, names: Sequence[str], advance: Callable[[str], None] = lambda _: None) -> None:
+        """Make what is missing now, before many threads ask."""
+        for name in names:
+            path = self._place(name)
+            if not path.is_file():
+                self._make(name, path)
+            advance("")
+
+    def missing(self, names: Sequence[str]) -> int:
+        """How many of the names have no file yet."""
+        return sum(not self._place(name).is_file() for name in names)
+
+    def _place(self, name: str) -> Path:
+        if name not in self.places:
+            inputs = self.read(name).contiguous()
+            digest = hashlib.sha256(f"{self.identity}|{inputs.dtype}|{tuple(inputs.shape)}|".encode())
+            digest.update(inputs.numpy().tobytes())
+            self.places[name] = self.folder / f"{digest.hexdigest()}.npy"
+        return self.places[name]
+
+    def _make(self, name: str, path: Path) -> Tensor:
         with torch.no_grad():
-            tokens = self.embed(volume[None])[0].float().cpu()
+            features = self.make(self.read(name)[None])[0].float().cpu()
         buffer = io.BytesIO()
-        np.save(buffer, tokens.numpy(), allow_pickle=False)
+        np.save(buffer, features.numpy(), allow_pickle=False)
         with atomic_path(path) as part:
             part.write_bytes(buffer.getvalue())
-        return tokens
-
-    def _digest(self, volume: Tensor) -> str:
-        digest = hashlib.sha256(self.base_sha256.encode())
-        digest.update(volume.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return features
 
 
 def embedded_scans(
@@ -60,23 +81,43 @@ def embedded_scans(
     embed: Callable[[Tensor], Tensor],
     scan_ids: tuple[str, ...],
     folder: Path,
-    base_sha256: str,
-) -> EmbeddedScans | None:
-    """A reader of embedded scans, or ``None`` where something trained reaches into the embedding or memory is short.
+    identity: str,
+) -> FrozenFeatures | None:
+    """A reader of embedded scans (T, D), or ``None`` where something trained reaches into the embedding or memory is short.
 
     Args:
         read: scan_id to the tensor (C, X, Y, Z).
         embed: of the model as it stands, with whatever was attached to it.
         scan_ids: all scans that will be read.
         folder: where embedded scans are kept.
-        base_sha256: of the frozen tensors that ``embed`` computes with.
+        identity: of the frozen tensors that ``embed`` computes with, and of its settings.
     """
-    with torch.enable_grad():
-        probe = embed(read(scan_ids[0])[None])
-    if probe.requires_grad or probe[0].numel() * 4 * len(set(scan_ids)) > MEMORY_LIMIT:
+    probe = _probe(read, embed, scan_ids[0])
+    if probe is None or probe.numel() * 4 * len(set(scan_ids)) > MEMORY_LIMIT:
         return None
-    return EmbeddedScans(read, embed, folder, base_sha256, {})
+    return FrozenFeatures(read, embed, folder, identity)
+
+
+def finished_features(
+    read: ReadScan, finish: Callable[[Tensor], Tensor], names: tuple[str, ...], folder: Path, identity: str
+) -> FrozenFeatures | None:
+    """A reader of what a whole tower makes of its inputs, or ``None`` where something trained reaches into it.
+
+    Above the memory limit the files are mapped and read at every step, which still costs less than a tower.
+    """
+    probe = _probe(read, finish, names[0])
+    if probe is None:
+        return None
+    fits = probe.numel() * 4 * len(set(names)) <= MEMORY_LIMIT
+    return FrozenFeatures(read, finish, folder, identity, in_memory=fits)
+
+
+def _probe(read: ReadScan, make: Callable[[Tensor], Tensor], name: str) -> Tensor | None:
+    """What comes of the first input; ``None`` where a gradient could flow into it."""
+    with torch.enable_grad():
+        probe = make(read(name)[None])
+    return None if probe.requires_grad else probe[0]
 
 
 def _load(path: Path) -> Tensor:
-    return torch.from_numpy(np.load(path, allow_pickle=False))
+    return torch.from_numpy(np.array(np.load(path, mmap_mode="r", allow_pickle=False)))

@@ -105,5 +105,5 @@ def rows_reader(
     """A scan reader for a model, and whether it gives scans embedded once by the frozen front of its tower."""
     plain = scan_reader(manifest, rows, load_preset(preset))
     names = tuple(row.scan_id for row in rows)
-    kept = embedded_scans(plain, model.vision.embed, names, embedded_folder(manifest), model.base_sha256)
+    kept = embedded_scans(plain, model.vision.embed, names, embedded_folder(manifest), model.base_identity)
     return kept or plain, kept is not None

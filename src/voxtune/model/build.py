@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import torch
@@ -15,6 +16,7 @@ from voxtune.model.heads import MmseHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.protocols import Backbone, FeatureTower, TokenTower
+from voxtune.types.settings import Settings
 
 
 class Method(Protocol):
@@ -81,6 +83,7 @@ def build_model(
             projections=config.projections == "trained",
         )
         model.base_sha256 = base_sha256
+        model.base_identity = identity(base_sha256, config.backbone)
         if config.mmse.enabled:
             add_mmse_token(model, config, generator, scale or MmseScale())
         for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
@@ -112,6 +115,16 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def identity(base_sha256: str, settings: Settings) -> str:
+    """The sha256 of what decides a frozen backbone's output: its tensors and its settings, not the places of its files."""
+    chosen = {
+        name: value
+        for name, value in settings.model_dump().items()
+        if value is not None and not isinstance(value, Path)
+    }
+    return hashlib.sha256(f"{base_sha256}|{type(settings).__name__}|{chosen}".encode()).hexdigest()
 
 
 def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:

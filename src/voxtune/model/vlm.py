@@ -76,6 +76,8 @@ class VisionLanguageModel(nn.Module):
         """Learned layers inside the backbone that follow training mode (dropout), unlike the frozen layers around them."""
         self.base_sha256 = ""
         """Of the backbone before anything was attached; ``build_model`` sets it."""
+        self.base_identity = ""
+        """Of those tensors and of the settings that decide what the backbone computes with them: the key of what it makes."""
 
     def train(self, mode: bool = True) -> "VisionLanguageModel":  # noqa: FBT001, FBT002  (torch's signature)
         """Training mode for what is learned; the frozen backbone stays in eval mode (no dropout, no moving statistics)."""
