@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ START_SECONDS = 300.0
 """For a worker to load the model."""
 LINE_BYTES = 2**22
 """Longest line a worker may say."""
+COMMAND = (sys.executable, "-m", "voxtune.serving.worker")
 
 
 class WorkerDied(Exception):  # noqa: N818  (an event between pool and worker, no error of the user)
@@ -41,8 +43,10 @@ class Task:
 class Pool:
     """Workers that take tasks in the order they came."""
 
-    def __init__(self, adapter: Path, base: Path | None, limits: Limits) -> None:
-        self.adapter, self.base, self.limits = adapter, base, limits
+    def __init__(
+        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+    ) -> None:
+        self.adapter, self.base, self.limits, self.command = adapter, base, limits, command
         self.queue: asyncio.Queue[Task] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
         self.counts: Counter[str] = Counter()
@@ -140,7 +144,7 @@ class Worker:
         limits = self.pool.limits
         # Whatever libraries print may hold parts of a scan's header, so it goes nowhere.
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "voxtune.serving.worker",
+            *self.pool.command,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             limit=LINE_BYTES, env=_environment(limits.threads), start_new_session=True,
         )  # fmt: skip

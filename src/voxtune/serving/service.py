@@ -6,12 +6,13 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from voxtune.run_dir import read_json
 from voxtune.serving.limits import Limits
-from voxtune.serving.pool import Pool
+from voxtune.serving.pool import COMMAND, Pool
 from voxtune.serving.scans import Scans, ServedScan
 from voxtune.serving.upload import Received, Refused
 
@@ -23,9 +24,11 @@ SWEEP_SECONDS = 5.0
 class Service:
     """A pool of workers and the scans it works on, in one private folder that goes when the server ends."""
 
-    def __init__(self, adapter: Path, base: Path | None, limits: Limits) -> None:
+    def __init__(
+        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+    ) -> None:
         self.limits = limits
-        self.pool = Pool(adapter, base, limits)
+        self.pool = Pool(adapter, base, limits, command)
         remove_orphans(Path(tempfile.gettempdir()))
         self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.scans = Scans(self.root, limits.keep_seconds)

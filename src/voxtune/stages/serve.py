@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -51,9 +52,11 @@ def serve(
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # on Windows it would let a second program take the same port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise UsageError(

@@ -1,0 +1,435 @@
+"""The server with workers that misbehave on request: who may ask, what may be sent, what dies and what goes on."""
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import re
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra [serve] is not installed")
+uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not installed")
+
+from voxtune.serving.app import make_app  # noqa: E402
+from voxtune.serving.limits import Limits  # noqa: E402
+from voxtune.serving.openapi import document  # noqa: E402
+from voxtune.serving.service import Service, remove_orphans  # noqa: E402
+
+TOKEN = "right-token"
+HEADER = b"\x5c\x01\x00\x00" + bytes(348)  # of NIfTI-1; what follows tells the worker below what to do
+WORKER = """
+import json, os, pathlib, sys, time
+first = json.loads(sys.stdin.readline())
+facts = {"classes": ["NC", "AD"], "targets": ["NC", "AD", "mmse"], "biomarkers": {"hippocampus": "Hippocampal volume"},
+         "base": "tiny", "simulated": True, "training": {}, "trust": {}, "process": os.getpid()}
+def tell(message):
+    print(json.dumps(message), flush=True)
+tell({"ready": facts})
+for line in sys.stdin:
+    task = json.loads(line)
+    folder = pathlib.Path(task["folder"])
+    if task["do"] == "map":
+        (folder / (task["file"] + ".u8")).write_bytes(bytes(8))
+        (folder / (task["file"] + ".json")).write_text(json.dumps({"title": "t", "meaning": "m", "target": task["target"]}))
+        tell({"done": {}})
+        continue
+    tell({"step": "read"})
+    what = pathlib.Path(task["scan"]).read_bytes()[352:].decode()
+    if what == "die" or (what == "die once" and not (folder / "died").exists()):
+        (folder / "died").touch()
+        os._exit(9)
+    if what == "hang":
+        time.sleep(60)
+    if what == "nonsense":
+        print("not json", flush=True)
+        continue
+    if what == "bad":
+        tell({"failed": "Nothing of it is a brain."})
+        continue
+    if what.startswith("slow"):
+        time.sleep(0.4)
+    for name in ("page.html", "volume.u8"):
+        (folder / name).write_bytes(b"<p>" + what.encode())
+    tell({"done": {"scan": task["name"], "predicted": "AD", "said": what}})
+"""
+
+
+class Server:
+    """A real server on a free port, in a thread of this process."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        script = folder / "worker.py"
+        script.write_text(WORKER, encoding="utf-8")
+        self.limits, self.ready, self.loop = limits, threading.Event(), asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.run(script),))
+        self.thread.start()
+        assert self.ready.wait(30)
+
+    async def run(self, script: Path) -> None:
+        import socket
+
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            self.port = listener.getsockname()[1]
+            self.service = Service(Path("adapter"), None, self.limits, (sys.executable, str(script)))
+            await self.service.start()
+            app = make_app(self.service, TOKEN, self.port)
+            self.server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="error"))
+            self.ready.set()
+            await self.server.serve(sockets=[listener])
+            await self.service.stop()
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(30)
+        self.loop.close()
+
+    def ask(
+        self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str | None
+    ) -> tuple[int, Any, http.client.HTTPMessage]:
+        given = {
+            "Authorization": f"Bearer {TOKEN}",
+            **{name.replace("_", "-"): one for name, one in headers.items()},
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, path, body, {name: one for name, one in given.items() if one is not None})
+        answer = connection.getresponse()
+        said = answer.read()
+        connection.close()
+        with contextlib.suppress(ValueError):
+            return answer.status, json.loads(said), answer.headers
+        return answer.status, said, answer.headers
+
+    def send(self, what: str, wait: int = 15) -> tuple[int, Any]:
+        return self.ask("POST", f"/api/v1/scans?name=a.nii&wait={wait}", HEADER + what.encode())[:2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    limits = Limits(upload_bytes=100_000, seconds=2.0, waiting=6, pause_seconds=1.0)
+    found = Server(tmp_path_factory.mktemp("server"), limits)
+    yield found
+    root = found.service.root
+    found.stop()
+    assert not root.exists()
+
+
+# ------------------------------------------------------------------------------------- who may ask
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/static/viewer.js"), ("POST", "/api/v1/scans")],
+)  # fmt: skip
+def test_nothing_is_told_without_the_token(server: Server, method: str, path: str) -> None:
+    for token in (None, "Bearer wrong", "Basic cmlnaHQtdG9rZW4=", "Bearer "):
+        status, said, headers = server.ask(method, path, Authorization=token)
+        assert status == 401
+        assert set(said) == {"error"}
+        assert headers["Connection"] == "close"
+    assert server.ask(method, f"{path}?token={TOKEN}", Authorization=None)[0] != 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"}, {"Host": "127.0.0.1:1"}, {"Host": "127.0.0.1.evil.example:80"}, {"Origin": "http://evil.example"},
+        {"Origin": "null"}, {"Origin": "https://127.0.0.1"}, {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"},
+    ],
+)  # fmt: skip
+def test_a_foreign_host_or_page_is_refused(server: Server, headers: dict[str, str]) -> None:
+    assert server.ask("GET", "/", **headers)[0] == 403
+    assert server.ask("POST", "/api/v1/scans?name=a.nii", HEADER, **headers)[0] == 403
+
+
+def test_own_names_are_let_in(server: Server) -> None:
+    for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}"):
+        assert (
+            server.ask("GET", "/", Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")[0] == 200
+        )
+
+
+def test_two_hosts_are_refused(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest("GET", f"/?token={TOKEN}", skip_host=True)
+    connection.putheader("Host", f"127.0.0.1:{server.port}")
+    connection.putheader("Host", "evil.example")
+    connection.endheaders()
+    assert connection.getresponse().status in {400, 403}
+    connection.close()
+
+
+def test_every_answer_forbids_what_is_foreign(server: Server) -> None:
+    for path in ("/", "/health", "/nothing", "/static/viewer.js"):
+        policy = server.ask("GET", path)[2]["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+    assert server.ask("GET", "/")[2]["Referrer-Policy"] == "no-referrer"
+
+
+def test_only_this_machine_can_connect(server: Server) -> None:
+    sockets = [one.getsockname()[0] for one in server.server.servers[0].sockets]
+    assert sockets == ["127.0.0.1"]
+
+
+# ----------------------------------------------------------------------------------- what may be sent
+def test_a_scan_is_answered_and_forgotten(server: Server) -> None:
+    status, said = server.send("one scan")
+    assert status == 200
+    assert (said["predicted"], said["said"]) == ("AD", "one scan")
+    scan = f"/api/v1/scans/{said['id']}"
+    assert server.ask("GET", f"{scan}/result")[1] == said
+    assert server.ask("GET", f"{scan}/volume")[1] == b"<p>one scan"
+    status, _, headers = server.ask("GET", f"{scan}/page?download=1")
+    assert headers["Content-Disposition"].startswith("attachment")
+    assert "sandbox" in headers["Content-Security-Policy"]
+    folder = server.service.scans.get(said["id"]).folder
+    assert not [path for path in folder.iterdir() if path.name.startswith(("scan", "upload"))]
+    assert server.ask("GET", f"{scan}/map/voxels?target=AD")[0] == 404
+    assert server.ask("GET", f"{scan}/map?target=AD&biomarker=hippocampus")[1]["target"] == "AD"
+    assert server.ask("GET", f"{scan}/map/voxels?target=AD&biomarker=hippocampus")[1] == bytes(8)
+    assert server.ask("GET", f"{scan}/map?target=../../x")[0] == 404
+    assert server.ask("GET", f"{scan}/map?target=AD&biomarker=x")[0] == 404
+    assert server.ask("DELETE", scan)[0] == 204
+    assert server.ask("GET", scan)[0] == 404
+    assert not folder.exists()
+
+
+def test_a_form_is_read_too(server: Server) -> None:
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="scan"; filename="b.nii"\r\n\r\n'
+        + HEADER
+        + b"formed\r\n--edge--\r\n"
+    )
+    status, said, _ = server.ask(
+        "POST", "/api/v1/scans?wait=10", body, Content_Type="multipart/form-data; boundary=edge"
+    )
+    assert (status, said["said"], said["scan"]) == (200, "formed", "b.nii")
+    for broken in (
+        body.replace(b'name="scan"', b'name="x"'),
+        body.replace(b"b.nii", b"../b.nii"),
+        body[:60],
+        b"",
+    ):
+        status, said, _ = server.ask(
+            "POST", "/api/v1/scans", broken, Content_Type="multipart/form-data; boundary=edge"
+        )
+        assert status == 400, said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "..%5C..%5Cx.nii",
+        "a%2Fb.nii",
+        "%2Fetc%2Fpasswd",
+        "a%00b.nii",
+        "x%0Ay.nii",
+        "..",
+        "",
+        "a" * 121,
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused(server: Server, name: str) -> None:
+    assert server.ask("POST", f"/api/v1/scans?name={name}", HEADER)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', 415), (b"<html>", 415), (b"", 422), (b"\x89PNG\r\n\x1a\n", 415),
+        (b"\x1f\x8b" + bytes(50), 415), (b"\x80\x04\x95pickle", 415), (bytes(4000), 415), (HEADER + b"x" * 100_000, 413),
+    ],
+)  # fmt: skip
+def test_what_is_no_scan_is_turned_away(server: Server, body: bytes, status: int) -> None:
+    found, said, _ = server.ask("POST", "/api/v1/scans?name=a.svg", body)
+    assert (found, list(said)) == (status, ["error"])
+    assert len(list(server.service.root.iterdir())) == len(server.service.scans)
+
+
+def test_ten_gigabytes_are_refused_before_they_are_sent(server: Server) -> None:
+    for length in (str(10 * 2**30), "-1", "9" * 30, "1e3"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.putrequest("POST", f"/api/v1/scans?name=a.nii&token={TOKEN}")
+        connection.putheader("Content-Length", length)
+        connection.endheaders()
+        assert connection.getresponse().status in {400, 413}
+        connection.close()
+
+
+def test_a_stream_without_a_length_is_counted(server: Server) -> None:
+    def endless() -> Iterator[bytes]:
+        yield HEADER
+        for _ in range(200):
+            yield bytes(1000)
+
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        assert (
+            server.ask("POST", "/api/v1/scans?name=a.nii", endless(), Transfer_Encoding="chunked")[0] == 413
+        )
+    assert server.send("still here")[0] == 200
+
+
+def test_a_silent_sender_is_not_waited_for(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest("POST", f"/api/v1/scans?name=a.nii&token={TOKEN}")
+    connection.putheader("Content-Length", "5000")
+    connection.endheaders()
+    connection.send(HEADER)
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_a_wait_that_is_no_number_is_refused(server: Server) -> None:
+    for wait in ("x", "nan", "-1", "1e9"):
+        assert server.ask("POST", f"/api/v1/scans?name=a.nii&wait={wait}", HEADER)[0] == 400
+
+
+def test_what_is_not_there_is_not_there(server: Server) -> None:
+    for path in (
+        "/static/..%2f..%2fetc%2fpasswd",
+        "/static/../app.py",
+        "/api/v1/scans/../../x",
+        "/api/v1/scans/nobody/page",
+        "/docs",
+        "/favicon.ico",
+    ):
+        assert server.ask("GET", path)[0] == 404
+    assert server.ask("PUT", "/api/v1/scans")[0] == 405
+
+
+# --------------------------------------------------------------------------------- what dies and goes on
+def worker_process(server: Server) -> int:
+    return server.service.pool.workers[0].process.pid  # type: ignore[union-attr]
+
+
+def test_a_scan_that_cannot_be_read_is_a_422_with_its_reason(server: Server) -> None:
+    status, said = server.send("bad")
+    assert (status, said["error"]) == (422, "Nothing of it is a brain.")
+    assert server.ask("GET", f"/api/v1/scans/{said['id']}/result")[0] == 422
+    assert server.ask("GET", f"/api/v1/scans/{said['id']}/page")[0] == 409
+
+
+def test_a_worker_that_dies_once_costs_nothing(server: Server) -> None:
+    before = worker_process(server)
+    status, said = server.send("die once")
+    assert (status, said["said"]) == (200, "die once")
+    assert server.service.scans.get(said["id"]).attempts == 2
+    assert worker_process(server) != before
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [("die", "died twice"), ("nonsense", "died twice"), ("hang", "limit of 2 s")]
+)
+def test_a_scan_that_kills_is_reported_and_the_next_goes_on(server: Server, what: str, words: str) -> None:
+    status, said = server.send(what)
+    assert status == 422
+    assert words in said["error"]
+    assert server.send("after it")[0] == 200
+
+
+def test_scans_queue_and_too_many_are_turned_away(server: Server) -> None:
+    sent = [
+        server.ask("POST", "/api/v1/scans?name=q.nii", HEADER + f"slow {one}".encode()) for one in range(9)
+    ]
+    states = [status for status, _, _ in sent]
+    assert states.count(202) >= 6
+    assert 429 in states
+    assert next(headers for status, _, headers in sent if status == 429)["Retry-After"]
+    for number, (status, said, _) in enumerate(sent):
+        if status == 202:
+            wait_until(lambda said=said: server.ask("GET", f"/api/v1/scans/{said['id']}/result")[0] == 200)
+            assert server.ask("GET", f"/api/v1/scans/{said['id']}/result")[1]["said"] == f"slow {number}"
+
+
+def test_a_waiting_scan_can_be_taken_back(server: Server) -> None:
+    first, second = (
+        server.ask("POST", "/api/v1/scans?name=q.nii", HEADER + b"slow")[1]["id"] for _ in range(2)
+    )
+    assert server.ask("DELETE", f"/api/v1/scans/{second}")[0] == 204
+    wait_until(lambda: server.ask("GET", f"/api/v1/scans/{first}/result")[0] == 200)
+    assert server.send("next")[0] == 200
+
+
+def test_health_and_metrics(server: Server) -> None:
+    assert server.ask("GET", "/health")[1]["status"] == "ok"
+    text = server.ask("GET", "/metrics")[1].decode()
+    names = re.findall(r"^# TYPE (\S+) (?:counter|gauge)$", text, re.MULTILINE)
+    assert {"voxtune_scans_total", "voxtune_worker_deaths_total", "voxtune_scans_unfinished"} <= set(names)
+    assert re.search(r'^voxtune_scans_total\{end="done"\} [1-9]', text, re.MULTILINE)
+    assert "a.nii" not in text
+
+
+def test_the_openapi_document_is_that_of_the_routes(server: Server) -> None:
+    said = server.ask("GET", "/openapi.json")[1]
+    app = make_app(server.service, TOKEN, server.port)
+    routes = {
+        (route.path, method.lower()) for route in app.routes for method in route.methods if method != "HEAD"
+    }  # type: ignore[attr-defined]
+    assert {(path, method) for path, methods in said["paths"].items() for method in methods} == routes
+    assert said == json.loads(json.dumps(document(server.limits)))
+
+
+def test_names_of_scans_never_reach_the_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        server.ask("POST", "/api/v1/scans?name=Jane-Doe-1950.nii&wait=10", HEADER + b"Jane Doe")
+        server.ask("POST", "/api/v1/scans?name=Jane-Doe-1950.nii&wait=10", HEADER + b"die")
+    assert "scan " in caplog.text
+    assert "Jane" not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# ---------------------------------------------------------------------------------------- time and room
+def test_results_are_deleted_after_the_stated_time_and_room_is_bounded(tmp_path: Path) -> None:
+    server = Server(tmp_path, Limits(keep_seconds=0.5, stored_bytes=2000))
+    try:
+        status, said = server.send("short lived")
+        assert status == 200
+        folder = server.service.root / said["id"]
+        assert folder.exists()
+        assert server.ask("POST", "/api/v1/scans?name=a.nii", HEADER + b"x" * 2000)[0] == 507
+        wait_until(lambda: not folder.exists())
+        assert server.ask("GET", f"/api/v1/scans/{said['id']}")[0] == 404
+        assert b"minutes" in json.dumps(server.ask("GET", f"/api/v1/scans/{said['id']}")[1]).encode()
+    finally:
+        server.stop()
+
+
+def test_what_a_killed_server_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    import os
+    import subprocess
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead, alive, other = (
+        tmp_path / f"voxtune-serve-{gone.pid}-x", tmp_path / f"voxtune-serve-{os.getpid()}-x", tmp_path / "voxtune-serve-notes",
+    )  # fmt: skip
+    for folder in (dead, alive, other):
+        folder.mkdir()
+    remove_orphans(tmp_path)
+    assert [folder.exists() for folder in (dead, alive, other)] == [False, True, True]
+
+
+def test_a_zip_is_known_by_its_bytes(server: Server) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.nii", HEADER)
+    status, _, _ = server.ask("POST", "/api/v1/scans?name=whatever", buffer.getvalue())
+    assert status == 202
