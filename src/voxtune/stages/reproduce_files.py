@@ -45,6 +45,14 @@ def against(one: Against | None) -> str:
     return f"{one.difference:+.1f}{interval}, p {p_text(one.p_holm)}"
 
 
+def tested(table: Table, line: Line, role: Role) -> str:
+    """The comparison of a row, or that it is what others are compared with."""
+    one = line.accuracy.get(role)
+    if one and one.against is None and table.is_reference(line.row):
+        return "reference"
+    return against(one.against if one else None)
+
+
 def p_text(value: float | None) -> str:
     """A p as a paper prints it."""
     if value is None:
@@ -105,11 +113,7 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
             if one is None and line.status not in {"quoted", "done", "partial"}:
                 cells = [line.row.label, f"{line.status}: {line.reason}", published(line, role), "-", "-"]
             else:
-                test = (
-                    "reference"
-                    if line.row.label == table.reference and one
-                    else against(one.against if one else None)
-                )
+                test = tested(table, line, role)
                 cells = [
                     line.row.label + partial(line),
                     ours(one),
@@ -198,7 +202,7 @@ def latex(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bool)
     who = "; ".join(f"{paper.cohorts[role]} column: {counts(lines, role)}" for role in roles)
     caption = (
         f"{said}{table.caption}: accuracy (\\%), mean $\\pm$ standard deviation over training seeds with 95\\% interval over participants; "
-        f"$p$ against `{tex(table.reference)}' after Holm's correction. {tex(who)}."
+        f"$p$ against the reference row after Holm's correction. {tex(who)}."
     )
     return "\n".join(
         [

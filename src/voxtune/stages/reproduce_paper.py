@@ -42,7 +42,8 @@ class Row:
     """Trained parameters the paper gives, millions."""
     size: int | None = None
     """Training scans in the paper (its table of sizes); the share of the cohort is this over the table's largest."""
-    note: str = ""
+    against: str = ""
+    """Label of the row it is tested against, where that is not the table's reference."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,14 @@ class Table:
     rows: tuple[Row, ...]
     reference: str
     """Label of the row that the others are tested against."""
-    roles: tuple[Role, ...] = ("own", "external")
+
+    def reference_of(self, row: Row) -> str:
+        """Label of the row that a row is tested against."""
+        return row.against or self.reference
+
+    def is_reference(self, row: Row) -> bool:
+        """Whether some row is tested against this one."""
+        return any(self.reference_of(other) == row.label for other in self.rows)
 
     @property
     def largest(self) -> int | None:

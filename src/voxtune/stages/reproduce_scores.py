@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ROLES: tuple[Role, ...] = ("own", "external")
 RESAMPLES = 2000
 EXTRA = ("balanced_accuracy", "auroc", "mmse_mae")
 """Scores that the paper does not print and we do, in their own units."""
@@ -178,24 +179,20 @@ def _resampled(right: _Right, values: "NDArray[np.float64]") -> "NDArray[np.floa
 
 
 def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], table: Table) -> list[Line]:
-    """Each row against the reference, p corrected by Holm over the rows of the table, cohort by cohort."""
+    """Each row against its reference, p corrected by Holm over the rows of the table, cohort by cohort."""
     from voxtune.evaluation.paired import holm
 
-    reference = right.get(table.reference)
-    if reference is None:
-        return list(lines)
     found: dict[tuple[str, Role], Against] = {}
-    for role, base in reference.items():
-        against = {
-            label: _against(own[role], base)
-            for label, own in right.items()
-            if label != table.reference and role in own
-        }
+    for role in ROLES:
+        against = {}
+        for line in lines:
+            own = right.get(line.row.label, {}).get(role)
+            base = right.get(table.reference_of(line.row), {}).get(role)
+            if own is not None and base is not None and own is not base:
+                against[line.row.label] = _against(own, base)
         known = [label for label, one in against.items() if one.p is not None]
-        corrected = holm([float(against[label].p or 0.0) for label in known])
-        for label, one in against.items():
-            place = known.index(label) if label in known else None
-            found[label, role] = one if place is None else replace(one, p_holm=corrected[place])
+        corrected = dict(zip(known, holm([against[label].p or 0.0 for label in known]), strict=True))
+        found |= {(label, role): replace(one, p_holm=corrected.get(label)) for label, one in against.items()}
     return [
         replace(
             line,
@@ -241,6 +238,7 @@ def line_as_json(line: Line) -> dict[str, Any]:
         "status": line.status,
         "reason": line.reason,
         "mode": line.row.mode,
+        "against": line.row.against,
         "base": line.row.config.model_dump(mode="json")["backbone"]["kind"] if line.row.config else None,
         "published": {role: _value(one) for role, one in line.row.published.items()},
         "published_trained_millions": line.row.published_trained,

@@ -83,7 +83,7 @@ def shown(facts: Facts) -> "ShownTable":
         rows = []
         for line in facts.lines:
             one = line.accuracy.get(role)
-            is_reference = line.row.label == facts.table.reference
+            is_reference = one is not None and facts.table.is_reference(line.row)
             why = (
                 ""
                 if one
@@ -97,9 +97,7 @@ def shown(facts: Facts) -> "ShownTable":
                     reproduce_files.ours(one),
                     reproduce_files.published(line, role),
                     reproduce_files.difference(line, role),
-                    "reference"
-                    if is_reference and one
-                    else reproduce_files.against(one.against if one else None),
+                    reproduce_files.tested(facts.table, line, role),
                     reproduce_files.trained(line),
                     why,
                     one.mean if one else None,
@@ -200,7 +198,7 @@ def method_paragraph(
         ),
         f"Every trained row was trained {seeds} times with other seeds on that same split; mean and standard deviation are over these seeds. "
         "The 95% interval resamples participants within their diagnosis and belongs to the mean over the seeds.",
-        f"Each row is compared with '{table.reference}' on the same scans, per scan the share of seeds that got it right; p by swapping "
+        f"Each row is compared with '{table.reference}'{' or the method on its own base' if any(line.row.against for line in lines) else ''} on the same scans, per scan the share of seeds that got it right; p by swapping "
         "whole participants between the two rows, after Holm over the rows of the table.",
     ]
     if trained and trained.row.config:
