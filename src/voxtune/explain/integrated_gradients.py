@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from voxtune.errors import DataError
 from voxtune.explain.biomarkers import Part, report_parts
 from voxtune.explain.target import token_places
 from voxtune.model.adapter import LoadedAdapter
@@ -36,6 +35,7 @@ class TextAttribution:
     """What the words of one report give to its cosine with one scan, against a report of padding."""
 
     text: str
+    """As far as the text encoder reads it."""
     words: tuple[Word, ...]
     parts: dict[str, float]
     """Sums by biomarker (or sentence), in the order of the report."""
@@ -87,7 +87,6 @@ def attribute_report(
     The baseline is the report with every token but the special ones replaced by padding, attended to as the report is.
 
     Raises:
-        DataError: the report is longer than the text encoder reads.
         UsageError: the tokenizer cannot say where its tokens stand.
     """
     model = loaded.model
@@ -103,12 +102,8 @@ def attribute_report(
     values = integrated_gradients(score, start, end, steps).sum(dim=-1)
     with torch.no_grad():
         ends = score(torch.stack([end, start])).tolist()
+    text = text[: max(stop for _, stop in places)]  # what is longer than the encoder reads gives nothing
     parts = report_parts(text)
-    reach = max(stop for _, stop in places)
-    if reach < len(text.rstrip()):
-        raise DataError(
-            f"The report has {len(text)} characters, the text encoder reads the first {reach}: shorten it."
-        )
     words = tuple(_words(text, parts, places, values.tolist()))
     return TextAttribution(
         text,
