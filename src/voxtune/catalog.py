@@ -63,6 +63,7 @@ COHORTS: Mapping[str, str] = MappingProxyType(
         "folder": "voxtune.cohorts.folder:Folder",
         "oasis1": "voxtune.cohorts.oasis1:Oasis1",
         "oasis2": "voxtune.cohorts.oasis2:Oasis2",
+        "rad_chestct": "voxtune.cohorts.rad_chestct:RadChestCt",
         "simulated": "voxtune.cohorts.simulated:Simulated",
     }
 )

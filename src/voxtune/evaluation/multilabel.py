@@ -54,9 +54,11 @@ def evaluate_findings(
     """Every multi-label score with its participant-clustered interval.
 
     ``auroc``, ``average_precision``, ``accuracy``, ``sensitivity``, ``specificity``, ``brier`` are means over findings
-    and stand for each as ``<score>/<finding>``; the F1 scores are ``macro_f1`` (mean over findings), ``micro_f1``
-    (all cells together), ``weighted_f1`` (by the number of positives) and ``samples_f1`` (mean over scans). A mean
-    over findings leaves out those with one side empty, and the counts say on how many scans it rests.
+    and stand for each as ``<score>/<finding>``. F1 is that of the positive class: ``macro_f1`` (mean over findings, each
+    ``f1/<finding>``), ``micro_f1`` (all cells together), ``weighted_f1`` (by the number of positives) and ``samples_f1``
+    (mean over scans). ``ct_clip_f1`` is what CT-CLIP prints as F1: of each finding the F1 of present and of absent, weighted by
+    their numbers (scikit-learn's ``average="weighted"``), so that a rare finding that is never called scores high. A mean over
+    findings leaves out those with one side empty, and the counts say on how many scans it rests.
 
     Raises:
         DataError: a finding has no threshold.
@@ -116,6 +118,7 @@ def _scores(findings: Findings, called: Booleans, weights: Floats) -> Iterator[t
             ("sensitivity", weighted.sensitivity(table)[:, 1]),
             ("specificity", weighted.sensitivity(table)[:, 0]),
             ("f1", weighted.f1(table)[:, 1]),
+            ("ct_clip_f1", weighted.weighted_f1(table)),
             ("brier", weighted.mean(some, (probability - positive) ** 2)),
         ):
             per.setdefault(name, []).append(value)

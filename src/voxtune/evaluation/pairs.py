@@ -1,6 +1,6 @@
 """Scans scored against pairs of texts: each volume is encoded once, whatever the number of findings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,3 +101,9 @@ def mean_auroc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> floa
         found.append(auroc(ones, labels[known, number] > 0.5, scores[known, number]))
     mean = float(some_mean(np.stack(found, axis=1))[0])
     return mean if np.isfinite(mean) else 0.5
+
+
+def called(probabilities: Mapping[str, float], thresholds: Mapping[str, float]) -> str:
+    """The findings that reach their threshold (0.5 where it has none), as words; ``no finding`` where none does."""
+    names = [name for name, value in probabilities.items() if value >= thresholds.get(name, 0.5)]
+    return ", ".join(names) or "no finding"

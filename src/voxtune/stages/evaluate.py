@@ -73,6 +73,10 @@ def evaluate(
     )
 
     subject = read_subject(run)
+    if subject.config.classes.findings:
+        from voxtune.stages.evaluate_findings import evaluate_findings
+
+        return evaluate_findings(subject, data, classes, output, say)
     manifest = manifest_to_score(subject, data)
     cohort = cohort_to_score(subject, manifest, classes, label_map)
     folder = output or (subject.run.evaluation(cohort.folder) if subject.run else None)

@@ -87,7 +87,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
     inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
-    verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
+    verdict = audit_split(rows, split, reports or None, inputs, allow=tuple(allow))
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
