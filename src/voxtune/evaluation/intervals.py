@@ -112,7 +112,13 @@ def expanded_interval(
 
 
 def share_interval(
-    value: float, replicates: ArrayLike, participants: int, strata: int, confidence: float = 0.95
+    value: float,
+    replicates: ArrayLike,
+    participants: int,
+    strata: int,
+    confidence: float = 0.95,
+    *,
+    lonely: bool = False,
 ) -> tuple[float, float] | None:
     """The interval of a score that is a share (0..1): symmetric on the logit scale, exact at 0 and 1 and where no resample moves it.
 
@@ -122,6 +128,8 @@ def share_interval(
         participants: of the side that limits the score.
         strata: diagnoses among them.
         confidence: of the interval.
+        lonely: whether a stratum has one participant only. Resamples then do not see how that stratum varies, so the interval is no
+            narrower than the exact one.
 
     Returns:
         ``None`` where too few resamples define the score; (0, 1) where one participant a stratum says nothing.
@@ -138,7 +146,11 @@ def share_interval(
         # A score that no resample within the diagnoses changes, as a constant guess: other people would still change it.
         return exact_interval(value, participants, confidence)
     middle = np.log(value / (1 - value))
-    return float(expit(middle - half)), float(expit(middle + half))
+    low, high = float(expit(middle - half)), float(expit(middle + half))
+    if lonely:
+        exact_low, exact_high = exact_interval(value, participants, confidence)
+        return min(low, exact_low), max(high, exact_high)
+    return low, high
 
 
 def normal_interval(value: float, variance: float, confidence: float = 0.95) -> tuple[float, float]:

@@ -37,6 +37,13 @@ def own_verdict(audit: Mapping[str, Any]) -> Verdict:
     return Verdict(" ".join(parts), bool(accepted))
 
 
+def base_verdict(base: str) -> Verdict:
+    """Of a base as published: nothing was trained here, and its pretraining is not ours to audit."""
+    return Verdict(
+        f"Nothing was trained here, so no split could leak; whether the pretraining of {base} saw any of these scans is not known."
+    )
+
+
 def _listed(checks: Sequence[str]) -> str:
     return ", ".join(check.replace("_", " ") for check in checks)
 

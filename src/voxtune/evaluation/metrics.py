@@ -233,9 +233,10 @@ def _metric(table: Scored, name: str, value: float, replicates: Floats, confiden
     if not np.isfinite(value):
         return Metric(value=None, **counts)
     people = np.unique(table.participant[rests.least])
-    known = (len(people), len(np.unique(table.strata[people])), confidence)
+    strata, sizes = np.unique(table.strata[people], return_counts=True)
+    known = (len(people), len(strata), confidence)
     if _SHARES.match(name):
-        interval = share_interval(value, replicates, *known)
+        interval = share_interval(value, replicates, *known, lonely=bool((sizes == 1).any()))
     else:
         interval = expanded_interval(replicates, *known)
     if name == "ece" and interval:

@@ -40,7 +40,7 @@ class SiteProbe:
             + (
                 "The embeddings hold the site: look at the scores by site below."
                 if above
-                else "No more than chance can be told."
+                else "That is not above chance beyond its interval."
             )
         )
 
