@@ -166,11 +166,14 @@ def explain(adapter: Path, scan: Path, output: Path | None) -> None:
 @command("export")
 @click.argument("run", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The adapter folder to write.")
-def export(run: Path, output: Path) -> None:
+@click.option("--merge", is_flag=True, help="Fold LoRA or IA3 into a copy of the base, written beside.")
+@click.option("--peft", is_flag=True, help="Also write the LoRA or IA3 part as Hugging Face peft stores it.")
+@click.option("--base", type=PATH, help="Weights of the base, where the run does not know them any more.")
+def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: bool) -> None:
     """Export a run's adapter with its model card; no IDs, no paths."""
     from voxtune.stages.export import export as stage
 
-    click.echo(f"Adapter: {stage(run, output)}")
+    click.echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
 
 
 @command("reproduce")

@@ -24,6 +24,8 @@ def model_card(
     facts: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
+    *,
+    leakage: str | None = None,
 ) -> str:
     """Markdown from the facts of an adapter and, once evaluated, of its own test scans.
 
@@ -31,6 +33,7 @@ def model_card(
         facts: of ``adapter.json``.
         metrics: of ``metrics.json``.
         evaluation: of ``evaluation.json``; scores on other classes than the adapter's are not shown.
+        leakage: verdict of the audit of the run's split.
     """
     # Markdown, not HTML: escaping would spoil it, and every value is ours or a class name checked below.
     environment = Environment(  # noqa: S701
@@ -57,6 +60,7 @@ def model_card(
         facts=facts,
         metrics=metrics,
         evaluation=evaluation if metrics else None,
+        leakage=leakage,
         rows=[(NAMES[name], found[name]) for name in SHOWN if defined(name)],
         per_class=per_class,
         baselines=baselines,

@@ -4,6 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 DEMO, HEAD = "demo", "head"
+MERGED = "base.safetensors"
+"""The base that ``voxtune export --merge`` writes beside the adapter that belongs on it."""
 
 
 def adapter_folder(adapter: Path) -> Path:
@@ -23,3 +25,9 @@ def scan_file(scan: Path) -> Path:
     if str(scan) == HEAD and not scan.exists():
         return Path(str(files("voxtune.simulate") / "assets" / "head_pddl" / "T1w_2mm.nii.gz"))
     return scan
+
+
+def base_file(folder: Path, base: Path | None) -> Path | None:
+    """The base's weights: those that were given, else the merged ones beside the adapter, else ``None`` for the shipped ones."""
+    merged = folder / MERGED
+    return base if base is not None or not merged.is_file() else merged

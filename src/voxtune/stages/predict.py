@@ -91,7 +91,7 @@ def predict(
         DataError: none of several scans can be read.
         WeightsError: the adapter does not load.
     """
-    from voxtune.serving.shipped import adapter_folder, scan_file
+    from voxtune.serving.shipped import adapter_folder, base_file, scan_file
 
     # Names are looked at first: a wrong one should not cost the time of loading a model.
     inputs = [one for scan in scans for one in inputs_of(scan_file(scan), alone=len(scans) == 1)]
@@ -102,7 +102,7 @@ def predict(
     from voxtune.serving.predictor import Predictor
 
     folder = adapter_folder(adapter)
-    predictor = Predictor(folder, base)
+    predictor = Predictor(folder, base_file(folder, base))
     target = output or Path("predictions")
     answers: list[Answer] = []
     failed: list[tuple[str, str]] = []

@@ -43,11 +43,11 @@ def serve(
         raise UsageError(
             f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: pip install 'voxtune[serve]'."
         )
-    from voxtune.serving.shipped import adapter_folder
+    from voxtune.serving.shipped import adapter_folder, base_file
 
-    listener = _listen(port)
-    with listener:
-        asyncio.run(_serve(adapter_folder(adapter), listener, base, limits or Limits(), say))
+    folder = adapter_folder(adapter)
+    with _listen(port) as listener:
+        asyncio.run(_serve(folder, listener, base_file(folder, base), limits or Limits(), say))
 
 
 def _listen(port: int) -> socket.socket:
