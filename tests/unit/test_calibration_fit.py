@@ -6,6 +6,9 @@ import pytest
 from voxtune.errors import DataError
 from voxtune.evaluation.calibration import (
     COLDEST,
+    FEWEST,
+    calibrate,
+    fit_offsets,
     fit_temperature,
     reliability,
     softmax,
@@ -50,6 +53,35 @@ def test_unknown_labels_are_left_out() -> None:
 def test_separable_and_uninformative_validation_stay_in_bounds() -> None:
     assert fit_temperature([[5.0, 0], [0, 5.0]], [0, 1]) >= COLDEST
     assert fit_temperature([[1.0, 1.0], [2.0, 2.0]], [0, 1]) == 1.0
+
+
+def test_offsets_move_a_shifted_boundary_back() -> None:
+    logits, label = labelled()
+    temperature, offsets = fit_offsets(2 * (logits + np.array([1.0, 0, -1.0])), label)
+    assert temperature == pytest.approx(2, rel=0.15)
+    assert offsets == pytest.approx([-1, 0, 1], abs=0.25)  # the ridge holds it back
+    assert sum(offsets) == pytest.approx(0, abs=1e-9)
+    found = calibrate(2 * (logits + np.array([1.0, 0, -1.0])), label, ("a", "b", "c"))
+    assert list(found.offsets.values()) == offsets
+
+
+def test_offsets_raise_the_accuracy_of_a_shifted_boundary() -> None:
+    logits, label = labelled(1000)
+    shifted, fresh, truth = (
+        logits[:200] + np.array([2.0, 0, 0]),
+        logits[200:] + np.array([2.0, 0, 0]),
+        label[200:],
+    )
+    temperature, offsets = fit_offsets(shifted, label[:200])
+    after = softmax(fresh, temperature, offsets).argmax(axis=1)
+    assert (after == truth).mean() > (fresh.argmax(axis=1) == truth).mean() + 0.05
+
+
+def test_too_few_scans_of_a_class_leave_the_temperature_alone() -> None:
+    logits, label = labelled(300)
+    few = np.r_[np.flatnonzero(label < 2), np.flatnonzero(label == 2)[: FEWEST - 1]]
+    assert fit_offsets(logits[few], label[few]) == (fit_temperature(logits[few], label[few]), [])
+    assert calibrate(logits[few], label[few], ("a", "b", "c")).offsets == {}
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,23 @@ from voxtune.evaluation.thresholds import class_thresholds
 from voxtune.evaluation.weighted import CALIBRATION_BINS, Floats
 from voxtune.types.records import Prediction
 
+FEWEST = 5
+"""Validation scans that every class must have before its offset is fitted."""
+RIDGE = 0.01
+"""Pull of the offsets towards 0: a few dozen validation scans place a boundary only roughly."""
 COLDEST, HOTTEST = 0.05, 20.0
 """Bounds of the temperature: a validation set that is perfectly separated would drive it to 0."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What an adapter fixes on its validation scans: a temperature, and a threshold for each class against the rest."""
+    """What an adapter fixes on its validation scans: probabilities are ``softmax(logits / temperature + offsets)``."""
 
     temperature: float
+    offsets: dict[str, float]
+    """By class, their mean is 0; empty where a class has too few validation scans."""
     thresholds: dict[str, float]
+    """Of each class against the rest."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class ReliabilityBin:
 
 
 def calibrate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Calibration:
-    """Temperature first, then thresholds on the probabilities it gives; both from validation scans alone.
+    """Temperature and offsets first, then thresholds on the probabilities they give; all from validation scans alone.
 
     Args:
         logits: (n, k).
@@ -46,8 +53,47 @@ def calibrate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> C
     Raises:
         DataError: see :func:`fit_temperature`.
     """
-    temperature = fit_temperature(logits, labels)
-    return Calibration(temperature, class_thresholds(labels, softmax(logits, temperature), classes))
+    temperature, shifts = fit_offsets(logits, labels)
+    offsets = dict(zip(classes, shifts, strict=True)) if shifts else {}
+    return Calibration(
+        temperature, offsets, class_thresholds(labels, softmax(logits, temperature, shifts), classes)
+    )
+
+
+def fit_offsets(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[float]]:
+    """The temperature T and offsets b that minimise the log loss of ``softmax(logits / T + b)`` plus ``RIDGE * |b|^2``.
+
+    Contrast aligns scans with whole reports, so the boundary between bare class texts may lie off the classes though their
+    ranking is right; an offset moves it back (bias-corrected temperature scaling, Alexandari et al. 2020, arXiv 1901.06852;
+    ``docs/decisions/0009-class-offsets.md``). Without ``FEWEST`` scans of every class the offsets are an empty list and T is
+    that of :func:`fit_temperature`.
+
+    Args:
+        logits: (n, k).
+        labels: class numbers (n,), below 0 where unknown.
+
+    Raises:
+        DataError: see :func:`fit_temperature`.
+    """
+    from scipy.optimize import minimize
+
+    start = fit_temperature(logits, labels)
+    scores, label = np.asarray(logits, dtype=float), np.asarray(labels)
+    known = np.isfinite(label) & (label >= 0)
+    scores, label = scores[known], label[known].astype(np.int64)
+    count = scores.shape[1]
+    if np.bincount(label, minlength=count).min() < FEWEST:
+        return start, []
+    ones = np.ones((1, len(label)))
+
+    def loss(place: Floats) -> float:
+        shifts = place[1:] - place[1:].mean()
+        chances = softmax(scores, float(np.exp(place[0])), shifts)
+        return float(weighted.log_loss(ones, label, chances)[0]) + RIDGE * float(place[1:] @ place[1:])
+
+    bounds = [(np.log(COLDEST), np.log(HOTTEST)), *[(-5.0, 5.0)] * count]
+    found = minimize(loss, np.r_[np.log(start), np.zeros(count)], method="L-BFGS-B", bounds=bounds).x
+    return float(np.exp(found[0])), [float(one) for one in found[1:] - found[1:].mean()]
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -93,9 +139,11 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp(found.x)) if loss(float(found.x)) < loss(0.0) - 1e-12 else 1.0
 
 
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Probabilities (n, k) of logits (n, k) divided by the temperature."""
+def softmax(logits: ArrayLike, temperature: float = 1.0, offsets: ArrayLike = ()) -> Floats:
+    """Probabilities (n, k) of logits (n, k) divided by the temperature, with an offset (k,) for each class where given."""
     scaled = np.asarray(logits, dtype=float) / temperature
+    if np.size(offsets):
+        scaled = scaled + np.asarray(offsets, dtype=float)
     grown = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     probabilities: Floats = grown / grown.sum(axis=-1, keepdims=True)
     return probabilities

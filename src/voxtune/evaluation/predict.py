@@ -90,9 +90,14 @@ def joined(parts: Iterable[Scores]) -> Scores:
     )
 
 
-def predictions(scores: Scores, classes: Sequence[str], temperature: float = 1.0) -> list[Prediction]:
-    """Scores as predictions; ``temperature`` is the calibration fixed on validation (1: none)."""
-    found = (scores.logits / temperature).softmax(dim=-1)
+def predictions(
+    scores: Scores, classes: Sequence[str], temperature: float = 1.0, offsets: Sequence[float] = ()
+) -> list[Prediction]:
+    """Scores as predictions; ``temperature`` and ``offsets`` (K,) are the calibration fixed on validation (1, none: as they are)."""
+    found = scores.logits / temperature
+    if offsets:
+        found = found + torch.tensor(offsets)
+    found = found.softmax(dim=-1)
     return [
         Prediction(
             scan_id=name,

@@ -62,7 +62,7 @@ def predict_rows(
             parts.append(part)
             for name in part.scan_ids:
                 advance(name)
-    return answers(joined(parts), rows, classes, templates, facts.temperature)
+    return answers(joined(parts), rows, classes, templates, facts.temperature, facts.offsets_of(classes))
 
 
 def answers(
@@ -71,6 +71,7 @@ def answers(
     classes: Sequence[str],
     templates: Sequence[str] = (),
     temperature: float = 1.0,
+    offsets: Sequence[float] = (),
 ) -> Answers:
     """Scores as predictions beside the truth of their scans."""
     known = {row.scan_id: row for row in rows}
@@ -83,7 +84,7 @@ def answers(
                     "diagnosis": known[one.scan_id].diagnosis,
                 }
             )
-            for one in predictions(some, classes, temperature)
+            for one in predictions(some, classes, temperature, offsets)
         ]
 
     assert scores.vectors is not None

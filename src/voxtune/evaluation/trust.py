@@ -7,7 +7,7 @@ from torch import Tensor
 
 from voxtune.data.examples import Examples
 from voxtune.evaluation.abstention import fit_abstention
-from voxtune.evaluation.calibration import softmax
+from voxtune.evaluation.calibration import Calibration, softmax
 from voxtune.evaluation.mmse_interval import fit_mmse_interval
 from voxtune.evaluation.novelty import features_of, fit_familiar
 from voxtune.evaluation.predict import Scores
@@ -22,7 +22,7 @@ def fit_trust(
     scores: Scores,
     read: Callable[[str], Tensor],
     *,
-    temperature: float,
+    calibration: Calibration,
     embedded: bool = False,
 ) -> Trust:
     """Fit all three on the validation scans (the familiar scans on training scans, their limit on validation).
@@ -33,7 +33,7 @@ def fit_trust(
         validation: the validation scans.
         scores: of the validation scans, in their order.
         read: scan_id to tensor.
-        temperature: the calibration of the probabilities.
+        calibration: of the probabilities.
         embedded: whether ``read`` gives embedded scans.
     """
     mmse = None
@@ -42,7 +42,7 @@ def fit_trust(
     return Trust(
         mmse=mmse,
         abstention=fit_abstention(
-            softmax(scores.logits.numpy(), temperature),
+            softmax(scores.logits.numpy(), calibration.temperature, list(calibration.offsets.values())),
             np.asarray(validation.labels.numpy()),
             validation.participant_ids,
         ),

@@ -53,7 +53,7 @@ def class_scores(loaded: LoadedAdapter, image: ImageFeatures, texts: list[TextFe
     logits = loaded.model.class_logits(image, texts)
     if loaded.facts.task == "findings":
         return pair_differences(logits)
-    logits = logits / loaded.facts.temperature
+    logits = loaded.facts.calibrated(logits)
     return torch.stack(
         [
             logits[:, k] - torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1).logsumexp(dim=1)
@@ -101,9 +101,7 @@ def mmse_target(loaded: LoadedAdapter) -> Target:
     return Target(MMSE, "mmse", "the predicted loss of MMSE points", score)
 
 
-def text_target(
-    loaded: LoadedAdapter, text: str, *, keep: str | None = None, name: str = "the report"
-) -> Target:
+def text_target(loaded: LoadedAdapter, text: str, *, keep: str | None = None, name: str = "report") -> Target:
     """The cosine of a scan with a text (Grad-ECLIP's S), all of it or with one biomarker kept and the others masked.
 
     Args:
@@ -131,7 +129,9 @@ def text_target(
     def score(image: ImageFeatures) -> Tensor:
         return model.cosines_alone(image, feature)[:, 0]
 
-    what = name if kept is None else f"{name} with only '{kept}' kept"
+    what = "the report" if name == "report" else name
+    if kept is not None:
+        what = f"{what} with only '{kept}' kept"
     return Target(name, "class", f"the similarity to {what}", score, kept)
 
 

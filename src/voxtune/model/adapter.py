@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -42,7 +44,9 @@ class AdapterFacts(Settings):
     class_texts: tuple[str, ...] = Field(min_length=1)
     """Templates with ``{name}``; of findings the pair with ``{finding}``: present, absent."""
     temperature: float = Field(1.0, gt=0)
-    """Calibration fixed on validation: logits are divided by it."""
+    """Calibration fixed on validation: logits are divided by it, then ``offsets`` are added."""
+    offsets: dict[str, float] = Field(default_factory=dict)
+    """By class; empty where validation had too few scans of one."""
     thresholds: dict[str, float] = Field(default_factory=dict)
     simulated: bool = False
     """The training scans were simulated: every page says so."""
@@ -52,6 +56,18 @@ class AdapterFacts(Settings):
     """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
     config: dict[str, Any]
+
+    def offsets_of(self, classes: Sequence[str]) -> list[float]:
+        """The offsets of some classes in their order; empty where one of them was not trained on."""
+        return (
+            [self.offsets[name] for name in classes] if all(name in self.offsets for name in classes) else []
+        )
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits (..., K) to all classes of the adapter on the scale of its probabilities."""
+        shifts = self.offsets_of(self.classes)
+        scaled = logits / self.temperature
+        return scaled + torch.tensor(shifts, device=logits.device) if shifts else scaled
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ class EvaluationFacts:
     held_out: Sequence[str] = ()
     """Classes that training never saw."""
     temperature: float | None = None
+    offsets: bool = False
+    """Whether the calibration moved the classes against one another."""
     site_probe: str | None = None
     """How well the site can be read from the embeddings, one sentence."""
     templates: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)

@@ -141,8 +141,9 @@ def method_paragraph(facts: EvaluationFacts) -> str:
     whole = facts.metrics.get("accuracy")
     counts = f"{whole.n_scans} scans of {whole.n_participants} participants" if whole else "no scans"
     name = "the zero-shot base model" if facts.kind == "zero-shot" else f"the model ({facts.kind})"
+    offsets = " and an offset for each class" if facts.offsets else ""
     calibrated = (
-        f" Probabilities were calibrated by one temperature ({facts.temperature:.3g}), and a threshold for each class against the "
+        f" Probabilities were calibrated by one temperature ({facts.temperature:.3g}){offsets}, and a threshold for each class against the "
         "rest was fixed (Youden), on the validation set."
         if facts.temperature is not None
         else ""

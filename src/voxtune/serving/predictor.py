@@ -10,10 +10,13 @@ from voxtune.data.images import load_preset
 from voxtune.evaluation.abstention import abstains
 from voxtune.evaluation.mmse_interval import around
 from voxtune.evaluation.novelty import distance, scan_features
+from voxtune.evaluation.pairs import called, pair_features, score_pairs
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.tensor import to_tensor
+from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.model.vlm import TextFeatures
 from voxtune.types.records import Prediction
 from voxtune.types.trust import Caveats
 
@@ -34,7 +37,14 @@ class Predictor:
         self.adapter = adapter if isinstance(adapter, LoadedAdapter) else load_adapter(adapter, base)
         self.preset = load_preset(self.adapter.facts.preset)
         model, facts = self.adapter.model, self.adapter.facts
-        self._texts = class_features(model, facts.classes, facts.class_texts, model.backbone.tokenize)
+        tokenize = model.backbone.tokenize
+        self._pairs: TextFeatures | None = None
+        if facts.task == "findings":
+            pair = (facts.class_texts[0], facts.class_texts[1])
+            self._pairs = pair_features(model, facts.classes, pair, tokenize)
+            self._texts = [self._pairs]
+        else:
+            self._texts = class_features(model, facts.classes, facts.class_texts, tokenize)
 
     def predict(
         self,
@@ -60,10 +70,17 @@ class Predictor:
             tell("score")
         volume = torch.from_numpy(to_tensor(prepared.volume, self.preset))
         label = name or scan.name
-        scores = joined(score_scans(self.adapter.model, [label], lambda _: volume, self._texts))
-        facts = self.adapter.facts
-        found = predictions(scores, facts.classes, facts.temperature)[0]
+        found = self._scored(label, volume)
         return ScanResult(found, self._caveats(found, volume, prepared), prepared)
+
+    def _scored(self, label: str, volume: torch.Tensor) -> Prediction:
+        model, facts = self.adapter.model, self.adapter.facts
+        if self._pairs is None:
+            scores = joined(score_scans(model, [label], lambda _: volume, self._texts))
+            return predictions(scores, facts.classes, facts.temperature, facts.offsets_of(facts.classes))[0]
+        (pairs,) = score_pairs(model, [label], lambda _: volume, self._pairs)
+        chances = dict(zip(facts.classes, pairs.probabilities[0].tolist(), strict=True))
+        return Prediction(scan_id=label, predicted=called(chances, facts.thresholds), probabilities=chances)
 
     def _caveats(self, found: Prediction, volume: torch.Tensor, prepared: Preprocessed) -> Caveats:
         trust, quality = self.adapter.facts.trust, prepared.record.qc
@@ -86,13 +103,16 @@ class Predictor:
         )
 
     def log_odds(self, volume: torch.Tensor, label: str) -> float:
-        """Calibrated log-odds of one class for a tensor (C, X, Y, Z) of the preset: what explanations perturb.
+        """Calibrated log-odds of one class, or of one finding, for a tensor (C, X, Y, Z) of the preset: what explanations perturb.
 
         Unlike a probability it does not saturate where the model is sure.
         """
         model, facts = self.adapter.model, self.adapter.facts
-        with torch.no_grad():
-            logits = model.class_logits(model.encode_image(volume[None]), self._texts)[0] / facts.temperature
         place = facts.classes.index(label)
+        with torch.no_grad():
+            logits = model.class_logits(model.encode_image(volume[None]), self._texts)
+        if self._pairs is not None:
+            return float(pair_differences(logits)[0, place])
+        logits = facts.calibrated(logits)[0]
         others = torch.cat([logits[:place], logits[place + 1 :]])
         return float(logits[place] - others.logsumexp(dim=0))

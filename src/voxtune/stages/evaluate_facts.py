@@ -69,8 +69,8 @@ def page_facts(
         subgroups=subgroups(
             predicted, {row.scan_id: row for row in rows}, classes, resamples=resamples, seed=seed
         ),
-        leakage=verdict.text if verdict else None,
-        leakage_alarms=verdict.alarms if verdict else False,
+        leakage=verdict.text,
+        leakage_alarms=verdict.alarms,
         looks=looks.times,
         models_looked=looks.models,
         label_map=chosen.label_map,
@@ -78,6 +78,7 @@ def page_facts(
         left_out=chosen.left_out,
         held_out=chosen.held_out,
         temperature=adapter.facts.temperature if adapter else None,
+        offsets=bool(adapter and adapter.facts.offsets_of(chosen.classes)),
         site_probe=probe.sentence if probe else None,
         templates=score_baselines(
             {own_text: predicted, **found.reworded}, classes, resamples=resamples, seed=seed
@@ -111,13 +112,13 @@ def more_metrics(facts: "EvaluationFacts", probe: "SiteProbe | None") -> dict[st
     return found | ({"site_probe/accuracy": probe.accuracy} if probe else {})
 
 
-def _verdict(subject: Subject, cohort: ScoredCohort) -> "Verdict | None":
+def _verdict(subject: Subject, cohort: ScoredCohort) -> "Verdict":
     from voxtune.data.manifest import resolve_image
-    from voxtune.evaluation.leakage import external_verdict, own_verdict
+    from voxtune.evaluation.leakage import base_verdict, external_verdict, own_verdict
     from voxtune.imaging.read import read_scan
 
     if subject.run is None:
-        return None
+        return base_verdict(subject.base)
     if cohort.own:
         return own_verdict(read_json(subject.run.root / "audit.json", "the audit of the run"))
     assert cohort.training is None or cohort.train_rows

@@ -45,6 +45,7 @@ def hand_over(  # noqa: PLR0913  (what an adapter is made of)
         classes=tuple(classes),
         class_texts=config.classes.templates,
         temperature=calibration.temperature,
+        offsets=calibration.offsets,
         thresholds=calibration.thresholds,
         simulated=simulated,
         training=counts,
