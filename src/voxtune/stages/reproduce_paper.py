@@ -105,6 +105,8 @@ class Cell:
     def name(self) -> str:
         """The folder of the cell; rows that describe the same run give the same name."""
         config = identity(self.config)
+        if self.mode != "trained":  # what is never read makes no other run
+            config = {key: config[key] for key in ("backbone", "preset", "classes") if key in config}
         said = json.dumps([config, self.mode, self.share, self.fingerprint], sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()[:10]
         size = f"-{round(100 * self.share)}pc" if self.share is not None else ""

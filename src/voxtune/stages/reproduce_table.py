@@ -196,7 +196,7 @@ def method_paragraph(
             if "external" in own
             else "."
         ),
-        f"Every trained row was trained {seeds} times with other seeds on that same split; mean and standard deviation are over these seeds. "
+        f"Every trained row was trained with {seeds} seed(s) on that same split; mean and standard deviation are over the seeds. "
         "The 95% interval resamples participants within their diagnosis and belongs to the mean over the seeds.",
         f"Each row is compared with '{table.reference}'{' or the method on its own base' if any(line.row.against for line in lines) else ''} on the same scans, per scan the share of seeds that got it right; p by swapping "
         "whole participants between the two rows, after Holm over the rows of the table.",

@@ -1,0 +1,226 @@
+"""Rows and cells: published numbers, shared runs, seeds, sizes; statistics of a table by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxtune.config import RunConfig
+from voxtune.errors import DataError, UsageError
+from voxtune.evaluation.tables import write_predictions_tsv
+from voxtune.run_dir import write_json
+from voxtune.stages.reproduce import Options, chosen_tables, make_paper, plan
+from voxtune.stages.reproduce_cells import Sweep
+from voxtune.stages.reproduce_data import Sources
+from voxtune.stages.reproduce_files import csv_text, latex, markdown, tex
+from voxtune.stages.reproduce_paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
+from voxtune.stages.reproduce_scores import Line, score_rows
+from voxtune.types.records import Prediction
+from voxtune_recipes.deft import recipe
+from voxtune_recipes.paper_deft import paper
+
+CLASSES = ("NC", "MCI", "AD")
+
+
+def cell_names(number: int, label: str, seeds: int = 5) -> list[str]:
+    options = Options(seeds=seeds, home=Path("nowhere"))
+    made = make_paper("deft", options)
+    return [
+        cell.name
+        for one in plan(made, made.tables[number], options)
+        if one.row.label == label
+        for cell in one.cells
+    ]
+
+
+def test_the_published_numbers_of_method_a8_are_all_there() -> None:
+    tables = paper("m3d").tables
+    own = {number: [row.published["own"].value for row in table.rows if row.published] for number, table in tables.items()}
+    assert own[2] == [39.6, 40.7, 52.9, 69.8, 74.6, 77.4, 54.9, 74.3, 76.7, 78.8, 71.5, 74.6, 75.0, 76.3, 78.7]
+    assert own[3] == [54.9, 65.3, 67.1, 68.9, 63.6, 74.4, 75.6, 77.8, 78.8]
+    assert own[4] == [78.8, 78.5, 75.0]
+    assert own[5] == [63.1, 66.8, 78.8, 81.3]
+    external = [row.published["external"].value for row in tables[2].rows if row.published]
+    assert external == [40.0, 41.3, 60.4, 68.1, 76.3, 78.1, 52.6, 78.8, 80.0, 81.6, 75.2, 79.4, 78.1, 79.7, 85.3]
+    sds = {row.label: (row.published["own"].sd, row.published["external"].sd) for row in tables[2].rows if row.published}
+    assert sds["M3D + ours"] == (3.2, 3.7)
+    assert sds["RadFM + ours"] == (2.0, 1.8)
+    assert sds["Med3DVLM + ours"] == (1.9, 3.5)
+
+
+def test_rows_that_are_the_same_run_share_their_cells() -> None:
+    whole = cell_names(3, "all four + cross-attention (ours)")
+    assert len(whole) == len(set(whole)) == 5
+    assert whole == cell_names(4, "prompts (ours)") == cell_names(2, "tiny + ours") == cell_names(5, "2000 scans in the paper")
+    assert cell_names(2, "tiny, zero-shot") == cell_names(3, "none (zero-shot)")
+
+
+def test_every_other_row_is_another_run() -> None:
+    options = Options(home=Path("nowhere"))
+    made = make_paper("deft", options)
+    for table in made.tables.values():
+        names = [cell.name for one in plan(made, table, options) for cell in one.cells]
+        assert len(names) == len(set(names))
+
+
+def test_only_what_is_trained_has_seeds() -> None:
+    assert len(cell_names(3, "none (zero-shot)", seeds=4)) == 1
+    assert [name[-1] for name in cell_names(3, "report", seeds=4)] == ["0", "1", "2", "3"]
+
+
+def test_a_cell_is_named_by_what_is_not_default() -> None:
+    config = recipe()
+    one = Cell(config, "trained")
+    assert one.name == Cell(config.model_copy(update={"name": "other"}), "trained").name
+    for other in (config.edit("vision.0.length=19"), config.edit("training.epochs=3"), config.edit("loss.targets=class")):
+        assert Cell(other, "trained").name != one.name
+    assert Cell(config, "trained", share=0.5).name != one.name
+    assert Cell(config, "trained", fingerprint="ab").name != one.name
+    assert Cell(config.edit("backbone.weights=/x/y.safetensors"), "trained").name == one.name
+    assert "/x/" not in str(shared_config(config.edit("backbone.weights=/x/y.safetensors")))
+
+
+def test_stored_settings_agree_where_both_know_them() -> None:
+    assert agrees({"a": 1, "b": {"c": 2}, "name": "x"}, {"b": {"c": 2, "new": 5}, "name": "y"})
+    assert not agrees({"b": {"c": 2}}, {"b": {"c": 3}})
+    assert not agrees([1, 2], [1])
+
+
+def test_a_share_of_the_scans_takes_as_many_steps() -> None:
+    config = recipe().edit("training.epochs=8").edit("training.stop_after=6")
+    assert (same_steps(config, 0.25).training.epochs, same_steps(config, 0.25).training.stop_after) == (32, 24)
+    table = Table(5, "sizes", (Row("half", config, size=1000), Row("whole", config, size=2000)), reference="whole")
+    half, whole = (cells_of(row, table, 1)[0] for row in table.rows)
+    assert (half.share, whole.share) == (0.5, None)
+    assert whole.config == config
+
+
+def test_unknown_papers_and_tables_say_what_there_is() -> None:
+    with pytest.raises(UsageError, match="Known: .*deft"):
+        make_paper("dft", Options())
+    with pytest.raises(UsageError, match="has no table 7.*2, 3, 4, 5"):
+        chosen_tables(paper(), (7,))
+
+
+# ------------------------------------------------------------------------------------------ statistics
+def predictions(right: Sequence[bool], people: Sequence[str]) -> list[Prediction]:
+    found = []
+    for number, (good, person) in enumerate(zip(right, people, strict=True)):
+        truth = CLASSES[int(person[1:]) % 3]
+        said = truth if good else CLASSES[(CLASSES.index(truth) + 1) % 3]
+        shares = {name: 0.8 if name == said else 0.1 for name in CLASSES}
+        found.append(
+            Prediction(scan_id=f"s{number:03d}", participant_id=person, diagnosis=truth, predicted=said, probabilities=shares)
+        )
+    return found
+
+
+def finished(sweep: Sweep, cell: Cell, right: Sequence[bool], people: Sequence[str]) -> None:
+    folder = sweep.folder(cell)
+    write_predictions_tsv(folder / "evaluation" / "own" / "predictions.tsv", predictions(right, people), CLASSES)
+    score = {"accuracy": {"value": float(np.mean(right))}, "auroc": {"value": 0.5}}
+    write_json(
+        folder / "result.json",
+        {
+            "status": "done", "cell": cell.name, "trained_parameters": 7, "parameters": 70, "seconds": 2.0, "cpu_seconds": 1.0,
+            "scores": {"own": score}, "config": shared_config(cell.config),
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture
+def table() -> Table:
+    config = recipe()
+    rows = (Row("ours", config), Row("other", config.edit("vision.0.length=3")), Row("third", config.edit("vision.0.length=4")))
+    return Table(9, "A table", rows, reference="ours")
+
+
+def scored(tmp_path: Path, table: Table) -> tuple[list[Line], Sweep]:
+    generator = np.random.default_rng(0)
+    people = [f"p{number // 2}" for number in range(60)]
+    cells = {row.label: cells_of(row, table, 5) for row in table.rows}
+    sweep = Sweep(Sources(tmp_path, {}, simulated=True), tuple(cell for some in cells.values() for cell in some))
+    for label, share in (("ours", 0.8), ("other", 0.4)):
+        for cell in cells[label]:
+            finished(sweep, cell, (generator.random(60) < share).tolist(), people)
+    lines = [(Line(row, "pending", "not run yet"), cells[row.label]) for row in table.rows]
+    return score_rows(sweep, table, lines), sweep
+
+
+def test_mean_and_sd_are_over_seeds_and_the_interval_over_people(tmp_path: Path, table: Table) -> None:
+    lines, sweep = scored(tmp_path, table)
+    each = []
+    for cell in sweep.cells[:5]:
+        text = (sweep.folder(cell) / "evaluation" / "own" / "predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        each.append(100 * np.mean([row.split("\t")[2] == row.split("\t")[3] for row in text]))
+    own = lines[0].accuracy["own"]
+    assert own.each == pytest.approx(each)
+    assert own.mean == pytest.approx(np.mean(each))
+    assert own.sd == pytest.approx(np.std(each, ddof=1))
+    assert (own.seeds, own.n_scans, own.n_participants) == (5, 60, 30)
+    assert own.low is not None
+    assert own.high is not None
+    assert own.low < own.mean < own.high
+    assert own.extra == {"auroc": 0.5}
+    assert (lines[0].seconds, lines[0].trained) == (10.0, 7)
+
+
+def test_rows_are_tested_against_the_reference_and_corrected(tmp_path: Path, table: Table) -> None:
+    lines, _ = scored(tmp_path, table)
+    ours, other, third = lines
+    assert ours.accuracy["own"].against is None
+    test = other.accuracy["own"].against
+    assert test is not None
+    assert test.difference == pytest.approx(other.accuracy["own"].mean - ours.accuracy["own"].mean)
+    assert test.high is not None
+    assert test.high < 0
+    assert test.p is not None
+    assert test.p < 0.01
+    assert test.p_holm == test.p, "one comparison has nothing to correct"
+    assert (third.status, third.accuracy) == ("pending", {})
+
+
+def test_one_row_without_some_seeds_says_so(tmp_path: Path, table: Table) -> None:
+    _, sweep = scored(tmp_path, table)
+    (sweep.folder(sweep.cells[3]) / "result.json").unlink()
+    lines = score_rows(sweep, table, [(Line(table.rows[0], "pending"), sweep.cells[:5])])
+    assert (lines[0].status, lines[0].seeds_missing, lines[0].accuracy["own"].seeds) == ("partial", 1, 4)
+
+
+def test_cells_of_other_defaults_are_refused(tmp_path: Path, table: Table) -> None:
+    _, sweep = scored(tmp_path, table)
+    path = sweep.folder(sweep.cells[0]) / "result.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"epochs": 30', '"epochs": 31'), encoding="utf-8")
+    with pytest.raises(DataError, match="other defaults"):
+        sweep.result(sweep.cells[0])
+
+
+def test_the_files_hold_what_was_scored(tmp_path: Path, table: Table) -> None:
+    lines, _ = scored(tmp_path, table)
+    made = paper()
+    mean = f"{lines[0].accuracy['own'].mean:.1f} ± {lines[0].accuracy['own'].sd:.1f}"
+    text = markdown(made, table, lines, simulated=True)
+    assert "SIMULATED" in text
+    assert f"| ours | {mean} [" in text
+    assert "| third | pending: not run yet |" in text
+    assert "60 scans of 30 participants" in text
+    rows = csv_text(made, table, lines, simulated=True).splitlines()
+    assert len(rows) == 4
+    assert str(lines[0].accuracy["own"].mean) in rows[1]
+    said = latex(made, table, lines, simulated=True)
+    assert mean.replace("±", r"$\pm$") in said
+    assert "SIMULATED" in said
+    assert said.count(r"\\") == 4
+
+
+def test_latex_reads_no_commands_from_labels() -> None:
+    assert tex("50% of A & B_1 {x} \\y") == r"50\% of A \& B\_1 \{x\} \textbackslash{}y"
+
+
+def test_every_row_survives_json() -> None:
+    for base in ("tiny", "m3d"):
+        for table in paper(base).tables.values():
+            for row in table.rows:
+                if row.config is not None:
+                    assert RunConfig.from_json(row.config.to_json()) == row.config
