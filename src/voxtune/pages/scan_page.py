@@ -48,6 +48,7 @@ def scan_page(
         "caveats": caveats,
         "facts": facts,
         "trust": facts["trust"],
+        "findings": facts.get("task") == "findings",
         "texts": texts,
         "slices": image(slice_figure(volume), dpi=100),
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
