@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.compare import compare_predictions
+from voxtune.evaluation.compare import compare_predictions, compare_with_each
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
-from voxtune.evaluation.tables import write_predictions_tsv
+from voxtune.evaluation.tables import write_measured, write_predictions_tsv
 from voxtune.run_dir import write_json
 from voxtune.stages.compare import compare
 from voxtune.types.records import Prediction
@@ -153,6 +153,56 @@ def test_nothing_labelled_is_refused() -> None:
         compare_predictions(a, a, CLASSES)
 
 
+def with_mmse(
+    rows: list[Prediction], error: float, silent: int = 0
+) -> tuple[list[Prediction], dict[str, float]]:
+    """Predicted MMSE off by about ``error`` points, and the measured ones; the first ``silent`` scans have no prediction."""
+    rng = np.random.default_rng(7)
+    truth = {row.scan_id: float(rng.integers(10, 31)) for row in rows}
+    said = [
+        row.model_copy(
+            update={"mmse": None if n < silent else truth[row.scan_id] + error * (1 if n % 2 else -1)}
+        )
+        for n, row in enumerate(rows)
+    ]
+    return said, truth
+
+
+def test_mmse_is_compared_where_both_predict_it() -> None:
+    near, truth = with_mmse(model(1, 0), 1.0)
+    far, _ = with_mmse(model(1, 1), 3.0, silent=4)
+    truth.pop("s10")
+    rows = {r.score: r for r in compare_predictions(near, far, CLASSES, mmse_true=truth, resamples=200)}
+    for score in ("mmse_mae", "mmse_rmse"):
+        one = rows[score]
+        assert (one.a, one.b) == (pytest.approx(1), pytest.approx(3))
+        assert one.difference == pytest.approx(-2)
+        assert one.p_holm < 0.05
+        assert one.n_scans == 72 - 4 - 1
+        assert one.low == pytest.approx(-2)  # every error of A is 1 point, every error of B is 3
+    without = compare_predictions(near, model(1, 1), CLASSES, mmse_true=truth, resamples=50)
+    assert not [r for r in without if r.score.startswith("mmse")]
+    assert not [
+        r for r in compare_predictions(near, far, CLASSES, resamples=50) if r.score.startswith("mmse")
+    ]
+
+
+def test_a_model_is_compared_with_each_rival() -> None:
+    rivals = {"weak": model(0, 1), "same": model(3, 0), "also weak": model(0, 2)}
+    found = compare_with_each(model(3, 0), rivals, CLASSES, resamples=300)
+    assert list(found) == list(rivals)
+    assert found["same"].difference == 0
+    assert found["same"].p_holm == 1
+    for name in ("weak", "also weak"):
+        one = found[name]
+        assert one.difference > 0
+        assert one.low > 0
+        assert one.p_value < one.p_holm < 0.05
+    assert compare_with_each(model(3, 0), {}, CLASSES) == {}
+    with pytest.raises(DataError, match="different scans"):
+        compare_with_each(model(3, 0), {"other": model(3, 0)[1:]}, CLASSES)
+
+
 # ------------------------------------------------------------------------------------------ the stage
 def evaluated(folder: Path, rows: list[Prediction], classes: tuple[str, ...] = CLASSES) -> Path:
     write_predictions_tsv(folder / "predictions.tsv", rows, classes)
@@ -208,3 +258,28 @@ def test_stage_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
     fewer = evaluated(tmp_path / "c", two, ("NC", "AD"))
     with pytest.raises(DataError, match="A has the classes NC, AD, B has NC, MCI, AD"):
         compare(fewer, tmp_path / "b")
+
+
+def test_stage_compares_mmse_and_refuses_other_measurements(tmp_path: Path) -> None:
+    near, truth = with_mmse(model(1, 0), 1.0)
+    far, _ = with_mmse(model(1, 1), 3.0)
+    for name, rows in (("a", near), ("b", far)):
+        write_measured(evaluated(tmp_path / name, rows) / "measured.tsv", truth)
+    (found,) = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out")["evaluations"]
+    assert "mmse_mae" in {one["score"] for one in found["comparisons"]}
+    page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
+    assert "MMSE: mean absolute error (points)" in page
+    write_measured(tmp_path / "b" / "measured.tsv", truth | {"s3": 1.0})
+    with pytest.raises(
+        DataError,
+        match=r"b: A and B give another measured MMSE to the same scans: 1 \(s3\)|another measured MMSE",
+    ):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_baselines_of_a_simulated_evaluation_are_simulated(tmp_path: Path) -> None:
+    own = evaluated(tmp_path / "test", model(2, 0))
+    write_json(own / "evaluation.json", {"simulated": True})
+    rival = evaluated(own / "baselines" / "majority", model(0, 0))
+    assert compare(rival, rival)["evaluations"][0]["simulated"]
+    assert compare(own, rival)["evaluations"][0]["simulated"]

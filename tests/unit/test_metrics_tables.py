@@ -12,8 +12,11 @@ from voxtune.evaluation.looks import Look, Looks, log_look
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.tables import (
+    read_measured,
     read_metrics,
     read_predictions,
+    write_evaluation,
+    write_measured,
     write_metrics_json,
     write_predictions_tsv,
 )
@@ -94,6 +97,26 @@ def test_metrics_travel_through_json(tmp_path: Path) -> None:
     assert (content["n_scans"], content["n_participants"]) == (9, 3)
     assert {"value", "low", "high"} <= content["accuracy"].keys()
     assert read_metrics(path) == metrics
+
+
+def test_measured_mmse_travels_through_its_table(tmp_path: Path) -> None:
+    measured = {"s1": 20.5, "s0": 30.0}
+    assert read_measured(write_measured(tmp_path / "measured.tsv", measured)) == measured
+    assert read_measured(tmp_path / "absent.tsv") == {}
+    (tmp_path / "measured.tsv").write_text("scan_id\tmmse\ns0\tmany\n")
+    with pytest.raises(TableError, match=r"measured\.tsv: column 'mmse'"):
+        read_measured(tmp_path / "measured.tsv")
+
+
+def test_an_evaluation_leaves_its_tables(tmp_path: Path) -> None:
+    rows = study()
+    metrics = evaluate_predictions(rows, CLASSES, resamples=20)
+    write_evaluation(tmp_path, rows, CLASSES, metrics, mmse={"s0": 20.0}, rivals={"baselines/majority": rows})
+    for name in ("predictions.tsv", "baselines/majority/predictions.tsv"):
+        assert read_predictions(tmp_path / name) == (rows, CLASSES)
+    assert read_measured(tmp_path / "measured.tsv") == {"s0": 20}
+    content = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert (content["n_scans"], content["n_participants"]) == (9, 3)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"accuracy": 1}'])

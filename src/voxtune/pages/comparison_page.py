@@ -8,7 +8,7 @@ from typing import Protocol
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_words import p_text
+from voxtune.pages.evaluation_words import NAMES, SHORT, p_text
 from voxtune.pages.layout import render
 
 
@@ -84,6 +84,7 @@ def comparison_page(facts: ComparisonFacts) -> str:
         "figure_style": figures.STYLE,
         "p": p_text,
         "number": number_text,
+        "name": score_name,
     }
     return render(
         "comparison_page.html.j2", context, title=f"{facts.a} against {facts.b}", simulated=facts.simulated
@@ -105,16 +106,30 @@ def headline(one: Compared) -> str:
     )
 
 
+def score_name(score: str) -> str:
+    """The name of a score as a person says it: ``auroc/AD`` is AUROC, AD."""
+    name, _, label = score.removeprefix("participant/").partition("/")
+    said = (SHORT if label else NAMES).get(name) or NAMES.get(name, name)
+    return (
+        said
+        + (f", {label}" if label else "")
+        + (", by participant" if score.startswith("participant/") else "")
+    )
+
+
 def number_text(value: float | None, sign: str = "") -> str:
     """Three decimals; what is not defined says so."""
     return "not defined" if value is None else f"{value:{sign}.3f}"
 
 
 def _span(rows: Sequence[Compared]) -> float:
-    """The end of the bars' range: the largest number in them, up to the next 0.1."""
-    numbers = [abs(n) for one in rows for n in (one.difference, one.low, one.high) if n is not None]
+    """The end of the bars' range: the largest number in them, up to the next 0.1; MMSE, in points, has no bar."""
+    shares = [one for one in rows if not one.score.startswith("mmse")]
+    numbers = [abs(n) for one in shares for n in (one.difference, one.low, one.high) if n is not None]
     return max(ceil(10 * max(numbers, default=0.0)), 1) / 10
 
 
 def _bar(one: Compared, span: float) -> Markup:
+    if one.score.startswith("mmse"):
+        return Markup("")
     return figures.interval_bar(one.difference, one.low, one.high, -span, span)
