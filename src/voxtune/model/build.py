@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -157,13 +157,18 @@ def add_mmse_token(
 
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
     """What the adapter is: every trained parameter, and the buffers of our own layers (the MMSE scale)."""
-    state = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+    state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
     state |= (
         {f"mmse_head.{name}": value for name, value in model.mmse_head.named_buffers()}
         if model.mmse_head
         else {}
     )
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
+
+
+def _whole(value: Tensor) -> Tensor:
+    """A tensor shared out among processes (FSDP) with all its parts, which every process must ask for; any other as it is."""
+    return cast(Tensor, cast(Any, value).full_tensor()) if hasattr(value, "full_tensor") else value
 
 
 def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> None:

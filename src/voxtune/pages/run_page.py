@@ -16,8 +16,9 @@ def run_page(
     metric: str,
     *,
     simulated: bool,
+    environment: Mapping[str, Any] | None = None,
 ) -> str:
-    """HTML from ``config.json``, the lines of ``log.jsonl`` and the parameter table (part, trained, frozen)."""
+    """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen) and ``environment.json``."""
     total = sum(part["trained"] + part["frozen"] for part in parts)
     context = {
         "config": config,
@@ -27,10 +28,49 @@ def run_page(
         "trained": sum(part["trained"] for part in parts),
         "total": total,
         "metric": metric,
-        "seconds": sum(epoch["seconds"] for epoch in epochs),
+        "cost": cost(epochs, environment or {}),
+        "environment": environment,
         "curves": image(curves(epochs, metric)),
     }
     return render("run_page.html.j2", context, title="Training run", simulated=simulated)
+
+
+def cost(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the run cost, as words and figures: device time, rate, waiting, memory, energy."""
+    seconds = sum(epoch["seconds"] for epoch in epochs)
+    training = sum(epoch["seconds"] - epoch.get("validation_seconds", 0.0) for epoch in epochs)
+    processes = int(environment.get("processes", 1))
+    device = environment.get("accelerator") or environment.get("processor") or "processor"
+    rows = [
+        (
+            "time",
+            f"{clock(seconds)} on {processes} x {device}"
+            if processes > 1
+            else f"{clock(seconds)} on {device}",
+        ),
+        ("device time", clock(seconds * processes)),
+        (
+            "training rate",
+            f"{sum(epoch['scans'] for epoch in epochs) / max(training, 1e-9):.3g} scans a second",
+        ),
+        ("steps", f"{sum(epoch.get('steps', 0) for epoch in epochs):,} in {len(epochs)} epochs"),
+        (
+            "waiting for scans",
+            f"{100 * sum(epoch.get('data_seconds', 0.0) for epoch in epochs) / max(training, 1e-9):.1f}% of the training time",
+        ),
+        ("peak memory", f"{max(epoch.get('memory_mib', 0.0) for epoch in epochs) / 1024:.2f} GiB a process"),
+    ]
+    energy = [epoch["energy_wh"] for epoch in epochs if epoch.get("energy_wh") is not None]
+    if energy:
+        rows.append(("energy", f"{sum(energy) * processes:.3g} Wh, {epochs[-1]['energy_from']}"))
+    return rows
+
+
+def clock(seconds: float) -> str:
+    """A duration in the units a person would use."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.config import read_recipe
-from voxtune.errors import DataError, UsageError
+from voxtune.config import RunConfig, read_recipe
+from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.stages.train_findings import findings_reports, findings_rows, fit_findings
-from voxtune.stages.train_fit import TrainingCohort, fit_run
+from voxtune.stages.train_fit import fit_run
+from voxtune.stages.train_session import Session, TrainingCohort
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         UsageError: no data, an unknown recipe or setting, or a run that exists and is not resumed.
         DataError: scans or reports that do not fit.
         LeakageError: the audit refuses.
+        StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
     from voxtune.data.audit import AuditInputs, audit_split
     from voxtune.data.examples import reports_of
@@ -63,7 +65,10 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
+    from voxtune.training.ranks import number_of, start_ranks
 
+    leads = number_of() == 0  # the others are started once the data are checked, or wait for it
+    say = say if leads else _silence
     run = RunDir(output)
     config = read_recipe(recipe)
     for assignment in assignments:
@@ -72,22 +77,15 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
         )
-    if run.config.exists() and not resume:
+    if leads and run.config.exists() and not resume:
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
-    if run.config.exists() and run.read_config() != config:
-        raise UsageError(
-            f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
-        )
-
     many = bool(config.classes.findings)
     everyone = read_manifest(data)
     rows = findings_rows(everyone, config) if many else labelled(everyone, config.classes.names, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
-    inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
-    verdict = audit_split(rows, split, reports or None, inputs, allow=tuple(allow))
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
@@ -97,15 +95,48 @@ def train(  # noqa: PLR0913  (the options of the command)
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
-    write_text(run.config, config.to_json())
-    write_json(
-        run.split, {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
-    )
-    write_json(run.root / "audit.json", verdict.as_json())
+    config = config if many else _without_unknown_mmse(config, sides["train"], say)
+    if leads:
+        if run.config.exists() and not run.read_config().same_run(config):
+            raise UsageError(
+                f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
+            )
+        inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
+        verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
+        write_text(run.config, config.to_json())
+        facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
+        write_json(run.split, facts)
+        write_json(run.root / "audit.json", verdict.as_json())
     simulated = any(is_simulated(row) for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
-    fit = fit_findings if many else fit_run
-    return Trained(output, fit(run, config, cohort, say, resume=resume))
+    session = Session(run, config, cohort, say, resume, start_ranks(config.training))
+    return Trained(output, _together(fit_findings if many else fit_run, session))
+
+
+def _together(fit: Callable[[Session], str], session: Session) -> str:
+    """The work of all processes; only the first one comes back from it, and says how a stopped run ended."""
+    try:
+        summary = fit(session)
+    except StoppedError:
+        if session.leads:
+            raise
+        summary = ""
+    session.ranks.leave()
+    if not session.leads:
+        raise SystemExit(0)
+    return summary
+
+
+def _silence(_: str) -> None:
+    """The first process speaks for all."""
+
+
+def _without_unknown_mmse(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings, the MMSE term off where no training scan has a score."""
+    if not config.mmse.enabled or any(row.mmse is not None for row in rows):
+        return config
+    say("No training scan has an MMSE: the MMSE term is off, and the model predicts none.")
+    return config.model_copy(update={"mmse": config.mmse.model_copy(update={"enabled": False})})
 
 
 def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> list[ManifestRow]:

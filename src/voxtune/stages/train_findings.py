@@ -1,21 +1,19 @@
 """``voxtune train`` for many findings: pairs of texts, a two-way loss for each, thresholds fixed on validation."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
-from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Examples
     from voxtune.evaluation.pairs import PairScores
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.stages.train_fit import TrainingCohort
+    from voxtune.stages.train_session import Session, TrainingCohort
 
 
 def findings_rows(rows: Sequence[ManifestRow], config: RunConfig) -> list[ManifestRow]:
@@ -56,82 +54,70 @@ def findings_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
     return reports_of(rows, config.report) if config.loss.contrastive_weight else {}
 
 
-def fit_findings(
-    run: RunDir, config: RunConfig, cohort: "TrainingCohort", say: Callable[[str], None], *, resume: bool
-) -> str:
-    """Build, train, fix thresholds on validation, write the adapter and the page."""
+def fit_findings(session: "Session") -> str:
+    """Build, train, fix thresholds on validation, write the adapter and the page; every process of the run calls it."""
     from voxtune.data.findings import pair_texts, seen_and_held_out
-    from voxtune.data.images import load_preset, scan_reader
     from voxtune.evaluation.novelty import features_of, fit_familiar
     from voxtune.evaluation.pairs import joined_pairs, pair_features, score_pairs
     from voxtune.evaluation.thresholds import UNDECIDED, fit_thresholds
-    from voxtune.model.build import build_model, parameter_table
-    from voxtune.pages.run_page import run_page
-    from voxtune.progress import progress
-    from voxtune.training.environment import environment
-    from voxtune.training.loop import fit
-    from voxtune.training.records import Epoch, Task, Watcher
+    from voxtune.model.build import adapter_state, build_model, parameter_table
+    from voxtune.training.records import Task
     from voxtune.types.trust import Trust
 
+    config, cohort = session.config, session.cohort
     seen, held_out = seen_and_held_out(config.classes.findings, config.classes.held_out)
     model = build_model(config)
     tokenize = model.backbone.tokenize
     train_set, val_set = _examples(cohort, config, seen, tokenize)
-    rows = [row for side in ("train", "val") for row in cohort.sides[side]]
-    read = scan_reader(cohort.manifest, rows, load_preset(config.preset))
     assert train_set.findings is not None
     assert val_set.findings is not None
     labels = val_set.findings.double().numpy()
-
-    def score_validation(model: "VisionLanguageModel") -> "PairScores":
-        texts = pair_features(model, seen, config.classes.pair, tokenize)
-        return joined_pairs(list(score_pairs(model, val_set.scan_ids, read, texts)))
-
     table = parameter_table(model)
     trained = sum(part.trained for part in table)
     total = trained + sum(part.frozen for part in table)
     if idle := _one_sided(train_set, seen):
-        say(f"Training has no scan with and one without: {', '.join(idle)}. These are learned from nothing.")
-    say(
+        session.say(
+            f"Training has no scan with and one without: {', '.join(idle)}. These are learned from nothing."
+        )
+    session.say(
         f"{trained:,} of {total:,} parameters are trained ({trained / total:.2%}); {len(train_set)} scans, {len(val_set)} to validate; "
         f"{len(seen)} findings{f', {len(held_out)} held out' if held_out else ''}."
     )
-    write_json(run.environment, environment())
-    with progress("Training", config.training.epochs) as advance:
+    scans = session.scans(model)
 
-        def on_epoch(epochs: list[Epoch]) -> None:
-            write_text(run.log, "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in epochs))
-            advance(f"loss {epochs[-1].loss:.3f}, {config.training.metric} {epochs[-1].metric:.3f}")
+    def score_validation(model: "VisionLanguageModel") -> "PairScores":
+        texts = pair_features(model, seen, config.classes.pair, tokenize)
+        found = score_pairs(model, val_set.scan_ids, scans.plain, texts, embedded=scans.embedded)
+        return joined_pairs(list(found))
 
-        task = Task(
-            train=train_set,
-            read=read,
-            validate=lambda model: _metric(score_validation(model).log_odds, val_set, config.training.metric),
-            class_tokens=[tokenize(pair_texts(seen, config.classes.pair))],
+    task = Task(
+        train=train_set,
+        read=scans.train,
+        validate=lambda model: _metric(score_validation(model).log_odds, val_set, config.training.metric),
+        class_tokens=[tokenize(pair_texts(seen, config.classes.pair))],
+        form=scans.train_form,
+        reports=session.reports(model, train_set),
+        augment=session.augmentation(),
+    )
+    fitted = session.fit(model, task)
+
+    with session.ranks.autocast():
+        found = score_validation(model)
+        familiar = fit_familiar(
+            features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
+            features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
         )
-        fitted = fit(model, task, config, run.checkpoints, Watcher(epoch=on_epoch, say=say), resume=resume)
-
-    found = score_validation(model)
     thresholds = fit_thresholds(labels, found.probabilities, seen)
     thresholds |= dict.fromkeys(held_out, UNDECIDED)  # their labels are not looked at, also not on validation
-    familiar = fit_familiar(
-        features_of(model, train_set.scan_ids, read), features_of(model, val_set.scan_ids, read)
-    )
-    _hand_over(run.adapter, config, cohort, model, train_set, thresholds, Trust(familiar=familiar))
-    write_text(
-        run.page,
-        run_page(
-            config.to_json(),
-            [dataclasses.asdict(epoch) for epoch in fitted.history],
-            [dataclasses.asdict(part) for part in table],
-            config.training.metric,
-            simulated=cohort.simulated,
-        ),
-    )
-    return (
-        f"Best epoch {fitted.best_epoch + 1}: {config.training.metric} {fitted.best_metric:.3f} on validation. "
-        f"Next: voxtune evaluate {run.root} --data MANIFEST. Page: {run.page}"
-    )
+    if session.leads:
+        _hand_over(
+            session.run.adapter, config, cohort, model, train_set, thresholds, Trust(familiar=familiar)
+        )
+        session.page(fitted, table)
+    else:
+        adapter_state(model)  # the parts of a sharded model, for the process that writes
+    session.ranks.wait()
+    return session.summary(fitted)
 
 
 def _metric(log_odds: Any, validation: "Examples", metric: str) -> float:

@@ -18,17 +18,12 @@ def fit_run(session: Session) -> str:
     from voxtune.evaluation.predict import class_features, validation_metric
     from voxtune.evaluation.trust import fit_trust
     from voxtune.model.build import MmseScale, adapter_state, build_model, parameter_table
-    from voxtune.stages.train_augment import augmentation
     from voxtune.stages.train_validate import score_together
     from voxtune.training.records import Task
 
     config, cohort = session.config, session.cohort
     classes = config.classes.names or class_names(cohort.sides["train"])
     scores = [row.mmse for row in cohort.sides["train"] if row.mmse is not None]
-    if config.mmse.enabled and not scores:
-        session.say("No training scan has an MMSE: the MMSE term is off, and the model predicts none.")
-        config = config.model_copy(update={"mmse": config.mmse.model_copy(update={"enabled": False})})
-        session = session.with_config(config)
     model = build_model(config, scale=_scale(scores, MmseScale))
     tokenize, templates = model.backbone.tokenize, config.classes.templates
     train_set, val_set = (
@@ -55,19 +50,32 @@ def fit_run(session: Session) -> str:
         class_tokens=[tokenize([one.replace("{name}", name) for name in classes]) for one in templates],
         form=scans.train_form,
         reports=session.reports(model, train_set),
-        augment=augmentation(config),
+        augment=session.augmentation(),
     )
     fitted = session.fit(model, task)
 
     found = score_validation(model)
     calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
-    trust = fit_trust(
-        model, train_set.scan_ids, val_set, found, scans.plain,
-        temperature=calibration.temperature, embedded=scans.embedded,
-    )  # fmt: skip
+    with session.ranks.autocast():
+        trust = fit_trust(
+            model,
+            train_set.scan_ids,
+            val_set,
+            found,
+            scans.plain,
+            calibration=calibration,
+            embedded=scans.embedded,
+        )
     if session.leads:
         hand_over(
-            session.run.adapter, config, cohort.sides, model, classes, calibration, trust, simulated=cohort.simulated
+            session.run.adapter,
+            config,
+            cohort.sides,
+            model,
+            classes,
+            calibration,
+            trust,
+            simulated=cohort.simulated,
         )
         session.page(fitted, table)
     else:

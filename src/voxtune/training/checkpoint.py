@@ -65,6 +65,15 @@ def standings(folder: Path) -> list[str]:
     )
 
 
+def position(folder: Path) -> tuple[int, int]:
+    """Epoch and step of the last checkpoint by its name, whole or not; (0, 0) without one."""
+    names = standings(folder)
+    if not names:
+        return 0, 0
+    _, epoch, _, step = names[-1].split("-")
+    return int(epoch), int(step)
+
+
 def load_last(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], Standing] | None:
     """The last checkpoint that is whole; one that is not is named aloud and the one before is taken. ``None``: there is none.
 

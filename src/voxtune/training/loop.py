@@ -23,7 +23,7 @@ from voxtune.training.ranks import Ranks, start_ranks
 from voxtune.training.reading import read_ahead
 from voxtune.training.records import Epoch, Fitted, Task, Watcher
 from voxtune.training.schedule import advance, make_schedule, schedule_state
-from voxtune.training.step import Share, StepSettings, own_rows, step_gradients
+from voxtune.training.step import Share, StepSettings, step_gradients
 
 
 def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads from top to bottom)
@@ -193,7 +193,7 @@ def read_shares(
 ) -> Iterator[Share]:
     """This process's part of each batch, its scans read ahead."""
     facts = [task.train.facts(index) for index in steps]
-    rows = [own_rows(len(index), ranks) for index in steps]
+    rows = [ranks.filled(len(index)) for index in steps]
     names = [[one.scan_ids[row] for row in own] for one, (own, _) in zip(facts, rows, strict=True)]
     images = read_ahead(names, epoch_reader(task, epoch), workers)
     for one, (own, real), scans, volumes in zip(facts, rows, names, images, strict=True):

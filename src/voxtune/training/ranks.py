@@ -54,6 +54,22 @@ class Ranks:
         found = cast(Tensor, self.fabric.all_gather(rows.contiguous()))
         return found.reshape(-1, *rows.shape[1:])
 
+    def rows_of_all(self, rows: Tensor, count: int) -> Tensor:
+        """The ``count`` rows of all processes in order, where each gave its ``share`` filled up to the largest one."""
+        if self.count == 1:
+            return rows
+        longest = -(-count // self.count)
+        found = self.gathered(rows)
+        base, more = divmod(count, self.count)
+        kept = [one * longest + row for one in range(self.count) for row in range(base + (one < more))]
+        return found[kept]
+
+    def filled(self, count: int) -> tuple[list[int], int]:
+        """The places of this process's ``share`` of ``count`` things, filled up to the largest share; and how many count."""
+        own = list(range(count))[self.share(count)]
+        longest = -(-count // self.count)
+        return own + [0] * (longest - len(own)), len(own)
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Put the mean of all processes' gradients in the place of each one's own, in one message.
 
@@ -91,6 +107,11 @@ class Ranks:
         base, more = divmod(count, self.count)
         start = self.rank * base + min(self.rank, more)
         return slice(start, start + base + (self.rank < more))
+
+    def leave(self) -> None:
+        """End the exchange; nothing can be asked of the others afterwards."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
     def wait(self) -> None:
         """Go on when all are here."""

@@ -67,14 +67,6 @@ class StepSettings:
     ranks: Ranks
 
 
-def own_rows(count: int, ranks: Ranks) -> tuple[list[int], int]:
-    """The places of a batch that this process encodes, filled up to the largest share; and how many count."""
-    share = ranks.share(count)
-    own = list(range(count))[share]
-    longest = -(-count // ranks.count)
-    return own + [0] * (longest - len(own)), len(own)
-
-
 def step_gradients(
     model: VisionLanguageModel,
     share: Share,
@@ -106,10 +98,7 @@ def step_gradients(
     with ranks.autocast():
         sets = None if classes is None else [_class_text(model, one) for one in classes]
     count = len(share.facts.scan_ids)
-    whole = {
-        name: _counted(ranks.gathered(rows.detach()), count, ranks).requires_grad_()
-        for name, rows in own.items()
-    }
+    whole = {name: ranks.rows_of_all(rows.detach(), count).requires_grad_() for name, rows in own.items()}
 
     # ---- 2. the loss of the whole batch, and the gradient of each feature
     leaves = None if sets is None else [_leaf(one) for one in sets]
@@ -175,16 +164,6 @@ def _leaf(text: TextFeatures) -> TextFeatures:
     """The same features in float32, cut from their graph, to collect a gradient."""
     parts = {name: value.detach().float().requires_grad_() for name, value in _texts(text).items()}
     return TextFeatures(parts["text"], parts.get("words"), text.mask)
-
-
-def _counted(rows: Tensor, count: int, ranks: Ranks) -> Tensor:
-    """The rows of all processes without those that only filled up."""
-    if ranks.count == 1:
-        return rows
-    longest = len(rows) // ranks.count
-    base, more = divmod(count, ranks.count)
-    kept = [rank * longest + place for rank in range(ranks.count) for place in range(base + (rank < more))]
-    return rows[kept]
 
 
 def _filled(grad: Tensor, length: int) -> Tensor:
