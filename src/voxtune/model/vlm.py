@@ -90,20 +90,18 @@ class VisionLanguageModel(nn.Module):
     @property
     def vision_frozen(self) -> bool:
         """Whether a scan always gives the same tokens and the same backbone vector: nothing trained before ``image_projection``."""
-        return self.vision.frozen and self.image_summary is None and self._rest_frozen()
+        return self.vision.frozen and self.image_summary is None and self._frozen_outside("text")
 
     @property
     def text_frozen(self) -> bool:
         """Whether a text always gives the same tokens and the same backbone vector: nothing trained before ``text_projection``."""
-        return self.text.frozen and self._rest_frozen()
+        return self.text.frozen and self._frozen_outside("vision")
 
-    def _rest_frozen(self) -> bool:
-        """Whether the backbone is frozen outside its two towers (its own projections)."""
-        return not any(
-            value.requires_grad
-            for name, value in cast(nn.Module, self.backbone).named_parameters()
-            if not name.startswith(("vision.", "text."))
-        )
+    def _frozen_outside(self, side: str) -> bool:
+        """Whether nothing of the backbone is trained but the tower and the projection of that side."""
+        parameters = cast(nn.Module, self.backbone).named_parameters()
+        spared = (f"{side}.", f"{side}_projection.")
+        return not any(value.requires_grad for name, value in parameters if not name.startswith(spared))
 
     @property
     def needs_patches(self) -> bool:
