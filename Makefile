@@ -5,12 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= demo-output
 
-.PHONY: demo test setup check fix tables clean
+.PHONY: demo test setup check docs wheel lowest fix tables clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up, then run the whole path on simulated people and one real head; prints where its page is"
-	@echo "make test    set up, then lint, types, import rules and tests"
+	@echo "make test    set up, then lint, types, import rules, tests with coverage; the tests build the docs and the wheel too"
+	@echo "make docs    set up, then build the documentation site into site/; opens without a server or a network"
+	@echo "make wheel   set up, then build the wheel and the source archive into dist/"
+	@echo "make lowest  run the fast tests with the lowest version of every library, in an environment of its own"
 	@echo "make fix     format and mend what ruff can mend"
 	@echo "make clean   remove the virtual environment and outputs"
 
@@ -37,6 +40,23 @@ check: $(STAMP)
 test: check
 	PYTHONUTF8=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+wheel: $(STAMP)
+	$(BIN)/python -m hatchling build
+
+# Lowest versions as pyproject.toml states them. TORCH may name a build for this machine: make lowest TORCH=2.6.0+cpu
+TORCH ?= 2.6.0
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tests/lowest_versions.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check torch==$(TORCH)
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c .venv-lowest/lowest.txt -e .
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check pytest pytest-xdist hypothesis beartype pyyaml import-linter 'dask[distributed]' starlette uvicorn python-multipart httpx
+	PYTHONUTF8=1 .venv-lowest/bin/pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/property tests/parity
+
 fix: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -45,4 +65,4 @@ tables: $(STAMP)
 	$(BIN)/python benchmarks/tables.py
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache

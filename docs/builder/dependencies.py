@@ -37,7 +37,9 @@ def _licence(expression: str | None, free: str | None, classifiers: list[str] | 
     if expression:
         return expression
     found = [
-        one.rsplit(" :: ", 1)[-1] for one in classifiers or [] if one.startswith("License ::") and one.count("::") > 1
+        one.rsplit(" :: ", 1)[-1]
+        for one in classifiers or []
+        if one.startswith("License ::") and one.count("::") > 1
     ]
     if found:
         return ", ".join(found)

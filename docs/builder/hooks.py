@@ -13,7 +13,11 @@ import reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES: dict[str, Callable[[], str]] = {**method_figures.FIGURES, **house_figure.FIGURES, **dependencies.FIGURES}
+FIGURES: dict[str, Callable[[], str]] = {
+    **method_figures.FIGURES,
+    **house_figure.FIGURES,
+    **dependencies.FIGURES,
+}
 SECTIONS = {
     "Tutorial": ("tutorial",),
     "How to": ("how-to",),
