@@ -70,9 +70,23 @@ COHORTS: Mapping[str, str] = MappingProxyType(
 
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
+        "ablation_all_four": "voxtune_recipes.ablations:all_four",
+        "ablation_mmse_token": "voxtune_recipes.ablations:mmse_token",
+        "ablation_report": "voxtune_recipes.ablations:report",
+        "ablation_text": "voxtune_recipes.ablations:text",
+        "ablation_text_prompts": "voxtune_recipes.ablations:text_prompts",
+        "ablation_vision": "voxtune_recipes.ablations:vision",
+        "ablation_visual_prompts": "voxtune_recipes.ablations:visual_prompts",
         "deft": "voxtune_recipes.deft:recipe",
+        "deft_adapter": "voxtune_recipes.baselines:deft_adapter",
+        "deft_lora": "voxtune_recipes.baselines:deft_lora",
+        "deft_plus": "voxtune_recipes.deft_plus:recipe",
+        "full": "voxtune_recipes.baselines:full",
+        "lga": "voxtune_recipes.baselines:lga",
+        "linear_probe": "voxtune_recipes.baselines:linear_probe",
         "medct": "voxtune_recipes.medct:recipe",
         "medct_small": "voxtune_recipes.medct:small",
+        "spp_lora": "voxtune_recipes.baselines:spp_lora",
     }
 )
 
