@@ -279,7 +279,11 @@ def test_stage_compares_mmse_and_refuses_other_measurements(tmp_path: Path) -> N
 
 def test_the_baselines_of_a_simulated_evaluation_are_simulated(tmp_path: Path) -> None:
     own = evaluated(tmp_path / "test", model(2, 0))
-    write_json(own / "evaluation.json", {"simulated": True})
+    write_json(own / "evaluation.json", {"simulated": True, "kind": "held-out classes"})
     rival = evaluated(own / "baselines" / "majority", model(0, 0))
     assert compare(rival, rival)["evaluations"][0]["simulated"]
-    assert compare(own, rival)["evaluations"][0]["simulated"]
+    found = compare(own, rival, tmp_path / "out")["evaluations"][0]
+    assert found["simulated"]
+    assert found["kinds"] == ["held-out classes", "baseline: majority"]
+    page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
+    assert "A: held-out classes. B: baseline: majority." in page

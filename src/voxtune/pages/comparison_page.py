@@ -1,7 +1,7 @@
 """The page of a comparison: what differs between two models on the same scans, and how sure that is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Protocol
 
@@ -67,6 +67,8 @@ class ComparisonFacts:
     a: str
     b: str
     cohorts: Sequence[tuple[str, Sequence[Compared]]]
+    kinds: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    """What the figures of A and of B are called, by cohort."""
     simulated: bool = False
 
 

@@ -17,7 +17,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
 
     Returns:
-        ``{"a", "b", "evaluations": [{"cohort", "simulated", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
+        ``{"a", "b", "evaluations": [{"cohort", "simulated", "kinds", "classes", "n_scans", "n_participants", "comparisons": [...]}]}``;
         differences are A minus B.
 
     Raises:
@@ -31,6 +31,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
     evaluations: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     shown: list[tuple[str, list[Comparison]]] = []
+    kinds: dict[str, tuple[str | None, str | None]] = {}
     any_simulated = False
     for cohort, folder_a, folder_b in _shared(a, b):
         of_a, classes = read_predictions(folder_a / PREDICTIONS)
@@ -41,7 +42,9 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
             )
         found = compare_predictions(of_a, of_b, classes, mmse_true=_measured(cohort, folder_a, folder_b))
         shown.append((cohort, found))
-        simulated = _is_simulated(folder_a) or _is_simulated(folder_b)
+        stated = _stated(folder_a), _stated(folder_b)
+        simulated = any(one.get("simulated") is True for one in stated)
+        kinds[cohort] = (stated[0].get("kind"), stated[1].get("kind"))
         any_simulated = any_simulated or simulated
         rows = [asdict(one) for one in found]
         lines += [{"cohort": cohort} | row for row in rows]
@@ -49,6 +52,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
             {
                 "cohort": cohort,
                 "simulated": simulated,
+                "kinds": list(kinds[cohort]),
                 "classes": list(classes),
                 "n_scans": rows[0]["n_scans"],
                 "n_participants": rows[0]["n_participants"],
@@ -62,7 +66,7 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         write_json(output / "comparison.json", result)
         write_text(
             output / "page.html",
-            comparison_page(ComparisonFacts(name_a, name_b, shown, simulated=any_simulated)),
+            comparison_page(ComparisonFacts(name_a, name_b, shown, kinds, simulated=any_simulated)),
         )
     return result
 
@@ -85,13 +89,19 @@ def _measured(cohort: str, folder_a: Path, folder_b: Path) -> dict[str, float]:
     return of_a | of_b
 
 
-def _is_simulated(folder: Path) -> bool:
-    """Whether an evaluation says that its scans are simulated."""
+def _stated(folder: Path) -> dict[str, Any]:
+    """``evaluation.json`` of an evaluation; of one of its baselines only whether the scans are simulated; empty where absent."""
     from voxtune.evaluation.tables import FACTS
 
-    # The baselines of an evaluation lie two folders below its facts.
-    places = [place / FACTS for place in (folder, folder.parent.parent) if (place / FACTS).is_file()]
-    return bool(places) and read_json(places[0], "the facts of an evaluation").get("simulated") is True
+    if (folder / FACTS).is_file():
+        return read_json(folder / FACTS, "the facts of an evaluation")
+    of_rival = folder.parent.parent / FACTS  # a baseline lies two folders below the facts
+    if of_rival.is_file():
+        return {
+            "simulated": read_json(of_rival, "the facts of an evaluation").get("simulated"),
+            "kind": f"baseline: {folder.name}",
+        }
+    return {}
 
 
 def _shared(a: Path, b: Path) -> list[tuple[str, Path, Path]]:
