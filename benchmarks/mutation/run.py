@@ -71,7 +71,16 @@ def outcome(source: Path, tests: list[str]) -> str:
         os.chdir(ROOT)
         import pytest
 
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])))
+        # Already imported modules cannot be rewritten, which pytest says as a warning.
+        quietly = [
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+        ]
+        os._exit(int(pytest.main(["-x", "-q", *quietly, *tests])))
     began = time.monotonic()
     while time.monotonic() - began < LIMIT:
         done, status = os.waitpid(child, os.WNOHANG)
