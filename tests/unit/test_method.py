@@ -11,7 +11,8 @@ from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, MmseSettings, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.evaluation.predict import score_scans
-from voxtune.model.build import MmseScale, adapter_state, build_model, load_adapter_state, parameter_table
+from voxtune.model.build import MmseScale, adapter_state, build_model, load_adapter_state
+from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts

@@ -199,27 +199,3 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
     with torch.no_grad():
         for name, place in places.items():
             place.copy_(state[name])
-
-
-@dataclass(frozen=True)
-class PartCount:
-    """Parameters of one part of a model."""
-
-    part: str
-    trained: int
-    frozen: int
-
-
-def parameter_table(model: VisionLanguageModel) -> list[PartCount]:
-    """Trained and frozen parameters, part by part."""
-    parts: dict[str, list[int]] = {}
-    for name, value in model.named_parameters():
-        pieces = name.split(".")
-        part = (
-            ".".join(pieces[:2])
-            if pieces[0] == "backbone"
-            else ".".join(pieces[:3] if "extra" in pieces else pieces[:1])
-        )
-        counts = parts.setdefault(part, [0, 0])
-        counts[0 if value.requires_grad else 1] += value.numel()
-    return [PartCount(part, *counts) for part, counts in parts.items()]

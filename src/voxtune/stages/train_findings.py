@@ -60,7 +60,8 @@ def fit_findings(session: "Session") -> str:
     from voxtune.evaluation.novelty import features_of, fit_familiar
     from voxtune.evaluation.pairs import joined_pairs, pair_features, score_pairs
     from voxtune.evaluation.thresholds import UNDECIDED, fit_thresholds
-    from voxtune.model.build import adapter_state, build_model, parameter_table
+    from voxtune.model.build import adapter_state, build_model
+    from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.training.records import Task
     from voxtune.types.trust import Trust
 
@@ -73,14 +74,12 @@ def fit_findings(session: "Session") -> str:
     assert val_set.findings is not None
     labels = val_set.findings.double().numpy()
     table = parameter_table(model)
-    trained = sum(part.trained for part in table)
-    total = trained + sum(part.frozen for part in table)
     if idle := _one_sided(train_set, seen):
         session.say(
             f"Training has no scan with and one without: {', '.join(idle)}. These are learned from nothing."
         )
     session.say(
-        f"{trained:,} of {total:,} parameters are trained ({trained / total:.2%}); {len(train_set)} scans, {len(val_set)} to validate; "
+        f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate; "
         f"{len(seen)} findings{f', {len(held_out)} held out' if held_out else ''}."
     )
     scans = session.scans(model)

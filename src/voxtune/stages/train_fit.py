@@ -17,7 +17,8 @@ def fit_run(session: Session) -> str:
     from voxtune.evaluation.calibration import calibrate
     from voxtune.evaluation.predict import class_features, validation_metric
     from voxtune.evaluation.trust import fit_trust
-    from voxtune.model.build import MmseScale, adapter_state, build_model, parameter_table
+    from voxtune.model.build import MmseScale, adapter_state, build_model
+    from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.stages.train_validate import score_together
     from voxtune.training.records import Task
 
@@ -30,11 +31,7 @@ def fit_run(session: Session) -> str:
         make_examples(cohort.sides[side], cohort.reports, classes, tokenize) for side in ("train", "val")
     )
     table = parameter_table(model)
-    trained = sum(part.trained for part in table)
-    total = trained + sum(part.frozen for part in table)
-    session.say(
-        f"{trained:,} of {total:,} parameters are trained ({trained / total:.2%}); {len(train_set)} scans, {len(val_set)} to validate."
-    )
+    session.say(f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate.")
     scans = session.scans(model)
 
     def score_validation(model: "VisionLanguageModel") -> "Scores":

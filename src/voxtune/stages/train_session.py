@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voxtune.data.augment import Augment
     from voxtune.data.embedded import FrozenFeatures
     from voxtune.data.examples import Examples, ReadScan
-    from voxtune.model.build import PartCount
+    from voxtune.model.parameter_table import PartCount
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.ranks import Ranks
     from voxtune.training.records import Fitted, Form, Task
