@@ -1,13 +1,13 @@
 """Recipe ``pretrain_chest``: how the shipped weights of ``ct_clip_small`` were made. ``python -m voxtune_recipes.pretrain_chest --out DIR``.
 
-Random-contrast renderings of SIMULATED chests and sentences about their findings; two lessons at once:
+SIMULATED chests in random windows and sentences about their findings; two lessons at once:
 
 1. image-text contrast (InfoNCE in both directions, Radford et al. 2021, arXiv 2103.00020), as CT-CLIP was trained;
 2. each token says which findings lie in its own block (a linear layer, dropped afterwards).
 
-The brightness of every tissue is drawn anew for each rendering, so the model has never seen Hounsfield units: fine-tuning to
-CT is a real shift. The codebook moves here by an exponential mean, as upstream's does in training, and never again.
-Hardware: one CPU core, about 2 GB. The weights file is replaced whole once a minute, so it can be stopped at any time.
+Window, level and contrast are drawn anew for each rendering, so the model has never seen calibrated Hounsfield units: fine-tuning to
+CT is a real shift, if a small one. The codebook moves here by an exponential mean, as upstream's does in training, and never again.
+Hardware: one CPU core, about 2 GB, some minutes. The same settings give the same weights on one machine.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from voxtune.types.volume import Volume
 BATCH = 24
 SEED_OF_COHORT = 9_999
 """A seed of its own; cohorts of users should take another."""
-KNOTS = np.array([-1.0, -0.93, -0.82, -0.6, -0.12, -0.02, 0.06, 0.25, 1.0], dtype=np.float32)
-"""Brightness (HU / 1000) at which a random contrast is drawn: air, emphysema, lung, opacity, fat, water, blood, marrow, bone."""
 THERE = ("{f}.", "There is {f}.", "{f} is seen.", "{f} is present.", "Findings in keeping with {f}.")
 ABSENT = ("No {f}.", "There is no {f}.", "{f} is not seen.", "{f} is not present.", "No evidence of {f}.")
 EXTRA = "a an the of in with without and or normal abnormal mild moderate severe chest ct scan photo image lungs heart finding findings impression"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+GRID = (6, 8, 8)
+"""Tokens along depth, height, width."""
 DENSE_WEIGHT = 1.0
 CODEBOOK_DECAY = 0.95
 
@@ -105,14 +105,14 @@ class Pool:
             parts = [
                 _by_token(Volume(planted[name].part, affine))
                 if name in planted
-                else np.zeros((8, 8, 8), dtype=bool)
+                else np.zeros(GRID, dtype=bool)
                 for name in self.names
             ]
-            self.tokens.append(np.stack(parts, axis=-1).reshape(512, -1))
+            self.tokens.append(np.stack(parts, axis=-1).reshape(math.prod(GRID), -1))
             self.scans.append((scan, {name: one.words for name, one in planted.items()}))
 
     def lesson(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[str]]:
-        """A batch: volumes (B, 1, 48, 64, 64), findings by token (B, 512, F), texts."""
+        """A batch: volumes (B, 1, 48, 64, 64), findings by token (B, 384, F), texts."""
         chosen = rng.choice(len(self.volumes), BATCH, replace=False)
         volumes = np.stack([contrasted(self.volumes[index].astype(np.float32), rng) for index in chosen])
         texts = [self._text(index, rng) for index in chosen]
@@ -136,24 +136,22 @@ class Pool:
 
 
 def _by_token(part: Volume) -> NDArray[np.bool_]:
-    """Whether a finding fills a hundredth of a token's block, or lies in it at all strongly (8, 8, 8)."""
+    """Whether a finding fills more than three voxels of a token's block (6, 8, 8)."""
     plain = CT_CLIP_SMALL.model_copy(
         update={"steps": CT_CLIP_SMALL.steps.model_copy(update={"low": 0.0, "high": 1.0}), "deviation": 1.0}
     )
-    cube = to_tensor(part, plain)[0].reshape(8, 6, 8, 8, 8, 8)
+    cube = to_tensor(part, plain)[0].reshape(6, 8, 8, 8, 8, 8)
     found: NDArray[np.bool_] = cube.sum(axis=(1, 3, 5)) > 3.0
     return found
 
 
 def contrasted(volume: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A new brightness for every tissue (either sign), noise, within -1..1; no order of tissues survives for sure."""
-    levels = np.sort(rng.uniform(-1, 1, len(KNOTS))).astype(np.float32)
-    shuffled = levels + rng.normal(0, 0.25, len(KNOTS)).astype(np.float32)
-    if rng.uniform() < 0.5:
-        shuffled = shuffled[::-1]
-    out = np.interp(volume, KNOTS, shuffled).astype(np.float32)
-    out += rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(0.01, 0.06))
-    return np.clip(out, -1, 1)
+    """A random window, level and bend of the brightness, and noise; within -1..1."""
+    width, level, bend = rng.uniform(0.6, 1.5), rng.normal(0, 0.12), rng.normal(0, 0.15)
+    out: NDArray[np.float32] = np.float32(width) * volume + np.float32(level) + np.float32(bend) * np.sin(np.float32(3) * volume)
+    out += rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(0.005, 0.05))
+    clipped: NDArray[np.float32] = np.clip(out, -1, 1, dtype=np.float32)
+    return clipped
 
 
 @torch.no_grad()
@@ -176,8 +174,8 @@ def move_codebook(model: CtClipModel, tokens: Tensor, state: dict[str, Tensor], 
         book[dead], state["total"][dead], state["count"][dead] = fresh, fresh, 1.0
 
 
-def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate: float = 1.5e-3) -> Path:
-    """Train for so many minutes of one core and return the weights file ``OUT/ct_clip_small.safetensors`` (float16)."""
+def pretrain(out: Path, *, steps: int = 600, pool: int = 600, seed: int = 0, rate: float = 2e-3) -> Path:
+    """Train for so many steps on one core and return the weights file ``OUT/ct_clip_small.safetensors`` (float16)."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     settings = CtClipSmall(fresh=True, seed=seed)
@@ -199,7 +197,7 @@ def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate
         {
             "batch": BATCH,
             "pool": pool,
-            "minutes": minutes,
+            "steps": steps,
             "seed": seed,
             "rate": rate,
             "torch": torch.__version__,
@@ -209,11 +207,10 @@ def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate
     chests = Pool(pool)
     rare = torch.from_numpy(np.stack(chests.tokens)).float().mean(dim=(0, 1)).clamp_min(1e-4)
     balance = (1 / rare).sqrt().clamp_max(30)
-    began = saved = time.monotonic()
-    step, sums = 0, {"contrast": 0.0, "dense": 0.0}
-    while (part := (time.monotonic() - began) / (60 * minutes)) < 1:
+    began, sums = time.monotonic(), {"contrast": 0.0, "dense": 0.0}
+    for step in range(1, steps + 1):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 40) * 0.5 * (1 + math.cos(math.pi * part))
+            group["lr"] = rate * min(1.0, step / 40) * 0.5 * (1 + math.cos(math.pi * step / steps))
         volumes, found, texts = chests.lesson(rng)
         before = model.vision.encode(volumes)
         move_codebook(model, before, book, order)
@@ -229,7 +226,6 @@ def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate
         optimiser.step()
         with torch.no_grad():
             model.temperature.clamp_(0.0, math.log(60))
-        step += 1
         sums = {"contrast": sums["contrast"] + contrast.item(), "dense": sums["dense"] + placed.item()}
         if step % 25 == 0:
             used = int((book["count"] > 1).sum())
@@ -239,14 +235,13 @@ def pretrain(out: Path, *, minutes: float, pool: int = 1000, seed: int = 0, rate
             )
             print(json.dumps(log[-1]), flush=True)  # noqa: T201  (a script's progress)
             sums = dict.fromkeys(sums, 0.0)
-        if time.monotonic() - saved > 60:
+        if step % 100 == 0:
             save(model, out, log)
-            saved = time.monotonic()
     log.append(
         {
             "done": True,
-            "step": step,
-            "scans": step * BATCH,
+            "step": steps,
+            "scans": steps * BATCH,
             "minutes": round((time.monotonic() - began) / 60, 2),
         }
     )
@@ -271,8 +266,8 @@ def save(model: CtClipModel, out: Path, log: list[dict[str, Any]]) -> Path:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--pool", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--pool", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pretrain(options.out, minutes=options.minutes, pool=options.pool, seed=options.seed)
+    pretrain(options.out, steps=options.steps, pool=options.pool, seed=options.seed)
