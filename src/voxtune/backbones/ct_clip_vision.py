@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
@@ -129,10 +130,15 @@ class _Transformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(_Layer(sizes) for _ in range(depth))
         self.norm_out = _GammaNorm(sizes.width)
+        self.checkpointing = False
+        """Recompute each layer in the backward pass."""
 
     def forward(self, tokens: Tensor, grid: tuple[int, int, int, int], bias: Tensor | None = None) -> Tensor:
         for layer in self.layers:
-            tokens = layer(tokens, grid, bias)
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens = checkpoint(layer, tokens, grid, bias, use_reentrant=False)
+            else:
+                tokens = layer(tokens, grid, bias)
         return cast(Tensor, self.norm_out(tokens))
 
 
