@@ -36,14 +36,53 @@ def cell_names(number: int, label: str, seeds: int = 5) -> list[str]:
 
 def test_the_published_numbers_of_method_a8_are_all_there() -> None:
     tables = paper("m3d").tables
-    own = {number: [row.published["own"].value for row in table.rows if row.published] for number, table in tables.items()}
-    assert own[2] == [39.6, 40.7, 52.9, 69.8, 74.6, 77.4, 54.9, 74.3, 76.7, 78.8, 71.5, 74.6, 75.0, 76.3, 78.7]
+    own = {
+        number: [row.published["own"].value for row in table.rows if row.published]
+        for number, table in tables.items()
+    }
+    assert own[2] == [
+        39.6,
+        40.7,
+        52.9,
+        69.8,
+        74.6,
+        77.4,
+        54.9,
+        74.3,
+        76.7,
+        78.8,
+        71.5,
+        74.6,
+        75.0,
+        76.3,
+        78.7,
+    ]
     assert own[3] == [54.9, 65.3, 67.1, 68.9, 63.6, 74.4, 75.6, 77.8, 78.8]
     assert own[4] == [78.8, 78.5, 75.0]
     assert own[5] == [63.1, 66.8, 78.8, 81.3]
     external = [row.published["external"].value for row in tables[2].rows if row.published]
-    assert external == [40.0, 41.3, 60.4, 68.1, 76.3, 78.1, 52.6, 78.8, 80.0, 81.6, 75.2, 79.4, 78.1, 79.7, 85.3]
-    sds = {row.label: (row.published["own"].sd, row.published["external"].sd) for row in tables[2].rows if row.published}
+    assert external == [
+        40.0,
+        41.3,
+        60.4,
+        68.1,
+        76.3,
+        78.1,
+        52.6,
+        78.8,
+        80.0,
+        81.6,
+        75.2,
+        79.4,
+        78.1,
+        79.7,
+        85.3,
+    ]
+    sds = {
+        row.label: (row.published["own"].sd, row.published["external"].sd)
+        for row in tables[2].rows
+        if row.published
+    }
     assert sds["M3D + ours"] == (3.2, 3.7)
     assert sds["RadFM + ours"] == (2.0, 1.8)
     assert sds["Med3DVLM + ours"] == (1.9, 3.5)
@@ -52,7 +91,12 @@ def test_the_published_numbers_of_method_a8_are_all_there() -> None:
 def test_rows_that_are_the_same_run_share_their_cells() -> None:
     whole = cell_names(3, "all four + cross-attention (ours)")
     assert len(whole) == len(set(whole)) == 5
-    assert whole == cell_names(4, "prompts (ours)") == cell_names(2, "tiny + ours") == cell_names(5, "2000 scans in the paper")
+    assert (
+        whole
+        == cell_names(4, "prompts (ours)")
+        == cell_names(2, "tiny + ours")
+        == cell_names(5, "2000 scans in the paper")
+    )
     assert cell_names(2, "tiny, zero-shot") == cell_names(3, "none (zero-shot)")
 
 
@@ -73,7 +117,11 @@ def test_a_cell_is_named_by_what_is_not_default() -> None:
     config = recipe()
     one = Cell(config, "trained")
     assert one.name == Cell(config.model_copy(update={"name": "other"}), "trained").name
-    for other in (config.edit("vision.0.length=19"), config.edit("training.epochs=3"), config.edit("loss.targets=class")):
+    for other in (
+        config.edit("vision.0.length=19"),
+        config.edit("training.epochs=3"),
+        config.edit("loss.targets=class"),
+    ):
         assert Cell(other, "trained").name != one.name
     assert Cell(config, "trained", share=0.5).name != one.name
     assert Cell(config, "trained", fingerprint="ab").name != one.name
@@ -89,17 +137,22 @@ def test_stored_settings_agree_where_both_know_them() -> None:
 
 def test_a_share_of_the_scans_takes_as_many_steps() -> None:
     config = recipe().edit("training.epochs=8").edit("training.stop_after=6")
-    assert (same_steps(config, 0.25).training.epochs, same_steps(config, 0.25).training.stop_after) == (32, 24)
-    table = Table(5, "sizes", (Row("half", config, size=1000), Row("whole", config, size=2000)), reference="whole")
+    assert (same_steps(config, 0.25).training.epochs, same_steps(config, 0.25).training.stop_after) == (
+        32,
+        24,
+    )
+    table = Table(
+        5, "sizes", (Row("half", config, size=1000), Row("whole", config, size=2000)), reference="whole"
+    )
     half, whole = (cells_of(row, table, 1)[0] for row in table.rows)
     assert (half.share, whole.share) == (0.5, None)
     assert whole.config == config
 
 
 def test_unknown_papers_and_tables_say_what_there_is() -> None:
-    with pytest.raises(UsageError, match="Known: .*deft"):
+    with pytest.raises(UsageError, match=r"Known: .*deft"):
         make_paper("dft", Options())
-    with pytest.raises(UsageError, match="has no table 7.*2, 3, 4, 5"):
+    with pytest.raises(UsageError, match=r"has no table 7.*2, 3, 4, 5"):
         chosen_tables(paper(), (7,))
 
 
@@ -111,14 +164,22 @@ def predictions(right: Sequence[bool], people: Sequence[str]) -> list[Prediction
         said = truth if good else CLASSES[(CLASSES.index(truth) + 1) % 3]
         shares = {name: 0.8 if name == said else 0.1 for name in CLASSES}
         found.append(
-            Prediction(scan_id=f"s{number:03d}", participant_id=person, diagnosis=truth, predicted=said, probabilities=shares)
+            Prediction(
+                scan_id=f"s{number:03d}",
+                participant_id=person,
+                diagnosis=truth,
+                predicted=said,
+                probabilities=shares,
+            )
         )
     return found
 
 
 def finished(sweep: Sweep, cell: Cell, right: Sequence[bool], people: Sequence[str]) -> None:
     folder = sweep.folder(cell)
-    write_predictions_tsv(folder / "evaluation" / "own" / "predictions.tsv", predictions(right, people), CLASSES)
+    write_predictions_tsv(
+        folder / "evaluation" / "own" / "predictions.tsv", predictions(right, people), CLASSES
+    )
     score = {"accuracy": {"value": float(np.mean(right))}, "auroc": {"value": 0.5}}
     write_json(
         folder / "result.json",
@@ -132,7 +193,11 @@ def finished(sweep: Sweep, cell: Cell, right: Sequence[bool], people: Sequence[s
 @pytest.fixture
 def table() -> Table:
     config = recipe()
-    rows = (Row("ours", config), Row("other", config.edit("vision.0.length=3")), Row("third", config.edit("vision.0.length=4")))
+    rows = (
+        Row("ours", config),
+        Row("other", config.edit("vision.0.length=3")),
+        Row("third", config.edit("vision.0.length=4")),
+    )
     return Table(9, "A table", rows, reference="ours")
 
 
@@ -140,7 +205,9 @@ def scored(tmp_path: Path, table: Table) -> tuple[list[Line], Sweep]:
     generator = np.random.default_rng(0)
     people = [f"p{number // 2}" for number in range(60)]
     cells = {row.label: cells_of(row, table, 5) for row in table.rows}
-    sweep = Sweep(Sources(tmp_path, {}, simulated=True), tuple(cell for some in cells.values() for cell in some))
+    sweep = Sweep(
+        Sources(tmp_path, {}, simulated=True), tuple(cell for some in cells.values() for cell in some)
+    )
     for label, share in (("ours", 0.8), ("other", 0.4)):
         for cell in cells[label]:
             finished(sweep, cell, (generator.random(60) < share).tolist(), people)
@@ -152,7 +219,11 @@ def test_mean_and_sd_are_over_seeds_and_the_interval_over_people(tmp_path: Path,
     lines, sweep = scored(tmp_path, table)
     each = []
     for cell in sweep.cells[:5]:
-        text = (sweep.folder(cell) / "evaluation" / "own" / "predictions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        text = (
+            (sweep.folder(cell) / "evaluation" / "own" / "predictions.tsv")
+            .read_text(encoding="utf-8")
+            .splitlines()[1:]
+        )
         each.append(100 * np.mean([row.split("\t")[2] == row.split("\t")[3] for row in text]))
     own = lines[0].accuracy["own"]
     assert own.each == pytest.approx(each)
@@ -191,7 +262,9 @@ def test_one_row_without_some_seeds_says_so(tmp_path: Path, table: Table) -> Non
 def test_cells_of_other_defaults_are_refused(tmp_path: Path, table: Table) -> None:
     _, sweep = scored(tmp_path, table)
     path = sweep.folder(sweep.cells[0]) / "result.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"epochs": 30', '"epochs": 31'), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"epochs": 30', '"epochs": 31'), encoding="utf-8"
+    )
     with pytest.raises(DataError, match="other defaults"):
         sweep.result(sweep.cells[0])
 
