@@ -30,7 +30,7 @@ WORKER = """
 import json, os, pathlib, sys, time
 first = json.loads(sys.stdin.readline())
 facts = {"classes": ["NC", "AD"], "targets": ["NC", "AD", "mmse"], "biomarkers": {"hippocampus": "Hippocampal volume"},
-         "base": "tiny", "simulated": True, "training": {}, "trust": {}, "process": os.getpid()}
+         "base": "tiny", "task": "diagnosis", "simulated": True, "training": {}, "trust": {}, "process": os.getpid()}
 def tell(message):
     print(json.dumps(message), flush=True)
 tell({"ready": facts})

@@ -94,4 +94,4 @@ def distance(features: ArrayLike, familiar: FamiliarScans) -> float:
 
 
 def _short(values: Floats) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in values)
+    return tuple(float(f"{value:.4g}") for value in values)

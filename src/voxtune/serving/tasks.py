@@ -74,6 +74,8 @@ class Bench:
             "preset": facts.preset,
             "classes": list(facts.classes),
             "class_texts": list(facts.class_texts),
+            "task": facts.task,
+            "thresholds": facts.thresholds,
             "simulated": facts.simulated,
             "licence": facts.licence,
             "training": facts.training,

@@ -8,6 +8,8 @@ const STEPS = {
   read: ["reading", 0.05], mask: ["finding the brain", 0.1], clean: ["removing noise and bias field", 0.35],
   transform: ["laying it on the template", 0.6], score: ["asking the model", 0.85], draw: ["drawing its page", 0.95],
 };
+const findings = document.body.dataset.task === "findings";
+let thresholds = {}; // of findings
 let scans = []; // as the server lists them
 let sending = []; // uploads on their way: {name, share, error}
 let chosen = null;
@@ -182,7 +184,7 @@ function showResult(result) {
     banner.textContent = words;
     return banner;
   }));
-  const lead = result.abstained ? `No class: too unsure (nearest ${result.predicted})` : `Nearest: ${result.predicted}`;
+  const lead = findings ? `Called: ${result.predicted}` : result.abstained ? `No class: too unsure (nearest ${result.predicted})` : `Nearest: ${result.predicted}`;
   find("headline").textContent = lead + mmseWords(result);
   const rows = Object.entries(result.probabilities).map(([name, value]) => {
     const row = document.createElement("tr");
@@ -191,7 +193,8 @@ function showResult(result) {
     head.textContent = name;
     const number = document.createElement("td");
     number.className = "n";
-    number.textContent = value.toFixed(3);
+    const called = findings && value >= (thresholds[name] ?? 0.5);
+    number.textContent = called ? `${value.toFixed(3)}, called` : value.toFixed(3);
     const cell = document.createElement("td");
     const meter = document.createElement("meter");
     meter.max = 1;
@@ -202,7 +205,8 @@ function showResult(result) {
     return row;
   });
   document.querySelector("#chances tbody").replaceChildren(...rows);
-  const lines = [["Confidence", `${result.confidence.toFixed(2)}${result.abstained ? ", too low for a class" : ""}`, result.abstained ? "warn" : ""]];
+  const lines = [];
+  if (!findings) lines.push(["Confidence", `${result.confidence.toFixed(2)}${result.abstained ? ", too low for a class" : ""}`, result.abstained ? "warn" : ""]);
   if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
   if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", result.unlike_training ? "warn" : "pass"]);
   lines.push(["Quality", [result.quality, ...result.reasons].join("; "), result.quality]);
@@ -275,4 +279,10 @@ find("delete").addEventListener("click", async () => {
     say(error.message);
   }
 });
+ask("api/v1/adapter")
+  .then((answer) => answer.json())
+  .then((facts) => {
+    thresholds = facts.thresholds || {};
+  })
+  .catch((error) => say(error.message));
 refresh();
