@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError
+from voxtune.explain.regions import Atlas, brain_atlas, tensor_atlas
 from voxtune.imaging.orient import orient
-from voxtune.imaging.presets import Preset
+from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.template import field_of_view
 from voxtune.imaging.tensor import crop_foreground, minmax, resize
 from voxtune.types.volume import Volume
@@ -46,3 +47,20 @@ def _extent(inside: NDArray[np.bool_], axis: int) -> slice:
     """The part of an axis that holds anything, as ``crop_foreground`` finds it."""
     places = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
     return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(None)
+
+
+def stored_atlas(stored: Volume, preset: Preset) -> Atlas | None:
+    """The Desikan-Killiany atlas in the axes of a scan's tensor, cropped and resized as the scan was; ``None`` for a CT."""
+    if not isinstance(preset.steps, Brain):
+        return None
+    if preset.fit == "cube":
+        return tensor_atlas(preset)
+    atlas = brain_atlas(stored.shape[0])
+    turned = orient(
+        Volume(atlas.labels.astype(np.float32), field_of_view(stored.shape[0])), preset.axes
+    ).voxels
+    if preset.fit == "foreground":
+        inside = minmax(orient(stored, preset.axes).voxels) > 0
+        turned = turned[tuple(_extent(inside, axis) for axis in range(3))]
+    labels = resize(turned, preset.size, nearest=True).round().astype(np.int16)
+    return Atlas(labels, {int(one): atlas.names[int(one)] for one in np.unique(labels) if one})

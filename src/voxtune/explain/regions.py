@@ -95,9 +95,8 @@ def plain_name(name: str) -> str:
     if parts[0] == "ctx":
         return f"{sides[parts[1]]} {_CORTEX.get(parts[2], parts[2])} cortex"
     if parts[0] in sides:
-        return " ".join([sides[parts[0]], *(part.lower() for part in parts[1:])]).replace(
-            "inf lat vent", "inferior lateral ventricle"
-        )
+        words = " ".join(part.lower() for part in parts[1:])
+        return f"{sides[parts[0]]} {_DEEP.get(words, words)}"
     return (
         name.replace("-", " ")
         .replace("_", " ")
@@ -107,6 +106,11 @@ def plain_name(name: str) -> str:
     )
 
 
+_DEEP = {
+    "inf lat vent": "inferior lateral ventricle", "thalamus proper": "thalamus", "ventraldc": "ventral diencephalon",
+    "accumbens area": "nucleus accumbens", "cerebellum white matter": "cerebellar white matter",
+    "cerebellum cortex": "cerebellar cortex",
+}  # fmt: skip
 _CORTEX = {
     "bankssts": "banks of the superior temporal sulcus", "caudalanteriorcingulate": "caudal anterior cingulate",
     "caudalmiddlefrontal": "caudal middle frontal", "inferiorparietal": "inferior parietal",

@@ -1,0 +1,127 @@
+"""What the checks of an explanation mean, in sentences: a map that fails one says so at the top of its page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+COMPLETE = 0.01
+"""Largest completeness error of Integrated Gradients that passes."""
+BEATS = 0.05
+"""A curve beats random orders where at most this share of them does as well."""
+
+
+def verdicts(checks: Mapping[str, Any], text: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """One row for each check: what was asked, what was found, how it ended (``pass``, ``warn``, or ``soft`` for neither)."""
+    limit = checks["limit"]
+    mean = checks["shuffled_weights"]["mean"]
+    values = ", ".join(f"{value:.2f}" for value in checks["shuffled_weights"]["correlations"])
+    found = [
+        _row(
+            "Shuffled weights: does the map depend on what the model learned?",
+            f"mean rank correlation with maps of shuffled models {mean:.2f} ({values}); below {limit} passes",
+            "yes" if mean < limit else "no: a model that knows nothing gives much the same map",
+            passed=mean < limit,
+        )
+    ]
+    control = checks.get("shuffled_labels")
+    if control is None:
+        found.append(
+            {
+                "check": "Shuffled labels: does it depend on what the labels mean?",
+                "found": "not asked: give --control, an adapter trained on shuffled labels",
+                "kind": "soft",
+                "verdict": "open",
+            }
+        )
+    else:
+        found.append(
+            _row(
+                "Shuffled labels: does it depend on what the labels mean?",
+                f"rank correlation with the map of the control adapter {control:.2f}; below {limit} passes",
+                "yes" if control < limit else "no: an adapter taught nonsense gives much the same map",
+                passed=control < limit,
+            )
+        )
+    if others := checks.get("other_targets"):
+        said = ", ".join(f"{name} {value:.2f}" for name, value in others.items())
+        differs = max(others.values()) < 0.9
+        found.append(
+            _row(
+                "Other targets: is it about this target?",
+                f"rank correlation with their maps: {said}; below 0.9 passes",
+                "yes" if differs else "no: another target has nearly the same map",
+                passed=differs,
+            )
+        )
+    for curve in checks.get("curves", ()):
+        better = curve["p"] <= BEATS
+        asked = "Deletion: does hiding the hottest places first lower the score more than chance?"
+        if curve["kind"] == "insertion":
+            asked = "Insertion: does showing the hottest places first raise the score more than chance?"
+        found.append(
+            _row(
+                asked,
+                f"mean score {curve['area']:.2f}, random orders {curve['random_area']:.2f}, p = {curve['p']:.2f}",
+                "yes" if better else "no better than chance",
+                passed=better,
+            )
+        )
+    if text is not None:
+        error = text["completeness_error"]
+        found.append(
+            _row(
+                "Words: do they add up?",
+                f"completeness error {100 * error:.4f}%; below 1% passes",
+                "yes" if error < COMPLETE else "no",
+                passed=error < COMPLETE,
+            )
+        )
+    if "localisation" in checks:
+        for name, one in checks["localisation"].items():
+            found.append(
+                {
+                    "check": f"SIMULATED truth: does the map ({name}) find what the disease changed?",
+                    "found": (
+                        f"AUC over voxels {one['auc']:.2f} (chance 0.50); hottest voxel changed: {one['hit']:.2f} (chance "
+                        f"{one['changed_share']:.2f}); share of heat there {one['heat_share']:.2f} (chance {one['changed_share']:.2f})"
+                    ),
+                    "kind": "soft",
+                    "verdict": "one scan: no interval",
+                }
+            )
+    return found
+
+
+def warnings(rows: list[dict[str, str]]) -> list[str]:
+    """What stands at the top of the page: the checks that failed, in one sentence each."""
+    return [
+        f"Do not lean on this explanation. {row['check']} {row['verdict'].capitalize()}."
+        for row in rows
+        if row["kind"] == "warn" and row["check"].startswith(("Shuffled", "Deletion"))
+    ]
+
+
+def panel_verdict(shares: list[dict[str, Any]], row: str) -> str:
+    """Whether keeping one biomarker moves the heat toward its region, in one row of the figure."""
+    own = [
+        one for one in shares if one["row"] == row and one["alone"] is not None and one["full"] is not None
+    ]
+    if not own:
+        return "There is no heat to compare in this row."
+    toward = [one for one in own if one["alone"] > one["full"]]
+    names = ", ".join(one["biomarker"] for one in toward) or "none"
+    verb = "moves" if len(toward) == len(own) else "does not clearly move"
+    return (
+        f"In the row {row}, keeping one biomarker {verb} the heat toward its own region: the region's share grows for "
+        f"{len(toward)} of {len(own)} ({names}). One scan, no interval; a manifest gives intervals."
+    )
+
+
+def text_bars(text: Mapping[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """Parts of a report with their value and their share of the strongest one, the frame last."""
+    parts = {**text["parts"], "label sentence and frame": text["frame"]}
+    strongest = max((abs(value) for value in parts.values()), default=0.0) or 1.0
+    return [(name, {"value": value, "share": abs(value) / strongest}) for name, value in parts.items()]
+
+
+def _row(check: str, found: str, verdict: str, *, passed: bool) -> dict[str, str]:
+    return {"check": check, "found": found, "kind": "pass" if passed else "warn", "verdict": verdict}
