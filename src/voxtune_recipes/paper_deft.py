@@ -25,7 +25,7 @@ from voxtune.stages.reproduce_paper import Mode, Paper, Role, Row, Table, Value
 from voxtune.types.settings import Settings
 from voxtune_recipes.deft import recipe
 
-EPOCHS = 8
+EPOCHS = 6
 """Of ``tiny`` on the simulated cohort; a recipe's own where there are more than two CPU cores."""
 BASES: dict[str, tuple[Settings, str]] = {
     "tiny": (Tiny(), "tiny"),
