@@ -51,8 +51,9 @@ class Ranks:
         """The rows (B, ...) of all processes one after another (count x B, ...); every process gives as many."""
         if self.count == 1:
             return rows
-        found = cast(Tensor, self.fabric.all_gather(rows.contiguous()))
-        return found.reshape(-1, *rows.shape[1:])
+        found = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(self.count)]
+        torch.distributed.all_gather(found, rows.contiguous())
+        return torch.cat(found)
 
     def rows_of_all(self, rows: Tensor, count: int) -> Tensor:
         """The ``count`` rows of all processes in order, where each gave its ``share`` filled up to the largest one."""
