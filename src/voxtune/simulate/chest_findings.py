@@ -84,8 +84,8 @@ def nodule(chest: Chest, rng: np.random.Generator, amount: float) -> Planted:
         chest.paint(part, 40.0)
         whole = np.maximum(whole, part)
         sizes.append(round(2 * radius))
-    many = "Nodules" if len(sizes) > 1 else "A nodule"
-    return Planted(whole, f"{many} of up to {max(sizes)} mm in the {SIDES[side]} lung.")
+    many = "Lung nodules" if len(sizes) > 1 else "A lung nodule"
+    return Planted(whole, f"{many} of up to {max(sizes)} mm on the {SIDES[side]}.")
 
 
 def opacity(chest: Chest, rng: np.random.Generator, amount: float) -> Planted:

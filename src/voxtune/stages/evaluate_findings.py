@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune import __version__
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
+from voxtune.stages.draw_augmentation import augmentation_picture
 from voxtune.stages.evaluate import BASELINES, Evaluated
 from voxtune.stages.evaluate_subject import OWN, Subject, manifest_to_score
 from voxtune.stages.findings_cohort import FindingsCohort, base_thresholds, findings_cohort, pair_answers
@@ -171,6 +172,9 @@ def _facts(
         looks=looks.times,
         seed=subject.config.seed,
         simulated=any(is_simulated(row) for row in cohort.rows),
+        augmentation=augmentation_picture(subject.config, cohort.train_rows, cohort.manifest)
+        if subject.adapter
+        else None,
     )
 
 
