@@ -9,7 +9,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "concepts" / "demo-results.md")
+CONCEPTS = ROOT / "docs" / "concepts"
+PAGES = (ROOT / "README.md", CONCEPTS / "demo-results.md", CONCEPTS / "evaluation.md")
 
 
 def read(prefix: str) -> list[dict[str, Any]]:
@@ -77,9 +78,28 @@ def curve() -> str:
     return "\n".join(lines)
 
 
+def coverage() -> str:
+    """How often each kind of interval holds the truth, and how wide it is."""
+    (path,) = (ROOT / "benchmarks" / "coverage" / "results").glob("clustered-intervals--*.json")
+    settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    kinds = list(settings[0]["coverage"])
+    lines = [
+        f"| participants | shared variance | {' | '.join(f'{kind}, %' for kind in kinds)} |",
+        "|---" * (2 + len(kinds)) + "|",
+    ]
+    for one in settings:
+        shares = " | ".join(f"{100 * one['coverage'][kind]:.1f}" for kind in kinds)
+        lines.append(f"| {one['participants']} | {one['shared_variance']:g} | {shares} |")
+    sets = {one["test_sets"] for one in settings}
+    return (
+        "\n".join(lines)
+        + f"\n\nShare of {min(sets)} test sets in each row whose 95% interval holds the truth."
+    )
+
+
 def filled(text: str) -> str:
     """A page with the part between each pair of markers written anew."""
-    for name, make in (("summary", summary), ("cohorts", cohorts), ("curve", curve)):
+    for name, make in (("summary", summary), ("cohorts", cohorts), ("curve", curve), ("coverage", coverage)):
         begin, end = f"<!-- results:{name} -->", "<!-- /results -->"
         if begin in text:
             before, rest = text.split(begin, 1)
