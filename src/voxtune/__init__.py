@@ -20,12 +20,14 @@ _PUBLIC = {
     "write_report": "voxtune.reports.wording",
 }
 
-__all__ = [*_PUBLIC, "__version__", "fit"]  # noqa: PLE0604  (names of the table above)
+__all__ = [*_PUBLIC, "__version__", "explain", "fit"]  # noqa: PLE0604  (names of the table above)
 
 
 def __getattr__(name: str) -> Any:
     if name == "fit":
         return importlib.import_module("voxtune.stages.train").train
+    if name == "explain":
+        return importlib.import_module("voxtune.explain")  # the folder can be called, see there
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'voxtune' has no attribute '{name}'")

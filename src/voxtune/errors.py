@@ -2,8 +2,7 @@
 
 VoxTuneError                     exit code
 ├── UsageError                   2   the command or a setting is wrong
-│   ├── SettingError             2   a named setting has an impossible value
-│   └── NotBuiltError            2   a promised command that does not exist yet
+│   └── SettingError             2   a named setting has an impossible value
 ├── DataError                    3   a file, table or scan is not what it should be
 │   ├── ScanError                3   one scan cannot be read or processed
 │   ├── TableError               3   a column or row of a table is missing or wrong
@@ -34,15 +33,6 @@ class SettingError(UsageError):
     def __init__(self, setting: str, expected: str, came: object) -> None:
         super().__init__(f"Setting '{setting}': expected {expected}, got {came!r}.")
         self.setting = setting
-
-
-class NotBuiltError(UsageError):
-    """A command of the contract that this version does not have yet."""
-
-    def __init__(self, command: str) -> None:
-        super().__init__(
-            f"'voxtune {command}' is not built yet in this version; 'voxtune --help' marks the commands that work."
-        )
 
 
 class DataError(VoxTuneError):

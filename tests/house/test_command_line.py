@@ -89,15 +89,6 @@ def test_a_wrong_name_offers_the_nearest() -> None:
         load(TABLES["methods"], "visual_promts")
 
 
-@pytest.mark.parametrize("command", ["explain a b"])
-def test_what_is_not_built_says_so(command: str) -> None:
-    result = CliRunner().invoke(main, command.split())
-    assert result.exit_code == 2
-    assert "not built yet" in result.output
-    help_line = main.commands[command.split(maxsplit=1)[0]].get_short_help_str(100)  # type: ignore[attr-defined]
-    assert help_line.startswith("Not built yet")
-
-
 def test_public_names_exist_and_are_few() -> None:
     names = [name for name in voxtune.__all__ if not name.startswith("_")]
     assert len(names) <= 15

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, set_option
-from voxtune.errors import NotBuiltError
 
 
 @command("info")
@@ -157,10 +156,58 @@ def predict(
 @command("explain")
 @click.argument("adapter", type=PATH)
 @click.argument("scan", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Where to write maps, tables and the page.")
-def explain(adapter: Path, scan: Path, output: Path | None) -> None:
-    """Not built yet: show what a prediction rests on, with checks."""
-    raise NotBuiltError("explain")
+@click.option("-o", "--output", type=PATH, help="Folder to write; otherwise 'explanations/SCAN' here.")
+@click.option("--target", help="A class, a finding, 'mmse' or 'report'; otherwise the predicted class.")
+@click.option("--biomarker", "biomarkers", multiple=True, help="Keep this one alone; may be repeated.")
+@click.option("--method", default="auto", show_default=True, help="How the heat is computed.")
+@click.option("--report", type=PATH, help="A text file with the scan's report.")
+@click.option("--facts", multiple=True, metavar="NAME=VALUE", help="A value for the report; may be repeated.")
+@click.option("--data", type=PATH, help="A manifest that has a row for the scan.")
+@click.option("--control", type=PATH, help="An adapter trained on shuffled labels, to compare with.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
+@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@as_json_option
+def explain(
+    adapter: Path,
+    scan: Path,
+    output: Path | None,
+    target: str | None,
+    biomarkers: tuple[str, ...],
+    method: str,
+    report: Path | None,
+    facts: tuple[str, ...],
+    data: Path | None,
+    control: Path | None,
+    limit: int,
+    base: Path | None,
+    seed: int,
+    *,
+    stripped: bool | None,
+    as_json: bool,
+) -> None:
+    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage."""
+    from voxtune.stages.explain import explain as stage
+
+    done = stage(
+        adapter,
+        scan,
+        output=output,
+        base=base,
+        stripped=stripped,
+        target=target,
+        biomarkers=biomarkers,
+        method=method,
+        report=report,
+        facts=pairs(facts, "--facts"),
+        data=data,
+        control=control,
+        limit=limit,
+        seed=seed,
+        say=lambda line: click.echo(line, err=True),
+    )
+    say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
 
 
 @command("export")

@@ -36,7 +36,7 @@ def explain_group_page(facts: Mapping[str, Any], maps: Mapping[tuple[str, str], 
             "heat_share": "share of heat in changed voxels",
         },
     }
-    title = f"What the model looks at in {facts['cohort']}"
+    title = f"What the model looks at in cohort '{facts['cohort']}'"
     return render("explain_group_page.html.j2", context, title=title, simulated=bool(facts["simulated"]))
 
 
