@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -11,7 +11,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
 CONCEPTS = ROOT / "docs" / "concepts"
-PAGES = (ROOT / "README.md", CONCEPTS / "demo-results.md", CONCEPTS / "evaluation.md")
+REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
+PAGES = (
+    ROOT / "README.md",
+    CONCEPTS / "demo-results.md",
+    CONCEPTS / "evaluation.md",
+    CONCEPTS / "reproduced-tables.md",
+)
 
 
 def read(prefix: str) -> list[dict[str, Any]]:
@@ -98,9 +104,37 @@ def coverage() -> str:
     )
 
 
+def reproduced(table: int) -> str:
+    """A table of DEFT that ``voxtune reproduce`` made, with what it rests on and what it cost."""
+    path = REPRODUCED / "deft" / f"table_{table}.json"
+    if not path.is_file():
+        return "Not run yet."
+    one = json.loads(path.read_text(encoding="utf-8"))
+    beside = "; ".join(f"{name} {value:.1f}%" for name, value in one["beside"].items())
+    cost, sides = one["cost"], one["sides"]
+    parts = [
+        one["markdown"].strip(),
+        f"To compare, on the same test scans: {beside}.",
+        f"Trained on {sides['train']['scans']} scans of {sides['train']['participants']} participants, validated on {sides['val']['scans']} of "
+        f"{sides['val']['participants']}. {cost['cells']} runs took {cost['cpu_seconds'] / 60:.0f} CPU minutes, so about "
+        f"{cost['cpu_seconds'] / 120:.0f} minutes on two cores that do nothing else ({cost['hardware']}).",
+    ]
+    return "\n\n".join(parts)
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "summary": summary,
+    "cohorts": cohorts,
+    "curve": curve,
+    "coverage": coverage,
+    **{f"deft-{number}": partial(reproduced, number) for number in (2, 3, 4, 5)},
+}
+"""What is written between the markers of each name."""
+
+
 def filled(text: str) -> str:
     """A page with the part between each pair of markers written anew."""
-    for name, make in (("summary", summary), ("cohorts", cohorts), ("curve", curve), ("coverage", coverage)):
+    for name, make in MAKERS.items():
         begin, end = f"<!-- results:{name} -->", "<!-- /results -->"
         if begin in text:
             before, rest = text.split(begin, 1)
