@@ -64,12 +64,13 @@ def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: py
     assert "http" not in page.replace("https://", "http://").split("</style>")[1]
 
 
-def test_a_folder_called_demo_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_called_demo_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert adapter_folder(Path("demo")) != Path("demo")
     (tmp_path / "demo").mkdir()
+    assert adapter_folder(Path("demo")) != Path("demo"), "any other folder of that name is not meant"
+    (tmp_path / "demo" / "adapter.json").write_text("{}", encoding="utf-8")
     assert adapter_folder(Path("demo")) == Path("demo")
-    assert "is not an adapter" in call("predict", "demo", HEAD, code=3).output
+    assert "adapter.json" in call("predict", "demo", HEAD, code=3).output
 
 
 def test_a_manifest_is_predicted_row_by_row(cohort: Path, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
 def test_an_empty_table_is_one_sentence(cohort: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.tsv"
     empty.write_text(cohort.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    assert "no scan" in call("predict", "demo", empty, code=3).output.lower()
+    assert "no rows" in call("predict", "demo", empty, code=3).output
 
 
 def test_the_shipped_adapter_says_what_it_is() -> None:

@@ -11,13 +11,15 @@ MERGED = "base.safetensors"
 def adapter_folder(adapter: Path) -> Path:
     """The folder of an adapter: a folder that holds one, the adapter of a run, or the shipped one by the name ``demo``.
 
-    A folder of that name in the current directory goes first.
+    An adapter or run of that name in the current directory goes first.
     """
-    if str(adapter) == DEMO and not adapter.exists():
-        return Path(str(files("voxtune.serving") / "assets" / "demo_adapter"))
-    if (adapter / "config.json").is_file() and not (adapter / "adapter.json").is_file():
+    if (adapter / "adapter.json").is_file():
+        return adapter
+    if (adapter / "config.json").is_file():
         return adapter / "adapter"
-    return adapter
+    return (
+        Path(str(files("voxtune.serving") / "assets" / "demo_adapter")) if str(adapter) == DEMO else adapter
+    )
 
 
 def scan_file(scan: Path) -> Path:
