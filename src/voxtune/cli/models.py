@@ -285,7 +285,7 @@ def reproduce(
     "--upload-limit", type=click.IntRange(1), default=1024, show_default=True, help="Largest upload, in MB."
 )
 @click.option(
-    "--memory-limit", type=click.IntRange(1), default=8, show_default=True, help="Of a worker, in GB."
+    "--memory-limit", type=click.IntRange(1), default=8, show_default=True, help="For one scan, in GB."
 )
 @click.option(
     "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."

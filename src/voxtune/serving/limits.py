@@ -18,8 +18,8 @@ class Limits(Settings):
     """Of one file as it is sent; what a zip or gzip may unpack to is bounded when it is read (``imaging/limits.py``)."""
     stored_bytes: int = Field(8 * GIB, ge=1024)
     """Of all scans and results that are kept at one time."""
-    memory_bytes: int = Field(8 * GIB, ge=GIB)
-    """Data of one worker, model and scan together; allocations beyond it fail."""
+    memory_bytes: int = Field(8 * GIB, ge=2**20)
+    """For one scan, beyond what the loaded model takes; allocations beyond it fail."""
     seconds: float = Field(600.0, gt=0)
     """For one scan, from its first byte read to its page."""
     waiting: int = Field(256, ge=1)

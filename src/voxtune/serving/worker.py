@@ -79,12 +79,16 @@ def done(
 
 
 def limit_memory(limit: int) -> None:
-    """Refuse allocations of this process beyond ``limit`` bytes of data, where the system can."""
+    """Refuse allocations beyond ``limit`` bytes on top of what the loaded model takes, where the system can (Linux)."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource  # absent on Windows
 
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the scan
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        taken = next(
+            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:")
+        )
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + limit, taken + limit))
 
 
 def forbid(events: tuple[str, ...]) -> None:
