@@ -28,8 +28,8 @@ REGION_COLUMNS = ("label", "region", "share", "volume_share", "null_low", "null_
 
 
 def explain(  # noqa: PLR0913  (the options of the command)
-    adapter: Path,
-    scan: Path,
+    adapter: str | Path,
+    scan: str | Path,
     *,
     output: Path | None = None,
     base: Path | None = None,
@@ -69,6 +69,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         UsageError: an unknown target, method or biomarker; two sources of the report.
         WeightsError: an adapter does not load.
     """
+    adapter, scan = Path(adapter), Path(scan)
     if not scan.exists():
         raise ScanError(scan, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
     if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
