@@ -242,6 +242,13 @@ def clinic(folder: Path) -> None:
     scan(folder / "clinic/images/V0.nii.gz", 0)
 
 
+def predicting(folder: Path) -> None:
+    from voxtune.serving.shipped import DEMO, HEAD, adapter_folder, scan_file
+
+    shutil.copytree(adapter_folder(Path(DEMO)), folder / "ADAPTER")
+    shutil.copy(scan_file(Path(HEAD)), folder / "scan.nii.gz")
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small SIMULATED cohort."""
@@ -260,6 +267,7 @@ WORLDS: dict[str, World | str] = {
     "docs/how-to/oasis2.md": oasis2,
     "docs/how-to/ct-rate.md": ct_rate,
     "docs/how-to/own-bids.md": own_scans,
+    "docs/how-to/predict.md": predicting,
     "docs/how-to/add-a-cohort.md": clinic,
     "docs/how-to/add-a-backbone.md": lambda _: None,
     "docs/how-to/add-a-template.md": "simulated",

@@ -30,7 +30,7 @@ def problems(name: str, text: str, root: Path = ROOT) -> list[str]:
             found.append(f"{name}: a block is not run and does not say why")
     for test in re.findall(r"<!--[^>]*run by (tests/[\w/]+\.py)", text):
         path = root / test
-        if not path.is_file() or name not in path.read_text(encoding="utf-8"):
+        if not path.is_file() or Path(name).name not in path.read_text(encoding="utf-8"):
             found.append(f"{name}: says it is run by {test}, which does not name it")
     return found
 
