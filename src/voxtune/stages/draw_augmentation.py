@@ -42,9 +42,7 @@ def augmentation_picture(config: RunConfig, rows: Sequence[ManifestRow], manifes
         before = read(row.scan_id)
         for line, volume in enumerate((before, change(before, row.scan_id, 0))):
             panel = panels[line, column]
-            panel.imshow(
-                _axial(volume[0].numpy(), preset.axes), cmap="gray", vmin=preset.value_range[0], vmax=0.4
-            )
+            panel.imshow(_axial(volume[0].numpy(), preset.axes), cmap="gray", vmin=low, vmax=high)
             panel.set_axis_off()
     return image(figure, dpi=90)
 
