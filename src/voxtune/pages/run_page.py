@@ -42,12 +42,7 @@ def cost(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) ->
     processes = int(environment.get("processes", 1))
     device = environment.get("accelerator") or environment.get("processor") or "processor"
     rows = [
-        (
-            "time",
-            f"{clock(seconds)} on {processes} x {device}"
-            if processes > 1
-            else f"{clock(seconds)} on {device}",
-        ),
+        ("time", f"{clock(seconds)}{f' in {processes} processes' if processes > 1 else ''} on {device}"),
         ("device time", clock(seconds * processes)),
         (
             "training rate",
@@ -82,13 +77,10 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     number = [epoch["epoch"] + 1 for epoch in epochs]
     left.plot(number, [epoch["loss"] for epoch in epochs], label="total")
     left.plot(number, [epoch["contrastive"] for epoch in epochs], label="contrastive")
-    known = [epoch for epoch in epochs if epoch["mmse"] is not None]
-    if known:
-        left.plot(
-            [epoch["epoch"] + 1 for epoch in known],
-            [epoch["mmse"] for epoch in known],
-            label="MMSE (unweighted)",
-        )
+    for term, label in (("mmse", "MMSE (unweighted)"), ("classes", "class texts (unweighted)")):
+        known = [epoch for epoch in epochs if epoch.get(term) is not None]
+        if known:
+            left.plot([epoch["epoch"] + 1 for epoch in known], [epoch[term] for epoch in known], label=label)
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(number, [epoch["metric"] for epoch in epochs], color="tab:green")

@@ -51,7 +51,8 @@ def fit_run(session: Session) -> str:
     )
     fitted = session.fit(model, task)
 
-    found = score_validation(model)
+    with session.ranks.autocast():
+        found = score_validation(model)
     calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
     with session.ranks.autocast():
         trust = fit_trust(

@@ -16,12 +16,12 @@ from voxtune.training.ranks import Ranks
 def place(model: VisionLanguageModel, settings: TrainingSettings, ranks: Ranks) -> VisionLanguageModel:
     """The model where it will be trained.
 
-    Frozen weights are stored in bf16 on a GPU under ``bf16-mixed``: autocast would round them at every step anyway. With
+    The backbone's frozen weights are stored in bf16 on a GPU under ``bf16-mixed``: autocast would round them at every step anyway. With
     ``fsdp`` the blocks of both towers are shared out among the processes (FSDP2); prompts, heads and embeddings, which are
     small, lie on every one.
     """
     if settings.precision == "bf16-mixed" and ranks.device.type == "cuda":
-        for value in model.parameters():
+        for value in cast(nn.Module, model.backbone).parameters():
             if not value.requires_grad and value.dtype == torch.float32:
                 value.data = value.data.to(torch.bfloat16)
     if settings.strategy == "fsdp" and ranks.count > 1:
