@@ -96,6 +96,7 @@ def test_on_every_backbone(name: str, method: Any, tmp_path: Path) -> None:
 
     assert merge(model) == len(list(swapped_layers(again.backbone)))
     assert close(vectors(model), moved)
+    assert model.base_sha256 != base.base_sha256 == again.base_sha256
     assert model.backbone.state_dict().keys() == base.backbone.state_dict().keys()
     assert not any(value.requires_grad for value in model.parameters())
 

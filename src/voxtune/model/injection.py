@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import torch
 from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from voxtune.errors import SettingError, UsageError
+from voxtune.model.build import fingerprint
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import atomic_path, write_json
@@ -147,7 +148,8 @@ def _start(layer: Any, generator: torch.Generator) -> None:
 def merge(model: VisionLanguageModel) -> int:
     """Fold every swapped layer into the layer it stands for, in place; how many there were.
 
-    Afterwards the backbone has its published names again and computes what base and adapter computed together.
+    Afterwards the backbone has its published names again and computes what base and adapter computed together: it is another base,
+    with a fingerprint of its own.
     """
     count = 0
     for side in ("vision", "text"):
@@ -165,6 +167,9 @@ def merge(model: VisionLanguageModel) -> int:
         if hasattr(tower, "peft_config"):
             del tower.peft_config
     model.awake.clear()
+    if count:
+        model.base_sha256 = fingerprint(cast(nn.Module, model.backbone))
+        model.base_identity = f"{model.base_identity}|{model.base_sha256}"
     return count
 
 
