@@ -26,6 +26,7 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,6 @@ def send(server: Server, upload: Upload) -> Ended:
 
 def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
     """Run it; the facts."""
-    from voxtune.stages.predict import predict
     from voxtune.stages.simulate import simulate
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -212,10 +212,7 @@ def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
         bad = hostile(good[0].body)
         queue = good + [bad[number % len(bad)] for number in range(uploads // 3)]
         random.Random(1).shuffle(queue)
-        expected = {
-            one["scan"]: one
-            for one in predict(Path("demo"), files, output=folder / "pages").as_json()["scans"]
-        }
+        expected = {path.name: own_answer(path) for path in files}
         server = Server(port, "--memory-limit", "4", "--time-limit", "300")
         killed: list[int] = []
         killer = threading.Thread(target=kill_one, args=(server, killed))
@@ -258,6 +255,21 @@ def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
         "log_has_names": any(one.name in log for one in ended) or "Traceback" in log,
         "slowest_seconds": max(asdict(one)["seconds"] for one in ended),
     }
+
+
+@cache
+def predictor() -> Any:
+    """The adapter in this process, to compare with."""
+    from voxtune.serving.predictor import Predictor
+    from voxtune.serving.shipped import adapter_folder
+
+    return Predictor(adapter_folder(Path("demo")))
+
+
+def own_answer(path: Path) -> dict[str, Any]:
+    """What ``voxtune predict`` says of a scan."""
+    found = predictor().predict(path).prediction
+    return {"predicted": found.predicted, "probabilities": found.probabilities}
 
 
 def same(said: dict[str, Any], expected: dict[str, Any]) -> bool:
