@@ -52,6 +52,9 @@ def paper(base: str = "tiny") -> Paper:
         tables={one.number: one for one in (systems(), ablation(base), methods(base), sizes(base))},
         base=base,
         published_base="m3d",
+        explained=Row("ours", ours(base)),
+        words=6,
+        maps=2,
         simulated_edits=(f"training.epochs={EPOCHS}",),
     )
 

@@ -10,7 +10,7 @@ from voxtune.config import RunConfig
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
-from voxtune.stages.reproduce import Options, chosen_tables, make_paper, plan
+from voxtune.stages.reproduce import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.stages.reproduce_cells import Sweep
 from voxtune.stages.reproduce_data import Sources
 from voxtune.stages.reproduce_files import csv_text, latex, markdown, tex
@@ -152,8 +152,22 @@ def test_a_share_of_the_scans_takes_as_many_steps() -> None:
 def test_unknown_papers_and_tables_say_what_there_is() -> None:
     with pytest.raises(UsageError, match=r"Known: .*deft"):
         make_paper("dft", Options())
-    with pytest.raises(UsageError, match=r"has no table 7.*2, 3, 4, 5"):
-        chosen_tables(paper(), (7,))
+    with pytest.raises(UsageError, match=r"has no table 7.*2, 3, 4, 5, 6"):
+        chosen_tables(paper(), Options(tables=(7,)))
+    with pytest.raises(UsageError, match="has no figure 3"):
+        chosen_tables(paper(), Options(figures=(3,)))
+
+
+def test_nothing_asked_is_everything() -> None:
+    made = paper()
+    for asked, tables, more in (
+        (Options(), [2, 3, 4, 5], (6, 2)),
+        (Options(tables=(5, 3)), [3, 5], (None, None)),
+        (Options(tables=(6,)), [], (6, None)),
+        (Options(figures=(2,)), [], (None, 2)),
+    ):
+        assert [one.number for one in chosen_tables(made, asked)] == tables
+        assert chosen_explanations(made, asked) == more
 
 
 # ------------------------------------------------------------------------------------------ statistics

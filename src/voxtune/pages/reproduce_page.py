@@ -1,12 +1,13 @@
 """The pages of a reproduction: one table with intervals and what stands in the way, and the overview of all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.layout import render
+from voxtune.pages.layout import image, render
+from voxtune.types.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,34 @@ def overview_page(tables: Sequence[ShownTable], pictures: Sequence[tuple[str, st
         title="Reproduced tables",
         simulated=any(one.simulated for one in tables),
     )
+
+
+def words_page(
+    number: int, caption: str, rows: Sequence[tuple[str, Sequence[str]]], *, simulated: bool
+) -> str:
+    """The page of the tokens that count at each stage (stage, tokens in order)."""
+    title = f"Table {number}: {caption}"
+    return render(
+        "reproduce_words.html.j2", {"number": number, "rows": rows}, title=title, simulated=simulated
+    )
+
+
+def maps_page(
+    number: int,
+    caption: str,
+    scans: Mapping[str, Volume],
+    panel: Mapping[tuple[str, str], Volume],
+    *,
+    simulated: bool,
+) -> str:
+    """The page of the maps by stage and biomarker."""
+    from voxtune.pages.explain_figures import panel_figure
+
+    picture = image(
+        panel_figure(scans, panel, "heat, relative to the strongest place of each picture"), dpi=110
+    )
+    context = {"caption": caption, "picture": picture}
+    return render("reproduce_maps.html.j2", context, title=f"Figure {number}", simulated=simulated)
 
 
 def _bar(row: ShownRow) -> Markup:

@@ -9,6 +9,7 @@ from voxtune.errors import SettingError, UsageError
 from voxtune.run_dir import write_text
 from voxtune.stages.reproduce_cells import Sweep, pending, run_on_workers
 from voxtune.stages.reproduce_data import Request, find_sources
+from voxtune.stages.reproduce_lock import waited
 from voxtune.stages.reproduce_paper import Cell, Paper, Row, Table, cells_of
 from voxtune.stages.reproduce_scores import Line
 from voxtune.stages.reproduce_table import Facts, gather_facts, shown, state_text, write_table_files
@@ -73,9 +74,12 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     """
     options = options or Options()
     found = make_paper(paper, options)
-    tables = chosen_tables(found, options.tables)
+    tables = chosen_tables(found, options)
+    words, maps = chosen_explanations(found, options)
     planned = {table.number: plan(found, table, options) for table in tables}
-    cells = unique(cell for rows in planned.values() for row in rows for cell in row.cells)
+    explained = explained_row(found, options) if words or maps else None
+    every = [*(row for rows in planned.values() for row in rows), *([explained] if explained else [])]
+    cells = unique(cell for row in every for cell in row.cells)
     shares = sorted({cell.share for cell in cells if cell.share is not None})
     sources = find_sources(output, found, options.request, shares, say)
     sweep = Sweep(sources, tuple(cells), found.external_classes)
@@ -86,9 +90,10 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
         facts = gather_facts(sweep, found, table, _lines(sweep, planned[table.number]))
         write_table_files(output, facts)
         written.append(facts)
+    said = _explain(sweep, found, explained, (words, maps), options) if explained else []
     _write_overview(output, written)
     left = pending(sweep)
-    return Reproduced(output, _summary(output, written, left, sweep))
+    return Reproduced(output, "\n".join([_summary(output, written, left, sweep), *said]).strip())
 
 
 def make_paper(name: str, options: Options) -> Paper:
@@ -104,18 +109,63 @@ def make_paper(name: str, options: Options) -> Paper:
     return paper
 
 
-def chosen_tables(paper: Paper, numbers: Sequence[int]) -> list[Table]:
-    """The tables asked for, all of them by default.
+def chosen_tables(paper: Paper, options: Options) -> list[Table]:
+    """The tables of accuracies asked for, all of them by default.
 
     Raises:
-        UsageError: the paper has no such table.
+        UsageError: the paper has no such table or figure.
     """
-    for number in numbers:
-        if number not in paper.tables:
+    known = {*paper.tables, *([paper.words] if paper.words else [])}
+    for number in options.tables:
+        if number not in known:
+            listed = ", ".join(str(one) for one in sorted(known))
+            raise UsageError(f"'{paper.name}' has no table {number} to reproduce; it has {listed}.")
+    for number in options.figures:
+        if number != paper.maps:
             raise UsageError(
-                f"'{paper.name}' has no table {number} to reproduce; it has {', '.join(str(one) for one in sorted(paper.tables))}."
+                f"'{paper.name}' has no figure {number} to reproduce; it has {paper.maps or 'none'}."
             )
-    return [paper.tables[number] for number in sorted(set(numbers or paper.tables))]
+    asked = options.tables if options.tables or options.figures else tuple(paper.tables)
+    return [paper.tables[number] for number in sorted(set(asked)) if number in paper.tables]
+
+
+def chosen_explanations(paper: Paper, options: Options) -> tuple[int | None, int | None]:
+    """The table of tokens and the figure of maps, where they are asked for or nothing is."""
+    everything = not options.tables and not options.figures
+    words = paper.words if everything or paper.words in options.tables else None
+    maps = paper.maps if everything or paper.maps in options.figures else None
+    return words, maps
+
+
+def explained_row(paper: Paper, options: Options) -> Planned | None:
+    """The row that is explained, with its first seed alone."""
+    if paper.explained is None:
+        return None
+    table = Table(0, "", (paper.explained,), paper.explained.label)
+    return plan(paper, table, replace(options, seeds=1))[0]
+
+
+def _explain(
+    sweep: Sweep, paper: Paper, planned: Planned, numbers: tuple[int | None, int | None], options: Options
+) -> list[str]:
+    """Tokens and maps of the explained run; a line for each."""
+    from voxtune.stages.reproduce_explained import Explaining, draw_maps, explain_words
+
+    if options.shard is not None:
+        return []
+    if planned.weights is None or not planned.weights.ready:
+        problem = planned.weights.problem if planned.weights else "no run"
+        return [f"Tokens and maps: missing, {problem}."]
+    result = sweep.result(planned.cells[0])
+    if result is None or result["status"] != "done":
+        return ["Tokens and maps: their run is not done yet."]
+    what = Explaining(sweep, paper, planned.cells[0], sweep.sources.root)
+    words, maps = numbers
+    with waited(sweep.sources.root / "locks", "explained"):
+        return [
+            *([explain_words(what, words)] if words else []),
+            *([draw_maps(what, maps)] if maps else []),
+        ]
 
 
 def plan(paper: Paper, table: Table, options: Options) -> list[Planned]:
@@ -163,9 +213,13 @@ def _lines(sweep: Sweep, planned: Sequence[Planned]) -> list[tuple[Line, Sequenc
 
 
 def _write_overview(output: Path, written: Sequence[Facts]) -> None:
+    """The page that leads to what was written now and to what earlier calls left."""
     from voxtune.pages.reproduce_page import overview_page
 
-    write_text(output / "page.html", overview_page([shown(facts) for facts in written]))
+    now = {f"table_{one.table.number}" for one in written}
+    others = sorted(path.stem for path in output.glob("*_*.html") if path.stem not in now)
+    more = [(name.replace("_", " ").capitalize(), f"{name}.html") for name in others]
+    write_text(output / "page.html", overview_page([shown(facts) for facts in written], more))
 
 
 def _summary(output: Path, written: Sequence[Facts], left: Sequence[Cell], sweep: Sweep) -> str:

@@ -28,7 +28,7 @@ def dry_run(paper: str, output: Path, options: Options) -> str:
     counted: set[str] = set()
     blocks, advice = [], {}
     total, unknown, disk, memory = 0.0, 0, 0.0, 0.0
-    for table in chosen_tables(found, options.tables):
+    for table in chosen_tables(found, options):
         rows = []
         for one in plan(found, table, options):
             left = [cell for cell in one.cells if not (output / "cells" / cell.name / RESULT).is_file()]

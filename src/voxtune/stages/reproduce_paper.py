@@ -83,6 +83,12 @@ class Paper:
     """The backbone under the tables that have one base."""
     published_base: str
     """The one the paper used there."""
+    explained: Row | None = None
+    """Whose first seed the tables of tokens and the figure of maps explain."""
+    words: int | None = None
+    """Number of the table of tokens."""
+    maps: int | None = None
+    """Number of the figure of maps."""
     simulated_edits: tuple[str, ...] = ()
     """Settings that differ where ``tiny`` learns on the simulated cohort, so that two CPU cores finish a table in an hour."""
 
