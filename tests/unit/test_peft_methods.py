@@ -14,6 +14,7 @@ from voxtune.errors import SettingError, WeightsError
 from voxtune.losses.contrastive import contrastive, instance_targets
 from voxtune.model.build import adapter_state, build_model, load_adapter_state
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.peft.lga import regrouped
 from voxtune.types.calls import read_calls
 
 TINY = {
@@ -198,3 +199,22 @@ def test_two_of_a_kind_are_refused(shrunken: ModuleType, words: Path) -> None:
     ):
         with pytest.raises(SettingError, match="a second one"):
             bench.model(vision=twice)
+
+
+@pytest.mark.parametrize("method", EVERYWHERE["vision"])
+def test_a_study_of_several_scans(shrunken: ModuleType, words: Path, method: str) -> None:
+    """HLIP cuts a study into groups of rows between its layers; each study is read as if it were alone."""
+    bench = Bench(shrunken, "hlip", words)
+    model = shaken(bench.model(vision=method)).eval()
+    studies = torch.rand(2, 3, *model.backbone.volume_shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        both = model.encode_image(studies).vector
+        torch.testing.assert_close(model.encode_image(studies[1:]).vector, both[1:], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(both[0], both[1], atol=1e-4)
+
+
+def test_guiding_texts_follow_the_groups_of_a_study() -> None:
+    text = torch.arange(2.0)[:, None, None].expand(2, 3, 4)
+    wide = regrouped(text, 6)
+    assert wide[:, 0, 0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert torch.equal(regrouped(wide, 2), text)
