@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import BASELINES, run_baselines, score_baselines
+from voxtune.evaluation.baselines import BASELINES, cross_fitted_baselines, run_baselines, score_baselines
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.site_probe import site_probe
 from voxtune.types.records import ManifestRow, Prediction, Report
@@ -118,6 +118,21 @@ def test_a_class_that_training_does_not_have_gets_zero() -> None:
 
 def test_no_test_rows_give_no_predictions() -> None:
     assert run_baselines(rows(20, 0), [], CLASSES) == {"majority": []}
+
+
+def test_without_training_rows_each_person_is_predicted_by_others() -> None:
+    cohort = [
+        row.model_copy(update={"participant_id": f"p{n // 2}"})
+        for n, row in enumerate(sorted(rows(60, 0), key=lambda r: str(r.diagnosis)))
+    ]
+    found = cross_fitted_baselines(cohort, CLASSES, reports(cohort), vectors(cohort))
+    assert tuple(found) == BASELINES
+    for name, some in found.items():
+        assert [one.scan_id for one in some] == [row.scan_id for row in cohort], name
+    assert accuracy(found["linear_probe"]) > 0.8
+    assert cross_fitted_baselines(cohort[:2], CLASSES) == {}  # one participant
+    assert cross_fitted_baselines([row for row in cohort if row.diagnosis == "AD"], CLASSES) == {}
+    assert cross_fitted_baselines([], CLASSES) == {}
 
 
 def test_refusals() -> None:

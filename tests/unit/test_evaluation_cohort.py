@@ -52,6 +52,7 @@ def test_a_class_that_training_never_saw_is_held_out() -> None:
     assert found.classes == ("AD", "FTD")
     assert found.held_out == ("FTD",)
     assert kind_of(found, adapted=True) == "held-out classes"
+    assert choose(COHORT, ("NC", "AD"), ["AD", "MCI", "NC"]).classes == ("NC", "MCI", "AD")  # by severity
     assert "FTD was never seen in training and is known by its class text alone" in str(found.label_map)
 
 

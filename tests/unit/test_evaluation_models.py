@@ -11,7 +11,7 @@ from voxtune.config import read_recipe
 from voxtune.data.images import load_preset
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import ScanError
-from voxtune.evaluation.baselines import majority, unlabelled_texts
+from voxtune.evaluation.baselines import unlabelled_texts
 from voxtune.evaluation.predict import Scores, joined, predictions, validation_metric
 from voxtune.evaluation.run_predictions import predict_rows
 from voxtune.evaluation.site_probe import probe_sites
@@ -167,15 +167,7 @@ def test_the_figure_that_steers_a_run() -> None:
     )
 
 
-# ------------------------------------------------------------------------------ baselines without a fit
-def test_the_majority_needs_only_counts(study: tuple[Path, list[ManifestRow]]) -> None:
-    _, rows = study
-    found = majority({"NC": 1, "AD": 3, "FTD": 5}, rows, CLASSES)
-    assert found[0].probabilities == {"NC": 0.25, "MCI": 0.0, "AD": 0.75}
-    assert {one.predicted for one in found} == {"AD"}
-    assert majority({"FTD": 5}, rows, CLASSES) == []
-
-
+# ----------------------------------------------------------------------------------------- the reports
 def test_reports_are_written_without_their_label_sentence() -> None:
     told = ManifestRow(participant_id="p", scan_id="s", image="x", diagnosis="AD", hippocampus_mm3=5000)
     bare = ManifestRow(participant_id="p", scan_id="t", image="x", diagnosis="AD")
@@ -201,6 +193,6 @@ def test_the_site_probe_says_what_it_found() -> None:
     assert (found.largest, found.sites) == (0.5, ("A", "B"))
     assert "(2 sites)" in found.sentence
     assert "of 60 scans of 30 participants" in found.sentence
-    assert found.sentence.endswith("The embeddings hold the site: look at the scores by site below.")
+    assert found.sentence.endswith("The embeddings hold the site: look at the scores by site.")
     assert plain.sentence.endswith("That is not above chance beyond its interval.")
     assert probe_sites(rows[:4], noise) is None

@@ -19,6 +19,9 @@ from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Predictio
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
 """Every baseline that is fitted, by its name; one whose inputs no training row has is left out of the answer."""
 
+FOLDS = 5
+"""Of participants, where baselines are fitted on the scored cohort itself."""
+
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age_sex": ("age", "sex"),
     "mmse": ("mmse",),
@@ -69,14 +72,38 @@ def run_baselines(
     return {name: named_predictions(test, found[name], classes) for name in BASELINES if name in found}
 
 
-def majority(
-    counts: Mapping[str, int], test_rows: Sequence[ManifestRow], classes: Sequence[str]
-) -> list[Prediction]:
-    """The share of each class in training, from its counts alone; empty where training has none of the classes."""
-    shares = np.array([float(counts.get(name, 0)) for name in classes])
-    if not shares.any():
-        return []
-    return named_predictions(test_rows, np.tile(shares / shares.sum(), (len(test_rows), 1)), classes)
+def cross_fitted_baselines(
+    rows: Sequence[ManifestRow],
+    classes: Sequence[str],
+    reports: Mapping[str, Report] | None = None,
+    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
+    seed: int = 0,
+) -> dict[str, list[Prediction]]:
+    """The baselines where no training rows are at hand: each scan is predicted by a fit on other participants of its own cohort.
+
+    At most five folds by participant; empty where a class has fewer than two participants.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    people = {name: {row.participant_id for row in rows if row.diagnosis == name} for name in classes}
+    fewest = min((len(some) for some in people.values() if some), default=0)
+    if fewest < 2 or sum(bool(some) for some in people.values()) < 2:
+        return {}
+    folds = StratifiedGroupKFold(n_splits=min(FOLDS, fewest), shuffle=True, random_state=seed)
+    labels, owners = [str(row.diagnosis) for row in rows], [row.participant_id for row in rows]
+    parts: list[dict[str, list[Prediction]]] = [
+        run_baselines(
+            [rows[n] for n in train], [rows[n] for n in test], classes, reports, embeddings, seed=seed
+        )
+        for train, test in folds.split(np.zeros((len(rows), 1)), labels, owners)
+        if len(test)
+    ]
+    order = {row.scan_id: number for number, row in enumerate(rows)}
+    return {
+        name: sorted((one for part in parts for one in part[name]), key=lambda one: order[one.scan_id])
+        for name in BASELINES
+        if all(name in part for part in parts)
+    }
 
 
 def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Report]:

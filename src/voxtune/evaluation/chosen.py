@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from voxtune.data.examples import class_names
+from voxtune.data.examples import CLASS_ORDER, class_names
 from voxtune.errors import DataError, SettingError
 from voxtune.types.records import ManifestRow
 
@@ -21,7 +21,7 @@ class Chosen:
 
     rows: list[ManifestRow]
     classes: tuple[str, ...]
-    """To choose among: the trained ones in the order of the adapter, then the held-out ones."""
+    """To choose among: in the order of severity where it is known, else the trained ones and then the held-out ones."""
     held_out: tuple[str, ...]
     """Classes the adapter was not trained on."""
     left_out: dict[str, int]
@@ -105,6 +105,8 @@ def _classes(
         raise SettingError(
             "classes", f"{expected} (it has {_known([one for one in present if one])})", ",".join(strange)
         )
+    if set(wanted) - set(trained) and set(wanted) | set(trained) <= set(CLASS_ORDER):
+        return tuple(name for name in CLASS_ORDER if name in wanted)
     seen = tuple(name for name in trained if name in wanted)
     return seen + tuple(name for name in wanted if name not in seen)
 

@@ -38,7 +38,7 @@ class SiteProbe:
             f"{100 * found.value:.1f}%{interval} of {found.n_scans} scans of {found.n_participants} participants; always saying the "
             f"largest site is right in {100 * self.largest:.1f}%. "
             + (
-                "The embeddings hold the site: look at the scores by site below."
+                "The embeddings hold the site: look at the scores by site."
                 if above
                 else "That is not above chance beyond its interval."
             )

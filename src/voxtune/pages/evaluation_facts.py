@@ -79,6 +79,8 @@ class EvaluationFacts:
     mmse: Sequence[tuple[float, float, str]] = ()
     """Measured and predicted points and the diagnosis, of each scan."""
     baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    cross_fitted: bool = False
+    """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
     against: Mapping[str, Difference] = field(default_factory=dict)
     """The difference to each baseline."""
     subgroups: Sequence[SubgroupScores] = ()

@@ -34,6 +34,8 @@ def evaluation_page(facts: EvaluationFacts) -> str:
     scans = {
         name: m for name, m in facts.metrics.items() if not name.startswith(("participant/", "baseline/"))
     }
+    # A model without an MMSE head, or a cohort without scores, has no MMSE rows; the page says so under the figures.
+    scans = {name: m for name, m in scans.items() if not (name.startswith("mmse") and m.n_scans == 0)}
     context = {
         "facts": facts,
         "figure_style": figures.STYLE,
@@ -64,7 +66,11 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "mmse_legend": figures.legend(facts.classes, dashes=False),
         "rivals": _rivals(facts, scans),
         "verdict": verdict(facts, scans),
-        "absent": [label for name, label in BASELINES.items() if name not in facts.baselines],
+        "absent": [
+            label
+            for name, label in BASELINES.items()
+            if name not in facts.baselines and not (name == "zero_shot" and facts.kind == "zero-shot")
+        ],
         "subgroups": [
             (COLUMNS.get(one.column, one.column), one, _bar(one.accuracy)) for one in facts.subgroups
         ],

@@ -148,6 +148,11 @@ def method_paragraph(facts: EvaluationFacts) -> str:
         if facts.temperature is not None
         else ""
     )
+    fitted = (
+        "Baselines were fitted by cross-validation over participants of this cohort, as no training scans were at hand"
+        if facts.cross_fitted
+        else "Baselines were fitted on the training participants only"
+    )
     labels = "".join(f" {label}: {rule}." for label, rule in facts.label_rules.items())
     mapped = (f" Labels: {facts.label_map}." if facts.label_map else "") + (
         f" How the labels were made:{labels}" if labels else ""
@@ -160,6 +165,6 @@ def method_paragraph(facts: EvaluationFacts) -> str:
         "percentiles widened for few participants; the AUROC of each class is checked by the variance of Obuchowski (1997). "
         "Participant-level scores take the mean probability over the scans of a participant. "
         "Macro scores are unweighted means over classes; AUROC is one against the rest; the calibration error uses 15 equal bins "
-        "of the largest probability. Baselines were fitted on the training participants only; the model is compared with each on the same "
+        f"of the largest probability. {fitted}; the model is compared with each on the same "
         "scans by swapping participants, with Holm's correction (1979) over the baselines."
     )

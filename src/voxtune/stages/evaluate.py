@@ -118,22 +118,18 @@ def _rivals(
     subject: "Subject", cohort: "ScoredCohort", of_base: "Answers", base: "VisionLanguageModel"
 ) -> dict[str, list[Prediction]]:
     """What the model must beat, on the same scans: guesses from the table, a probe on the frozen base, the base alone."""
-    from voxtune.evaluation.baselines import majority, run_baselines, unlabelled_texts
+    from voxtune.evaluation.baselines import cross_fitted_baselines, run_baselines, unlabelled_texts
     from voxtune.evaluation.zero_shot import zero_shot
 
     rows, classes = cohort.chosen.rows, cohort.chosen.classes
-    found: dict[str, list[Prediction]] = {}
     train_rows = [row for row in cohort.train_rows if row.diagnosis in classes]
+    texts = unlabelled_texts([*train_rows, *rows], subject.config.report.template)
+    seed = subject.config.seed
     if train_rows and cohort.training is not None:
         vectors = zero_shot(subject.config, train_rows, cohort.training, classes, base=base).vectors
-        texts = unlabelled_texts([*train_rows, *rows], subject.config.report.template)
-        found = run_baselines(
-            train_rows, rows, classes, texts, vectors | of_base.vectors, seed=subject.config.seed
-        )
-    elif subject.adapter is not None:
-        counts = subject.adapter.facts.training.get("diagnoses", {})
-        if guess := majority(counts, rows, classes):
-            found = {"majority": guess}
+        found = run_baselines(train_rows, rows, classes, texts, vectors | of_base.vectors, seed=seed)
+    else:
+        found = cross_fitted_baselines(rows, classes, texts, of_base.vectors, seed=seed)
     if subject.adapter is not None:
         found["zero_shot"] = of_base.predictions
     return found

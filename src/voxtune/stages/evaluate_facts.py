@@ -64,6 +64,7 @@ def page_facts(
         reliability=reliability(*top_label(predicted)),
         roc=roc_curves(predicted, classes),
         mmse=mmse_points(predicted, {row.scan_id: row.mmse for row in rows if row.mmse is not None}),
+        cross_fitted=not any(row.diagnosis in classes for row in cohort.train_rows),
         baselines=score_baselines(rivals, classes, resamples=resamples, seed=seed),
         against=compare_with_each(predicted, rivals, classes, resamples=resamples, seed=seed),
         subgroups=subgroups(
