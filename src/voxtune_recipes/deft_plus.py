@@ -1,4 +1,4 @@
-"""DEFT with the two changes that our ablations on the simulated cohort ask for; everything else is recipe ``deft``.
+"""DEFT with two changes to its loss; everything else is recipe ``deft``.
 
     voxtune train deft_plus -o RUN --data PREPROCESSED/manifest.tsv --split SPLIT
 
@@ -6,7 +6,7 @@
    scan sees the class texts alone. This term trains what inference does.
 2. Texts of the same class count as positives: two healthy people are no counter-example to each other.
 
-``tiny`` on a CPU: minutes, as ``deft``. ``benchmarks/method`` holds the evidence, on SIMULATED people.
+``tiny`` on a CPU: minutes, as ``deft``. ``python benchmarks/method/run.py`` measures each change alone and both, on SIMULATED people.
 """
 
 from voxtune.config import RunConfig

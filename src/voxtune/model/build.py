@@ -91,7 +91,9 @@ def build_model(
                 cast(Method, method).attach(model, encoder, generator)
     model.vision.checkpointing = model.text.checkpointing = config.training.checkpointing
     for part in cast(nn.Module, backbone).modules():
-        if hasattr(part, "checkpointing"):  # towers whose layers run inside ``features`` recompute them themselves
+        if hasattr(
+            part, "checkpointing"
+        ):  # towers whose layers run inside ``features`` recompute them themselves
             part.checkpointing = config.training.checkpointing  # type: ignore[assignment]  # a flag, no submodule
     return model.eval()
 
