@@ -93,6 +93,7 @@ RECIPES: Mapping[str, str] = MappingProxyType(
 PAPERS: Mapping[str, str] = MappingProxyType(
     {
         "deft": "voxtune_recipes.paper_deft:paper",
+        "medct": "voxtune_recipes.paper_medct:paper",
     }
 )
 """Papers whose tables ``voxtune reproduce`` makes."""

@@ -16,6 +16,7 @@ from voxtune.backbones.medclip import MedClip
 from voxtune.backbones.radfm import RadFm
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import Aggregation, MmseSettings, ReportSettings, RunConfig
+from voxtune.errors import UsageError
 from voxtune.peft.adapter import Adapter
 from voxtune.peft.full import Full
 from voxtune.peft.lga import Lga
@@ -61,6 +62,8 @@ def paper(base: str = "tiny") -> Paper:
 
 def on(base: str, config: RunConfig) -> RunConfig:
     """A configuration on another base."""
+    if base not in BASES:
+        raise UsageError(f"No base '{base}' for these tables. Known: {', '.join(BASES)}.")
     backbone, preset = BASES[base]
     return config.model_copy(update={"backbone": backbone, "preset": preset})
 

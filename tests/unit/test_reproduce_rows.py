@@ -301,6 +301,48 @@ def test_the_files_hold_what_was_scored(tmp_path: Path, table: Table) -> None:
     assert said.count(r"\\") == 4
 
 
+def test_findings_stand_beside_their_base(tmp_path: Path) -> None:
+    options = Options(seeds=3, home=Path("nowhere"))
+    made = make_paper("medct", options)
+    planned = plan(made, made.tables[1], options)
+    base, tuned = planned
+    assert made.base == "ct_clip_small"
+    assert base.cells == tuned.cells
+    assert len(tuned.cells) == 3
+    published = [{name: value.value for name, value in one.row.published.items()} for one in planned]
+    assert published == [
+        {"auroc": 61.3, "accuracy": 67.2, "macro_f1": 32.1},
+        {"auroc": 68.9, "accuracy": 73.6, "macro_f1": 36.9},
+    ]
+    sweep = Sweep(Sources(tmp_path, {}, simulated=True), tuned.cells)
+    for number, cell in enumerate(tuned.cells):
+        scores = {
+            "auroc": {"value": 0.6 + 0.1 * number, "low": 0.5, "high": 0.9},
+            "baseline/zero_shot/auroc": {"value": 0.55, "low": 0.4, "high": 0.7},
+            "gain/auroc": {"value": 0.05 + 0.1 * number, "low": 0.0, "high": 0.3},
+            "n_scans": 20,
+            "n_participants": 10,
+        }
+        write_json(
+            sweep.folder(cell) / "result.json",
+            {
+                "status": "done", "cell": cell.name, "trained_parameters": 7, "parameters": 70, "seconds": 2.0, "cpu_seconds": 1.0,
+                "scores": scores, "config": shared_config(cell.config),
+            },
+        )  # fmt: skip
+    lines = [(Line(one.row, "pending"), one.cells) for one in planned]
+    of_base, of_tuned = score_rows(sweep, made.tables[1], lines)
+    ours = of_tuned.accuracy["auroc"]
+    assert (ours.mean, ours.sd, ours.seeds) == (pytest.approx(70), pytest.approx(10), 3)
+    assert ours.against is not None
+    assert ours.against.difference == pytest.approx(15)
+    assert (of_base.accuracy["auroc"].mean, of_base.accuracy["auroc"].sd) == (pytest.approx(55), None)
+    assert (of_base.trained, of_tuned.trained) == (0, 7)
+    text = markdown(made, made.tables[1], [of_base, of_tuned], simulated=True)
+    assert "mean AUROC (SIMULATED in the place of CT-RATE): 20 scans of 10 participants" in text
+    assert "+15.0 [+0.0, +30.0]" in text
+
+
 def test_latex_reads_no_commands_from_labels() -> None:
     assert tex("50% of A & B_1 {x} \\y") == r"50\% of A \& B\_1 \{x\} \textbackslash{}y"
 

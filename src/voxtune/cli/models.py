@@ -236,7 +236,7 @@ def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: boo
 @click.option(
     "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
 )
-@click.option("--base", help="Model under the tables that have one; 'tiny' on simulated scans.")
+@click.option("--base", help="Model under the tables that have one; a shipped one on simulated scans.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
 @click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
 @set_option
@@ -249,14 +249,14 @@ def reproduce(
 ) -> None:  # fmt: skip
     """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
     from voxtune.stages.reproduce import Options, reproduce
-    from voxtune.stages.reproduce_data import PARTICIPANTS, Request
+    from voxtune.stages.reproduce_data import Request
     from voxtune.stages.reproduce_dry_run import dry_run as rehearse
 
     home = os.environ.get("VOXTUNE_HOME")
     options = Options(
         tables=tables,
         figures=figures,
-        request=Request(data, external, participants or PARTICIPANTS),
+        request=Request(data, external, participants),
         seeds=seeds,
         base=base,
         workers=workers,

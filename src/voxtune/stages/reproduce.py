@@ -13,7 +13,7 @@ from voxtune.stages.reproduce_lock import waited
 from voxtune.stages.reproduce_paper import Cell, Paper, Row, Table, cells_of
 from voxtune.stages.reproduce_scores import Line
 from voxtune.stages.reproduce_table import Facts, gather_facts, shown, state_text, write_table_files
-from voxtune.stages.reproduce_weights import Found, find_weights, with_weights
+from voxtune.stages.reproduce_weights import SHIPPED, Found, find_weights, with_weights
 
 Say = Callable[[str], None]
 
@@ -97,14 +97,16 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
 
 
 def make_paper(name: str, options: Options) -> Paper:
-    """A paper by its name, on the base that was asked for.
+    """A paper by its name, on the base that was asked for: the shipped one for simulated scans, else the paper's own.
 
     Raises:
         UsageError: no such paper or base.
     """
     make = load(PAPERS, name, "paper")
-    base = options.base or ("tiny" if options.request.data is None else None)
-    paper = make(base) if base else make()
+    shipped = make()
+    assert isinstance(shipped, Paper)
+    base = options.base or (shipped.base if options.request.data is None else shipped.published_base)
+    paper = make(base)
     assert isinstance(paper, Paper)
     return paper
 
@@ -181,7 +183,7 @@ def plan(paper: Paper, table: Table, options: Options) -> list[Planned]:
             known[name] = find_weights(name, options.home)
         found = known[name]
         config = with_weights(row.config, found, options.home)
-        quick = paper.simulated_edits if options.request.data is None and name == "tiny" else ()
+        quick = paper.simulated_edits if options.request.data is None and name in SHIPPED else ()
         for edit in (*quick, *options.edits) if row.mode == "trained" else ():
             config = config.edit(edit)
         filled = replace(row, config=config)

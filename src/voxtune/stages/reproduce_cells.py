@@ -3,7 +3,7 @@
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -119,15 +119,26 @@ def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
 # ------------------------------------------------------------------------------------------- one cell
 def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     """Train (or not) and score on both cohorts; what a table needs of it, without IDs and places."""
-    from voxtune.training.environment import environment
-
     began, cpu = time.perf_counter(), time.process_time()
     folder = sweep.folder(cell)
+    if cell.config.classes.findings:
+        from voxtune.stages.reproduce_findings import run_findings
+
+        counts, scores = run_findings(sweep, cell, folder)
+        return _result(sweep, cell, counts, scores, (began, cpu))
     score = _trained if cell.mode == "trained" else _untrained
     counts, predicted = score(sweep, cell, folder)
     scores = {}
     for role, (classes, found, truth) in predicted.items():
         scores[role] = _write(folder / "evaluation" / role, classes, found, truth)
+    return _result(sweep, cell, counts, scores, (began, cpu))
+
+
+def _result(
+    sweep: Sweep, cell: Cell, counts: Mapping[str, Any], scores: Mapping[str, Any], began: tuple[float, float]
+) -> dict[str, Any]:
+    from voxtune.training.environment import environment
+
     return {
         "status": "done",
         "cell": cell.name,
@@ -137,8 +148,8 @@ def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
         "simulated": sweep.sources.simulated,
         **counts,
         "scores": scores,
-        "seconds": round(time.perf_counter() - began, 2),
-        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "seconds": round(time.perf_counter() - began[0], 2),
+        "cpu_seconds": round(time.process_time() - began[1], 2),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "environment": environment(),
         "config": shared_config(cell.config),

@@ -10,8 +10,8 @@ from voxtune.stages.reproduce_lock import waited
 from voxtune.stages.reproduce_paper import Paper, Role
 from voxtune.types.records import ManifestRow
 
-PARTICIPANTS, SEED = 200, 0
-"""Of the simulated cohort in the role of the paper's own: ``voxtune simulate`` at its defaults."""
+SEED = 0
+"""Of the simulated cohort in the role of the paper's own, and of the one split."""
 EXTERNAL_SEED, EXTERNAL_SCANNERS = 1000, 5
 """The simulated cohort in the role of the external one has other people and other scanners."""
 SIMULATED_TEST = 0.3
@@ -26,8 +26,8 @@ class Request:
 
     data: Path | None = None
     external: Path | None = None
-    participants: int = PARTICIPANTS
-    """Of the simulated cohort, where ``data`` is not given."""
+    participants: int | None = None
+    """Of the simulated cohort, where ``data`` is not given; ``None``: the paper's default."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
     """
     if asked.external is not None and asked.data is None:
         raise UsageError("--external needs --data: one cohort to train on, another to be tested on.")
+    people = asked.participants or paper.participants
     with waited(root / "locks", "sources"):
         if asked.data is None:
-            said: dict[str, object] = {"simulated": True, "participants": asked.participants}
+            said: dict[str, object] = {"simulated": True, "participants": people}
         else:
             from voxtune.data.manifest import file_sha256
 
@@ -65,15 +66,21 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
         _same_reproduction(root, {"paper": paper.name} | said)
         manifests: dict[Role, Path] = {}
         if asked.data is None:
-            manifests["own"] = _simulated(root / "data" / "own", asked.participants, SEED, 3, say)
-            manifests["external"] = _external(root, paper, asked.participants, say)
+            own = root / "data" / "own"
+            manifests["own"] = (
+                _simulated_chests(own, people, say)
+                if paper.findings
+                else _simulated(own, people, SEED, 3, say)
+            )
+            if paper.external_classes:
+                manifests["external"] = _external(root, paper, people, say)
         else:
             manifests["own"] = asked.data
             if asked.external is not None:
                 manifests["external"] = asked.external
         _refuse_acquaintances(manifests)
         sources = Sources(root, manifests, simulated=asked.data is None or _says_simulated(asked.data))
-        _split(sources, shares, test=SIMULATED_TEST if asked.data is None else 0.2)
+        _split(sources, paper, shares, test=SIMULATED_TEST if asked.data is None else 0.2)
     return sources
 
 
@@ -99,6 +106,15 @@ def _simulated(folder: Path, participants: int, seed: int, scanners: int, say: S
         return folder / "manifest.tsv"
     say(f"SIMULATED cohort of {participants} participants, {scanners} scanners")
     return simulate(folder, participants=participants, seed=seed, scanners=scanners)
+
+
+def _simulated_chests(folder: Path, participants: int, say: Say) -> Path:
+    from voxtune.stages.simulate_chest import simulate_chest
+
+    if (folder / "page.html").is_file():  # written last
+        return folder / "manifest.tsv"
+    say(f"SIMULATED chest cohort of {participants} participants")
+    return simulate_chest(folder, participants=participants, seed=SEED)
 
 
 def _external(root: Path, paper: Paper, participants: int, say: Say) -> Path:
@@ -138,7 +154,7 @@ def _says_simulated(manifest: Path) -> bool:
     return any(is_simulated(row) for row in read_manifest(manifest))
 
 
-def _split(sources: Sources, shares: Sequence[float], test: float) -> None:
+def _split(sources: Sources, paper: Paper, shares: Sequence[float], test: float) -> None:
     """The one split, and nested shares of its training and validation sides with the same test side."""
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.split_files import read_split, write_split
@@ -147,7 +163,8 @@ def _split(sources: Sources, shares: Sequence[float], test: float) -> None:
 
     manifest = sources.manifests["own"]
     sha256 = file_sha256(manifest)
-    rows = labelled(read_manifest(manifest), (), lambda _: None)
+    rows = read_manifest(manifest)
+    rows = rows if paper.findings else labelled(rows, (), lambda _: None)
     whole = sources.split()
     if not (whole / "split.json").is_file():
         write_split(make_split(rows, SplitSettings(test=test), SEED), whole, sha256, manifest)

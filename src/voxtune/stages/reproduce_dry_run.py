@@ -23,7 +23,7 @@ def dry_run(paper: str, output: Path, options: Options) -> str:
         DataError: a manifest that cannot be read.
     """
     found = make_paper(paper, options)
-    scans, source = _scans(options)
+    scans, source = _scans(options, found.participants)
     finished = _finished(output)
     counted: set[str] = set()
     blocks, advice = [], {}
@@ -61,16 +61,15 @@ def dry_run(paper: str, output: Path, options: Options) -> str:
     return "\n".join(lines)
 
 
-def _scans(options: Options) -> tuple[int, str]:
+def _scans(options: Options, usual: int) -> tuple[int, str]:
     """Training scans to expect, and what the cohort is in words."""
     asked = options.request
     if asked.data is None:
-        return round(
-            TRAINING_SHARE * SCANS_A_PERSON * asked.participants
-        ), f"{asked.participants} SIMULATED participants"
+        people = asked.participants or usual
+        return round(TRAINING_SHARE * SCANS_A_PERSON * people), f"{people} SIMULATED participants"
     from voxtune.data.manifest import read_manifest
 
-    rows = [row for row in read_manifest(asked.data) if row.diagnosis]
+    rows = read_manifest(asked.data)
     people = len({row.participant_id for row in rows})
     return round(TRAINING_SHARE * len(rows)), f"{len(rows)} scans of {people} participants"
 

@@ -42,7 +42,7 @@ def against(one: Against | None) -> str:
     if one is None:
         return "-"
     interval = f" [{one.low:+.1f}, {one.high:+.1f}]" if one.low is not None and one.high is not None else ""
-    return f"{one.difference:+.1f}{interval}, p {p_text(one.p_holm)}"
+    return f"{one.difference:+.1f}{interval}" + (f", p {p_text(one.p_holm)}" if one.p is not None else "")
 
 
 def tested(table: Table, line: Line, role: Role) -> str:
@@ -66,16 +66,19 @@ def trained(line: Line) -> str:
 
 
 def roles_of(lines: Sequence[Line]) -> list[Role]:
-    """The cohorts of a table that some row was scored on or published for."""
-    return [
-        role
-        for role in ("own", "external")
-        if any(role in line.accuracy or role in line.row.published for line in lines)
-    ]
+    """The cohorts (of findings, the scores) of a table that some row was scored on or published for."""
+    return list(dict.fromkeys(role for line in lines for role in (*line.row.published, *line.accuracy)))
 
 
 def cohort(paper: Paper, role: Role, *, simulated: bool) -> str:
     """What a cohort is called: the paper's, or who stands in its place."""
+    if paper.findings:
+        who = (
+            f"SIMULATED in the place of {paper.people}"
+            if simulated
+            else f"your cohort in the place of {paper.people}"
+        )
+        return f"{paper.cohorts[role]} ({who})"
     return (
         f"SIMULATED in the place of {paper.cohorts[role]}"
         if simulated
@@ -93,9 +96,10 @@ def counts(lines: Sequence[Line], role: Role) -> str:
 def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bool) -> str:
     """Tables for a README: one for each cohort, counts below."""
     parts = [
-        f"**Table {table.number}. {table.caption}.** Accuracy, %."
+        f"**Table {table.number}. {table.caption}.** {'Scores' if paper.findings else 'Accuracy'}, %."
         + (" SIMULATED people." if simulated else "")
     ]
+    first = next(iter(roles_of(lines)), "own")
     for role in roles_of(lines):
         head = [
             "row",
@@ -104,7 +108,7 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
             "ours - published",
             "against the reference row, p after Holm",
         ]
-        if role == "own":
+        if role == first:
             head.append("trained parameters")
         parts += ["", f"{cohort(paper, role, simulated=simulated)}: {counts(lines, role)}.", ""]
         parts += [_md_row(head), _md_row(["---"] * len(head))]
@@ -121,7 +125,7 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
                     difference(line, role),
                     test,
                 ]
-            parts.append(_md_row([*cells, trained(line)] if role == "own" else cells))
+            parts.append(_md_row([*cells, trained(line)] if role == first else cells))
     return "\n".join(parts) + "\n"
 
 
@@ -201,7 +205,7 @@ def latex(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bool)
     said = "SIMULATED people. " if simulated else ""
     who = "; ".join(f"{paper.cohorts[role]} column: {counts(lines, role)}" for role in roles)
     caption = (
-        f"{said}{table.caption}: accuracy (\\%), mean $\\pm$ standard deviation over training seeds with 95\\% interval over participants; "
+        f"{said}{table.caption}: {'scores' if paper.findings else 'accuracy'} (\\%), mean $\\pm$ standard deviation over training seeds with 95\\% interval over participants; "
         f"$p$ against the reference row after Holm's correction. {tex(who)}."
     )
     return "\n".join(

@@ -15,8 +15,8 @@ from voxtune.types.settings import Settings
 
 Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
 """How a row comes about; ``quoted`` is the published number alone."""
-Role = Literal["own", "external"]
-"""The test side of the cohort that trained, or another cohort."""
+Role = str
+"""What a block of a table is about: ``own`` (the test side of the cohort that trained) or ``external``; of findings, a score."""
 LOCAL = ("weights", "tokenizer", "text_weights")
 """Settings of a backbone that are places on one machine."""
 
@@ -44,6 +44,8 @@ class Row:
     """Training scans in the paper (its table of sizes); the share of the cohort is this over the table's largest."""
     against: str = ""
     """Label of the row it is tested against, where that is not the table's reference."""
+    prefix: str = ""
+    """Of findings: the row is what this prefix names in the scores of the run (``baseline/zero_shot/``)."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,19 @@ class Paper:
     name: str
     citation: str
     cohorts: Mapping[Role, str]
+    """By block; of findings, the scores."""
     external_classes: tuple[str, ...]
     tables: Mapping[int, Table]
     base: str
     """The backbone under the tables that have one base."""
     published_base: str
     """The one the paper used there."""
+    findings: bool = False
+    """The task is many findings, each yes or no."""
+    people: str = ""
+    """Of findings: what the cohort is called."""
+    participants: int = 200
+    """Of the simulated cohort."""
     explained: Row | None = None
     """Whose first seed the tables of tokens and the figure of maps explain."""
     words: int | None = None

@@ -95,26 +95,37 @@ def score_rows(sweep: Sweep, table: Table, lines: Sequence[tuple[Line, Sequence[
             refused = next((result["reason"] for _, result in results if result["status"] == "refused"), None)
             scored.append(replace(line, status="refused", reason=refused) if refused else line)
             continue
+        if any(cell.config.classes.findings for cell, _ in done):
+            from voxtune.stages.reproduce_findings import findings_accuracy
+
+            accuracy = findings_accuracy(line.row, [result for _, result in done])
+            scored.append(_filled(line, cells, [result for _, result in done], accuracy))
+            continue
         own = {role: _right(sweep, [cell for cell, _ in done], role) for role in done[0][1]["scores"]}
         right[line.row.label] = own
-        first = done[0][1]
-        scored.append(
-            replace(
-                line,
-                status="done" if len(done) == len(cells) else "partial",
-                reason="" if len(done) == len(cells) else line.reason,
-                accuracy={
-                    role: _accuracy(one, [result["scores"][role] for _, result in done])
-                    for role, one in own.items()
-                },
-                trained=first["trained_parameters"],
-                parameters=first["parameters"],
-                seconds=sum(result["seconds"] for _, result in done),
-                cpu_seconds=sum(result["cpu_seconds"] for _, result in done),
-                seeds_missing=len(cells) - len(done),
-            )
-        )
+        accuracy = {
+            role: _accuracy(one, [result["scores"][role] for _, result in done]) for role, one in own.items()
+        }
+        scored.append(_filled(line, cells, [result for _, result in done], accuracy))
     return _tested(scored, right, table)
+
+
+def _filled(
+    line: Line, cells: Sequence[Cell], results: Sequence[Mapping[str, Any]], accuracy: Mapping[Role, Accuracy]
+) -> Line:
+    """A line with its numbers and what they cost."""
+    whole = len(results) == len(cells)
+    return replace(
+        line,
+        status="done" if whole else "partial",
+        reason="" if whole else line.reason,
+        accuracy=accuracy,
+        trained=0 if line.row.prefix else results[0]["trained_parameters"],
+        parameters=results[0]["parameters"],
+        seconds=sum(one["seconds"] for one in results),
+        cpu_seconds=sum(one["cpu_seconds"] for one in results),
+        seeds_missing=len(cells) - len(results),
+    )
 
 
 def _right(sweep: Sweep, cells: Sequence[Cell], role: Role) -> _Right:
@@ -182,6 +193,8 @@ def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], t
     """Each row against its reference, p corrected by Holm over the rows of the table, cohort by cohort."""
     from voxtune.evaluation.paired import holm
 
+    if not right:
+        return list(lines)  # findings bring their comparison with them
     found: dict[tuple[str, Role], Against] = {}
     for role in ROLES:
         against = {}

@@ -56,8 +56,10 @@ def gather_facts(
         scored,
         simulated,
         sides,
-        _beside(rows, simulated=simulated),
-        method_paragraph(paper, table, scored, sides, simulated=simulated),
+        {} if paper.findings else _beside(rows, simulated=simulated),
+        (findings_paragraph if paper.findings else method_paragraph)(
+            paper, table, scored, sides, simulated=simulated
+        ),
         _cost(sweep, [cell for _, cells in named for cell in cells]),
     )
 
@@ -212,6 +214,29 @@ def method_paragraph(
             f"Sizes are the shares of the paper's {table.largest} scans, taken from our training side as whole participants; smaller sets lie in "
             "larger ones, validation shrinks with training, and every size takes as many steps (fewer scans, more epochs)."
         )
+    return " ".join(one for one in said if one)
+
+
+def findings_paragraph(
+    paper: Paper,
+    _table: Table,
+    lines: Sequence[Line],
+    sides: Mapping[str, Mapping[str, int]],
+    *,
+    simulated: bool,
+) -> str:
+    """How a table of findings came about."""
+    seeds = max((one.seeds for line in lines for one in line.accuracy.values()), default=0)
+    said = [
+        f"After {paper.citation}.",
+        "All people are SIMULATED; the published column is of real ones, so its difference to ours says nothing about the method."
+        if simulated
+        else "",
+        f"One split by participant: {_side(sides, 'train')} to train, {_side(sides, 'val')} to validate, {_side(sides, 'test')} to test.",
+        f"The tuned row was trained with {seeds} seed(s) on that split; mean and standard deviation are over the seeds. Every score is a mean "
+        "over findings. An interval is the mean of the runs' own 95% intervals, which resample participants; the base is scored on the same "
+        "scans, and thresholds of both are fixed on the validation scans.",
+    ]
     return " ".join(one for one in said if one)
 
 

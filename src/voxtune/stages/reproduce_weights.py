@@ -16,7 +16,7 @@ from voxtune.errors import UsageError, WeightsError
 from voxtune.types.settings import Settings
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
-SHIPPED = {"tiny"}
+SHIPPED = ("tiny", "ct_clip_small")
 """Backbones whose weights come with VoxTune."""
 WHOLE, EDGE = 1 << 20, 1 << 16
 _HEADER_LIMIT = 100 << 20
