@@ -103,8 +103,13 @@ def python() -> str:
         "`import voxtune` costs nothing; a name loads when it is first used. What is not on this page may change without notice.",
         "",
     ]
-    public = {name: f"{module}.{name}" for name, module in voxtune._PUBLIC.items()}  # noqa: SLF001  the table is the source
-    public["fit"] = "voxtune.stages.train.train"
+    public = {}
+    for name in voxtune.__all__:
+        one = getattr(voxtune, name)
+        if inspect.ismodule(one):  # voxtune.explain is a folder that can be called
+            one = one.__call__
+        if not name.startswith("_"):
+            public[name] = f"{one.__module__}.{one.__qualname__}"
     for name in sorted(public, key=str.lower):
         members = "[to_json, from_json, edit]" if name == "RunConfig" else "false"
         lines += [
