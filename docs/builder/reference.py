@@ -47,6 +47,7 @@ KINDS = {
     "presets": ("Presets", "`voxtune preprocess --preset NAME`"),
     "methods": ("Adaptation methods", "`vision` and `text` of a configuration"),
     "recipes": ("Recipes", "`voxtune train NAME`"),
+    "papers": ("Papers", "`voxtune reproduce NAME`"),
     "cohorts": ("Cohorts", "`voxtune ingest NAME SOURCE`, settings by `--set`"),
 }
 

@@ -99,7 +99,14 @@ PAPERS: Mapping[str, str] = MappingProxyType(
 """Papers whose tables ``voxtune reproduce`` makes."""
 
 TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"models": BACKBONES, "presets": PRESETS, "methods": PEFT_METHODS, "recipes": RECIPES, "cohorts": COHORTS}
+    {
+        "models": BACKBONES,
+        "presets": PRESETS,
+        "methods": PEFT_METHODS,
+        "recipes": RECIPES,
+        "papers": PAPERS,
+        "cohorts": COHORTS,
+    }
 )
 """The tables by the plural a person would say; ``voxtune info`` prints them."""
 
