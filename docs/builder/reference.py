@@ -48,6 +48,7 @@ KINDS = {
     "methods": ("Adaptation methods", "`vision` and `text` of a configuration"),
     "recipes": ("Recipes", "`voxtune train NAME`"),
     "papers": ("Papers", "`voxtune reproduce NAME`"),
+    "papers": ("Papers", "`voxtune reproduce NAME`"),
     "cohorts": ("Cohorts", "`voxtune ingest NAME SOURCE`, settings by `--set`"),
 }
 
@@ -153,7 +154,9 @@ def catalogue() -> str:
     """Every name of the catalogue with what it is and its settings."""
     lines = ["# Catalogue", "", "Written from `src/voxtune/catalog.py`. `voxtune info` prints the names.", ""]
     for plural, table in TABLES.items():
-        title, use = KINDS[plural]
+        title, use = KINDS.get(
+            plural, (plural.capitalize(), f"a name of `{plural}`")
+        )  # a new table shows itself
         lines += [f"## {title}", "", f"Used as {use}.", ""]
         for name in sorted(table):
             found = load(table, name)
