@@ -48,7 +48,6 @@ KINDS = {
     "methods": ("Adaptation methods", "`vision` and `text` of a configuration"),
     "recipes": ("Recipes", "`voxtune train NAME`"),
     "papers": ("Papers", "`voxtune reproduce NAME`"),
-    "papers": ("Papers", "`voxtune reproduce NAME`"),
     "cohorts": ("Cohorts", "`voxtune ingest NAME SOURCE`, settings by `--set`"),
 }
 
