@@ -36,7 +36,7 @@ NAMES = sorted(BACKBONES.keys() - {"ct_clip_small"})
 CASES = [(name, side, method) for name in NAMES for side in EVERYWHERE for method in EVERYWHERE[side]]
 CASES += [("m3d", side, method) for side in ONCE for method in ONCE[side]]
 BASES: dict[str, tuple[VisionLanguageModel, tuple[Tensor, Tensor]]] = {}
-QUICK = {"merlin": (20, 18, 12), "med3dvlm": (17, 20, 18)}
+QUICK = {"merlin": (40, 18, 12), "med3dvlm": (17, 20, 18)}
 
 
 @pytest.fixture(scope="session")
