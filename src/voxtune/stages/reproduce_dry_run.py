@@ -44,7 +44,7 @@ def dry_run(paper: str, output: Path, options: Options) -> str:
             )
             unknown += cost.seconds is None
             if one.weights and one.weights.advice:
-                advice[one.weights.name] = one.weights.advice
+                advice[one.weights.name] = f"{_detail(one)}{one.weights.advice}"
         blocks.append(f"Table {table.number}: {table.caption}\n" + _table(rows))
     workers = min(options.workers, max(1, len(counted)))
     lines = [
@@ -90,10 +90,20 @@ def _state(one: Planned, left: Sequence[Cell]) -> str:
     if one.weights is None:
         return "quoted"
     if not one.weights.ready:
-        return f"missing: {one.weights.problem}"
+        return (
+            "missing: its weights are not on this machine"
+            if one.weights.file is None
+            else "missing: its file does not fit"
+        )
     if not left:
         return "done"
     return "ready, once its tokenizer is here" if one.weights.advice else "ready"
+
+
+def _detail(one: Planned) -> str:
+    """What does not fit, before how to get what does."""
+    found = one.weights
+    return f"{found.problem}\n" if found and found.file is not None and found.problem else ""
 
 
 def _cells(one: Planned, left: Sequence[Cell], new: Sequence[Cell]) -> str:

@@ -34,6 +34,7 @@ class Found:
     fingerprint: str = ""
     gigabytes: float = 0.0
     parameters: int = 0
+    """Of the vision tower; texts cost little beside volumes."""
     problem: str = ""
     """Why it cannot be used; empty where it can."""
     advice: str = ""
@@ -74,7 +75,7 @@ def find_weights(name: str, home: Path) -> Found:
         record.get("preset"),
         fingerprint(file),
         file.stat().st_size / 1e9,
-        sum(math.prod(shape) for shape in shapes.values()),
+        sum(math.prod(shape) for key, shape in shapes.items() if "vis" in key),
         advice=advice,
     )
 
