@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.metrics import confusion, evaluate_predictions, seeds_mean_and_sd
+from voxtune.evaluation.intervals import exact_interval
+from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
@@ -232,18 +233,6 @@ def test_copies_and_impossible_classes_are_refused() -> None:
             evaluate_predictions(rows, classes)
 
 
-def test_seeds_give_mean_and_sd() -> None:
-    runs = [
-        {
-            "accuracy": Metric(value=v, n_scans=1, n_participants=1),
-            "x": Metric(value=None, n_scans=0, n_participants=0),
-        }
-        for v in (0.5, 0.7)
-    ]
-    assert seeds_mean_and_sd(runs) == {"accuracy": (pytest.approx(0.6), pytest.approx(np.sqrt(0.02)), 2)}
-    assert seeds_mean_and_sd(runs[:1])["accuracy"] == (0.5, None, 1)
-
-
 # ------------------------------------------------------------------------------------------ subgroups
 def test_subgroups_have_intervals_counts_and_a_warning() -> None:
     rows = study(people=48)
@@ -278,3 +267,53 @@ def test_a_subgroup_of_one_says_so() -> None:
     (group,) = subgroups([row, one("t", "p", None, [1, 0, 0])], table, CLASSES, resamples=10)
     assert group.warning.startswith("only 1 participant:")
     assert group.auroc.value is None
+
+
+# ------------------------------------------------------------------------------- thresholds, cross-checks
+def test_sensitivity_at_a_frozen_threshold_is_counted_against_the_rest() -> None:
+    rows = study(people=30)
+    limits = {"MCI": 0.2, "AD": 0.6}
+    found = evaluate_predictions(rows, CLASSES, thresholds=limits, resamples=100)
+    for name, limit in limits.items():
+        called = {one.scan_id for one in rows if one.probabilities[name] >= limit}
+        ill = {one.scan_id for one in rows if one.diagnosis == name}
+        well = {one.scan_id for one in rows} - ill
+        sensitivity, specificity = (
+            found[f"{score}_at_threshold/{name}"] for score in ("sensitivity", "specificity")
+        )
+        assert sensitivity.value == pytest.approx(len(called & ill) / len(ill))
+        assert specificity.value == pytest.approx(1 - len(called & well) / len(well))
+        assert sensitivity.n_scans == len(ill)
+        assert specificity.n_scans == len(well)
+        assert sensitivity.low < sensitivity.value < sensitivity.high or sensitivity.value in {0, 1}
+        assert f"participant/sensitivity_at_threshold/{name}" in found
+    assert "sensitivity_at_threshold/NC" not in found
+    assert not [name for name in evaluate_predictions(rows, CLASSES, resamples=5) if "threshold" in name]
+
+
+def test_each_auroc_is_cross_checked_and_one_label_a_scan_makes_micro_f1_the_accuracy() -> None:
+    rows = study(people=30)
+    found = evaluate_predictions(rows, CLASSES, resamples=100)
+    for name in CLASSES:
+        check, own = found[f"auroc_obuchowski/{name}"], found[f"auroc/{name}"]
+        assert check.value == pytest.approx(own.value)
+        assert 0 <= check.low < check.value < check.high <= 1
+    assert found["micro_f1"] == found["samples_f1"] == found["accuracy"]
+    two = [row for row in rows if row.diagnosis != "AD"]
+    assert evaluate_predictions(two, CLASSES, resamples=5)["auroc_obuchowski/AD"].value is None
+
+
+def test_headline_scores_are_those_of_the_whole_evaluation() -> None:
+    rows = study(people=20)
+    whole = evaluate_predictions(rows, CLASSES, resamples=60, seed=3)
+    few = headline_scores(rows, CLASSES, resamples=60, seed=3)
+    assert tuple(few) == HEADLINE
+    assert few == {name: whole[name] for name in HEADLINE}
+
+
+def test_a_diagnosis_with_one_participant_widens_a_share() -> None:
+    rows = [row for row in study(people=13) if row.diagnosis == "NC" or row.participant_id == "p1"]
+    assert len({row.participant_id for row in rows if row.diagnosis != "NC"}) == 1
+    found = evaluate_predictions(rows, CLASSES, resamples=100)["accuracy"]
+    low, high = exact_interval(found.value, found.n_participants)
+    assert found.low <= low < high <= found.high

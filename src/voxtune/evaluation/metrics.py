@@ -252,16 +252,3 @@ def confusion(predictions: Sequence[Prediction], classes: Sequence[str]) -> Inte
     counts = weighted.confusion(np.ones((1, len(table.true))), table.true, table.predicted, len(classes))
     whole: Integers = counts[0].astype(np.int64)
     return whole
-
-
-def seeds_mean_and_sd(runs: Sequence[Mapping[str, Metric]]) -> dict[str, tuple[float, float | None, int]]:
-    """Mean, sample standard deviation (``None`` of one run) and number of runs of each score, over training seeds."""
-    names = list(dict.fromkeys(name for run in runs for name in run))
-    answer = {}
-    for name in names:
-        values = [run[name].value for run in runs if name in run]
-        known = [value for value in values if value is not None]
-        if known:
-            sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-            answer[name] = (float(np.mean(known)), sd, len(known))
-    return answer
