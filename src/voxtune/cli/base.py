@@ -20,8 +20,8 @@ PATH = click.Path(path_type=Path)
 def main() -> None:
     """Adapt frozen 3D medical vision-language models to one disease with little data.
 
-    Exit codes: 0 done, 2 usage, 3 bad data, 4 leakage refused, 5 some scans failed and the rest are done. Research software, not for
-    diagnosis.
+    Exit codes: 0 done, 2 usage, 3 bad data, 4 leakage refused, 5 some scans failed and the rest are done, 130 or 143
+    stopped by Ctrl-C or SIGTERM (a training is saved: --resume goes on). Research software, not for diagnosis.
     """
 
 

@@ -83,7 +83,7 @@ class Session:
             model.base_identity,
         )
         finished = None
-        if not any(value.requires_grad for value in model.vision.parameters()):
+        if model.vision_frozen:
             methods = [one.model_dump(mode="json") for one in config.vision]
             finished = finished_features(
                 plain,
@@ -99,8 +99,8 @@ class Session:
         wanted = names if not augmented else tuple(row.scan_id for row in self.cohort.sides["val"])
         self._prepare(kept, wanted, "Encoding scans once")
         form: Form = "finished" if finished else "embedded"
-        train, train_form = (plain, "volumes") if augmented else (kept, form)
-        return Scans(train, train_form, kept, form, embedded or plain, embedded=embedded is not None)
+        scans = Scans(kept, form, kept, form, embedded or plain, embedded=embedded is not None)
+        return dataclasses.replace(scans, train=plain, train_form="volumes") if augmented else scans
 
     def augmentation(self) -> "Augment | None":
         """The random changes of training scans, where the settings ask for them."""
@@ -114,7 +114,7 @@ class Session:
         from voxtune.data.embedded import finished_features
         from voxtune.data.images import embedded_folder
 
-        if not self.config.training.reuse or any(value.requires_grad for value in model.text.parameters()):
+        if not self.config.training.reuse or not model.text_frozen:
             return None
         places = {name: place for place, name in enumerate(examples.scan_ids)}
 
@@ -176,9 +176,9 @@ class Session:
         from voxtune.training.trackers import start_trackers
 
         training, config = self.config.training, self.config
-        where, how = self.run.checkpoints, {"resume": self.resume, "ranks": self.ranks}
+        where = self.run.checkpoints
         if not self.leads:
-            return fit(model, task, config, where, Watcher(), **how)
+            return fit(model, task, config, where, Watcher(), resume=self.resume, ranks=self.ranks)
         facts = {
             "processes": self.ranks.count,
             "device": self.ranks.device.type,
@@ -192,7 +192,8 @@ class Session:
         try:
             with progress("Training", left) as advance:
                 told = Told(self.run.log, training.metric, self.ranks.device, left, advance, trackers)
-                return fit(model, task, config, where, Watcher(told.epochs, told.step, self.say), **how)
+                watcher = Watcher(told.epochs, told.step, self.say)
+                return fit(model, task, config, where, watcher, resume=self.resume, ranks=self.ranks)
         finally:
             for tracker in trackers:
                 tracker.close()
