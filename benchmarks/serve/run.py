@@ -33,6 +33,8 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+DISTINCT = 24
+"""Different good scans; each is sent several times under other names."""
 TOLERANCE = 1e-5
 """Between the probabilities of the server and of ``voxtune predict`` for the same file."""
 
@@ -206,13 +208,15 @@ def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         count = uploads - uploads // 3
-        manifest = simulate(folder / "cohort", participants=count, visits=1, seed=11)
-        files = sorted((manifest.parent / "scans").glob("*.nii.gz"))[:count]
-        good = [Upload(path.name, "good", path.read_bytes()) for path in files]
+        manifest = simulate(folder / "cohort", participants=min(count, DISTINCT), visits=1, seed=11)
+        files = sorted((manifest.parent / "scans").glob("*.nii.gz"))
+        chosen = [(number, files[number % len(files)]) for number in range(count)]
+        good = [Upload(f"{number}-{path.name}", "good", path.read_bytes()) for number, path in chosen]
         bad = hostile(good[0].body)
         queue = good + [bad[number % len(bad)] for number in range(uploads // 3)]
         random.Random(1).shuffle(queue)
-        expected = {path.name: own_answer(path) for path in files}
+        known = {path: own_answer(path) for path in files}
+        expected = {one.name: known[path] for one, (_, path) in zip(good, chosen, strict=True)}
         server = Server(port, "--memory-limit", "4", "--time-limit", "300")
         killed: list[int] = []
         killer = threading.Thread(target=kill_one, args=(server, killed))
