@@ -1,7 +1,7 @@
 """Do explanations find what the SIMULATED disease changed, and would nonsense find it too?
 
-    python benchmarks/explain/run.py            # about a quarter of an hour on one core
-    python benchmarks/explain/run.py head       # the time and memory of one real head, alone
+    python benchmarks/explain/run.py simulated    # about ten minutes on one core; --work DIR keeps what is done so far
+    python benchmarks/explain/run.py head         # the time and memory of one real head
 
 One adapter (recipe ``deft``) is trained on the default simulated cohort, one more on the same scans with shuffled diagnoses.
 Explained are people of a third cohort whom neither has seen. Each result is one immutable file in ``results/``.
@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,10 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
-TRAINED_ON, EXPLAINED = 200, 120
+TRAINED_ON, EXPLAINED = 160, 54
 """Participants of the training cohort, and of the one that is explained (one scan each)."""
+CONTROL_EPOCHS = 8
+"""Nonsense has no best epoch to wait for."""
 METHODS = (
     ("grad_eclip", "AD"),
     ("grad_eclip", "MMSE"),
@@ -45,71 +46,51 @@ DEALT = (
     "middle_temporal_mm3",
 )
 """What the control is taught wrong: everything its texts and targets say."""
-CURVES = 10
+CURVES = 3
 """Scans on which deletion and insertion are run."""
 
 
 def adapters(root: Path) -> tuple[Path, Path]:
-    """The adapter, and the control: the same scans with their diagnoses, MMSE and volumes dealt out anew among the participants."""
+    """The adapter, and the control: the same scans with their diagnoses, MMSE and volumes dealt out anew among the participants.
+
+    Runs that lie in ``root`` already are taken as they are: ``root/run`` may be that of ``voxtune demo``.
+    """
     from voxtune.data.manifest import read_manifest, write_manifest
     from voxtune.stages.simulate import simulate
     from voxtune.stages.train import train
 
     manifest = simulate(root / "train", participants=TRAINED_ON, seed=SEED)
-    rows = read_manifest(manifest)
-    people = list(dict.fromkeys(row.participant_id for row in rows))
-    first = {row.participant_id: row for row in reversed(rows)}
-    dealt = dict(zip(people, np.random.default_rng(SEED).permutation(people).tolist(), strict=True))
-    shuffled = [
-        row.model_copy(update={name: getattr(first[dealt[row.participant_id]], name) for name in DEALT})
-        for row in rows
-    ]
-    write_manifest(shuffled, manifest.with_name("shuffled.tsv"))
-    runs = [train("deft", root / "run", data=manifest, assignments=(f"seed={SEED}",)).run]
-    runs.append(
+    seed = f"seed={SEED}"
+    if not (root / "run" / "adapter" / "adapter.json").is_file():
+        train("deft", root / "run", data=manifest, assignments=(seed,))
+    if not (root / "control" / "adapter" / "adapter.json").is_file():
+        rows = read_manifest(manifest)
+        people = list(dict.fromkeys(row.participant_id for row in rows))
+        first = {row.participant_id: row for row in reversed(rows)}
+        dealt = dict(zip(people, np.random.default_rng(SEED).permutation(people).tolist(), strict=True))
+        shuffled = [
+            row.model_copy(update={name: getattr(first[dealt[row.participant_id]], name) for name in DEALT})
+            for row in rows
+        ]
+        write_manifest(shuffled, manifest.with_name("shuffled.tsv"))
         train(
-            "deft", root / "control", data=manifest.with_name("shuffled.tsv"), assignments=(f"seed={SEED}",)
-        ).run
-    )
-    return runs[0], runs[1]
+            "deft", root / "control", data=manifest.with_name("shuffled.tsv"),
+            assignments=(seed, f"training.epochs={CONTROL_EPOCHS}", "training.stop_after=none"),
+        )  # fmt: skip
+    return root / "run", root / "control"
 
 
-@dataclass
-class Tally:
-    """What every scan gave, by name."""
-
-    scores: dict[str, dict[str, list[float]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(list))
-    )
-    alike: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    alone: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    moves: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    curves: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
-    parts: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
-    tokens: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
-    errors: list[float] = field(default_factory=list)
-    people: list[str] = field(default_factory=list)
-
-    def interval(self, values: list[float]) -> dict[str, Any]:
-        """The mean over the localised scans, one of each participant."""
-        from voxtune.stages.explain_intervals import mean_interval
-
-        return mean_interval(values, self.people, ["AD"] * len(self.people), SEED)
-
-
-def read_words(tally: Tally, adapter: Any, tensor: Any, group: str, report: str) -> None:
+def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
     """Integrated Gradients of one report."""
     from voxtune.explain.integrated_gradients import attribute_report
     from voxtune.stages.explain_scan import attribution_facts
     from voxtune.stages.explain_summary import tokens_of
 
     said = attribution_facts(attribute_report(adapter, tensor, report))
-    tally.errors.append(said["completeness_error"])
-    tally.parts[group].append(said["parts"])
-    tally.tokens[group].append(tokens_of(said))
+    return {"error": said["completeness_error"], "parts": said["parts"], "tokens": tokens_of(said)}
 
 
-def locate(tally: Tally, adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any) -> None:
+def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, curves: bool) -> dict[str, Any]:
     """Every method by the adapter and by its two nonsense twins, against the truth."""
     from voxtune.data.images import load_preset
     from voxtune.explain.faithfulness import faithfulness
@@ -122,28 +103,30 @@ def locate(tally: Tally, adapters: dict[str, Any], stored: Any, tensor: Any, tru
 
     preset = load_preset(adapters[""].facts.preset)
     inside = tensor_mask(preset)
+    found: dict[str, Any] = {"scores": {}, "alike": {}, "curves": {}}
     for method, asked in METHODS:
         name = f"{method}, {asked}"
         made = {}
         for which, adapter in adapters.items():
             target = mmse_target(adapter) if asked == "MMSE" else class_target(adapter, "AD")
             [made[which]] = explain_targets(adapter, tensor, [target], method)
-            found = localisation(on_cube(to_stored(made[which].voxels, stored, preset)), truth)
-            for score, value in found.items():
-                tally.scores[name + which][score].append(value)
+            heat = on_cube(to_stored(made[which].voxels, stored, preset))
+            found["scores"][name + which] = localisation(heat, truth)
             if which:
-                tally.alike[name + which].append(correlation(made[""].voxels, made[which].voxels, inside))
-        if len(tally.people) <= CURVES:
+                found["alike"][name + which] = correlation(made[""].voxels, made[which].voxels, inside)
+        if curves:
             model = adapters[""].model
             target = mmse_target(adapters[""]) if asked == "MMSE" else class_target(adapters[""], "AD")
             for curve in faithfulness(model, tensor, made[""].voxels, target, SEED, inside=inside):
-                tally.curves[f"{name}; {curve.kind}"].append(
-                    {"area": curve.area, "random_area": curve.random_area, "p": curve.p}
-                )
+                areas = {"area": curve.area, "random_area": curve.random_area, "p": curve.p}
+                found["curves"][f"{name}; {curve.kind}"] = areas
+    return found
 
 
-def keep_one(tally: Tally, adapter: Any, stored: Any, tensor: Any, reports: dict[str, str]) -> None:
-    """Does keeping one biomarker of the report move the heat to its region?"""
+def keep_one(
+    adapter: Any, stored: Any, tensor: Any, reports: dict[str, str]
+) -> dict[str, tuple[float, float]]:
+    """The share of the heat that each biomarker's region has with that biomarker alone, and with the full report."""
     from voxtune.data.images import load_preset
     from voxtune.explain.heat_map import explain_targets
     from voxtune.explain.placement import to_stored
@@ -157,27 +140,26 @@ def keep_one(tally: Tally, adapter: Any, stored: Any, tensor: Any, reports: dict
     full, *kept = (
         on_cube(to_stored(one.voxels, stored, preset)) for one in explain_targets(adapter, tensor, asked)
     )
-    for key, heat in zip(columns, kept, strict=True):
-        tally.alone[key].append(share_in(heat, region_of(key)))
-        tally.moves[key].append(tally.alone[key][-1] - share_in(full, region_of(key)))
+    return {
+        key: (share_in(heat, region_of(key)), share_in(full, region_of(key)))
+        for key, heat in zip(columns, kept, strict=True)
+    }
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """Every method on every scan of the cohort to be explained."""
+    """Every method on every scan of the cohort to be explained; what one scan gave is kept in ``root/found``."""
     import torch
 
     from voxtune.data.images import load_preset
     from voxtune.explain.randomised import randomised
     from voxtune.imaging.read import read_scan
     from voxtune.imaging.tensor import to_tensor
-    from voxtune.model.adapter import load_adapter
+    from voxtune.model.adapter import load_adapter, read_facts
     from voxtune.stages.explain_cohort import choose_rows
     from voxtune.stages.explain_reports import reports_of_row, truth_of
     from voxtune.stages.simulate import simulate
 
-    began = time.perf_counter()
     run, control = adapters(root)
-    trained = time.perf_counter() - began
     loaded = load_adapter(run / "adapter")
     three = {
         "": loaded,
@@ -186,53 +168,83 @@ def measure(root: Path) -> dict[str, Any]:
     }
     preset = load_preset(loaded.facts.preset)
     manifest = simulate(root / "explained", participants=EXPLAINED, visits=1, seed=SEED + 1000)
-    tally = Tally()
+    (root / "found").mkdir(exist_ok=True)
+    records, localised = [], 0
     for group, row in choose_rows(manifest, loaded, "AD", EXPLAINED, SEED):
         stored = read_scan(manifest.parent / row.image)
         tensor = torch.from_numpy(to_tensor(stored, preset))
         reports = reports_of_row(loaded, row)
-        read_words(tally, loaded, tensor, group, reports[group])
-        truth = truth_of(manifest, row.scan_id)
-        if group == "AD" and truth is not None:
-            tally.people.append(row.participant_id)
-            locate(tally, three, stored, tensor, truth)
-            keep_one(tally, loaded, stored, tensor, reports)
-            print(f"{len(tally.people)} localised, {time.perf_counter() - began:.0f} s", flush=True)
-    return summary(tally) | {"seconds": {"training": trained, "whole": time.perf_counter() - began}}
+        truth = truth_of(manifest, row.scan_id) if group == "AD" else None
+        localised += truth is not None
+        path = root / "found" / f"{row.scan_id}.json"
+        if not path.is_file():
+            found: dict[str, Any] = {"group": group, "words": read_words(loaded, tensor, reports[group])}
+            if truth is not None:
+                found |= locate(three, stored, tensor, truth, curves=localised <= CURVES)
+                found["shares"] = keep_one(loaded, stored, tensor, reports)
+            path.write_text(json.dumps(found), encoding="utf-8")
+            print(f"{path.stem}: {time.process_time():.0f} s of CPU", flush=True)
+        records.append(json.loads(path.read_text(encoding="utf-8")))
+    facts = [read_facts(one / "adapter") for one in (run, control)]
+    return summary(records) | {
+        "adapters": {
+            name: {"sha256": one.adapter_sha256, "training": one.training}
+            for name, one in zip(("run", "control"), facts, strict=True)
+        }
+    }
 
 
-def summary(tally: Tally) -> dict[str, Any]:
-    """The tally as JSON: means with intervals over participants."""
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The records as means with intervals over participants (each has one scan)."""
     from voxtune.stages.explain_intervals import mean_interval
     from voxtune.training.environment import environment
 
-    def of_stage(values: list[float]) -> dict[str, Any]:
+    def interval(values: list[float]) -> dict[str, Any]:
         who = [str(number) for number in range(len(values))]
         return mean_interval(values, who, ["all"] * len(values), SEED)
 
     def top(own: list[dict[str, float]]) -> list[dict[str, Any]]:
-        means = {name: of_stage([one.get(name, 0.0) for one in own]) for one in own for name in one}
-        order = sorted(means.keys() - {"label sentence"}, key=lambda name: (-means[name]["value"], name))
-        return [{"token": name, **means[name]} for name in order[:3]]
+        names = {name for one in own for name in one} - {"label sentence"}
+        means = {name: interval([one.get(name, 0.0) for one in own]) for name in names}
+        return [
+            {"token": name, **means[name]}
+            for name in sorted(names, key=lambda name: (-means[name]["value"], name))[:3]
+        ]
 
-    def against(name: str, other: str) -> dict[str, Any]:
-        pairs = zip(tally.scores[name]["auc"], tally.scores[other]["auc"], strict=True)
-        return tally.interval([a - b for a, b in pairs])
+    placed = [one for one in records if "scores" in one]
+    names = list(placed[0]["scores"])
 
-    plain = [f"{method}, {asked}" for method, asked in METHODS]
+    def auc(name: str) -> np.ndarray[Any, Any]:
+        return np.array([one["scores"][name]["auc"] for one in placed])
+
+    curved: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for one in placed:
+        for name, areas in one["curves"].items():
+            curved[name].append(areas)
+    words: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in records:
+        words[one["group"]].append(one["words"])
+    errors = [one["words"]["error"] for one in records]
     return {
         "status": "done",
         "data": "SIMULATED",
         "settings": {"seed": SEED, "trained_on": TRAINED_ON, "explained": EXPLAINED, "curves": CURVES},
         "localisation": {
-            name: {score: tally.interval(values) for score, values in one.items()}
-            for name, one in tally.scores.items()
+            name: {
+                score: interval([one["scores"][name][score] for one in placed])
+                for score in ("auc", "hit", "heat_share", "changed_share")
+            }
+            for name in names
         },
-        "auc_against_occlusion": {name: against(name, "occlusion, AD") for name in plain},
+        "auc_against_occlusion": {
+            name: interval((auc(name) - auc("occlusion, AD")).tolist()) for name in names if ";" not in name
+        },
         "auc_against_nonsense": {
-            name: against(name.split(";")[0], name) for name in tally.scores if ";" in name
+            name: interval((auc(name.split(";")[0]) - auc(name)).tolist()) for name in names if ";" in name
         },
-        "likeness_to_nonsense": {name: tally.interval(values) for name, values in tally.alike.items()},
+        "likeness_to_nonsense": {
+            name: interval([one["alike"][name] for one in placed]) for name in names if ";" in name
+        },
         "curves": {
             name: {
                 "scans": len(own),
@@ -240,22 +252,26 @@ def summary(tally: Tally) -> dict[str, Any]:
                 "area": float(np.mean([one["area"] for one in own])),
                 "random_area": float(np.mean([one["random_area"] for one in own])),
             }
-            for name, own in tally.curves.items()
+            for name, own in curved.items()
         },
         "one_biomarker": {
-            name: {"alone": tally.interval(tally.alone[name]), "difference": tally.interval(values)}
-            for name, values in tally.moves.items()
+            key: {
+                "alone": interval([one["shares"][key][0] for one in placed]),
+                "full": interval([one["shares"][key][1] for one in placed]),
+                "difference": interval([one["shares"][key][0] - one["shares"][key][1] for one in placed]),
+            }
+            for key in placed[0]["shares"]
         },
         "completeness_error": {
-            "reports": len(tally.errors),
-            "mean": float(np.mean(tally.errors)),
-            "largest": float(np.max(tally.errors)),
+            "reports": len(errors),
+            "mean": float(np.mean(errors)),
+            "largest": max(errors),
         },
         "biomarkers": {
-            stage: {name: of_stage([one[name] for one in own]) for name in own[0]}
-            for stage, own in tally.parts.items()
+            stage: {name: interval([one["parts"][name] for one in own]) for name in own[0]["parts"]}
+            for stage, own in words.items()
         },
-        "tokens": {stage: top(own) for stage, own in tally.tokens.items()},
+        "tokens": {stage: top([one["tokens"] for one in own]) for stage, own in words.items()},
         "environment": environment(),
     }
 
@@ -300,14 +316,22 @@ def measure_head(root: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Do what is missing."""
+    names, work = sys.argv[1:], None
+    if "--work" in names:
+        place = names.index("--work")
+        work = Path(names[place + 1])
+        names = names[:place] + names[place + 2 :]
     RESULTS.mkdir(exist_ok=True)
     todo: dict[str, Callable[[Path], dict[str, Any]]] = {"simulated--seed0": measure, "head": measure_head}
-    for name, work in todo.items():
+    for name, do in todo.items():
         path = RESULTS / f"{name}.json"
-        if path.exists() or not name.startswith(tuple(sys.argv[1:]) or ""):
+        if path.exists() or not name.startswith(tuple(names) or ""):
             continue
-        with tempfile.TemporaryDirectory() as root:
-            path.write_text(json.dumps(work(Path(root)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            root = work or Path(folder)
+            root.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(do(root), indent=2, allow_nan=False)
+            path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

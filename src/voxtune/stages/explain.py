@@ -48,8 +48,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
 
     Args:
-        adapter: the adapter's folder, or a run directory.
-        scan: a scan, or a ``manifest.tsv``.
+        adapter: the adapter's folder, a run directory, or ``demo``.
+        scan: a scan, ``head``, or a ``manifest.tsv``.
         output: folder to write; otherwise ``explanations/<scan>`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look.
@@ -69,7 +69,9 @@ def explain(  # noqa: PLR0913  (the options of the command)
         UsageError: an unknown target, method or biomarker; two sources of the report.
         WeightsError: an adapter does not load.
     """
-    adapter, scan = Path(adapter), Path(scan)
+    from voxtune.serving.shipped import adapter_folder, base_file, scan_file
+
+    folder, scan = adapter_folder(Path(adapter)), scan_file(Path(scan))
     if not scan.exists():
         raise ScanError(scan, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
     if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
@@ -78,8 +80,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.model.adapter import load_adapter
 
     tell = say or (lambda _: None)
-    loaded = load_adapter(adapter_folder(adapter), base)
-    other = None if control is None else load_adapter(adapter_folder(control), base)
+    loaded = load_adapter(folder, base_file(folder, base))
+    other = None if control is None else load_adapter(adapter_folder(control), base_file(folder, base))
     preset = load_preset(loaded.facts.preset)
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
@@ -98,12 +100,6 @@ def explain(  # noqa: PLR0913  (the options of the command)
     found = explain_scan(loaded, preset, case, question, other)
     tell("Drawing")
     return _write(loaded, case, found, question, output or Path("explanations") / case.name)
-
-
-def adapter_folder(path: Path) -> Path:
-    """An adapter, or the adapter of a run directory."""
-    run = (path / "config.json").is_file() and not (path / "adapter.json").is_file()
-    return path / "adapter" if run else path
 
 
 def _case(
@@ -151,7 +147,7 @@ def _write(
     from voxtune.pages.explain_page import explain_page
 
     facts = {**found.facts, **common_facts(loaded, question.seed)}
-    rows = verdicts(facts["checks"], facts["text"])
+    rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     shown = case.own or facts["prediction"]["predicted"]
     if facts["panel"]["shares"]:

@@ -9,8 +9,27 @@ BEATS = 0.05
 """A curve beats random orders where at most this share of them does as well."""
 
 
-def verdicts(checks: Mapping[str, Any], text: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """One row for each check: what was asked, what was found, how it ended (``pass``, ``warn``, or ``soft`` for neither)."""
+def verdicts(
+    checks: Mapping[str, Any], text: Mapping[str, Any] | None, peak: float = 1.0
+) -> list[dict[str, str]]:
+    """One row for each check: what was asked, what was found, how it ended (``pass``, ``warn``, or ``soft`` for neither).
+
+    Args:
+        checks: of ``explain_scan``.
+        text: of the scan's report, where it has one.
+        peak: of the map; a map of nothing is no map.
+    """
+    if peak == 0:
+        asked = "Heat: does any place raise the score?"
+        return [
+            _row(
+                asked,
+                "every place is 0",
+                "no: the map is empty, and the checks below say nothing",
+                passed=False,
+            ),
+            *verdicts(checks, text),
+        ]
     limit = checks["limit"]
     mean = checks["shuffled_weights"]["mean"]
     values = ", ".join(f"{value:.2f}" for value in checks["shuffled_weights"]["correlations"])
@@ -96,7 +115,7 @@ def warnings(rows: list[dict[str, str]]) -> list[str]:
     return [
         f"Do not lean on this explanation. {row['check']} {row['verdict'].capitalize()}."
         for row in rows
-        if row["kind"] == "warn" and row["check"].startswith(("Shuffled", "Deletion"))
+        if row["kind"] == "warn" and row["check"].startswith(("Heat", "Shuffled", "Deletion"))
     ]
 
 

@@ -1,0 +1,191 @@
+"""``voxtune explain`` by its command: one scan with its truth, a real head, a cohort, and what a wrong question gets."""
+
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import voxtune
+from voxtune.cli import main
+from voxtune.data.manifest import read_manifest
+from voxtune.explain import faithfulness
+from voxtune.imaging.template import field_of_view
+from voxtune.stages import explain_scan
+
+ADDRESS = re.compile(r"(?:src|href)=[\"'](?!data:)[^\"'#][^\"']*", re.IGNORECASE)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer random orders and shuffled models: the tests look at what is written, not at p."""
+    monkeypatch.setattr(faithfulness, "ORDERS", 3)
+    monkeypatch.setattr(faithfulness, "STEPS", 4)
+    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+
+
+def call(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small cohort, and a run on it."""
+    folder = tmp_path_factory.mktemp("explain")
+    call("simulate", folder / "cohort", "--participants", 18, "--visits", 1, "--seed", 2)
+    call(
+        "train",
+        "deft",
+        "-o",
+        folder / "run",
+        "--data",
+        folder / "cohort" / "manifest.tsv",
+        "--set",
+        "training.epochs=2",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sick(root: Path) -> str:
+    """A scan with AD."""
+    return next(
+        row.scan_id for row in read_manifest(root / "cohort" / "manifest.tsv") if row.diagnosis == "AD"
+    )
+
+
+def test_one_scan_with_its_truth(root: Path, sick: str, tmp_path: Path) -> None:
+    said = call(
+        "explain", root / "run", root / "cohort" / "scans" / f"{sick}.nii.gz", "-o", tmp_path / "out", "--target", "AD",
+        "--data", root / "cohort" / "manifest.tsv", "--stripped", "--json",
+    )  # fmt: skip
+    facts = json.loads(said.stdout)
+    assert (
+        json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8")).items()
+        <= facts.items()
+    )
+    assert facts["simulated"]
+    assert facts["target"]["name"] == "AD"
+    assert facts["maps"]["heat"]["method"] == "grad_eclip"
+    assert facts["text"]["completeness_error"] < 0.01
+    assert set(facts["checks"]["localisation"]) == {"heat", "occlusion", "mmse"}
+    assert facts["panel"]["rows"] == ["NC", "MCI", "AD"]
+    assert len(facts["panel"]["columns"]) == 7
+    empty = facts["maps"]["heat"]["peak"] == 0
+    assert empty == any(warning.endswith("say nothing.") for warning in facts["warnings"])
+    assert empty or 0.5 < sum(row["share"] for row in facts["regions"]) <= 1
+    assert {row["check"].split(":")[0] for row in facts["verdicts"]} >= {
+        "Shuffled weights",
+        "Shuffled labels",
+        "Deletion",
+        "Insertion",
+        "Words",
+    }
+    for name in facts["files"]:
+        assert (tmp_path / "out" / name).is_file()
+    heat = nib.load(tmp_path / "out" / "heat.nii.gz")
+    assert np.allclose(heat.affine, field_of_view(64))
+    assert int(heat.header["sform_code"]) == 4
+    assert 0 <= heat.get_fdata().min() <= heat.get_fdata().max() <= 1
+    hidden = nib.load(tmp_path / "out" / "occlusion.nii.gz").get_fdata()
+    assert np.abs(hidden).max() == pytest.approx(1)
+    page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in page
+    assert not ADDRESS.search(page.replace("&#34;", '"').replace("&lt;", "<"))
+    assert "default-src 'none'" in page
+    assert str(root) not in page
+
+
+def test_the_same_question_gives_the_same_page(root: Path, sick: str, tmp_path: Path) -> None:
+    scan = root / "cohort" / "scans" / f"{sick}.nii.gz"
+    for name in ("a", "b"):
+        voxtune.explain(
+            root / "run", scan, output=tmp_path / name, stripped=True, facts={"hippocampus_mm3": "5000", "ventricles_mm3": "60000"}, biomarkers=["hippocampus"]
+        )  # fmt: skip
+    first, second = (
+        json.loads((tmp_path / name / "explanation.json").read_text(encoding="utf-8")) for name in ("a", "b")
+    )
+    assert first == second
+    assert first["panel"]["columns"] == ["full report", "Hippocampal volume"]
+    assert first["text"] is None, "whose report it is was not said"
+    assert (tmp_path / "a" / "page.html").read_bytes() == (tmp_path / "b" / "page.html").read_bytes()
+
+
+def test_a_report_file_is_explained_word_by_word(root: Path, sick: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    report.write_text("A photo of AD.\nHippocampal volume: 5000.00 mm^3.\n", encoding="utf-8")
+    call("explain", root / "run", root / "cohort" / "scans" / f"{sick}.nii.gz", "-o", tmp_path, "--report", report, "--target", "report", "--method", "voxel_gradient")  # fmt: skip
+    facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert [word["text"] for word in facts["text"]["words"]][:4] == ["A", "photo", "of", "AD."]
+    assert facts["target"]["says"] == "the similarity to the report"
+    assert facts["maps"]["heat"]["method"] == "voxel_gradient"
+
+
+def test_a_cohort_by_stage(root: Path, tmp_path: Path) -> None:
+    said = call(
+        "explain",
+        root / "run",
+        root / "cohort" / "manifest.tsv",
+        "-o",
+        tmp_path,
+        "--limit",
+        2,
+        "--control",
+        root / "run",
+    )
+    facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert "top tokens" in said.output
+    assert {one["participants"] for one in facts["groups"].values()} == {2}
+    assert all(len(tokens) == 3 for tokens in facts["text"]["tokens"].values())
+    assert facts["text"]["completeness_error"]["largest"] < 0.01
+    assert facts["shuffled_labels"]["value"] > 0.99
+    assert any("the control adapter" in warning for warning in facts["warnings"]), (
+        "a control that gives the same map"
+    )
+    assert facts["localisation"]["occlusion"]["auc"]["value"] is not None
+    assert len(facts["moves"]) == 5
+    assert (tmp_path / "mean_ad_full_report.nii.gz").is_file()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in page
+    assert "Does one biomarker move the heat" in page
+    assert not ADDRESS.search(page)
+
+
+def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path) -> None:
+    run, scan = root / "run", root / "cohort" / "scans" / f"{sick}.nii.gz"
+    manifest = root / "cohort" / "manifest.tsv"
+    for arguments, code, words in (
+        ([run, tmp_path / "none.nii.gz"], 3, "no such file"),
+        ([run, scan, "--target", "XX"], 2, "It has: NC, MCI, AD, mmse"),
+        ([run, scan, "--method", "magic"], 2, "Known: auto, grad_eclip"),
+        ([run, scan, "--method", "grad_activation"], 2, "use method 'grad_eclip'"),
+        ([run, scan, "--data", manifest, "--facts", "mmse=20"], 2, "one of --report, --facts and --data"),
+        ([run, scan, "--facts", "hippocampus_mm3=big"], 2, "hippocampus_mm3"),
+        ([run, scan, "--data", manifest, "--biomarker", "amygdala"], 2, "Hippocampal volume"),
+        ([run, manifest, "--data", manifest], 2, "bring their own facts"),
+        ([tmp_path, scan], 3, "adapter.json"),
+    ):
+        said = call("explain", *arguments, "-o", tmp_path / "out", code=code)
+        assert words in said.output
+    assert not (tmp_path / "out" / "page.html").exists()
+
+
+@pytest.mark.slow
+def test_the_real_head_in_under_a_minute(root: Path, tmp_path: Path) -> None:
+    """Measured in processor seconds of one core: a busy machine says nothing about the program."""
+    import time
+
+    began = time.process_time()
+    call("explain", root / "run", "head", "-o", tmp_path)
+    assert time.process_time() - began < 90
+    facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert facts["simulated"]
+    assert facts["panel"]["with_values"] is False
+    assert facts["text"] is None
+    assert nib.load(tmp_path / "heat.nii.gz").shape == (64, 64, 64)
