@@ -37,8 +37,12 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The floors of coverage stand in pyproject.toml (everything) and here (where a silent mistake costs most).
+EXACT := src/voxtune/losses/*
 test: check
-	PYTHONUTF8=1 $(BIN)/pytest -q -n 2 --dist worksteal
+	PYTHONUTF8=1 $(BIN)/pytest -q -n 2 --dist worksteal --cov --cov-report=
+	$(BIN)/coverage report --skip-covered
+	$(BIN)/coverage report --skip-covered --include='$(EXACT)' --fail-under=100
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

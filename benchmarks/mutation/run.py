@@ -1,4 +1,6 @@
-"""Does a test notice? ``python benchmarks/mutation/run.py [losses|splits|metrics ...]`` changes one operator or constant at a time and runs the tests.
+"""Does a test notice? Changes one operator or constant at a time and runs the tests.
+
+``python benchmarks/mutation/run.py [losses|splits|metrics ...]``; ``--every=N`` takes every N-th change.
 
 Works on a copy of ``src``, one fork for each change, on Linux. A survivor needs a test, or a line in ``equivalent.json`` with the reason
 why no test can tell it from the original. Results are one JSON a group; the sha256 of each file says for which source they hold.
@@ -92,16 +94,19 @@ def outcome(source: Path, tests: list[str]) -> str:
     return "hung"
 
 
-def examine(file: str, tests: list[str], source: Path, equivalent: dict[str, str]) -> dict[str, Any]:
-    """Every change of one file."""
+def examine(
+    file: str, tests: list[str], source: Path, equivalent: dict[str, str], every: int
+) -> dict[str, Any]:
+    """Every change of one file, or every so-manieth."""
     path = source / "voxtune" / file
     original = path.read_text(encoding="utf-8")
     tests = [one for one in tests if (ROOT / one).is_file()]
     if outcome(source, tests) != "passed":
         sys.exit(f"The tests of {file} fail without any change: {' '.join(tests)}")
     survivors, excused, killed = [], [], 0
-    every: list[Mutant] = mutants(original)
-    for number, one in enumerate(every, start=1):
+    possible: list[Mutant] = mutants(original)
+    chosen = possible[::every]
+    for number, one in enumerate(chosen, start=1):
         path.write_text(one.source, encoding="utf-8")
         if outcome(source, tests) != "passed":
             killed += 1
@@ -109,10 +114,11 @@ def examine(file: str, tests: list[str], source: Path, equivalent: dict[str, str
             excused.append({"change": one.name, "reason": equivalent[one.name]})
         else:
             survivors.append(one.name)
-        print(f"{file} {number}/{len(every)}: {killed} noticed, {len(survivors)} not", flush=True)
+            print(f"not noticed: {one.name}")
+        print(f"{file} {number}/{len(chosen)}: {killed} noticed, {len(survivors)} not", flush=True)
     path.write_text(original, encoding="utf-8")
     return {
-        "file": f"src/voxtune/{file}", "sha256": hashlib.sha256(original.encode()).hexdigest(), "tests": tests, "changes": len(every),
+        "file": f"src/voxtune/{file}", "sha256": hashlib.sha256(original.encode()).hexdigest(), "tests": tests, "possible": len(possible), "changes": len(chosen),
         "noticed": killed, "equivalent": excused, "survivors": survivors,
     }  # fmt: skip
 
@@ -138,13 +144,17 @@ def main() -> None:
         return
     warm()
     equivalent = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
-    for group in sys.argv[1:] or list(GROUPS):
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "src"
-            shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-            found = [examine(file, tests, source, equivalent) for file, tests in GROUPS[group].items()]
-        text = json.dumps({"group": group, "files": found}, indent=2, ensure_ascii=False) + "\n"
-        (HERE / "results" / f"{group}.json").write_text(text, encoding="utf-8")
+    named = [one for one in sys.argv[1:] if not one.startswith("--every=")]
+    every = next((int(one.removeprefix("--every=")) for one in sys.argv if one.startswith("--every=")), 1)
+    for group in named or list(GROUPS):
+        found: list[dict[str, Any]] = []
+        for file, tests in GROUPS[group].items():
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder) / "src"
+                shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+                found.append(examine(file, tests, source, equivalent, every))
+            text = json.dumps({"group": group, "files": found}, indent=2, ensure_ascii=False) + "\n"
+            (HERE / "results" / f"{group}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
