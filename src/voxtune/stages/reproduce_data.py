@@ -1,11 +1,14 @@
 """The scans of a reproduction: the reader's own manifests or two simulated cohorts, one split, and each model's input of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voxtune.errors import DataError, UsageError
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import read_json, write_json
+from voxtune.stages.reproduce_cost import processors
 from voxtune.stages.reproduce_lock import waited
 from voxtune.stages.reproduce_paper import Paper, Role
 from voxtune.types.records import ManifestRow
@@ -16,6 +19,12 @@ EXTERNAL_SEED, EXTERNAL_SCANNERS = 1000, 5
 """The simulated cohort in the role of the external one has other people and other scanners."""
 SIMULATED_TEST = 0.3
 """Share of simulated participants on the test side: training is short, intervals are what is scarce."""
+
+PREPROCESSING = 8
+"""Processes at most; each may take 3 GB."""
+
+if TYPE_CHECKING:
+    from voxtune.types.volume import Volume
 
 Say = Callable[[str], None]
 
@@ -193,35 +202,47 @@ def _share_of(rows: Sequence[ManifestRow], share: float) -> tuple[str, ...]:
     return one.subsets[size]
 
 
-def prepared(sources: Sources, role: Role, preset: str, workers: int = 1) -> Path:
+def prepared(sources: Sources, role: Role, preset: str) -> Path:
     """The manifest of a cohort as the model of ``preset`` takes it; made once, in the reproduction's own folder.
 
     Scans preprocessed for this preset are taken as they are. Brains in template space are resampled to the preset's grid.
-    Anything else goes through ``voxtune preprocess``.
+    Anything else goes through ``voxtune preprocess``; scans that fail there are left out, and its page says why.
     """
     from voxtune.data.images import load_preset
-    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.manifest import read_manifest
     from voxtune.imaging.presets import Brain, fits
-    from voxtune.imaging.read import read_scan
     from voxtune.imaging.template import field_of_view
 
     manifest = sources.manifests[role]
     chosen = load_preset(preset)
     rows = read_manifest(manifest)
-    first = read_scan(resolve_image(manifest, rows[0]))
-    if fits(first, chosen):
+    first = _first_readable(manifest, rows)
+    if first is not None and fits(first, chosen):
         return manifest
     folder = sources.root / "data" / f"{role}-{preset}"
     with waited(sources.root / "locks", f"data-{role}-{preset}"):
         if (folder / "manifest.tsv").is_file():
             return folder / "manifest.tsv"
-        size = first.shape[0]
-        in_template = first.shape == (size,) * 3 and _close(first.affine, field_of_view(size))
-        if isinstance(chosen.steps, Brain) and in_template:
-            return _resampled(manifest, rows, folder, chosen.steps.grid)
+        if first is not None and isinstance(chosen.steps, Brain):
+            size = first.shape[0]
+            if first.shape == (size,) * 3 and _close(first.affine, field_of_view(size)):
+                return _resampled(manifest, rows, folder, chosen.steps.grid)
         from voxtune.stages.preprocess import preprocess
 
-        return preprocess(manifest, folder, preset=preset, workers=workers)
+        try:
+            return preprocess(manifest, folder, preset=preset, workers=min(processors(), PREPROCESSING))
+        except SomeScansFailedError:
+            return folder / "manifest.tsv"
+
+
+def _first_readable(manifest: Path, rows: Sequence[ManifestRow]) -> "Volume | None":
+    from voxtune.data.manifest import resolve_image
+    from voxtune.imaging.read import read_scan
+
+    for row in rows[:20]:
+        with suppress(ScanError):
+            return read_scan(resolve_image(manifest, row))
+    return None
 
 
 def _close(a: object, b: object) -> bool:
