@@ -108,8 +108,6 @@ def picture(volume: Volume) -> NDArray[np.float16]:
     if bright.size == 0:
         return np.zeros(GRID**3, np.float16)
     parts, count = ndimage.label(coarse > 0.25 * np.percentile(bright, 90))
-    if count == 0:
-        return np.zeros(GRID**3, np.float16)
     body = parts == 1 + int(np.argmax(ndimage.sum_labels(parts > 0, parts, range(1, count + 1))))
     centre = np.array(ndimage.center_of_mass(body)) * step
     offsets = (np.arange(GRID) - GRID / 2 + 0.5) * GRID_MM
