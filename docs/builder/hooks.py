@@ -9,14 +9,15 @@ import dependencies
 import drawing
 import house_figure
 import method_figures
+import quality
 import reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES: dict[str, Callable[[], str]] = {
-    **method_figures.FIGURES,
-    **house_figure.FIGURES,
-    **dependencies.FIGURES,
+    name: make
+    for module in (method_figures, house_figure, dependencies, quality)
+    for name, make in module.FIGURES.items()
 }
 SECTIONS = {
     "Tutorial": ("tutorial",),
