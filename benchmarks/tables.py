@@ -11,12 +11,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
 CONCEPTS = ROOT / "docs" / "concepts"
+CHEST = ROOT / "benchmarks" / "chest" / "results"
+SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
 PAGES = (
     ROOT / "README.md",
+    CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "reproduced-tables.md",
+    ROOT / "docs" / "how-to" / "serve.md",
 )
 
 
@@ -104,6 +108,58 @@ def coverage() -> str:
     )
 
 
+def chest(prefix: str) -> list[dict[str, Any]]:
+    """The finished cells of the chest benchmark whose names begin so."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CHEST.glob(f"{prefix}*.json"))]
+    return [one for one in found if one["status"] == "done"]
+
+
+def chest_learning() -> str:
+    """Mean AUROC of recipe medct_small and of its base, with the gain, and of findings held out."""
+    lines = [
+        "| SIMULATED cohort | findings | test scans / people | zero-shot base | fine-tuned | gain |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in [*chest("learn"), *chest("held_out")]:
+        cell = one["cell"]
+        place = f"seed {cell['seed']}, {cell['participants']} people"
+        tested = f"{one['scans']['test']} / {one['participants']['test']}"
+        if one["held_out"] is None:
+            parts = [("all seen in training", one["zero_shot"]["auroc"], one["tuned"]["auroc"], one["gain"])]
+        else:
+            parts = [("seen in training", None, one["seen"]["auroc"], one["seen"]["gain"])]
+            parts += [
+                (
+                    f"held out: {', '.join(cell['held_out'])}",
+                    None,
+                    one["held_out"]["auroc"],
+                    one["held_out"]["gain"],
+                )
+            ]
+        for what, base, tuned, gain in parts:
+            start = {"value": tuned["value"] - gain["value"]} if base is None else base
+            shown = f"{100 * start['value']:.1f}" if base is None else interval(start)
+            lines.append(f"| {place} | {what} | {tested} | {shown} | {interval(tuned)} | {interval(gain)} |")
+    return "\n".join(lines) if len(lines) > 2 else "Not measured yet."
+
+
+def chest_cost() -> str:
+    """Processor time of a volume by the number of findings."""
+    cells = chest("cost")
+    if not cells:
+        return "Not measured yet."
+    lines = [
+        "| findings | volumes | encoded | processor time a volume, ms | all volumes, s | texts, s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for count, one in cells[0]["cost"].items():
+        lines.append(
+            f"| {count} | {one['volumes']} | {one['volumes_encoded']} | {1000 * one['seconds_a_volume']:.1f} | {one['seconds']:.1f} "
+            f"| {one['text_seconds']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def reproduced(table: int) -> str:
     """A table of DEFT that ``voxtune reproduce`` made, with what it rests on and what it cost."""
     path = REPRODUCED / "deft" / f"table_{table}.json"
@@ -122,11 +178,27 @@ def reproduced(table: int) -> str:
     return "\n\n".join(parts)
 
 
+def serve_load() -> str:
+    """What the server did under load."""
+    if not SERVE.is_file():
+        return "Not measured yet."
+    one = json.loads(SERVE.read_text(encoding="utf-8"))
+    return (
+        f"{one['uploads']} uploads from {one['clients']} clients at once, {one['hostile']} of them hostile (bombs, links, lying headers, "
+        f"cut and foreign files), {one['workers_killed']} worker killed in mid-scan, on {one['hardware']}: {one['good_right']} of {one['good']} good scans "
+        f"answered as `voxtune predict` answers them{', each once' if one['good_answered_once'] else ''}; {one['hostile_4xx']} of {one['hostile']} hostile ones "
+        f"refused with a sentence; at most {one['peak_mb']['server']} MB in the server and {one['peak_mb']['workers']} MB in its worker."
+    )
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
+    "chest-learning": chest_learning,
+    "chest-cost": chest_cost,
+    "serve": serve_load,
     **{f"deft-{number}": partial(reproduced, number) for number in (2, 3, 4, 5)},
 }
 """What is written between the markers of each name."""

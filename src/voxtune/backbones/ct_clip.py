@@ -87,8 +87,8 @@ class CtClipSmall(Settings):
             tokenizer=SMALL_ASSETS,
             card="ignore",
             vision=CtVitSizes(
-                width=64, codebook=512, image=64, frames=48, patch=8, depth_patch=8, spatial_depth=2, temporal_depth=1, heads=4,
-                head_width=16, inner=172,
+                width=96, codebook=512, image=64, frames=48, patch=16, depth_patch=12, spatial_depth=2, temporal_depth=1, heads=4,
+                head_width=24, inner=256,
             ),
             text=BertSizes(vocab=640, width=96, depth=2, heads=4, mlp=384, max_length=320, token_types=1, pooler=False),
             latent=128,
