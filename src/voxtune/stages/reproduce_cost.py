@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from math import prod
 
 from voxtune.config import RunConfig
 from voxtune.stages.reproduce_paper import Cell
@@ -16,6 +16,12 @@ OVERHEAD_SECONDS = 20.0
 """Reading, auditing, calibrating and scoring of one cell."""
 EFFICIENCY = 0.5
 """Share of the speed of a large matrix product that a tower reaches."""
+PROGRAM_BYTES = 5e8
+"""Of Python, torch and the scans of a batch."""
+SCORED_AT_ONCE = 8
+TRAINED_SHARE = 0.06
+"""Of a tower's parameters, in a row that does not train them all."""
+USUAL_TOKENS = 2048
 BYTES_A_TOKEN_LAYER = 34
 """Activation bytes kept for the backward pass, over width and layer, at two bytes a number (Korthikanti et al. 2022, arXiv 2205.05198)."""
 
@@ -25,58 +31,76 @@ class Cost:
     """Of all cells of a row that are still to do; ``None`` is not known."""
 
     seconds: float | None
-    memory_bytes: float | None
-    disk_bytes: float | None
-    measured: bool = False
-    """The seconds come from a finished cell of the same kind."""
+    memory_bytes: float
+    disk_bytes: float
 
 
-def estimate(cells: list[Cell], scans: int, parameters: int, finished: Mapping[str, float]) -> Cost:
+@dataclass(frozen=True)
+class Tower:
+    """A vision tower as far as its settings say what it costs."""
+
+    tokens: int | None
+    width: int
+    depth: int
+    parameters: int
+
+
+def estimate(cells: Sequence[Cell], scans: int, parameters: int, finished: Mapping[str, float]) -> Cost:
     """Expected cost of some cells of one row.
 
     Args:
         cells: still to do.
         scans: training scans of the whole cohort.
-        parameters: of the base; 0 for the shipped one.
-        finished: seconds of finished cells by the kind of their base and mode.
+        parameters: of the vision tower; 0 for a shipped one.
+        finished: mean seconds of finished cells by ``kind_of``.
     """
     if not cells:
         return Cost(0.0, 0.0, 0.0)
-    first = cells[0]
-    tree: dict[str, Any] = first.config.model_dump(mode="json")
-    kind = kind_of(first)
-    tokens, width, depth = _sequence(first.config)
-    epochs = first.config.training.epochs if first.mode == "trained" else 1
-    passes = scans * epochs * (first.share or 1.0)
-    seconds: float | None
-    if kind in finished:
-        seconds = finished[kind]
-    elif tree["backbone"]["kind"] == "tiny":
-        seconds = OVERHEAD_SECONDS + passes * TINY_SECONDS_A_SCAN
-    elif tokens is None or not parameters:
-        seconds = None
-    else:
-        # Two operations a parameter and token; backward through frozen layers once more, and once more for their own gradients.
-        factor = 1 if first.mode != "trained" else 3 if _trains_all(tree) else 2
-        seconds = OVERHEAD_SECONDS + passes * factor * 2 * parameters * tokens / (
-            EFFICIENCY * operations_a_second()
-        )
-    batch = first.config.training.batch_size if first.mode == "trained" else 8
-    kept = (
-        0
-        if tokens is None or width is None or depth is None
-        else tokens * width * depth * BYTES_A_TOKEN_LAYER * 2 * batch
-    )
-    memory = 4.0 * parameters * (4 if _trains_all(tree) else 1) + (
-        kept if first.mode == "trained" else kept / max(depth or 1, 1)
-    )
-    embedded = 0 if tokens is None or width is None else 4.0 * scans * tokens * width
-    # Best, last with two moments, and the adapter: five copies of what is trained.
-    trained = parameters if _trains_all(tree) else 0.06 * parameters
-    disk = embedded + len(cells) * (5 * 4.0 * trained + 3e6 if first.mode == "trained" else 1e5)
+    cell = cells[0]
+    tower = _tower(cell.config, parameters)
+    seconds = finished.get(kind_of(cell), _seconds(cell, tower, scans))
     return Cost(
-        None if seconds is None else seconds * len(cells), memory + 5e8, disk, measured=kind in finished
+        None if seconds is None else seconds * len(cells),
+        _memory(cell, tower),
+        len(cells) * _disk(cell, tower),
     )
+
+
+def _seconds(cell: Cell, tower: Tower, scans: int) -> float | None:
+    """Of one cell, from this machine's matrix speed; of ``tiny`` from a measured rate."""
+    epochs = cell.config.training.epochs if cell.mode == "trained" else 1
+    passes = scans * epochs * (cell.share or 1.0)
+    if kind_of(cell).startswith("tiny/"):
+        return OVERHEAD_SECONDS + passes * TINY_SECONDS_A_SCAN
+    if tower.tokens is None or not tower.parameters:
+        return None
+    # Two operations a parameter and token; backward through frozen layers once more, and once more for gradients of their own.
+    directions = 1 if cell.mode != "trained" else 3 if _trains_all(cell) else 2
+    operations = passes * directions * 2 * tower.parameters * tower.tokens
+    return OVERHEAD_SECONDS + operations / (EFFICIENCY * operations_a_second())
+
+
+def _memory(cell: Cell, tower: Tower) -> float:
+    """Weights (with gradients and two moments where all are trained), and what a batch keeps for the backward pass."""
+    weights = 4.0 * tower.parameters * (4 if _trains_all(cell) else 1)
+    a_layer = (tower.tokens or 0) * tower.width * BYTES_A_TOKEN_LAYER * 2  # in 32 bits
+    if cell.mode != "trained":
+        return PROGRAM_BYTES + weights + SCORED_AT_ONCE * a_layer
+    return PROGRAM_BYTES + weights + cell.config.training.batch_size * tower.depth * a_layer
+
+
+def _disk(cell: Cell, tower: Tower) -> float:
+    """Of one cell: the best state, the last with two moments, the adapter, and pages."""
+    if cell.mode != "trained":
+        return 1e5
+    trained = tower.parameters if _trains_all(cell) else TRAINED_SHARE * tower.parameters
+    return 5 * 4.0 * trained + 3e6
+
+
+def embedded_bytes(cell: Cell, scans: int) -> float:
+    """Of all scans as the frozen front of a tower leaves them: kept once for all cells on one base."""
+    tower = _tower(cell.config, 0)
+    return 4.0 * scans * (tower.tokens or 0) * tower.width
 
 
 def kind_of(cell: Cell) -> str:
@@ -84,22 +108,22 @@ def kind_of(cell: Cell) -> str:
     return f"{cell.config.model_dump(mode='json')['backbone']['kind']}/{cell.mode}"
 
 
-def _trains_all(tree: Mapping[str, Any]) -> bool:
-    return any(method.get("kind") == "full" for method in tree["vision"])
+def _trains_all(cell: Cell) -> bool:
+    return any(method["kind"] == "full" for method in cell.config.model_dump(mode="json")["vision"])
 
 
-def _sequence(config: RunConfig) -> tuple[int | None, int | None, int | None]:
-    """Tokens, width and layers of the vision tower as far as its settings say so."""
+def _tower(config: RunConfig, parameters: int) -> Tower:
+    """Tokens, width and layers from the settings; a tower that states no patch is taken as usual ones are."""
     tree = config.model_dump(mode="json")["backbone"]
-    sizes = tree.get("vision") if isinstance(tree.get("vision"), dict) else tree
+    sizes = tree["vision"] if isinstance(tree.get("vision"), dict) else tree
     volume, patch = tree.get("input_volume") or tree.get("volume"), sizes.get("patch")
-    width, depth = sizes.get("width"), sizes.get("depth")
-    if isinstance(volume, list) and isinstance(patch, list) and len(volume) == len(patch):
-        tokens = 1
-        for size, step in zip(volume, patch, strict=True):
-            tokens *= max(1, size // step)
-        return tokens, width, depth
-    return (2048, width or 768, depth or 12) if isinstance(volume, list) else (None, width, depth)
+    width, depth = sizes.get("width") or 768, sizes.get("depth") or 12
+    if not isinstance(volume, list):
+        return Tower(None, width, depth, parameters)
+    if not isinstance(patch, list) or len(volume) != len(patch):
+        return Tower(USUAL_TOKENS, width, depth, parameters)
+    tokens = prod(max(1, size // step) for size, step in zip(volume, patch, strict=True))
+    return Tower(tokens, width, depth, parameters)
 
 
 @cache

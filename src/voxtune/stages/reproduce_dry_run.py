@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voxtune.stages.reproduce import Options, Planned, chosen_tables, make_paper, plan
 from voxtune.stages.reproduce_cells import RESULT
-from voxtune.stages.reproduce_cost import Cost, estimate, processors
+from voxtune.stages.reproduce_cost import Cost, embedded_bytes, estimate, kind_of, processors
 from voxtune.stages.reproduce_paper import Cell
 
 TRAINING_SHARE = 0.65
@@ -25,40 +25,44 @@ def dry_run(paper: str, output: Path, options: Options) -> str:
     found = make_paper(paper, options)
     scans, source = _scans(options, found.participants)
     finished = _finished(output)
-    counted: set[str] = set()
+    to_do: dict[str, Cell] = {}
+    costs: list[Cost] = []
     blocks, advice = [], {}
-    total, unknown, disk, memory = 0.0, 0, 0.0, 0.0
     for table in chosen_tables(found, options):
         rows = []
         for one in plan(found, table, options):
             left = [cell for cell in one.cells if not (output / "cells" / cell.name / RESULT).is_file()]
-            new = [cell for cell in left if cell.name not in counted]
-            counted |= {cell.name for cell in new}
-            parameters = one.weights.parameters if one.weights else 0
-            cost = estimate(new, scans, parameters, finished)
-            rows.append((one.row.label, _state(one, left), _cells(one, left, new), *_cost(cost, new)))
-            total, disk, memory = (
-                total + (cost.seconds or 0),
-                disk + (cost.disk_bytes or 0),
-                max(memory, cost.memory_bytes or 0),
-            )
-            unknown += cost.seconds is None
+            new = [cell for cell in left if cell.name not in to_do]
+            to_do |= {cell.name: cell for cell in new}
+            costs.append(estimate(new, scans, one.weights.parameters if one.weights else 0, finished))
+            rows.append((one.row.label, _state(one, left), _cells(one, left, new), *_cost(costs[-1], new)))
             if one.weights and one.weights.advice:
                 advice[one.weights.name] = f"{_detail(one)}{one.weights.advice}"
         blocks.append(f"Table {table.number}: {table.caption}\n" + _table(rows))
-    workers = min(options.workers, max(1, len(counted)))
     lines = [
         f"{found.name} on {source}; {options.seeds} seeds a trained row.",
         "",
         *(f"{block}\n" for block in blocks),
-        f"To do: {len(counted)} cells, about {_hours(total / workers)} with {workers} worker(s) on {processors()} processors"
-        + (f" and {unknown} row(s) of unknown length" if unknown else "")
-        + f"; up to {_gigabytes(memory)} of memory a worker, {_gigabytes(disk)} of disk. Times are estimates"
-        + (" from finished cells of this folder." if finished else "."),
+        _total(list(to_do.values()), costs, scans, options.workers, measured=bool(finished)),
     ]
     for name, how in advice.items():
         lines += ["", f"{name}:", how]
     return "\n".join(lines)
+
+
+def _total(cells: Sequence[Cell], costs: Sequence[Cost], scans: int, workers: int, *, measured: bool) -> str:
+    """What all of it takes, in a sentence or two; a base's embedded scans are kept once."""
+    workers = min(workers, max(1, len(cells)))
+    bases = {kind_of(cell).partition("/")[0]: cell for cell in cells}
+    disk = sum(one.disk_bytes for one in costs) + sum(embedded_bytes(cell, scans) for cell in bases.values())
+    unknown = sum(one.seconds is None for one in costs)
+    return (
+        f"To do: {len(cells)} cells, about {_hours(sum(one.seconds or 0 for one in costs) / workers)} with {workers} worker(s) on "
+        f"{processors()} processors"
+        + (f" and {unknown} row(s) of unknown length" if unknown else "")
+        + f"; up to {_gigabytes(max((one.memory_bytes for one in costs), default=0))} of memory a worker, {_gigabytes(disk)} of disk. "
+        f"Times are estimates{' from finished cells of this folder' if measured else ''}."
+    )
 
 
 def _scans(options: Options, usual: int) -> tuple[int, str]:
@@ -128,8 +132,8 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _gigabytes(value: float | None) -> str:
-    return "-" if value is None else f"{value / 1e9:.1f} GB"
+def _gigabytes(value: float) -> str:
+    return f"{value / 1e9:.1f} GB"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
