@@ -361,6 +361,17 @@ def test_a_waiting_scan_can_be_taken_back(server: Server) -> None:
     assert server.send("next")[0] == 200
 
 
+def test_health_holds_while_no_worker_runs(server: Server) -> None:
+    import os
+    import signal
+
+    os.kill(worker_process(server), signal.SIGKILL)
+    wait_until(lambda: server.ask("GET", "/health")[1]["workers"] == 0)
+    assert server.ask("GET", "/health")[0] == 200
+    assert server.send("wakes another")[0] == 200
+    assert server.ask("GET", "/health")[1]["workers"] == 1
+
+
 def test_health_and_metrics(server: Server) -> None:
     assert server.ask("GET", "/health")[1]["status"] == "ok"
     text = server.ask("GET", "/metrics")[1].decode()

@@ -81,14 +81,12 @@ class Api:
         return JSONResponse(document(self.service.limits))
 
     async def health(self, _: Request) -> Response:
-        """Whether scans can be taken: 200, or 503 while no worker runs."""
+        """Whether scans can be taken: 200, or 503 while as many wait as may. A worker that died starts again with the next scan."""
+        waiting = self.service.scans.unfinished()
+        full = waiting >= self.service.limits.waiting
         alive = sum(worker.alive for worker in self.service.pool.workers)
-        state = {
-            "status": "ok" if alive else "starting",
-            "workers": alive,
-            "waiting": self.service.scans.unfinished(),
-        }
-        return JSONResponse(state, status_code=200 if alive else 503)
+        state = {"status": "full" if full else "ok", "workers": alive, "waiting": waiting}
+        return JSONResponse(state, status_code=503 if full else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Counters in the text format of Prometheus."""

@@ -83,7 +83,9 @@ def document(limits: Limits) -> Json:
             "/openapi.json": {"get": _get("This document.", schema={"type": "object"})},
             "/health": {
                 "get": _get(
-                    "Whether scans can be taken (503: not yet).", schema={"type": "object"}, also=(503,)
+                    "Whether scans can be taken (503: as many wait as may).",
+                    schema={"type": "object"},
+                    also=(503,),
                 )
             },
             "/metrics": {"get": _get("Counters in the text format of Prometheus.", "text/plain")},
@@ -186,7 +188,7 @@ def _errors(*codes: int) -> Json:
         415: "Not a scan.",
         422: "It cannot be processed; the sentence says why.",
         429: "Too many wait.",
-        503: "No worker runs yet.",
+        503: "As many wait as may.",
         507: "No room.",
     }
     return {str(code): {"description": said[code], "content": _json(ERROR)} for code in (401, 403, *codes)}
