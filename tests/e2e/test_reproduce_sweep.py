@@ -89,6 +89,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_every_row_of_the_systems_runs_on_a_shrunken_set(
     cohorts: Request, home: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_every_row_of_the_systems_runs_on_a_shrunken_set(
     page = (tmp_path / "table_2.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page
     assert "Traceback" not in page
+    assert page.count("<h2>SIMULATED in the place of") == 2
     for name in ("table_2.md", "table_2.tex", "page.html"):
         assert (tmp_path / name).stat().st_size > 200
 
@@ -139,6 +141,7 @@ def results(out: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in out.glob("cells/*/result.json")}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(cohorts: Request, tmp_path: Path) -> None:
     script, out = tmp_path / "sweep.py", tmp_path / "out"
     script.write_text(SWEEP, encoding="utf-8")
