@@ -1,5 +1,6 @@
 """Rows and cells: published numbers, shared runs, seeds, sizes; statistics of a table by hand."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 
 from voxtune.config import RunConfig
-from voxtune.errors import DataError, UsageError
+from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
+from voxtune.stages import reproduce_cells
 from voxtune.stages.reproduce import Options, chosen_explanations, chosen_tables, make_paper, plan
-from voxtune.stages.reproduce_cells import Sweep
+from voxtune.stages.reproduce_cells import Sweep, accelerator_of
 from voxtune.stages.reproduce_data import Sources
 from voxtune.stages.reproduce_files import csv_text, latex, markdown, tex
 from voxtune.stages.reproduce_paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
@@ -168,6 +170,46 @@ def test_nothing_asked_is_everything() -> None:
     ):
         assert [one.number for one in chosen_tables(made, asked)] == tables
         assert chosen_explanations(made, asked) == more
+
+
+def test_workers_take_accelerators_in_turn() -> None:
+    assert [accelerator_of(place, "2,5,GPU-ab") for place in range(4)] == ["2", "5", "GPU-ab", "2"]
+    assert accelerator_of(1, "3") is None, "with one there is nothing to choose"
+    assert accelerator_of(1, "") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(SettingError("vision", "x", "y"), "refused"), (DataError("no"), None), (KeyError("k"), None)],
+)
+def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, left: str | None
+) -> None:
+    cells = [Cell(recipe().model_copy(update={"seed": seed}), "trained") for seed in range(2)]
+    sweep = Sweep(Sources(tmp_path, {}, simulated=True), tuple(cells))
+    tried: list[str] = []
+
+    def broken(_: Sweep, cell: Cell) -> None:
+        tried.append(cell.name)
+        raise error
+
+    monkeypatch.setattr(reproduce_cells, "run_cell", broken)
+    since = time.time()
+    reproduce_cells.run_cells(sweep, cells, lambda _: None, since=since)
+    reproduce_cells.run_cells(sweep, cells, lambda _: None, since=since)
+    assert tried == [cell.name for cell in cells], (
+        "one bad cell must not stop the others, nor be tried by each worker"
+    )
+    if left is None:
+        assert sweep.failure(cells[0])
+        assert sweep.result(cells[0]) is None
+        reproduce_cells.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
+        assert len(tried) == 4
+    else:
+        found = sweep.result(cells[0])
+        assert found is not None
+        assert found["status"] == left
+    assert not list((tmp_path / "locks").iterdir())
 
 
 # ------------------------------------------------------------------------------------------ statistics

@@ -1,7 +1,9 @@
 """The sweep: each cell one run directory, done once, whoever works on it; ``result.json``, written last, is the mark."""
 
 import json
+import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.errors import DataError, SettingError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.stages.reproduce_data import Sources, prepared
-from voxtune.stages.reproduce_lock import claimed, is_claimed
+from voxtune.stages.reproduce_lock import claimed
 from voxtune.stages.reproduce_paper import Cell, Role, agrees, shared_config
 from voxtune.types.records import ManifestRow, Prediction
 
@@ -57,38 +59,46 @@ class Sweep:
         return str(read_json(path, "the failure of a cell")["error"]) if path.is_file() else None
 
 
-def run_cells(sweep: Sweep, cells: Sequence[Cell], say: Say, *, wait: bool = False) -> None:
+def run_cells(
+    sweep: Sweep, cells: Sequence[Cell], say: Say, *, since: float | None = None, wait: bool = False
+) -> None:
     """Do every cell that nobody has done or is doing; with ``wait`` return when all of them are done.
 
-    A cell that fails is written down and passed over; the next call tries it again.
+    A cell that fails is written down and passed over, also by others that began at the same time; the next call tries it again.
+
+    Args:
+        sweep: where the cells are.
+        cells: those to do.
+        say: takes lines for a person.
+        since: when the call began that this process works for, seconds of the clock.
+        wait: for cells that others work on.
     """
-    tried: set[str] = set()
+    began = time.time() if since is None else since
     while True:
         waiting = False
         for number, cell in enumerate(cells, start=1):
-            if cell.name in tried or sweep.result(cell) is not None:
+            if sweep.result(cell) is not None or _failed_since(sweep, cell, began):
                 continue
             with claimed(sweep.sources.root / "locks", cell.name) as mine:
                 if not mine:
                     waiting = True
-                    continue
-                if sweep.result(cell) is None:  # nobody finished it between our look and our claim
+                elif sweep.result(cell) is None and not _failed_since(sweep, cell, began):
+                    # Nobody finished it between our look and our claim.
                     say(f"[{number}/{len(cells)}] {cell.name}")
-                    tried.add(cell.name)
                     _try(sweep, cell, say)
         if not (wait and waiting):
             return
         time.sleep(POLL_SECONDS)
 
 
+def _failed_since(sweep: Sweep, cell: Cell, began: float) -> bool:
+    path = sweep.folder(cell) / FAILED
+    return path.is_file() and path.stat().st_mtime >= began
+
+
 def pending(sweep: Sweep) -> list[Cell]:
     """The cells without a result."""
     return [cell for cell in sweep.cells if sweep.result(cell) is None]
-
-
-def busy(sweep: Sweep) -> list[Cell]:
-    """The cells that some living process works on."""
-    return [cell for cell in pending(sweep) if is_claimed(sweep.sources.root / "locks", cell.name)]
 
 
 def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
@@ -98,16 +108,11 @@ def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
         log.write(json.dumps({"began": datetime.now(UTC).isoformat(timespec="seconds")}) + "\n")
     try:
         result = run_cell(sweep, cell)
-    except (
-        SettingError
-    ) as error:  # the method makes no sense on this model: a result, and always the same one
-        result = {
-            "status": "refused",
-            "reason": str(error),
-            "cell": cell.name,
-            "config": shared_config(cell.config),
-        }
-    except (VoxTuneError, RuntimeError, MemoryError, OSError) as error:
+    except SettingError as error:
+        # The method makes no sense on this model: a result, and always the same one.
+        config = shared_config(cell.config)
+        result = {"status": "refused", "reason": str(error), "cell": cell.name, "config": config}
+    except Exception as error:  # noqa: BLE001  # one bad cell must never stop the others
         text = str(error) if isinstance(error, VoxTuneError) else f"{type(error).__name__}: {error}"
         write_json(folder / FAILED, {"error": " ".join(text.split())[:1000]})
         say(f"{cell.name} failed: {text}")
@@ -279,17 +284,18 @@ def _write(
 # -------------------------------------------------------------------------------------- many workers
 def run_on_workers(sweep: Sweep, cells: Sequence[Cell], workers: int, say: Say, *, wait: bool) -> None:
     """``run_cells`` in this process, or in several fresh ones that share the cells by their locks."""
+    since = time.time()
     left = [cell for cell in cells if sweep.result(cell) is None]
     workers = min(workers, len(left))
     if workers <= 1:
-        run_cells(sweep, cells, say, wait=wait)
+        run_cells(sweep, cells, say, since=since, wait=wait)
         return
     from multiprocessing import get_context
 
     context = get_context("spawn")
     crew = [
         context.Process(
-            target=_worker, args=(sweep, tuple(cells), place, workers), name=f"worker {place + 1}"
+            target=_worker, args=(sweep, tuple(cells), (place, workers), since), name=f"worker {place + 1}"
         )
         for place in range(workers)
     ]
@@ -308,20 +314,30 @@ def run_on_workers(sweep: Sweep, cells: Sequence[Cell], workers: int, say: Say, 
         say(
             f"{len(died)} of {workers} workers were killed (most often: out of memory); their cells are done here."
         )
-    run_cells(sweep, cells, say, wait=wait)
+    run_cells(sweep, cells, say, since=since, wait=wait)
 
 
-def _worker(sweep: Sweep, cells: tuple[Cell, ...], place: int, workers: int) -> None:
+def _worker(sweep: Sweep, cells: tuple[Cell, ...], seat: tuple[int, int], since: float) -> None:
     """One process of a crew: its share of the processors, and one accelerator of several."""
-    import sys
-
+    place, workers = seat
+    # Before anything asks for the accelerators: afterwards it changes nothing.
+    if (own := accelerator_of(place, os.environ.get("CUDA_VISIBLE_DEVICES"))) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = own
     import torch
 
     from voxtune.stages.reproduce_cost import processors
 
-    if torch.cuda.device_count() > 1:
-        torch.cuda.set_device(place % torch.cuda.device_count())
     torch.set_num_threads(min(torch.get_num_threads(), max(1, processors() // workers)))
     # Each starts at another place, so that they seldom ask for the same cell.
     start = place * len(cells) // workers
-    run_cells(sweep, cells[start:] + cells[:start], lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    mine = cells[start:] + cells[:start]
+    run_cells(sweep, mine, lambda line: print(line, file=sys.stderr, flush=True), since=since)  # noqa: T201
+
+
+def accelerator_of(place: int, visible: str | None) -> str | None:
+    """Which accelerator the worker at a place may see: one of those that are visible, in turn; ``None`` leaves it as it is."""
+    if visible is None:
+        devices = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    else:
+        devices = [name for name in visible.split(",") if name.strip()]
+    return devices[place % len(devices)] if len(devices) > 1 else None
