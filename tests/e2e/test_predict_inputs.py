@@ -47,6 +47,7 @@ def zipped(path: Path, members: dict[str, bytes], *, link: bool = False) -> Path
     return path
 
 
+@pytest.mark.slow
 def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     answer = json.loads(call("predict", "demo", "head", "--json").stdout)

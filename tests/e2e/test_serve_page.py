@@ -327,6 +327,7 @@ def test_the_answer_is_that_of_predict(served: Served, scans: list[Path], tmp_pa
     assert max(voxels) == 255
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
 def test_a_worker_killed_in_mid_scan_costs_no_scan(served: Served) -> None:
     from importlib.resources import files
