@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from explain import tables as explained
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
 CONCEPTS = ROOT / "docs" / "concepts"
@@ -19,6 +21,7 @@ PAGES = (
     CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
+    CONCEPTS / "explanations.md",
     CONCEPTS / "reproduced-tables.md",
     ROOT / "docs" / "how-to" / "serve.md",
 )
@@ -192,6 +195,10 @@ def serve_load() -> str:
 
 
 MAKERS: dict[str, Callable[[], str]] = {
+    "explain-localisation": explained.localisation,
+    "explain-biomarkers": explained.biomarkers,
+    "explain-words": explained.words,
+    "explain-cost": explained.cost,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,

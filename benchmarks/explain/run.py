@@ -1,6 +1,7 @@
 """Do explanations find what the SIMULATED disease changed, and would nonsense find it too?
 
-    python benchmarks/explain/run.py simulated    # about ten minutes on one core; --work DIR keeps what is done so far
+    python benchmarks/explain/run.py simulated    # about five minutes on one core; --work DIR keeps what is done so far
+    python benchmarks/explain/run.py labels       # the same beside an adapter trained on shuffled labels
     python benchmarks/explain/run.py head         # the time and memory of one real head
 
 One adapter (recipe ``deft``) is trained on the default simulated cohort, one more on the same scans with shuffled diagnoses.
@@ -50,34 +51,55 @@ CURVES = 3
 """Scans on which deletion and insertion are run."""
 
 
-def adapters(root: Path) -> tuple[Path, Path]:
-    """The adapter, and the control: the same scans with their diagnoses, MMSE and volumes dealt out anew among the participants.
-
-    Runs that lie in ``root`` already are taken as they are: ``root/run`` may be that of ``voxtune demo``.
-    """
-    from voxtune.data.manifest import read_manifest, write_manifest
+def cohort(root: Path) -> Path:
+    """The manifest that the adapters are trained on."""
     from voxtune.stages.simulate import simulate
+
+    manifest = root / "train" / "manifest.tsv"
+    return manifest if manifest.is_file() else simulate(root / "train", participants=TRAINED_ON, seed=SEED)
+
+
+def strangers(root: Path) -> Path:
+    """The manifest of people whom no adapter has seen."""
+    from voxtune.stages.simulate import simulate
+
+    manifest = root / "explained" / "manifest.tsv"
+    if manifest.is_file():
+        return manifest
+    return simulate(root / "explained", participants=EXPLAINED, visits=1, seed=SEED + 1000)
+
+
+def adapter(root: Path) -> Path:
+    """The adapter; a run that lies in ``root`` already is taken as it is, such as that of ``voxtune demo``."""
     from voxtune.stages.train import train
 
-    manifest = simulate(root / "train", participants=TRAINED_ON, seed=SEED)
-    seed = f"seed={SEED}"
     if not (root / "run" / "adapter" / "adapter.json").is_file():
-        train("deft", root / "run", data=manifest, assignments=(seed,))
-    if not (root / "control" / "adapter" / "adapter.json").is_file():
-        rows = read_manifest(manifest)
-        people = list(dict.fromkeys(row.participant_id for row in rows))
-        first = {row.participant_id: row for row in reversed(rows)}
-        dealt = dict(zip(people, np.random.default_rng(SEED).permutation(people).tolist(), strict=True))
-        shuffled = [
-            row.model_copy(update={name: getattr(first[dealt[row.participant_id]], name) for name in DEALT})
-            for row in rows
-        ]
-        write_manifest(shuffled, manifest.with_name("shuffled.tsv"))
-        train(
-            "deft", root / "control", data=manifest.with_name("shuffled.tsv"),
-            assignments=(seed, f"training.epochs={CONTROL_EPOCHS}", "training.stop_after=none"),
-        )  # fmt: skip
-    return root / "run", root / "control"
+        train("deft", root / "run", data=cohort(root), assignments=(f"seed={SEED}",))
+    return root / "run" / "adapter"
+
+
+def control(root: Path) -> Path:
+    """The control: the same scans with their diagnoses, MMSE and volumes dealt out anew among the participants."""
+    from voxtune.data.manifest import read_manifest, write_manifest
+    from voxtune.stages.train import train
+
+    if (root / "control" / "adapter" / "adapter.json").is_file():
+        return root / "control" / "adapter"
+    manifest = cohort(root)
+    rows = read_manifest(manifest)
+    people = list(dict.fromkeys(row.participant_id for row in rows))
+    first = {row.participant_id: row for row in reversed(rows)}
+    dealt = dict(zip(people, np.random.default_rng(SEED).permutation(people).tolist(), strict=True))
+    shuffled = [
+        row.model_copy(update={name: getattr(first[dealt[row.participant_id]], name) for name in DEALT})
+        for row in rows
+    ]
+    write_manifest(shuffled, manifest.with_name("shuffled.tsv"))
+    train(
+        "deft", root / "control", data=manifest.with_name("shuffled.tsv"),
+        assignments=(f"seed={SEED}", f"training.epochs={CONTROL_EPOCHS}", "training.stop_after=none"),
+    )  # fmt: skip
+    return root / "control" / "adapter"
 
 
 def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
@@ -147,51 +169,62 @@ def keep_one(
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """Every method on every scan of the cohort to be explained; what one scan gave is kept in ``root/found``."""
+    """Every method beside the same adapter with shuffled weights."""
+    from voxtune.explain.randomised import randomised
+    from voxtune.model.adapter import load_adapter
+
+    loaded = load_adapter(adapter(root))
+    found = explained(
+        root, {"": loaded, "; shuffled weights": randomised(loaded, SEED)}, "found", curves=CURVES
+    )
+    return summary(found) | {"adapters": {"run": facts_of(loaded)}}
+
+
+def measure_labels(root: Path) -> dict[str, Any]:
+    """Every method beside an adapter that was taught nonsense."""
+    from voxtune.model.adapter import load_adapter
+
+    loaded, nonsense = load_adapter(adapter(root)), load_adapter(control(root))
+    found = explained(root, {"": loaded, "; shuffled labels": nonsense}, "found-labels", curves=0)
+    return summary(found) | {"adapters": {"run": facts_of(loaded), "control": facts_of(nonsense)}}
+
+
+def facts_of(loaded: Any) -> dict[str, Any]:
+    """Which adapter it was."""
+    return {"sha256": loaded.facts.adapter_sha256, "training": loaded.facts.training}
+
+
+def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int) -> list[dict[str, Any]]:
+    """What each scan gave; it is kept in a folder of ``root``, so that a stopped run goes on."""
     import torch
 
     from voxtune.data.images import load_preset
-    from voxtune.explain.randomised import randomised
     from voxtune.imaging.read import read_scan
     from voxtune.imaging.tensor import to_tensor
-    from voxtune.model.adapter import load_adapter, read_facts
     from voxtune.stages.explain_cohort import choose_rows
     from voxtune.stages.explain_reports import reports_of_row, truth_of
-    from voxtune.stages.simulate import simulate
 
-    run, control = adapters(root)
-    loaded = load_adapter(run / "adapter")
-    three = {
-        "": loaded,
-        "; shuffled weights": randomised(loaded, SEED),
-        "; shuffled labels": load_adapter(control / "adapter"),
-    }
+    loaded = adapters[""]
     preset = load_preset(loaded.facts.preset)
-    manifest = simulate(root / "explained", participants=EXPLAINED, visits=1, seed=SEED + 1000)
-    (root / "found").mkdir(exist_ok=True)
+    manifest = strangers(root)
+    (root / folder).mkdir(exist_ok=True)
     records, localised = [], 0
     for group, row in choose_rows(manifest, loaded, "AD", EXPLAINED, SEED):
-        stored = read_scan(manifest.parent / row.image)
-        tensor = torch.from_numpy(to_tensor(stored, preset))
-        reports = reports_of_row(loaded, row)
         truth = truth_of(manifest, row.scan_id) if group == "AD" else None
         localised += truth is not None
-        path = root / "found" / f"{row.scan_id}.json"
+        path = root / folder / f"{row.scan_id}.json"
         if not path.is_file():
+            stored = read_scan(manifest.parent / row.image)
+            tensor = torch.from_numpy(to_tensor(stored, preset))
+            reports = reports_of_row(loaded, row)
             found: dict[str, Any] = {"group": group, "words": read_words(loaded, tensor, reports[group])}
             if truth is not None:
-                found |= locate(three, stored, tensor, truth, curves=localised <= CURVES)
+                found |= locate(adapters, stored, tensor, truth, curves=localised <= curves)
                 found["shares"] = keep_one(loaded, stored, tensor, reports)
             path.write_text(json.dumps(found), encoding="utf-8")
             print(f"{path.stem}: {time.process_time():.0f} s of CPU", flush=True)
         records.append(json.loads(path.read_text(encoding="utf-8")))
-    facts = [read_facts(one / "adapter") for one in (run, control)]
-    return summary(records) | {
-        "adapters": {
-            name: {"sha256": one.adapter_sha256, "training": one.training}
-            for name, one in zip(("run", "control"), facts, strict=True)
-        }
-    }
+    return records
 
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -322,7 +355,11 @@ def main() -> None:
         work = Path(names[place + 1])
         names = names[:place] + names[place + 2 :]
     RESULTS.mkdir(exist_ok=True)
-    todo: dict[str, Callable[[Path], dict[str, Any]]] = {"simulated--seed0": measure, "head": measure_head}
+    todo: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "simulated--seed0": measure,
+        "labels--seed0": measure_labels,
+        "head": measure_head,
+    }
     for name, do in todo.items():
         path = RESULTS / f"{name}.json"
         if path.exists() or not name.startswith(tuple(names) or ""):
