@@ -13,11 +13,12 @@ from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
 from voxtune.stages import reproduce_cells
 from voxtune.stages.reproduce import Options, chosen_explanations, chosen_tables, make_paper, plan
-from voxtune.stages.reproduce_cells import Sweep, accelerator_of
+from voxtune.stages.reproduce_cells import Sweep
 from voxtune.stages.reproduce_data import Sources
 from voxtune.stages.reproduce_files import csv_text, latex, markdown, tex
 from voxtune.stages.reproduce_paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
 from voxtune.stages.reproduce_scores import Line, score_rows
+from voxtune.stages.reproduce_workers import accelerator_of
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe
 from voxtune_recipes.paper_deft import paper

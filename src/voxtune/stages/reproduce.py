@@ -7,13 +7,14 @@ from pathlib import Path
 from voxtune.catalog import PAPERS, load
 from voxtune.errors import SettingError, UsageError
 from voxtune.run_dir import write_text
-from voxtune.stages.reproduce_cells import Sweep, pending, run_on_workers
+from voxtune.stages.reproduce_cells import Sweep, pending
 from voxtune.stages.reproduce_data import Request, find_sources
 from voxtune.stages.reproduce_lock import waited
 from voxtune.stages.reproduce_paper import Cell, Paper, Row, Table, cells_of
 from voxtune.stages.reproduce_scores import Line
 from voxtune.stages.reproduce_table import Facts, gather_facts, shown, state_text, write_table_files
 from voxtune.stages.reproduce_weights import SHIPPED, Found, find_weights, with_weights
+from voxtune.stages.reproduce_workers import run_on_workers
 
 Say = Callable[[str], None]
 
