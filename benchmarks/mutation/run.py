@@ -29,7 +29,7 @@ GROUPS: dict[str, dict[str, list[str]]] = {
         for name in ("contrastive", "mmse", "total", "classification", "findings")
     },
     "splits": {
-        f"data/{name}.py": ["tests/unit/test_split_files.py", "tests/property/test_split_participants.py"]
+        f"data/{name}.py": ["tests/unit/test_split_small.py", "tests/unit/test_split_files.py", "tests/property/test_split_participants.py"]
         for name in ("splits", "split_strata")
     },
     "metrics": {
