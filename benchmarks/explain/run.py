@@ -24,8 +24,8 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
-TRAINED_ON, EXPLAINED = 160, 54
-"""Participants of the training cohort, and of the one that is explained (one scan each)."""
+TRAINED_ON, EXPLAINED, LOCALISED = 160, 54, 12
+"""Participants of the training cohort, of the one that is explained (one scan each), and those with AD held against the truth."""
 CONTROL_EPOCHS = 8
 """Nonsense has no best epoch to wait for."""
 METHODS = (
@@ -47,8 +47,8 @@ DEALT = (
     "middle_temporal_mm3",
 )
 """What the control is taught wrong: everything its texts and targets say."""
-CURVES = 3
-"""Scans on which deletion and insertion are run."""
+CURVES = 2
+"""Scans on which deletion and insertion are run, for target AD."""
 
 
 def cohort(root: Path) -> Path:
@@ -136,9 +136,9 @@ def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, cu
             found["scores"][name + which] = localisation(heat, truth)
             if which:
                 found["alike"][name + which] = correlation(made[""].voxels, made[which].voxels, inside)
-        if curves:
+        if curves and asked == "AD":
             model = adapters[""].model
-            target = mmse_target(adapters[""]) if asked == "MMSE" else class_target(adapters[""], "AD")
+            target = class_target(adapters[""], "AD")
             for curve in faithfulness(model, tensor, made[""].voxels, target, SEED, inside=inside):
                 areas = {"area": curve.area, "random_area": curve.random_area, "p": curve.p}
                 found["curves"][f"{name}; {curve.kind}"] = areas
@@ -211,6 +211,8 @@ def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int)
     records, localised = [], 0
     for group, row in choose_rows(manifest, loaded, "AD", EXPLAINED, SEED):
         truth = truth_of(manifest, row.scan_id) if group == "AD" else None
+        if group == "AD" and (truth is None or localised == LOCALISED):
+            continue
         localised += truth is not None
         path = root / folder / f"{row.scan_id}.json"
         if not path.is_file():
@@ -261,7 +263,13 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "status": "done",
         "data": "SIMULATED",
-        "settings": {"seed": SEED, "trained_on": TRAINED_ON, "explained": EXPLAINED, "curves": CURVES},
+        "settings": {
+            "seed": SEED,
+            "trained_on": TRAINED_ON,
+            "explained": EXPLAINED,
+            "localised": LOCALISED,
+            "curves": CURVES,
+        },
         "localisation": {
             name: {
                 score: interval([one["scores"][name][score] for one in placed])

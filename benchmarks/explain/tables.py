@@ -34,12 +34,13 @@ def localisation() -> str:
     ]
     for name, against in found["auc_against_occlusion"].items():
         own, nonsense = found["localisation"][name], f"{name}; shuffled weights"
-        curve = found["curves"][f"{name}; deletion"]
+        curve = found["curves"].get(f"{name}; deletion")
+        better = f"{curve['better_than_chance']} of {curve['scans']} scans" if curve else ""
         less = "" if name.startswith("occlusion") else interval(against)
         lines.append(
             f"| {name} | {interval(own['auc'])} | {interval(found['localisation'][nonsense]['auc'])} | {less} | {interval(own['hit'])} "
             f"| {interval(own['heat_share'])} | {interval(found['likeness_to_nonsense'][nonsense])} "
-            f"| {curve['better_than_chance']} of {curve['scans']} scans |"
+            f"| {better} |"
         )
     first = next(iter(found["localisation"].values()))
     lines.append(

@@ -173,7 +173,7 @@ def suited(method: str, tower: Any, grid: tuple[int, int, int] | None, target: T
     if method != "auto":
         return method
     if grid is None:
-        return "occlusion"
+        return "voxel_gradient"
     return (
         "grad_eclip"
         if (tower.lead > 0 or target.read_out == "mmse") and len(tower.blocks)

@@ -1,0 +1,94 @@
+"""Every published tower is explained: Grad-ECLIP where a token is read out, else its last token grid, else its voxels."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from voxtune.catalog import BACKBONES
+from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.errors import UsageError
+from voxtune.explain.heat_map import explain_targets
+from voxtune.explain.randomised import randomised
+from voxtune.explain.target import MMSE, Target, mmse_target
+from voxtune.explain.voxel_gradient import voxel_gradient
+from voxtune.model.adapter import AdapterFacts, LoadedAdapter
+from voxtune.model.build import build_model
+from voxtune.model.vlm import ImageFeatures
+
+EXPECTED = {
+    "m3d": "grad_eclip", "hlip": "grad_eclip", "medblip_vit": "grad_eclip", "radfm": "grad_activation", "med3dvlm": "grad_activation",
+    "ct_clip": "grad_activation", "merlin": "grad_activation", "medclip": "voxel_gradient", "biomedclip": "voxel_gradient",
+}  # fmt: skip
+
+
+def loaded(backbone: Any, *, mmse: bool) -> LoadedAdapter:
+    config = RunConfig(
+        name="t", backbone="tiny", preset="m3d", aggregation=Aggregation(form="none"), mmse=MmseSettings(enabled=mmse)
+    )  # fmt: skip
+    model = build_model(config, backbone=backbone)
+    facts = AdapterFacts(
+        base="x", base_sha256="0", adapter_sha256="0", preset="m3d", classes=("a", "b"), class_texts=("{name}",), config={}
+    )  # fmt: skip
+    return LoadedAdapter(model, facts, config)
+
+
+def target(width: int) -> Target:
+    along = torch.randn(width, generator=torch.Generator().manual_seed(0))
+
+    def score(image: ImageFeatures) -> torch.Tensor:
+        return image.vector @ along
+
+    return Target("a", "class", "the score", score)
+
+
+def test_every_backbone_has_its_method() -> None:
+    assert sorted(EXPECTED) == sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_heat_on_every_tower(name: str, shrunken: ModuleType) -> None:
+    backbone = shrunken.small(name)
+    adapter = loaded(backbone, mmse=False)
+    [scan] = shrunken.volumes(backbone, 1)
+    asked = target(backbone.embed_dim)
+    [heat] = explain_targets(adapter, scan, [asked])
+    assert heat.method == EXPECTED[name]
+    assert heat.voxels.shape == scan.shape[1:]
+    assert np.isfinite(heat.voxels).all()
+    if heat.method == "voxel_gradient":  # on tokens all evidence may be against: heat is what is above 0
+        assert np.abs(heat.voxels).max() == pytest.approx(1)
+    assert (heat.tokens is None) == (heat.method == "voxel_gradient")
+    assert np.isfinite(explain_targets(randomised(adapter, 1), scan, [asked])[0].voxels).all()
+    assert voxel_gradient(adapter.model, scan, asked).any(), (
+        "the gradient reaches the voxels, through a quantiser too"
+    )
+    if EXPECTED[name] != "grad_eclip":
+        with pytest.raises(UsageError):
+            explain_targets(adapter, scan, [asked], "grad_eclip")
+
+
+@pytest.mark.parametrize("name", ["m3d", "hlip", "medblip_vit", "radfm", "med3dvlm", "merlin", "ct_clip"])
+def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) -> None:
+    """On towers without CLS too: the MMSE token attends, in the tower's last block or in the bridge's."""
+    backbone = shrunken.small(name)
+    adapter = loaded(backbone, mmse=True)
+    with torch.no_grad():
+        for key, value in adapter.model.named_parameters():
+            if (
+                key.startswith("vision.tower.blocks") and value.requires_grad
+            ):  # a bridge begins as the identity
+                value.add_(0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1)))
+    [scan] = shrunken.volumes(backbone, 1)
+    asked = mmse_target(adapter)
+    [heat] = explain_targets(adapter, scan, [asked])
+    flipped = Target(MMSE, "mmse", "the score", lambda image: -asked.score(image))
+    [other] = explain_targets(adapter, scan, [flipped])
+    assert heat.method == "grad_eclip"
+    assert heat.voxels.shape == scan.shape[1:]
+    assert heat.peak + other.peak > 0
+    both = (heat.whole * heat.peak > 0) & (other.whole * other.peak > 0)
+    assert heat.tokens is not None
+    assert both.mean() < 1, "what speaks for a score does not speak against it"
