@@ -113,6 +113,8 @@ def test_the_page_escapes_and_says_what_is_missing() -> None:
         "A cost.",
     ):
         assert said in page
-    overview = overview_page([table], [("Figure 2", "figure_2.html")])
+    overview = overview_page([table], [("Figure 2", "figure_2.html")], simulated=True)
+    assert "SIMULATED" in overview
+    assert "SIMULATED" in overview_page([], [("Figure 2", "figure_2.html")], simulated=True)
     assert 'href="table_2.html"' in overview
     assert 'href="figure_2.html"' in overview

@@ -68,14 +68,12 @@ def table_page(table: ShownTable) -> str:
     return render("reproduce_page.html.j2", context, title=table.title, simulated=table.simulated)
 
 
-def overview_page(tables: Sequence[ShownTable], pictures: Sequence[tuple[str, str]] = ()) -> str:
-    """The page that leads to all tables; ``pictures`` are title and file of further pages."""
-    return render(
-        "reproduce_overview.html.j2",
-        {"tables": tables, "pictures": pictures},
-        title="Reproduced tables",
-        simulated=any(one.simulated for one in tables),
-    )
+def overview_page(
+    tables: Sequence[ShownTable], others: Sequence[tuple[str, str]] = (), *, simulated: bool
+) -> str:
+    """The page that leads to all tables; ``others`` are title and file of pages that were made before or hold no accuracies."""
+    context = {"tables": tables, "others": others}
+    return render("reproduce_overview.html.j2", context, title="Reproduced tables", simulated=simulated)
 
 
 def words_page(

@@ -92,7 +92,7 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
         write_table_files(output, facts)
         written.append(facts)
     said = _explain(sweep, found, explained, (words, maps), options) if explained else []
-    _write_overview(output, written)
+    _write_overview(output, written, simulated=sources.simulated)
     left = pending(sweep)
     return Reproduced(output, "\n".join([_summary(output, written, left, sweep), *said]).strip())
 
@@ -215,14 +215,16 @@ def _lines(sweep: Sweep, planned: Sequence[Planned]) -> list[tuple[Line, Sequenc
     return found
 
 
-def _write_overview(output: Path, written: Sequence[Facts]) -> None:
+def _write_overview(output: Path, written: Sequence[Facts], *, simulated: bool) -> None:
     """The page that leads to what was written now and to what earlier calls left."""
     from voxtune.pages.reproduce_page import overview_page
 
     now = {f"table_{one.table.number}" for one in written}
     others = sorted(path.stem for path in output.glob("*_*.html") if path.stem not in now)
     more = [(name.replace("_", " ").capitalize(), f"{name}.html") for name in others]
-    write_text(output / "page.html", overview_page([shown(facts) for facts in written], more))
+    write_text(
+        output / "page.html", overview_page([shown(facts) for facts in written], more, simulated=simulated)
+    )
 
 
 def _summary(output: Path, written: Sequence[Facts], left: Sequence[Cell], sweep: Sweep) -> str:
