@@ -11,6 +11,8 @@ from voxtune.types.volume import Volume
 
 TOP = 12
 """Regions shown before the rest is folded away."""
+MOST = 6
+"""Probabilities shown, of an adapter with many findings the highest."""
 
 
 def explain_page(
@@ -20,12 +22,15 @@ def explain_page(
     panel: Mapping[tuple[str, str], Volume],
 ) -> str:
     """HTML from ``explanation.json``, the scan the model saw and the maps in its place."""
-    titles = {"heat": "main", "mmse": "mmse", "occlusion": "occlusion"}
+    chances = list(facts["prediction"]["probabilities"].items())
+    shown = chances if len(chances) <= MOST else sorted(chances, key=lambda one: -one[1])[:MOST]
     context = {
         "facts": facts,
+        "shown": shown,
+        "hidden": len(chances) - len(shown),
         "figures": [
             (facts["maps"][name], image(heat_figure(scan, maps[name], short(facts["maps"][name])), dpi=100))
-            for name in titles
+            for name in ("heat", "mmse", "occlusion")
             if name in maps
         ],
         "viewer": viewer(scan, maps["heat"]),
