@@ -1,6 +1,6 @@
 """Does a test notice? Changes one operator or constant at a time and runs the tests.
 
-``python benchmarks/mutation/run.py [losses|splits|metrics ...]``; ``--every=N`` takes every N-th change.
+``python benchmarks/mutation/run.py [losses|splits|metrics ...]``; ``--every=N`` takes every N-th change, ``--again`` those not noticed so far.
 
 Works on a copy of ``src``, one fork for each change, on Linux. A survivor needs a test, or a line in ``equivalent.json`` with the reason
 why no test can tell it from the original. Results are one JSON a group; the sha256 of each file says for which source they hold.
@@ -123,26 +123,42 @@ def examine(
     }  # fmt: skip
 
 
-def excuse() -> None:
-    """Look again which survivors of the stored results ``equivalent.json`` explains; nothing is run."""
+def again() -> None:
+    """Try the survivors of the stored results once more, after tests were written or reasons found."""
     equivalent = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
     for path in sorted((HERE / "results").glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         for one in found["files"]:
-            names = sorted([*one["survivors"], *(some["change"] for some in one["equivalent"])])
-            one["equivalent"] = [
-                {"change": name, "reason": equivalent[name]} for name in names if name in equivalent
-            ]
-            one["survivors"] = [name for name in names if name not in equivalent]
+            names, one["survivors"] = one["survivors"], []
+            one["tests"] = (
+                GROUPS[found["group"]][one["file"].removeprefix("src/voxtune/")] if names else one["tests"]
+            )
+            for name in names:
+                if name in equivalent:
+                    one["equivalent"].append({"change": name, "reason": equivalent[name]})
+                elif noticed(ROOT / one["file"], name, one["tests"]):
+                    one["noticed"] += 1
+                else:
+                    one["survivors"].append(name)
         path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def noticed(file: Path, name: str, tests: list[str]) -> bool:
+    """Whether the tests fail with that change of the file."""
+    [source] = [one.source for one in mutants(file.read_text(encoding="utf-8")) if one.name == name]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        (copy / file.relative_to(ROOT / "src")).write_text(source, encoding="utf-8")
+        return outcome(copy, tests) != "passed"
+
+
 def main() -> None:
-    """Examine the groups that are named, or all; ``--excuse`` only reads ``equivalent.json`` again."""
-    if "--excuse" in sys.argv:
-        excuse()
-        return
+    """Examine the groups that are named, or all; ``--again`` tries only what was not noticed before."""
     warm()
+    if "--again" in sys.argv:
+        again()
+        return
     equivalent = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
     named = [one for one in sys.argv[1:] if not one.startswith("--every=")]
     every = next((int(one.removeprefix("--every=")) for one in sys.argv if one.startswith("--every=")), 1)

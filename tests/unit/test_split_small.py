@@ -1,9 +1,11 @@
 """Splits small enough to know the answer."""
 
+import numpy as np
 import pytest
 
+from voxtune.data.split_strata import divide, strata_of, usual_label
 from voxtune.data.splits import SplitSettings, make_folds, make_split, visit_order
-from voxtune.errors import SettingError
+from voxtune.errors import DataError, SettingError
 from voxtune.types.records import ManifestRow
 
 
@@ -103,3 +105,77 @@ def test_subsets_have_the_classes_in_proportion() -> None:
     split = make_split(rows, SplitSettings(train_sizes=(10,), test=0.2, val=0.0))
     ill = [scan for scan in split.subsets[10] if int(split.participants[scan][1:]) < 6]
     assert (len(split.subsets[10]), len(ill)) == (10, 2)
+
+
+# ------------------------------------------------------------------------------------------- strata
+def test_ages_are_banded_by_ten_years() -> None:
+    def orders(*ages: float) -> set[tuple[str, ...]]:
+        rows = [row(f"P{age:g}", 0, age=age) for age in ages]
+        return {tuple(strata_of(rows, np.random.default_rng(seed))["NC"]) for seed in range(20)}
+
+    assert orders(69, 70) == {("P69", "P70")}
+    assert orders(70, 79) == {("P70", "P79"), ("P79", "P70")}
+    assert orders(79, 80) == {("P79", "P80")}
+
+
+def test_without_an_age_people_come_before_their_sex() -> None:
+    rows = [row("old", 0, age=5.0), row("unknown", 0)]
+    assert strata_of(rows, np.random.default_rng(0))["NC"] == ["unknown", "old"]
+
+
+def test_the_usual_label_is_the_most_frequent() -> None:
+    assert (
+        usual_label([row("P", 0, diagnosis="NC"), row("P", 1, diagnosis="AD"), row("P", 2, diagnosis="AD")])
+        == "AD"
+    )
+    assert usual_label([row("P", 0, diagnosis="NC"), row("P", 1, diagnosis="AD")]) == "AD", (
+        "the first by name among equals"
+    )
+    unlabelled = row("P", 0).model_copy(update={"diagnosis": None})
+    assert usual_label([unlabelled]) == ""
+    assert usual_label([unlabelled, row("P", 1)]) == "NC"
+
+
+def sizes(rows: list[ManifestRow], fractions: tuple[float, ...], seed: int = 0) -> list[dict[str, int]]:
+    """Participants of each class on each side, what is left first."""
+    label = {one.participant_id: str(one.diagnosis) for one in rows}
+    parts = divide(rows, fractions, np.random.default_rng(seed))
+    names = sorted(set(label.values()))
+    return [{name: sum(label[person] == name for person in part) for name in names} for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("well", "ill", "fractions", "expected"),
+    [
+        (10, 10, (0.2,), [(8, 8), (2, 2)]),
+        (16, 4, (0.25, 0.25), [(8, 2), (4, 1), (4, 1)]),
+        (9, 3, (0.2, 0.0), [(8, 2), (1, 1), (0, 0)]),
+        (30, 2, (0.1, 0.1), [(24, 1), (3, 0), (3, 1)]),
+        (3, 0, (0.2, 0.15), [(1, 0), (1, 0), (1, 0)]),
+    ],
+)
+def test_sides_by_hand(
+    well: int, ill: int, fractions: tuple[float, ...], expected: list[tuple[int, int]]
+) -> None:
+    rows = [
+        row(f"P{number:02d}", 0, diagnosis="NC" if number < well else "AD") for number in range(well + ill)
+    ]
+    found = [(side["NC"], side.get("AD", 0)) for side in sizes(rows, fractions)]
+    assert found == expected
+
+
+def test_too_few_people_are_refused() -> None:
+    rows = [row("a", 0), row("b", 0)]
+    assert [side["NC"] for side in sizes(rows, (0.5,))] == [1, 1]
+    with pytest.raises(DataError, match="2 participants cannot be cut into 3 sides"):
+        divide(rows, (0.2, 0.2), np.random.default_rng(0))
+
+
+def test_neighbours_part() -> None:
+    """Of ten people in order of age one of each pair of neighbours goes to the test side."""
+    rows = [row(f"P{number:02d}", 0, age=41.0 + 10 * number / 2) for number in range(10)]
+    for seed in range(10):
+        test = divide(rows, (0.5,), np.random.default_rng(seed))[1]
+        order = strata_of(rows, np.random.default_rng(seed))["NC"]
+        places = sorted(order.index(person) for person in test)
+        assert [place // 2 for place in places] == [0, 1, 2, 3, 4]
