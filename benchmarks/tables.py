@@ -188,7 +188,7 @@ def serve_load() -> str:
     one = json.loads(SERVE.read_text(encoding="utf-8"))
     return (
         f"{one['uploads']} uploads from {one['clients']} clients at once, {one['hostile']} of them hostile (bombs, links, lying headers, "
-        f"cut and foreign files), {one['workers_killed']} worker killed in mid-scan, on {one['hardware']}: {one['good_right']} of {one['good']} good scans "
+        f"cut and foreign files), {one['workers_killed']} worker killed in mid-scan, on {one['hardware']}: {one['good_right']} of {one['good']} good (SIMULATED) scans "
         f"answered as `voxtune predict` answers them{', each once' if one['good_answered_once'] else ''}; {one['hostile_4xx']} of {one['hostile']} hostile ones "
         f"refused with a sentence; at most {one['peak_mb']['server']} MB in the server and {one['peak_mb']['workers']} MB in its worker."
     )
