@@ -16,7 +16,10 @@ def imported(paths: Iterable[Path]) -> dict[str, str]:
     """Top-level names of other people's packages, and a file that imports each; siblings of a script are its own."""
     found: dict[str, str] = {}
     for path in paths:
-        beside = {one.stem for one in path.parent.glob("*.py")}
+        top = ROOT / path.relative_to(ROOT).parts[0]
+        beside = {one.stem for one in path.parent.glob("*.py")} | {
+            one.name for one in top.iterdir() if one.is_dir()
+        }
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
