@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -53,7 +53,7 @@ PEAK_FLOPS = {
 }
 """Dense half-precision tensor peak by words in the GPU's name (the makers' data sheets)."""
 GROWTH = {
-    "tokens": [(256, 2, None), (512, 2, None), (1024, 2, None), (2048, 2, None)],
+    "tokens": [(256, 2, None), (512, 2, None), (1024, 2, None)],
     "batch": [(256, 2, None), (256, 4, None), (256, 8, None)],
     "batch, chunk 2": [(256, 2, 2), (256, 4, 2), (256, 8, 2)],
 }
@@ -214,6 +214,45 @@ def engine_step(config: Any, examples: Any, read: Any, _: str) -> Callable[[int]
     return step
 
 
+def points(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """One step of the engine at each (tokens, batch, chunk); on a CPU each in a forked process, so that its peak is its own."""
+    import torch  # noqa: F401  (imported once, not counted)
+
+    import voxtune.training.loop  # noqa: F401
+
+    return [one_point(given["device"], *point) for point in given["points"]]
+
+
+def one_point(device: str, tokens: int, batch: int, chunk: int | None) -> dict[str, Any]:
+    """Seconds and peak memory of one step."""
+    if device != "cpu":
+        found = measure(
+            {"arm": "engine", "device": device, "tokens": tokens, "batch": batch, "chunk": chunk, "steps": 2}
+        )
+        return {"seconds": min(found["wall"]), "peak_mib": found["peak_mib"]}
+    read, write = os.pipe()
+    if os.fork() == 0:
+        given = {
+            "arm": "engine",
+            "device": device,
+            "tokens": tokens,
+            "batch": batch,
+            "chunk": chunk,
+            "steps": 0,
+        }
+        found = measure(given)
+        os.write(
+            write, json.dumps({"seconds": found["processor"][0], "peak_mib": found["peak_mib"]}).encode()
+        )
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        answer = json.loads(pipe.read())
+    os.wait()
+    print(tokens, batch, chunk, answer, file=sys.stderr, flush=True)
+    return dict(answer)
+
+
 def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
     """One epoch of recipe ``deft`` on ``tiny``, every scan a file of its own in a training cache; nothing is kept in memory."""
     import numpy as np
@@ -262,11 +301,11 @@ def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------ the whole
-def in_process(what: str, **given: Any) -> dict[str, Any]:
+def in_process(what: str, **given: Any) -> Any:
     """A function of this file in a fresh interpreter, so that peak memory is its own."""
     words = [sys.executable, __file__, "inside", what, json.dumps(given)]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, encoding="utf-8")
-    return cast(dict[str, Any], json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def hardware(device: str) -> str:
@@ -356,33 +395,14 @@ def bench_growth(device: str) -> None:
     record = facts("growth", device)
     kind = "processor" if device == "cpu" else "wall"
     curves: dict[str, Any] = {}
-    for name, points in GROWTH.items():
-        rows = []
-        for tokens, batch, chunk in points:
-            one = in_process(
-                "measure",
-                arm="engine",
-                device=device,
-                tokens=tokens,
-                batch=batch,
-                chunk=chunk,
-                steps=0 if device == "cpu" else 2,
-            )
-            rows.append(
-                {
-                    "x": tokens if name == "tokens" else batch,
-                    "seconds": min(one[kind]),
-                    "peak_mib": one["peak_mib"],
-                }
-            )
-            print(name, rows[-1], flush=True)
-        curves[name] = {"points": rows, "of": "a step"}
-    rows = []
-    for scans in (64, 128, 256):
-        one = in_process("epoch_from_cache", scans=scans, workers=1)
-        rows.append({"x": scans, "seconds": one["seconds"], "peak_mib": None})
-        print("scans", rows[-1], flush=True)
-    curves["scans"] = {"points": rows, "of": "an epoch of tiny"}
+    wanted = list(dict.fromkeys(point for curve in GROWTH.values() for point in curve))
+    measured = dict(zip(wanted, in_process("points", device=device, points=wanted), strict=True))
+    for name, curve in GROWTH.items():
+        place = 0 if name == "tokens" else 1
+        curves[name] = {"points": [{"x": point[place], **measured[point]} for point in curve], "of": "a step"}
+    epochs = [in_process("epoch_from_cache", scans=scans, workers=1) for scans in (64, 256)]
+    rows = [{"x": one["scans"], "seconds": one["seconds"], "peak_mib": None} for one in epochs]
+    curves["scans"] = {"points": rows, "of": "an epoch of tiny, seconds of the wall"}
     for curve in curves.values():
         x = np.log([point["x"] for point in curve["points"]])
         for what in ("seconds", "peak_mib"):
@@ -451,7 +471,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=sorted(ARMS))
     given = parser.parse_args()
     if given.question == "inside":
-        inside = {"measure": measure, "epoch_from_cache": epoch_from_cache}[given.rest[0]]
+        inside = {"measure": measure, "points": points, "epoch_from_cache": epoch_from_cache}[given.rest[0]]
         print(json.dumps(inside(json.loads(given.rest[1]))))
     elif given.question == "step":
         arms = given.arms or list(CPU_ARMS if given.device == "cpu" else GPU_ARMS)
