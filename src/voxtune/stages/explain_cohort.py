@@ -193,8 +193,11 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
             }
         )
     made = checks(loaded, preset, case, target, heat, question, control, curves=curves)
-    gathered.shuffled.append(made["shuffled_weights"]["mean"])
-    gathered.controls.append(float("nan") if made["shuffled_labels"] is None else made["shuffled_labels"])
+    control_value = made["shuffled_labels"]
+    nothing = heat.peak == 0  # an empty map is like no other, and that is no merit
+    gathered.empty += nothing
+    gathered.shuffled.append(float("nan") if nothing else made["shuffled_weights"]["mean"])
+    gathered.controls.append(float("nan") if nothing or control_value is None else control_value)
     gathered.curves += made.get("curves", [])
     if case.truth is not None and main is not None:
         [hidden] = explain_targets(

@@ -30,6 +30,8 @@ class Gathered:
     moves: list[dict[str, tuple[float, float]]] = field(default_factory=list)
     shuffled: list[float] = field(default_factory=list)
     controls: list[float] = field(default_factory=list)
+    empty: int = 0
+    """Maps in which no place raises the score."""
     curves: list[dict[str, Any]] = field(default_factory=list)
     found: list[dict[str, dict[str, float]]] = field(default_factory=list)
     sums: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
@@ -73,6 +75,7 @@ def summarised(gathered: Gathered, seed: int) -> dict[str, Any]:
             stage: {"scans": gathered.groups.count(stage), "participants": len({p for p, g in zip(gathered.participants, gathered.groups, strict=True) if g == stage})}
             for stage in stages
         },
+        "empty": gathered.empty,
         "shuffled_weights": gathered.mean(gathered.shuffled, seed),
         "shuffled_labels": gathered.mean(gathered.controls, seed),
         "curves": _curve_facts(gathered.curves),
@@ -154,6 +157,9 @@ def group_warnings(facts: Mapping[str, Any]) -> list[str]:
     from voxtune.explain.randomised import SAME
 
     found = []
+    if facts["empty"]:
+        scans = sum(one["scans"] for one in facts["groups"].values())
+        found.append(f"{facts['empty']} of {scans} maps are empty: no place of these scans raises the score.")
     for key, what in (("shuffled_weights", "shuffled weights"), ("shuffled_labels", "the control adapter")):
         value = facts[key]["value"]
         if value is not None and value >= SAME:
