@@ -104,7 +104,7 @@ def test_a_base_is_scored_without_a_run(root: Path) -> None:
         "evaluate", "medct_small", "--data", root / "ready/manifest.tsv", "-o", root / "zero", "--json"
     )
     found = json.loads(done.stdout)
-    assert found["evaluation"]["kind"] == ["zero-shot"]
+    assert found["evaluation"]["kind"] == "zero-shot"
     assert found["n_scans"] == 18
     assert not [name for name in found if name.startswith("baseline/")]
 

@@ -255,7 +255,7 @@ def _stated(
 
     return {
         "task": "findings",
-        "kind": list(dict.fromkeys(facts.kinds.values())),
+        "kind": ", ".join(dict.fromkeys(facts.kinds.values())),
         "simulated": facts.simulated,
         "model": facts.model,
         "base": subject.base,
@@ -266,6 +266,12 @@ def _stated(
         "held_out": [name for name, kind in facts.kinds.items() if kind == "held-out classes"],
         "merged": {name: list(parts) for name, parts in facts.merged.items()},
         "thresholds": dict(thresholds),
+        "label_map": None,
+        "label_rules": {
+            "each finding": "; ".join(sorted({row.diagnosis_rule or "not stated" for row in cohort.rows}))
+        },
+        "left_out": {},
+        "temperature": None,
         "leakage": facts.leakage,
         "looks": facts.looks,
         "resamples": facts.resamples,
