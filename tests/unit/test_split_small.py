@@ -152,6 +152,8 @@ def sizes(rows: list[ManifestRow], fractions: tuple[float, ...], seed: int = 0) 
         (9, 3, (0.2, 0.0), [(8, 2), (1, 1), (0, 0)]),
         (30, 2, (0.1, 0.1), [(24, 1), (3, 0), (3, 1)]),
         (3, 0, (0.2, 0.15), [(1, 0), (1, 0), (1, 0)]),
+        (3, 0, (0.6, 0.2), [(1, 0), (1, 0), (1, 0)]),
+        (10, 10, (0.1,), [(9, 9), (1, 1)]),
     ],
 )
 def test_sides_by_hand(
@@ -162,6 +164,11 @@ def test_sides_by_hand(
     ]
     found = [(side["NC"], side.get("AD", 0)) for side in sizes(rows, fractions)]
     assert found == expected
+
+
+def test_one_person_of_each_class_still_leaves_one_to_train_on() -> None:
+    rows = [row("a", 0, diagnosis="NC"), row("b", 0, diagnosis="MCI"), row("c", 0, diagnosis="AD")]
+    assert [len(part) for part in divide(rows, (0.3, 0.9), np.random.default_rng(0))] == [1, 1, 1]
 
 
 def test_too_few_people_are_refused() -> None:
