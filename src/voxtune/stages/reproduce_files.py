@@ -130,8 +130,9 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
 
 
 def partial(line: Line) -> str:
-    """What is said behind the label of a row that lacks seeds."""
-    return f" ({line.seeds_missing} seeds to come)" if line.status == "partial" else ""
+    """What is said behind the label of a row: its own number of scans where the row is about that, and seeds it lacks."""
+    size = f": {line.size} here" if line.row.size is not None and line.size is not None else ""
+    return size + (f" ({line.seeds_missing} seeds to come)" if line.status == "partial" else "")
 
 
 def _md_row(cells: Iterable[str]) -> str:
