@@ -22,7 +22,7 @@ def child(worker: ModuleType, folder: Path, out: Path, pipe: int) -> None:
     examples, scans = worker.cohort(24)
     training = TrainingSettings(accelerator="cpu", save_steps=2, stop_after=None)
     config = worker.settings("batch", 4, training)
-    config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 4})})
+    config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 8})})
     model = build_model(config, scale=MmseScale(24.0, 3.0))
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
     mask = torch.ones_like(texts, dtype=torch.bool)
@@ -69,7 +69,7 @@ def main(worker: ModuleType, root: Path, seed: int) -> None:
     chance = random.Random(seed)
     whole = attempt(worker, root / "whole", root / "whole.safetensors", None, 0)
     kills = [
-        attempt(worker, root / "cut", root / "cut.safetensors", chance.randint(1, 5), chance.uniform(0, 0.1))
+        attempt(worker, root / "cut", root / "cut.safetensors", chance.randint(1, 5), chance.uniform(0, 0.02))
         for _ in range(5)
     ]
     last = attempt(worker, root / "cut", root / "cut.safetensors", None, 0)
