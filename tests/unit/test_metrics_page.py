@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxtune.evaluation.calibration import reliability, top_label
-from voxtune.evaluation.compare import Comparison, compare_predictions
+from voxtune.evaluation.compare import compare_predictions
 from voxtune.evaluation.curves import mmse_points, roc_curves
 from voxtune.evaluation.metrics import confusion, evaluate_predictions
 from voxtune.evaluation.subgroups import subgroups
@@ -22,7 +22,7 @@ from voxtune.pages.comparison_page import (
 from voxtune.pages.evaluation_facts import EvaluationFacts
 from voxtune.pages.evaluation_page import evaluation_page
 from voxtune.pages.evaluation_words import difference_text, interval_text, p_text, verdict
-from voxtune.types.records import ManifestRow, Metric, Prediction
+from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
 

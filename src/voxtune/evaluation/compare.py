@@ -1,18 +1,18 @@
 """Is model A better than model B on the same scans? Differences with clustered intervals, tests, Holm."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from voxtune.errors import DataError
 from voxtune.evaluation import weighted
-from voxtune.evaluation.auc import obuchowski
-from voxtune.evaluation.intervals import blocks, expanded_interval, resample_participants, resampled_weights
-from voxtune.evaluation.paired import holm, mcnemar, permutation_p
+from voxtune.evaluation.auc import AucPair, obuchowski
+from voxtune.evaluation.paired import mcnemar
 from voxtune.evaluation.scored import Scored, scored
+from voxtune.evaluation.swapped import Draw, Sides, compared, corrected, swapped
 from voxtune.evaluation.weighted import Floats
-from voxtune.types.records import Prediction
+from voxtune.types.records import Comparison, Prediction
 
 NAMED = 10  # scans an error message names before it counts the rest
 
@@ -58,27 +58,21 @@ MMSE_SCORES: dict[str, Score] = {
 """Compared on the scans that have a measured MMSE and one predicted by both; in points, the smaller is better."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One score of A and B, their difference (A minus B) with interval, a test and its p before and after Holm.
-
-    Holm corrects over the scores that the same test was used for. ``None`` is not defined for these scans.
-    """
-
-    score: str
-    test: str
-    a: float | None
-    b: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_holm: float | None
-    n_scans: int
-    n_participants: int
-
-
 # ----------------------------------------------------------------------------------------- the same scans
+def check_same_ids(a: Sequence[str], b: Sequence[str]) -> None:
+    """Refuse two lists of scan IDs that do not hold the same ones.
+
+    Raises:
+        DataError: the message says which differ.
+    """
+    only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
+    if only_a or only_b:
+        raise DataError(
+            "A and B were tested on different scans, so their scores cannot be compared. "
+            f"Only in A: {named_scans(only_a)}. Only in B: {named_scans(only_b)}. Evaluate both on one split."
+        )
+
+
 def check_same_scans(a: Sequence[Prediction], b: Sequence[Prediction]) -> None:
     """Refuse two lists of predictions that are not of the same scans with the same diagnoses.
 
@@ -86,12 +80,7 @@ def check_same_scans(a: Sequence[Prediction], b: Sequence[Prediction]) -> None:
         DataError: the message says which scans differ.
     """
     in_a, in_b = ({one.scan_id: one for one in side} for side in (a, b))
-    only_a, only_b = sorted(in_a.keys() - in_b.keys()), sorted(in_b.keys() - in_a.keys())
-    if only_a or only_b:
-        raise DataError(
-            "A and B were tested on different scans, so their scores cannot be compared. "
-            f"Only in A: {named_scans(only_a)}. Only in B: {named_scans(only_b)}. Evaluate both on one split."
-        )
+    check_same_ids(list(in_a), list(in_b))
     for column in ("diagnosis", "participant_id"):
         other = sorted(
             name for name, one in in_a.items() if getattr(one, column) != getattr(in_b[name], column)
@@ -130,7 +119,7 @@ def compare_predictions(
     Raises:
         DataError: other scans, diagnoses or participants in A than in B, or predictions that cannot be scored.
     """
-    table_a, table_b = _tables(a, b, classes, mmse_true)
+    table_a, table_b = paired_tables(a, b, classes, mmse_true)
     both = np.isfinite(table_a.mmse_predicted) & np.isfinite(table_b.mmse_predicted)
     both &= np.zeros(len(both), bool) if table_a.mmse_true is None else np.isfinite(table_a.mmse_true)
     tests = [(name, score, table_a, table_b) for name, score in SCORES.items()]
@@ -140,9 +129,9 @@ def compare_predictions(
         ]
     draw = Draw(resamples, seed, confidence)
     return [
-        *_holm(_swapped(*test, draw) for test in tests),
-        *_holm(_delong(c, table_a, table_b, confidence) for c in range(len(classes))),
-        *_holm(
+        *corrected(_swapped(*test, draw) for test in tests),
+        *corrected(_delong(c, table_a, table_b, confidence) for c in range(len(classes))),
+        *corrected(
             _mcnemar(name, one, other)
             for name, one, other in (
                 ("accuracy", table_a, table_b),
@@ -167,23 +156,14 @@ def compare_with_each(
         DataError: see :func:`compare_predictions`.
     """
     draw = Draw(resamples, seed, confidence)
-    rows = _holm(
-        _swapped("accuracy", SCORES["accuracy"], *_tables(own, rival, classes), draw)
+    rows = corrected(
+        _swapped("accuracy", SCORES["accuracy"], *paired_tables(own, rival, classes), draw)
         for rival in rivals.values()
     )
     return dict(zip(rivals, rows, strict=True))
 
 
-@dataclass(frozen=True)
-class Draw:
-    """How participants are resampled and swapped."""
-
-    resamples: int
-    seed: int
-    confidence: float
-
-
-def _tables(
+def paired_tables(
     a: Sequence[Prediction],
     b: Sequence[Prediction],
     classes: Sequence[str],
@@ -206,6 +186,11 @@ def _tables(
 
 
 def _swapped(name: str, score: Score, a: Scored, b: Scored, draw: Draw) -> Comparison:
+    return swapped(name, [sides(score, a, b)], a.strata, draw, n_scans=int(a.scans.sum()))
+
+
+def sides(score: Score, a: Scored, b: Scored) -> Sides:
+    """The scans of A and B, the same ones in the same order, with a score of them."""
     both = replace(
         a,
         true=np.r_[a.true, b.true],
@@ -214,84 +199,42 @@ def _swapped(name: str, score: Score, a: Scored, b: Scored, draw: Draw) -> Compa
         mmse_true=None if a.mmse_true is None else np.r_[a.mmse_true, a.mmse_true],
         mmse_predicted=np.r_[a.mmse_predicted, b.mmse_predicted],
     )
-
-    def difference(keep: Floats) -> Floats:
-        """A scan that keeps its side is weight on A's row for A and on B's row for B."""
-        return score(both, np.hstack([keep, 1 - keep])) - score(both, np.hstack([1 - keep, keep]))
-
-    ones = np.ones((1, len(a.true)))
-    people = resample_participants(a.strata, draw.resamples, draw.seed)
-    replicates = [
-        score(a, weights) - score(b, weights)
-        for block in blocks(len(people), len(a.true))
-        for weights in [resampled_weights(people[block], a.participant)]
-    ]
-    return _comparison(
-        a,
-        score=name,
-        test="participants swapped",
-        values=(float(score(a, ones)[0]), float(score(b, ones)[0])),
-        interval=expanded_interval(
-            np.concatenate(replicates), people.shape[1], len(np.unique(a.strata)), draw.confidence
-        ),
-        p_value=permutation_p(difference, a.participant, len(people), draw.seed),
+    return Sides(
+        a.participant,
+        lambda weights: (score(a, weights), score(b, weights)),
+        lambda of_a, of_b: score(both, np.hstack([of_a, of_b])),
     )
 
 
 def _delong(number: int, a: Scored, b: Scored, confidence: float) -> Comparison:
     positive = a.true == number
     pair = obuchowski(a.participant, positive, a.probabilities[:, number], b.probabilities[:, number])
-    return _comparison(
-        a,
-        score=f"auroc/{a.classes[number]}",
-        test="DeLong, clustered (Obuchowski)",
-        values=(pair.auc_a, pair.auc_b) if pair else (float("nan"), float("nan")),
+    return by_delong(a.classes[number], pair, confidence, _counts(a))
+
+
+def by_delong(label: str, pair: AucPair | None, confidence: float, counts: tuple[int, int]) -> Comparison:
+    """The AUROC of one class or finding by DeLong's test; a pair that is not there is not defined."""
+    return compared(
+        f"auroc/{label}",
+        "DeLong, clustered (Obuchowski)",
+        (pair.auc_a, pair.auc_b) if pair else (float("nan"), float("nan")),
         interval=pair.interval(confidence) if pair else None,
         p_value=pair.p_value if pair else None,
+        counts=counts,
     )
 
 
 def _mcnemar(name: str, a: Scored, b: Scored) -> Comparison:
-    return _comparison(
-        a,
-        score=name,
-        test="McNemar, exact, by participant"
-        if name.startswith("participant/")
-        else "McNemar, exact, by scan",
-        values=(float((a.predicted == a.true).mean()), float((b.predicted == b.true).mean())),
+    by = "participant" if name.startswith("participant/") else "scan"
+    return compared(
+        name,
+        f"McNemar, exact, by {by}",
+        (float((a.predicted == a.true).mean()), float((b.predicted == b.true).mean())),
         interval=None,
         p_value=mcnemar(a.true, a.predicted, b.predicted).p_value,
+        counts=_counts(a),
     )
 
 
-def _comparison(
-    table: Scored,
-    *,
-    score: str,
-    test: str,
-    values: tuple[float, float],
-    interval: tuple[float, float] | None,
-    p_value: float | None,
-) -> Comparison:
-    defined = bool(np.isfinite(values).all())
-    low, high = interval if interval and defined else (None, None)
-    return Comparison(
-        score=score,
-        test=test,
-        a=values[0] if defined else None,
-        b=values[1] if defined else None,
-        difference=values[0] - values[1] if defined else None,
-        low=low,
-        high=high,
-        p_value=p_value,
-        p_holm=None,
-        n_scans=int(table.scans.sum()),
-        n_participants=len(np.unique(table.participant)),
-    )
-
-
-def _holm(family: Iterable[Comparison]) -> list[Comparison]:
-    """The same comparisons with p corrected over those that have one."""
-    rows = list(family)
-    corrected = iter(holm([one.p_value for one in rows if one.p_value is not None]))
-    return [one if one.p_value is None else replace(one, p_holm=next(corrected)) for one in rows]
+def _counts(table: Scored) -> tuple[int, int]:
+    return int(table.scans.sum()), len(np.unique(table.participant))

@@ -1,6 +1,6 @@
 """Scores of many findings at once (chest CT): each finding yes or no, thresholds frozen on validation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,34 +102,87 @@ def _least(findings: Findings, participant: weighted.Integers, name: str, scans:
 
 
 def _scores(findings: Findings, called: Booleans, weights: Floats) -> Iterator[tuple[str, Floats]]:
-    per: dict[str, list[Floats]] = {}
-    cells = []
-    for number in range(len(findings.names)):
-        label = findings.labels[:, number]
-        known = np.isfinite(label)
-        some, positive = weights[:, known], label[known] > 0.5
-        probability = findings.probabilities[known, number]
-        table = weighted.confusion(some, positive.astype(np.int64), called[known, number].astype(np.int64), 2)
-        cells.append(table)
-        for name, value in (
-            ("auroc", weighted.auroc(some, positive, probability)),
-            ("average_precision", weighted.average_precision(some, positive, probability)),
-            ("accuracy", weighted.accuracy(table)),
-            ("sensitivity", weighted.sensitivity(table)[:, 1]),
-            ("specificity", weighted.sensitivity(table)[:, 0]),
-            ("f1", weighted.f1(table)[:, 1]),
-            ("ct_clip_f1", weighted.weighted_f1(table)),
-            ("brier", weighted.mean(some, (probability - positive) ** 2)),
-        ):
-            per.setdefault(name, []).append(value)
-    for name, values in per.items():
+    columns = [_column(findings, called, number) for number in range(len(findings.names))]
+    tables = [one.table(weights) for one in columns]
+    for name, score in PER_FINDING.items():
+        values = [
+            score(one, weights[:, one.known], table) for one, table in zip(columns, tables, strict=True)
+        ]
         yield "macro_f1" if name == "f1" else name, weighted.some_mean(np.stack(values, axis=1))
         yield from ((f"{name}/{finding}", one) for finding, one in zip(findings.names, values, strict=True))
-    yield "micro_f1", weighted.f1(np.sum(cells, axis=0))[:, 1]
-    positives = np.stack([table[:, 1].sum(axis=1) for table in cells], axis=1)
-    f1 = np.nan_to_num(np.stack(per["f1"], axis=1))
-    yield "weighted_f1", weighted.ratio((f1 * positives).sum(axis=1), positives.sum(axis=1))
+    yield "micro_f1", _micro_f1(tables)
+    yield "weighted_f1", _weighted_f1(tables)
     yield "samples_f1", weighted.mean(weights, _f1_of_scans(findings, called))
+
+
+def overall_score(name: str, findings: Findings, called: Booleans, weights: Floats) -> Floats:
+    """One score over all findings (R,), as :func:`evaluate_findings` gives it, for each row of scan weights (R, n).
+
+    Args:
+        name: as ``auroc`` or ``macro_f1``.
+        findings: labels and probabilities.
+        called: which findings were said to be present (n, f).
+        weights: how often each scan counts.
+    """
+    if name == "samples_f1":
+        return weighted.mean(weights, _f1_of_scans(findings, called))
+    columns = [_column(findings, called, number) for number in range(len(findings.names))]
+    of_all = {"micro_f1": _micro_f1, "weighted_f1": _weighted_f1}.get(name)
+    if of_all is not None:
+        return of_all([one.table(weights) for one in columns])
+    score = PER_FINDING["f1" if name == "macro_f1" else name]
+    ranks = name in {"auroc", "average_precision", "brier"}  # these read no calls
+    values = [
+        score(one, weights[:, one.known], np.empty(0) if ranks else one.table(weights)) for one in columns
+    ]
+    return weighted.some_mean(np.stack(values, axis=1))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One finding on the scans where it is known (n,)."""
+
+    known: Booleans
+    positive: Booleans
+    probability: Floats
+    called: Booleans
+
+    def table(self, weights: Floats) -> Floats:
+        """Counts (R, 2, 2): absent and present by what was called; weights (R, all scans)."""
+        return weighted.confusion(
+            weights[:, self.known], self.positive.astype(np.int64), self.called.astype(np.int64), 2
+        )
+
+
+def _column(findings: Findings, called: Booleans, number: int) -> _Column:
+    label = findings.labels[:, number]
+    known = np.isfinite(label)
+    return _Column(known, label[known] > 0.5, findings.probabilities[known, number], called[known, number])
+
+
+PER_FINDING: Mapping[str, Callable[[_Column, Floats, Floats], Floats]] = {
+    "auroc": lambda one, weights, _: weighted.auroc(weights, one.positive, one.probability),
+    "average_precision": lambda one, weights, _: weighted.average_precision(
+        weights, one.positive, one.probability
+    ),
+    "accuracy": lambda _, __, table: weighted.accuracy(table),
+    "sensitivity": lambda _, __, table: weighted.sensitivity(table)[:, 1],
+    "specificity": lambda _, __, table: weighted.sensitivity(table)[:, 0],
+    "f1": lambda _, __, table: weighted.f1(table)[:, 1],
+    "ct_clip_f1": lambda _, __, table: weighted.weighted_f1(table),
+    "brier": lambda one, weights, _: weighted.mean(weights, (one.probability - one.positive) ** 2),
+}
+"""The score (R,) of one finding: its column, weights of its known scans (R, n), its table."""
+
+
+def _micro_f1(tables: Sequence[Floats]) -> Floats:
+    return weighted.f1(np.sum(tables, axis=0))[:, 1]
+
+
+def _weighted_f1(tables: Sequence[Floats]) -> Floats:
+    positives = np.stack([table[:, 1].sum(axis=1) for table in tables], axis=1)
+    f1 = np.nan_to_num(np.stack([weighted.f1(table)[:, 1] for table in tables], axis=1))
+    return weighted.ratio((f1 * positives).sum(axis=1), positives.sum(axis=1))
 
 
 def _f1_of_scans(findings: Findings, called: Booleans) -> Floats:

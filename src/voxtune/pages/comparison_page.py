@@ -3,61 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Protocol
 
 from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.evaluation_words import NAMES, SHORT, p_text
 from voxtune.pages.layout import render
-
-
-class Compared(Protocol):
-    """One score of A and B with a test of their difference."""
-
-    @property
-    def score(self) -> str:
-        """``accuracy``, ``auroc/AD``, ..."""
-
-    @property
-    def test(self) -> str:
-        """The test, in words."""
-
-    @property
-    def a(self) -> float | None:
-        """Of A."""
-
-    @property
-    def b(self) -> float | None:
-        """Of B."""
-
-    @property
-    def difference(self) -> float | None:
-        """A minus B."""
-
-    @property
-    def low(self) -> float | None:
-        """Lower end of its interval."""
-
-    @property
-    def high(self) -> float | None:
-        """Upper end of its interval."""
-
-    @property
-    def p_value(self) -> float | None:
-        """Before Holm's correction."""
-
-    @property
-    def p_holm(self) -> float | None:
-        """After it."""
-
-    @property
-    def n_scans(self) -> int:
-        """Scans behind it."""
-
-    @property
-    def n_participants(self) -> int:
-        """Participants behind it."""
+from voxtune.types.records import Comparison
 
 
 @dataclass(frozen=True)
@@ -66,7 +18,7 @@ class ComparisonFacts:
 
     a: str
     b: str
-    cohorts: Sequence[tuple[str, Sequence[Compared]]]
+    cohorts: Sequence[tuple[str, Sequence[Comparison]]]
     kinds: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     """What the figures of A and of B are called, by cohort."""
     simulated: bool = False
@@ -93,7 +45,7 @@ def comparison_page(facts: ComparisonFacts) -> str:
     )
 
 
-def headline(one: Compared) -> str:
+def headline(one: Comparison) -> str:
     """The difference in accuracy in a sentence."""
     if one.difference is None or one.low is None or one.high is None:
         return "The difference in accuracy has no interval: too few participants."
@@ -124,14 +76,14 @@ def number_text(value: float | None, sign: str = "") -> str:
     return "not defined" if value is None else f"{value:{sign}.3f}"
 
 
-def _span(rows: Sequence[Compared]) -> float:
+def _span(rows: Sequence[Comparison]) -> float:
     """The end of the bars' range: the largest number in them, up to the next 0.1; MMSE, in points, has no bar."""
     shares = [one for one in rows if not one.score.startswith("mmse")]
     numbers = [abs(n) for one in shares for n in (one.difference, one.low, one.high) if n is not None]
     return max(ceil(10 * max(numbers, default=0.0)), 1) / 10
 
 
-def _bar(one: Compared, span: float) -> Markup:
+def _bar(one: Comparison, span: float) -> Markup:
     if one.score.startswith("mmse"):
         return Markup("")
     return figures.interval_bar(one.difference, one.low, one.high, -span, span)

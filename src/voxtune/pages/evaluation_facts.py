@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from voxtune.pages import figures
-from voxtune.types.records import Metric
+from voxtune.types.records import Comparison, Metric
 
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
@@ -42,26 +42,6 @@ class SubgroupScores(Protocol):
         """Why not to read much into it."""
 
 
-class Difference(Protocol):
-    """The accuracy of the model minus that of a baseline."""
-
-    @property
-    def difference(self) -> float | None:
-        """The model minus the baseline."""
-
-    @property
-    def low(self) -> float | None:
-        """Lower end of its interval."""
-
-    @property
-    def high(self) -> float | None:
-        """Upper end of its interval."""
-
-    @property
-    def p_holm(self) -> float | None:
-        """The p of swapping participants, corrected over the baselines."""
-
-
 @dataclass(frozen=True)
 class EvaluationFacts:
     """Everything the page shows. Sequences and mappings may be empty; an absent part says so on the page."""
@@ -81,8 +61,8 @@ class EvaluationFacts:
     baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     cross_fitted: bool = False
     """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
-    against: Mapping[str, Difference] = field(default_factory=dict)
-    """The difference to each baseline."""
+    against: Mapping[str, Comparison] = field(default_factory=dict)
+    """The accuracy of the model minus that of each baseline."""
     subgroups: Sequence[SubgroupScores] = ()
     leakage: str | None = None
     """What is known of leakage, without any ID."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_facts import Difference, EvaluationFacts
+from voxtune.pages.evaluation_facts import EvaluationFacts
 from voxtune.pages.evaluation_words import (
     BASELINES,
     COLUMNS,
@@ -21,7 +21,7 @@ from voxtune.pages.evaluation_words import (
     verdict,
 )
 from voxtune.pages.layout import render
-from voxtune.types.records import Metric
+from voxtune.types.records import Comparison, Metric
 
 
 def evaluation_page(facts: EvaluationFacts) -> str:
@@ -88,9 +88,9 @@ def evaluation_page(facts: EvaluationFacts) -> str:
 
 def _rivals(
     facts: EvaluationFacts, scans: Mapping[str, Metric]
-) -> list[tuple[str, Mapping[str, Metric], Markup, Difference | None]]:
+) -> list[tuple[str, Mapping[str, Metric], Markup, Comparison | None]]:
     """The model and its baselines, a row each: name, scores, bar of the accuracy, the model minus the baseline."""
-    rows: list[tuple[str, Mapping[str, Metric], Difference | None]] = [("This model", scans, None)]
+    rows: list[tuple[str, Mapping[str, Metric], Comparison | None]] = [("This model", scans, None)]
     rows += [
         (BASELINES.get(name, name), found, facts.against.get(name)) for name, found in facts.baselines.items()
     ]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from voxtune.pages.evaluation_facts import Difference, EvaluationFacts
-from voxtune.types.records import Metric
+from voxtune.pages.evaluation_facts import EvaluationFacts
+from voxtune.types.records import Comparison, Metric
 
 NAMES: Mapping[str, str] = {
     "accuracy": "Accuracy",
@@ -75,7 +75,7 @@ def interval_text(metric: Metric | None, digits: int = 3) -> str:
     return f"{metric.value:.{digits}f} [{metric.low:.{digits}f},\N{NO-BREAK SPACE}{metric.high:.{digits}f}]"
 
 
-def difference_text(one: Difference) -> str:
+def difference_text(one: Comparison) -> str:
     """A difference of accuracies with its interval, in points of a percent: ``+12.3 [+2.1, +22.0]``."""
     if one.difference is None:
         return "not defined"

@@ -24,9 +24,10 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         DataError: nothing to compare, or other test scans, diagnoses or classes in A than in B.
     """
     from voxtune.data.manifest import write_table
-    from voxtune.evaluation.compare import Comparison, compare_predictions
+    from voxtune.evaluation.compare import compare_predictions
     from voxtune.evaluation.tables import PREDICTIONS, read_predictions
     from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
+    from voxtune.types.records import Comparison
 
     evaluations: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
-"""Records without tensors: rows of tables, facts, reports, predictions, metrics. Missing is ``None``, never 0 or -1."""
+"""Records without tensors: rows of tables, facts, reports, predictions, metrics, comparisons. Missing is ``None``, never 0 or -1."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -126,3 +127,25 @@ class Metric(BaseModel):
     high: float | None = None
     n_scans: int = Field(ge=0)
     n_participants: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One score of A and B, their difference (A minus B) with interval, a test and its p before and after Holm.
+
+    Holm corrects over the scores that the same test was used for. ``None`` is not defined for these scans.
+    """
+
+    score: str
+    """``accuracy``, ``auroc/AD``, ..."""
+    test: str
+    """The test, in words."""
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_holm: float | None
+    n_scans: int
+    n_participants: int
