@@ -20,7 +20,7 @@ from voxtune.backbones.merlin_vision import I3ResNetSizes
 from voxtune.backbones.slices import Slicing
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import SettingError, UsageError, WeightsError
-from voxtune.types.protocols import Backbone, FeatureTower, TokenTower
+from voxtune.types.protocols import is_backbone, is_feature_tower, is_token_tower
 
 TEXT = {"vocab": 60, "width": 24, "depth": 3, "heads": 2, "mlp": 32, "max_length": 20, "pooler": False}
 HLIP = {
@@ -99,7 +99,7 @@ def test_every_published_backbone_is_here() -> None:
 @torch.no_grad()
 def test_the_common_face(name: str) -> None:
     model = small(name)
-    assert isinstance(model, Backbone)
+    assert is_backbone(model)
     assert model.name == name
     image, text = model.encode_image(volumes(model)), model.encode_text(*ids(model))
     for vector in (image, text):
@@ -128,8 +128,8 @@ def test_the_towers_give_what_the_model_encodes(name: str) -> None:
 
 def features(tower: Any, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
     """What a trainer of extra tokens does, without extra tokens."""
-    if not isinstance(tower, TokenTower):
-        assert isinstance(tower, FeatureTower)
+    if not is_token_tower(tower):
+        assert is_feature_tower(tower)
         return tower.features(inputs)
     tokens = tower.embed(inputs)
     for block in tower.blocks:
@@ -176,7 +176,7 @@ def test_the_same_seed_is_the_same_model(name: str) -> None:
 def test_gradient_reaches_a_prompt_at_every_layer(name: str, side: str) -> None:
     model = small(name).requires_grad_(False)
     tower = getattr(model, side)
-    if not isinstance(tower, TokenTower):
+    if not is_token_tower(tower):
         pytest.skip(f"the {side} tower of {name} has no token sequence")
     inputs, mask = (volumes(model), None) if side == "vision" else ids(model)
     generator = torch.Generator().manual_seed(5)

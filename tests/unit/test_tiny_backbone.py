@@ -9,7 +9,7 @@ import torch
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import ASSETS, Tiny, TinyClip
 from voxtune.errors import WeightsError
-from voxtune.types.protocols import Backbone, TokenTower
+from voxtune.types.protocols import is_backbone, is_token_tower
 
 SMALL = Tiny(
     fresh=True,
@@ -37,9 +37,9 @@ def small() -> TinyClip:
 
 
 def test_the_shipped_model_is_a_backbone_of_two_token_towers(shipped: TinyClip) -> None:
-    assert isinstance(shipped, Backbone)
-    assert isinstance(shipped.vision, TokenTower)
-    assert isinstance(shipped.text, TokenTower)
+    assert is_backbone(shipped)
+    assert is_token_tower(shipped.vision)
+    assert is_token_tower(shipped.text)
     assert shipped.sha256 is not None
     assert len(shipped.sha256) == 64
     assert all(p.dtype == torch.float32 for p in shipped.parameters())

@@ -100,11 +100,11 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor | None, rows: int | None = None) -> Tensor:
         # (B, T, 3, heads, width / heads) -> 3 x (B, heads, T, width / heads)
         q, k, v = self.qkv(tokens).reshape(*tokens.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         keys_allowed = None if mask is None else mask[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys_allowed)
+        mixed = F.scaled_dot_product_attention(q[:, :, :rows], k, v, attn_mask=keys_allowed)
         return cast(Tensor, self.out_proj(mixed.transpose(1, 2).flatten(2)))
 
 
@@ -126,8 +126,8 @@ class _Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = _Mlp(width, inner)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens), mask)
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, rows: int | None = None) -> Tensor:
+        tokens = tokens[:, :rows] + self.attn(self.norm1(tokens), mask, rows)
         return cast(Tensor, tokens + self.mlp(self.norm2(tokens)))
 
 
@@ -180,9 +180,10 @@ class _PatchEmbedding(nn.Module):
 
 
 class M3dVision(nn.Module):
-    """The vision tower (a ``TokenTower``): volumes (B, C, D, H, W) to tokens (B, 1 + T, width), CLS first, depth slowest."""
+    """The vision tower (a ``LeadTower``): volumes (B, C, D, H, W) to tokens (B, 1 + T, width), CLS first, depth slowest."""
 
     lead = 1
+    reads_lead = True
 
     def __init__(self, settings: M3dClip) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
 from voxtune.model.heads import MmseHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.protocols import Backbone, FeatureTower, TokenTower
+from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_token_tower
 from voxtune.types.settings import Settings
 
 
@@ -138,9 +138,9 @@ def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:
     Raises:
         SettingError: the tower is neither.
     """
-    if isinstance(tower, TokenTower):
+    if is_token_tower(tower):
         return tower
-    if isinstance(tower, FeatureTower):
+    if is_feature_tower(tower):
         return Bridge(tower, depth=2 if bridged else 0)
     raise SettingError("backbone", "a vision tower with tokens or a feature map", type(tower).__name__)
 

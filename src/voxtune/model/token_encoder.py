@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from voxtune.errors import SettingError
 from voxtune.model.between_layers import BetweenLayers
 from voxtune.model.extra_tokens import NAMES, ExtraTokens
-from voxtune.types.protocols import TokenTower
+from voxtune.types.protocols import TokenTower, is_lead_tower
 from voxtune.types.tensors import TokenFeatures
 
 
@@ -87,12 +87,23 @@ class TokenEncoder(nn.Module):
         """The tower's own sequence before its first block; nothing trained reaches into it unless the tower itself is trained."""
         return self.tower.embed(inputs)
 
-    def forward(self, inputs: Tensor, mask: Bool[Tensor, "B T"] | None = None) -> TokenFeatures:
-        """Volumes (B, C, X, Y, Z) or token ids (B, L) to finished tokens, the extra ones apart."""
-        return self.run(self.embed(inputs), mask)
+    def forward(
+        self, inputs: Tensor, mask: Bool[Tensor, "B T"] | None = None, *, body: bool = True
+    ) -> TokenFeatures:
+        """Volumes (B, C, X, Y, Z) or token ids (B, L) to finished tokens, the extra ones apart; ``body`` as in ``run``."""
+        return self.run(self.embed(inputs), mask, body=body)
 
-    def run(self, embedded: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None = None) -> TokenFeatures:
-        """From the embedded sequence on: insert the extra tokens, pass every block and what stands between, take them out again."""
+    def run(
+        self, embedded: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"] | None = None, *, body: bool = True
+    ) -> TokenFeatures:
+        """From the embedded sequence on: insert the extra tokens, pass every block and what stands between, take them out again.
+
+        Args:
+            embedded: what ``embed`` made.
+            mask: True where a token is real.
+            body: whether anything reads the finished tokens behind the lead and the extra ones. If not, they may be missing:
+                a tower that can leaves them out of its last block.
+        """
         lead, sets, count = self.tower.lead, self.sets(), len(embedded)
         sequence = torch.cat(
             [embedded[:, :lead], *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
@@ -109,17 +120,20 @@ class TokenEncoder(nn.Module):
             if layer:
                 sequence = self._refresh(sequence, layer, sets)
             sequence = _pass(sequence, layer, inserted, states)
+            short = not body and layer == self.depth - 1 and not inserted and is_lead_tower(self.tower)
+            wanted = (sequence, wide, lead + total) if short else (sequence, wide)
             if self.checkpointing and torch.is_grad_enabled():
-                sequence = checkpoint(block, sequence, wide, use_reentrant=False)
+                sequence = checkpoint(block, *wanted, use_reentrant=False)
             else:
-                sequence = block(sequence, wide)
+                sequence = block(*wanted)
         sequence = self.tower.finish(_pass(sequence, self.depth, inserted, states))
         extra: dict[str, Tensor] = {}
         start = lead
         for one in sets:
             extra[one.name] = sequence[:, start : start + one.length]
             start += one.length
-        return TokenFeatures(torch.cat([sequence[:, :lead], sequence[:, start:]], dim=1), mask, extra)
+        tokens = torch.cat([sequence[:, :lead], sequence[:, start:]], dim=1)
+        return TokenFeatures(tokens, None if mask is None else mask[:, : tokens.shape[1]], extra)
 
     def _refresh(self, sequence: Tensor, layer: int, sets: list[ExtraTokens]) -> Tensor:
         """Put the layer's own vectors in the place of what the layer before made of its prompts."""

@@ -120,7 +120,8 @@ class VisionLanguageModel(nn.Module):
         """
         if finished:
             return self.project_image(inputs)
-        return self.read_image(self.vision.run(inputs) if embedded else self.vision(inputs))
+        run = self.vision.run if embedded else self.vision
+        return self.read_image(run(inputs, body=self.needs_patches or self.image_summary is not None))
 
     def read_image(self, found: TokenFeatures) -> ImageFeatures:
         """Finished tokens to features: what ``encode_image`` does after the last layer."""

@@ -1,7 +1,11 @@
-"""What our parts expect of each other. Nothing inherits from these; they are checked by mypy and by contract tests."""
+"""What our parts expect of each other. Nothing inherits from these; they are checked by mypy and by contract tests.
 
+Ask ``is_token_tower(x)``, not ``isinstance(x, TokenTower)``; the protocols are checkable at run time for the tests' type checker alone.
+"""
+
+import inspect
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -33,6 +37,17 @@ class TokenTower(Protocol):
     def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """The read-out of finished tokens without extra ones: CLS, or the mean over real tokens (B, width)."""
         ...
+
+
+@runtime_checkable
+class LeadTower(TokenTower, Protocol):
+    """A token tower whose read-out is its lead tokens alone, so that its last block need not finish the others.
+
+    Its blocks are called ``block(tokens, mask, rows) -> tokens[:, :rows]``: all tokens are attended to, the first ``rows`` are
+    computed; ``None`` is all of them.
+    """
+
+    reads_lead: bool
 
 
 @runtime_checkable
@@ -92,3 +107,34 @@ class Cohort(Protocol):
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows, every label with its rule and the sha256 of the table it came from."""
         ...
+
+
+def is_token_tower(tower: object) -> TypeGuard[TokenTower]:
+    """Whether a tower has all that extra tokens need."""
+    return _has_members(tower, TokenTower)
+
+
+def is_lead_tower(tower: object) -> TypeGuard[LeadTower]:
+    """Whether a tower's last block may leave out what nobody reads."""
+    return _has_members(tower, LeadTower)
+
+
+def is_feature_tower(tower: object) -> TypeGuard[FeatureTower]:
+    """Whether a tower gives a feature map."""
+    return _has_members(tower, FeatureTower)
+
+
+def is_backbone(model: object) -> TypeGuard[Backbone]:
+    """Whether a model is a backbone."""
+    return _has_members(model, Backbone)
+
+
+def _has_members(thing: object, protocol: type) -> bool:
+    # isinstance() no longer finds, since Python 3.12, what nn.Module keeps in tables of its own (blocks, vision, text).
+    names = {
+        name
+        for one in protocol.__mro__
+        for name in (*inspect.get_annotations(one), *vars(one))
+        if not name.startswith("_")
+    }
+    return all(hasattr(thing, name) for name in names)
