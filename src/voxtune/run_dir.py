@@ -96,6 +96,11 @@ class RunDir:
         return self.root / "adapter"
 
     @property
+    def control(self) -> "RunDir":
+        """``control/``: what ``train --control`` taught nonsense; without ``config.json`` no command takes it for a run."""
+        return RunDir(self.root / "control")
+
+    @property
     def page(self) -> Path:
         """``page.html``."""
         return self.root / "page.html"

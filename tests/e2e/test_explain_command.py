@@ -44,19 +44,12 @@ def call(*arguments: object, code: int = 0) -> Result:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small cohort, and a run on it."""
+    """A small cohort, a run on it and its control."""
     folder = tmp_path_factory.mktemp("explain")
     call("simulate", folder / "cohort", "--participants", 18, "--visits", 1, "--seed", 2)
-    call(
-        "train",
-        "deft",
-        "-o",
-        folder / "run",
-        "--data",
-        folder / "cohort" / "manifest.tsv",
-        "--set",
-        "training.epochs=2",
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        call(*documented(3), "--set", "training.epochs=2")
     return folder
 
 
@@ -96,6 +89,8 @@ def test_one_scan_with_its_truth(
         "Insertion",
         "Words",
     }
+    assert facts["checks"]["shuffled_labels"] is not None, "the control of the run"
+    assert "labels it was dealt" in facts["checks"]["control"]
     for name in facts["files"]:
         assert (tmp_path / "out" / name).is_file()
     heat = nib.load(tmp_path / "out" / "heat.nii.gz")

@@ -42,6 +42,9 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
     "--allow", multiple=True, metavar="CHECK", help="Train although this audit check finds something."
 )
 @click.option("--resume", is_flag=True, help="Go on where this run stopped.")
+@click.option(
+    "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
+)
 def train(
     recipe: str,
     output: Path,
@@ -51,12 +54,20 @@ def train(
     allow: tuple[str, ...],
     *,
     resume: bool,
+    control: bool,
 ) -> None:
     """Train an adapter by a recipe."""
     from voxtune.stages.train import train as stage
 
     done = stage(
-        recipe, output, data=data, split_dir=split_dir, assignments=assignments, allow=allow, resume=resume
+        recipe,
+        output,
+        data=data,
+        split_dir=split_dir,
+        assignments=assignments,
+        allow=allow,
+        resume=resume,
+        control=control,
     )
     click.echo(done.summary)
 
@@ -163,7 +174,9 @@ def predict(
 @click.option("--report", type=PATH, help="A text file with the scan's report.")
 @click.option("--facts", multiple=True, metavar="NAME=VALUE", help="A value for the report; may be repeated.")
 @click.option("--data", type=PATH, help="A manifest that has a row for the scan.")
-@click.option("--control", type=PATH, help="An adapter trained on shuffled labels, to compare with.")
+@click.option(
+    "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
+)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")

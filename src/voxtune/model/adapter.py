@@ -52,6 +52,8 @@ class AdapterFacts(Settings):
     """The training scans were simulated: every page says so."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Counts and settings of the training cohort, without IDs."""
+    control_of: str | None = None
+    """The ``adapter_sha256`` of the adapter this is the control of: it was taught labels and texts dealt out at random and answers nothing."""
     trust: Trust = Trust()
     """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
@@ -125,19 +127,27 @@ def read_facts(folder: Path) -> AdapterFacts:
         raise WeightsError(f"'{folder.name}/adapter.json': {explain(error)}") from None
 
 
-def load_adapter(path: str | Path, base: str | Path | Settings | Backbone | None = None) -> LoadedAdapter:
+def load_adapter(
+    path: str | Path, base: str | Path | Settings | Backbone | None = None, *, control: bool = False
+) -> LoadedAdapter:
     """Load an adapter onto its base.
 
     Args:
         path: the adapter's folder.
         base: the base's weights file (its tokenizer may lie beside it), its settings, or the backbone itself; ``None`` takes
             the shipped one.
+        control: a control is wanted, or at least welcome; otherwise it is refused, because its answers are nonsense.
 
     Raises:
-        WeightsError: changed bytes, another base, a newer format, tensors that do not fit.
+        WeightsError: changed bytes, another base, a newer format, tensors that do not fit, a control.
     """
     folder = Path(path)
     facts = read_facts(folder)
+    if facts.control_of is not None and not control:
+        raise WeightsError(
+            f"'{folder.name}' is a control: it was taught labels dealt out at random and answers nothing. "
+            "Give the adapter that it was made beside; 'voxtune explain' finds the control by itself."
+        )
     state = _read_tensors(folder / "adapter.safetensors", facts)
     config = RunConfig.from_json(json.dumps(facts.config))
     if isinstance(base, str | Path):

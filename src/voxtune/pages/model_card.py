@@ -27,7 +27,7 @@ def model_card(
     *,
     leakage: str | None = None,
 ) -> str:
-    """Markdown from the facts of an adapter and, once evaluated, of its own test scans.
+    """Markdown from the facts of an adapter and, once evaluated, of its own test scans; of a control, that it is one.
 
     Args:
         facts: of ``adapter.json``.
@@ -39,6 +39,8 @@ def model_card(
     environment = Environment(  # noqa: S701
         loader=PackageLoader("voxtune.pages"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    if facts["control_of"] is not None:
+        return environment.get_template("control_card.md.j2").render(facts=facts)
     if metrics is not None and evaluation and list(evaluation["classes"]) != list(facts["classes"]):
         metrics = None
     found = metrics or {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.errors import ScanError, UsageError
 from voxtune.run_dir import write_json, write_text
+from voxtune.stages.explain_control import find_control
 from voxtune.stages.explain_done import ExplainDone, common_facts
 from voxtune.stages.explain_reports import (
     facts_row,
@@ -18,7 +19,7 @@ from voxtune.stages.explain_reports import (
     truth_of,
 )
 from voxtune.stages.explain_scan import Case, Explained, Question, explain_scan
-from voxtune.stages.explain_verdicts import panel_verdict, text_bars, verdicts, warnings
+from voxtune.stages.explain_verdicts import OPEN, panel_verdict, text_bars, verdicts, warnings
 
 if TYPE_CHECKING:
     from voxtune.imaging.presets import Preset
@@ -59,7 +60,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         report: a text file with the scan's report.
         facts: values by manifest column (``hippocampus_mm3``, ...) to write a report of.
         data: a manifest that has a row for the scan, and with simulated scans their truth beside it.
-        control: an adapter trained on shuffled labels, for the check of that name.
+        control: an adapter trained on shuffled labels, for the check of that name; ``None``: that of ``train --control``.
         limit: scans of each class, of a manifest.
         seed: of null maps, shuffled weights and random orders.
         say: hears a line as each part begins.
@@ -81,7 +82,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
 
     tell = say or (lambda _: None)
     loaded = load_adapter(folder, base_file(folder, base))
-    other = None if control is None else load_adapter(adapter_folder(control), base_file(folder, base))
+    other = find_control(folder, loaded, control, base)
     preset = load_preset(loaded.facts.preset)
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
@@ -168,7 +169,10 @@ def _write(
     facts["lines"] = [
         f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}."
         + (f" Hottest: {hottest}." if hottest else ""),
-        *(f"{row['check']} {row['verdict']}." for row in rows),
+        *(
+            f"{row['check']} {row['verdict']}{': ' + row['found'] if row['verdict'] == OPEN else ''}."
+            for row in rows
+        ),
     ]
     write_json(folder / "explanation.json", facts)
     page = folder / "page.html"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from voxtune.errors import DataError
 from voxtune.progress import progress
 from voxtune.run_dir import write_json, write_text
+from voxtune.stages.explain_control import Control
 from voxtune.stages.explain_done import ExplainDone, common_facts
 from voxtune.stages.explain_reports import reports_of_row, truth_of
 from voxtune.stages.explain_scan import (
@@ -41,7 +42,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     manifest: Path,
     question: Question,
     folder: Path,
-    control: "LoadedAdapter | None",
+    control: Control,
     limit: int,
     tell: Callable[[str], None],
 ) -> ExplainDone:
@@ -83,7 +84,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     facts = summarised(gathered, question.seed) | common_facts(loaded, question.seed)
     facts |= {
         "cohort": manifest.parent.name, "limit": limit, "target": last["target"], "method": last["method"],
-        "title": TITLES[last["method"]], "meaning": last["meaning"], "columns": last["columns"],
+        "title": TITLES[last["method"]], "meaning": last["meaning"], "columns": last["columns"], "control": control.note,
         "simulated": loaded.facts.simulated or any(row.source == "SIMULATED" for _, row in chosen),
     }  # fmt: skip
     files = _write_maps(gathered, folder) if gathered.sums else []
@@ -142,7 +143,7 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
     case: Case,
     group: str,
     question: Question,
-    control: "LoadedAdapter | None",
+    control: Control,
     *,
     curves: bool,
 ) -> dict[str, Any]:

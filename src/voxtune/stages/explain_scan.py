@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.stages.explain_control import Control
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def explain_scan(
     preset: "Preset",
     case: Case,
     question: Question,
-    control: "LoadedAdapter | None" = None,
+    control: Control,
 ) -> Explained:
     """Maps, tables, words and checks of one scan.
 
@@ -149,7 +150,7 @@ def checks(  # noqa: PLR0913  (what a check needs)
     target: "Target",
     heat: "HeatMap",
     question: Question,
-    control: "LoadedAdapter | None",
+    control: Control,
     *,
     curves: bool = True,
 ) -> dict[str, Any]:
@@ -171,7 +172,8 @@ def checks(  # noqa: PLR0913  (what a check needs)
     twins = SHUFFLED if heat.method != "occlusion" else 1
     shuffled = [of(randomised(loaded, question.seed + 1 + number)) for number in range(twins)]
     found["shuffled_weights"] = {"correlations": shuffled, "mean": float(np.mean(shuffled))}
-    found["shuffled_labels"] = None if control is None else of(control)
+    found["shuffled_labels"] = None if control.adapter is None else of(control.adapter)
+    found["control"] = control.note
     others = [name for name in loaded.facts.classes if name != target.name]
     if target.name != MMSE and target.read_out == "class" and others:
         maps = explain_targets(

@@ -20,7 +20,7 @@ FOLDED = ("lora", "ia3")
 def export(
     run: Path, output: Path, *, merge: bool = False, peft: bool = False, base: Path | None = None
 ) -> Path:
-    """Write the adapter with its card, with the figures of the run's own test scans where they exist.
+    """Write the adapter with its card, with the figures of the run's own test scans where they exist, and its control.
 
     Args:
         run: the run directory.
@@ -62,6 +62,12 @@ def export(
     leakage = own_verdict(read_json(audit, "an audit")).text if audit.is_file() else None
     card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=leakage)
     write_text(output / "README.md", card)
+    if (
+        place.control.adapter / FILES[1]
+    ).is_file() and not merge:  # a control of the unmerged base fits no other
+        for name in (*FILES, "README.md"):
+            with atomic_path(output / "control" / name) as part:
+                part.write_bytes((place.control.adapter / name).read_bytes())
     return output
 
 

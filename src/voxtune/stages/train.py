@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.stages.train_control import with_control
 from voxtune.stages.train_findings import findings_reports, findings_rows, fit_findings
 from voxtune.stages.train_fit import fit_run
 from voxtune.stages.train_session import Session, TrainingCohort
@@ -37,6 +39,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     assignments: Sequence[str] = (),
     allow: Sequence[str] = (),
     resume: bool = False,
+    control: bool = False,
     say: Say = print,
     images: "Images | None" = None,
 ) -> Trained:
@@ -50,6 +53,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         assignments: ``PATH=VALUE`` edits of the recipe.
         allow: audit checks whose findings are accepted and written down.
         resume: go on where this run stopped.
+        control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
         say: takes lines for a person.
         images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
 
@@ -110,7 +114,8 @@ def train(  # noqa: PLR0913  (the options of the command)
     simulated = any(is_simulated(row) for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
-    return Trained(output, _together(fit_findings if many else fit_run, session))
+    fit = fit_findings if many else fit_run
+    return Trained(output, _together(partial(with_control, fit) if control else fit, session))
 
 
 def _together(fit: Callable[[Session], str], session: Session) -> str:

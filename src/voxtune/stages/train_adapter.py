@@ -1,42 +1,30 @@
 """The adapter a training hands over: tensors, facts about base and cohort without IDs, model card."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from voxtune.config import RunConfig
-from voxtune.types.records import ManifestRow
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voxtune.evaluation.calibration import Calibration
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.stages.train_session import Session
+    from voxtune.training.records import Fitted
     from voxtune.types.trust import Trust
 
 
-def hand_over(  # noqa: PLR0913  (what an adapter is made of)
-    folder: Path,
-    config: RunConfig,
-    sides: Mapping[str, Sequence[ManifestRow]],
+def hand_over(
+    session: "Session",
+    fitted: "Fitted",
     model: "VisionLanguageModel",
     classes: Sequence[str],
     calibration: "Calibration",
     trust: "Trust",
-    *,
-    simulated: bool,
 ) -> None:
     """Write the adapter of a fitted model with its facts and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
 
-    name = model.backbone.name
-    people = {side: len({row.participant_id for row in rows}) for side, rows in sides.items()}
-    counts = {
-        "scans": {side: len(rows) for side, rows in sides.items()},
-        "participants": people,
-        "diagnoses": {name: sum(row.diagnosis == name for row in sides["train"]) for name in classes},
-        "seed": config.seed,
-        "recipe": config.name,
-    }
+    name, config, cohort = model.backbone.name, session.config, session.cohort
+    diagnoses = {name: sum(row.diagnosis == name for row in cohort.sides["train"]) for name in classes}
     facts = AdapterFacts(
         base=name,
         base_sha256=model.base_sha256,
@@ -47,13 +35,29 @@ def hand_over(  # noqa: PLR0913  (what an adapter is made of)
         temperature=calibration.temperature,
         offsets=calibration.offsets,
         thresholds=calibration.thresholds,
-        simulated=simulated,
-        training=counts,
+        simulated=cohort.simulated,
+        training=training_facts(session, fitted, {"diagnoses": diagnoses}),
+        control_of=cohort.control_of,
         trust=trust,
         licence=licence_of(name),
         config=shareable_config(config),
     )
-    save_adapter(folder, model, facts, model_card(facts.model_dump(mode="json")))
+    save_adapter(session.run.adapter, model, facts, model_card(facts.model_dump(mode="json")))
+
+
+def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any]) -> dict[str, Any]:
+    """What an adapter says of its training: counts without IDs; a control, how well it knows the labels it was dealt."""
+    sides = session.cohort.sides
+    facts = {
+        "scans": {side: len(rows) for side, rows in sides.items()},
+        "participants": {side: len({row.participant_id for row in rows}) for side, rows in sides.items()},
+        **labels,
+        "seed": session.config.seed,
+        "recipe": session.config.name,
+    }
+    if session.cohort.control_of is not None:
+        facts["learned"] = {"metric": session.config.training.metric, "value": fitted.best_metric}
+    return facts
 
 
 def licence_of(base: str) -> str:

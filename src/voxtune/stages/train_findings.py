@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.config import RunConfig
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from voxtune.evaluation.pairs import PairScores
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.stages.train_session import Session, TrainingCohort
+    from voxtune.training.records import Fitted
+    from voxtune.types.trust import Trust
 
 
 def findings_rows(rows: Sequence[ManifestRow], config: RunConfig) -> list[ManifestRow]:
@@ -100,18 +101,19 @@ def fit_findings(session: "Session") -> str:
     )
     fitted = session.fit(model, task)
 
+    trust = Trust()
     with session.ranks.autocast():
         found = score_validation(model)
-        familiar = fit_familiar(
-            features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
-            features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
-        )
+        if cohort.control_of is None:  # a control answers nobody
+            familiar = fit_familiar(
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
+            )
+            trust = Trust(familiar=familiar)
     thresholds = fit_thresholds(labels, found.probabilities, seen)
     thresholds |= dict.fromkeys(held_out, UNDECIDED)  # their labels are not looked at, also not on validation
     if session.leads:
-        _hand_over(
-            session.run.adapter, config, cohort, model, train_set, thresholds, Trust(familiar=familiar)
-        )
+        _hand_over(session, fitted, model, train_set, thresholds, trust)
         session.page(fitted, table)
     else:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
@@ -163,18 +165,17 @@ def _examples(
 
 
 def _hand_over(
-    folder: Path, config: RunConfig, cohort: "TrainingCohort", model: "VisionLanguageModel", train: "Examples",
-    thresholds: dict[str, float], trust: Any,
+    session: "Session", fitted: "Fitted", model: "VisionLanguageModel", train: "Examples", thresholds: dict[str, float], trust: "Trust"
 ) -> None:  # fmt: skip
     """Write the adapter with its facts and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
-    from voxtune.stages.train_adapter import licence_of
+    from voxtune.stages.train_adapter import licence_of, training_facts
 
+    config, cohort = session.config, session.cohort
     assert train.findings is not None
     present = (train.findings == 1).sum(dim=0).tolist()
     seen = [name for name in config.classes.findings if name not in config.classes.held_out]
-    sides = cohort.sides
     facts = AdapterFacts(
         base=model.backbone.name,
         base_sha256=model.base_sha256,
@@ -186,15 +187,10 @@ def _hand_over(
         class_texts=config.classes.pair,
         thresholds=thresholds,
         simulated=cohort.simulated,
-        training={
-            "scans": {side: len(rows) for side, rows in sides.items()},
-            "participants": {side: len({row.participant_id for row in rows}) for side, rows in sides.items()},
-            "findings": dict(zip(seen, present, strict=True)),
-            "seed": config.seed,
-            "recipe": config.name,
-        },
+        training=training_facts(session, fitted, {"findings": dict(zip(seen, present, strict=True))}),
+        control_of=cohort.control_of,
         trust=trust,
         licence=licence_of(model.backbone.name),
         config=shareable_config(config),
     )
-    save_adapter(folder, model, facts, model_card(facts.model_dump(mode="json")))
+    save_adapter(session.run.adapter, model, facts, model_card(facts.model_dump(mode="json")))

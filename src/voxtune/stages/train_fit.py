@@ -21,6 +21,7 @@ def fit_run(session: Session) -> str:
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.stages.train_validate import score_together
     from voxtune.training.records import Task
+    from voxtune.types.trust import Trust
 
     config, cohort = session.config, session.cohort
     classes = config.classes.names or class_names(cohort.sides["train"])
@@ -54,27 +55,20 @@ def fit_run(session: Session) -> str:
     with session.ranks.autocast():
         found = score_validation(model)
     calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
-    with session.ranks.autocast():
-        trust = fit_trust(
-            model,
-            train_set.scan_ids,
-            val_set,
-            found,
-            scans.plain,
-            calibration=calibration,
-            embedded=scans.embedded,
-        )
+    trust = Trust()
+    if cohort.control_of is None:  # a control answers nobody
+        with session.ranks.autocast():
+            trust = fit_trust(
+                model,
+                train_set.scan_ids,
+                val_set,
+                found,
+                scans.plain,
+                calibration=calibration,
+                embedded=scans.embedded,
+            )
     if session.leads:
-        hand_over(
-            session.run.adapter,
-            config,
-            cohort.sides,
-            model,
-            classes,
-            calibration,
-            trust,
-            simulated=cohort.simulated,
-        )
+        hand_over(session, fitted, model, classes, calibration, trust)
         session.page(fitted, table)
     else:
         adapter_state(model)  # the parts of a sharded model, for the process that writes

@@ -30,6 +30,8 @@ class TrainingCohort:
     sides: Mapping[str, list[ManifestRow]]
     reports: Mapping[str, Report]
     simulated: bool
+    control_of: str | None = None
+    """The sha256 of the adapter whose control is trained here, on labels dealt out at random."""
 
 
 @dataclass(frozen=True)
@@ -199,10 +201,12 @@ class Session:
                 tracker.close()
 
     def page(self, fitted: "Fitted", table: "Sequence[PartCount]") -> None:
-        """Write the page of the run."""
+        """Write the page of the run; a control has none."""
         from voxtune.pages.run_page import run_page
         from voxtune.run_dir import read_json
 
+        if self.cohort.control_of is not None:
+            return
         write_text(
             self.run.page,
             run_page(
@@ -217,6 +221,8 @@ class Session:
 
     def summary(self, fitted: "Fitted") -> str:
         """A line for a person."""
+        if self.cohort.control_of is not None:
+            return f"Control: {self.config.training.metric} {fitted.best_metric:.3f} on the labels it was dealt. 'voxtune explain' uses it."
         return (
             f"Best epoch {fitted.best_epoch + 1}: {self.config.training.metric} {fitted.best_metric:.3f} on validation. "
             f"Next: voxtune evaluate {self.run.root} --data MANIFEST. Page: {self.run.page}"
