@@ -73,7 +73,7 @@ def train(
 
 
 @command("evaluate")
-@click.argument("run", type=PATH)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @data_option
 @click.option(
     "--classes",
@@ -90,7 +90,7 @@ def train(
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @as_json_option
 def evaluate(
-    run: Path,
+    runs: tuple[Path, ...],
     data: Path | None,
     classes: str | None,
     renamed: tuple[str, ...],
@@ -98,17 +98,24 @@ def evaluate(
     *,
     as_json: bool,
 ) -> None:
-    """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants."""
-    from voxtune.stages.evaluate import evaluate as stage
+    """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants.
 
-    done = stage(
-        run,
-        data=data,
-        classes=tuple(classes.split(",")) if classes else None,
-        label_map=pairs(renamed, "--map", "LABEL=CLASS"),
-        output=output,
-        say=lambda line: click.echo(line, err=True),
-    )
+    Several runs that differ in their seed alone are scored each by itself, and as mean and standard deviation over seeds (-o DIR).
+    """
+    chosen = tuple(classes.split(",")) if classes else None
+    label_map = pairs(renamed, "--map", "LABEL=CLASS")
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    if len(runs) == 1:
+        from voxtune.stages.evaluate import evaluate as one_run
+
+        done = one_run(runs[0], data=data, classes=chosen, label_map=label_map, output=output, say=tell)
+    else:
+        from voxtune.stages.evaluate_seeds import evaluate_seeds
+
+        done = evaluate_seeds(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
     say(done.as_json(), done.summary, as_json=as_json)
 
 
@@ -117,7 +124,7 @@ def evaluate(
 @click.argument("b", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Where to write the table and the page.")
 def compare(a: Path, b: Path, output: Path | None) -> None:
-    """Compare two runs on the same test scans with paired tests."""
+    """Compare two runs, or two sets of seeds, on the same test scans with paired tests."""
     import json
 
     from voxtune.stages.compare import compare as stage

@@ -4,7 +4,6 @@ Two kinds of chance are kept apart. The standard deviation is of training: other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,19 +21,7 @@ from voxtune.evaluation.multilabel import overall_score
 from voxtune.evaluation.scored import Scored, scored
 from voxtune.evaluation.swapped import Draw
 from voxtune.evaluation.weighted import Floats, Integers
-from voxtune.types.records import Prediction
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """Mean and standard deviation (n - 1) of a score over the seeds that define it; ``None`` is not defined."""
-
-    mean: float | None
-    sd: float | None
-    defined: int
-    """Seeds that have a value."""
-    seeds: int
-    """Seeds in all."""
+from voxtune.types.records import OverSeeds, Prediction
 
 
 def over_seeds(values: Sequence[float | None]) -> OverSeeds:

@@ -12,6 +12,8 @@ from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
+SEEDS = "seeds.tsv"
+"""One row a seed; a folder that has it is an evaluation over seeds."""
 _COUNTS = ("n_scans", "n_participants")
 
 

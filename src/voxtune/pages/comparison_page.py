@@ -8,8 +8,39 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.evaluation_words import NAMES, SHORT, p_text
+from voxtune.pages.findings_page import OVERALL
 from voxtune.pages.layout import render
 from voxtune.types.records import Comparison
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """A minus B over seeds: mean and standard deviation of a score's differences."""
+
+    n_seeds: int
+    """Seeds where both define the score."""
+    sd: float | None
+    each: Mapping[int, float | None]
+
+
+@dataclass(frozen=True)
+class ComparedCohort:
+    """Two models on one cohort: every score of both with its test."""
+
+    cohort: str
+    classes: Sequence[str]
+    comparisons: Sequence[Comparison]
+    kinds: tuple[str | None, str | None] = (None, None)
+    """What the figures of A and of B are called."""
+    findings: bool = False
+    """Many findings, each yes or no, in place of one class."""
+    simulated: bool = False
+    seeds: Sequence[int] = ()
+    """Of several trainings of A and B the seeds they share."""
+    spread: Sequence[SeedSpread] = ()
+    """Of each comparison, where there are seeds."""
+    notes: Sequence[str] = field(default_factory=tuple)
+    """What else a reader must know, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -18,52 +49,64 @@ class ComparisonFacts:
 
     a: str
     b: str
-    cohorts: Sequence[tuple[str, Sequence[Comparison]]]
-    kinds: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    """What the figures of A and of B are called, by cohort."""
-    simulated: bool = False
+    cohorts: Sequence[ComparedCohort]
 
 
 def comparison_page(facts: ComparisonFacts) -> str:
     """The page of a comparison as one HTML text."""
     cohorts = []
-    for cohort, rows in facts.cohorts:
-        span = _span(rows)
-        cohorts.append(
-            (cohort, headline(rows[0]), rows[0], f"{span:g}", [(one, _bar(one, span)) for one in rows])
-        )
+    for one in facts.cohorts:
+        span = _span(one.comparisons)
+        spread: Sequence[SeedSpread | None] = one.spread or [None] * len(one.comparisons)
+        rows = [
+            (row, score_name(row.score, findings=one.findings), _bar(row, span), over)
+            for row, over in zip(one.comparisons, spread, strict=True)
+        ]
+        cohorts.append((one, headline(one), f"{span:g}", rows))
     context = {
         "facts": facts,
         "cohorts": cohorts,
+        "diagnosis": any(not one.findings for one in facts.cohorts),
+        "findings": any(one.findings for one in facts.cohorts),
+        "single": any(not one.seeds for one in facts.cohorts),
+        "seeds": any(one.seeds for one in facts.cohorts),
         "figure_style": figures.STYLE,
         "p": p_text,
         "number": number_text,
-        "name": score_name,
     }
+    simulated = any(one.simulated for one in facts.cohorts)
     return render(
-        "comparison_page.html.j2", context, title=f"{facts.a} against {facts.b}", simulated=facts.simulated
+        "comparison_page.html.j2", context, title=f"{facts.a} against {facts.b}", simulated=simulated
     )
 
 
-def headline(one: Comparison) -> str:
-    """The difference in accuracy in a sentence."""
-    if one.difference is None or one.low is None or one.high is None:
-        return "The difference in accuracy has no interval: too few participants."
+def headline(cohort: ComparedCohort) -> str:
+    """The difference in the first score in a sentence: accuracy in points of a percent, of findings the mean AUROC."""
+    one = cohort.comparisons[0]
+    name, unit, scale, form = (
+        ("mean AUROC over findings", "", 1, "+.3f")
+        if cohort.findings
+        else ("accuracy", " points", 100, "+.1f")
+    )
+    over = f", mean of {cohort.spread[0].n_seeds} seeds" if cohort.seeds else ""
+    if one.difference is None:
+        return f"The difference in {name} is not defined on these scans."
+    value = f"{name[0].upper()}{name[1:]} of A minus B{over}: {scale * one.difference:{form}}{unit}"
+    if one.low is None or one.high is None:
+        return f"{value}; it has no interval: too few participants."
     sure = (
         "no difference can be told"
         if one.low <= 0 <= one.high
         else f"{'A' if one.difference > 0 else 'B'} is better"
     )
-    return (
-        f"Accuracy of A minus B: {100 * one.difference:+.1f} points (95% interval {100 * one.low:+.1f} to "
-        f"{100 * one.high:+.1f}): {sure}."
-    )
+    return f"{value} (95% interval {scale * one.low:{form}} to {scale * one.high:{form}}): {sure}."
 
 
-def score_name(score: str) -> str:
+def score_name(score: str, *, findings: bool = False) -> str:
     """The name of a score as a person says it: ``auroc/AD`` is AUROC, AD."""
     name, _, label = score.removeprefix("participant/").partition("/")
-    said = (SHORT if label else NAMES).get(name) or NAMES.get(name, name)
+    known = OVERALL if findings else NAMES
+    said = (SHORT if label else known).get(name) or known.get(name, name)
     return (
         said
         + (f", {label}" if label else "")

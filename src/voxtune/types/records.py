@@ -149,3 +149,15 @@ class Comparison:
     p_holm: float | None
     n_scans: int
     n_participants: int
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """Mean and standard deviation (n - 1) of a score over the seeds that define it; ``None`` is not defined."""
+
+    mean: float | None
+    sd: float | None
+    defined: int
+    """Seeds that have a value."""
+    seeds: int
+    """Seeds in all."""
