@@ -1,11 +1,11 @@
 """Do explanations find what the SIMULATED disease changed, and would nonsense find it too?
 
     python benchmarks/explain/run.py simulated    # about five minutes on one core; --work DIR keeps what is done so far
-    python benchmarks/explain/run.py labels       # the same beside an adapter trained on shuffled labels
+    python benchmarks/explain/run.py labels       # the same beside the control of that adapter (train --control)
     python benchmarks/explain/run.py head         # the time and memory of one real head
 
-One adapter (recipe ``deft``) is trained on the default simulated cohort, one more on the same scans with shuffled diagnoses.
-Explained are people of a third cohort whom neither has seen. Each result is one immutable file in ``results/``.
+One adapter (recipe ``deft``) and its control are trained on a simulated cohort of default settings. Explained are people of a second
+cohort whom neither has seen. Each result is one immutable file in ``results/``.
 """
 
 import json
@@ -26,8 +26,6 @@ RESULTS = Path(__file__).parent / "results"
 SEED = 0
 TRAINED_ON, EXPLAINED, LOCALISED = 160, 54, 12
 """Participants of the training cohort, of the one that is explained (one scan each), and those with AD held against the truth."""
-CONTROL_EPOCHS = 8
-"""Nonsense has no best epoch to wait for."""
 METHODS = (
     ("grad_eclip", "AD"),
     ("grad_eclip", "MMSE"),
@@ -35,18 +33,6 @@ METHODS = (
     ("voxel_gradient", "MMSE"),
     ("occlusion", "AD"),
 )
-DEALT = (
-    "diagnosis",
-    "mmse",
-    "cdr",
-    "hippocampus_mm3",
-    "ventricles_mm3",
-    "whole_brain_mm3",
-    "entorhinal_mm3",
-    "fusiform_mm3",
-    "middle_temporal_mm3",
-)
-"""What the control is taught wrong: everything its texts and targets say."""
 CURVES = 2
 """Scans on which deletion and insertion are run, for target AD."""
 
@@ -69,37 +55,22 @@ def strangers(root: Path) -> Path:
     return simulate(root / "explained", participants=EXPLAINED, visits=1, seed=SEED + 1000)
 
 
-def adapter(root: Path) -> Path:
-    """The adapter; a run that lies in ``root`` already is taken as it is, such as that of ``voxtune demo``."""
+def adapter(root: Path, *, control: bool = False) -> Path:
+    """The run; one that lies in ``root`` already is taken as it is, such as that of ``voxtune demo``."""
     from voxtune.stages.train import train
 
-    if not (root / "run" / "adapter" / "adapter.json").is_file():
-        train("deft", root / "run", data=cohort(root), assignments=(f"seed={SEED}",))
-    return root / "run" / "adapter"
-
-
-def control(root: Path) -> Path:
-    """The control: the same scans with their diagnoses, MMSE and volumes dealt out anew among the participants."""
-    from voxtune.data.manifest import read_manifest, write_manifest
-    from voxtune.stages.train import train
-
-    if (root / "control" / "adapter" / "adapter.json").is_file():
-        return root / "control" / "adapter"
-    manifest = cohort(root)
-    rows = read_manifest(manifest)
-    people = list(dict.fromkeys(row.participant_id for row in rows))
-    first = {row.participant_id: row for row in reversed(rows)}
-    dealt = dict(zip(people, np.random.default_rng(SEED).permutation(people).tolist(), strict=True))
-    shuffled = [
-        row.model_copy(update={name: getattr(first[dealt[row.participant_id]], name) for name in DEALT})
-        for row in rows
-    ]
-    write_manifest(shuffled, manifest.with_name("shuffled.tsv"))
-    train(
-        "deft", root / "control", data=manifest.with_name("shuffled.tsv"),
-        assignments=(f"seed={SEED}", f"training.epochs={CONTROL_EPOCHS}", "training.stop_after=none"),
-    )  # fmt: skip
-    return root / "control" / "adapter"
+    run = root / "run"
+    done = (run / "adapter" / "adapter.json").is_file()
+    if not done or (control and not (run / "control" / "adapter" / "adapter.json").is_file()):
+        train(
+            "deft",
+            run,
+            data=cohort(root),
+            assignments=(f"seed={SEED}",),
+            resume=run.is_dir(),
+            control=control,
+        )
+    return run
 
 
 def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
@@ -173,7 +144,7 @@ def measure(root: Path) -> dict[str, Any]:
     from voxtune.explain.randomised import randomised
     from voxtune.model.adapter import load_adapter
 
-    loaded = load_adapter(adapter(root))
+    loaded = load_adapter(adapter(root) / "adapter")
     found = explained(
         root, {"": loaded, "; shuffled weights": randomised(loaded, SEED)}, "found", curves=CURVES
     )
@@ -181,10 +152,13 @@ def measure(root: Path) -> dict[str, Any]:
 
 
 def measure_labels(root: Path) -> dict[str, Any]:
-    """Every method beside an adapter that was taught nonsense."""
+    """Every method beside the control of the adapter, as ``train --control`` makes it."""
     from voxtune.model.adapter import load_adapter
 
-    loaded, nonsense = load_adapter(adapter(root)), load_adapter(control(root))
+    run = adapter(root, control=True)
+    loaded, nonsense = (
+        load_adapter(run / "adapter"), load_adapter(run / "control" / "adapter", control=True),
+    )  # fmt: skip
     found = explained(root, {"": loaded, "; shuffled labels": nonsense}, "found-labels", curves=0)
     return summary(found) | {"adapters": {"run": facts_of(loaded), "control": facts_of(nonsense)}}
 
@@ -318,39 +292,29 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def measure_head(root: Path) -> dict[str, Any]:
-    """Seconds and memory of ``voxtune explain`` on the shipped real head with ``tiny``, two threads, a fresh process."""
-    from importlib.resources import files
-
-    from voxtune.stages.simulate import simulate
-    from voxtune.stages.train import train
+    """Seconds and memory of ``voxtune explain demo head``, two threads, a fresh process."""
+    from voxtune.run_dir import read_json
     from voxtune.training.environment import environment
 
-    manifest = simulate(root / "few", participants=24, visits=1, seed=SEED)
-    run = train("deft", root / "run", data=manifest, assignments=("training.epochs=1",)).run
-    head = Path(str(files("voxtune.simulate"))) / "assets" / "head_pddl" / "T1w_2mm.nii.gz"
-    command = [
-        sys.executable,
-        "-c",
-        "from voxtune.cli import main; main()",
-        "explain",
-        str(run),
-        str(head),
-        "-o",
-        str(root / "out"),
-    ]
+    load = os.getloadavg()[0]
+    script = "from voxtune.cli import main; main()"
+    command = [sys.executable, "-c", script, "explain", "demo", "head", "-o", str(root / "out")]
     began = time.perf_counter()
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    facts = read_json(root / "out" / "explanation.json", "an explanation")
     return {
         "status": "done",
         "data": "one real head (PDDL), adapter on SIMULATED scans",
         "seconds": seconds,
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_mb": used.ru_maxrss / 1024,
-        "load": os.getloadavg()[0],
+        "load": load,
         "threads": 2,
         "page_kb": (root / "out" / "page.html").stat().st_size / 1024,
+        "open_checks": [row["check"] for row in facts["verdicts"] if row["verdict"] == "open"],
+        "adapter": facts["adapter_sha256"],
         "environment": environment(),
     }
 

@@ -161,7 +161,7 @@ def test_means_have_intervals_over_participants() -> None:
 def facts(**changes: Any) -> dict[str, Any]:
     curve = {"kind": "deletion", "p": 0.01, "area": 0.0, "random_area": 1.0}
     return {
-        "limit": 0.3, "shuffled_weights": {"correlations": [0.1, 0.2], "mean": 0.15}, "shuffled_labels": None,
+        "limit": 0.3, "shuffled_weights": {"correlations": [0.1, 0.2], "mean": 0.15}, "shuffled_labels": None, "control": "no control",
         "other_targets": {"NC": -0.5}, "curves": [curve],
     } | changes  # fmt: skip
 
