@@ -48,11 +48,29 @@ def localisation() -> str:
         "which is the chance level of the hottest voxel and of the share of heat. Brackets: 95% intervals over participants."
     )
     if labels is not None:
-        each = "; ".join(
-            f"{name.split(';')[0]} {interval(one)}" for name, one in labels["likeness_to_nonsense"].items()
-        )
-        lines.append(f"Rank correlation with the maps of an adapter trained on shuffled labels: {each}.")
+        lines += control(labels)
     return "\n".join(lines)
+
+
+def control(found: Mapping[str, Any]) -> list[str]:
+    """Every method beside the control of the adapter."""
+    lines = [
+        "\nThe same people, the adapter beside its control (`train --control`):\n",
+        "| method, target | AUC over voxels | the same, the control | AUC less that of the control | rank correlation with the control |",
+        "|---|---|---|---|---|",
+    ]
+    for name, against in found["auc_against_nonsense"].items():
+        own = name.split(";")[0]
+        lines.append(
+            f"| {own} | {interval(found['localisation'][own]['auc'])} | {interval(found['localisation'][name]['auc'])} "
+            f"| {interval(against)} | {interval(found['likeness_to_nonsense'][name])} |"
+        )
+    learned = found["adapters"]["control"]["training"]["learned"]
+    lines.append(
+        f"\nThe control knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f}, the adapter was trained on "
+        f"{found['adapters']['run']['training']['participants']['train']} participants."
+    )
+    return lines
 
 
 def biomarkers() -> str:
