@@ -28,10 +28,13 @@ class ComparedCohort:
     """Two models on one cohort: every score of both with its test."""
 
     cohort: str
+    """Name of its folder."""
     classes: Sequence[str]
     comparisons: Sequence[Comparison]
     kinds: tuple[str | None, str | None] = (None, None)
     """What the figures of A and of B are called."""
+    said: str = ""
+    """The cohort as a person says it, where that is known."""
     findings: bool = False
     """Many findings, each yes or no, in place of one class."""
     simulated: bool = False
@@ -54,15 +57,7 @@ class ComparisonFacts:
 
 def comparison_page(facts: ComparisonFacts) -> str:
     """The page of a comparison as one HTML text."""
-    cohorts = []
-    for one in facts.cohorts:
-        span = _span(one.comparisons)
-        spread: Sequence[SeedSpread | None] = one.spread or [None] * len(one.comparisons)
-        rows = [
-            (row, score_name(row.score, findings=one.findings), _bar(row, span), over)
-            for row, over in zip(one.comparisons, spread, strict=True)
-        ]
-        cohorts.append((one, headline(one), f"{span:g}", rows))
+    cohorts = [(one, headline(one), f"{_span(one.comparisons):g}", _tables(one)) for one in facts.cohorts]
     context = {
         "facts": facts,
         "cohorts": cohorts,
@@ -80,6 +75,22 @@ def comparison_page(facts: ComparisonFacts) -> str:
     )
 
 
+def _tables(
+    cohort: ComparedCohort,
+) -> list[tuple[str, list[tuple[Comparison, str, Markup, SeedSpread | None]]]]:
+    """The rows of each test, under its name: comparison, name of the score, bar, spread over seeds."""
+    span = _span(cohort.comparisons)
+    spread: Sequence[SeedSpread | None] = cohort.spread or [None] * len(cohort.comparisons)
+    tables: dict[str, list[tuple[Comparison, str, Markup, SeedSpread | None]]] = {}
+    for one, over in zip(cohort.comparisons, spread, strict=True):
+        test, by, unit = one.test.partition(", by ")
+        name = score_name(one.score, findings=cohort.findings)
+        if by and not name.endswith(unit):
+            name += f", by {unit}"
+        tables.setdefault(test, []).append((one, name, _bar(one, span), over))
+    return list(tables.items())
+
+
 def headline(cohort: ComparedCohort) -> str:
     """The difference in the first score in a sentence: accuracy in points of a percent, of findings the mean AUROC."""
     one = cohort.comparisons[0]
@@ -95,7 +106,9 @@ def headline(cohort: ComparedCohort) -> str:
     if one.low is None or one.high is None:
         return f"{value}; it has no interval: too few participants."
     sure = (
-        "no difference can be told"
+        "A and B do not differ on these scans"
+        if one.low == one.difference == one.high == 0
+        else "no difference can be told"
         if one.low <= 0 <= one.high
         else f"{'A' if one.difference > 0 else 'B'} is better"
     )
@@ -116,7 +129,10 @@ def score_name(score: str, *, findings: bool = False) -> str:
 
 def number_text(value: float | None, sign: str = "") -> str:
     """Three decimals; what is not defined says so."""
-    return "not defined" if value is None else f"{value:{sign}.3f}"
+    if value is None:
+        return "not defined"
+    text = f"{value:{sign}.3f}"
+    return text if float(text) else "0.000"
 
 
 def _span(rows: Sequence[Comparison]) -> float:

@@ -97,6 +97,7 @@ def seeds_page(facts: SeedsFacts) -> str:
             {short[name]: (facts.over[name], facts.each(name)) for name in shares}, "score", share=True
         ),
         "mmse": _mmse(facts),
+        "mmse_scans": _scans_text(facts, "mmse_mae"),
         "key": _key(),
         "seeds": [
             (
@@ -198,6 +199,12 @@ def _some(one: OverSeeds) -> str:
 def _ends(facts: SeedsFacts, name: str) -> str:
     values = [one.value for one in facts.each(name).values() if one and one.value is not None]
     return f"{min(values):.3f} to {max(values):.3f}" if values else ""
+
+
+def _scans_text(facts: SeedsFacts, name: str) -> str:
+    """How many scans a score rests on: ``30``, or ``28 to 31`` where seeds differ."""
+    counts = sorted({one.n_scans for one in facts.each(name).values() if one}) or [0]
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _bar(metric: Metric | None) -> Markup:

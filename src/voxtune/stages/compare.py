@@ -95,6 +95,7 @@ def _compared(cohort: str, folder_a: Path, folder_b: Path) -> "ComparedCohort":
         classes,
         rows,
         kinds=(stated[0].get("kind"), stated[1].get("kind")),
+        said=str(stated[0].get("cohort") or stated[1].get("cohort") or ""),
         findings=findings,
         simulated=any(one.get("simulated") is True for one in stated),
     )

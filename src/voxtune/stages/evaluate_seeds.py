@@ -10,12 +10,13 @@ from voxtune.run_dir import read_json, write_json, write_text
 from voxtune.stages.compare_seeds import seed_folder
 from voxtune.stages.evaluate import Evaluated, evaluate
 from voxtune.stages.evaluate_seeds_runs import SeedRun, read_seed_runs
+from voxtune.stages.evaluate_subject import OWN_NAME
 from voxtune.types.records import Metric, OverSeeds
 
 if TYPE_CHECKING:
     from voxtune.pages.evaluation_seeds_page import SeedsFacts
 
-SHARED = ("kind", "simulated", "model", "base", "cohort", "classes", "held_out", "label_map", "label_rules", "left_out", "resamples", "confidence")  # fmt: skip
+SHARED = ("kind", "simulated", "model", "base", "classes", "held_out", "label_map", "label_rules", "left_out", "resamples", "confidence")  # fmt: skip
 """What ``evaluation.json`` says of every seed alike."""
 
 
@@ -84,7 +85,7 @@ def _facts(
     one_side = len({frozenset(some) for some in scans.values()}) == 1
     return SeedsFacts(
         model=str(first["model"]),
-        cohort=str(first["cohort"]),
+        cohort="the runs' own test side" if first["cohort"] == OWN_NAME else str(first["cohort"]),
         kind=str(first["kind"]),
         classes=[str(name) for name in first["classes"]],
         findings=findings,
@@ -169,7 +170,9 @@ def _minus(each: Mapping[int, Mapping[str, Metric]], headline: str) -> dict[str,
     )
 
     def differences(name: str) -> list[float | None]:
-        pairs = [(_value(some.get(headline)), _value(some.get(f"{start}{name}{end}"))) for some in each.values()]
+        pairs = [
+            (_value(some.get(headline)), _value(some.get(f"{start}{name}{end}"))) for some in each.values()
+        ]
         return [None if own is None or its is None else own - its for own, its in pairs]
 
     return {name: over_seeds(differences(name)) for name in names}
@@ -230,6 +233,7 @@ def _said(
     return {
         "task": "findings" if facts.findings else "diagnosis",
         **{name: first.get(name) for name in SHARED},
+        "cohort": facts.cohort,
         "simulated": facts.simulated,
         "seeds": [one.seed for one in members],
         "runs": {str(one.seed): one.name for one in members},

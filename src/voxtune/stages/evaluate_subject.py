@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OWN = "test"
 """Name of the evaluation on the run's own test side."""
+OWN_NAME = "the run's own test side"
+"""The same as a person says it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class ScoredCohort:
     @property
     def name(self) -> str:
         """As a person would say it."""
-        return "the run's own test side" if self.own else self.manifest.resolve().parent.name or "this cohort"
+        return OWN_NAME if self.own else self.manifest.resolve().parent.name or "this cohort"
 
     @property
     def folder(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtune.errors import DataError, SettingError
-from voxtune.stages.evaluate_subject import Subject
+from voxtune.stages.evaluate_subject import OWN_NAME, Subject
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class FindingsCohort:
     @property
     def name(self) -> str:
         """As a person would say it."""
-        return "the run's own test side" if self.own else self.manifest.resolve().parent.name or "this cohort"
+        return OWN_NAME if self.own else self.manifest.resolve().parent.name or "this cohort"
 
     @property
     def findings(self) -> tuple[str, ...]:
