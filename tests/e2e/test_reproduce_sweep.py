@@ -208,3 +208,36 @@ def test_the_command_rehearses(cohorts: Request, tmp_path: Path, monkeypatch: py
     said = CliRunner().invoke(main, [*given, "--base", "tiny"])
     assert said.output.count("  ready  ") == 9
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_cells_are_shared_out_by_a_dask_cluster(
+    cohorts: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        edits, address = ("training.epochs=1",), cluster.scheduler_address
+        options = Options(tables=(4,), request=cohorts, seeds=1, base="tiny", edits=edits, scheduler=address)
+        lines: list[str] = []
+        reproduce("deft", Path("out"), options, lines.append)
+    assert attempts(tmp_path / "out") == dict.fromkeys(results(tmp_path / "out"), 1)
+    assert len(results(tmp_path / "out")) == 3
+    assert sum(line.endswith(": done") for line in lines) == 3, lines
+    table = json.loads((tmp_path / "out" / "table_4.json").read_text(encoding="utf-8"))
+    assert [line["status"] for line in table["lines"]] == ["done"] * 3
+
+
+def test_nobody_at_the_address_of_the_scheduler(
+    cohorts: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(distributed, "Client", unreachable)
+    options = Options(tables=(4,), request=cohorts, seeds=1, base="tiny", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(UsageError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        reproduce("deft", tmp_path, options, lambda _: None)
+    assert not results(tmp_path)

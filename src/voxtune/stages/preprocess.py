@@ -217,14 +217,11 @@ def _died(job: Job) -> str:
 
 
 def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise UsageError("--scheduler needs Dask: pip install 'voxtune[dask]'.") from error
-    try:
-        client = Client(scheduler, timeout="30s")
-    except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(f"No Dask scheduler answers at {scheduler} ({type(error).__name__}).") from error
+    from voxtune.stages.dask_client import connect
+
+    client = connect(scheduler)
+    from distributed import as_completed
+
     with client:
         futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
         for future in as_completed(futures):

@@ -14,7 +14,7 @@ from voxtune.stages.reproduce_paper import Cell, Paper, Row, Table, cells_of
 from voxtune.stages.reproduce_scores import Line
 from voxtune.stages.reproduce_table import Facts, gather_facts, shown, state_text, write_table_files
 from voxtune.stages.reproduce_weights import SHIPPED, Found, find_weights, with_weights
-from voxtune.stages.reproduce_workers import run_on_workers
+from voxtune.stages.reproduce_workers import run_on_dask, run_on_workers
 
 Say = Callable[[str], None]
 
@@ -33,6 +33,8 @@ class Options:
     """Of the tables with one base; ``None``: ``tiny`` on simulated scans, the paper's on yours."""
     workers: int = 1
     shard: str | None = None
+    scheduler: str | None = None
+    """Address of a Dask scheduler that shares out the cells instead of ``workers`` processes."""
     home: Path = field(default_factory=lambda: Path.home() / ".voxtune")
     """Where published weights are (``VOXTUNE_HOME``)."""
     edits: tuple[str, ...] = ()
@@ -85,7 +87,11 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     sources = find_sources(output, found, options.request, shares, say)
     sweep = Sweep(sources, tuple(cells), found.external_classes)
     part, parts = _shard(options.shard)
-    run_on_workers(sweep, cells[part - 1 :: parts], options.workers, say, wait=options.shard is None)
+    mine, wait = cells[part - 1 :: parts], options.shard is None
+    if options.scheduler is None:
+        run_on_workers(sweep, mine, options.workers, say, wait=wait)
+    else:
+        run_on_dask(sweep, mine, options.scheduler, say, wait=wait)
     written = []
     for table in tables:
         facts = gather_facts(sweep, found, table, _lines(sweep, planned[table.number]))

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from voxtune.stages.reproduce_cells import Say, Sweep, run_cells
@@ -43,6 +44,39 @@ def run_on_workers(sweep: Sweep, cells: Sequence[Cell], workers: int, say: Say, 
             f"{len(died)} of {workers} workers were killed (most often: out of memory); their cells are done here."
         )
     run_cells(sweep, cells, say, since=since, wait=wait)
+
+
+def run_on_dask(sweep: Sweep, cells: Sequence[Cell], scheduler: str, say: Say, *, wait: bool) -> None:
+    """``run_cells`` on a Dask cluster, a task for each cell; workers see the same folders under the same paths.
+
+    A cell whose worker died is tried on another once more. What is then still left, is done here.
+
+    Raises:
+        UsageError: Dask is not installed, or no scheduler answers at the address.
+    """
+    from voxtune.stages.dask_client import connect
+
+    since = time.time()
+    found = sweep.sources
+    manifests = {role: path.resolve() for role, path in found.manifests.items()}
+    # Workers run in folders of their own.
+    sweep = replace(sweep, sources=replace(found, root=found.root.resolve(), manifests=manifests))
+    left = [cell for cell in cells if sweep.result(cell) is None]
+    client = connect(scheduler)
+    from distributed import as_completed
+
+    with client:
+        tasks = {client.submit(_cell, sweep, cell, since, pure=False, retries=1): cell for cell in left}
+        for number, task in enumerate(as_completed(tasks), start=1):
+            name = tasks[task].name
+            state = "its worker died" if task.status == "error" else "tried" if sweep.result(tasks[task]) is None else "done"  # fmt: skip
+            say(f"[{number}/{len(left)}] {name}: {state}")
+    run_cells(sweep, cells, say, since=since, wait=wait)
+
+
+def _cell(sweep: Sweep, cell: Cell, since: float) -> None:
+    """One cell on whatever worker takes it."""
+    run_cells(sweep, (cell,), lambda _: None, since=since)
 
 
 def _worker(sweep: Sweep, cells: tuple[Cell, ...], seat: tuple[int, int], since: float) -> None:
