@@ -262,10 +262,12 @@ def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: boo
 @set_option
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
 def reproduce(
     paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
-    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None, *, dry_run: bool,
+    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None,
+    scheduler: str | None, *, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
     from voxtune.stages.reproduce import Options, reproduce
@@ -281,6 +283,7 @@ def reproduce(
         base=base,
         workers=workers,
         shard=shard,
+        scheduler=scheduler,
         home=Path(home) if home else Path.home() / ".voxtune",
         edits=assignments,
     )
