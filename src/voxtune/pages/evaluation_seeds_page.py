@@ -87,7 +87,8 @@ def seeds_page(facts: SeedsFacts) -> str:
     context = {
         "facts": facts,
         "figure_style": figures.STYLE,
-        "title_score": headline_name(facts),
+        "title_score": "Mean AUROC" if facts.findings else "Accuracy",
+        "headline_score": headline_name(facts),
         "headline": headline_text(facts),
         "people": people_text(facts),
         "p": f"{100 * facts.confidence:g}%",
@@ -273,7 +274,7 @@ def method_paragraph(facts: SeedsFacts) -> str:
     """How the figures were made, ready for a paper."""
     score = "mean AUROC over findings" if facts.findings else "accuracy"
     of_mean = (
-        f" The interval of the mean {score} draws a participant for all seeds together."
+        f" That of the mean over seeds, of {score}, draws a participant for all seeds together."
         if facts.interval
         else ""
     )

@@ -69,8 +69,10 @@ def interval_text(metric: Metric | None, digits: int = 3) -> str:
     """A score with its interval: ``0.788 [0.701, 0.866]``; what is not defined says so."""
     if metric is None or metric.value is None:
         return "not defined"
+    if max(abs(one) for one in (metric.value, metric.low, metric.high) if one is not None) >= 10:
+        digits = min(digits, 1)  # an R² within a diagnosis may be -152.477; nobody reads its thousandths
     if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f} [no interval]"
+        return f"{metric.value:.{digits}f} [no\N{NO-BREAK SPACE}interval]"
     # The space within the interval does not break, so that on a phone it takes a line of its own.
     return f"{metric.value:.{digits}f} [{metric.low:.{digits}f},\N{NO-BREAK SPACE}{metric.high:.{digits}f}]"
 
@@ -81,7 +83,7 @@ def difference_text(one: Comparison) -> str:
         return "not defined"
     value = f"{100 * one.difference:+.1f}"
     if one.low is None or one.high is None:
-        return f"{value} [no interval]"
+        return f"{value} [no\N{NO-BREAK SPACE}interval]"
     return f"{value} [{100 * one.low:+.1f},\N{NO-BREAK SPACE}{100 * one.high:+.1f}]"
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-ROW = 22
-"""Height of one finding, in drawing units."""
-NAME_END, BAR_START, BAR_END = 232, 240, 520
+ROW, NAME = 38, 16
+"""Heights of a finding and of its name, which stands above its marks so that the figure fits a phone; in drawing units."""
+LEFT, RIGHT, WIDTH = 6, 340, 360
 BASE, TUNED = "var(--class-1)", "var(--class-0)"
 Interval = tuple[float | None, float | None, float | None]
 """Value, low, high; ``None`` where not defined."""
@@ -24,18 +24,19 @@ def distribution(counts: Mapping[str, Sequence[int]], sides: Sequence[str]) -> M
         sides: names of the sides (``train``, ``val``, ``test``).
     """
     most = max((sum(row) for row in counts.values()), default=0) or 1
+    end = RIGHT - 14  # room for the number
     parts = []
     for number, (name, row) in enumerate(counts.items()):
-        y, x = 8 + ROW * number, float(BAR_START)
+        y, x = 4 + ROW * number, float(LEFT)
         parts.append(_name(name, y))
         for place, count in enumerate(row):
-            width = (BAR_END - BAR_START) * count / most
+            width = (end - LEFT) * count / most
             parts.append(
-                f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="14" style="fill:var(--class-{place})" '
+                f'<rect x="{x:.1f}" y="{y + NAME}" width="{width:.1f}" height="12" style="fill:var(--class-{place})" '
                 f'fill-opacity="{0.9 - 0.25 * place:.2f}"><title>{escape(name)}, {escape(sides[place])}: {count} scans</title></rect>'
             )
             x += width
-        parts.append(f'<text x="{x + 5:.1f}" y="{y + 14}">{sum(row)}</text>')
+        parts.append(f'<text x="{x + 5:.1f}" y="{y + NAME + 10}">{sum(row)}</text>')
     keys = "".join(
         f'<span class="key"><svg viewBox="0 0 14 14" width="14" height="14" aria-hidden="true"><rect width="14" height="14" '
         f'style="fill:var(--class-{place})" fill-opacity="{0.9 - 0.25 * place:.2f}"/></svg>{escape(side)}</span>'
@@ -43,28 +44,35 @@ def distribution(counts: Mapping[str, Sequence[int]], sides: Sequence[str]) -> M
     )
     label = f"Scans with each of {len(counts)} findings by {', '.join(sides)}"
     legend = Markup(f"<p>{keys}</p>") if len(sides) > 1 else Markup("")  # noqa: S704  names are escaped above
-    return _svg(parts, 16 + ROW * len(counts), label) + legend
+    return _svg(parts, 8 + ROW * len(counts), label) + legend
 
 
-def paired_bars(rows: Mapping[str, tuple[Interval, Interval]], label: str, *, chance: float = 0.5) -> Markup:
+def paired_bars(
+    rows: Mapping[str, tuple[Interval, Interval]], label: str, unit: str, *, chance: float = 0.5
+) -> Markup:
     """For each finding base (diamond) and tuned (dot) with their intervals on 0..1; dotted: chance."""
 
     def x(value: float) -> float:
-        return BAR_START + (BAR_END - BAR_START) * min(max(value, 0.0), 1.0)
+        return LEFT + (RIGHT - LEFT) * min(max(value, 0.0), 1.0)
 
-    height = 16 + ROW * len(rows)
+    height = 4 + ROW * len(rows)
     parts = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         dash = ' stroke-dasharray="2 3"' if tick == chance else ""
         opacity = ".6" if tick == chance else ".15"
         parts.append(
-            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="6" y2="{height - 6}" stroke="currentColor" opacity="{opacity}"{dash}/>'
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{NAME + 2}" y2="{height}" stroke="currentColor" opacity="{opacity}"{dash}/>'
         )
-        parts.append(f'<text x="{x(tick):.1f}" y="{height + 10}" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{x(tick):.1f}" y="{height + 14}" text-anchor="middle">{tick:g}</text>')
+    parts.append(
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{height + 30}" text-anchor="middle">{escape(unit)}</text>'
+    )
     for number, (name, pair) in enumerate(rows.items()):
-        y = 8 + ROW * number
+        y = 4 + ROW * number
         parts.append(_name(name, y))
-        for (value, low, high), colour, at in zip(pair, (BASE, TUNED), (y + 6, y + 14), strict=True):
+        for (value, low, high), colour, at in zip(
+            pair, (BASE, TUNED), (y + NAME + 4, y + NAME + 12), strict=True
+        ):
             if value is None:
                 continue
             if low is not None and high is not None:
@@ -77,42 +85,51 @@ def paired_bars(rows: Mapping[str, tuple[Interval, Interval]], label: str, *, ch
                 else f'<path d="M{x(value):.1f} {at - 4}l4 4l-4 4l-4 -4z" style="fill:{colour}"/>'
             )
             parts.append(f"<g>{mark}<title>{escape(name)}: {value:.3f}</title></g>")
-    return _svg(parts, height + 16, label)
+    return _svg(parts, height + 36, label)
 
 
 def radar(base: Mapping[str, float | None], tuned: Mapping[str, float | None], label: str) -> Markup:
-    """AUROC of every finding on spokes from 0.5 (centre) to 1 (rim); base dashed, tuned solid; findings numbered as in the table."""
+    """AUROC of every finding on spokes from 0.5 (centre) to 1 (rim); base dashed, tuned solid; findings numbered as in the table.
+
+    A finding that is not defined has a dotted spoke and no corner.
+    """
     names = list(tuned)
     centre, rim = 150.0, 118.0
 
-    def point(number: int, value: float) -> tuple[float, float]:
+    def at(number: float, reach: float) -> tuple[float, float]:
         angle = 2 * math.pi * number / len(names) - math.pi / 2
-        reach = rim * min(max((value - 0.5) / 0.5, 0.0), 1.0)
         return centre + reach * math.cos(angle), centre + reach * math.sin(angle)
 
     parts = [
         f'<circle cx="{centre}" cy="{centre}" r="{rim * (ring - 0.5) / 0.5:.1f}" fill="none" stroke="currentColor" opacity=".15"/>'
         for ring in (0.6, 0.7, 0.8, 0.9, 1.0)
     ]
-    parts.append(f'<text x="{centre + 3}" y="{centre - rim - 2}" opacity=".7">1</text>')
-    for number in range(len(names)):
-        x, y = point(number, 1.0)
+    for number, name in enumerate(names):
+        x, y = at(number, rim)
+        dash = ' stroke-dasharray="1 4"' if tuned[name] is None else ""
         parts.append(
-            f'<line x1="{centre}" y1="{centre}" x2="{x:.1f}" y2="{y:.1f}" stroke="currentColor" opacity=".12"/>'
+            f'<line x1="{centre}" y1="{centre}" x2="{x:.1f}" y2="{y:.1f}" stroke="currentColor" opacity=".15"{dash}/>'
         )
-        angle = 2 * math.pi * number / len(names) - math.pi / 2
-        at = centre + (rim + 13) * math.cos(angle), centre + (rim + 13) * math.sin(angle) + 4
-        parts.append(f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="middle">{number + 1}</text>')
+        x, y = at(number, rim + 13)
+        parts.append(f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle">{number + 1}</text>')
     for scores, colour, dash, fill in (
         (base, BASE, ' stroke-dasharray="5 3"', "0"),
         (tuned, TUNED, "", ".14"),
     ):
-        path = " ".join(
-            "{:.1f},{:.1f}".format(*point(number, scores.get(name) or 0.5))
+        corners = [
+            at(number, rim * min(max((value - 0.5) / 0.5, 0.0), 1.0))
             for number, name in enumerate(names)
-        )
+            if (value := scores.get(name)) is not None
+        ]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
         parts.append(
             f'<polygon points="{path}" style="fill:{colour};stroke:{colour}" fill-opacity="{fill}" stroke-width="2"{dash}/>'
+        )
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4" style="fill:{colour}"/>' for x, y in corners]
+    for ring in (0.75, 1.0):  # between the last spoke and the first, where no number of a finding stands
+        x, y = at(-0.5, rim * (ring - 0.5) / 0.5)
+        parts.append(
+            f'<text x="{x:.1f}" y="{y + 11:.1f}" text-anchor="middle" font-size="9" opacity=".75">{ring:g}</text>'
         )
     return Markup(  # noqa: S704  numbers and an escaped label
         f'<svg class="figure" viewBox="0 0 300 300" role="img" aria-label="{escape(label)}" font-size="11" fill="currentColor">'
@@ -135,11 +152,11 @@ def base_and_tuned(base: str, tuned: str) -> Markup:
 
 
 def _name(name: str, y: float) -> str:
-    return f'<text x="{NAME_END}" y="{y + 14}" text-anchor="end">{escape(name)}</text>'
+    return f'<text x="{LEFT}" y="{y + 12}">{escape(name)}</text>'
 
 
 def _svg(parts: Sequence[str], height: float, label: str) -> Markup:
     return Markup(  # noqa: S704  numbers and escaped names
-        f'<svg class="figure wide" viewBox="0 0 560 {height}" role="img" aria-label="{escape(label)}" font-size="12" '
+        f'<svg class="figure" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}" font-size="12" '
         f'fill="currentColor">{"".join(parts)}</svg>'
     )

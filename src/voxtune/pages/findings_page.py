@@ -7,6 +7,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from voxtune.pages import figures
+from voxtune.pages.evaluation_words import interval_text
 from voxtune.pages.finding_figures import Interval, base_and_tuned, distribution, paired_bars, radar
 from voxtune.pages.layout import render
 from voxtune.types.records import Metric
@@ -66,6 +67,8 @@ class FindingsFacts:
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Scans that have each finding, side by side of ``sides``."""
     sides: Sequence[str] = ("test",)
+    side_sizes: Sequence[int] = ()
+    """Scans of each side."""
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Labels of the cohort that stand for several findings."""
     leakage: str | None = None
@@ -102,13 +105,14 @@ def findings_page(facts: FindingsFacts) -> str:
         "facts": facts,
         "figure_style": figures.STYLE,
         "tuned": tuned,
+        "several_kinds": len(set(facts.kinds.values())) > 1,
         "number": interval_text,
         "p": f"{100 * facts.confidence:g}%",
         "headline": facts.metrics.get("auroc"),
         "gain": facts.gain.get("auroc"),
         "distribution": distribution(facts.counts, facts.sides) if facts.counts else None,
-        "bars": paired_bars(overall_rows, f"Scores of {facts.model}", chance=-1),
-        "per_finding": paired_bars(rows, f"AUROC of each of {len(names)} findings"),
+        "bars": paired_bars(overall_rows, f"Scores of {facts.model}", "score", chance=-1),
+        "per_finding": paired_bars(rows, f"AUROC of each of {len(names)} findings", "AUROC"),
         "radar": radar(
             {name: _value(facts.base_metrics.get(f"auroc/{name}")) for name in names},
             {name: _value(facts.metrics.get(f"auroc/{name}")) for name in names},
@@ -153,15 +157,6 @@ def _value(metric: Metric | None) -> float | None:
 
 def _interval(metric: Metric | None) -> Interval:
     return (None, None, None) if metric is None else (metric.value, metric.low, metric.high)
-
-
-def interval_text(metric: Metric | None, digits: int = 3) -> str:
-    """A score with its interval: ``0.788 [0.701, 0.866]``; what is not defined says so."""
-    if metric is None or metric.value is None:
-        return "not defined"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f} [no interval]"
-    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f},\N{NO-BREAK SPACE}{metric.high:.{digits}f}]"
 
 
 def method_paragraph(facts: FindingsFacts) -> str:

@@ -13,7 +13,7 @@ from voxtune.stages.evaluate import BASELINES, Evaluated
 from voxtune.stages.evaluate_subject import OWN, Subject, manifest_to_score
 from voxtune.stages.findings_cohort import FindingsCohort, base_thresholds, findings_cohort, pair_answers
 from voxtune.stages.train import is_simulated
-from voxtune.types.records import Metric, Prediction
+from voxtune.types.records import ManifestRow, Metric, Prediction
 
 if TYPE_CHECKING:
     from voxtune.evaluation.leakage import Verdict
@@ -166,6 +166,7 @@ def _facts(
         threshold_rule=rest[2],
         counts=_counts(cohort),
         sides=("train", "val", "test") if cohort.own else ("scored",),
+        side_sizes=[len(rows) for rows in _sides(cohort)],
         merged={name: parts for name, parts in cohort.labels.items() if len(parts) > 1},
         leakage=verdict.text if verdict else None,
         leakage_alarms=verdict.alarms if verdict else False,
@@ -178,12 +179,16 @@ def _facts(
     )
 
 
+def _sides(cohort: FindingsCohort) -> tuple[list[ManifestRow], ...]:
+    """The scans of each side of the split; of another cohort those that are scored."""
+    return (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
+
+
 def _counts(cohort: FindingsCohort) -> dict[str, list[int]]:
     from voxtune.data.findings import finding_labels
 
-    sides = (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
     names = tuple(cohort.labels)
-    present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in sides]
+    present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in _sides(cohort)]
     return {name: [int(side[number]) for side in present] for number, name in enumerate(names)}
 
 
