@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -184,5 +185,27 @@ def test_the_shipped_head_in_under_a_minute(tmp_path: Path, monkeypatch: pytest.
     facts = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     assert facts["simulated"]
     assert facts["panel"]["with_values"] is False
+    assert facts["panel"]["columns"][0] == "class alone"
+    assert facts["checks"]["shuffled_labels"] is not None
+    assert not [row for row in facts["verdicts"] if row["verdict"] == "open"], "every check is run"
     assert facts["text"] is None
     assert nib.load(folder / "heat.nii.gz").shape == (64, 64, 64)
+
+
+def test_a_stopped_control_goes_on_to_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(root / "run", run)
+    made = (run / "control" / "adapter" / "adapter.safetensors").read_bytes()
+    adapter = (run / "adapter" / "adapter.json").read_bytes()
+    assert made != (run / "adapter" / "adapter.safetensors").read_bytes()
+    shutil.rmtree(run / "control" / "adapter")
+    last = max((run / "control" / "checkpoints").glob("epoch-*.json"))
+    last.with_suffix(".safetensors").unlink()
+    last.unlink()
+    data = root / "cohort" / "manifest.tsv"
+    said = call(
+        "train", "deft", "-o", run, "--data", data, "--set", "training.epochs=2", "--resume", "--control"
+    )
+    assert "on the labels it was dealt" in said.output
+    assert (run / "control" / "adapter" / "adapter.safetensors").read_bytes() == made
+    assert (run / "adapter" / "adapter.json").read_bytes() == adapter

@@ -16,7 +16,7 @@ from voxtune.explain.regions import REGIONS_OF, blocks, brain_atlas
 from voxtune.explain.target import Target
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.vlm import ImageFeatures
-from voxtune.pages.explain_figures import coloured, heat_figure, panel_figure
+from voxtune.pages.explain_figures import coloured, heat_figure, panel_figure, viewer
 from voxtune.pages.explain_page import words
 from voxtune.pages.slices import cut
 from voxtune.simulate.atlas import SIZE
@@ -237,6 +237,8 @@ def test_colours_and_figures() -> None:
     assert "what it means" in {axis.get_xlabel() for axis in figure.axes}
     letters = [text.get_text() for axis in figure.axes[:12] for text in axis.texts]
     assert letters.count("L") == letters.count("R") == 8
+    shown = viewer(scan, heat)
+    assert "background: #000" in shown.split("</head>")[0], "readable on a light page and on a dark one"
     panel = panel_figure(scan, {("NC", "a"): heat, ("AD", "a"): heat, ("AD", "b"): heat}, "heat")
     assert [axis.get_title() for axis in panel.axes[:2]] == ["a", "b"]
 

@@ -4,21 +4,38 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from voxtune.cli import main
 from voxtune.config import RunConfig, read_recipe
+from voxtune.data.images import load_preset
 from voxtune.errors import UsageError, WeightsError
-from voxtune.model.adapter import AdapterFacts, load_adapter, read_facts, save_adapter, shareable_config
+from voxtune.explain import grad_eclip
+from voxtune.explain import heat_map as maps
+from voxtune.explain.heat_map import explain_targets
+from voxtune.explain.target import class_target
+from voxtune.imaging.template import field_of_view
+from voxtune.model.adapter import (
+    AdapterFacts,
+    LoadedAdapter,
+    load_adapter,
+    read_facts,
+    save_adapter,
+    shareable_config,
+)
 from voxtune.model.build import build_model
 from voxtune.pages.model_card import model_card
 from voxtune.run_dir import RunDir
-from voxtune.stages.explain_control import find_control
+from voxtune.stages.explain_control import Control, find_control
+from voxtune.stages.explain_scan import Case, Question, checks
 from voxtune.stages.explain_verdicts import verdicts
 from voxtune.stages.export import export
 from voxtune.stages.train_control import DEALT, EPOCHS, control_config, deal
 from voxtune.types.records import ManifestRow, Report
+from voxtune.types.volume import Volume
 
 VISITS = {"a": ["NC", "NC", "MCI"], "b": ["AD"], "c": ["MCI", "AD"], "d": ["NC"], "e": ["AD", "AD"]}
 ROWS = [
@@ -130,7 +147,7 @@ def test_explain_finds_the_control_of_a_run_and_of_an_export(run: Path, tmp_path
         found = find_control(folder, load_adapter(folder), None, None)
         assert found.adapter is not None
         assert found.adapter.facts.control_of == read_facts(folder).adapter_sha256
-        assert "balanced accuracy 0.62" in found.note
+        assert "balanced accuracy 0.62 (chance 0.50)" in found.note
 
 
 def test_an_export_in_another_form_keeps_its_control_or_has_none(tmp_path: Path) -> None:
@@ -179,6 +196,42 @@ def test_a_named_control_must_fit(run: Path, tmp_path: Path) -> None:
         find_control(run / "adapter", loaded, tmp_path, None)
 
 
+def test_a_control_with_an_empty_map_is_compared_by_its_evidence(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_adapter(run / "adapter")
+    preset = load_preset("tiny")
+    case = Case(
+        "x",
+        Volume(np.ones(preset.size, np.float32), field_of_view(preset.size[0])),
+        torch.rand(1, *preset.size),
+    )
+    target = class_target(loaded, "AD")
+    [heat] = explain_targets(loaded, case.tensor, [target])
+    same = checks(loaded, preset, case, target, heat, Question(), Control(loaded, "as it is"), curves=False)
+    assert same["shuffled_labels"] == pytest.approx(1)
+    assert same["control"] == "as it is"
+    twin = load_adapter(run / "adapter")
+    whole = grad_eclip.relevance
+
+    def against(*given: torch.Tensor, signed: bool) -> torch.Tensor:
+        evidence = whole(*given, signed=True)
+        moved = evidence - evidence.max() - 1  # the same order, all of it against the target
+        return moved if signed else moved.relu()
+
+    def nonsense(loaded: LoadedAdapter, *given: object, **asked: object) -> object:  # type: ignore[no-untyped-def]
+        with monkeypatch.context() as patch:
+            if loaded is twin:
+                patch.setattr(grad_eclip, "relevance", against)
+            return explained(loaded, *given, **asked)
+
+    explained = maps.heat_map
+    monkeypatch.setattr(maps, "heat_map", nonsense)
+    found = checks(loaded, preset, case, target, heat, Question(), Control(twin, "empty"), curves=False)
+    assert "its own map is empty" in found["control"]
+    assert found["shuffled_labels"] == pytest.approx(1), "the evidence has the same order everywhere"
+
+
 def test_the_page_says_what_to_run_for_a_control() -> None:
     checks = {
         "limit": 0.3, "shuffled_weights": {"correlations": [0.1], "mean": 0.1}, "shuffled_labels": None,
@@ -187,9 +240,9 @@ def test_the_page_says_what_to_run_for_a_control() -> None:
     row = verdicts(checks, None)[1]
     assert row["verdict"] == "open"
     assert "voxtune train" in row["found"]
-    asked = verdicts(checks | {"shuffled_labels": 0.1, "control": "which knows x"}, None)[1]
+    asked = verdicts(checks | {"shuffled_labels": 0.1, "control": "it knows x"}, None)[1]
     assert asked["kind"] == "pass"
-    assert "which knows x" in asked["found"]
+    assert "it knows x" in asked["found"]
 
 
 def test_the_facts_of_a_control_are_plain_json(run: Path) -> None:

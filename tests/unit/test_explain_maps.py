@@ -93,6 +93,9 @@ def test_equal_keys_are_weighted_alike() -> None:
     query, keys, gradient = torch.ones(4), torch.ones(5, 4), torch.ones(4)
     values = torch.arange(20.0).reshape(5, 4)
     assert torch.equal(relevance(query, keys, values, gradient), values.sum(dim=1))
+    against = relevance(query, keys, values, -gradient, signed=True)
+    assert torch.equal(against, -values.sum(dim=1)), "evidence against is kept only on request"
+    assert not relevance(query, keys, values, -gradient).any()
 
 
 @pytest.mark.parametrize("read_out", ["class", "mmse"])

@@ -19,6 +19,8 @@ def relevance(
     keys: Float[Tensor, "T D"],
     values: Float[Tensor, "T D"],
     gradient: Float[Tensor, " D"],
+    *,
+    signed: bool = False,
 ) -> Float[Tensor, " T"]:
     """E_i = relu(sum_c g_c v_ic a_i) with a_i = minmax over i of cos(q, k_i), heads side by side.
 
@@ -27,12 +29,14 @@ def relevance(
         keys: of the patches.
         values: of the patches.
         gradient: dS/do of the attention output of the read-out token, before the output projection.
+        signed: leave the relu out, so that evidence against the target stays visible.
     """
     alike = F.cosine_similarity(query[None], keys, dim=-1)
     low, high = alike.min(), alike.max()
     # Where every patch is equally alike, none is preferred.
     weight = (alike - low) / (high - low) if high > low else torch.ones_like(alike)
-    return ((values @ gradient) * weight).relu()
+    evidence = (values @ gradient) * weight
+    return evidence if signed else evidence.relu()
 
 
 def grad_eclip(
@@ -41,6 +45,8 @@ def grad_eclip(
     patches: int,
     targets: Sequence[Target],
     heads: Heads = "model",
+    *,
+    signed: bool = False,
 ) -> list[Float[Tensor, " P"]]:
     """The relevance of each patch of one scan for each target; one forward serves them all.
 
@@ -50,6 +56,7 @@ def grad_eclip(
         patches: how many tokens of its sequence are places in the scan; they are its last ones.
         targets: each with the score S and the token it is read from.
         heads: attention as the model computes it, or with one head as the published code has it.
+        signed: without the relu.
 
     Raises:
         UsageError: the tower has no token to read from, or its last block does not attend over one whole scan.
@@ -72,6 +79,7 @@ def grad_eclip(
                     attended.keys[0, -patches:].detach(),
                     attended.values[0, -patches:].detach(),
                     gradient[0, place],
+                    signed=signed,
                 )
             )
     return found
@@ -95,9 +103,14 @@ def read_out_place(encoder: TokenEncoder, target: Target) -> int:
 
 
 def grad_activation(
-    model: VisionLanguageModel, embedded: Float[Tensor, "1 T D"], patches: int, targets: Sequence[Target]
+    model: VisionLanguageModel,
+    embedded: Float[Tensor, "1 T D"],
+    patches: int,
+    targets: Sequence[Target],
+    *,
+    signed: bool = False,
 ) -> list[Float[Tensor, " P"]]:
-    """Gradient times activation of the finished tokens: relu(sum_c dS/dt_ic t_ic); for towers that read out a mean.
+    """Gradient times activation of the finished tokens: relu(sum_c dS/dt_ic t_ic), ``signed`` without the relu; for towers that read out a mean.
 
     Raises:
         UsageError: a score is read from one token, so no gradient reaches the finished patch tokens.
@@ -115,5 +128,6 @@ def grad_activation(
         found = []
         for target in targets:
             [gradient] = torch.autograd.grad(target.score(image).sum(), tokens.tokens, retain_graph=True)
-            found.append((gradient * tokens.tokens).sum(dim=-1)[0, -patches:].detach().relu())
+            evidence = (gradient * tokens.tokens).sum(dim=-1)[0, -patches:].detach()
+            found.append(evidence if signed else evidence.relu())
     return found

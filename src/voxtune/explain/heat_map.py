@@ -62,6 +62,7 @@ def heat_map(
     biomarker: str | None = None,
     method: str = "auto",
     report: str | None = None,
+    signed: bool = False,
 ) -> HeatMap:
     """Where in a scan the model finds what speaks for a target.
 
@@ -72,12 +73,13 @@ def heat_map(
         biomarker: explain the similarity to a report in which only this biomarker is kept, the others masked.
         method: ``grad_eclip``, ``grad_activation``, ``voxel_gradient``, ``occlusion``, or ``auto``: the first that fits the tower.
         report: the scan's report text, where there is one.
+        signed: of a method on tokens keep the evidence against the target too, below 0; such a map is compared, not shown.
 
     Raises:
         UsageError: an unknown method, target or biomarker, or a method that does not fit the tower.
     """
     chosen = choose_target(loaded, volume, target, biomarker, report)
-    return explain_targets(loaded, volume, [chosen], method)[0]
+    return explain_targets(loaded, volume, [chosen], method, signed=signed)[0]
 
 
 def explain_targets(
@@ -86,6 +88,8 @@ def explain_targets(
     targets: Sequence[Target],
     method: str = "auto",
     atlas: Atlas | None = None,
+    *,
+    signed: bool = False,
 ) -> list[HeatMap]:
     """Heat maps of targets that are already chosen, in their order; those on tokens share one forward.
 
@@ -95,6 +99,7 @@ def explain_targets(
         targets: what to explain.
         method: of ``METHODS``.
         atlas: the regions of occlusion in tensor axes; otherwise Desikan-Killiany in template space, else 4 x 4 x 4 blocks.
+        signed: as ``heat_map`` has it.
 
     Raises:
         UsageError: an unknown method, or one that does not fit the tower.
@@ -111,7 +116,7 @@ def explain_targets(
         places = [place for place, one in enumerate(used) if one == kind]
         chosen = [targets[place] for place in places]
         if kind in {"grad_eclip", "grad_activation"}:
-            made = _on_tokens(loaded.model, scan, chosen, kind, grid)
+            made = _on_tokens(loaded.model, scan, chosen, kind, grid, signed=signed)
         elif kind == "voxel_gradient":
             made = [voxel_gradient(loaded.model, scan, target) for target in chosen]
         else:
@@ -135,6 +140,8 @@ def _on_tokens(
     targets: list[Target],
     kind: str,
     grid: tuple[int, int, int] | None,
+    *,
+    signed: bool,
 ) -> list[NDArray[np.float32]]:
     if grid is None:
         raise UsageError(
@@ -147,7 +154,7 @@ def _on_tokens(
     first = first_centre(model.vision.tower, shape, grid)
     return [
         spread_tokens(values.float().cpu().numpy().reshape(grid), shape, first)
-        for values in method(model, embedded, math.prod(grid), targets)
+        for values in method(model, embedded, math.prod(grid), targets, signed=signed)
     ]
 
 

@@ -20,6 +20,8 @@ STRONGEST = 0.8
 FAINTEST = 0.05
 """Heat below this is not drawn."""
 INK = "#e6edf3"
+VIEWER_STYLE = f"html {{ color-scheme: only light; }} body {{ background: #000; color: {INK}; margin: 0; font: 14px sans-serif; }}"
+"""The viewer is a page in a page: without a ground of its own it takes that of the browser, white or dark."""
 HIPPOCAMPI = 0.48
 """Where the coronal slice through both hippocampi lies along the template cube."""
 
@@ -173,7 +175,7 @@ def viewer(scan: Volume, heat: Volume) -> str:
         )  # fmt: skip
     page = re.sub(r"<link rel=\"icon\".*?/>", "", str(made.get_standalone()), flags=re.DOTALL)
     [number] = set(re.findall(r"div_viewer-([0-9a-f]{32})", page))
-    return page.replace(number, "heat")
+    return page.replace(number, "heat").replace("</head>", f"<style>{VIEWER_STYLE}</style></head>", 1)
 
 
 def _image(nibabel: Any, voxels: Array, place: Volume) -> Any:

@@ -94,6 +94,6 @@ def _learned(facts: "AdapterFacts") -> str:
     learned = facts.training.get("learned")
     if facts.control_of is None or not learned:
         return "named by --control"
-    return (
-        f"which knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f}"
-    )
+    chance = {"balanced_accuracy": 1 / len(facts.classes), "auroc": 0.5}.get(learned["metric"])
+    by = "" if chance is None else f" (chance {chance:.2f})"
+    return f"it knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f}{by}"

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 SHUFFLED = 5
 """Models with shuffled weights that every map is compared with."""
 FINDINGS_SHOWN = 6
-FULL = "full report"
+FULL, ALONE = "full report", "class alone"
+"""The first column of the figure, with a report and without."""
 
 
 @dataclass(frozen=True)
@@ -162,18 +163,29 @@ def checks(  # noqa: PLR0913  (what a check needs)
 
     inside, own = tensor_mask(preset), case.reports.get(case.own) if case.own else None
 
+    def again(other: "LoadedAdapter", *, signed: bool = False) -> "HeatMap":
+        return heat_map(
+            other, case.tensor, target=target.name, biomarker=target.biomarker, method=heat.method, report=own, signed=signed
+        )  # fmt: skip
+
     def of(other: "LoadedAdapter") -> float:
-        again = heat_map(
-            other, case.tensor, target=target.name, biomarker=target.biomarker, method=heat.method, report=own
-        )
-        return correlation(heat.voxels, again.voxels, inside)
+        return correlation(heat.voxels, again(other).voxels, inside)
 
     found: dict[str, Any] = {"limit": SAME}
     twins = SHUFFLED if heat.method != "occlusion" else 1
     shuffled = [of(randomised(loaded, question.seed + 1 + number)) for number in range(twins)]
     found["shuffled_weights"] = {"correlations": shuffled, "mean": float(np.mean(shuffled))}
-    found["shuffled_labels"] = None if control.adapter is None else of(control.adapter)
-    found["control"] = control.note
+    found["shuffled_labels"], found["control"] = None, control.note
+    if control.adapter is not None:
+        theirs = again(control.adapter)
+        if theirs.peak > 0:
+            found["shuffled_labels"] = correlation(heat.voxels, theirs.voxels, inside)
+        else:  # an empty map is like no other, and that is no merit
+            pair = (again(one, signed=True).voxels for one in (loaded, control.adapter))
+            found["shuffled_labels"] = correlation(*pair, inside)
+            found["control"] = (
+                f"{control.note}; its own map is empty, so evidence for and against is compared"
+            )
     others = [name for name in loaded.facts.classes if name != target.name]
     if target.name != MMSE and target.read_out == "class" and others:
         maps = explain_targets(
@@ -256,7 +268,9 @@ def _panel(
         columns = columns_of(case.reports, question.biomarkers)
         for row in case.reports or loaded.facts.classes:
             report = case.reports.get(row)
-            asked[row, FULL] = text_target(loaded, report) if report else class_target(loaded, row)
+            asked[row, FULL if report else ALONE] = (
+                text_target(loaded, report) if report else class_target(loaded, row)
+            )
             for key, name in columns.items():
                 asked[row, name] = choose_target(
                     loaded, case.tensor, row if not report else "report", key, report
@@ -296,11 +310,13 @@ def _own_shares(
     for (row, column), one in heat.items():
         if column not in regions:
             continue
-        alone, full = share_in(one, regions[column]), share_in(heat[row, FULL], regions[column])
+        whole = heat.get((row, FULL), heat.get((row, ALONE)))
+        assert whole is not None
+        alone, full = share_in(one, regions[column]), share_in(whole, regions[column])
         found.append(
             {
                 "row": row, "biomarker": column, "alone": none_if_nan(alone), "full": none_if_nan(full),
-                "correlation": correlation(one, heat[row, FULL], brain_mask(SIZE)),
+                "correlation": correlation(one, whole, brain_mask(SIZE)),
             }
         )  # fmt: skip
     return found

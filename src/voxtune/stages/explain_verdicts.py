@@ -58,7 +58,7 @@ def verdicts(
         found.append(
             _row(
                 "Shuffled labels: does it depend on what the labels mean?",
-                f"rank correlation with the map of the control adapter ({checks['control']}) {control:.2f}; below {limit} passes",
+                f"rank correlation with the map of the control adapter {control:.2f}; below {limit} passes ({checks['control']})",
                 "yes" if control < limit else "no: an adapter taught nonsense gives much the same map",
                 passed=control < limit,
             )
