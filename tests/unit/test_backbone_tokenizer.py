@@ -7,9 +7,11 @@ from typing import Any, cast
 import pytest
 import tokenizers
 import torch
+from torch import Tensor, nn
 
 import voxtune
-from voxtune.backbones.weights import Tokenizer, ids_and_mask
+from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.weights import Tokenizer
 from voxtune.errors import WeightsError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "photo", "of", "nc", "NC", "##s", "."]
@@ -85,10 +87,27 @@ def test_texts_and_ids_are_the_same_thing(folder: Path) -> None:
         torch.testing.assert_close(vectors, model.encode_text(texts))
 
 
+class _Masks(nn.Module):
+    """A text tower that keeps the masks it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Tensor] = []
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        self.given.append(mask)
+        return ids[..., None].float()
+
+    def pool(self, tokens: Tensor, _: Tensor | None = None) -> Tensor:
+        return tokens[:, 0]
+
+
 def test_a_mask_of_ones_is_not_guessed_away() -> None:
-    ids = torch.tensor([[2, 0, 3]])
-    assert ids_and_mask(ids, None, cast(Tokenizer, None), 0)[1].tolist() == [[True, False, True]]
-    assert ids_and_mask(ids, torch.ones_like(ids), cast(Tokenizer, None), 0)[1].all()
+    model, tower, ids = DualEncoder(), _Masks(), torch.tensor([[2, 0, 3]])
+    model.text, model.text_projection = tower, nn.Identity()
+    model.encode_text(ids)
+    model.encode_text(ids, torch.ones_like(ids))
+    assert [mask.tolist() for mask in tower.given] == [[[True, False, True]], [[True, True, True]]]
 
 
 def test_merlin_cuts_words_and_punctuation(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.slices import Slicing, read_slices
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(
@@ -164,11 +165,11 @@ class SliceVit(nn.Module):
         return self.features(volumes)
 
 
-class BiomedClipModel(nn.Module):
+class BiomedClipModel(DualEncoder):
     """BiomedCLIP (a ``Backbone``). Volumes are (B, 1, X, Y, Z) in 0..1; images (B, 3, side, side) come normalised."""
 
     name = "biomedclip"
-    loaded: LoadReport | None = None
+    vision: SliceVit
 
     def __init__(self, settings: BiomedClip) -> None:
         super().__init__()
@@ -186,29 +187,8 @@ class BiomedClipModel(nn.Module):
         length = min(settings.max_length, settings.text.max_length)
         self.tokenizer = Tokenizer(settings.tokenizer, max_length=length)
 
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., embed)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
     def encode_image(self, volumes: Tensor) -> Tensor:
         """Volumes (B, 1, X, Y, Z), or normalised images (B, 3, side, side), to unit vectors (B, embed)."""
         if volumes.ndim == 4:
             return self.project_image(self.vision.image_tokens(volumes)[:, 0])
         return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
-
-    def logit(self, image: Tensor, text: Tensor) -> Tensor:
-        """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""
-        return self.logit_scale.exp() * image @ text.mT

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.ct_clip_vision import CtVit, CtVitSizes
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
@@ -103,11 +104,11 @@ class CtClipSmall(Settings):
         return model
 
 
-class CtClipModel(nn.Module):
+class CtClipModel(DualEncoder):
     """CT-CLIP (a ``Backbone``). Volumes are (B, 1, T, H, W) in -1..1: HU / 1000, T along the body."""
 
     name = "ct_clip"
-    loaded: LoadReport | None = None
+    vision: CtVit
 
     def __init__(self, settings: CtClip) -> None:
         super().__init__()
@@ -126,10 +127,6 @@ class CtClipModel(nn.Module):
         """Set the temperature to its starting value, for files that hold the vision tower alone."""
         nn.init.constant_(self.temperature, self.settings.temperature)
 
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
     def project_image(self, pooled: Tensor) -> Tensor:
         """Pooled vision features (B, h * w * width) to unit vectors (B, latent).
 
@@ -141,19 +138,6 @@ class CtClipModel(nn.Module):
                 "aggregation", "'batch' or 'none': CT-CLIP cannot project single tokens", "tokens"
             )
         return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., latent)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, T, H, W) to unit vectors (B, latent)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, latent)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``exp(temperature)`` x cosine (B, N)."""

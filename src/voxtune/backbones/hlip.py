@@ -16,8 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.hlip_vision import HlipVision, HlipVisionSizes
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
@@ -95,11 +96,11 @@ class Hlip(Settings):
         return build(lambda: HlipModel(self), self.weights, RULES, seed=self.seed)
 
 
-class HlipModel(nn.Module):
+class HlipModel(DualEncoder):
     """HLIP (a ``Backbone``). Scans (B, 1, D, H, W), or studies of several scans (B, N, 1, D, H, W)."""
 
     name = "hlip"
-    loaded: LoadReport | None = None
+    vision: HlipVision
 
     def __init__(self, settings: Hlip) -> None:
         super().__init__()
@@ -133,10 +134,6 @@ class HlipModel(nn.Module):
             )
         return F.normalize(self.vision_projection(pooled), dim=-1)
 
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
     def heads(self, volumes: Tensor) -> Tensor:
         """Scans or studies to the projected read-out of each prefix token, not normalised (B, P, embed).
 
@@ -147,14 +144,3 @@ class HlipModel(nn.Module):
     def encode_image(self, volumes: Tensor) -> Tensor:
         """Scans or studies to unit vectors (B, embed), from the head for sentences and class texts."""
         return F.normalize(self.heads(volumes)[:, 0], dim=-1)
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        if not isinstance(texts, Tensor):
-            texts, mask = self.tokenize(texts)
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
-
-    def logit(self, image: Tensor, text: Tensor) -> Tensor:
-        """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""
-        return self.logit_scale.exp() * image @ text.mT

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
@@ -221,11 +222,10 @@ class M3dVision(nn.Module):
         return self.finish(tokens)
 
 
-class M3dClipModel(nn.Module):
+class M3dClipModel(DualEncoder):
     """M3D-CLIP (a ``Backbone``). Volumes are (B, 1, D, H, W) in 0..1."""
 
     name = "m3d"
-    loaded: LoadReport | None = None
 
     def __init__(self, settings: M3dClip) -> None:
         super().__init__()
@@ -242,27 +242,6 @@ class M3dClipModel(nn.Module):
     def reset_parameters(self) -> None:
         """Set the scale to its starting value, for files that hold the vision tower alone."""
         nn.init.constant_(self.logit_scale, self.settings.logit_scale)
-
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., width)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., width)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, D, H, W) to unit vectors (B, width)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, width)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``logit_scale`` x cosine (B, N); the scale is used raw."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.med3dvlm_text import DistilBertSizes, DistilBertTower
 from voxtune.backbones.med3dvlm_vision import DcFormer, DcFormerSizes
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(
@@ -58,11 +58,10 @@ class Med3dVlm(Settings):
         return build(lambda: Med3dVlmModel(self), self.weights, RULES, part=self.part, seed=self.seed)
 
 
-class Med3dVlmModel(nn.Module):
+class Med3dVlmModel(DualEncoder):
     """Med3DVLM (a ``Backbone``). Volumes are (B, 1, D, H, W) in 0..1."""
 
     name = "med3dvlm"
-    loaded: LoadReport | None = None
 
     def __init__(self, settings: Med3dVlm) -> None:
         super().__init__()
@@ -82,27 +81,6 @@ class Med3dVlmModel(nn.Module):
         """Set scale and bias to their starting values, for files that hold the vision tower alone."""
         nn.init.constant_(self.t_prime, self.settings.t_prime)
         nn.init.constant_(self.bias, self.settings.bias)
-
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., embed)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, D, H, W) to unit vectors (B, embed)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to scale x cosine + bias (B, N); its sigmoid is the probability of a pair."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.medclip_vision import SliceSwin, SwinSizes
 from voxtune.backbones.slices import Slicing
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
 
 _V5 = r"^(vision\..*\.attention)\."
@@ -130,11 +130,11 @@ class MedClipText(nn.Module):
         return self.finish(tokens)
 
 
-class MedClipModel(nn.Module):
+class MedClipModel(DualEncoder):
     """MedCLIP (a ``Backbone``). Volumes are (B, 1, X, Y, Z) in 0..1; images (B, 1 or 3, H, W) come normalised."""
 
     name = "medclip"
-    loaded: LoadReport | None = None
+    vision: SliceSwin
 
     def __init__(self, settings: MedClip) -> None:
         super().__init__()
@@ -148,28 +148,11 @@ class MedClipModel(nn.Module):
         length = min(settings.max_length, settings.text.max_length)
         self.tokenizer = Tokenizer(settings.tokenizer, max_length=length, lowercase=False)
 
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., embed)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
     def encode_image(self, volumes: Tensor) -> Tensor:
         """Volumes (B, 1, X, Y, Z), or normalised images (B, 1 or 3, H, W), to unit vectors (B, embed)."""
         if volumes.ndim == 4:
             return self.project_image(self.vision.image_tokens(volumes).mean(dim=1))
         return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``exp(clamped logit_scale)`` x cosine (B, N); the parameter is not changed."""

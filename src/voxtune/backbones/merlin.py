@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.merlin_text import LongformerSizes, LongformerTower
 from voxtune.backbones.merlin_vision import I3ResNet, I3ResNetSizes
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(
@@ -69,11 +70,10 @@ def _pointwise(head: nn.Module, features: Tensor) -> Tensor:
     return cast(Tensor, head(rows)).reshape(*features.shape[:-1], -1)
 
 
-class MerlinModel(nn.Module):
+class MerlinModel(DualEncoder):
     """Merlin (a ``Backbone``). Volumes are (B, 1, H, W, D) in 0..1: HU -1000..1000, depth last."""
 
     name = "merlin"
-    loaded: LoadReport | None = None
 
     def __init__(self, settings: Merlin) -> None:
         super().__init__()
@@ -105,21 +105,6 @@ class MerlinModel(nn.Module):
     def project_image(self, pooled: Tensor) -> Tensor:
         """Vision features (..., width) to unit vectors (..., embed)."""
         return F.normalize(self.contrastive(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, H, W, D) to unit vectors (B, embed)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        if not isinstance(texts, Tensor):
-            texts, mask = self.tokenize(texts)
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=self.pad)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to their cosine (B, N)."""

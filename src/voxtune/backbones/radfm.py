@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
+from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.radfm_perceiver import Perceiver, PerceiverSizes, split_heads
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, check_card, ids_and_mask
+from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 
@@ -258,12 +259,10 @@ class RadFmVision(nn.Module):
         return self.finish(tokens)
 
 
-class RadFmModel(nn.Module):
+class RadFmModel(DualEncoder):
     """RadFM with a text tower beside it (a ``Backbone``). Volumes are (B, 1 or 3, H, W, D) in 0..1."""
 
     name = "radfm"
-    loaded: LoadReport | None = None
-    text_loaded: LoadReport | None = None
 
     def __init__(self, settings: RadFm) -> None:
         super().__init__()
@@ -281,28 +280,3 @@ class RadFmModel(nn.Module):
     def reset_parameters(self) -> None:
         """Set the scale to CLIP's ln(1 / 0.07); the published model has none."""
         nn.init.constant_(self.logit_scale, 2.6592600369327779)
-
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., embed)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1 or 3, H, W, D) to unit vectors (B, embed)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
-
-    def logit(self, image: Tensor, text: Tensor) -> Tensor:
-        """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""
-        return self.logit_scale.exp() * image @ text.mT

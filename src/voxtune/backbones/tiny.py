@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
-from voxtune.backbones.weights import KeyRules, LoadReport, Tokenizer, build, ids_and_mask
+from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.weights import KeyRules, Tokenizer, build
 from voxtune.types.settings import Settings
 
 RULES = KeyRules(model="tiny")
@@ -205,11 +206,10 @@ def _standardised(volumes: Tensor) -> Tensor:
     return torch.where(inside, scaled, -3.0).reshape(volumes.shape)
 
 
-class TinyClip(nn.Module):
+class TinyClip(DualEncoder):
     """``tiny`` (a ``Backbone``). Volumes are (B, 1, X, Y, Z), RAS+, in 0..1, zero outside the brain."""
 
     name = "tiny"
-    loaded: LoadReport | None = None
 
     def __init__(self, settings: Tiny) -> None:
         super().__init__()
@@ -227,27 +227,6 @@ class TinyClip(nn.Module):
     def sha256(self) -> str | None:
         """Of the weights file; ``None`` for a model that started new."""
         return None if self.loaded is None else self.loaded.sha256
-
-    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Texts to token ids and mask (B, L)."""
-        return self.tokenizer(texts)
-
-    def project_image(self, pooled: Tensor) -> Tensor:
-        """Vision features (..., width) to unit vectors (..., embed_dim)."""
-        return F.normalize(self.vision_projection(pooled), dim=-1)
-
-    def project_text(self, pooled: Tensor) -> Tensor:
-        """Text features (..., text width) to unit vectors (..., embed_dim)."""
-        return F.normalize(self.text_projection(pooled), dim=-1)
-
-    def encode_image(self, volumes: Tensor) -> Tensor:
-        """Volumes (B, 1, X, Y, Z) to unit vectors (B, embed_dim)."""
-        return self.project_image(self.vision.pool(self.vision(volumes)))
-
-    def encode_text(self, texts: list[str] | Tensor, mask: Tensor | None = None) -> Tensor:
-        """Texts, or token ids (B, L) with their mask, to unit vectors (B, embed_dim)."""
-        ids, real = ids_and_mask(texts, mask, self.tokenizer, pad=0)
-        return self.project_text(self.text.pool(self.text(ids, real)))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``logit_scale`` x cosine (B, N)."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from voxtune.backbones.weights_norm import StoredBatchNorm
 from voxtune.backbones.weights_plan import BERT_RULES, KeyRules, Plan, plan
@@ -31,7 +31,6 @@ __all__ = [
     "build",
     "check_card",
     "file_sha256",
-    "ids_and_mask",
     "plan",
     "weights_sha256",
 ]
@@ -197,12 +196,3 @@ def _card(text: str, file: Path) -> dict[str, object]:
             f"The card in {file.name} is not JSON ({error}). Mend it, or set card='ignore'."
         ) from None
     return said if isinstance(said, dict) else {}
-
-
-def ids_and_mask(
-    texts: list[str] | Tensor, mask: Tensor | None, tokenizer: Tokenizer, pad: int
-) -> tuple[Tensor, Tensor]:
-    """Token ids (B, L) and mask (B, L) from texts, or from ids with or without their mask."""
-    if isinstance(texts, Tensor):
-        return texts, (texts != pad) if mask is None else mask.bool()
-    return tokenizer(texts)
