@@ -123,7 +123,8 @@ def _test_side(members: Sequence[SeedRun], scans: Mapping[int, Mapping[str, str]
             if len(sides) == 1
             else "but each trained on its own split, so the sd holds that chance too"
         )
-        return f"One test side: all {len(scans)} seeds are scored on the same {len(some)} scans of {len(set(some.values()))} participants, {trained}."
+        count = "both" if len(scans) == 2 else f"all {len(scans)}"
+        return f"One test side: {count} seeds are scored on the same {len(some)} scans of {len(set(some.values()))} participants, {trained}."
     people = [set(one.values()) for one in scans.values()]
     everyone = set().union(*people)
     twice = sum(1 for person in everyone if sum(person in one for one in people) > 1)
