@@ -48,6 +48,8 @@ def run_findings(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any]
 
 def findings_accuracy(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[Role, Accuracy]:
     """Mean and sd of each score over seeds, percent; an interval is the mean of the runs' own intervals over participants."""
+    from voxtune.evaluation.seeds import over_seeds
+
     found: dict[Role, Accuracy] = {}
     for name in SCORES:
         each = [one["scores"].get(row.prefix + name) for one in results]
@@ -55,12 +57,11 @@ def findings_accuracy(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[Ro
         if not known:
             continue
         values = [100 * float(one["value"]) for one in known]
-        mean = sum(values) / len(values)
-        several = len(values) > 1 and not row.prefix  # a base is the same whatever the seed of its rival
-        sd = (sum((one - mean) ** 2 for one in values) / (len(values) - 1)) ** 0.5 if several else None
+        over = over_seeds(values)
+        assert over.mean is not None
         found[name] = Accuracy(
-            mean,
-            sd,
+            over.mean,
+            None if row.prefix else over.sd,  # a base is the same whatever the seed of its rival
             _mean_of(known, "low"),
             _mean_of(known, "high"),
             1 if row.prefix else len(values),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from voxtune.evaluation.weighted import Floats
+
 ROLES: tuple[Role, ...] = ("own", "external")
 RESAMPLES = 2000
 EXTRA = ("balanced_accuracy", "auroc", "mmse_mae")
@@ -153,13 +155,15 @@ def _right(sweep: Sweep, cells: Sequence[Cell], role: Role) -> _Right:
 def _accuracy(right: _Right, scores: Sequence[Mapping[str, Any]]) -> Accuracy:
     import numpy as np
 
-    from voxtune.evaluation.intervals import share_interval
+    from voxtune.evaluation import weighted
+    from voxtune.evaluation.seeds import mean_interval, over_seeds
+    from voxtune.evaluation.swapped import Draw
 
-    each = right.share.mean(axis=1)
-    over_seeds = right.share.mean(axis=0)
-    people = len(np.unique(right.participant))
-    interval = share_interval(
-        float(over_seeds.mean()), _resampled(right, over_seeds), people, len(np.unique(right.strata))
+    each = right.share.mean(axis=1).tolist()
+    over = over_seeds(each)
+    of_scans = right.share.mean(axis=0)
+    interval = mean_interval(
+        [lambda weights: weighted.mean(weights, of_scans)], right.participant, right.strata, Draw(RESAMPLES)
     )
     low, high = interval or (None, None)
     extra = {}
@@ -168,25 +172,16 @@ def _accuracy(right: _Right, scores: Sequence[Mapping[str, Any]]) -> Accuracy:
         if values:
             extra[name] = float(np.mean(values))
     return Accuracy(
-        100 * float(each.mean()),
-        100 * float(np.std(each, ddof=1)) if len(each) > 1 else None,
+        100 * float(np.mean(each)),
+        None if over.sd is None else 100 * over.sd,
         None if low is None else 100 * low,
         None if high is None else 100 * high,
         len(each),
         len(right.scans),
-        people,
-        tuple(100 * float(one) for one in each),
+        len(np.unique(right.participant)),
+        tuple(100 * one for one in each),
         extra=extra,
     )
-
-
-def _resampled(right: _Right, values: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """The mean of a value of each scan (n,) over resamples of participants (R,)."""
-    from voxtune.evaluation.intervals import resample_participants, resampled_weights
-
-    weights = resampled_weights(resample_participants(right.strata, RESAMPLES, 0), right.participant)
-    mean: "NDArray[np.float64]" = weights @ values / weights.sum(axis=1)
-    return mean
 
 
 def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], table: Table) -> list[Line]:
@@ -219,28 +214,30 @@ def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], t
 
 
 def _against(a: _Right, b: _Right) -> Against:
-    import numpy as np
-
-    from voxtune.evaluation.intervals import expanded_interval
-    from voxtune.evaluation.paired import permutation_p
+    from voxtune.evaluation import weighted
+    from voxtune.evaluation.swapped import Draw, Sides, swapped
 
     if a.scans != b.scans:
         raise DataError(
             "Two rows of a table were scored on different scans; remove the older cells and run again."
         )
-    gain = a.share.mean(axis=0) - b.share.mean(axis=0)
-    interval = expanded_interval(_resampled(a, gain), len(np.unique(a.participant)), len(np.unique(a.strata)))
+    of_a, of_b = a.share.mean(axis=0), b.share.mean(axis=0)
 
-    def difference(keep: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        mean: "NDArray[np.float64]" = (2 * keep - 1) @ gain / len(gain)
-        return mean
+    def of_each(weights: "Floats") -> "tuple[Floats, Floats]":
+        return weighted.mean(weights, of_a), weighted.mean(weights, of_b)
 
-    low, high = interval or (None, None)
+    def mixed(for_a: "Floats", for_b: "Floats") -> "Floats":
+        return weighted.ratio(for_a @ of_a + for_b @ of_b, (for_a + for_b).sum(axis=1))
+
+    found = swapped(
+        "accuracy", [Sides(a.participant, of_each, mixed)], a.strata, Draw(RESAMPLES), n_scans=len(a.scans)
+    )
+    assert found.difference is not None
     return Against(
-        100 * float(gain.mean()),
-        None if low is None else 100 * low,
-        None if high is None else 100 * high,
-        permutation_p(difference, a.participant, RESAMPLES, 0),
+        100 * found.difference,
+        None if found.low is None else 100 * found.low,
+        None if found.high is None else 100 * found.high,
+        found.p_value,
     )
 
 
