@@ -14,6 +14,7 @@ from voxtune.evaluation.metrics import confusion, evaluate_predictions
 from voxtune.evaluation.subgroups import subgroups
 from voxtune.pages import figures
 from voxtune.pages.comparison_page import (
+    ComparedCohort,
     ComparisonFacts,
     comparison_page,
     headline,
@@ -189,7 +190,7 @@ def test_the_verdict_without_an_interval_or_a_score() -> None:
     assert verdict(some, {}) == ""
     assert verdict(facts(predictions()), some.metrics) == ""
     assert difference_text(minus(None)) == "not defined"
-    assert difference_text(minus(0.1)) == "+10.0 [no interval]"
+    assert difference_text(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
 
 
 def test_what_is_absent_is_said() -> None:
@@ -221,7 +222,7 @@ def test_one_participant_has_no_interval() -> None:
     lone = {"accuracy": Metric(value=0.5, n_scans=2, n_participants=1)}
     text = Reader(evaluation_page(facts(predictions(), metrics=lone))).text
     assert "50.0% (too few participants for an interval)" in text
-    assert interval_text(lone["accuracy"]) == "0.500 [no interval]"
+    assert interval_text(lone["accuracy"]) == "0.500 [no\N{NO-BREAK SPACE}interval]"
     assert interval_text(None) == "not defined"
 
 
@@ -310,7 +311,11 @@ def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
 def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     a, b = predictions(seed=0), predictions(seed=1)
     rows = compare_predictions(a, b, CLASSES, resamples=100)
-    page = Reader(comparison_page(ComparisonFacts("run-a", "run-b", [("adni", rows)], simulated=True)))
+    page = Reader(
+        comparison_page(
+            ComparisonFacts("run-a", "run-b", [ComparedCohort("adni", CLASSES, rows, simulated=True)])
+        )
+    )
     assert "SIMULATED" in page.text
     assert "48 scans, 24 participants" in page.text
     assert "McNemar, exact" in page.text
@@ -323,11 +328,22 @@ def test_a_comparison_says_who_is_better_and_how_sure() -> None:
 )
 def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
     one = compare_predictions(predictions(), predictions(seed=1), CLASSES, resamples=20)[0]
-    assert said in headline(replace(one, difference=0.1, low=low, high=high))
+
+    def sentence(**values: float | None) -> str:
+        return headline(ComparedCohort("adni", CLASSES, [replace(one, **values)]))
+
+    assert said in sentence(difference=0.1, low=low, high=high)
     if low == 0.05:
-        assert "B is better" in headline(replace(one, difference=-0.1, low=-0.2, high=-0.05))
+        assert "B is better" in sentence(difference=-0.1, low=-0.2, high=-0.05)
+    assert "A and B do not differ on these scans" in sentence(difference=0.0, low=0.0, high=0.0)
+    assert "not defined on these scans" in sentence(difference=None, low=None, high=None)
 
 
 def test_p_and_numbers_as_a_paper_prints_them() -> None:
     assert [p_text(p) for p in (None, 0.0004, 0.0421)] == ["not defined", "< 0.001", "0.042"]
     assert [number_text(None), number_text(0.5), number_text(0.5, "+")] == ["not defined", "0.500", "+0.500"]
+    assert number_text(-0.0002, "+") == "0.000", "no minus before nothing"
+    wide = Metric(value=-13.889, low=-152.477, high=-5.894, n_scans=9, n_participants=5)
+    assert interval_text(wide) == "-13.9 [-152.5,\N{NO-BREAK SPACE}-5.9]", (
+        "an R² within a diagnosis fits a phone"
+    )
