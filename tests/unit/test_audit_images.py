@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxtune.data.audit import AuditInputs, find_leaks
-from voxtune.data.audit_images import CERTAIN, correlate, likely_pairs, look_at, picture
+from voxtune.data.audit_images import CERTAIN, LIKELY, Images, correlate, likely_pairs, look_at, picture
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.data.splits import Split
 from voxtune.errors import LeakageError, ScanError
@@ -96,6 +96,21 @@ def test_a_cohort_within_a_cohort_does_not_make_people_duplicates() -> None:
     others = {f"b{i}": Volume(head(50 + i, 0.0).voxels[::-1].copy(), AFFINE) for i in range(30)}
     volumes = alike | others
     assert likely_pairs(look_at(rows_of(volumes), lambda row: volumes[row.scan_id], workers=1)) == []
+
+
+def test_nearest_strangers_of_a_cohort_of_few_kinds_are_not_duplicates() -> None:
+    """Forty kinds of anatomy, each shared by a few people: everybody has a stranger who is far nearer than most are."""
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(40, 400))
+    pictures = [kinds[i % 40] + rng.uniform(0.75, 1.2) * rng.normal(size=400) for i in range(120)]
+    units = [(one / np.linalg.norm(one)).astype(np.float16) for one in pictures]
+    names = tuple(f"s{i}" for i in range(120))
+    images = Images(names, names, names, correlate(units), {})
+    assert float(np.max(images.correlations - np.eye(120))) > LIKELY
+    assert likely_pairs(images) == []
+    copied = correlate([*units, units[7] + np.float16(0.002) * rng.normal(size=400).astype(np.float16)])
+    again = Images((*names, "copy"), (*names, "copy"), (*names, "copy"), copied, {})
+    assert [pair[:2] for pair in likely_pairs(again)] == [(7, 120)]
 
 
 def test_scans_that_cannot_be_read_are_said() -> None:

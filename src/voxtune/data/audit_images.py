@@ -2,7 +2,8 @@
 
 A scan becomes a small picture: RAS axes, 4 mm, centred on what is bright, the band between fine and coarse detail kept,
 unit norm. Pictures of one person agree far better than those of two, but how well two people agree depends on the cohort
-(a registered or a simulated one is more alike), so a pair is judged against the other pairs of its own two scans.
+(a registered or a simulated one is more alike), so a pair is judged against the other pairs of its own two scans, and against
+the nearest strangers of all scans.
 """
 
 import hashlib
@@ -232,7 +233,25 @@ def likely_pairs(images: Images) -> list[tuple[int, int, float]]:
             pair = (min(place, partner), max(place, partner))
             high[pair] = high.get(pair, 0) + 1
     # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
-    return sorted((a, b, float(images.correlations[a, b])) for (a, b), votes in high.items() if votes == 2)
+    found = [(a, b, float(images.correlations[a, b])) for (a, b), votes in high.items() if votes == 2]
+    least = _above_neighbours(images.correlations, people)
+    return sorted(pair for pair in found if pair[2] >= min(least, CERTAIN))
+
+
+def _above_neighbours(correlations: NDArray[np.float32], people: NDArray[np.str_]) -> float:
+    """The correlation above which a pair is nearer than strangers who are each other's nearest are in this cohort.
+
+    A scan's nearest stranger is the best of hundreds, and in a cohort of few kinds of anatomy (coarse voxels, one template) far above
+    what is usual for the scan.
+    """
+    lines = ((line, people != person) for line, person in zip(correlations, people, strict=True))
+    nearest = np.array([line[strangers].max() for line, strangers in lines if strangers.any()])
+    if nearest.size < ENOUGH:
+        return -1.0
+    z = np.arctanh(np.clip(nearest, -0.9999, 0.9999))
+    middle = float(np.median(z))
+    spread = max(NARROWEST, 1.4826 * float(np.median(np.abs(z - middle))))
+    return float(np.tanh(middle + OUTLIER * spread))
 
 
 def _unusual(correlations: NDArray[np.float32]) -> NDArray[np.bool_]:
