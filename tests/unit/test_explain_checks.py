@@ -22,7 +22,7 @@ from voxtune.pages.slices import cut
 from voxtune.simulate.atlas import SIZE
 from voxtune.stages.explain_intervals import mean_interval
 from voxtune.stages.explain_reports import facts_row, reports_of_text
-from voxtune.stages.explain_scan import columns_of, region_of
+from voxtune.stages.explain_scan import columns_of, heat_outside, region_of
 from voxtune.stages.explain_summary import tokens_of
 from voxtune.stages.explain_verdicts import panel_verdict, verdicts, warnings
 from voxtune.types.volume import Volume
@@ -161,7 +161,7 @@ def test_means_have_intervals_over_participants() -> None:
 def facts(**changes: Any) -> dict[str, Any]:
     curve = {"kind": "deletion", "p": 0.01, "area": 0.0, "random_area": 1.0}
     return {
-        "limit": 0.3, "shuffled_weights": {"correlations": [0.1, 0.2], "mean": 0.15}, "shuffled_labels": None, "control": "no control",
+        "limit": 0.3, "shuffled_weights": {"correlations": [0.1, 0.2], "mean": 0.15}, "shuffled_labels": None, "control": "no control", "control_empty": False,
         "other_targets": {"NC": -0.5}, "curves": [curve],
     } | changes  # fmt: skip
 
@@ -241,6 +241,45 @@ def test_colours_and_figures() -> None:
     assert "background: #000" in shown.split("</head>")[0], "readable on a light page and on a dark one"
     panel = panel_figure(scan, {("NC", "a"): heat, ("AD", "a"): heat, ("AD", "b"): heat}, "heat")
     assert [axis.get_title() for axis in panel.axes[:2]] == ["a", "b"]
+
+
+def test_the_viewer_opens_at_the_hottest_place_on_black_ground(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nilearn.plotting
+
+    asked: dict[str, Any] = {}
+    real = nilearn.plotting.view_img
+
+    def spy(*given: Any, **named: Any) -> Any:
+        asked.update(named)
+        return real(*given, **named)
+
+    monkeypatch.setattr(nilearn.plotting, "view_img", spy)
+    affine = np.diag([7.5, 5.0, 5.0, 1.0])
+    affine[:3, 3] = (-100, 20, 600)
+    lungs = np.full((48, 64, 64), -1000.0, np.float32)
+    lungs[10:30] = 40
+    heat = np.zeros_like(lungs)
+    heat[20, 30, 40] = 1
+    viewer(Volume(lungs, affine), Volume(heat, affine))
+    assert asked["cut_coords"] == pytest.approx((-100 + 7.5 * 20, 20 + 5 * 30, 600 + 5 * 40))
+    assert asked["bg_img"].get_fdata().min() == 0, "what resampling adds is 0: it must be the darkest"
+
+
+def test_heat_where_nothing_was_scanned_is_warned_of() -> None:
+    scan = np.full((8, 8, 8), -1000, np.float32)
+    scan[:4] = 40
+    heat = np.zeros_like(scan)
+    heat[3], heat[4] = 1, 3
+    place = field_of_view(8)
+    share = heat_outside(Volume(heat, place), Volume(scan, place))
+    assert share == pytest.approx(0.75)
+    assert heat_outside(Volume(0 * heat, place), Volume(scan, place)) is None
+    row = next(row for row in verdicts(facts(outside=share), None) if "scanned" in row["check"])
+    assert "75%" in row["found"]
+    assert warnings([row])
+    assert (
+        next(row for row in verdicts(facts(outside=0.2), None) if "scanned" in row["check"])["kind"] == "pass"
+    )
 
 
 def test_words_are_escaped_and_coloured() -> None:

@@ -210,7 +210,7 @@ def test_a_control_with_an_empty_map_is_compared_by_its_evidence(
     [heat] = explain_targets(loaded, case.tensor, [target])
     same = checks(loaded, preset, case, target, heat, Question(), Control(loaded, "as it is"), curves=False)
     assert same["shuffled_labels"] == pytest.approx(1)
-    assert same["control"] == "as it is"
+    assert not same["control_empty"]
     twin = load_adapter(run / "adapter")
     whole = grad_eclip.relevance
 
@@ -228,14 +228,15 @@ def test_a_control_with_an_empty_map_is_compared_by_its_evidence(
     explained = maps.heat_map
     monkeypatch.setattr(maps, "heat_map", nonsense)
     found = checks(loaded, preset, case, target, heat, Question(), Control(twin, "empty"), curves=False)
-    assert "its own map is empty" in found["control"]
+    assert found["control_empty"]
+    assert "orders the places" in verdicts(found, None)[1]["verdict"]
     assert found["shuffled_labels"] == pytest.approx(1), "the evidence has the same order everywhere"
 
 
 def test_the_page_says_what_to_run_for_a_control() -> None:
     checks = {
         "limit": 0.3, "shuffled_weights": {"correlations": [0.1], "mean": 0.1}, "shuffled_labels": None,
-        "control": "no control lies beside this adapter: 'voxtune train ...'",
+        "control": "no control lies beside this adapter: 'voxtune train ...'", "control_empty": False,
     }  # fmt: skip
     row = verdicts(checks, None)[1]
     assert row["verdict"] == "open"

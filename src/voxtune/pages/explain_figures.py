@@ -170,12 +170,19 @@ def viewer(scan: Volume, heat: Volume) -> str:
         signed = bool((hot.voxels < -FAINTEST).any())
         scale = np.linspace(-1 if signed else 0, 1, 256, dtype=np.float32)
         made = view_img(
-            shown, bg_img=_image(nibabel, grey.voxels, grey), threshold=FAINTEST, cmap=ListedColormap(coloured(scale)[:, :3].tolist()),
+            shown, bg_img=_image(nibabel, grey.voxels - grey.voxels.min(), grey), cut_coords=_hottest(hot), threshold=FAINTEST, cmap=ListedColormap(coloured(scale)[:, :3].tolist()),
             vmin=-1 if signed else 0, vmax=1, symmetric_cmap=signed, black_bg=True, dim=0, opacity=0.65, title=None,
         )  # fmt: skip
     page = re.sub(r"<link rel=\"icon\".*?/>", "", str(made.get_standalone()), flags=re.DOTALL)
     [number] = set(re.findall(r"div_viewer-([0-9a-f]{32})", page))
     return page.replace(number, "heat").replace("</head>", f"<style>{VIEWER_STYLE}</style></head>", 1)
+
+
+def _hottest(hot: Volume) -> tuple[float, float, float]:
+    """Where the strongest heat lies, mm."""
+    place = np.unravel_index(int(np.abs(hot.voxels).argmax()), hot.shape)
+    x, y, z, _ = hot.affine @ (*place, 1)
+    return float(x), float(y), float(z)
 
 
 def _image(nibabel: Any, voxels: Array, place: Volume) -> Any:

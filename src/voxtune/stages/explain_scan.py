@@ -81,6 +81,7 @@ def explain_scan(
     from voxtune.explain.placement import stored_atlas, to_stored
     from voxtune.explain.region_table import on_cube, region_table
     from voxtune.explain.target import MMSE, choose_target, mmse_target
+    from voxtune.imaging.orient import orient
 
     own = case.reports.get(case.own) if case.own else None
     said = predicted(loaded, case.tensor)
@@ -116,6 +117,8 @@ def explain_scan(
         "text": text_facts(loaded, case, own),
         "checks": checks(loaded, preset, case, target, heat, question, control),
     }  # fmt: skip
+    if atlas is None:
+        facts["checks"]["outside"] = heat_outside(orient(maps["heat"], "RAS"), orient(case.stored, "RAS"))
     if case.truth is not None:
         facts["checks"]["localisation"] = {
             name: localisation(on_cube(maps[name]), case.truth) for name in maps
@@ -175,17 +178,14 @@ def checks(  # noqa: PLR0913  (what a check needs)
     twins = SHUFFLED if heat.method != "occlusion" else 1
     shuffled = [of(randomised(loaded, question.seed + 1 + number)) for number in range(twins)]
     found["shuffled_weights"] = {"correlations": shuffled, "mean": float(np.mean(shuffled))}
-    found["shuffled_labels"], found["control"] = None, control.note
+    found |= {"shuffled_labels": None, "control": control.note, "control_empty": False}
     if control.adapter is not None:
         theirs = again(control.adapter)
-        if theirs.peak > 0:
-            found["shuffled_labels"] = correlation(heat.voxels, theirs.voxels, inside)
-        else:  # an empty map is like no other, and that is no merit
-            pair = (again(one, signed=True).voxels for one in (loaded, control.adapter))
-            found["shuffled_labels"] = correlation(*pair, inside)
-            found["control"] = (
-                f"{control.note}; its own map is empty, so evidence for and against is compared"
-            )
+        pair = [heat.voxels, theirs.voxels]
+        if theirs.peak == 0:  # an empty map is like no other, and that is no merit
+            found["control_empty"] = True
+            pair = [again(one, signed=True).voxels for one in (loaded, control.adapter)]
+        found["shuffled_labels"] = correlation(pair[0], pair[1], inside)
     others = [name for name in loaded.facts.classes if name != target.name]
     if target.name != MMSE and target.read_out == "class" and others:
         maps = explain_targets(
@@ -204,6 +204,13 @@ def checks(  # noqa: PLR0913  (what a check needs)
             for one in made
         ]  # fmt: skip
     return found
+
+
+def heat_outside(heat: Volume, scan: Volume) -> float | None:
+    """The share of the (positive) heat where a scan holds nothing: its lowest value, padding or air; ``None`` without heat."""
+    positive = np.clip(heat.voxels, 0, None).astype(np.float64)
+    total = float(positive.sum())
+    return float(positive[scan.voxels <= scan.voxels.min()].sum()) / total if total else None
 
 
 def localisation(heat: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, float]:

@@ -10,6 +10,8 @@ BEATS = 0.05
 
 OPEN = "open"
 """A check that could not be asked; what was found then says what it needs."""
+MOST_OUTSIDE = 0.5
+"""Largest share of the heat on nothing that passes."""
 
 
 def verdicts(
@@ -44,25 +46,9 @@ def verdicts(
             passed=mean < limit,
         )
     ]
-    control = checks.get("shuffled_labels")
-    if control is None:
-        found.append(
-            {
-                "check": "Shuffled labels: does it depend on what the labels mean?",
-                "found": f"not asked, {checks['control']}",
-                "kind": "soft",
-                "verdict": OPEN,
-            }
-        )
-    else:
-        found.append(
-            _row(
-                "Shuffled labels: does it depend on what the labels mean?",
-                f"rank correlation with the map of the control adapter {control:.2f}; below {limit} passes ({checks['control']})",
-                "yes" if control < limit else "no: an adapter taught nonsense gives much the same map",
-                passed=control < limit,
-            )
-        )
+    found.append(_control_row(checks))
+    if (outside := checks.get("outside")) is not None:
+        found.append(_outside_row(outside))
     if others := checks.get("other_targets"):
         said = ", ".join(f"{name} {value:.2f}" for name, value in others.items())
         differs = max(others.values()) < 0.9
@@ -143,6 +129,36 @@ def text_bars(text: Mapping[str, Any]) -> list[tuple[str, dict[str, float]]]:
     parts = {**text["parts"], "label sentence and frame": text["frame"]}
     strongest = max((abs(value) for value in parts.values()), default=0.0) or 1.0
     return [(name, {"value": value, "share": abs(value) / strongest}) for name, value in parts.items()]
+
+
+def _control_row(checks: Mapping[str, Any]) -> dict[str, str]:
+    """What the map has in common with that of an adapter taught nonsense."""
+    asked = "Shuffled labels: does it depend on what the labels mean?"
+    control, limit = checks["shuffled_labels"], checks["limit"]
+    if control is None:
+        return {"check": asked, "found": f"not asked, {checks['control']}", "kind": "soft", "verdict": OPEN}
+    what = "map of the control adapter"
+    alike = "no: an adapter taught nonsense gives much the same map"
+    if checks["control_empty"]:
+        what = "evidence for and against of the control adapter, whose own map is empty,"
+        alike = "no: an adapter taught nonsense orders the places much the same"
+    return _row(
+        asked,
+        f"rank correlation with the {what} {control:.2f}; below {limit} passes ({checks['control']})",
+        "yes" if control < limit else alike,
+        passed=control < limit,
+    )
+
+
+def _outside_row(share: float) -> dict[str, str]:
+    """Whether a model looks at the person; asked where the map is not cut to the brain."""
+    passed = share <= MOST_OUTSIDE
+    return _row(
+        "Heat: does it lie where something was scanned?",
+        f"{100 * share:.0f}% of it lies on padding or air; at most half passes",
+        "yes" if passed else "no: the model looks beside the person",
+        passed=passed,
+    )
 
 
 def _row(check: str, found: str, verdict: str, *, passed: bool) -> dict[str, str]:
