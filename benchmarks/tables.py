@@ -9,11 +9,13 @@ from statistics import mean, stdev
 from typing import Any
 
 from explain import tables as explained
+from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
 CONCEPTS = ROOT / "docs" / "concepts"
 CHEST = ROOT / "benchmarks" / "chest" / "results"
+METHOD = ROOT / "benchmarks" / "method" / "results"
 SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
 PAGES = (
@@ -23,6 +25,7 @@ PAGES = (
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
     CONCEPTS / "reproduced-tables.md",
+    CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "serve.md",
 )
 
@@ -89,6 +92,51 @@ def curve() -> str:
         accuracies = [one["scores"]["accuracy"] for one in own]
         each = "; ".join(interval(one) for one in accuracies)
         lines.append(f"| {size} | {len(own)} | {spread([one['value'] for one in accuracies])} | {each} |")
+    return "\n".join(lines)
+
+
+def method_arms() -> str:
+    """What each change to the loss of ``deft`` does, over cohorts, and its difference to ``deft`` on the same people."""
+    from scipy.stats import t
+
+    cells: dict[str, dict[int, dict[str, Any]]] = {}
+    for path in sorted(METHOD.glob("*.json")):
+        one = json.loads(path.read_text(encoding="utf-8"))
+        cells.setdefault(one["arm"], {})[one["seed"]] = one
+    if not cells:
+        return "Not measured yet."
+    lines = [
+        "| recipe `deft` with | cohorts | accuracy, %: mean ± sd | less `deft`, points: mean [95% interval over cohorts] | better in | AUROC | MMSE error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    plain = cells["deft"]
+    for arm, own in sorted(cells.items(), key=lambda one: one[0] != "deft"):
+        edits = ", ".join(
+            f"`{edit}`" for edit in next(iter(own.values()))["edits"] if edit.startswith("loss.")
+        )
+        means = [
+            spread([one["scores"][name]["value"] for one in own.values()], scale, digits)
+            for name, scale, digits in (("accuracy", 100, 1), ("auroc", 1, 3), ("mmse_mae", 1, 2))
+        ]
+        gains = [
+            own[seed]["scores"]["accuracy"]["value"] - plain[seed]["scores"]["accuracy"]["value"]
+            for seed in sorted(own.keys() & plain.keys())
+        ]
+        told, better = "", ""
+        if arm != "deft" and len(gains) > 1:
+            half = t.ppf(0.975, len(gains) - 1) * stdev(gains) / len(gains) ** 0.5
+            told = f"{100 * mean(gains):+.1f} [{100 * (mean(gains) - half):+.1f}, {100 * (mean(gains) + half):+.1f}]"
+            better = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
+        lines.append(
+            f"| {edits or 'nothing changed'} | {len(own)} | {means[0]} | {told} | {better} | {means[1]} | {means[2]} |"
+        )
+    cohort = next(iter(plain.values()))["cohort"]
+    scans = sorted({one["scores"]["accuracy"]["n_scans"] for one in plain.values()})
+    people = sorted({one["scores"]["accuracy"]["n_participants"] for one in plain.values()})
+    lines.append(
+        f"\nSIMULATED, {cohort['participants']} people with up to {cohort['visits']} visits in each cohort; {people[0]} to {people[-1]} held-out "
+        f"participants ({scans[0]} to {scans[-1]} scans) in each, the same for every line."
+    )
     return "\n".join(lines)
 
 
@@ -206,6 +254,10 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
+    "method-arms": method_arms,
+    "train-step": trained.step,
+    "train-growth": trained.growth,
+    "train-data": trained.data,
     **{f"deft-{number}": partial(reproduced, number) for number in (2, 3, 4, 5)},
 }
 """What is written between the markers of each name."""

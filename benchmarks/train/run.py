@@ -10,8 +10,10 @@ tokens as the reports of template ``deft`` have, deep visual prompts, MMSE token
 ``reference`` is the same mathematics written plainly: attention as matrix products and a softmax, texts padded to 512, float32,
 one graph, no activation checkpointing. The other arms are the package's own step with the settings their names say. Each arm
 runs in a process of its own, the processes take turns by rounds, on a GPU the first step of each is a warm-up. Seconds are of the
-wall and of the processor; the second is the honest one on a machine that does other things. Peak memory is the process's above
-what the imports left (Linux), or the allocator's on a GPU. ``data`` times an epoch that reads every scan from the training cache.
+wall and of the processor; ratios are of the wall's on a quiet machine (load below one at the start) and of the processor's on one
+that does other things. Peak memory is the process's above what the imports left (Linux), or the allocator's on a GPU. On a CPU the
+arithmetic of the engine's step is counted too, and how fast the machine multiplies matrices: no step of the same mathematics can
+be faster than one over the other. ``data`` times an epoch that reads every scan from the training cache.
 """
 
 import argparse
@@ -148,7 +150,41 @@ def measure(given: dict[str, Any]) -> dict[str, Any]:
         with FlopCounterMode(display=False) as counter:
             step(0)
         flops = counter.get_total_flops()
-    return {"wall": wall, "processor": processor, "losses": losses, "peak_mib": peak, "flops": flops}
+    rate = None
+    if device == "cpu" and arm == "engine" and given["count"]:
+        flops, rate = arithmetic(step), matmul_rate()
+    return {
+        "matmul_flops_per_second": rate,
+        "wall": wall,
+        "processor": processor,
+        "losses": losses,
+        "peak_mib": peak,
+        "flops": flops,
+    }
+
+
+def arithmetic(step: Callable[[int], float]) -> int:
+    """Floating-point operations of one step, attention counted as its two matrix products (the fused kernel recomputes one more)."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        step(0)
+    return int(counter.get_total_flops())
+
+
+def matmul_rate(repeats: int = 20) -> float:
+    """Operations a second of the step's largest kind of matrix product, the best of a few."""
+    import torch
+
+    rows, inner, columns = 4136, 768, 3072
+    a, b = torch.rand(rows, inner), torch.rand(inner, columns)
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return 2 * rows * inner * columns / min(seconds)
 
 
 def plain_step(config: Any, examples: Any, read: Any, device: str) -> Callable[[int], float]:
@@ -227,7 +263,15 @@ def one_point(device: str, tokens: int, batch: int, chunk: int | None) -> dict[s
     """Seconds and peak memory of one step."""
     if device != "cpu":
         found = measure(
-            {"arm": "engine", "device": device, "tokens": tokens, "batch": batch, "chunk": chunk, "steps": 2}
+            {
+                "arm": "engine",
+                "device": device,
+                "tokens": tokens,
+                "batch": batch,
+                "chunk": chunk,
+                "steps": 2,
+                "count": False,
+            }
         )
         return {"seconds": min(found["wall"]), "peak_mib": found["peak_mib"]}
     read, write = os.pipe()
@@ -239,6 +283,7 @@ def one_point(device: str, tokens: int, batch: int, chunk: int | None) -> dict[s
             "batch": batch,
             "chunk": chunk,
             "steps": 0,
+            "count": False,
         }
         found = measure(given)
         os.write(
@@ -357,10 +402,20 @@ def bench_step(device: str, batch: int, steps: int, arms: list[str]) -> None:
     for turn in range(steps):
         for arm in arms:
             rounds[arm].append(
-                in_process("measure", arm=arm, device=device, tokens=2048, batch=batch, chunk=None, steps=1)
+                in_process(
+                    "measure",
+                    arm=arm,
+                    device=device,
+                    tokens=2048,
+                    batch=batch,
+                    chunk=None,
+                    steps=1,
+                    count=not turn,
+                )
             )
             print(turn, arm, {k: v for k, v in rounds[arm][-1].items() if k != "flops"}, flush=True)
-    kind = "processor" if device == "cpu" else "wall"
+    quiet = record["load_average_at_start"] < 1
+    kind = "wall" if quiet or device != "cpu" else "processor"
     found: dict[str, Any] = {}
     for arm in arms:
         seconds = [value for one in rounds[arm] for value in one[kind]]
@@ -377,10 +432,14 @@ def bench_step(device: str, batch: int, steps: int, arms: list[str]) -> None:
         if flops:
             found[arm] |= {"flops": flops, "flops_per_second": flops / found[arm]["seconds"]}
             found[arm]["share_of_peak"] = flops / found[arm]["seconds"] / peak if peak else None
+        if rate := rounds[arm][0]["matmul_flops_per_second"]:
+            found[arm] |= {"matmul_flops_per_second": rate, "seconds_of_arithmetic_alone": flops / rate}
     if "reference" in found:
         plain = found["reference"]
         for one in found.values():
             one["throughput_over_reference"] = plain["seconds"] / one["seconds"]
+            if "seconds_of_arithmetic_alone" in one:
+                one["most_throughput_over_reference"] = plain["seconds"] / one["seconds_of_arithmetic_alone"]
             one["memory_over_reference"] = one["peak_mib"] / plain["peak_mib"]
             one["largest_loss_difference"] = max(
                 abs(a - b) for a, b in zip(one["losses"], plain["losses"], strict=True)

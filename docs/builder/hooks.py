@@ -11,12 +11,13 @@ import house_figure
 import method_figures
 import quality
 import reference
+import training_figures
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES: dict[str, Callable[[], str]] = {
     name: make
-    for module in (method_figures, house_figure, dependencies, quality)
+    for module in (method_figures, house_figure, dependencies, quality, training_figures)
     for name, make in module.FIGURES.items()
 }
 SECTIONS = {
@@ -28,7 +29,7 @@ SECTIONS = {
 }
 FIRST = {
     "how-to": ["adni", "oasis2", "aibl", "ct-rate", "own-bids", "predict", "explain", "serve", "offline-hospital", "slurm", "dask", "reproduce"],
-    "concepts": ["method", "leakage", "zero-shot", "evaluation", "explanations", "chest-ct", "demo-results", "reproduced-tables"],
+    "concepts": ["method", "leakage", "zero-shot", "evaluation", "explanations", "chest-ct", "demo-results", "reproduced-tables", "training-cost"],
     "reference": ["command-line", "python", "settings", "catalogue", "manifest", "files"],
 }  # fmt: skip
 """Pages in the order people need them; what is not named follows by name."""
