@@ -99,6 +99,23 @@ def test_labels_of_held_out_findings_change_nothing(root: Path) -> None:
     assert (root / "run" / name).read_bytes() == (root / "flipped" / name).read_bytes()
 
 
+def test_runs_on_findings_are_compared(root: Path) -> None:
+    folder = root / "run" / "evaluation" / "test"
+    done = call("compare", root / "run", folder / "baselines" / "zero_shot", "-o", root / "against")
+    (found,) = json.loads(done.stdout)["evaluations"]
+    assert (found["task"], found["classes"]) == ("findings", list(FINDINGS))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    by_score = {one["score"]: one for one in found["comparisons"]}
+    for name in ("auroc", "average_precision", "accuracy", "macro_f1", "micro_f1", "samples_f1", "brier"):
+        one = by_score[name]
+        assert one["a"] == pytest.approx(metrics[name]["value"]), name
+        assert one["b"] == pytest.approx(metrics[f"baseline/zero_shot/{name}"]["value"]), name
+    assert by_score["auroc"]["difference"] == pytest.approx(metrics["gain/auroc"]["value"])
+    page = (root / "against" / "page.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in page
+    assert "Mean AUROC over findings of A minus B" in page
+
+
 def test_a_base_is_scored_without_a_run(root: Path) -> None:
     done = call(
         "evaluate", "medct_small", "--data", root / "ready/manifest.tsv", "-o", root / "zero", "--json"

@@ -105,6 +105,38 @@ def test_looks_of_other_runs_are_counted(home: Path) -> None:
     assert "SIM3P" not in log
 
 
+def test_seeds_together_are_each_seed_by_itself(home: Path) -> None:
+    call(
+        "train", "deft", "-o", home / "again", "--data", home / "cohort" / "manifest.tsv", "--split", home / "split",
+        "--set", "training.epochs=1", "--set", 'classes.names=["NC","AD"]', "--set", "seed=1",
+    )  # fmt: skip
+    refused = call("evaluate", home / "run", home / "again", code=2)
+    assert "-o DIR" in refused.output
+    call("evaluate", home / "again")
+    done = call("evaluate", home / "again", home / "run", "-o", home / "seeds", "--json")
+    answer = json.loads(done.stdout)
+    facts = answer.pop("evaluation")
+    assert facts["seeds"] == [0, 1]
+    assert facts["simulated"] is True
+    assert facts["test_side"].startswith("One test side: both seeds")
+    assert answer == json.loads((home / "seeds" / "metrics.json").read_text(encoding="utf-8"))
+    single = [stated(home / name / "evaluation" / "test")["metrics"] for name in ("run", "again")]
+    for name, one in answer.items():
+        if name in {"n_seeds", "n_scans", "n_participants"}:
+            continue
+        assert [one["each"][seed] for seed in "01"] == [some[name] for some in single], name
+        values = [some[name]["value"] for some in single if some[name]["value"] is not None]
+        assert one["n_seeds"] == len(values)
+        assert one["mean"] == (pytest.approx(sum(values) / len(values)) if values else None)
+    assert "SIMULATED" in (home / "seeds" / "page.html").read_text(encoding="utf-8")
+    assert stated(home / "seeds" / "seed-1")["kind"] == "fine-tuned, seen classes"
+    against = json.loads(call("compare", home / "seeds", home / "seeds").stdout)["evaluations"][0]
+    assert against["seeds"] == [0, 1]
+    assert {row["difference"] for row in against["comparisons"]} == {0.0}
+    held = call("evaluate", home / "run", home / "again", "--classes", "NC,MCI,AD", "-o", home / "three", "--json")  # fmt: skip
+    assert json.loads(held.stdout)["evaluation"]["kind"] == "held-out classes"
+
+
 def test_a_class_that_training_never_saw(home: Path) -> None:
     call("evaluate", home / "run", "--classes", "NC,MCI,AD", "-o", home / "held")
     facts = stated(home / "held")
