@@ -305,7 +305,11 @@ def test_sets_are_compared_by_the_command(
     found = compare(tmp_path / "a" / "set", tmp_path / "b" / "set", tmp_path / "out")
     (one,) = found["evaluations"]
     assert one["seeds"] == [1, 2]
-    assert "Only A has the seeds 0; they are left out." in one["notes"]
+    assert one["notes"] == [
+        "All seeds are scored on the same scans.",
+        "Left out, because only A has it: seed 0.",
+        "Left out, because only B has it: seed 3.",
+    ]
     assert one["comparisons"][0]["n_seeds"] == 2
     assert one["comparisons"][0]["difference"] > 0
     assert "mmse_mae" in {row["score"] for row in one["comparisons"]}

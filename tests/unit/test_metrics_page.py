@@ -335,7 +335,7 @@ def test_the_comparison_headline(low: float | None, high: float | None, said: st
     assert said in sentence(difference=0.1, low=low, high=high)
     if low == 0.05:
         assert "B is better" in sentence(difference=-0.1, low=-0.2, high=-0.05)
-    assert "A and B do not differ on these scans" in sentence(difference=0.0, low=0.0, high=0.0)
+    assert "equal on these scans" in sentence(difference=0.0, low=0.0, high=0.0)
     assert "not defined on these scans" in sentence(difference=None, low=None, high=None)
 
 

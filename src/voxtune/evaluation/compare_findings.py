@@ -1,5 +1,6 @@
 """Is model A of many findings better than model B on the same scans? Scores over all findings, and each by DeLong."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class Answered:
 
     def ordered(self, scan_ids: Sequence[str], names: Sequence[str]) -> "Answered":
         """The same scans and findings in another order."""
-        rows = [self.scan_ids.index(one) for one in scan_ids]
+        place_of = {scan: row for row, scan in enumerate(self.scan_ids)}
+        rows = [place_of[one] for one in scan_ids]
         columns = [self.findings.names.index(one) for one in names]
         place = np.ix_(rows, columns)
         return Answered(
@@ -69,7 +71,7 @@ def read_answered(path: Path) -> Answered:
             "Expected one row for each scan as 'voxtune evaluate' writes it.",
         )
     scans = tuple(row["scan_id"] for row in rows)
-    if twice := sorted({one for one in scans if scans.count(one) > 1}):
+    if twice := sorted(scan for scan, times in Counter(scans).items() if times > 1):
         raise TableError(path, f"scans that stand twice: {named_scans(twice)}", "Remove the copies.")
     if nobody := [row["scan_id"] for row in rows if row["participant_id"] == MISSING]:
         raise TableError(path, f"scans without participant_id: {named_scans(nobody)}")

@@ -106,7 +106,7 @@ def headline(cohort: ComparedCohort) -> str:
     if one.low is None or one.high is None:
         return f"{value}; it has no interval: too few participants."
     sure = (
-        "A and B do not differ on these scans"
+        "equal on these scans"
         if one.low == one.difference == one.high == 0
         else "no difference can be told"
         if one.low <= 0 <= one.high

@@ -43,6 +43,8 @@ class SeedsFacts:
     """Of each baseline: the model's headline score minus its own, seed by seed."""
     counts: Mapping[int, tuple[int, int]]
     """Scans and participants by seed."""
+    one_side: bool
+    """Whether all seeds are scored on the same scans."""
     test_side: str
     """What the seeds share, a sentence or two."""
     interval: tuple[float, float] | None = None

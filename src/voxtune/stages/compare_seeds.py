@@ -70,10 +70,11 @@ def _stated(folder: Path) -> dict[str, Any]:
 
 
 def _notes(seeds: list[int], stated: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
-    notes = [str(stated[0]["test_side"])]
+    one_side = all(one.get("one_test_side") is True for one in stated)
+    notes = ["All seeds are scored on the same scans." if one_side else "Each seed has its own test side."]
     for name, one in zip("AB", stated, strict=True):
         if alone := sorted(set(one["seeds"]) - set(seeds)):
-            notes.append(f"Only {name} has the seeds {_listed(alone)}; they are left out.")
+            notes.append(f"Left out, because only {name} has it: seed {_listed(alone)}.")
     return notes
 
 
