@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+SEEDS = (2, 3)
+"""Of cohorts nobody looked at while base and recipe were made (those were 1 and 50)."""
 HELD_OUT = ("Cardiomegaly", "Emphysema", "Pleural effusion")
 VOLUMES = 1000
 COUNTS = (1, 6, 18)
@@ -28,15 +30,15 @@ class Cell:
 
     name: str
     seed: int
-    participants: int = 160
+    participants: int = 400
     scans: int = 2
     held_out: tuple[str, ...] = ()
 
 
 def cells() -> list[Cell]:
-    """Learning with three seeds, held-out findings, cost."""
-    learn = [Cell(f"learn--seed{seed}", seed) for seed in (1, 2, 3)]
-    return [*learn, Cell("held_out--seed1", 1, held_out=HELD_OUT), Cell("cost", 1)]
+    """Learning with two seeds, held-out findings, cost."""
+    learn = [Cell(f"learn--seed{seed}", seed) for seed in SEEDS]
+    return [*learn, Cell(f"held_out--seed{SEEDS[0]}", SEEDS[0], held_out=HELD_OUT), Cell("cost", SEEDS[0])]
 
 
 def cohort_of(cell: Cell, root: Path) -> Path:

@@ -8,7 +8,7 @@ SIMULATED chests in random windows; three lessons at once, each through a linear
 
 No image is ever compared with a text, so zero-shot is luck; nor has the model seen calibrated Hounsfield units or the words of CT-CLIP's
 pairs ('is present'). Fine-tuning has to tie the two together. The codebook moves here by an exponential mean, as upstream's does in
-training, and never again. Hardware: one CPU core, about 1 GB, two minutes. The same settings give the same weights on one machine.
+training, and never again. Hardware: one CPU core, about 2 GB, half an hour. The same settings give the same weights on one machine.
 """
 
 import argparse
@@ -39,7 +39,7 @@ ABSENT = ("No {f}.", "There is no {f}.", "{f} is not seen.", "No evidence of {f}
 """Words of a statement that a finding is there, and that it is not, in pairs."""
 EXTRA = "a an the of in with without and or normal abnormal mild moderate severe chest ct scan photo image lungs heart finding findings impression"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-GRID = (4, 4, 4)
+GRID = (8, 8, 8)
 """Tokens along depth, height, width."""
 DENSE_WEIGHT, TEXT_WEIGHT = 1.0, 0.3
 CODEBOOK_DECAY = 0.95
@@ -115,7 +115,7 @@ class Pool:
             self.scans.append(scan)
 
     def lesson(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """A batch: volumes (B, 1, 48, 64, 64), findings by token (B, 64, F), findings by scan (B, F)."""
+        """A batch: volumes (B, 1, 48, 64, 64), findings by token (B, 512, F), findings by scan (B, F)."""
         chosen = rng.choice(len(self.volumes), BATCH, replace=False)
         volumes = np.stack([self._contrasted(self.volumes[index], rng) for index in chosen])
         tokens = torch.from_numpy(np.stack([self.tokens[index] for index in chosen])).float()
@@ -125,7 +125,8 @@ class Pool:
         return torch.from_numpy(volumes), tokens, there
 
     def _contrasted(self, volume: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """A random window and level, with noise; within -1..1."""
+        """A random shift of up to two voxels, a random window and level, with noise; within -1..1."""
+        volume = np.roll(volume, tuple(int(step) for step in rng.integers(-2, 3, 3)), axis=(1, 2, 3))
         width, level = rng.uniform(0.6, 1.5), rng.normal(0, 0.15)
         start = int(rng.integers(self.noise.size - volume.size))
         noise = self.noise[start : start + volume.size].reshape(volume.shape)
@@ -135,12 +136,12 @@ class Pool:
 
 
 def _by_token(part: Volume) -> NDArray[np.bool_]:
-    """Whether a finding fills more than three voxels of a token's block (4, 4, 4)."""
+    """Whether a finding fills more than a voxel and a half of a token's block (8, 8, 8)."""
     plain = CT_CLIP_SMALL.model_copy(
         update={"steps": CT_CLIP_SMALL.steps.model_copy(update={"low": 0.0, "high": 1.0}), "deviation": 1.0}
     )
-    cube = to_tensor(part, plain)[0].reshape(4, 12, 4, 16, 4, 16)
-    found: NDArray[np.bool_] = cube.sum(axis=(1, 3, 5)) > 3.0
+    cube = to_tensor(part, plain)[0].reshape(8, 6, 8, 8, 8, 8)
+    found: NDArray[np.bool_] = cube.sum(axis=(1, 3, 5)) > 1.5
     return found
 
 
@@ -164,7 +165,7 @@ def move_codebook(model: CtClipModel, tokens: Tensor, state: dict[str, Tensor], 
         book[dead], state["total"][dead], state["count"][dead] = fresh, fresh, 1.0
 
 
-def pretrain(out: Path, *, steps: int = 200, pool: int = 160, seed: int = 0, rate: float = 2e-3) -> Path:
+def pretrain(out: Path, *, steps: int = 1000, pool: int = 960, seed: int = 0, rate: float = 2e-3) -> Path:
     """Train for so many steps on one core and return the weights file ``OUT/ct_clip_small.safetensors`` (float16)."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -276,8 +277,8 @@ def save(model: CtClipModel, out: Path, log: list[dict[str, Any]]) -> Path:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--pool", type=int, default=160)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--pool", type=int, default=960)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     pretrain(options.out, steps=options.steps, pool=options.pool, seed=options.seed)

@@ -70,7 +70,7 @@ SMALL_ASSETS = Path(str(files("voxtune.backbones"))) / "assets" / "ct_clip_small
 
 
 class CtClipSmall(Settings):
-    """CT-CLIP shrunk to a million parameters, for learning and tests on a CPU; recipe ``pretrain_chest`` made its weights.
+    """CT-CLIP shrunk to a million and a half parameters, for learning and tests on a CPU; recipe ``pretrain_chest`` made its weights.
 
     The architecture is CT-CLIP's to the quantiser; sizes, vocabulary and weights are our own, from SIMULATED chests.
     """
@@ -88,7 +88,7 @@ class CtClipSmall(Settings):
             tokenizer=SMALL_ASSETS,
             card="ignore",
             vision=CtVitSizes(
-                width=96, codebook=512, image=64, frames=48, patch=16, depth_patch=12, spatial_depth=2, temporal_depth=1, heads=4,
+                width=96, codebook=512, image=64, frames=48, patch=8, depth_patch=6, spatial_depth=2, temporal_depth=1, heads=4,
                 head_width=24, inner=256,
             ),
             text=BertSizes(vocab=640, width=96, depth=2, heads=4, mlp=384, max_length=320, token_types=1, pooler=False),
