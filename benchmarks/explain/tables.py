@@ -65,10 +65,11 @@ def control(found: Mapping[str, Any]) -> list[str]:
             f"| {own} | {interval(found['localisation'][own]['auc'])} | {interval(found['localisation'][name]['auc'])} "
             f"| {interval(against)} | {interval(found['likeness_to_nonsense'][name])} |"
         )
-    learned = found["adapters"]["control"]["training"]["learned"]
+    taught = found["adapters"]["control"]["training"]
+    learned, chance = taught["learned"], 1 / len(taught["diagnoses"])
     lines.append(
-        f"\nThe control knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f}, the adapter was trained on "
-        f"{found['adapters']['run']['training']['participants']['train']} participants."
+        f"\nThe control knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f} (chance {chance:.2f}); "
+        f"both learned from {taught['participants']['train']} participants."
     )
     return lines
 

@@ -181,7 +181,7 @@ def viewer(scan: Volume, heat: Volume) -> str:
 def _hottest(hot: Volume) -> tuple[float, float, float]:
     """Where the strongest heat lies, mm."""
     place = np.unravel_index(int(np.abs(hot.voxels).argmax()), hot.shape)
-    x, y, z, _ = hot.affine @ (*place, 1)
+    x, y, z = hot.affine[:3, :3] @ np.array(place, dtype=np.float64) + hot.affine[:3, 3]
     return float(x), float(y), float(z)
 
 
