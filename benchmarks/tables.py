@@ -42,6 +42,11 @@ def spread(values: Sequence[float], scale: float = 100, digits: int = 1) -> str:
     return f"{text} ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
+def span(numbers: Sequence[int]) -> str:
+    """Sorted numbers from the least to the greatest, in words."""
+    return f"{numbers[0]} to {numbers[-1]}" if numbers[0] != numbers[-1] else f"{numbers[0]}"
+
+
 def interval(one: dict[str, float], scale: float = 100, digits: int = 1) -> str:
     """Value with its 95% interval."""
     return f"{scale * one['value']:.{digits}f} [{scale * one['low']:.{digits}f}, {scale * one['high']:.{digits}f}]"
@@ -134,8 +139,8 @@ def method_arms() -> str:
     scans = sorted({one["scores"]["accuracy"]["n_scans"] for one in plain.values()})
     people = sorted({one["scores"]["accuracy"]["n_participants"] for one in plain.values()})
     lines.append(
-        f"\nSIMULATED, {cohort['participants']} people with up to {cohort['visits']} visits in each cohort; {people[0]} to {people[-1]} held-out "
-        f"participants ({scans[0]} to {scans[-1]} scans) in each, the same for every line."
+        f"\nSIMULATED, {cohort['participants']} people with up to {cohort['visits']} visits in each cohort; {span(people)} held-out "
+        f"participants ({span(scans)} scans) in each, the same for every line."
     )
     return "\n".join(lines)
 
