@@ -231,6 +231,9 @@ def _exams(table: SourceTable) -> dict[str, list[Exam]]:
                 table.path,
                 f"line {number}, column 'EXAMDATE': expected a date like 2006-01-31, got {cells['EXAMDATE']!r}",
             ) from None
+        for name in ("AGE", "Years_bl"):
+            if name in names:
+                table.number(row, names[name], number)
         raw = (cells["DX"] or "").lower().rpartition(" to ")[2].strip()
         if raw and raw not in VISIT_DX:
             raise TableError(

@@ -112,7 +112,10 @@ class Aibl(Settings):
         found = re.search(r"(\d{4})-(\d{2})-(\d{2})", text)
         if not found:
             return None, "the path has neither a date nor a session, so no visit can be matched"
-        day = date(*(int(part) for part in found.groups()))
+        try:
+            day = date(*(int(part) for part in found.groups()))
+        except ValueError:
+            return None, f"{found.group(0)} in the path is no date, so no visit can be matched"
         dated = [
             (abs((day - when).days), code)
             for code, cells in own.items()
@@ -138,6 +141,10 @@ def _visits(tables: Mapping[str, SourceTable | None]) -> dict[str, dict[str, dic
             if not person.isdigit():
                 raise TableError(
                     table.path, f"line {number}, column 'RID': expected a number, got '{person}'"
+                )
+            if not re.fullmatch(r"bl|m\d+", visit.lower()):
+                raise TableError(
+                    table.path, f"line {number}, column 'VISCODE': expected bl or m18, got '{visit}'"
                 )
             cells = {
                 column: row[where] for column, where in columns.items() if column not in {"RID", "VISCODE"}

@@ -80,14 +80,14 @@ class Oasis1(Settings):
                 continue
             if image.suffix == ".img":
                 reading.pending[name] = Pending((image,), axes)
-            etiv = cells[columns["eTIV"]]
+            etiv = table.number(cells, columns["eTIV"], number)
             values = {
                 "participant_id": person, "session_id": session, "scan_id": name, "image": str(image.absolute()),
                 "diagnosis": label, "diagnosis_rule": rule,
                 "age": cells[columns["Age"]], "sex": cells[columns["M/F"]],
                 "mmse": cells[columns["MMSE"]], "cdr": cells[columns["CDR"]],
-                "icv_mm3": float(etiv) * 1000 if etiv else None, "site": "OASIS-1",
-                "etiv": etiv, "nwbv": cells[columns["nWBV"]], "asf": cells[columns["ASF"]],
+                "icv_mm3": etiv * 1000 if etiv else None, "site": "OASIS-1",
+                "etiv": cells[columns["eTIV"]], "nwbv": cells[columns["nWBV"]], "asf": cells[columns["ASF"]],
             }  # fmt: skip
             reading.keep(table, values, f"line {number} ('{name}')")
         return reading

@@ -74,7 +74,9 @@ class Oasis2(Settings):
                     visit, f"no label ({'CDR' if self.label == 'cdr' else 'Group'})", person, table.path
                 )
             else:
+                etiv = table.number(cells, columns["eTIV"], number)
                 values = self._values(cells, columns, label) | {
+                    "icv_mm3": etiv * 1000 if etiv else None,
                     "participant_id": person,
                     "session_id": visit.rpartition("_")[2],
                 }
@@ -104,7 +106,6 @@ class Oasis2(Settings):
     def _values(
         self, cells: Mapping[str, str | None], columns: Mapping[str, str], label: str
     ) -> dict[str, Any]:
-        etiv = cells[columns["eTIV"]]
         return {
             "diagnosis": label,
             "diagnosis_rule": cdr_rule(self.very_mild)
@@ -114,11 +115,10 @@ class Oasis2(Settings):
             "sex": cells[columns["M/F"]],
             "mmse": cells[columns["MMSE"]],
             "cdr": cells[columns["CDR"]],
-            "icv_mm3": float(etiv) * 1000 if etiv else None,
             "site": "OASIS-2",
             "group": cells[columns["Group"]],
             "visit": cells[columns["Visit"]],
-            "etiv": etiv,
+            "etiv": cells[columns["eTIV"]],
             "nwbv": cells[columns["nWBV"]],
             "asf": cells[columns["ASF"]],
         }

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -100,11 +100,16 @@ class SourceTable:
             listed = ", ".join(f"'{name}'" for name in absent)
             raise TableError(self.path, f"column {listed} is missing or was renamed", todo)
 
-    def group(self, key: Callable[[Mapping[str, str | None]], str | None]) -> dict[str, list[int]]:
-        """Row numbers (from 0) by a key; rows without one are left out."""
-        groups: dict[str, list[int]] = {}
-        for number, row in enumerate(self.rows):
-            name = key(row)
-            if name is not None:
-                groups.setdefault(name, []).append(number)
-        return groups
+    def number(self, cells: Mapping[str, str | None], column: str, line: int) -> float | None:
+        """A cell as a number, ``None`` where it is missing.
+
+        Raises:
+            TableError: it is something else; the message names the line and the column.
+        """
+        text = cells[column]
+        try:
+            return float(text) if text is not None else None
+        except ValueError:
+            raise TableError(
+                self.path, f"line {line}, column '{column}': expected a number, got '{text}'"
+            ) from None
