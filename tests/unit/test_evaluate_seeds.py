@@ -215,6 +215,14 @@ def test_another_setting_is_refused_by_name(tmp_path: Path, edit: dict[str, str]
     assert not (tmp_path / "set").exists()
 
 
+def test_another_method_is_named_without_its_settings(tmp_path: Path) -> None:
+    runs = [*seeds(tmp_path, 0), *seeds(tmp_path, 1, vision="lora(8)")]
+    with pytest.raises(
+        DataError, match=r"vision\.0\.kind is visual_prompts in 'run0' and lora in 'run1'\. Mean"
+    ):
+        evaluate_seeds(runs, output=tmp_path / "set")
+
+
 def test_other_data_and_another_base_are_refused(tmp_path: Path) -> None:
     one = recipe().model_copy(update={"seed": 1})
     first = seeds(tmp_path, 0)[0]

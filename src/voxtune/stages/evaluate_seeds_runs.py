@@ -75,6 +75,12 @@ def read_seed_runs(runs: Sequence[Path], data: Path | None) -> list[SeedRun]:
         for other in reversed(found[1:])
         for path, before, now in _differences(first.settings(), other.settings())
     }
+    for kind in [path for path in differing if path.endswith(".kind")]:
+        # Another method has other settings: its name says it all.
+        whole = kind.removesuffix("kind")
+        differing = {
+            path: one for path, one in differing.items() if path == kind or not path.startswith(whole)
+        }
     if differing:
         listed = [
             f"{path} is {before} in '{first.name}' and {now} in '{name}'"
