@@ -96,4 +96,5 @@ def _learned(facts: "AdapterFacts") -> str:
         return "named by --control"
     chance = {"balanced_accuracy": 1 / len(facts.classes), "auroc": 0.5}.get(learned["metric"])
     by = "" if chance is None else f" (chance {chance:.2f})"
-    return f"it knows the labels it was dealt by {learned['metric'].replace('_', ' ')} {learned['value']:.2f}{by}"
+    metric = {"auroc": "AUROC"}.get(learned["metric"], learned["metric"].replace("_", " "))
+    return f"it knows the labels it was dealt by {metric} {learned['value']:.2f}{by}"
