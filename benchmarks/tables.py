@@ -216,9 +216,9 @@ def chest_cost() -> str:
     return "\n".join(lines)
 
 
-def reproduced(table: int) -> str:
-    """A table of DEFT that ``voxtune reproduce`` made, with what it rests on and what it cost."""
-    path = REPRODUCED / "deft" / f"table_{table}.json"
+def reproduced(paper: str, table: int) -> str:
+    """A table of a paper that ``voxtune reproduce`` made, with what it rests on and what it cost."""
+    path = REPRODUCED / paper / f"table_{table}.json"
     if not path.is_file():
         return "Not run yet."
     one = json.loads(path.read_text(encoding="utf-8"))
@@ -226,7 +226,7 @@ def reproduced(table: int) -> str:
     cost, sides = one["cost"], one["sides"]
     parts = [
         one["markdown"].strip(),
-        f"To compare, on the same test scans: {beside}.",
+        *([f"To compare, on the same test scans: {beside}."] if beside else []),
         f"Trained on {sides['train']['scans']} scans of {sides['train']['participants']} participants, validated on {sides['val']['scans']} of "
         f"{sides['val']['participants']}. {cost['cells']} runs took {cost['cpu_seconds'] / 60:.0f} CPU minutes, so about "
         f"{cost['cpu_seconds'] / 120:.0f} minutes on two cores that do nothing else ({cost['hardware']}).",
@@ -263,7 +263,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,
-    **{f"deft-{number}": partial(reproduced, number) for number in (2, 3, 4, 5)},
+    **{f"deft-{number}": partial(reproduced, "deft", number) for number in (2, 3, 4, 5)},
+    "medct-1": partial(reproduced, "medct", 1),
 }
 """What is written between the markers of each name."""
 
