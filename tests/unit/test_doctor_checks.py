@@ -149,3 +149,36 @@ def test_the_cohort_is_guessed(tmp_path: Path, files: list[str], name: str) -> N
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("x\n")
     assert guess_cohort(tmp_path) == name
+
+
+def test_a_missing_library_is_a_problem_and_a_missing_imaging_library_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "voxtune.stages.doctor._version", lambda name: None if name in {"torch", "deepbet"} else "1.0"
+    )
+    checkup = doctor()
+    assert checkup.exit_code == 3
+    assert "missing: torch; install VoxTune again" in checkup.text
+    assert "missing: deepbet; preprocessing will not work" in checkup.text
+
+
+def test_a_table_that_is_no_manifest_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "manifest.tsv").write_text("a\tb\n1\t2\n")
+    checkup = doctor(tmp_path / "manifest.tsv")
+    assert checkup.exit_code == 3
+    assert "manifest.tsv" in checkup.text
+
+
+def test_a_dicom_file_without_a_suffix_is_looked_into(tmp_path: Path) -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    (tmp_path / "subjects.csv").write_text("scan_id,subject_id,diagnosis\na,p,NC\n")
+    image(tmp_path / "a_T1w.nii.gz")
+    written = sitk.GetImageFromArray(np.zeros((1, 8, 8), np.int16))
+    written.SetMetaData("0010|0010", "Doe^Jane")
+    sitk.WriteImage(written, tmp_path / "a.dcm")
+    (tmp_path / "a.dcm").rename(tmp_path / "IM0001")
+    text = doctor(tmp_path).text
+    assert "'PatientName' in IM0001" in text
+    assert "Doe" not in text

@@ -99,7 +99,7 @@ def _installation() -> Checkup:
         absent = [name for name, version in found.items() if version is None]
         checkup.ok(", ".join(f"{name} {version}" for name, version in found.items() if version))
         if absent and need:
-            checkup.problem(f"missing: {', '.join(absent)}; install again with 'pip install voxtune'.")
+            checkup.problem(f"missing: {', '.join(absent)}; install VoxTune again in a new environment.")
         elif absent:
             checkup.warn(
                 f"missing: {', '.join(absent)}; preprocessing will not work, training from a prepared cache will."

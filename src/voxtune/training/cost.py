@@ -15,7 +15,7 @@ CORE_WATTS = 10.0
 
 def memory_mib(device: torch.device) -> float:
     """The largest memory so far: the allocator's on a GPU, the process's resident memory on a CPU, MiB."""
-    if device.type == "cuda":
+    if device.type == "cuda":  # pragma: no cover  (needs a GPU)
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
@@ -36,7 +36,7 @@ class EnergyMeter:
     @property
     def source(self) -> str:
         """Where the figure comes from, for people."""
-        if self.device.type == "cuda":
+        if self.device.type == "cuda":  # pragma: no cover  (needs a GPU)
             return "measured by the GPU (NVML)"
         return f"estimated: processor time at {CORE_WATTS:g} W a core"
 
@@ -47,7 +47,7 @@ def energy_meter(device: torch.device) -> EnergyMeter:
 
 
 def _joules(device: torch.device) -> float | None:
-    if device.type == "cuda":
+    if device.type == "cuda":  # pragma: no cover  (needs a GPU)
         try:
             nvml: Any = importlib.import_module("pynvml")
             nvml.nvmlInit()
