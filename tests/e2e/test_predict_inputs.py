@@ -143,8 +143,9 @@ def test_an_empty_table_is_one_sentence(cohort: Path, tmp_path: Path) -> None:
 
 def test_the_shipped_adapter_says_what_it_is() -> None:
     folder = adapter_folder(Path("demo"))
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    assert size < 600_000
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} == {folder.name, "control"}
+    assert sum(path.stat().st_size for path in files) < 750_000
     card = (folder / "README.md").read_text(encoding="utf-8")
     for words in (
         "SIMULATED",
@@ -159,7 +160,7 @@ def test_the_shipped_adapter_says_what_it_is() -> None:
     facts = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
     assert facts["simulated"] is True
     assert all(facts["trust"][name] for name in ("mmse", "abstention", "familiar"))
-    for path in folder.iterdir():
+    for path in files:
         content = path.read_bytes()
         assert b"/home/" not in content
         assert b"/tmp/" not in content
