@@ -181,7 +181,9 @@ def split(
 @command("audit")
 @click.argument("directory", type=PATH)
 @data_option
-@click.option("--reports", type=PATH, help="reports.tsv; otherwise the one in the split folder or beside the manifest.")
+@click.option(
+    "--reports", type=PATH, help="reports.tsv; otherwise the one in the split folder or beside the manifest."
+)
 @click.option(
     "--allow", multiple=True, metavar="CHECK", help="Accept what this check finds; it is written down."
 )
