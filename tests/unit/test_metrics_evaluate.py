@@ -2,12 +2,13 @@
 
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.intervals import exact_interval
+from voxtune.evaluation.intervals import exact_interval, share_interval
 from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
@@ -317,3 +318,21 @@ def test_a_diagnosis_with_one_participant_widens_a_share() -> None:
     found = evaluate_predictions(rows, CLASSES, resamples=100)["accuracy"]
     low, high = exact_interval(found.value, found.n_participants)
     assert found.low <= low < high <= found.high
+
+
+@pytest.mark.parametrize(("alone", "expected"), [(("p1",), True), (("p1", "p4"), False)])
+def test_only_a_diagnosis_of_one_participant_is_lonely(
+    alone: tuple[str, ...], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def watched(*values: Any, lonely: bool) -> tuple[float, float]:
+        asked.append(lonely)
+        return share_interval(*values, lonely=lonely)
+
+    monkeypatch.setattr("voxtune.evaluation.metrics.share_interval", watched)
+    rows = [row for row in study(people=13) if row.diagnosis == "NC" or row.participant_id in alone]
+    assert len({row.participant_id for row in rows if row.diagnosis != "NC"}) == len(alone)
+    assert len({row.diagnosis for row in rows}) == 2
+    headline_scores(rows, CLASSES, resamples=20, seed=0)
+    assert asked[0] is expected
