@@ -170,6 +170,20 @@ def chest(prefix: str) -> list[dict[str, Any]]:
     return [one for one in found if one["status"] == "done"]
 
 
+def chest_summary() -> str:
+    """One line for the README: findings of chest CT over the cohorts."""
+    cells = chest("learn")
+    if not cells:
+        return "Not measured yet."
+    people = sum(one["participants"]["test"] for one in cells)
+    each = "; ".join(interval(one["gain"]) for one in cells)
+    return (
+        f"On SIMULATED chests ({len(cells)} cohorts, {people} held-out participants in all), mean AUROC over findings: fine-tuned by recipe "
+        f"`medct_small` **{spread([one['tuned']['auroc']['value'] for one in cells])}%**, zero-shot "
+        f"{spread([one['zero_shot']['auroc']['value'] for one in cells])}% (gains {each} points; 95% intervals over participants)."
+    )
+
+
 def chest_learning() -> str:
     """Mean AUROC of recipe medct_small and of its base, with the gain, and of findings held out."""
     lines = [
@@ -256,6 +270,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
+    "chest-summary": chest_summary,
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
