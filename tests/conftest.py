@@ -1,6 +1,7 @@
 """Where shared scans and golden numbers are, and the switches of the suite."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def shared_folder(variable: str, default: str) -> Path:
     """The folder that a variable names, or its default beside the repository."""
     return Path(os.environ.get(variable) or ROOT.parent / "shared" / default).resolve()
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_in_any_order() -> None:
+    """What a test draws from torch's own generator does not depend on the tests that ran before it in its process."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

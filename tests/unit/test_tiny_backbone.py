@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from voxtune.backbones.bert import BertSizes
-from voxtune.backbones.tiny import ASSETS, Tiny, TinyClip
+from voxtune.backbones.tiny import ASSETS, Tiny, TinyClip, _standardised
 from voxtune.errors import WeightsError
 from voxtune.types.protocols import is_backbone, is_token_tower
 
@@ -86,11 +86,16 @@ def test_masked_tokens_do_not_matter(small: TinyClip) -> None:
     assert torch.allclose(block(tokens, mask)[:, :3], block(other, mask)[:, :3], atol=1e-6)
 
 
-def test_the_scale_of_the_intensities_does_not_matter(shipped: TinyClip) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_the_scale_of_the_intensities_does_not_matter(shipped: TinyClip, seed: int) -> None:
     volumes = torch.zeros(1, 1, 64, 64, 64)
-    volumes[..., 16:48, 16:48, 16:48] = 0.3 + 0.4 * torch.rand(32, 32, 32)
+    inside = torch.rand(32, 32, 32, generator=torch.Generator().manual_seed(seed))
+    volumes[..., 16:48, 16:48, 16:48] = 0.3 + 0.4 * inside
+    # Not to the digit: a small number beside the variance keeps empty scans finite.
+    torch.testing.assert_close(_standardised(0.5 * volumes), _standardised(volumes), rtol=0.02, atol=0.01)
     with torch.no_grad():
-        assert torch.allclose(shipped.encode_image(volumes), shipped.encode_image(0.5 * volumes), atol=2e-3)
+        one, half = shipped.encode_image(volumes), shipped.encode_image(0.5 * volumes)
+    assert float((one * half).sum()) > 0.998
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5])
