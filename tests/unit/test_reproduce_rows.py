@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxtune.config import RunConfig
+from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
@@ -136,6 +136,18 @@ def test_stored_settings_agree_where_both_know_them() -> None:
     assert agrees({"a": 1, "b": {"c": 2}, "name": "x"}, {"b": {"c": 2, "new": 5}, "name": "y"})
     assert not agrees({"b": {"c": 2}}, {"b": {"c": 3}})
     assert not agrees([1, 2], [1])
+
+
+def test_rows_that_share_a_run_take_each_others_result() -> None:
+    """Tables 2 and 3 both have the frozen base, beside recipes with another report template."""
+    config = read_recipe("deft")
+    other = config.model_copy(update={"report": config.report.model_copy(update={"template": "label"})})
+    for mode, shared in (("zero_shot", True), ("trained", False)):
+        one, two = Cell(config, mode), Cell(other, mode)
+        assert (one.name == two.name) is shared
+        assert two.made_by(shared_config(one.config)) is shared
+    coarser = config.edit('classes.names=["NC","AD"]')
+    assert not Cell(coarser, "zero_shot").made_by(shared_config(config))
 
 
 def test_a_share_of_the_scans_takes_as_many_steps() -> None:

@@ -14,7 +14,7 @@ from voxtune.errors import DataError, SettingError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.stages.reproduce_data import Sources, prepared
 from voxtune.stages.reproduce_lock import claimed
-from voxtune.stages.reproduce_paper import Cell, Role, agrees, shared_config
+from voxtune.stages.reproduce_paper import Cell, Role, shared_config
 from voxtune.types.records import ManifestRow, Prediction
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Sweep:
         if not path.is_file():
             return None
         found = read_json(path, "the result of a cell")
-        if not agrees(found["config"], shared_config(cell.config)):
+        if not cell.made_by(found["config"]):
             raise DataError(
                 f"Cell {cell.name} was made with other defaults of this program; remove that folder to run it again."
             )

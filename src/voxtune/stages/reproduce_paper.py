@@ -119,13 +119,21 @@ class Cell:
     @property
     def name(self) -> str:
         """The folder of the cell; rows that describe the same run give the same name."""
-        config = identity(self.config)
-        if self.mode != "trained":  # what is never read makes no other run
-            config = {key: config[key] for key in ("backbone", "preset", "classes") if key in config}
+        config = self._read_of(identity(self.config))
         said = json.dumps([config, self.mode, self.share, self.fingerprint], sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()[:10]
         size = f"-{round(100 * self.share)}pc" if self.share is not None else ""
         return f"{config['backbone']['kind']}-{self.mode}{size}-{digest}--seed{self.config.seed}"
+
+    def made_by(self, stored: dict[str, Any]) -> bool:
+        """Whether a stored configuration (of ``shared_config``) made the very run that this cell asks for."""
+        return agrees(self._read_of(stored), shared_config(self.config))
+
+    def _read_of(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """What the run reads of a configuration: what is never read makes no other run."""
+        if self.mode == "trained":
+            return tree
+        return {key: tree[key] for key in ("backbone", "preset", "classes") if key in tree}
 
 
 def shared_config(config: RunConfig) -> dict[str, Any]:
