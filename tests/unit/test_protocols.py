@@ -44,6 +44,9 @@ def test_a_tower_is_told_by_its_members() -> None:
 def test_a_lead_tower_is_a_token_tower_that_says_so() -> None:
     assert is_lead_tower(LeadTower())
     assert not is_lead_tower(Tower())
+    denied = LeadTower()
+    denied.reads_lead = False
+    assert not is_lead_tower(denied)
     nothing = LeadTower()
     del nothing.blocks
     assert not is_lead_tower(nothing)

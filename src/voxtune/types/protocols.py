@@ -116,7 +116,7 @@ def is_token_tower(tower: object) -> TypeGuard[TokenTower]:
 
 def is_lead_tower(tower: object) -> TypeGuard[LeadTower]:
     """Whether a tower's last block may leave out what nobody reads."""
-    return _has_members(tower, LeadTower)
+    return _has_members(tower, LeadTower) and bool(getattr(tower, "reads_lead", False))
 
 
 def is_feature_tower(tower: object) -> TypeGuard[FeatureTower]:
