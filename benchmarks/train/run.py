@@ -7,8 +7,8 @@
 Random weights of the published size (a step costs the same), random volumes of 128^3 voxels (2,048 tokens), texts of 100-130
 tokens as the reports of template ``deft`` have, deep visual prompts, MMSE token, text prompts, cross-attention over the batch.
 
-``reference`` is the same mathematics written plainly: attention as matrix products and a softmax, texts padded to 512, float32,
-one graph, no activation checkpointing. The other arms are the package's own step with the settings their names say. Each arm
+``reference`` is the same mathematics written plainly: attention as matrix products and a softmax, every block over every token as
+in the published class, texts padded to 512, float32, one graph, no activation checkpointing. The other arms are the package's own step with the settings their names say. Each arm
 runs in a process of its own, the processes take turns by rounds, on a GPU the first step of each is a warm-up. Seconds are of the
 wall and of the processor; ratios are of the wall's on a quiet machine (load below one at the start) and of the processor's on one
 that does other things. Peak memory is the process's above what the imports left (Linux), or the allocator's on a GPU. On a CPU the
@@ -197,6 +197,7 @@ def plain_step(config: Any, examples: Any, read: Any, device: str) -> Callable[[
     from voxtune.training.objective import loss_terms
 
     model = build_model(config, scale=MmseScale(25.0, 3.0)).to(device).train()
+    model.vision.tower.reads_lead = False  # the last block whole, as the published class computes it
     trained = [value for value in model.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(
         trained, lr=config.optimiser.rate, weight_decay=config.optimiser.weight_decay
