@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import Aggregation, MmseSettings, RunConfig
-from voxtune.errors import UsageError
+from voxtune.errors import DataError, UsageError
 from voxtune.explain.attention_capture import last_attention
 from voxtune.explain.grad_eclip import grad_eclip, relevance
 from voxtune.explain.heat_map import METHODS, explain_targets, heat_map, tensor_mask
-from voxtune.explain.placement import to_stored
+from voxtune.explain.placement import stored_atlas, to_stored
 from voxtune.explain.randomised import correlation, randomised
 from voxtune.explain.regions import REGIONS_OF, brain_atlas, plain_name, tensor_atlas
 from voxtune.explain.target import MMSE, class_target, mmse_target, text_target
 from voxtune.explain.token_grid import spread_tokens
 from voxtune.imaging.orient import orient
-from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, RADFM, TINY, Preset
+from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, RADFM, TINY, Brain, Preset
 from voxtune.imaging.template import field_of_view
 from voxtune.imaging.tensor import to_tensor
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
@@ -287,6 +287,31 @@ def test_the_atlas_lies_in_the_template_and_sides_are_right() -> None:
     assert turned is not None
     assert (turned.labels == 17).sum() == (brain_atlas(128).labels == 17).sum()
     assert tensor_atlas(M3D) is None
+
+
+@pytest.mark.parametrize("preset", [M3D, RADFM], ids=lambda preset: preset.name)
+def test_the_atlas_goes_the_way_of_the_scan(preset: Preset) -> None:
+    """A scan whose left hippocampus shines has its light in the left hippocampus of the atlas on the model's input."""
+    grid = 64
+    preset = preset.model_copy(update={"size": (32, 64, 64), "steps": Brain(grid=grid)})
+    labels = brain_atlas(grid).labels
+    voxels = (0.2 * (labels > 0) + 0.8 * (labels == 17)).astype(np.float32)
+    stored = Volume(voxels, field_of_view(grid))
+    atlas = stored_atlas(stored, preset)
+    assert atlas is not None
+    assert atlas.labels.shape == preset.size
+    tensor = to_tensor(stored, preset)[0]
+    bright = tensor > tensor.min() + 0.5 * (tensor.max() - tensor.min())
+    there = atlas.labels == 17
+    assert 2 * (bright & there).sum() / (bright.sum() + there.sum()) > 0.88
+    assert atlas.names[17] == "left hippocampus"
+
+
+def test_a_chest_has_no_atlas_of_the_brain() -> None:
+    stored = Volume(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4))
+    assert stored_atlas(stored, CT_CLIP) is None
+    with pytest.raises(DataError, match="preprocess it with preset 'ct_clip'"):
+        to_stored(np.zeros((2, 2, 2), dtype=np.float32), stored, CT_CLIP)
 
 
 def test_shuffled_weights_are_another_model_with_the_same_text_side(

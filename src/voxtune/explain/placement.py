@@ -62,5 +62,10 @@ def stored_atlas(stored: Volume, preset: Preset) -> Atlas | None:
     if preset.fit == "foreground":
         inside = minmax(orient(stored, preset.axes).voxels) > 0
         turned = turned[tuple(_extent(inside, axis) for axis in range(3))]
-    labels = resize(turned, preset.size, nearest=True).round().astype(np.int16)
+        for axis, wanted in enumerate(preset.size):  # the label at the middle of each voxel of the input
+            middles = (np.arange(wanted) + 0.5) * (turned.shape[axis] / wanted)
+            turned = turned.take(middles.astype(int), axis=axis)
+    else:
+        turned = resize(turned, preset.size, nearest=True)
+    labels = turned.round().astype(np.int16)
     return Atlas(labels, {int(one): atlas.names[int(one)] for one in np.unique(labels) if one})
