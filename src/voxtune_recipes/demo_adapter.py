@@ -18,14 +18,29 @@ from voxtune.stages.train import train
 PARTICIPANTS = 200
 
 
-def make(out: Path, work: Path, *, seed: int = 0) -> Path:
-    """Simulate, split, train, evaluate, export; the folder of the adapter."""
+def make(
+    out: Path, work: Path, *, seed: int = 0, participants: int = PARTICIPANTS, edits: tuple[str, ...] = ()
+) -> Path:
+    """Simulate, split, train, evaluate, export; the folder of the adapter.
+
+    Args:
+        out: folder of the adapter.
+        work: folder of the cohort, the split and the run.
+        seed: of all of them.
+        participants: how many are simulated.
+        edits: further ``PATH=VALUE`` for the recipe.
+    """
     manifest = work / "cohort" / "manifest.tsv"
     if not manifest.is_file():
-        simulate(work / "cohort", participants=PARTICIPANTS, seed=seed)
+        simulate(work / "cohort", participants=participants, seed=seed)
     sides = split(manifest, work / "split", seed=seed)
     run = train(
-        "deft", work / "run", data=manifest, split_dir=sides, assignments=(f"seed={seed}",), control=True
+        "deft",
+        work / "run",
+        data=manifest,
+        split_dir=sides,
+        assignments=(f"seed={seed}", *edits),
+        control=True,
     ).run
     evaluate(run, data=manifest)
     return export(run, out)

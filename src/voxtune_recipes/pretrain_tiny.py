@@ -37,18 +37,25 @@ from voxtune.simulate.seeds import Branch, generator
 from voxtune.simulate.subjects import INTRACRANIAL_MM3, TEMPLATE_INTRACRANIAL_MM3
 from voxtune.simulate.words import MORE_WORDS, NAMED, PHRASES, SIZES, describe
 
-BATCH = 32
-POOL = 3500
-"""Anatomies kept; each is drawn many times in new contrasts."""
-NEW_PER_BATCH = 3
-WARM = 256
-"""Anatomies made before the first step; they also fix what is normal."""
 VOLUMES = ("brain", *LABELS)
 CELLS = 8
 """Cells of the local lesson along each axis: two for each token."""
 LOCAL = tuple(name for name in MAPS if name != "t1")
 DECAY = 0.998
 """Of the moving average of the weights, which is what is kept."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; the defaults made the shipped weights."""
+
+    batch: int = 32
+    pool: int = 3500
+    """Anatomies kept; each is drawn many times in new contrasts."""
+    new: int = 3
+    """Anatomies added with each batch until the pool is full."""
+    warm: int = 256
+    """Anatomies made before the first step; they also fix what is normal."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +96,12 @@ def _cell_matrix() -> NDArray[np.int64]:
 
 
 class Producer:
-    """The pool of anatomies and the stream of lessons drawn from it: a function of the seed alone."""
+    """The pool of anatomies and the stream of lessons drawn from it: a function of the seed and the sizes alone."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, much: Sizes) -> None:
         from scipy.sparse import csr_array
 
-        self.seed = seed
+        self.seed, self.much = seed, much
         self.rng = generator(Branch.PRETRAINING_RENDERING, seed)
         points = len(atlas().points)
         self.to_cells = csr_array(
@@ -103,7 +110,7 @@ class Producer:
         self.maps: list[NDArray[np.uint8]] = []
         self.sizes: list[NDArray[np.float32]] = []
         self.cells: list[NDArray[np.float32]] = []
-        for _ in range(WARM):
+        for _ in range(much.warm):
             self._grow()
         sizes, cells = np.stack(self.sizes), np.stack(self.cells)
         self.size_mean, self.size_sd = sizes.mean(axis=0), sizes.std(axis=0)
@@ -123,9 +130,9 @@ class Producer:
 
     def lesson(self) -> Lesson:
         """The next batch."""
-        for _ in range(NEW_PER_BATCH if len(self.maps) < POOL else 0):
+        for _ in range(self.much.new if len(self.maps) < self.much.pool else 0):
             self._grow()
-        chosen = self.rng.choice(len(self.maps), BATCH, replace=False)
+        chosen = self.rng.choice(len(self.maps), self.much.batch, replace=False)
         volumes, sizes, cells, texts, told, phrases = [], [], [], [], [], []
         for index in chosen:
             voxels = random_rendering(self.maps[index].astype(np.float32) / 255, self.rng).voxels
@@ -152,8 +159,8 @@ class Producer:
         )
 
 
-def _produce(seed: int, queue: "Queue[Lesson]") -> None:
-    producer = Producer(seed)
+def _produce(seed: int, much: Sizes, queue: "Queue[Lesson]") -> None:
+    producer = Producer(seed, much)
     while True:
         queue.put(producer.lesson())
 
@@ -247,6 +254,7 @@ def pretrain(
     threads: int = 1,
     rate: float = 1e-3,
     new_vocabulary: bool = False,
+    much: Sizes = Sizes(),
 ) -> Path:
     """Train for so many minutes and return the weights file ``OUT/tiny.safetensors`` (float16).
 
@@ -257,6 +265,7 @@ def pretrain(
         threads: of torch; the renderer takes one core more.
         rate: highest learning rate.
         new_vocabulary: learn the vocabulary anew instead of taking the shipped one.
+        much: of a batch and of the pool of anatomies.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -275,11 +284,11 @@ def pretrain(
 
     context = multiprocessing.get_context("spawn")
     queue: Queue[Lesson] = cast("Queue[Lesson]", context.Queue(maxsize=6))
-    producer = context.Process(target=_produce, args=(seed, queue), daemon=True)
+    producer = context.Process(target=_produce, args=(seed, much, queue), daemon=True)
     producer.start()
     log = (out / "log.jsonl").open("w", encoding="utf-8")
     _write(log, {"settings": settings.model_dump(mode="json", exclude={"tokenizer", "weights"}), "minutes": minutes,
-                 "seed": seed, "threads": threads, "rate": rate, "batch": BATCH, "pool": POOL, "loss_weights": WEIGHTS,
+                 "seed": seed, "threads": threads, "rate": rate, "batch": much.batch, "pool": much.pool, "loss_weights": WEIGHTS,
                  "device": device.type, "torch": torch.__version__})  # fmt: skip
     lesson = queue.get()
     start = saved = time.monotonic()
@@ -303,7 +312,11 @@ def pretrain(
         for name, term in (terms | {"total": total}).items():
             sums[name] += float(term.detach())
         if step % 50 == 0:
-            line = {"step": step, "scans": step * BATCH, "minutes": round((time.monotonic() - start) / 60, 2)}
+            line = {
+                "step": step,
+                "scans": step * much.batch,
+                "minutes": round((time.monotonic() - start) / 60, 2),
+            }
             _write(log, line | {name: round(value / 50, 4) for name, value in sums.items()})
             sums = dict.fromkeys(sums, 0.0)
         if time.monotonic() - saved > 60:
@@ -315,7 +328,7 @@ def pretrain(
         {
             "done": True,
             "step": step,
-            "scans": step * BATCH,
+            "scans": step * much.batch,
             "minutes": round((time.monotonic() - start) / 60, 2),
         },
     )

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from voxtune.simulate.anatomy import build
@@ -78,14 +77,11 @@ def test_texts_tell_the_volumes_they_say_they_tell_and_never_an_mmse() -> None:
     assert len(seen) > 30
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrain_tiny, "WARM", 6)
-    monkeypatch.setattr(pretrain_tiny, "BATCH", 4)
+SHORT = pretrain_tiny.Sizes(batch=4, warm=6, pool=8)
 
 
-def test_lessons_are_a_function_of_the_seed(short: None) -> None:
-    one, two = (pretrain_tiny.Producer(7).lesson() for _ in range(2))
+def test_lessons_are_a_function_of_the_seed() -> None:
+    one, two = (pretrain_tiny.Producer(7, SHORT).lesson() for _ in range(2))
     assert np.array_equal(one.volumes, two.volumes)
     assert one.texts == two.texts
     assert one.volumes.shape == (4, 64, 64, 64)
@@ -93,8 +89,8 @@ def test_lessons_are_a_function_of_the_seed(short: None) -> None:
     assert np.isfinite(one.cells).all()
 
 
-def test_training_on_one_lesson_lowers_every_loss(short: None, tmp_path: Path) -> None:
-    lesson = pretrain_tiny.Producer(0).lesson()
+def test_training_on_one_lesson_lowers_every_loss(tmp_path: Path) -> None:
+    lesson = pretrain_tiny.Producer(0, SHORT).lesson()
     torch.manual_seed(0)
     settings = pretrain_tiny.Tiny(fresh=True)
     model, heads = settings.build().train(), pretrain_tiny.Heads(settings)
