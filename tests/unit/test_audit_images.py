@@ -113,6 +113,13 @@ def test_nearest_strangers_of_a_cohort_of_few_kinds_are_not_duplicates() -> None
     assert [pair[:2] for pair in likely_pairs(again)] == [(7, 120)]
 
 
+def test_in_a_cohort_of_few_people_a_copy_is_found_by_itself() -> None:
+    """Too few strangers to know what is usual among them."""
+    volumes = {f"s{i}": head(i, 0.0) for i in range(4)} | {"copy": head(2, 0.0, noise=0.1, seed=1)}
+    images = look_at(rows_of(volumes), lambda row: volumes[row.scan_id], workers=1)
+    assert [(images.scan_ids[a], images.scan_ids[b]) for a, b, _ in likely_pairs(images)] == [("s2", "copy")]
+
+
 def test_scans_that_cannot_be_read_are_said() -> None:
     volumes = {f"s{i}": head(i) for i in range(9)}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from voxtune.data.manifest import write_table
+from voxtune.data.manifest import read_table, write_table
 from voxtune.errors import DataError, TableError
 from voxtune.evaluation.compare_findings import Answered, compare_findings, of_findings, read_answered
 from voxtune.evaluation.findings_gain import auroc_gain
@@ -162,6 +162,16 @@ def test_a_spoilt_table_is_refused_by_what_is_wrong(
     cells[header.split("\t").index(column)] = value
     file.write_text("\n".join([header, first, "\t".join(cells), *rest]) + "\n", encoding="utf-8")
     with pytest.raises(TableError, match=said):
+        read_answered(file)
+
+
+@pytest.mark.parametrize("left", ["p_Emphysema", "every scan"])
+def test_a_table_without_a_column_or_without_scans_is_refused(tmp_path: Path, left: str) -> None:
+    file = written(tmp_path, answers(1.0)) / "predictions.tsv"
+    rows = read_table(file)
+    columns = [name for name in rows[0] if name != left]
+    write_table(file, columns, [] if left == "every scan" else rows)
+    with pytest.raises(TableError, match="no scan, or no pair of columns"):
         read_answered(file)
 
 

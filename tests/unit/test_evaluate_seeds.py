@@ -123,6 +123,11 @@ def test_the_interval_of_a_mean_over_equal_seeds_is_that_of_one() -> None:
         accuracy_interval([rows, rows[1:]], CLASSES, Draw(resamples=20))
 
 
+def test_without_a_diagnosis_there_is_no_accuracy_and_no_interval() -> None:
+    rows = [row.model_copy(update={"diagnosis": None}) for row in answers(1.5, 0)]
+    assert accuracy_interval([rows, rows], CLASSES, Draw(resamples=20)) is None
+
+
 # -------------------------------------------------------------------------------------------- the stage
 def test_seeds_on_one_test_side(
     tmp_path: Path, scores: Callable[[Mapping[int, Sequence[Prediction]]], None]

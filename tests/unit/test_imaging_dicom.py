@@ -202,7 +202,55 @@ def nothing_inside(folder: Path) -> Path:
     return zipped(folder / "a.zip", {"notes.txt": b"nothing here"})
 
 
+def retagged(folder: Path, **tags: str) -> Path:
+    """One slice of a series with other tags; an empty value takes the tag away."""
+    file = write_series(folder / "d") / "s3_005.dcm"
+    image = SimpleITK.ReadImage(str(file))
+    for name, value in tags.items():
+        key = name.removeprefix("t").replace("_", "|")
+        if value:
+            image.SetMetaData(key, value)
+        else:
+            image.EraseMetaData(key)
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetFileName(str(file))
+    writer.Execute(image)
+    return folder / "d"
+
+
+def scout(folder: Path) -> Path:
+    return retagged(folder, t0020_0037="0\\1\\0\\0\\0\\-1")
+
+
+def colour(folder: Path) -> Path:
+    (folder / "d").mkdir()
+    block = np.stack([BLOCK % 255] * 3, axis=-1).astype(np.uint8)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(block, isVector=True), folder / "d" / "a.dcm")
+    return folder / "d" / "a.dcm"
+
+
+def encrypted(folder: Path) -> Path:
+    path = zipped(folder / "a.zip", {"a.dcm": b"x" * 100})
+    data = bytearray(path.read_bytes())
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        data[data.index(mark) + (6 if mark.endswith(b"\x04") else 8)] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def understated(folder: Path) -> Path:
+    """A member that unpacks to more than the archive says."""
+    path = zipped(folder / "a.zip", {"a.dcm": bytes(5000)})
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02") + 24
+    data[place : place + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
 HOSTILE = [
+    (scout, "several directions"), (colour, "colour images"), (encrypted, "encrypted"), (understated, "more than it says|damaged"),
     (gap, "slices are missing"), (two_at_one_place, "4D series|slices are missing"), (tilted, "tilted"),
     (few, "at least 4"), (no_series, "no DICOM series"), (empty_folder, "no DICOM series"),
     (garbage_file, "cannot be read"), (traversal, "leads out"), (absolute, "leads out"), (linked, "a link"),
@@ -227,6 +275,18 @@ def test_a_folder_of_too_many_files_is_not_searched(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("voxtune.imaging.limits.MAX_MEMBERS", 7)
     with pytest.raises(ScanError, match="more than 7 files"):
         read_scan(write_series(tmp_path / "d"))
+
+
+def test_a_volume_of_too_many_voxels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxtune.imaging.limits.MAX_VOXELS", 900)
+    with pytest.raises(ScanError, match="12 x 10 x 8 voxels are more than the limit of 900"):
+        read_scan(write_series(tmp_path / "d"))
+
+
+def test_a_file_that_is_no_dicom_does_not_hide_the_series_beside_it(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "d")
+    (folder / "notes.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 500)
+    assert np.array_equal(read_scan(folder).voxels, BLOCK.transpose(2, 1, 0))
 
 
 def test_one_file_of_many_frames_is_a_volume(tmp_path: Path) -> None:

@@ -79,6 +79,22 @@ def test_few_nan_become_background(tmp_path: Path) -> None:
     assert np.isfinite(scan.volume.voxels).all()
 
 
+def test_a_place_by_quaternion_alone_and_a_slope_of_zero_are_read_as_the_standard_says(
+    tmp_path: Path,
+) -> None:
+    image = nibabel.Nifti1Image(RAMP, None)
+    square = np.array([[0, -3.0, 0, 10], [2.0, 0, 0, -20], [0, 0, 4.0, 5], [0, 0, 0, 1]])
+    image.header.set_qform(square, code=1)
+    image.header.set_sform(None, code=0)
+    nibabel.save(image, tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    struct.pack_into("<2f", data, 112, 0.0, 5.0)  # scl_slope 0: the numbers stand as they are
+    (tmp_path / "a.nii").write_bytes(data)
+    found = read_scan(tmp_path / "a.nii")
+    assert np.allclose(found.affine, square, atol=1e-4)
+    assert np.array_equal(found.voxels, RAMP)
+
+
 def test_link_to_a_scan_is_followed(tmp_path: Path) -> None:
     write(tmp_path / "a.nii", RAMP)
     (tmp_path / "link.nii").symlink_to(tmp_path / "a.nii")
@@ -205,6 +221,18 @@ def nan_affine(folder: Path) -> Path:
     return patched(folder / "a.nii", 280, "<f", float("nan"))
 
 
+def fine_spacing(folder: Path) -> Path:
+    nibabel.save(nibabel.Nifti1Image(RAMP, np.diag([1e-3, 2.0, 2.0, 1.0])), folder / "a.nii")
+    return folder / "a.nii"
+
+
+def wide_field(folder: Path) -> Path:
+    nibabel.save(
+        nibabel.Nifti1Image(np.repeat(RAMP, 20, axis=0), np.diag([90.0, 2.0, 2.0, 1.0])), folder / "a.nii"
+    )
+    return folder / "a.nii"
+
+
 def rgb(folder: Path) -> Path:
     return patched(folder / "a.nii", 70, "<h", 128)
 
@@ -284,7 +312,7 @@ HOSTILE = [
     (mostly_infinite, "NaN or infinite"), (constant, "constant"), (flat, "2D image"), (two_axes, "2D image"),
     (four_d, "4D image"), (negative_axis, "impossible dimensions"), (zero_spacing, "spacing of 0"),
     (nan_spacing, "spacing of"), (singular_affine, "singular"), (zero_affine, "singular"), (nan_affine, "NaN"),
-    (rgb, "data type 128"), (wild_offset, "begin at byte"), (wrong_endian, "impossible|damaged|magic|limit|data type"),
+    (fine_spacing, "voxel spacing .* implausible"), (wide_field, "field of view .* implausible"), (rgb, "data type 128"), (wild_offset, "begin at byte"), (wrong_endian, "impossible|damaged|magic|limit|data type"),
     (analyze, "Analyze file does not say"), (half_a_pair, "other half"), (not_nifti, "not a NIfTI"), (empty, "empty"), (missing, "no such file"), (dangling_link, "does not exist"),
     (link_loop, "cannot be read"), (device, "neither a file"), (pipe, "neither a file"), (unreadable, "cannot be read"),
 ]  # fmt: skip

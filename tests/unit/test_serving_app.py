@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import http.client
 import io
 import json
@@ -23,6 +24,7 @@ from voxtune.serving.app import make_app  # noqa: E402
 from voxtune.serving.limits import Limits  # noqa: E402
 from voxtune.serving.openapi import document  # noqa: E402
 from voxtune.serving.service import Service, remove_orphans  # noqa: E402
+from voxtune.serving.upload import kind_of  # noqa: E402
 
 TOKEN = "right-token"
 HEADER = b"\x5c\x01\x00\x00" + bytes(348)  # of NIfTI-1; what follows tells the worker below what to do
@@ -37,6 +39,9 @@ tell({"ready": facts})
 for line in sys.stdin:
     task = json.loads(line)
     folder = pathlib.Path(task["folder"])
+    if task["do"] == "map" and (folder / "page.html").read_bytes() == b"<p>no map":
+        tell({"failed": "There is no heat."})
+        continue
     if task["do"] == "map":
         (folder / (task["file"] + ".u8")).write_bytes(bytes(8))
         (folder / (task["file"] + ".json")).write_text(json.dumps({"title": "t", "meaning": "m", "target": task["target"]}))
@@ -350,6 +355,51 @@ def test_scans_queue_and_too_many_are_turned_away(server: Server) -> None:
         if status == 202:
             wait_until(lambda said=said: server.ask("GET", f"/api/v1/scans/{said['id']}/result")[0] == 200)
             assert server.ask("GET", f"/api/v1/scans/{said['id']}/result")[1]["said"] == f"slow {number}"
+
+
+def test_a_scan_that_is_being_worked_on_is_neither_deleted_nor_explained(server: Server) -> None:
+    scan = server.ask("POST", "/api/v1/scans?name=q.nii", HEADER + b"slow")[1]["id"]
+    wait_until(lambda: server.ask("GET", f"/api/v1/scans/{scan}")[1]["state"] == "working")
+    status, said, _ = server.ask("DELETE", f"/api/v1/scans/{scan}")
+    assert (status, said["error"]) == (409, "This scan is being worked on; delete it when it is done.")
+    assert server.ask("GET", f"/api/v1/scans/{scan}/map?target=AD")[0] == 409
+    assert scan in [one["id"] for one in server.ask("GET", "/api/v1/scans")[1]["scans"]]
+    wait_until(lambda: server.ask("GET", f"/api/v1/scans/{scan}/result")[0] == 200)
+    assert server.ask("DELETE", f"/api/v1/scans/{scan}")[0] == 204
+    assert scan not in [one["id"] for one in server.ask("GET", "/api/v1/scans")[1]["scans"]]
+
+
+def test_a_heat_map_that_fails_says_why(server: Server) -> None:
+    scan = server.send("no map")[1]["id"]
+    status, said, _ = server.ask("GET", f"/api/v1/scans/{scan}/map?target=AD")
+    assert (status, said["error"]) == (422, "There is no heat.")
+
+
+def test_the_adapter_is_told_to_who_may_ask(server: Server) -> None:
+    status, said, _ = server.ask("GET", "/api/v1/adapter")
+    assert (status, said["classes"], said["base"]) == (200, ["NC", "AD"], "tiny")
+
+
+def test_an_error_of_our_own_is_a_sentence_and_the_server_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("Jane Doe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.service, "check_room", broken)
+        status, said, _ = server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)
+    assert (status, said["error"]) == (500, "The server made an error; it goes on.")
+    assert "Jane" not in caplog.text
+    assert server.send("after it")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(bytes(128) + b"DICM", ".dcm"), (gzip.compress(HEADER), ".nii.gz"), (gzip.compress(b"<svg>"), None), (b"\x1f\x8bxx", None)],
+)  # fmt: skip
+def test_a_kind_is_known_by_the_first_bytes(start: bytes, kind: str | None) -> None:
+    assert kind_of(start) == kind
 
 
 def test_a_waiting_scan_can_be_taken_back(server: Server) -> None:
