@@ -11,8 +11,10 @@ from voxtune.cli import main
 from voxtune.cohorts.ct_rate import FINDINGS
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import DataError, UsageError
+from voxtune.explain import faithfulness
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
+from voxtune.stages import explain_scan
 
 HELD_OUT = ("Emphysema", "Pleural effusion")
 
@@ -175,6 +177,49 @@ def test_an_external_cohort_may_merge_labels_and_lack_some(root: Path) -> None:
     both = [read_table(root / name / "predictions.tsv") for name in ("rad-scores", "one")]
     for many, one in zip(*both, strict=True):
         assert float(many["p_Calcification"]) == pytest.approx(float(one["p_Calcification"]), abs=1e-6)
+
+
+def test_scans_that_the_run_has_seen_are_no_external_cohort(root: Path) -> None:
+    rows = read_manifest(root / "ready" / "manifest.tsv")
+    again = write_manifest(rows[::-1], root / "ready" / "renamed.tsv")
+    said = call("evaluate", root / "run", "--data", again, "-o", root / "renamed", code=3).output
+    assert "have IDs of training or validation scans" in said
+    assert not (root / "renamed" / "metrics.json").exists()
+
+
+def test_a_finding_is_explained_on_its_chest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faithfulness, "ORDERS", 3)
+    monkeypatch.setattr(faithfulness, "STEPS", 4)
+    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    row = next(
+        row
+        for row in read_manifest(root / "ready/manifest.tsv")
+        if (row.model_extra or {})[FINDINGS[0]] == "1"
+    )
+    scan = root / "ready" / row.image
+    said = call("explain", root / "run", scan, "-o", root / "explained", "--target", FINDINGS[0], "--json")
+    facts = json.loads(said.stdout)
+    assert facts["simulated"]
+    assert facts["target"]["name"] == FINDINGS[0]
+    chances = facts["prediction"]["probabilities"]
+    most = sorted(chances, key=lambda name: -chances[name])
+    assert facts["panel"]["columns"] == most[: len(facts["panel"]["columns"])], "the findings it is surest of"
+    assert facts["regions"] == [], "there is no atlas of a chest"
+    heat = read_scan(root / "explained" / "heat.nii.gz")
+    assert sorted(heat.shape) == sorted(read_scan(scan).shape)
+    assert "SIMULATED" in (root / "explained" / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_finding_is_explained_over_a_cohort(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faithfulness, "ORDERS", 2)
+    monkeypatch.setattr(faithfulness, "STEPS", 3)
+    monkeypatch.setattr(explain_scan, "SHUFFLED", 1)
+    said = call(
+        "explain", root / "run", root / "ready/manifest.tsv", "-o", root / "many", "--target", FINDINGS[0], "--limit", 1, "--json"
+    )  # fmt: skip
+    facts = json.loads(said.stdout)
+    assert set(facts["groups"]) == {f"with {FINDINGS[0]}", f"without {FINDINGS[0]}"}
+    assert {one["participants"] for one in facts["groups"].values()} == {1}
 
 
 def test_a_real_chest_goes_through_predict(root: Path, shared_data: Path) -> None:

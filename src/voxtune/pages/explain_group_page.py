@@ -1,5 +1,6 @@
 """The page of a group of explanations: biomarkers by stage, top tokens, mean maps by stage and biomarker, the checks."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,9 @@ def importance_figure(text: Mapping[str, Any]) -> "Figure":
             panel.plot(one["value"], y, mark, color=colour, label=label)
             if one["low"] is not None:
                 panel.plot([one["low"], one["high"]], [y, y], color=colour)
-    panel.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    # A part of a chest report is a whole sentence.
+    labels = [textwrap.shorten(name, 44, placeholder=" ...") for name in names]
+    panel.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.5, -0.5))
     panel.set_xlabel(
         "what it gives to the cosine of report and scan (Integrated Gradients; 95% interval over participants)",
         fontsize=8,
