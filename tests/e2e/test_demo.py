@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from voxtune.cli import main
 from voxtune.errors import UsageError
 from voxtune.stages import demo as stage
 
@@ -65,8 +67,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(stage, "VISITS", 2)
         patch.setattr(stage, "RAW_HEADS", 1)
         out = tmp_path_factory.mktemp("demo") / "out"
-        page = stage.demo(out, seed=1)
-    assert page == out / "page.html"
+        (out / "run").mkdir(parents=True)
+        for name in (stage.MARK, "run/stale.txt", "notes.txt"):  # an older demo, and a file of the user
+            (out / name).write_text("{}", encoding="utf-8")
+        said = CliRunner().invoke(main, ["demo", str(out), "--seed", "1"])
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[-1] == f"The page: {out / 'page.html'}"
     return out
 
 
@@ -93,6 +99,8 @@ def test_a_second_demo_replaces_the_first_and_nothing_else(made: Path, tmp_path:
     with pytest.raises(UsageError, match="holds files that are no demo"):
         stage.demo(tmp_path)
     assert (tmp_path / "thesis.tex").read_text(encoding="utf-8") == "mine"
+    assert not (made / "run" / "stale.txt").exists()
+    assert (made / "notes.txt").is_file()
     assert (made / "run" / "page.html").is_file()
     assert (made / "heads" / "page.html").is_file()
     assert (made / "predictions" / "real-head.html").is_file()

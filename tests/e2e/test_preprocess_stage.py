@@ -203,6 +203,27 @@ def test_no_scheduler_is_a_usage_error(done: tuple[Path, Path], tmp_path: Path) 
         preprocess(done[0], tmp_path, preset="tiny", scheduler="nonsense://x")
 
 
+class Deadly(stage.Job):
+    """A scan that kills the process it is sent to, as running out of memory does."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (9,)
+
+
+def test_a_scan_that_kills_its_process_takes_no_other_along(tmp_path: Path) -> None:
+    kinds = {"one": stage.Job, "deadly": Deadly, "two": stage.Job}
+    jobs = [
+        kind(name, tmp_path / f"{name}.nii.gz", tmp_path / "out" / name, TINY, stripped=True, resume=False, simulated=False)
+        for name, kind in kinds.items()
+    ]  # fmt: skip
+    said = list(stage._on_processes(jobs, 2))
+    assert len(said) == 3
+    (died,) = [line for line in said if line and line.startswith("deadly: ")]
+    assert "was killed (most often: out of memory)" in died
+    assert (tmp_path / "out" / "deadly" / "failed.txt").read_text(encoding="utf-8").strip() == died
+    assert sum("no such file" in str(line) for line in said) == 2, "the others were done and say their own"
+
+
 def test_kill_in_the_middle_loses_only_the_scan_in_flight(done: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, out = done
     code = "import sys; from pathlib import Path; from voxtune.stages.preprocess import preprocess; preprocess(Path(sys.argv[1]), Path(sys.argv[2]), preset='tiny')"

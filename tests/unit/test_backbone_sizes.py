@@ -8,9 +8,11 @@ from torch import nn
 
 import voxtune
 from voxtune.backbones.hlip import VARIANTS
+from voxtune.backbones.hlip_vision import HlipVisionSizes
 from voxtune.backbones.med3dvlm_mixer import Med3dVlmMixer
 from voxtune.backbones.weights_published import PUBLISHED
 from voxtune.catalog import BACKBONES
+from voxtune.errors import SettingError
 
 
 def meta(name: str, **sizes: Any) -> Any:
@@ -86,6 +88,20 @@ def test_merlin_and_medclip_with_what_is_left_out() -> None:
 def test_hlip_variants(variant: str, published: int) -> None:
     assert set(VARIANTS) == {"brain_mri", "chest_ct", "hub_2025_10", "hub_base", "hub_large"}
     assert count(meta("hlip", variant=variant)) == published
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"heads": 7}, "must divide width"),
+        ({"slice_blocks": (2,), "study_blocks": (2, 5)}, "share some"),
+        ({"study_blocks": (2, 99)}, "name blocks 0..11"),
+        ({"volume": (4, 224, 224)}, "at least the patch"),
+    ],
+)
+def test_sizes_of_hlip_that_do_not_fit_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises((ValueError, SettingError), match=said):
+        HlipVisionSizes(**given)
 
 
 def test_mixer() -> None:
