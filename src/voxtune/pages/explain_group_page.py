@@ -47,7 +47,7 @@ def importance_figure(text: Mapping[str, Any]) -> "Figure":
 
     stages: Sequence[str] = list(text["parts"])
     names = list(next(iter(text["parts"].values())))
-    figure = Figure(figsize=(7.6, 0.55 * len(names) + 1.3), layout="constrained")
+    figure = Figure(figsize=(7.6, 0.55 * len(names) + 1.5), layout="constrained")
     panel = figure.subplots()
     panel.axvline(0, color="0.3", linewidth=0.8)
     for number, stage in enumerate(stages):
@@ -65,7 +65,7 @@ def importance_figure(text: Mapping[str, Any]) -> "Figure":
     labels = [textwrap.shorten(name, 44, placeholder=" ...") for name in names]
     panel.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.5, -0.5))
     panel.set_xlabel(
-        "what it gives to the cosine of report and scan (Integrated Gradients; 95% interval over participants)",
+        "what it gives to the cosine of report and scan\n(Integrated Gradients; 95% interval over participants)",
         fontsize=8,
     )
     panel.spines[["top", "right"]].set_visible(False)
