@@ -1,7 +1,9 @@
 """What the record of a preprocessed scan rests on: the hash of its bytes, and the size its voxels are brought to."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -11,6 +13,7 @@ from voxtune.imaging.chain import preprocess_scan
 from voxtune.imaging.presets import TINY
 from voxtune.imaging.record import content_sha256
 from voxtune.imaging.resample import resample
+from voxtune.imaging.step_cache import StepCache
 from voxtune.imaging.template import template
 from voxtune.imaging.write import write_volume
 
@@ -52,3 +55,37 @@ def test_a_head_of_fine_voxels_is_averaged_to_a_millimetre_and_stays_where_it_is
     plain = preprocess_scan(whole, TINY, stripped=True, registered=True)
     assert not [one for one in plain.record.steps if one.name == "conform"]
     assert np.corrcoef(found.volume.voxels.ravel(), plain.volume.voxels.ravel())[0, 1] > 0.99
+
+
+def test_what_a_slow_step_gave_is_kept_bit_by_bit_and_not_made_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    mask, matrix = rng.random((5, 7, 3)) < 0.5, rng.normal(size=(4, 4))
+    voxels = rng.normal(size=(3, 4, 5)).astype(np.float32)
+    told: list[str] = []
+    made: list[str] = []
+
+    def making(name: str, what: object) -> Callable[[], Any]:
+        def make() -> Any:
+            made.append(name)
+            return what
+
+        return make
+
+    def asked(key: str) -> tuple[Any, ...]:
+        cache = StepCache(tmp_path / "steps", told.append)
+        return (
+            cache.mask("mask", key, making("mask", mask)),
+            cache.matrix("transform", key, making("transform", matrix)),
+            *cache.voxels("clean", key, making("clean", (voxels, {"noise": 0.1}))),
+        )
+
+    for _ in range(2):
+        found_mask, found_matrix, found_voxels, figures = asked("a")
+        np.testing.assert_array_equal(found_mask, mask)
+        np.testing.assert_array_equal(found_matrix, matrix)
+        np.testing.assert_array_equal(found_voxels, voxels)
+        assert figures == {"noise": 0.1}
+    assert made == ["mask", "transform", "clean"], "once"
+    assert told == made * 2, "whoever waits hears of each step"
+    asked("b")
+    assert made == ["mask", "transform", "clean"] * 2, "another input is another result"
