@@ -56,10 +56,10 @@ wheel: $(STAMP)
 TORCH ?= 2.6.0
 lowest:
 	$(PYTHON) -m venv .venv-lowest
-	$(PYTHON) tests/lowest_versions.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check torch==$(TORCH)
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c .venv-lowest/lowest.txt -e .
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check pytest pytest-xdist hypothesis beartype captum pyyaml import-linter 'dask[distributed]' monai starlette uvicorn python-multipart httpx
+	$(PYTHON) tests/lowest_versions.py $(TORCH) > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c .venv-lowest/lowest.txt torch
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c .venv-lowest/lowest.txt \
+	  -e '.[augment,dask,serve]' pytest pytest-xdist hypothesis beartype captum pyyaml import-linter httpx
 	PYTHONUTF8=1 .venv-lowest/bin/pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/property tests/parity
 
 fix: $(STAMP)

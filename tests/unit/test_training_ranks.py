@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from voxtune.config import TrainingSettings
+from voxtune.errors import SettingError
 from voxtune.training.order import seed_of
+from voxtune.training.placement import shard
 from voxtune.training.ranks import number_of, processes
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
@@ -60,6 +62,13 @@ def test_two_processes_compute_what_one_does(two: Path, number: int) -> None:
     found = largest_differences(alone, load_file(two / f"{number}.safetensors"))
     assert found["losses"] < TOLERANCE
     assert found["gradient"] < TOLERANCE
+
+
+def test_an_early_torch_refuses_to_share_a_model_out_on_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "Stream", type("Stream", (), {}))
+    ranks = SimpleNamespace(device=torch.device("cpu"), count=2)
+    with pytest.raises(SettingError, match=r"training\.strategy.*'ddp' on processors"):
+        shard(None, ranks)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -174,8 +174,11 @@ def viewer(scan: Volume, heat: Volume) -> str:
             vmin=-1 if signed else 0, vmax=1, symmetric_cmap=signed, black_bg=True, dim=0, opacity=0.65, title=None,
         )  # fmt: skip
     page = re.sub(r"<link rel=\"icon\".*?/>", "", str(made.get_standalone()), flags=re.DOTALL)
-    [number] = set(re.findall(r"div_viewer-([0-9a-f]{32})", page))
-    return page.replace(number, "heat").replace("</head>", f"<style>{VIEWER_STYLE}</style></head>", 1)
+    for number in set(
+        re.findall(r"div_viewer-([0-9a-f]{32})", page)
+    ):  # drawn at random by later versions of nilearn
+        page = page.replace(number, "heat")
+    return page.replace("</head>", f"<style>{VIEWER_STYLE}</style></head>", 1)
 
 
 def _hottest(hot: Volume) -> tuple[float, float, float]:

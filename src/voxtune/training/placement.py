@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtune.config import TrainingSettings
+from voxtune.errors import SettingError
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.training.ranks import Ranks
 
@@ -44,8 +45,23 @@ def round_frozen(model: VisionLanguageModel) -> None:
                     value.data = value.data.to(torch.bfloat16)
 
 
+def can_shard(device: torch.device) -> bool:
+    """Whether this torch can share a model out on such a device: on processors not before its stand-in for streams is whole (2.6 fails)."""
+    return device.type != "cpu" or hasattr(torch.cpu.Stream, "record_event")
+
+
 def shard(model: VisionLanguageModel, ranks: Ranks) -> None:
-    """Share out the blocks of both towers; each is gathered when it runs and let go after."""
+    """Share out the blocks of both towers; each is gathered when it runs and let go after.
+
+    Raises:
+        SettingError: this torch cannot do it on processors.
+    """
+    if not can_shard(ranks.device):
+        raise SettingError(
+            "training.strategy",
+            f"'ddp' on processors with torch {torch.__version__}, or a later torch",
+            "fsdp",
+        )
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
