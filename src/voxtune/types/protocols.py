@@ -1,19 +1,25 @@
 """What our parts expect of each other. Nothing inherits from these; they are checked by mypy and by contract tests.
 
-Ask ``is_token_tower(x)``, not ``isinstance(x, TokenTower)``; the protocols are checkable at run time for the tests' type checker alone.
+Ask ``is_token_tower(x)`` and its like whether something is one.
 """
 
 import inspect
 from collections.abc import Iterable
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard
 
 from torch import Tensor, nn
 
 from voxtune.types.records import ManifestRow
 
 
-@runtime_checkable
-class TokenTower(Protocol):
+class _ByAttributes(type(Protocol)):  # type: ignore[misc]
+    """``isinstance`` by ``hasattr``, for the tests' type checker: since Python 3.12 that of a plain protocol no longer finds what nn.Module keeps in tables of its own (blocks, vision, text)."""
+
+    def __instancecheck__(cls, thing: object) -> bool:
+        return _has_members(thing, cls)
+
+
+class TokenTower(Protocol, metaclass=_ByAttributes):
     """A tower whose layers pass a token sequence, image or text: the first seam, extra tokens, enters between its layers.
 
     ``forward(inputs, mask)`` is ``finish(blocks(embed(inputs)))``. ``inputs`` are volumes (B, C, X, Y, Z) or token ids
@@ -39,8 +45,7 @@ class TokenTower(Protocol):
         ...
 
 
-@runtime_checkable
-class LeadTower(TokenTower, Protocol):
+class LeadTower(TokenTower, Protocol, metaclass=_ByAttributes):
     """A token tower whose read-out is its lead tokens alone, so that its last block need not finish the others.
 
     Its blocks are called ``block(tokens, mask, rows) -> tokens[:, :rows]``: all tokens are attended to, the first ``rows`` are
@@ -50,8 +55,7 @@ class LeadTower(TokenTower, Protocol):
     reads_lead: bool
 
 
-@runtime_checkable
-class FeatureTower(Protocol):
+class FeatureTower(Protocol, metaclass=_ByAttributes):
     """A vision tower without a token sequence (convolutional): it gives its last feature map."""
 
     width: int
@@ -65,8 +69,7 @@ class FeatureTower(Protocol):
         ...
 
 
-@runtime_checkable
-class Backbone(Protocol):
+class Backbone(Protocol, metaclass=_ByAttributes):
     """A published vision-language model: two towers, two projections, its own reading of similarity."""
 
     name: str
@@ -130,7 +133,6 @@ def is_backbone(model: object) -> TypeGuard[Backbone]:
 
 
 def _has_members(thing: object, protocol: type) -> bool:
-    # isinstance() no longer finds, since Python 3.12, what nn.Module keeps in tables of its own (blocks, vision, text).
     names = {
         name
         for one in protocol.__mro__
