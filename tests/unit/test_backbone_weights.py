@@ -233,7 +233,7 @@ if sys.argv[2] == "new":
         named[theirs + key[len(ours):]] = value
     save_file(named, file)
 else:
-    import voxtune.backbones.m3d_clip
+    import torch._dynamo, voxtune.backbones.m3d_clip  # torch imports the first on the way, 100 MB that are no weights
     def status(word):
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(word + ":"))
