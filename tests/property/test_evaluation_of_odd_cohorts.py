@@ -28,7 +28,7 @@ CLASSES = ("NC", "MCI", "AD")
 MODELS = ("guesses", "constant", "ties", "perfect", "wrong", "skilled")
 MMSE = ("all", "some", "none", "one", "equal")
 NUMBERS_GONE_WRONG = re.compile(r"\b(nan|inf|infinity|none)\b", re.IGNORECASE)
-RESAMPLES = 12
+RESAMPLES = 60  # with a dozen, all may lie on one side of the score by chance
 
 
 class Words(HTMLParser):
