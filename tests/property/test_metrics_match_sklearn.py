@@ -79,9 +79,9 @@ def test_ranking_and_probability_scores(case) -> None:
             assert weighted.log_loss(weights, true, p)[row] == pytest.approx(
                 sk.log_loss(t, q, labels=[0, 1, 2], sample_weight=v)
             )
-            # Written out: scikit-learn takes several classes from 1.7 on only.
-            distances = ((q - np.eye(3)[t]) ** 2).sum(axis=1)
-            assert weighted.brier(weights, true, p)[row] == pytest.approx(np.average(distances, weights=v))
+            assert weighted.brier(weights, true, p)[row] == pytest.approx(
+                sk.brier_score_loss(t, q, labels=[0, 1, 2], sample_weight=v)
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,3 +131,32 @@ def test_delong_is_the_slow_form_and_obuchowski_of_single_scans(seed: int, n: in
         assert found.var_a == pytest.approx(covariance[0, 0])
         assert found.var_b == pytest.approx(covariance[1, 1])
         assert found.covariance == pytest.approx(covariance[0, 1])
+
+
+def test_one_against_one_of_four_classes() -> None:
+    rng = np.random.default_rng(0)
+    true, p = rng.integers(4, size=60), rng.dirichlet(np.ones(4), size=60)
+    want = sk.roc_auc_score(true, p, multi_class="ovo", average="macro")
+    assert weighted.auroc_one_versus_one(np.ones((1, 60)), true, p)[0] == pytest.approx(want)
+
+
+def test_a_certain_answer_is_clipped() -> None:
+    certain, once = np.eye(2), np.ones((1, 2))
+    for true in (np.array([0, 1]), np.array([1, 0])):
+        want = sk.log_loss(true, certain)
+        assert weighted.log_loss(once, true, certain)[0] == pytest.approx(want, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize(("unit", "zero"), [(1e-10, 0.0), (1.0, 0.0), (1e10, 0.0), (1.0, 1e6)])
+def test_r_squared_has_no_unit_and_no_zero(unit: float, zero: float) -> None:
+    true, said = np.array([1.0, 2, 3, 9]), np.array([2.0, 2, 2, 8])
+    weights = np.array([[1.0, 1, 1, 1], [1, 1, 1, 4]])
+    found = weighted.r_squared(weights, zero + unit * true, zero + unit * said)
+    want = [sk.r2_score(true, said, sample_weight=row) for row in weights]
+    assert found == pytest.approx(want)
+
+
+def test_a_mean_is_taken_along_the_last_axis_of_what_is_defined() -> None:
+    assert weighted.some_mean(np.array([1.0, np.nan, 3.0])) == 2
+    assert weighted.some_mean(np.array([[[1.0, np.nan], [4.0, 6.0]]])).tolist() == [[1, 5]]
+    assert np.isnan(weighted.some_mean(np.array([np.nan])))

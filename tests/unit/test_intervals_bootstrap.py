@@ -146,3 +146,27 @@ def test_a_difference_without_variance_has_no_p() -> None:
     assert pair.z is None
     assert pair.p_value is None
     assert pair.interval() == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(("difference", "p"), [(0.0, 1.0), (5e-13, 1.0), (1e-12, None), (0.5, None)])
+def test_areas_are_equal_to_twelve_digits(difference: float, p: float | None) -> None:
+    assert AucPair(auc_a=difference, auc_b=0.0, var_a=0.0, var_b=0.0, covariance=0.0).p_value == p
+
+
+@pytest.mark.parametrize("variance", [1e-2, 1e-8, 1e-14])
+def test_small_variances_of_large_studies_are_no_rounding(variance: float) -> None:
+    apart = AucPair(auc_a=0.9, auc_b=0.8, var_a=variance, var_b=variance, covariance=variance / 2)
+    assert apart.z == pytest.approx(0.1 / np.sqrt(variance))
+    alike = AucPair(auc_a=0.8, auc_b=0.8, var_a=variance, var_b=variance, covariance=variance * (1 - 1e-14))
+    assert 0 < alike.var_difference < 1e-12 * variance, "only rounding is left"
+    assert (alike.z, alike.p_value) == (None, 1.0)
+    perfect = AucPair(auc_a=1.0, auc_b=0.8, var_a=0.0, var_b=variance, covariance=0.0)
+    assert perfect.z == pytest.approx(0.2 / np.sqrt(variance))
+
+
+@pytest.mark.parametrize(("ups", "downs", "known"), [(1, 2, False), (2, 1, False), (2, 2, True)])
+def test_two_participants_on_each_side_are_enough(ups: int, downs: int, known: bool) -> None:
+    positive = np.arange(ups + downs) < ups
+    score = np.random.default_rng(0).normal(size=ups + downs)
+    assert (delong(positive, score, score) is not None) is known
+    assert (obuchowski(np.arange(ups + downs), positive, score, score) is not None) is known

@@ -6,9 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.intervals import exact_interval, share_interval
+from voxtune.evaluation import weighted
+from voxtune.evaluation.auc import obuchowski
+from voxtune.evaluation.intervals import (
+    exact_interval,
+    expanded_interval,
+    normal_interval,
+    number_participants,
+    resample_participants,
+    resampled_weights,
+    share_interval,
+)
 from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
@@ -174,6 +185,33 @@ def test_a_perfect_score_of_few_people_is_not_certain(people: int) -> None:
         assert metrics["participant/accuracy"].low == pytest.approx(0.025 ** (1 / 10))
 
 
+def test_a_perfect_score_is_as_certain_as_the_smallest_side_it_rests_on() -> None:
+    labels = ["NC"] * 6 + ["MCI"] * 3 + ["AD"] * 2
+    rows = [
+        one(f"s{n}", f"p{n}", label, list(np.eye(3)[CLASSES.index(label)])) for n, label in enumerate(labels)
+    ]
+    metrics = evaluate_predictions(rows, CLASSES, resamples=20)
+    for name, people in {
+        "accuracy": 11,
+        "balanced_accuracy": 2,
+        "macro_f1": 2,
+        "sensitivity/NC": 6,
+        "specificity/NC": 5,
+        "f1/NC": 6,
+        "auroc": 2,
+        "auroc/NC": 5,
+        "average_precision/MCI": 3,
+    }.items():
+        assert metrics[name].low == pytest.approx(0.025 ** (1 / people)), name
+
+
+def test_without_arguments_there_are_2000_resamples_of_seed_0_at_95_percent() -> None:
+    rows = study(people=9, scans=1)
+    said = {"resamples": 2000, "seed": 0, "confidence": 0.95}
+    assert evaluate_predictions(rows, CLASSES) == evaluate_predictions(rows, CLASSES, **said)
+    assert headline_scores(rows, CLASSES) == headline_scores(rows, CLASSES, **said)
+
+
 def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
     rows = [r for r in study() if r.diagnosis != "MCI"]
     metrics = evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 20.0 for r in rows}, resamples=100)
@@ -190,7 +228,11 @@ def test_missing_mmse_is_left_out_and_counted() -> None:
     silent = [r.model_copy(update={"mmse": None}) if n < 6 else r for n, r in enumerate(rows)]
     del truth[rows[-1].scan_id]
     metrics = evaluate_predictions(silent, CLASSES, mmse_true=truth, resamples=100)
-    assert metrics["mmse_mae"].n_scans == 20
+    both = [r for r in silent if r.mmse is not None and r.scan_id in truth]
+    error = np.array([r.mmse - truth[r.scan_id] for r in both])
+    assert metrics["mmse_mae"].value == pytest.approx(np.abs(error).mean())
+    assert metrics["mmse_rmse"].value == pytest.approx(np.sqrt((error**2).mean()))
+    assert metrics["mmse_mae"].n_scans == len(both) == 20
     assert metrics["mmse_mae"].n_participants == 7
     assert metrics["participant/mmse_mae"].n_participants == 7
     sane(metrics)
@@ -273,7 +315,8 @@ def test_a_subgroup_of_one_says_so() -> None:
 # ------------------------------------------------------------------------------- thresholds, cross-checks
 def test_sensitivity_at_a_frozen_threshold_is_counted_against_the_rest() -> None:
     rows = study(people=30)
-    limits = {"MCI": 0.2, "AD": 0.6}
+    # A probability that is the threshold is above it.
+    limits = {"MCI": 0.2, "AD": next(r.probabilities["AD"] for r in rows if r.diagnosis == "AD")}
     found = evaluate_predictions(rows, CLASSES, thresholds=limits, resamples=100)
     for name, limit in limits.items():
         called = {one.scan_id for one in rows if one.probabilities[name] >= limit}
@@ -290,6 +333,56 @@ def test_sensitivity_at_a_frozen_threshold_is_counted_against_the_rest() -> None
         assert f"participant/sensitivity_at_threshold/{name}" in found
     assert "sensitivity_at_threshold/NC" not in found
     assert not [name for name in evaluate_predictions(rows, CLASSES, resamples=5) if "threshold" in name]
+
+
+def test_ranking_scores_are_those_of_scikit_learn() -> None:
+    rows = study(people=20)
+    found = evaluate_predictions(rows, CLASSES, resamples=5)
+    truth = [r.diagnosis for r in rows]
+    for name, score in (("auroc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
+        values = [
+            score(np.array(truth) == label, [r.probabilities[label] for r in rows]) for label in CLASSES
+        ]
+        assert [found[f"{name}/{label}"].value for label in CLASSES] == pytest.approx(values)
+        assert found[name].value == pytest.approx(np.mean(values))
+
+
+def test_the_normal_interval_of_the_cross_check_ends_at_0_and_1() -> None:
+    cut = []
+    for skill in (-2.5, -2.0, 1.0, 4.0):
+        rows = study(people=12, scans=2, skill=skill)
+        found = evaluate_predictions(rows, CLASSES, resamples=5)
+        for name in CLASSES:
+            score = [r.probabilities[name] for r in rows]
+            pair = obuchowski(
+                [r.participant_id for r in rows], [r.diagnosis == name for r in rows], score, score
+            )
+            interval = normal_interval(pair.auc_a, pair.var_a)
+            low, high = np.clip(interval, 0, 1)
+            check = found[f"auroc_obuchowski/{name}"]
+            assert (check.low, check.high) == pytest.approx((low, high))
+            cut += [interval[0] < 0, interval[1] > 1, 0 < interval[0] < interval[1] < 1]
+    assert [any(cut[kind::3]) for kind in range(3)] == [True, True, True]
+
+
+def test_the_interval_of_the_calibration_error_is_reflected_at_its_value() -> None:
+    """Chance within bins adds to the error of every resample, so plain percentiles lie too high."""
+    rows = study(people=12, scans=2)
+    participant = number_participants([r.participant_id for r in rows])
+    said = np.array([max(r.probabilities.values()) for r in rows])
+    right = np.array([r.predicted == r.diagnosis for r in rows])
+    seen = set()
+    for seed in range(30):
+        resamples = (1, 20)[seed % 2]
+        found = evaluate_predictions(rows, CLASSES, resamples=resamples, seed=seed)["ece"]
+        drawn = resample_participants(np.arange(12) % 3, resamples, seed)
+        replicates = weighted.ece(resampled_weights(drawn, participant), said, right)
+        low, high = expanded_interval(replicates, 4, 1)  # four participants of each diagnosis
+        mirrored = 2 * found.value - high, 2 * found.value - low
+        assert found.low == pytest.approx(min(max(mirrored[0], 0.0), found.value))
+        assert found.high == pytest.approx(max(mirrored[1], found.value))
+        seen |= {mirrored[0] < 0 and "at 0", low > found.value and "above", high < found.value and "below"}
+    assert seen >= {"at 0", "above", "below"}
 
 
 def test_each_auroc_is_cross_checked_and_one_label_a_scan_makes_micro_f1_the_accuracy() -> None:

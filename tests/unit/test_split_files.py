@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxtune.data.manifest import write_manifest
-from voxtune.data.split_files import match_shareable, read_split, write_shareable, write_split
+from voxtune.data.split_files import fold_folders, match_shareable, read_split, write_shareable, write_split
 from voxtune.data.splits import SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, SettingError, TableError, UsageError
 from voxtune.stages.split import split
@@ -39,6 +39,28 @@ def test_a_split_comes_back(tmp_path: Path) -> None:
         for scans in made.sides().values()
         for scan in scans
     )
+
+
+def test_later_visits_that_are_left_out_come_back_as_such(tmp_path: Path) -> None:
+    made = make_split(cohort(), SplitSettings(baseline_only=True))
+    assert len(made.excluded) == 22
+    folder = write_split(made, tmp_path / "split", "abc", tmp_path / "m.tsv")
+    read = read_split(folder)
+    assert (read.excluded, read.participants, read.manifest) == (made.excluded, made.participants, "../m.tsv")
+    (folder / "excluded.tsv").unlink()
+    assert read_split(folder).excluded == ()
+
+
+def test_a_split_made_by_hand_needs_only_its_tables(tmp_path: Path) -> None:
+    made = make_split(cohort())
+    folder = write_split(made, tmp_path / "split", "abc")
+    (folder / "split.json").unlink()
+    read = read_split(folder)
+    assert (read.sides(), read.participants) == (made.sides(), made.participants)
+    assert (read.seed, read.settings, read.subsets, read.manifest_sha256) == (None, None, {}, None)
+    for side in made.sides():
+        (folder / f"{side}.tsv").write_text(f"scan_id\n{made.sides()[side][0]}\n", encoding="utf-8")
+    assert read_split(folder).participants == {}
 
 
 @pytest.mark.parametrize("people", [3, 5, 8, 22])
@@ -103,14 +125,22 @@ def test_fractions_that_leave_nothing_are_refused(tmp_path: Path) -> None:
 def test_broken_split_folders_are_said(tmp_path: Path) -> None:
     folder = write_split(make_split(cohort()), tmp_path / "split", "abc")
     (folder / "test.tsv").write_text("scan_id\nscan0v0\nscan0v0\n")
-    with pytest.raises(TableError, match=r"test\.tsv: scan_id 'scan0v0'"):
+    with pytest.raises(TableError, match=r"test\.tsv: scan_id 'scan0v0' stands again on line 3"):
         read_split(folder)
     (folder / "test.tsv").unlink()
     with pytest.raises(TableError, match=r"test\.tsv: no such file"):
         read_split(folder)
     folds = split(write_manifest(cohort(), tmp_path / "m.tsv"), tmp_path / "folds", folds=2)
-    with pytest.raises(UsageError, match="fold_0"):
+    with pytest.raises(UsageError, match=r"holds 2 folds.*fold_0"):
         read_split(folds)
+
+
+def test_folds_are_listed_by_their_number(tmp_path: Path) -> None:
+    folds = split(write_manifest(cohort(), tmp_path / "m.tsv"), tmp_path / "folds", folds=11)
+    (folds / "fold_12").mkdir()
+    (folds / "fold_notes").mkdir()
+    (folds / "fold_notes" / "train.tsv").touch()
+    assert [path.name for path in fold_folders(folds)] == [f"fold_{number}" for number in range(11)]
 
 
 def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(tmp_path: Path) -> None:
@@ -122,6 +152,7 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
         assert row.participant_id not in text
         assert row.scan_id not in text
     assert "site=A" not in text
+    assert json.loads(text)["settings"]["holdout"] == "site"
     assert not re.search(r'"[^"]*[/\\][^"]*"', text)
     assert (tmp_path / "secret" / "key").stat().st_mode & 0o077 == 0
     key = (tmp_path / "secret" / "key").read_bytes().strip()
@@ -132,8 +163,10 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
         match_shareable(folder / "split.keyed.json", owner, b"another key of enough bytes")
     with pytest.raises(DataError, match="not in the manifest"):
         match_shareable(folder / "split.keyed.json", {"else": "p"}, key)
-    with pytest.raises(UsageError, match="16 bytes"):
-        write_shareable(back, tmp_path / "x.json", b"short")
+    with pytest.raises(UsageError, match="16 bytes, got 15"):
+        write_shareable(back, tmp_path / "x.json", b"k" * 15)
+    write_shareable(back, tmp_path / "x.json", b"k" * 16)
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["settings"] is None
     other = split(manifest, tmp_path / "other", holdout="site=A", share=tmp_path / "other_key")
     hashes = set(json.loads(text)["test"])
     assert not hashes & set(json.loads((other / "split.keyed.json").read_text(encoding="utf-8"))["test"])

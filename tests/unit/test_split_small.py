@@ -38,6 +38,22 @@ def test_baseline_only_keeps_the_first_visit_of_everybody(cohort: list[ManifestR
     assert sorted(split.excluded) == sorted(one.scan_id for one in cohort if not one.scan_id.endswith("_0"))
 
 
+@pytest.mark.parametrize("only", [True, False])
+def test_folds_are_of_first_visits_only_where_asked(cohort: list[ManifestRow], only: bool) -> None:
+    later = sorted(one.scan_id for one in cohort if not one.scan_id.endswith("_0")) if only else []
+    for split in make_folds(cohort, SplitSettings(folds=4, baseline_only=only)):
+        assert sorted(split.excluded) == later
+        assert len([*split.train, *split.val, *split.test]) == (20 if only else 40)
+
+
+def test_of_visits_that_nothing_tells_apart_the_first_in_the_manifest_is_kept() -> None:
+    twice = ["s01", "s1"]
+    for names in (twice, twice[::-1]):
+        rows = [row("P", 0).model_copy(update={"scan_id": name}) for name in names]
+        rows += [row("Q", 0), row("R", 0)]
+        assert make_split(rows, SplitSettings(baseline_only=True)).excluded == (names[1],)
+
+
 def test_without_it_all_visits_stay_together(cohort: list[ManifestRow]) -> None:
     split = make_split(cohort)
     assert sorted([*split.train, *split.val, *split.test]) == sorted(one.scan_id for one in cohort)
@@ -56,6 +72,11 @@ def test_the_seed_is_zero_unless_said(cohort: list[ManifestRow]) -> None:
 def test_visits_are_ordered_as_numbers_and_by_age_first() -> None:
     rows = [row("P", 100), row("P", 12), row("P", 2)]
     assert [one.scan_id for one in sorted(rows, key=visit_order)] == ["P_2", "P_12", "P_100"]
+    named = [
+        row("P", 0).model_copy(update={"session_id": session, "scan_id": scan})
+        for session, scan in (("M12", "a"), ("M2", "b"), ("final", "d"), ("3", "c"))
+    ]
+    assert [one.session_id for one in sorted(named, key=visit_order)] == ["3", "M2", "M12", "final"]
     late, early = row("P", 0, age=80.0), row("P", 12, age=70.0)
     assert sorted([late, early], key=visit_order) == [early, late]
     assert min([row("P", 0), early], key=visit_order) == early, "a visit without an age comes last"
@@ -82,6 +103,15 @@ def test_held_out_people_are_held_out_whole(cohort: list[ManifestRow]) -> None:
     assert sorted(split.excluded) == ["P1_0", "P1_12", "P3_0", "P3_12"]
     assert not {"P1", "P3", "P4"} & {*split.people("train"), *split.people("val")}
     assert len(split.people("val")) == round(0.15 * 17)
+    assert sorted([*split.train, *split.val, *split.test, *split.excluded]) == sorted(
+        one.scan_id for one in cohort
+    )
+
+
+@pytest.mark.parametrize("holdout", ["site", "nothing=1", "mmse=30"])
+def test_a_column_that_is_not_there_or_has_no_value_is_said(cohort: list[ManifestRow], holdout: str) -> None:
+    with pytest.raises(SettingError, match="COLUMN=VALUE with a column of the manifest that has values"):
+        make_split(cohort, SplitSettings(holdout=holdout))
 
 
 def test_something_must_be_left_to_train_on(cohort: list[ManifestRow]) -> None:
@@ -107,6 +137,13 @@ def test_subsets_have_the_classes_in_proportion() -> None:
     assert (len(split.subsets[10]), len(ill)) == (10, 2)
 
 
+def test_a_rare_class_is_in_half_of_train_by_half() -> None:
+    rows = [row(f"P{number:02d}", 0, diagnosis="AD" if number < 2 else "NC") for number in range(22)]
+    for seed in range(5):
+        split = make_split(rows, SplitSettings(train_sizes=(11,), test=0.0, val=0.0), seed)
+        assert sum(split.participants[scan] in {"P00", "P01"} for scan in split.subsets[11]) == 1
+
+
 # ------------------------------------------------------------------------------------------- strata
 def test_ages_are_banded_by_ten_years() -> None:
     def orders(*ages: float) -> set[tuple[str, ...]]:
@@ -116,6 +153,11 @@ def test_ages_are_banded_by_ten_years() -> None:
     assert orders(69, 70) == {("P69", "P70")}
     assert orders(70, 79) == {("P70", "P79"), ("P79", "P70")}
     assert orders(79, 80) == {("P79", "P80")}
+    followed = [row("first", 0, age=69), row("first", 24, age=71), row("second", 0, age=70)]
+    for seed in range(20):
+        assert strata_of(followed, np.random.default_rng(seed))["NC"] == ["first", "second"], (
+            "by the age at the first scan"
+        )
 
 
 def test_without_an_age_people_come_before_their_sex() -> None:
@@ -154,6 +196,8 @@ def sizes(rows: list[ManifestRow], fractions: tuple[float, ...], seed: int = 0) 
         (3, 0, (0.2, 0.15), [(1, 0), (1, 0), (1, 0)]),
         (3, 0, (0.6, 0.2), [(1, 0), (1, 0), (1, 0)]),
         (10, 10, (0.1,), [(9, 9), (1, 1)]),
+        (10, 0, (0.1,), [(9, 0), (1, 0)]),
+        (14, 6, (0.2,), [(11, 5), (3, 1)]),
     ],
 )
 def test_sides_by_hand(
@@ -169,6 +213,17 @@ def test_sides_by_hand(
 def test_one_person_of_each_class_still_leaves_one_to_train_on() -> None:
     rows = [row("a", 0, diagnosis="NC"), row("b", 0, diagnosis="MCI"), row("c", 0, diagnosis="AD")]
     assert [len(part) for part in divide(rows, (0.3, 0.9), np.random.default_rng(0))] == [1, 1, 1]
+    assert [len(part) for part in divide(rows, (0.9, 0.05), np.random.default_rng(0))] == [1, 1, 1]
+
+
+def test_who_is_alone_with_a_diagnosis_stays_to_train_on_while_others_can_be_spared() -> None:
+    labels = {"a": "NC", "b": "NC", "c": "MCI", "d": "MCI", "e": "AD"}
+    rows = [row(person, 0, diagnosis=label) for person, label in labels.items()]
+    for seed in range(5):
+        train, test, val = divide(rows, (0.6, 0.2), np.random.default_rng(seed))
+        assert {labels[person] for person in train} == {"NC", "AD"}
+        assert sorted(labels[person] for person in test) == ["MCI", "NC"]
+        assert [labels[person] for person in val] == ["MCI"]
 
 
 def test_too_few_people_are_refused() -> None:
