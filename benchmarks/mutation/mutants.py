@@ -2,6 +2,9 @@
 
 import ast
 import copy
+import hashlib
+import io
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,6 +43,18 @@ def mutants(source: str) -> list[Mutant]:
             seen[name] = seen.get(name, 0) + 1
             found.append(Mutant(f"{name} #{seen[name]}", ast.unparse(ast.fix_missing_locations(changed))))
     return found
+
+
+def code_sha256(source: str) -> str:
+    """The sha256 of a file without comments, docstrings and empty lines: the same as long as its code is."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * len(lines[node.lineno - 1 : node.end_lineno])
+    return hashlib.sha256("\n".join(line.rstrip() for line in lines if line.strip()).encode()).hexdigest()
 
 
 Path = tuple[tuple[str, int | None], ...]

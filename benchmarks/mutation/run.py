@@ -1,27 +1,24 @@
 """Does a test notice? Changes one operator or constant at a time and runs the tests.
 
-``python benchmarks/mutation/run.py [losses|splits|metrics ...]``; ``--every=N`` takes every N-th change, ``--again`` those not noticed so far.
+``python benchmarks/mutation/run.py [losses|splits|metrics ...] [--jobs=2] [--anew]``
 
-Works on a copy of ``src``, one fork for each change, on Linux. A survivor needs a test, or a line in ``equivalent.json`` with the reason
-why no test can tell it from the original. Results are one JSON a group; the sha256 of each file says for which source they hold.
+Works on copies of ``src``, one fork for each change, on Linux. Results are one JSON a group, written after every change: a run that was
+stopped goes on where it was, and of a file whose code is as it was only what no test noticed is tried again (``--anew`` tries everything).
+A survivor needs a test, or a line in ``equivalent.json`` with the reason why no test can tell it from the original.
 """
 
-import hashlib
-import importlib
 import json
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from mutants import Mutant, mutants
+from mutants import Mutant, code_sha256, mutants
+from trial import ROOT, Order, Trial, start, warm
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 GROUPS: dict[str, dict[str, list[str]]] = {
     "losses": {
@@ -30,7 +27,7 @@ GROUPS: dict[str, dict[str, list[str]]] = {
     },
     "splits": {
         f"data/{name}.py": ["tests/unit/test_split_small.py", "tests/unit/test_split_files.py", "tests/property/test_split_participants.py"]
-        for name in ("splits", "split_strata")
+        for name in ("splits", "split_strata", "split_files")
     },
     "metrics": {
         f"evaluation/{name}.py": [
@@ -40,137 +37,98 @@ GROUPS: dict[str, dict[str, list[str]]] = {
         for name in ("metrics", "weighted", "auc")
     },
 }  # fmt: skip
-LIMIT = 180  # seconds a change may take: one that hangs is noticed too
+UNCHANGED = "nothing is changed"
 
 
-def warm() -> None:
-    """Import what every child needs and no change touches, once."""
-    for name in (
-        "pytest",
-        "hypothesis",
-        "beartype",
-        "jaxtyping",
-        "pandas",
-        "pydantic",
-        "scipy.stats",
-        "sklearn.linear_model",
-        "sklearn.metrics",
-    ):
-        importlib.import_module(name)
-    torch.set_num_threads(1)
-
-
-def outcome(source: Path, tests: list[str]) -> str:
-    """Run the tests on the copied source in a child: ``passed``, ``failed`` or ``hung``."""
-    child = os.fork()
-    if child == 0:
-        os.setpgrp()
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        sys.path.insert(0, str(source))
-        sys.dont_write_bytecode = True
-        os.chdir(ROOT)
-        import pytest
-
-        # Already imported modules cannot be rewritten, which pytest says as a warning.
-        quietly = [
-            "-W",
-            "ignore::pytest.PytestAssertRewriteWarning",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-        ]
-        os._exit(int(pytest.main(["-x", "-q", *quietly, *tests])))
-    began = time.monotonic()
-    while time.monotonic() - began < LIMIT:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "passed" if os.waitstatus_to_exitcode(status) == 0 else "failed"
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "hung"
-
-
-def examine(
-    file: str, tests: list[str], source: Path, equivalent: dict[str, str], every: int
-) -> dict[str, Any]:
-    """Every change of one file, or every so-manieth."""
-    path = source / "voxtune" / file
-    original = path.read_text(encoding="utf-8")
-    tests = [one for one in tests if (ROOT / one).is_file()]
-    if outcome(source, tests) != "passed":
-        sys.exit(f"The tests of {file} fail without any change: {' '.join(tests)}")
-    survivors, excused, killed = [], [], 0
-    possible: list[Mutant] = mutants(original)
-    chosen = possible[::every]
-    for number, one in enumerate(chosen, start=1):
-        path.write_text(one.source, encoding="utf-8")
-        if outcome(source, tests) != "passed":
-            killed += 1
-        elif one.name in equivalent:
-            excused.append({"change": one.name, "reason": equivalent[one.name]})
-        else:
-            survivors.append(one.name)
-            print(f"not noticed: {one.name}")
-        print(f"{file} {number}/{len(chosen)}: {killed} noticed, {len(survivors)} not", flush=True)
-    path.write_text(original, encoding="utf-8")
-    return {
-        "file": f"src/voxtune/{file}", "sha256": hashlib.sha256(original.encode()).hexdigest(), "tests": tests, "possible": len(possible), "changes": len(chosen),
-        "noticed": killed, "equivalent": excused, "survivors": survivors,
+def examine(file: str, tests: list[str], stored: dict[str, Any], jobs: int) -> Iterator[dict[str, Any]]:
+    """Try every change of one file that is not known to be noticed; what is known so far after each."""
+    original = (ROOT / "src" / "voxtune" / file).read_text(encoding="utf-8")
+    reasons: dict[str, str] = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
+    possible = mutants(original)
+    known = stored if stored.get("sha256") == code_sha256(original) else {}
+    noticed: dict[str, str] = known.get("noticed", {})
+    equivalent = {name: reasons[name] for name in known.get("equivalent", {}) if name in reasons}
+    survivors: list[str] = []
+    found: dict[str, Any] = {
+        "file": f"src/voxtune/{file}", "sha256": code_sha256(original), "tests": tests, "possible": len(possible),
+        "seconds": known.get("seconds", 0.0), "noticed": noticed, "equivalent": equivalent, "survivors": survivors,
     }  # fmt: skip
+    waiting = [one for one in possible if one.name not in {**noticed, **equivalent}]
+    before, began = found["seconds"], time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        for trial in trials(file, waiting, tests, jobs, Path(place)):
+            if not trial.passed:
+                noticed[trial.change] = trial.by
+            elif trial.change in reasons:
+                equivalent[trial.change] = reasons[trial.change]
+            else:
+                survivors.append(trial.change)
+                print(f"not noticed: {trial.change}")
+            found["seconds"] = round(before + time.monotonic() - began, 1)
+            print(f"{told(found)}, {time.monotonic() - trial.began:.1f} s", flush=True)
+            yield found
+    yield found
 
 
-def again() -> None:
-    """Try the survivors of the stored results once more, after tests were written or reasons found."""
-    equivalent = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
-    for path in sorted((HERE / "results").glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for one in found["files"]:
-            names, one["survivors"] = one["survivors"], []
-            one["tests"] = (
-                GROUPS[found["group"]][one["file"].removeprefix("src/voxtune/")] if names else one["tests"]
-            )
-            for name in names:
-                if name in equivalent:
-                    one["equivalent"].append({"change": name, "reason": equivalent[name]})
-                elif noticed(ROOT / one["file"], name, one["tests"]):
-                    one["noticed"] += 1
-                else:
-                    one["survivors"].append(name)
-        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def trials(file: str, changes: list[Mutant], tests: list[str], jobs: int, place: Path) -> Iterator[Trial]:
+    """Every change tried, ``jobs`` at a time, each as it ends."""
+    if not changes:
+        return
+    free = [place / str(number) for number in range(jobs)]
+    for folder in free:
+        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    order, limit = Order({}, None), 600.0
+    whole = start(UNCHANGED, free[0], tests, order, limit)
+    while not whole.ended():
+        time.sleep(0.02)
+    if not whole.passed:
+        said = (whole.folder / "said.txt").read_text(encoding="utf-8")
+        sys.exit(f"{said}\nThe tests of {file} fail where {UNCHANGED}: {whole.by}")
+    order.seconds, limit = whole.took, max(60.0, 10 * (time.monotonic() - whole.began))
+    waiting, running = changes[::-1], list[Trial]()
+    while waiting or running:
+        while waiting and free:
+            folder, one = free.pop(), waiting.pop()
+            (folder / "src" / "voxtune" / file).write_text(one.source, encoding="utf-8")
+            running.append(start(one.name, folder, tests, order, limit))
+        for trial in [one for one in running if one.ended()]:
+            running.remove(trial)
+            free.append(trial.folder)
+            order.first = trial.by or order.first
+            yield trial
+        time.sleep(0.02)
 
 
-def noticed(file: Path, name: str, tests: list[str]) -> bool:
-    """Whether the tests fail with that change of the file."""
-    [source] = [one.source for one in mutants(file.read_text(encoding="utf-8")) if one.name == name]
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "src"
-        shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / file.relative_to(ROOT / "src")).write_text(source, encoding="utf-8")
-        return outcome(copy, tests) != "passed"
+def told(found: dict[str, Any]) -> str:
+    """One line of results."""
+    noticed, equivalent, left = (len(found[name]) for name in ("noticed", "equivalent", "survivors"))
+    return (
+        f"{found['file']}: {noticed + equivalent + left} of {found['possible']} possible changes tried: "
+        f"{noticed} noticed, {equivalent} equal by reason, {left} not noticed"
+    )
 
 
 def main() -> None:
-    """Examine the groups that are named, or all; ``--again`` tries only what was not noticed before."""
+    """Examine the groups that are named, or all."""
+    options = [one for one in sys.argv[1:] if one.startswith("--")]
+    jobs = next((int(one.removeprefix("--jobs=")) for one in options if one.startswith("--jobs=")), 1)
     warm()
-    if "--again" in sys.argv:
-        again()
-        return
-    equivalent = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
-    named = [one for one in sys.argv[1:] if not one.startswith("--every=")]
-    every = next((int(one.removeprefix("--every=")) for one in sys.argv if one.startswith("--every=")), 1)
-    for group in named or list(GROUPS):
-        found: list[dict[str, Any]] = []
+    for group in [one for one in sys.argv[1:] if one not in options] or list(GROUPS):
+        path = HERE / "results" / f"{group}.json"
+        stored = json.loads(path.read_text(encoding="utf-8"))["files"] if path.is_file() else []
+        files = {one["file"].removeprefix("src/voxtune/"): one for one in stored if "--anew" not in options}
         for file, tests in GROUPS[group].items():
-            with tempfile.TemporaryDirectory() as folder:
-                source = Path(folder) / "src"
-                shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-                found.append(examine(file, tests, source, equivalent, every))
-            text = json.dumps({"group": group, "files": found}, indent=2, ensure_ascii=False) + "\n"
-            (HERE / "results" / f"{group}.json").write_text(text, encoding="utf-8")
+            for found in examine(file, tests, files.get(file, {}), jobs):
+                files[file] = found
+                write(path, group, [files[one] for one in GROUPS[group] if one in files])
+            print(told(files[file]))
+
+
+def write(path: Path, group: str, files: list[dict[str, Any]]) -> None:
+    """Replace the results of a group in one step."""
+    text = json.dumps({"group": group, "files": files}, indent=1, ensure_ascii=False)
+    path.with_suffix(".tmp").write_text(text + "\n", encoding="utf-8")
+    path.with_suffix(".tmp").replace(path)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,15 @@ def test_every_resample_keeps_the_size_of_each_stratum() -> None:
         assert np.bincount(strata[row], minlength=3).tolist() == [3, 2, 1]
     assert (drawn == resample_participants(strata, 50, seed=3)).all()
     assert (drawn != resample_participants(strata, 50, seed=4)).any()
+    assert (resample_participants(strata, 50) == resample_participants(strata, 50, seed=0)).all()
 
 
 def test_all_scans_of_a_participant_enter_once_per_draw() -> None:
     participant = np.array([0, 1, 1, 2])
     weights = resampled_weights([[1, 1, 2], [0, 0, 0]], participant)
     assert weights.tolist() == [[0, 2, 2, 1], [3, 0, 0, 0]]
+    without = resampled_weights([[0, 2], [2, 2]], np.array([0, 1]))
+    assert without.tolist() == [[1, 0], [0, 0]], "a participant without a scan may be drawn"
 
 
 def test_blocks_cover_all_rows_once() -> None:
@@ -43,11 +46,15 @@ def test_blocks_cover_all_rows_once() -> None:
     assert np.concatenate([rows[b] for b in blocks(10, 1_500_000)]).tolist() == rows.tolist()
     assert len(list(blocks(10, 1_500_000))) == 5
     assert len(list(blocks(10, 0))) == 1
+    assert len(list(blocks(4_000_000, 1))) == 1
+    assert len(list(blocks(4_000_001, 1))) == 2
+    assert len(list(blocks(3, 5_000_000))) == 3, "a row is never cut"
 
 
 def test_percentiles_are_refused_where_too_few_resamples_define_the_score() -> None:
     assert percentile_interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
     assert percentile_interval([np.nan, *np.arange(20.0)]) is not None
+    assert percentile_interval([np.nan] * 1 + [1.0] * 9) == (1, 1)
     assert percentile_interval([np.nan] * 3 + [1.0] * 10) is None
     assert percentile_interval([]) is None
     assert percentile_interval([np.nan]) is None

@@ -258,6 +258,7 @@ def test_a_study_of_the_papers_size_takes_seconds() -> None:
         ({"probabilities": {"NC": 0.5, "MCI": 0.5, "AD": float("nan")}}, "finite probability for each"),
         ({"probabilities": {"NC": 0.5, "MCI": 0.5, "AD": 0.5}}, "sum to 1"),
         ({"probabilities": {"NC": 1.5, "MCI": -0.5, "AD": 0.0}}, "lie in 0..1"),
+        ({"probabilities": {"NC": 1.0005, "MCI": 0.0, "AD": 0.0}}, "lie in 0..1"),
     ],
 )
 def test_predictions_that_cannot_be_scored_are_refused_by_name(change: dict, message: str) -> None:
