@@ -1,6 +1,7 @@
 """Preprocessed scans as tensors: from the training cache where there is one, else from the volumes themselves."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,8 +11,10 @@ from voxtune.catalog import PRESETS, load
 from voxtune.data.manifest import resolve_image
 from voxtune.data.scans import ScanCache
 from voxtune.errors import ScanError
+from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.presets import Preset, fits, to_tensor
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.stored import stored_scan
 from voxtune.types.records import ManifestRow
 
 
@@ -47,6 +50,45 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
         return torch.from_numpy(to_tensor(volume, preset))
 
     return read
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A scan as the model takes it, with the volume and the record behind it."""
+
+    preprocessed: Preprocessed
+    tensor: Tensor
+    """(C, X, Y, Z) in the axes of the preset."""
+
+
+def prepare_scan(
+    scan: Path,
+    preset: Preset,
+    *,
+    stripped: bool | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> PreparedScan:
+    """A scan preprocessed, or as it is where ``voxtune preprocess`` made it with this preset; then the very numbers of ``evaluate``.
+
+    Args:
+        scan: file or folder with one scan.
+        preset: which steps, on which grid.
+        stripped: whether the skull is gone already; ``None``: look.
+        tell: hears the name of each slow step as it begins.
+
+    Raises:
+        ScanError: the scan cannot be read or processed.
+        DataError: the training cache beside a preprocessed volume is damaged.
+    """
+    stored = stored_scan(scan, preset) if stripped is not False else None
+    if stored is None:
+        made = preprocess_scan(scan, preset, stripped=stripped, tell=tell)
+        return PreparedScan(made, torch.from_numpy(to_tensor(made.volume, preset)))
+    cache = ScanCache.beside(scan.parent, preset)
+    array = None if cache is None else cache.of_volume(scan.parent.name, scan)
+    return PreparedScan(
+        stored, torch.from_numpy(to_tensor(stored.volume, preset) if array is None else array)
+    )
 
 
 def embedded_folder(manifest: Path) -> Path:

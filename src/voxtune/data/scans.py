@@ -98,6 +98,15 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
             else np.repeat(array, self.preset.channels, axis=0)
         )
 
+    def of_volume(self, scan_id: str, image: Path) -> NDArray[np.float32] | None:
+        """The tensor of a scan; ``None`` where it was not made from this very volume.
+
+        Raises:
+            ScanError: the volume or its array cannot be read.
+        """
+        made = self._files.get(scan_id) == f"{_key(image, self.preset, self.dtype)}.npy"
+        return self[scan_id] if made else None
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 

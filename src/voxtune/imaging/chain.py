@@ -5,7 +5,7 @@ DEFT corrects the bias field before the skull goes; here the brain mask comes fi
 measured inside the brain alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +98,16 @@ def preprocess_scan(
         raise ScanError(path, f"a step failed on it ({error})") from error
 
 
-def chain_key(input_sha256: str, preset: Preset, declared: Declared) -> str:
-    """The hash of everything a result depends on."""
+def chain_key(
+    input_sha256: str, preset: Preset, declared: Declared, of: Mapping[str, str] | None = None
+) -> str:
+    """The hash of everything a result depends on; ``of``: versions of the libraries, otherwise those that are here."""
     return step_key(
         CHAIN_VERSION,
         input_sha256,
         preset,
         repr(declared),
-        *sorted(f"{n}={v}" for n, v in versions().items()),
+        *sorted(f"{n}={v}" for n, v in (versions() if of is None else of).items()),
     )
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 
-from voxtune.data.images import load_preset
+from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.abstention import abstains
 from voxtune.evaluation.mmse_interval import around
 from voxtune.evaluation.novelty import distance, scan_features
 from voxtune.evaluation.pairs import called, pair_features, score_pairs
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
-from voxtune.imaging.chain import Preprocessed, preprocess_scan
-from voxtune.imaging.tensor import to_tensor
+from voxtune.imaging.chain import Preprocessed
 from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.vlm import TextFeatures
@@ -56,6 +55,8 @@ class Predictor:
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
 
+        A volume that ``voxtune preprocess`` made with the adapter's preset is taken as it is.
+
         Args:
             scan: file or folder with one scan.
             name: what to call it; otherwise its file name.
@@ -65,13 +66,12 @@ class Predictor:
         Raises:
             ScanError: the scan cannot be read or processed.
         """
-        prepared = preprocess_scan(scan, self.preset, stripped=stripped, tell=tell)
+        prepared = prepare_scan(scan, self.preset, stripped=stripped, tell=tell)
         if tell is not None:
             tell("score")
-        volume = torch.from_numpy(to_tensor(prepared.volume, self.preset))
-        label = name or scan.name
-        found = self._scored(label, volume)
-        return ScanResult(found, self._caveats(found, volume, prepared), prepared)
+        made, volume = prepared.preprocessed, prepared.tensor
+        found = self._scored(name or scan.name, volume)
+        return ScanResult(found, self._caveats(found, volume, made), made)
 
     def _scored(self, label: str, volume: torch.Tensor) -> Prediction:
         model, facts = self.adapter.model, self.adapter.facts

@@ -113,14 +113,11 @@ def _case(
     facts: Mapping[str, str] | None,
     data: Path | None,
 ) -> Case:
-    import torch
-
-    from voxtune.imaging.chain import preprocess_scan
-    from voxtune.imaging.tensor import to_tensor
+    from voxtune.data.images import prepare_scan
 
     name = plain_name(scan)
     row = row_of(data, scan) if data is not None else None
-    stored = preprocess_scan(scan, preset, stripped=stripped).volume
+    prepared = prepare_scan(scan, preset, stripped=stripped)
     reports: dict[str, str] = {}
     if report is not None:
         reports = reports_of_text(read_report(report), loaded.facts.classes)
@@ -129,8 +126,8 @@ def _case(
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
     return Case(
         name,
-        stored,
-        torch.from_numpy(to_tensor(stored, preset)),
+        prepared.preprocessed.volume,
+        prepared.tensor,
         reports,
         own or (next(iter(reports)) if len(reports) == 1 else named_class(report, reports)),
         row.participant_id if row is not None else "",

@@ -1,0 +1,57 @@
+"""A volume that ``voxtune preprocess`` made, taken as it is: preprocessing it once more would change it."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from voxtune.imaging.chain import Declared, Preprocessed, chain_key
+from voxtune.imaging.intensity import Hounsfield
+from voxtune.imaging.presets import Preset, fits
+from voxtune.imaging.read import read_scan
+from voxtune.imaging.record import ChainRecord
+
+VOLUME, RECORD = "volume.nii.gz", "chain.json"
+"""A preprocessed volume and its record, beside each other in the folder of a scan."""
+
+
+def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
+    """The stored volume with its record; ``None`` where it was not made by this preset with these settings.
+
+    The record's key is the hash of the input and of every setting, so it is computed once more with the versions that
+    the record names: other versions of a library are no reason to preprocess a volume twice.
+
+    Raises:
+        ScanError: the volume cannot be read.
+    """
+    record = _record(path.with_name(RECORD)) if path.name == VOLUME else None
+    if record is None or record.key not in _keys(record, preset):
+        return None
+    volume = read_scan(path)
+    if not fits(volume, preset):
+        return None
+    outside = preset.steps.low if isinstance(preset.steps, Hounsfield) else 0.0
+    return Preprocessed(volume, np.asarray(volume.voxels > outside), record)
+
+
+def _record(path: Path) -> ChainRecord | None:
+    try:
+        return ChainRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def _keys(record: ChainRecord, preset: Preset) -> set[str]:
+    """The keys that the same input has with this preset, whatever was declared of it."""
+    presets = [preset]
+    if isinstance(preset.steps, Hounsfield):
+        # The policy refuses or lets pass; it changes no voxel.
+        presets = [
+            preset.model_copy(update={"steps": preset.steps.model_copy(update={"policy": policy})})
+            for policy in ("refuse", "trust")
+        ]
+    return {
+        chain_key(record.input_sha256, one, Declared(stripped), record.versions)
+        for one in presets
+        for stripped in (None, True, False)
+    }
