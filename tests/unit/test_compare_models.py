@@ -13,7 +13,7 @@ from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
 from voxtune.evaluation.tables import write_measured, write_predictions_tsv
 from voxtune.run_dir import write_json
 from voxtune.stages.compare import compare
-from voxtune.types.records import Prediction
+from voxtune.types.records import Comparison, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
 
@@ -117,7 +117,69 @@ def test_sides_mirror_and_order_does_not_matter() -> None:
 def test_a_model_equals_itself() -> None:
     rows = compare_predictions(model(1, 0), model(1, 0), CLASSES, resamples=100)
     for r in rows:
-        assert (r.difference, r.p_value, r.p_holm) == (0, 1, 1)
+        assert (r.difference, r.low, r.high, r.p_value, r.p_holm) == (0, None, None, 1, 1)
+
+
+def answers(labels: str, said: str, people: str = "") -> list[Prediction]:
+    """One letter a scan: its class and what was said of it, by default each of another participant."""
+    return [
+        Prediction(
+            scan_id=f"s{n}",
+            participant_id=(people or "abcdefghijklmnopqrstuvwxyz")[n],
+            diagnosis=true,
+            predicted=one,
+            probabilities={name: float(name == one) for name in "XY"},
+        )
+        for n, (true, one) in enumerate(zip(labels, said, strict=True))
+    ]
+
+
+def accuracies(a: list[Prediction], b: list[Prediction]) -> Comparison:
+    return compare_with_each(a, {"b": b}, "XY", resamples=500)["b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "a", "b", "people"),
+    [
+        (
+            "XXXXY",
+            "YYYYY",
+            "XXXXY",
+            "aabcd",
+        ),  # one participant in Y, the model wrong wherever the rival is right
+        ("XXXXY", "YYYYY", "XXXXY", ""),
+        ("XXYYY", "XXYYY", "YYXXX", ""),
+    ],
+)
+def test_with_five_participants_a_difference_has_no_interval(
+    labels: str, a: str, b: str, people: str
+) -> None:
+    one = accuracies(answers(labels, a, people), answers(labels, b, people))
+    assert one.p_value is not None
+    assert one.p_value > 0.05, "no swap of five can reach 0.05"
+    assert (one.low, one.high) == (None, None)
+
+
+def test_answers_that_never_differ_have_no_interval() -> None:
+    same = answers("XXXXXYYYYY", "XXXXYYYYYX")
+    one = accuracies(same, same)
+    assert (one.difference, one.low, one.high, one.p_value) == (0, None, None, 1)
+
+
+def test_one_participant_of_a_class_does_not_narrow_the_interval() -> None:
+    right, wrong = answers("XXXXXXXXY", "XXXXXXXXY"), answers("XXXXXXXXY", "XXXXXXXXX")
+    one = accuracies(right, wrong)
+    assert one.low is not None
+    assert one.high is not None
+    assert one.low <= 0 < one.high, "the only participant who differs may be absent from another nine"
+
+
+def test_a_rival_that_knows_one_class_only_is_drawn_without_the_mix() -> None:
+    labels = "X" * 12 + "Y" * 12
+    one = accuracies(answers(labels, labels), answers(labels, "X" * 24))
+    assert one.low is not None
+    assert one.high is not None
+    assert 0.1 < one.low < 0.4 < 0.6 < one.high < 0.9, "within a diagnosis every participant differs alike"
 
 
 def test_an_absent_class_and_ten_people_give_none_not_nan() -> None:
@@ -179,7 +241,8 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
         assert one.difference == pytest.approx(-2)
         assert one.p_holm < 0.05
         assert one.n_scans == 72 - 4 - 1
-        assert one.low == pytest.approx(-2)  # every error of A is 1 point, every error of B is 3
+        assert one.low is None  # every error of A is 1 point, every error of B is 3: nothing varies
+        assert one.sign == -1
     without = compare_predictions(near, model(1, 1), CLASSES, mmse_true=truth, resamples=50)
     assert not [r for r in without if r.score.startswith("mmse")]
     assert not [

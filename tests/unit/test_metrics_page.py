@@ -175,7 +175,7 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
         f"The model is {place} the best baseline (regional volumes, 61.0%): +12.3 points on the same scans"
         in page
     )
-    assert f"(95% interval {100 * low:+.1f} to {100 * high:+.1f})" in page
+    assert f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}; p < 0.001)" in page
     assert "+12.3 [" in page
     assert "< 0.001" in page
     assert "2 more scans were predicted" in page
@@ -184,9 +184,16 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
 
 def test_the_verdict_without_an_interval_or_a_score() -> None:
     some = facts(predictions(), baselines={"mmse": accuracies(0.5)[0]}, against={"mmse": minus(0.1)})
-    assert "the best baseline (MMSE alone, 50.0%); the difference has no interval" in verdict(
-        some, some.metrics
-    )
+    said = verdict(some, some.metrics)
+    assert "above the best baseline (MMSE alone, 50.0%): +10.0 points" in said
+    assert "(no interval: it does not vary from participant to participant; p < 0.001)" in said
+    few = replace(minus(-0.8), n_participants=5, p_holm=0.3)
+    assert "not told apart from" in (said := verdict(replace(some, against={"mmse": few}), some.metrics))
+    assert "no interval: too few participants" in said
+    denied = replace(minus(-0.8, -0.857, -0.75), p_holm=1.0)
+    assert "not told apart from" in verdict(replace(some, against={"mmse": denied}), some.metrics)
+    unknown = replace(some, against={"mmse": minus(None)})
+    assert "the difference is not defined" in verdict(unknown, some.metrics)
     assert verdict(some, {}) == ""
     assert verdict(facts(predictions()), some.metrics) == ""
     assert difference_text(minus(None)) == "not defined"
@@ -324,18 +331,23 @@ def test_a_comparison_says_who_is_better_and_how_sure() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(0.05, 0.2, "A is better"), (-0.1, 0.2, "no difference"), (None, None, "too few")],
+    [
+        (0.05, 0.2, "A is better"),
+        (-0.1, 0.2, "no difference"),
+        (None, None, "not vary from participant to participant; p 0.010): A is better"),
+    ],
 )
 def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
     one = compare_predictions(predictions(), predictions(seed=1), CLASSES, resamples=20)[0]
 
     def sentence(**values: float | None) -> str:
-        return headline(ComparedCohort("adni", CLASSES, [replace(one, **values)]))
+        return headline(ComparedCohort("adni", CLASSES, [replace(one, **({"p_holm": 0.01} | values))]))
 
     assert said in sentence(difference=0.1, low=low, high=high)
     if low == 0.05:
         assert "B is better" in sentence(difference=-0.1, low=-0.2, high=-0.05)
-    assert "equal on these scans" in sentence(difference=0.0, low=0.0, high=0.0)
+        assert "no difference can be told" in sentence(difference=-0.1, low=-0.2, high=-0.05, p_holm=0.4)
+    assert "too few participants" in sentence(difference=0.1, low=None, high=None, n_participants=5)
     assert "not defined on these scans" in sentence(difference=None, low=None, high=None)
 
 

@@ -218,7 +218,7 @@ def by_delong(label: str, pair: AucPair | None, confidence: float, counts: tuple
         f"auroc/{label}",
         "DeLong, clustered (Obuchowski)",
         (pair.auc_a, pair.auc_b) if pair else (float("nan"), float("nan")),
-        interval=pair.interval(confidence) if pair else None,
+        interval=pair.interval(confidence) if pair and pair.z is not None else None,
         p_value=pair.p_value if pair else None,
         counts=counts,
     )

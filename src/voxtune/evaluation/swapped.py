@@ -8,7 +8,10 @@ import numpy as np
 from voxtune.evaluation.intervals import blocks, expanded_interval, resample_participants, resampled_weights
 from voxtune.evaluation.paired import holm, permutation_p
 from voxtune.evaluation.weighted import Floats, Integers
-from voxtune.types.records import Comparison
+from voxtune.types.records import FEWEST_COMPARED, Comparison
+
+ALIKE = 1e-9
+"""Differences that vary less over resamples are the same."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def swapped(name: str, sides: Sequence[Sides], strata: Integers, draw: Draw, *, 
     """The difference of a score, of several trainings that of its mean over them.
 
     The interval draws whole participants within strata, the p swaps the answers of whole participants; with several trainings a
-    participant is drawn, or swapped, in all of them together.
+    participant is drawn, or swapped, in all of them together. Where that cannot vary (a stratum has one participant, or all of each
+    differ alike) participants are drawn without strata; where they still never vary, or are fewer than six, there is no interval.
 
     Args:
         name: of the score.
@@ -50,8 +54,6 @@ def swapped(name: str, sides: Sequence[Sides], strata: Integers, draw: Draw, *, 
         draw: how often.
         n_scans: different scans behind the score.
     """
-    people = resample_participants(strata, draw.resamples, draw.seed)
-
     owners = np.concatenate([one.participant for one in sides])
     ends = np.cumsum([len(one.participant) for one in sides])[:-1]
 
@@ -64,13 +66,22 @@ def swapped(name: str, sides: Sequence[Sides], strata: Integers, draw: Draw, *, 
         mean: Floats = np.mean(gains, axis=0)
         return mean
 
-    def resampled(block: slice) -> Floats:
+    def resampled(people: Integers) -> Floats:
         gains = []
         for one in sides:
-            of_a, of_b = one.of_each(resampled_weights(people[block], one.participant))
+            of_a, of_b = one.of_each(resampled_weights(people, one.participant))
             gains.append(of_a - of_b)
         mean: Floats = np.mean(gains, axis=0)
         return mean
+
+    def interval(strata: Integers) -> tuple[float, float] | None:
+        sizes = np.unique(strata[inside], return_counts=True)[1]
+        people = resample_participants(strata, draw.resamples, draw.seed)
+        drawn = np.concatenate([resampled(people[block]) for block in blocks(len(people), 2 * len(owners))])
+        defined = drawn[np.isfinite(drawn)]
+        if sizes.min() > 1 and defined.size and np.ptp(defined) > ALIKE:
+            return expanded_interval(drawn, len(inside), len(sizes), draw.confidence)
+        return interval(np.zeros_like(strata)) if len(sizes) > 1 else None
 
     of_a, of_b = np.mean([one.values() for one in sides], axis=0)
     inside = np.unique(owners)
@@ -78,13 +89,8 @@ def swapped(name: str, sides: Sequence[Sides], strata: Integers, draw: Draw, *, 
         name,
         "participants swapped",
         (float(of_a), float(of_b)),
-        interval=expanded_interval(
-            np.concatenate([resampled(block) for block in blocks(len(people), 2 * len(owners))]),
-            len(inside),
-            len(np.unique(strata[inside])),
-            draw.confidence,
-        ),
-        p_value=permutation_p(difference, owners, len(people), draw.seed),
+        interval=interval(strata) if len(inside) >= FEWEST_COMPARED else None,
+        p_value=permutation_p(difference, owners, draw.resamples, draw.seed),
         counts=(n_scans, len(inside)),
     )
 

@@ -7,7 +7,7 @@ from math import ceil
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_words import NAMES, SHORT, p_text
+from voxtune.pages.evaluation_words import NAMES, SHORT, no_interval, p_text
 from voxtune.pages.findings_page import OVERALL
 from voxtune.pages.layout import render
 from voxtune.types.records import Comparison
@@ -103,16 +103,11 @@ def headline(cohort: ComparedCohort) -> str:
     if one.difference is None:
         return f"The difference in {name} is not defined on these scans."
     value = f"{name[0].upper()}{name[1:]} of A minus B{over}: {scale * one.difference:{form}}{unit}"
-    if one.low is None or one.high is None:
-        return f"{value}; it has no interval: too few participants."
-    sure = (
-        "equal on these scans"
-        if one.low == one.difference == one.high == 0
-        else "no difference can be told"
-        if one.low <= 0 <= one.high
-        else f"{'A' if one.difference > 0 else 'B'} is better"
-    )
-    return f"{value} (95% interval {scale * one.low:{form}} to {scale * one.high:{form}}): {sure}."
+    interval = no_interval(one)
+    if one.low is not None and one.high is not None:
+        interval = f"95% interval {scale * one.low:{form}} to {scale * one.high:{form}}"
+    sure = {1: "A is better", -1: "B is better", 0: "no difference can be told"}[one.sign]
+    return f"{value} ({interval}; p {p_text(one.p_holm)}): {sure}."
 
 
 def score_name(score: str, *, findings: bool = False) -> str:

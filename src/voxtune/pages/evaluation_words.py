@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from voxtune.pages.evaluation_facts import EvaluationFacts
-from voxtune.types.records import Comparison, Metric
+from voxtune.types.records import FEWEST_COMPARED, Comparison, Metric
 
 NAMES: Mapping[str, str] = {
     "accuracy": "Accuracy",
@@ -116,13 +116,23 @@ def verdict(facts: EvaluationFacts, scans: Mapping[str, Metric]) -> str:
     best, rival = max(known)
     name = f"the best baseline ({_within(BASELINES.get(rival, rival))}, {100 * best:.1f}%)"
     one = facts.against.get(rival)
-    if one is None or one.difference is None or one.low is None or one.high is None:
-        return f"On the same scans {name}; the difference has no interval."
-    place = "above" if one.low > 0 else "below" if one.high < 0 else "not told apart from"
+    if one is None or one.difference is None:
+        return f"On the same scans {name}; the difference is not defined."
+    interval = no_interval(one)
+    if one.low is not None and one.high is not None:
+        interval = f"{100 * facts.confidence:g}% interval {100 * one.low:+.1f} to {100 * one.high:+.1f}"
+    place = {1: "above", -1: "below", 0: "not told apart from"}[one.sign]
     return (
         f"The model is {place} {name}: {100 * one.difference:+.1f} points on the same scans "
-        f"({100 * facts.confidence:g}% interval {100 * one.low:+.1f} to {100 * one.high:+.1f})."
+        f"({interval}; p {p_text(one.p_holm)})."
     )
+
+
+def no_interval(one: Comparison) -> str:
+    """Why a difference has no interval."""
+    if one.n_participants < FEWEST_COMPARED:
+        return "no interval: too few participants"
+    return "no interval: it does not vary from participant to participant"
 
 
 def _within(name: str) -> str:

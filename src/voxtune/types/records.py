@@ -129,6 +129,10 @@ class Metric(BaseModel):
     n_participants: int = Field(ge=0)
 
 
+FEWEST_COMPARED = 6
+"""Participants that a paired difference needs for an interval: no swap of the answers of five gives a p below 0.05."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One score of A and B, their difference (A minus B) with interval, a test and its p before and after Holm.
@@ -149,6 +153,14 @@ class Comparison:
     p_holm: float | None
     n_scans: int
     n_participants: int
+
+    @property
+    def sign(self) -> Literal[-1, 0, 1]:
+        """Which way A differs from B by the corrected p, which the interval must not deny; 0 where that cannot be told."""
+        if self.difference is None or self.p_holm is None or self.p_holm > 0.05:
+            return 0
+        low, high = (self.difference,) * 2 if self.low is None or self.high is None else (self.low, self.high)
+        return 1 if low > 0 else -1 if high < 0 else 0
 
 
 @dataclass(frozen=True)
