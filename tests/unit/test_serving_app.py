@@ -397,6 +397,7 @@ def test_an_error_of_our_own_is_a_sentence_and_the_server_goes_on(
 @pytest.mark.parametrize(
     ("start", "kind"),
     [(bytes(128) + b"DICM", ".dcm"), (gzip.compress(HEADER), ".nii.gz"), (gzip.compress(b"<svg>"), None), (b"\x1f\x8bxx", None)],
+    ids=["DICOM", "NIfTI", "other gzip", "broken gzip"],  # bytes of a gzip hold the time: each process would collect other tests
 )  # fmt: skip
 def test_a_kind_is_known_by_the_first_bytes(start: bytes, kind: str | None) -> None:
     assert kind_of(start) == kind
