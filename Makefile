@@ -39,7 +39,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 # The floors of coverage stand in pyproject.toml (everything) and here (where a silent mistake costs most).
-EXACT := src/voxtune/losses/*
+EXACT := src/voxtune/losses/*,src/voxtune/reports/*,src/voxtune/data/*,src/voxtune/evaluation/*
 test: check
 	PYTHONUTF8=1 $(BIN)/pytest -q -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
@@ -70,4 +70,4 @@ tables: $(STAMP)
 	$(BIN)/python benchmarks/tables.py
 
 clean:
-	rm -rf $(VENV) .venv-lowest $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .coverage*
