@@ -36,6 +36,9 @@ def ct(axes: str = "LPS") -> Volume:
 
 @pytest.mark.parametrize("preset", [load(PRESETS, name) for name in PRESETS], ids=list(PRESETS))
 def test_axis_order_of_the_file_does_not_matter(preset: Preset) -> None:
+    if np.prod(preset.size) > 10**7:  # the largest at a quarter of their size along each axis
+        wider = preset.spacing and tuple(4 * one for one in preset.spacing)
+        preset = preset.model_copy(update={"size": tuple(n // 4 for n in preset.size), "spacing": wider})
     make = ct if preset.fit == "crop_pad" else phantom
     first = to_tensor(make("RAS"), preset)
     assert first.shape == preset.tensor_shape

@@ -155,10 +155,8 @@ def zip_bomb(folder: Path) -> Path:
     header.set_data_dtype("i2")
     header["vox_offset"] = 352
     path = folder / "a.nii.gz"
-    with gzip.open(path, "wb", compresslevel=9) as file:
-        file.write(header.binaryblock + bytes(4))
-        for _ in range(700 // 20):
-            file.write(bytes(700 * 700 * 2 * 20))
+    slab = gzip.compress(bytes(700 * 700 * 2 * 20))  # a gzip may consist of many, one after the other
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4)) + slab * (700 // 20))
     return path
 
 
