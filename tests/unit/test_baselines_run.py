@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import BASELINES, cross_fitted_baselines, run_baselines, score_baselines
+from voxtune.evaluation.baselines import (
+    BASELINES,
+    baseline_notes,
+    cross_fitted_baselines,
+    run_baselines,
+    score_baselines,
+)
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.site_probe import site_probe
-from voxtune.types.records import ManifestRow, Prediction, Report
+from voxtune.types.records import REGION_COLUMNS, ManifestRow, Prediction, Report
 
 CLASSES = ("NC", "AD")
 
@@ -88,11 +94,12 @@ def test_the_class_named_in_a_report_is_cut_out() -> None:
 def test_one_test_row_does_not_change_another() -> None:
     train, test = rows(40, 0), rows(20, 1)
     together = run_baselines(train, test, CLASSES, reports(train + test))
-    alone = run_baselines(train, test[:1], CLASSES, reports(train + test))
+    alone = run_baselines(train, test[1:2], CLASSES, reports(train + test))
+    assert alone.keys() == together.keys()
     for name in together:
         for label in CLASSES:
             assert alone[name][0].probabilities[label] == pytest.approx(
-                together[name][0].probabilities[label]
+                together[name][1].probabilities[label]
             )
 
 
@@ -101,6 +108,48 @@ def test_inputs_that_nobody_has_leave_their_baseline_out() -> None:
     assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex", "volumes")
     silent = {r.scan_id: Report(scan_id=r.scan_id, text="AD") for r in train}
     assert "text" not in run_baselines(train, test, CLASSES, silent)
+
+
+def test_inputs_that_no_scored_scan_has_leave_their_baseline_out() -> None:
+    nothing = dict.fromkeys((*REGION_COLUMNS, "icv_mm3", "mmse"))
+    train, test = rows(20, 0), rows(10, 1, **nothing)
+    assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex")
+    notes = baseline_notes(train, test)
+    assert notes["volumes"] == "no scored scan has volumes"
+    assert notes["mmse"] == "no scored scan has an MMSE"
+    assert baseline_notes(test, train)["mmse"] == "no training scan has an MMSE"
+    silent = {r.scan_id: Report(scan_id=r.scan_id, text="wide ventricles") for r in train}
+    assert "text" not in run_baselines(train, test, CLASSES, silent)
+
+
+def test_whether_a_value_is_missing_says_nothing() -> None:
+    # Every ill person has an MMSE, no healthy one has: the scores themselves are the same.
+    some = [row.model_copy(update={"mmse": 25.0 if row.diagnosis == "AD" else None}) for row in rows(40, 0)]
+    train, test = some[:20], some[20:]
+    found = run_baselines(train, test, CLASSES)["mmse"]
+    assert len({tuple(one.probabilities.values()) for one in found}) == 1
+    assert baseline_notes(train, test)["mmse"] == (
+        "training mean where missing: 10 of 20 training, 10 of 20 scored scans"
+    )
+    assert "age_sex" not in baseline_notes(train, test)
+
+
+@pytest.mark.parametrize(
+    ("rule", "noted"),
+    [
+        ("rule: age<40:younger;age>=40:older", {"age_sex": "the label is made from age"}),
+        ("rule: Hippocampus mm3<7000&mmse<25:AD;*:NC", {"mmse": "mmse", "volumes": "hippocampus_mm3"}),
+        ("column: dx", {}),
+        ("rule: something else", {}),
+        (None, {}),
+    ],
+)
+def test_a_baseline_on_what_the_label_is_made_from_is_named(rule: str | None, noted: dict[str, str]) -> None:
+    some = rows(20, 0, diagnosis_rule=rule, mmse=20.0)
+    found = baseline_notes(some, some)
+    assert found.keys() == noted.keys()
+    for name, note in noted.items():
+        assert note in found[name]
 
 
 def test_one_class_in_training_leaves_the_majority() -> None:

@@ -167,6 +167,7 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
                 predictions(),
                 baselines={"majority": majority, "volumes": volumes, "odd": {}},
                 against={"volumes": minus(0.123, low, high)},
+                baseline_notes={"mmse": "no scored scan has an MMSE", "volumes": "the label is made from it"},
                 n_predicted=50,
             )
         )
@@ -179,7 +180,8 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
     assert "+12.3 [" in page
     assert "< 0.001" in page
     assert "2 more scans were predicted" in page
-    assert "Not available here: Age and sex; MMSE alone" in page
+    assert "Not run: Age and sex; MMSE alone (no scored scan has an MMSE); Report" in page
+    assert "Regional volumes the label is made from it" in page
 
 
 def test_the_verdict_without_an_interval_or_a_score() -> None:

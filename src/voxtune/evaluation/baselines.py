@@ -10,14 +10,16 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.errors import DataError
+from voxtune.cohorts.labels import parse_rule
+from voxtune.cohorts.table import plain
+from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.metrics import headline_scores
 from voxtune.evaluation.weighted import Floats
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
 from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
-"""Every baseline that is fitted, by its name; one whose inputs no training row has is left out of the answer."""
+"""Every baseline that is fitted, by its name; one whose inputs no training row or no scored row has is left out of the answer."""
 
 FOLDS = 5
 """Of participants, where baselines are fitted on the scored cohort itself."""
@@ -27,6 +29,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "mmse": ("mmse",),
     "volumes": (*REGION_COLUMNS, "icv_mm3"),
 }
+_SAID = {"age_sex": "an age or sex", "mmse": "an MMSE", "volumes": "volumes"}
 
 
 def run_baselines(
@@ -40,7 +43,7 @@ def run_baselines(
     """The predictions of every baseline that the data allow, for all test rows in their order.
 
     ``majority``: the share of each class in training. ``age_sex``, ``mmse``, ``volumes``: logistic regression on
-    standardised columns; a missing value is the training mean, and whether it was missing is a column of its own.
+    standardised columns; a missing value is the training mean, and whether it is missing is never an input.
     ``text``: TF-IDF of the report without the names of the classes. ``linear_probe``: logistic regression on the
     frozen backbone's image embeddings.
 
@@ -104,6 +107,39 @@ def cross_fitted_baselines(
         for name in BASELINES
         if all(name in part for part in parts)
     }
+
+
+def baseline_notes(train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """What a reader must know of the inputs of a baseline, by its name: absent, filled in, or what the label is made from."""
+    sides = {"training": train_rows, "scored": test_rows}
+    used = label_columns([*train_rows, *test_rows])
+    notes = {}
+    for name, columns in _COLUMNS.items():
+        known = {side: np.isfinite(_numbers(rows, columns)) for side, rows in sides.items()}
+        measured = known["training"].any(axis=0)
+        if side := next((side for side, cells in known.items() if not cells[:, measured].any()), None):
+            notes[name] = f"no {side} scan has {_SAID[name]}"
+            continue
+        said = []
+        if own := [column for column in columns if column in used]:
+            said.append(f"the label is made from {' and '.join(own)}")
+        gaps = {side: int((~cells[:, measured]).any(axis=1).sum()) for side, cells in known.items()}
+        if any(gaps.values()):
+            counts = ", ".join(f"{gaps[side]} of {len(rows)} {side}" for side, rows in sides.items())
+            said.append(f"training mean where missing: {counts} scans")
+        if said:
+            notes[name] = "; ".join(said)
+    return notes
+
+
+def label_columns(rows: Sequence[ManifestRow]) -> set[str]:
+    """The columns of a manifest that a rule makes the label from, as far as ``diagnosis_rule`` says."""
+    found = set()
+    for rule in {row.diagnosis_rule or "" for row in rows}:
+        kind, _, text = rule.partition(": ")
+        with suppress(SettingError):
+            found |= {plain(one) for one in parse_rule(text).columns} if kind == "rule" else set()
+    return {name for name in ManifestRow.model_fields if plain(name) in found}
 
 
 def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Report]:
@@ -171,26 +207,22 @@ def regression(train: Floats, test: Floats, label: NDArray[np.int64], classes: i
 def _columns(
     train: Sequence[ManifestRow], test: Sequence[ManifestRow], columns: Sequence[str]
 ) -> tuple[Floats, Floats] | None:
-    """Numbers of the rows (n, columns) with missing ones filled; ``None`` where training has none at all."""
-    numbers = {"F": 0.0, "M": 1.0}
-
-    def read(rows: Sequence[ManifestRow]) -> Floats:
-        cells = [[getattr(row, name) for name in columns] for row in rows]
-        values = [[np.nan if one is None else numbers.get(one, one) for one in line] for line in cells]
-        return np.array(values, dtype=float).reshape(len(rows), len(columns))
-
-    known, new = read(train), read(test)
+    """Numbers of the rows (n, columns) with missing ones filled; ``None`` where either side has none at all."""
+    known, new = _numbers(train, columns), _numbers(test, columns)
     measured = np.isfinite(known).any(axis=0)
-    if not measured.any():
-        return None
     known, new = known[:, measured], new[:, measured]
+    if not np.isfinite(new).any():
+        return None
     mean = np.nanmean(known, axis=0)
-    gaps = np.isnan(known).any(axis=0)  # a column never missing in training teaches nothing about missing
+    return np.where(np.isnan(known), mean, known), np.where(np.isnan(new), mean, new)
 
-    def filled(values: Floats) -> Floats:
-        return np.hstack([np.where(np.isnan(values), mean, values), np.isnan(values[:, gaps]).astype(float)])
 
-    return filled(known), filled(new)
+def _numbers(rows: Sequence[ManifestRow], columns: Sequence[str]) -> Floats:
+    """The cells as numbers (n, columns), NaN where missing."""
+    sexes = {"F": 0.0, "M": 1.0}
+    cells = [[getattr(row, name) for name in columns] for row in rows]
+    values = [[np.nan if one is None else sexes.get(one, one) for one in line] for line in cells]
+    return np.array(values, dtype=float).reshape(len(rows), len(columns))
 
 
 def _words(
@@ -207,6 +239,8 @@ def _words(
     def texts(rows: Sequence[ManifestRow]) -> list[str]:
         return [names.sub(" ", reports[row.scan_id].text) if row.scan_id in reports else "" for row in rows]
 
+    if not any(texts(test)):
+        return None
     words = TfidfVectorizer(ngram_range=(1, 2), max_features=5000)
     try:
         known = words.fit_transform(texts(train))

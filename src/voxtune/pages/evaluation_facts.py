@@ -59,6 +59,8 @@ class EvaluationFacts:
     mmse: Sequence[tuple[float, float, str]] = ()
     """Measured and predicted points and the diagnosis, of each scan."""
     baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    baseline_notes: Mapping[str, str] = field(default_factory=dict)
+    """What a reader must know of the inputs of a baseline, by its name; of one that is not among ``baselines`` why it was not run."""
     cross_fitted: bool = False
     """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
     against: Mapping[str, Comparison] = field(default_factory=dict)

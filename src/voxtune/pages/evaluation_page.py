@@ -67,7 +67,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "rivals": _rivals(facts, scans),
         "verdict": verdict(facts, scans),
         "absent": [
-            label
+            label + (f" ({facts.baseline_notes[name]})" if name in facts.baseline_notes else "")
             for name, label in BASELINES.items()
             if name not in facts.baselines and not (name == "zero_shot" and facts.kind == "zero-shot")
         ],
@@ -88,15 +88,16 @@ def evaluation_page(facts: EvaluationFacts) -> str:
 
 def _rivals(
     facts: EvaluationFacts, scans: Mapping[str, Metric]
-) -> list[tuple[str, Mapping[str, Metric], Markup, Comparison | None]]:
-    """The model and its baselines, a row each: name, scores, bar of the accuracy, the model minus the baseline."""
-    rows: list[tuple[str, Mapping[str, Metric], Comparison | None]] = [("This model", scans, None)]
+) -> list[tuple[str, str, Mapping[str, Metric], Markup, Comparison | None]]:
+    """The model and its baselines, a row each: name, note, scores, bar of the accuracy, the model minus the baseline."""
+    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [("This model", "", scans, None)]
     rows += [
-        (BASELINES.get(name, name), found, facts.against.get(name)) for name, found in facts.baselines.items()
+        (BASELINES.get(name, name), facts.baseline_notes.get(name, ""), found, facts.against.get(name))
+        for name, found in facts.baselines.items()
     ]
     return [
-        (name, found, _bar(found["accuracy"]), against)
-        for name, found, against in rows
+        (name, note, found, _bar(found["accuracy"]), against)
+        for name, note, found, against in rows
         if "accuracy" in found
     ]
 

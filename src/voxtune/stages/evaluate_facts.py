@@ -38,7 +38,7 @@ def page_facts(
         probe: the site probe.
         resamples: of participants, for the scores of baselines, subgroups and wordings.
     """
-    from voxtune.evaluation.baselines import score_baselines
+    from voxtune.evaluation.baselines import baseline_notes, score_baselines
     from voxtune.evaluation.calibration import reliability, top_label
     from voxtune.evaluation.chosen import kind_of, label_rules
     from voxtune.evaluation.compare import compare_with_each
@@ -53,6 +53,7 @@ def page_facts(
     logs = [cohort.manifest.parent / LOOKS, *([subject.run.looks] if subject.run else [])]
     looks = log_look(logs, predicted, Look(cohort.name, subject.identity, datetime.now(UTC)))
     verdict = _verdict(subject, cohort)
+    fitted_on = [row for row in cohort.train_rows if row.diagnosis in classes]
     own_text = " + ".join(subject.config.classes.templates)
     return EvaluationFacts(
         model=subject.name,
@@ -64,7 +65,8 @@ def page_facts(
         reliability=reliability(*top_label(predicted)),
         roc=roc_curves(predicted, classes),
         mmse=mmse_points(predicted, {row.scan_id: row.mmse for row in rows if row.mmse is not None}),
-        cross_fitted=not any(row.diagnosis in classes for row in cohort.train_rows),
+        cross_fitted=not fitted_on,
+        baseline_notes=baseline_notes(fitted_on or rows, rows),
         baselines=score_baselines(rivals, classes, resamples=resamples, seed=seed),
         against=compare_with_each(predicted, rivals, classes, resamples=resamples, seed=seed),
         subgroups=subgroups(
@@ -152,6 +154,7 @@ def stated_facts(
         "left_out": dict(facts.left_out),
         "temperature": facts.temperature,
         "thresholds": dict(thresholds),
+        "baseline_notes": dict(facts.baseline_notes),
         "leakage": facts.leakage,
         "looks": facts.looks,
         "models_looked": facts.models_looked,
