@@ -81,8 +81,8 @@ class SomeScansFailedError(VoxTuneError):
     exit_code = 5
 
     def __init__(self, failed: int, total: int, table: str | Path) -> None:
-        name = Path(table).name if isinstance(table, Path) else table
-        super().__init__(f"{failed} of {total} scans failed, the rest are done; {name} says which and why.")
+        # As the caller named its folder: this is read where the command was typed.
+        super().__init__(f"{failed} of {total} scans failed, the rest are done; {table} says which and why.")
         self.failed = failed
         self.total = total
 

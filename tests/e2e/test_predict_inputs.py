@@ -131,8 +131,12 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
     assert [row.split("\t")[0] for row in rows] == ["'=1+1.nii.gz", scans[1].name]
     assert "failed.tsv" in result.output
     assert not (tmp_path.parent / "evil.nii").exists()
-    call("predict", "demo", scans[1], "-o", tmp_path / "out")
-    assert not (tmp_path / "out" / "failed.tsv").exists()
+    assert f"{tmp_path / 'out' / 'failed.tsv'} says which" in " ".join(result.output.split())
+    again = call("predict", "demo", scans[1], "-o", tmp_path / "out")
+    assert "Of 2 earlier answers there, 1 kept, 1 replaced." in again.output
+    assert (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8").splitlines() == failed
+    one = call("predict", "demo", scans[1], "-o", tmp_path / "out", "--tsv").stdout.splitlines()
+    assert [line.split("\t")[0] for line in one] == ["scan_id", scans[1].name]
 
 
 def test_an_empty_table_is_one_sentence(cohort: Path, tmp_path: Path) -> None:

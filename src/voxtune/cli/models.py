@@ -165,8 +165,7 @@ def predict(
         stripped=stripped,
         say=lambda line: click.echo(line, err=True),
     )
-    table = done.table.read_text(encoding="utf-8").rstrip("\n")
-    say(done.as_json(), table if as_tsv else done.summary, as_json=as_json)
+    say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
     if done.error is not None:
         raise done.error
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtune.data.manifest import write_table
 from voxtune.types.records import Prediction
 from voxtune.types.trust import Caveats
 
@@ -29,7 +28,7 @@ class Answer:
         return said | self.caveats.model_dump(mode="json") | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
-        """One row of ``predictions.tsv``."""
+        """One row of ``predictions.tsv``, without the adapter."""
         one, beside = self.prediction, self.caveats
         low, high = beside.mmse_interval or (None, None)
         return {
@@ -72,13 +71,8 @@ def columns(classes: Sequence[str]) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
         "scan_id", "participant_id", "diagnosis", "predicted", *(f"p_{name}" for name in classes), "mmse_predicted",
-        "mmse_low", "mmse_high", "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page",
+        "mmse_low", "mmse_high", "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
-
-
-def write_answers(path: Path, answers: Sequence[Answer], classes: Sequence[str]) -> Path:
-    """Write ``predictions.tsv``."""
-    return write_table(path, columns(classes), (one.row() for one in answers))
 
 
 def plain_cell(text: str) -> str:

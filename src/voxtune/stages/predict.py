@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from voxtune.serving.answer import Answer
     from voxtune.serving.predictor import Predictor, ScanResult
 
-TABLE, FAILED = "predictions.tsv", "failed.tsv"
-
 
 @dataclass(frozen=True)
 class Input:
@@ -38,6 +36,8 @@ class Predicted:
     adapter: str
     facts: "AdapterFacts"
     table: Path
+    note: str
+    """What became of earlier answers in that table; empty where there were none."""
     error: VoxTuneError | None
 
     @property
@@ -55,12 +55,17 @@ class Predicted:
         failed = [{"scan": name, "error": why} for name, why in self.failed]
         return found[0] if len(found) == 1 and not failed else {"scans": found, "failed": failed}
 
+    def as_tsv(self) -> str:
+        """The header of the table and the rows of this call."""
+        header, *rows = self.table.read_text(encoding="utf-8").splitlines()
+        return "\n".join([header, *rows[-len(self.answers) :]])
+
     @property
     def summary(self) -> str:
         """A few lines for each scan."""
         lines = [line for answer in self.answers for line in answer.lines()]
-        if len(self.answers) > 1:
-            lines.append(f"Table: {self.table}")
+        if len(self.answers) > 1 or self.note:
+            lines.append(f"Table: {self.table}" + (f". {self.note}" if self.note else ""))
         if self.facts.simulated:
             lines.append("This adapter was trained on SIMULATED scans: it says nothing about a real person.")
         lines.append("Research only, not for diagnosis.")
@@ -76,7 +81,7 @@ def predict(
     stripped: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
-    """Preprocess and score every scan; write a page for each, and one table.
+    """Preprocess and score every scan; write a page for each, and one table. Answers of earlier calls in it are kept.
 
     Args:
         adapter: the adapter's folder, a run directory, or ``demo`` for the shipped one.
@@ -98,17 +103,19 @@ def predict(
     if not inputs:
         raise DataError("There is no scan to predict: the table is empty.")
     from voxtune.progress import progress
-    from voxtune.serving.answer import write_answers
+    from voxtune.serving.answers import FAILED, AnswerFolder
     from voxtune.serving.predictor import Predictor
 
     folder = adapter_folder(adapter)
     predictor = Predictor(folder, base_file(folder, base))
-    target = output or Path("predictions")
+    facts = predictor.adapter.facts
+    kept = AnswerFolder(output or Path("predictions"), facts)
     answers: list[Answer] = []
     failed: list[tuple[str, str]] = []
     names = [one.name for one in inputs]
+    pages = kept.pages(names, [page_name(names, number) for number in range(len(names))])
     with progress("Predicting", len(inputs)) as advance:
-        for number, one in enumerate(inputs):
+        for one, page in zip(inputs, pages, strict=True):
             try:
                 result = predictor.predict(one.path, name=one.name, stripped=stripped)
             except ScanError as error:
@@ -116,21 +123,16 @@ def predict(
                 if say is not None and len(inputs) > 1:
                     say(str(error))
             else:
-                answers.append(_answer(predictor, one, result, target / f"{page_name(names, number)}.html"))
+                answers.append(_answer(predictor, one, result, page))
             if len(inputs) > 1:
                 advance(one.name)
     if not answers:
         if len(failed) == 1:
             raise ScanError(failed[0][0], failed[0][1].removeprefix(f"{failed[0][0]}: "))
         raise DataError(" ".join(why for _, why in failed))
-    facts = predictor.adapter.facts
-    table = write_answers(target / TABLE, answers, facts.classes)
-    (target / FAILED).unlink(missing_ok=True)
-    some = None
-    if failed:
-        _write_failed(target / FAILED, failed)
-        some = SomeScansFailedError(len(failed), len(inputs), target / FAILED)
-    return Predicted(answers, failed, folder.name, facts, table, some)
+    done = kept.write(answers, failed)
+    some = SomeScansFailedError(len(failed), len(inputs), kept.root / FAILED) if failed else None
+    return Predicted(answers, failed, folder.name, facts, done.table, done.note, some)
 
 
 def inputs_of(source: Path, *, alone: bool) -> list[Input]:
@@ -176,14 +178,6 @@ def page_name(labels: Sequence[str], number: int) -> str:
         for label in labels
     ]
     return f"{plain[number]}-{number + 1}" if plain.count(plain[number]) > 1 else plain[number]
-
-
-def _write_failed(path: Path, failed: Sequence[tuple[str, str]]) -> None:
-    from voxtune.data.manifest import write_table
-    from voxtune.serving.answer import plain_cell
-
-    rows = ({"scan": plain_cell(name), "error": plain_cell(why)} for name, why in failed)
-    write_table(path, ("scan", "error"), rows)
 
 
 def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path) -> "Answer":

@@ -276,7 +276,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
         write_manifest(done, out / "manifest.tsv")
     if failed and not done and not pending:
         raise DataError(
-            f"Every scan failed ({len(failed)}); failed.tsv says why. The first: {next(iter(failed.values()))}"
+            f"Every scan failed ({len(failed)}); {out / 'failed.tsv'} says why. The first: {next(iter(failed.values()))}"
         )
     if failed:
         raise SomeScansFailedError(len(failed), len(rows), out / "failed.tsv")
