@@ -63,8 +63,8 @@ def told(number: str, known: list[float]) -> bool:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "PARTICIPANTS", 36)
-        patch.setattr(stage, "VISITS", 2)
+        patch.setattr(stage, "PARTICIPANTS", 33)
+        patch.setattr(stage, "VISITS", 1)
         patch.setattr(stage, "RAW_HEADS", 1)
         out = tmp_path_factory.mktemp("demo") / "out"
         (out / "run").mkdir(parents=True)
