@@ -151,7 +151,7 @@ class Folder(Settings):
         if self.table:
             return self.root / self.table
         if not self.root.is_dir():
-            raise DataError(f"{self.root.name}: no such folder.")
+            raise DataError(f"{self.root}: no such folder.")
         found = sorted(
             path.name for path in self.root.iterdir() if path.suffix in {".csv", ".tsv"} and path.is_file()
         )

@@ -33,6 +33,12 @@ def read_table(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]
     if twice:
         raise TableError(path, f"column {_listed(twice)} stands twice in the header", "Rename or remove one.")
     missing = [name for name in required if name not in header]
+    if missing and len(header) == 1 and header[0].count(",") > 1:
+        raise TableError(
+            path,
+            "this file seems to be separated by commas; tabs are needed",
+            "Save it as tab-separated text.",
+        )
     if missing:
         raise TableError(
             path,

@@ -190,7 +190,11 @@ def _header(path: Path, stream: _Stream, *, pair: bool) -> Header:
     sizes = {order: int.from_bytes(start, order) for order in ("little", "big")}
     known = [(order, size) for order, size in sizes.items() if size in HEADER_BYTES]
     if not known:
-        raise ScanError(path, "this is not a NIfTI file (its first four bytes are not a NIfTI header size)")
+        raise ScanError(
+            path,
+            "this is not a NIfTI file (its first four bytes are not a NIfTI header size)",
+            "Give a .nii or .nii.gz, a DICOM folder or a zip of one.",
+        )
     order, size = known[0]
     block = start + stream.take(size - 4)
     kind = nibabel.Nifti1Header if size == 348 else nibabel.Nifti2Header

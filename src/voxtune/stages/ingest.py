@@ -40,7 +40,8 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
         SettingError: a setting the cohort does not have, or a value it cannot have.
     """
     if not source.exists():
-        raise DataError(f"{source.name}: no such folder or file.")
+        # As it was typed: an unset variable in a path cannot be told from a typo by its last part.
+        raise DataError(f"{source}: no such folder or file.")
     reading = read_cohort(cohort, source, settings or {})
     if reading.pending:
         write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))

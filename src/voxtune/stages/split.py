@@ -123,7 +123,7 @@ def summary(one: Split, rows: Sequence[ManifestRow]) -> list[str]:
         for scan in one.sides()[side]:
             people.setdefault(one.participants[scan], []).append(by_scan[scan])
         labels = [usual_label(own) or "no label" for own in people.values()]
-        classes = ", ".join(f"{labels.count(name)} {name}" for name in sorted(set(labels)))
+        classes = ", ".join(f"{name}: {labels.count(name)}" for name in sorted(set(labels)))
         lines.append(f"{side}: {len(one.sides()[side])} scans of {len(people)} participants ({classes})")
     if one.excluded:
         lines.append(f"{len(one.excluded)} scans on no side")
