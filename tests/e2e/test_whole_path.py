@@ -81,6 +81,13 @@ def test_an_adapter_says_nothing_of_people_or_places(run: Path) -> None:
         assert not [one for one in ids if one.encode() in content and len(one) > 4], path.name
 
 
+def test_the_card_inside_a_run_says_where_the_scores_are(run: Path) -> None:
+    card = (run / "run/adapter/README.md").read_text(encoding="utf-8")
+    assert "Leakage audit of the split: nothing refuses training." in card
+    assert "`voxtune export RUN -o ADAPTER` writes the card with its scores" in card
+    assert "On its own test side" in (run / "adapter/README.md").read_text(encoding="utf-8")
+
+
 def test_training_twice_gives_the_same_bytes(run: Path) -> None:
     manifest = run / "cohort" / "manifest.tsv"
     again = run / "again"

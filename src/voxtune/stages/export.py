@@ -34,10 +34,10 @@ def export(
         DataError: the run has no adapter (its training did not finish).
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
     """
-    from voxtune.evaluation.leakage import own_verdict
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
     from voxtune.stages.evaluate_subject import OWN
+    from voxtune.stages.train_adapter import audited
 
     place = RunDir(run)
     config = place.read_config()
@@ -58,9 +58,7 @@ def export(
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
     evaluation = read_json(stated, "the facts of an evaluation") if stated.is_file() else None
-    audit = place.root / "audit.json"
-    leakage = own_verdict(read_json(audit, "an audit")).text if audit.is_file() else None
-    card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=leakage)
+    card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=audited(place))
     write_text(output / "README.md", card)
     if (
         place.control.adapter / FILES[1]

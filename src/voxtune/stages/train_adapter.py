@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from voxtune.run_dir import RunDir, read_json
+from voxtune.types.records import ManifestRow
+from voxtune.types.trust import MmseScores
+
 if TYPE_CHECKING:
     from voxtune.evaluation.calibration import Calibration
     from voxtune.model.vlm import VisionLanguageModel
@@ -37,12 +41,22 @@ def hand_over(
         thresholds=calibration.thresholds,
         simulated=cohort.simulated,
         training=training_facts(session, fitted, {"diagnoses": diagnoses}),
+        mmse_scores=mmse_scores(cohort.sides["train"]) if model.mmse_head is not None else None,
         control_of=cohort.control_of,
         trust=trust,
         licence=licence_of(name),
         config=shareable_config(config),
     )
-    save_adapter(session.run.adapter, model, facts, model_card(facts.model_dump(mode="json")))
+    card = model_card(facts.model_dump(mode="json"), leakage=audited(session.run))
+    save_adapter(session.run.adapter, model, facts, card)
+
+
+def audited(run: RunDir) -> str | None:
+    """The verdict of the audit of a run's split, in a sentence or two; ``None`` where there was none, as of a control."""
+    from voxtune.evaluation.leakage import own_verdict
+
+    audit = run.root / "audit.json"
+    return own_verdict(read_json(audit, "an audit")).text if audit.is_file() else None
 
 
 def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +72,12 @@ def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any])
     if session.cohort.control_of is not None:
         facts["learned"] = {"metric": session.config.training.metric, "value": fitted.best_metric}
     return facts
+
+
+def mmse_scores(rows: Sequence[ManifestRow]) -> MmseScores:
+    """How many of the training scans have a score, and how many different ones."""
+    known = [row.mmse for row in rows if row.mmse is not None]
+    return MmseScores(scans=len(known), values=len(set(known)))
 
 
 def licence_of(base: str) -> str:

@@ -170,7 +170,7 @@ def _hand_over(
     """Write the adapter with its facts and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
-    from voxtune.stages.train_adapter import licence_of, training_facts
+    from voxtune.stages.train_adapter import audited, licence_of, training_facts
 
     config, cohort = session.config, session.cohort
     assert train.findings is not None
@@ -193,4 +193,5 @@ def _hand_over(
         licence=licence_of(model.backbone.name),
         config=shareable_config(config),
     )
-    save_adapter(session.run.adapter, model, facts, model_card(facts.model_dump(mode="json")))
+    card = model_card(facts.model_dump(mode="json"), leakage=audited(session.run))
+    save_adapter(session.run.adapter, model, facts, card)
