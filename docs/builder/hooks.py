@@ -28,6 +28,7 @@ SECTIONS = {
     "Decisions": ("decisions",),
 }
 FIRST = {
+    "tutorial": ["simulated-people", "real-scans"],
     "how-to": ["adni", "oasis2", "aibl", "ct-rate", "own-bids", "predict", "explain", "serve", "offline-hospital", "slurm", "dask", "reproduce"],
     "concepts": ["method", "leakage", "zero-shot", "evaluation", "explanations", "chest-ct", "demo-results", "reproduced-tables", "training-cost"],
     "reference": ["command-line", "python", "settings", "catalogue", "manifest", "files"],

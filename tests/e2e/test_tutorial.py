@@ -1,4 +1,4 @@
-"""The commands of the tutorial, in order, as a reader would paste them."""
+"""The commands of the tutorials, in order, as a reader would paste them."""
 
 import os
 import re
@@ -17,25 +17,50 @@ def commands(page: Path) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
+def run(lines: list[str], folder: Path, **environment: str) -> None:
+    """Each line in a shell of its own, in one folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-euc", line], cwd=folder, env={**os.environ, **environment, "PATH": path},
+            capture_output=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def named_pages(page: Path) -> list[str]:
+    """The pages that a tutorial sends its reader to."""
+    return re.findall(r"`([\w/-]+\.html)`", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_simulated_people(tmp_path: Path) -> None:
+    tutorial = ROOT / "docs/tutorial/simulated-people.md"
+    found = commands(tutorial)
+    assert not [line for line in found if "$" in line], "nothing but what ships"
+    run(found, tmp_path)
+    pages = named_pages(tutorial)
+    assert len(pages) >= 4
+    for page in pages:
+        assert (tmp_path / page).stat().st_size > 10_000, page
+    answer = (tmp_path / "predictions/T1w_2mm.html").read_text(encoding="utf-8")
+    assert "Unlike the scans this adapter was trained on" in answer
+    assert "trained on SIMULATED scans" in answer
+    card = (tmp_path / "adapter/README.md").read_text(encoding="utf-8")
+    assert "On its own test side" in card
+
+
 @pytest.mark.slow
 def test_real_scans(shared_data: Path, tmp_path: Path) -> None:
     if not (shared_data / "oasis1_brains").is_dir() or not (shared_data / "ixi_heads_2mm").is_dir():
         pytest.skip("the tutorial's scans are not in this set")
-    found = commands(ROOT / "docs/tutorial/real-scans.md")
+    tutorial = ROOT / "docs/tutorial/real-scans.md"
+    found = commands(tutorial)
     assert len(found) >= 10
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for line in found:
-        done = subprocess.run(
-            ["bash", "-euc", line], cwd=tmp_path, env={**os.environ, "DATA": str(shared_data), "PATH": path},
-            capture_output=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    for page in (
-        "oasis/page.html",
-        "run/page.html",
-        "run/evaluation/test/page.html",
-        "run/evaluation/ixi/page.html",
-    ):
+    run(found, tmp_path, DATA=str(shared_data))
+    pages = {*named_pages(tutorial), "ixi/page.html"}
+    assert len(pages) >= 7
+    for page in pages:
         assert (tmp_path / page).stat().st_size > 10_000, page
     [picture] = (tmp_path / "predictions").glob("*.html")
     assert "A photo of younger than 40" in picture.read_text(encoding="utf-8")
