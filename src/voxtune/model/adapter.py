@@ -21,7 +21,7 @@ from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import atomic_path, read_json, write_text
 from voxtune.types.protocols import Backbone
 from voxtune.types.settings import Settings
-from voxtune.types.trust import Trust
+from voxtune.types.trust import MmseScores, Trust
 
 FORMAT = 1
 
@@ -52,12 +52,20 @@ class AdapterFacts(Settings):
     """The training scans were simulated: every page says so."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Counts and settings of the training cohort, without IDs."""
+    mmse_scores: MmseScores | None = None
+    """The scores that taught the MMSE head; ``None`` without one, and in adapters of before."""
     control_of: str | None = None
     """The ``adapter_sha256`` of the adapter this is the control of: it was taught labels and texts dealt out at random and answers nothing."""
     trust: Trust = Trust()
     """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
     config: dict[str, Any]
+
+    @property
+    def mmse_note(self) -> str | None:
+        """Why the MMSE of a scan is not estimated, although there is a head; ``None`` where it is."""
+        why = self.mmse_scores.too_few if self.mmse_scores else None
+        return f"MMSE not estimated: {why}" if why else None
 
     def offsets_of(self, classes: Sequence[str]) -> list[float]:
         """The offsets of some classes in their order; empty where one of them was not trained on."""

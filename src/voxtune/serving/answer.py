@@ -40,6 +40,7 @@ class Answer:
             "mmse_predicted": one.mmse,
             "mmse_low": low,
             "mmse_high": high,
+            "mmse_note": beside.mmse_note,
             "confidence": beside.confidence,
             "abstained": _yes_no(beside.abstained),
             "distance": beside.distance,
@@ -53,7 +54,7 @@ class Answer:
         """For a terminal."""
         one, beside = self.prediction, self.caveats
         chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
-        score = ""
+        score = f"; {beside.mmse_note}" if beside.mmse_note else ""
         if one.mmse is not None:
             score = f"; MMSE {one.mmse:.1f}"
             if beside.mmse_interval is not None:
@@ -71,7 +72,8 @@ def columns(classes: Sequence[str]) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
         "scan_id", "participant_id", "diagnosis", "predicted", *(f"p_{name}" for name in classes), "mmse_predicted",
-        "mmse_low", "mmse_high", "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
+        "mmse_low", "mmse_high", "mmse_note", "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page",
+        "adapter",
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ RESULT: Json = {
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
+        "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},
         "confidence": {"type": "number"},
         "abstained": {
             "type": "boolean",

@@ -70,8 +70,15 @@ class Predictor:
         if tell is not None:
             tell("score")
         made, volume = prepared.preprocessed, prepared.tensor
-        found = self._scored(name or scan.name, volume)
-        return ScanResult(found, self._caveats(found, volume, made), made)
+        found, caveats = self.judge(name or scan.name, volume, made)
+        return ScanResult(found, caveats, made)
+
+    def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
+        """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""
+        found = self._scored(label, volume)
+        if self.adapter.facts.mmse_note:
+            found = found.model_copy(update={"mmse": None})
+        return found, self._caveats(found, volume, prepared)
 
     def _scored(self, label: str, volume: torch.Tensor) -> Prediction:
         model, facts = self.adapter.model, self.adapter.facts
@@ -94,6 +101,7 @@ class Predictor:
             mmse_interval=around(found.mmse, trust.mmse)
             if trust.mmse is not None and found.mmse is not None
             else None,
+            mmse_note=self.adapter.facts.mmse_note,
             distance=away,
             unlike_training=None
             if away is None or trust.familiar is None

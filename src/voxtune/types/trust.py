@@ -16,6 +16,26 @@ class MmseInterval(Settings):
     n_participants: int = Field(ge=1)
 
 
+FEWEST_SCORES = 10
+"""Training scans with an MMSE that an estimate needs."""
+
+
+class MmseScores(Settings):
+    """What an MMSE head was taught by."""
+
+    scans: int = Field(ge=0)
+    """Training scans that have a score."""
+    values: int = Field(ge=0)
+    """Different scores among them."""
+
+    @property
+    def too_few(self) -> str | None:
+        """Why its estimates are not given; ``None`` where they are."""
+        if self.scans < FEWEST_SCORES:
+            return f"only {self.scans} training {'scan has' if self.scans == 1 else 'scans have'} a score"
+        return f"all {self.scans} training scans with a score have the same" if self.values < 2 else None
+
+
 class AbstentionRule(Settings):
     """Below ``confidence`` (the largest calibrated probability) the model gives no class."""
 
@@ -63,6 +83,8 @@ class Caveats(Settings):
     """The confidence is below the one chosen on validation: no class is given."""
     mmse_interval: tuple[float, float] | None = None
     """Points; ``None`` without an MMSE head or with too few validation participants."""
+    mmse_note: str | None = None
+    """Why no MMSE is given, of an adapter that was taught by too few scores."""
     distance: float | None = None
     """From the training scans in feature space, about 1 for one of them; ``None`` where the adapter does not know."""
     unlike_training: bool | None = None
