@@ -7,6 +7,7 @@ from voxtune.errors import SettingError
 from voxtune.evaluation.auc import AucPair, delong, obuchowski
 from voxtune.evaluation.intervals import (
     blocks,
+    exact_interval,
     exact_interval_at_bound,
     expanded_interval,
     normal_interval,
@@ -15,6 +16,7 @@ from voxtune.evaluation.intervals import (
     resample_participants,
     resampled_weights,
     share_interval,
+    small_sample_quantile,
 )
 
 
@@ -98,6 +100,24 @@ def test_share_interval_at_its_limits() -> None:
     # A constant guess: no resample within the diagnoses moves it, other people would (5 of 10: 0.187 to 0.813, Clopper-Pearson).
     assert share_interval(0.5, [0.5, 0.5], 10, 1) == pytest.approx((0.187, 0.813), abs=1e-3)
     assert share_interval(0.5, [np.nan, 0.5], 10, 1) is None
+
+
+def test_a_lonely_stratum_is_no_narrower_than_exact() -> None:
+    spread = 0.5 + 0.01 * np.random.default_rng(0).normal(size=200)
+    low, high = exact_interval(0.5, 10)
+    assert share_interval(0.5, spread, 10, 1, lonely=True) == (low, high)
+    alone = share_interval(0.5, spread, 10, 1)
+    assert alone is not None
+    assert low < alone[0] < 0.5 < alone[1] < high
+    wide = np.clip(0.5 + 0.3 * np.random.default_rng(0).normal(size=200), 0, 1)
+    assert share_interval(0.5, wide, 10, 1, lonely=True) == share_interval(0.5, wide, 10, 1)
+
+
+def test_few_participants_need_more_standard_errors() -> None:
+    # Student's t of 97.5% with 10 and with 1 degrees of freedom.
+    assert small_sample_quantile(11, 1) == pytest.approx(2.228139 * np.sqrt(11 / 10), rel=1e-6)
+    assert small_sample_quantile(3, 2) == pytest.approx(12.706205 * np.sqrt(3), rel=1e-6)
+    assert small_sample_quantile(2, 2) is None
 
 
 def test_expanded_percentiles_approach_plain_ones() -> None:

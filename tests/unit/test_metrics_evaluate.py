@@ -21,6 +21,7 @@ from voxtune.evaluation.intervals import (
     share_interval,
 )
 from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
+from voxtune.evaluation.scored import scored
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
@@ -120,6 +121,59 @@ def test_participant_level_is_the_mean_probability() -> None:
         metrics["participant/mmse_mae"].value == 0.5
     )  # a: 21 of 22, from the scans that have both; b: 10 of 10
     sane(metrics)
+
+
+def test_participant_scores_are_those_of_mean_probabilities_however_many_scans() -> None:
+    rows = [r for r in study(people=12, scans=3) if r.scan_id not in {"s1_0", "s1_1", "s4_2", "s8_0"}]
+    mean = [
+        one(
+            person,
+            person,
+            own[0].diagnosis,
+            list(np.mean([list(r.probabilities.values()) for r in own], axis=0)),
+        )
+        for person in dict.fromkeys(r.participant_id for r in rows)
+        for own in [[r for r in rows if r.participant_id == person]]
+    ]
+    found = evaluate_predictions(rows, CLASSES, resamples=5)
+    alone = evaluate_predictions(mean, CLASSES, resamples=5)
+    for name in (
+        "accuracy",
+        "auroc",
+        "auroc_ovo",
+        "average_precision",
+        "brier",
+        "log_loss",
+        "ece",
+        "macro_f1",
+    ):
+        assert found[f"participant/{name}"].value == pytest.approx(alone[name].value), name
+
+
+def test_some_rows_keep_their_values_and_number_their_people_anew() -> None:
+    rows = study(people=4, scans=2)
+    chosen = np.array([r.participant_id in {"p1", "p3"} for r in rows])
+    kept = [r for r, own in zip(rows, chosen, strict=True) if own]
+    measured = {r.scan_id: 20.0 + n for n, r in enumerate(rows)}
+    for mmse in (measured, None):
+        some, alone = scored(rows, CLASSES, mmse).some(chosen), scored(kept, CLASSES, mmse)
+        assert some.participant.tolist() == [0, 0, 1, 1]
+        for name in (
+            "participant",
+            "scans",
+            "true",
+            "predicted",
+            "probabilities",
+            "mmse_predicted",
+            "strata",
+        ):
+            np.testing.assert_array_equal(getattr(some, name), getattr(alone, name), err_msg=name)
+        if mmse is None:
+            assert some.mmse_true is None
+            said = some.by_participant().mmse_predicted
+            assert said == pytest.approx([np.mean([kept[n].mmse, kept[n + 1].mmse]) for n in (0, 2)])
+        else:
+            np.testing.assert_array_equal(some.mmse_true, [22, 23, 26, 27])
 
 
 def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -> None:
