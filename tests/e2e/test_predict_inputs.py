@@ -133,7 +133,7 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
     assert not (tmp_path.parent / "evil.nii").exists()
     assert f"{tmp_path / 'out' / 'failed.tsv'} says which" in " ".join(result.output.split())
     again = call("predict", "demo", scans[1], "-o", tmp_path / "out")
-    assert "Of 2 earlier answers there, 1 kept, 1 replaced." in again.output
+    assert "Earlier answers there: 1 kept, 1 replaced." in again.output
     assert (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8").splitlines() == failed
     one = call("predict", "demo", scans[1], "-o", tmp_path / "out", "--tsv").stdout.splitlines()
     assert [line.split("\t")[0] for line in one] == ["scan_id", scans[1].name]

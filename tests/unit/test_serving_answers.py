@@ -52,7 +52,7 @@ def test_answers_for_other_scans_stay(tmp_path: Path, facts: AdapterFacts) -> No
     assert call(tmp_path, facts, "a.nii", "b.nii") == ""
     note = call(tmp_path, facts, "c.nii", "a.nii", p=0.75)
     assert rows(tmp_path, facts) == {"b.nii": "0.5", "c.nii": "0.75", "a.nii": "0.75"}
-    assert note == "Of 2 earlier answers there, 1 kept, 1 replaced."
+    assert note == "Earlier answers there: 1 kept, 1 replaced."
     assert {row["adapter"] for row in read_table(tmp_path / "predictions.tsv")} == {facts.adapter_sha256[:12]}
 
 

@@ -81,7 +81,7 @@ class AnswerFolder:
         stay = {row["page"] for row in kept} | {str(row["page"]) for row in new}
         self._forget({row["page"] for row in gone} - stay)
         if self.earlier:
-            note = f"Of {len(self.earlier)} earlier answers there, {len(kept)} kept, {len(gone)} replaced."
+            note = f"Earlier answers there: {len(kept)} kept, {len(gone)} replaced."
         return Written(self.table, note)
 
     def _aside(self) -> Path:
