@@ -46,8 +46,11 @@ def examine(file: str, tests: list[str], stored: dict[str, Any], jobs: int) -> I
     reasons: dict[str, str] = json.loads((HERE / "equivalent.json").read_text(encoding="utf-8"))
     possible = mutants(original)
     known = stored if stored.get("sha256") == code_sha256(original) else {}
-    noticed: dict[str, str] = known.get("noticed", {})
-    equivalent = {name: reasons[name] for name in known.get("equivalent", {}) if name in reasons}
+    names = {one.name for one in possible}  # another Python may spell an f-string otherwise
+    noticed: dict[str, str] = {name: by for name, by in known.get("noticed", {}).items() if name in names}
+    equivalent = {
+        name: reasons[name] for name in known.get("equivalent", {}) if name in names & reasons.keys()
+    }
     survivors: list[str] = []
     found: dict[str, Any] = {
         "file": f"src/voxtune/{file}", "sha256": code_sha256(original), "tests": tests, "possible": len(possible),
