@@ -16,6 +16,7 @@ from voxtune.cli import main
 from voxtune.data.manifest import read_manifest
 from voxtune.explain import faithfulness
 from voxtune.imaging.template import field_of_view
+from voxtune.serving.shipped import adapter_folder
 from voxtune.stages import explain_scan
 
 ADDRESS = re.compile(r"(?:src|href)=[\"'](?!data:)[^\"'#][^\"']*", re.IGNORECASE)
@@ -120,6 +121,33 @@ def test_the_same_question_gives_the_same_page(root: Path, sick: str, tmp_path: 
     assert first["panel"]["columns"] == ["full report", "Hippocampal volume"]
     assert first["text"] is None, "whose report it is was not said"
     assert (tmp_path / "a" / "page.html").read_bytes() == (tmp_path / "b" / "page.html").read_bytes()
+
+
+@pytest.mark.parametrize("scores", [None, {"scans": 2, "values": 1}])
+def test_the_page_warns_as_the_page_of_predict_does(
+    root: Path, sick: str, tmp_path: Path, scores: dict[str, int] | None
+) -> None:
+    adapter = shutil.copytree(adapter_folder(Path("demo")), tmp_path / "adapter")
+    facts = json.loads((adapter / "adapter.json").read_text(encoding="utf-8"))
+    facts["trust"]["familiar"]["limit"] = 1e-3
+    facts["mmse_scores"] = scores
+    (adapter / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
+    scan = root / "cohort" / "scans" / f"{sick}.nii.gz"
+    answer = json.loads(call("predict", adapter, scan, "-o", tmp_path / "p", "--stripped", "--json").stdout)
+    said = call("explain", adapter, scan, "-o", tmp_path / "e", "--stripped", "--method", "voxel_gradient")
+    found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
+    assert found["caveats"].items() <= answer.items()
+    assert found["prediction"]["mmse"] == pytest.approx(answer["mmse"])
+    assert ("mmse" in found["maps"]) == (scores is None)
+    page, beside = ((tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html"))
+    points = re.compile(r"predicted MMSE <strong>[\d.]+</strong> \([\d.]+ to [\d.]+\) of 30 points")
+    for shared in (
+        "Unlike the scans this adapter was trained on: do not rely on the answer.",
+        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(beside)[0],
+    ):
+        assert shared in page
+        assert shared in beside
+    assert "unlike the scans this adapter was trained on: do not rely on the answer" in said.output
 
 
 def test_a_report_file_is_explained_word_by_word(root: Path, sick: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from voxtune.stages.explain_intervals import mean_interval
 from voxtune.stages.explain_reports import facts_row, reports_of_text
 from voxtune.stages.explain_scan import columns_of, heat_outside, region_of
 from voxtune.stages.explain_summary import tokens_of
-from voxtune.stages.explain_verdicts import panel_verdict, verdicts, warnings
+from voxtune.stages.explain_verdicts import hottest, panel_verdict, verdicts, warnings
 from voxtune.types.volume import Volume
 
 HIPPOCAMPI = np.isin(brain_atlas(64).labels, REGIONS_OF["hippocampus"])
@@ -187,6 +187,16 @@ def test_a_bad_map_warns_at_the_top(broken: dict[str, Any]) -> None:
 
 def test_an_empty_map_says_so() -> None:
     assert "empty" in warnings(verdicts(facts(), None, peak=0.0))[0]
+
+
+def test_a_region_is_claimed_only_where_the_moved_map_seldom_gives_it_as_much() -> None:
+    def region(name: str, share: float, p: float) -> dict[str, Any]:
+        return {"region": name, "share": share, "p": p}
+
+    some = [region("fusiform", 0.23, 0.4), region("hippocampus", 0.12, 0.03), region("insula", 0.1, 0.5)]
+    assert hottest(some) == "Hottest: hippocampus 12% (p 0.030)."
+    assert hottest(some[:1]) == "No region stands out (most heat: fusiform 23%, p 0.400)."
+    assert hottest([]) == ""
 
 
 def test_one_biomarker_moves_the_heat_or_the_page_says_that_it_does_not() -> None:

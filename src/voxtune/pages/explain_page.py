@@ -26,6 +26,7 @@ def explain_page(
     shown = chances if len(chances) <= MOST else sorted(chances, key=lambda one: -one[1])[:MOST]
     context = {
         "facts": facts,
+        "caveats": facts["caveats"],
         "shown": shown,
         "hidden": len(chances) - len(shown),
         "figures": [

@@ -60,12 +60,7 @@ class Answer:
             if beside.mmse_interval is not None:
                 score += " ({:.1f} to {:.1f})".format(*beside.mmse_interval)
         said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
-        lines = [f"{one.scan_id}: {said} ({chances}){score}"]
-        if beside.unlike_training:
-            lines.append("  unlike the scans this adapter was trained on: do not rely on the answer")
-        if beside.quality != "pass":
-            lines.append(f"  quality {beside.quality}: {'; '.join(beside.reasons)}")
-        return [*lines, f"  page: {self.page}"]
+        return [f"{one.scan_id}: {said} ({chances}){score}", *beside.warnings(), f"  page: {self.page}"]
 
 
 def columns(classes: Sequence[str]) -> tuple[str, ...]:

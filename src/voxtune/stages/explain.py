@@ -19,11 +19,13 @@ from voxtune.stages.explain_reports import (
     truth_of,
 )
 from voxtune.stages.explain_scan import Case, Explained, Question, explain_scan
-from voxtune.stages.explain_verdicts import OPEN, panel_verdict, text_bars, verdicts, warnings
+from voxtune.stages.explain_verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
 
 if TYPE_CHECKING:
+    from voxtune.imaging.chain import Preprocessed
     from voxtune.imaging.presets import Preset
     from voxtune.model.adapter import LoadedAdapter
+    from voxtune.types.trust import Caveats
 
 REGION_COLUMNS = ("label", "region", "share", "volume_share", "null_low", "null_high", "p", "q", "drop")
 
@@ -79,6 +81,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         raise UsageError("The report comes from one place: give one of --report, --facts and --data.")
     from voxtune.data.images import load_preset
     from voxtune.model.adapter import load_adapter
+    from voxtune.serving.predictor import Predictor
 
     tell = say or (lambda _: None)
     loaded = load_adapter(folder, base_file(folder, base))
@@ -96,11 +99,13 @@ def explain(  # noqa: PLR0913  (the options of the command)
             loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
         )
     tell("Preprocessing")
-    case = _case(loaded, preset, scan, stripped=stripped, report=report, facts=facts, data=data)
+    case, made = _case(loaded, preset, scan, stripped=stripped, report=report, facts=facts, data=data)
     tell("Explaining")
     found = explain_scan(loaded, preset, case, question, other)
+    answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
+    found.facts["prediction"]["mmse"] = answer.mmse
     tell("Drawing")
-    return _write(loaded, case, found, question, output or Path("explanations") / case.name)
+    return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
 
 
 def _case(
@@ -112,7 +117,7 @@ def _case(
     report: Path | None,
     facts: Mapping[str, str] | None,
     data: Path | None,
-) -> Case:
+) -> "tuple[Case, Preprocessed]":
     from voxtune.data.images import prepare_scan
 
     name = plain_name(scan)
@@ -124,7 +129,7 @@ def _case(
     elif facts or row is not None:
         reports = reports_of_row(loaded, row or facts_row(facts or {}))
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
-    return Case(
+    case = Case(
         name,
         prepared.preprocessed.volume,
         prepared.tensor,
@@ -134,17 +139,23 @@ def _case(
         row.diagnosis if row is not None else None,
         truth_of(data, row.scan_id) if data is not None and row is not None else None,
     )
+    return case, prepared.preprocessed
 
 
 def _write(
-    loaded: "LoadedAdapter", case: Case, found: Explained, question: Question, folder: Path
+    loaded: "LoadedAdapter",
+    case: Case,
+    found: Explained,
+    caveats: "Caveats",
+    question: Question,
+    folder: Path,
 ) -> ExplainDone:
     from voxtune.data.manifest import write_table
     from voxtune.explain.faithfulness import ORDERS
     from voxtune.imaging.write import write_volume
     from voxtune.pages.explain_page import explain_page
 
-    facts = {**found.facts, **common_facts(loaded, question.seed)}
+    facts = {**found.facts, **common_facts(loaded, question.seed), "caveats": caveats.model_dump(mode="json")}
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     shown = case.own or facts["prediction"]["predicted"]
@@ -162,10 +173,9 @@ def _write(
         files.append("regions.tsv")
         write_table(folder / "regions.tsv", REGION_COLUMNS, facts["regions"])
     facts["files"] = [*files, "explanation.json", "page.html"]
-    hottest = ", ".join(f"{one['region']} {100 * one['share']:.0f}%" for one in facts["regions"][:3])
     facts["lines"] = [
-        f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}."
-        + (f" Hottest: {hottest}." if hottest else ""),
+        f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}. {hottest(facts['regions'])}".strip(),
+        *caveats.warnings(),
         *(
             f"{row['check']} {row['verdict']}{': ' + row['found'] if row['verdict'] == OPEN else ''}."
             for row in rows

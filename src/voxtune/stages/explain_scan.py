@@ -90,7 +90,7 @@ def explain_scan(
     atlas = stored_atlas(case.stored, preset)
     [hidden] = explain_targets(loaded, case.tensor, [target], "occlusion", atlas)
     found = {"heat": heat, "occlusion": hidden}
-    if loaded.model.mmse_head is not None and target.name != MMSE:
+    if loaded.model.mmse_head is not None and loaded.facts.mmse_note is None and target.name != MMSE:
         [found["mmse"]] = explain_targets(loaded, case.tensor, [mmse_target(loaded)])
     maps = {name: to_stored(one.voxels, case.stored, preset) for name, one in found.items()}
     panel, panel_facts = _panel(loaded, preset, case, question, said)

@@ -1,12 +1,12 @@
 """What the checks of an explanation mean, in sentences: a map that fails one says so at the top of its page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 COMPLETE = 0.01
 """Largest completeness error of Integrated Gradients that passes."""
 BEATS = 0.05
-"""A curve beats random orders where at most this share of them does as well."""
+"""A curve beats random orders, and a region the moved map, where at most this share of them does as well."""
 
 OPEN = "open"
 """A check that could not be asked; what was found then says what it needs."""
@@ -106,6 +106,17 @@ def warnings(rows: list[dict[str, str]]) -> list[str]:
         for row in rows
         if row["kind"] == "warn" and row["check"].startswith(("Heat", "Shuffled", "Deletion"))
     ]
+
+
+def hottest(regions: Sequence[Mapping[str, Any]]) -> str:
+    """The regions, of those with most heat, that hold more than the map moved elsewhere gives them; or that none stands out."""
+    said = [
+        (f"{one['region']} {100 * one['share']:.0f}%", f"p {one['p']:.3f}", one["p"] <= BEATS)
+        for one in regions[:3]
+    ]
+    if claimed := [f"{region} ({p})" for region, p, stands_out in said if stands_out]:
+        return f"Hottest: {', '.join(claimed)}."
+    return f"No region stands out (most heat: {said[0][0]}, {said[0][1]})." if said else ""
 
 
 def panel_verdict(shares: list[dict[str, Any]], row: str) -> str:

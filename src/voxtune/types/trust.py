@@ -91,3 +91,12 @@ class Caveats(Settings):
     quality: Literal["pass", "warn", "fail"] = "pass"
     """Of the preprocessed scan."""
     reasons: tuple[str, ...] = ()
+
+    def warnings(self) -> list[str]:
+        """What a terminal says under the answer."""
+        found = []
+        if self.unlike_training:
+            found.append("  unlike the scans this adapter was trained on: do not rely on the answer")
+        if self.quality != "pass":
+            found.append(f"  quality {self.quality}: {'; '.join(self.reasons)}")
+        return found
