@@ -13,6 +13,9 @@ from voxtune.data.splits import Split
 from voxtune.run_dir import write_json
 from voxtune.types.records import ManifestRow, Report
 
+UNLABELLED = "no scan has a diagnosis"
+"""Why a check of the labels was not done."""
+
 
 @dataclass(frozen=True)
 class AuditInputs:
@@ -83,6 +86,9 @@ def find_leaks(
         findings += seen_by_ancestors(
             split, {row.scan_id: row.participant_id for row in rows}, inputs.ancestors
         )
+    if not any(row.diagnosis for row in used):
+        asked = {"classes", "shortcut", "label_in_text"}
+        checked |= {check: UNLABELLED for check in asked if checked[check] == "done"}
     checked["ancestors"] = "done" if inputs.ancestors is not None else "no earlier run was named"
     return AuditReport(findings=tuple(findings), checked=checked, allowed=allowed)
 

@@ -17,6 +17,7 @@ from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
 MISSING = "n/a"
 REQUIRED = tuple(name for name, field in ManifestRow.model_fields.items() if field.is_required())
 REPORT_COLUMNS = ("scan_id", "text", "fields")
+LABEL_TODO = "'voxtune ingest ... --set diagnosis=COLUMN' says which column holds it"
 _MISSING_WORDS = frozenset({"", "n/a", "NA", "N/A", "nan", "NaN"})
 
 
@@ -123,6 +124,20 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     if not rows:
         raise TableError(path, "the table has a header and no rows", "Expected one row for each scan.")
     return rows
+
+
+def unlabelled_note(rows: Iterable[ManifestRow]) -> str | None:
+    """What to do where no scan has a label: neither a diagnosis nor a finding, a column of 0 and 1. ``None`` where one has."""
+    findings: dict[str, set[str]] = {}
+    for row in rows:
+        if row.diagnosis:
+            return None
+        for name, value in (row.model_extra or {}).items():
+            findings.setdefault(name, set()).add(str(value))
+    known = [cells - _MISSING_WORDS - {"None"} for cells in findings.values()]
+    if any(cells and cells <= {"0", "1", "0.0", "1.0"} for cells in known):
+        return None
+    return f"no scan has a label; {LABEL_TODO}"
 
 
 def _row(path: Path, number: int, texts: Mapping[str, str]) -> ManifestRow:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from voxtune.catalog import COHORTS, load
 from voxtune.cohorts.reading import Reading
-from voxtune.data.manifest import write_manifest, write_table
+from voxtune.data.manifest import unlabelled_note, write_manifest, write_table
 from voxtune.errors import DataError, SettingError
 from voxtune.stages.ingest_images import write_pending
 
@@ -86,7 +86,8 @@ def summary(reading: Reading) -> list[str]:
     lines += [
         f"  {name}: {scans[name]} scans of {len(classes[name])} participants" for name in sorted(classes)
     ]
-    return [*lines, *(f"  note: {note}" for note in reading.notes)]
+    notes = [*reading.notes, *filter(None, [unlabelled_note(reading.rows)])]
+    return [*lines, *(f"  note: {note}" for note in notes)]
 
 
 def _reasons(reading: Reading) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voxtune.data.audit import find_leaks, write_audit
-from voxtune.data.manifest import file_sha256, read_manifest
+from voxtune.data.manifest import file_sha256, read_manifest, unlabelled_note
 from voxtune.data.split_files import FOLD, relative_path, write_shareable, write_split
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
@@ -67,6 +67,8 @@ def split(  # noqa: PLR0913 - the options of the command
     if (output / "split.json").exists():
         raise UsageError(f"'{output.name}' holds a split already; give another folder, or remove it first.")
     rows = read_manifest(manifest)
+    if say and (note := unlabelled_note(rows)):
+        say(f"note: {note}")
     sha256 = file_sha256(manifest)
     key = _key(share) if share is not None else None
     if folds is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.config import RunConfig, read_recipe
+from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.stages.train_control import with_control
@@ -152,8 +153,10 @@ def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> l
     """
     kept = [row for row in rows if row.diagnosis and (not classes or row.diagnosis in classes)]
     if not kept:
+        found = ", ".join(sorted({row.diagnosis for row in rows if row.diagnosis}))
+        among = f" among {', '.join(classes)}" if classes else ""
         raise DataError(
-            f"No scan of {len(rows)} has a diagnosis{' among ' + ', '.join(classes) if classes else ''}."
+            f"No scan of {len(rows)} has a diagnosis{among}{': the manifest has ' + found if found else ''}. {LABEL_TODO}."
         )
     if len(kept) < len(rows):
         say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
