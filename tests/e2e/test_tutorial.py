@@ -30,7 +30,7 @@ def run(lines: list[str], folder: Path, **environment: str) -> None:
 
 def named_pages(page: Path) -> list[str]:
     """The pages that a tutorial sends its reader to."""
-    return re.findall(r"`([\w/-]+\.html)`", page.read_text(encoding="utf-8"))
+    return re.findall(r"`([\w-]+/[\w/-]*\.html)`", page.read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
