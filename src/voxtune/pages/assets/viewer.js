@@ -222,7 +222,8 @@ function showResult(result) {
 }
 
 function mmseWords(result) {
-  return result.mmse === null ? "" : `; MMSE ${result.mmse.toFixed(1)} of 30`;
+  if (result.mmse === null) return result.mmse_note ? `; ${result.mmse_note}` : "";
+  return `; MMSE ${result.mmse.toFixed(1)} of 30`;
 }
 
 async function showMap() {
