@@ -107,7 +107,8 @@ def test_inputs_that_nobody_has_leave_their_baseline_out() -> None:
     train, test = rows(20, 0, mmse=None, sex=None), rows(10, 1)
     assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex", "volumes")
     silent = {r.scan_id: Report(scan_id=r.scan_id, text="AD") for r in train}
-    assert "text" not in run_baselines(train, test, CLASSES, silent)
+    spoken = {r.scan_id: Report(scan_id=r.scan_id, text="wide ventricles") for r in test}
+    assert "text" not in run_baselines(train, test, CLASSES, silent | spoken)
 
 
 def test_inputs_that_no_scored_scan_has_leave_their_baseline_out() -> None:
