@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not installed")
+
+from starlette.responses import PlainTextResponse  # noqa: E402
 
 from voxtune.serving.app import make_app  # noqa: E402
 from voxtune.serving.limits import Limits  # noqa: E402
@@ -390,8 +392,27 @@ def test_an_error_of_our_own_is_a_sentence_and_the_server_goes_on(
         patch.setattr(server.service, "check_room", broken)
         status, said, _ = server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)
     assert (status, said["error"]) == (500, "The server made an error; it goes on.")
+    assert server.send("after it")[0] == 200  # by now whatever the server has to log of the first is logged
+    assert "an error of the server: RuntimeError" in caplog.text
     assert "Jane" not in caplog.text
-    assert server.send("after it")[0] == 200
+
+
+def test_an_error_amid_an_answer_ends_the_connection_and_is_not_quoted(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def half(
+        _: object, scope: object, receive: object, send: Callable[[object], Awaitable[None]]
+    ) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        raise RuntimeError("Jane Doe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainTextResponse, "__call__", half)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            server.ask("GET", "/metrics")
+    assert server.send("after half an answer")[0] == 200
+    assert "an error of the server: RuntimeError" in caplog.text
+    assert "Jane" not in caplog.text
 
 
 @pytest.mark.parametrize(

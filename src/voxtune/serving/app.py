@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from voxtune.pages.viewer_page import STATIC, viewer_page
 from voxtune.serving.guard import PAGE_POLICY, Guard
 from voxtune.serving.measures import measures
 from voxtune.serving.openapi import document
+from voxtune.serving.own_errors import OwnErrors
 from voxtune.serving.scans import GREY, PAGE, ServedScan
 from voxtune.serving.service import Service
 from voxtune.serving.upload import Refused, check_length, receive
 
-LOG = logging.getLogger("voxtune.serve")
 LONGEST_WAIT = 600.0
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -53,9 +52,9 @@ def make_app(service: Service, token: str, port: int) -> Starlette:
         Route("/api/v1/scans/{id}/map", api.heat_map),
         Route("/api/v1/scans/{id}/map/voxels", api.heat_voxels),
     ]
-    handlers: dict[Any, Any] = {Refused: _on_refused, HTTPException: _on_http_error, Exception: _on_bug}
-    guard = Middleware(Guard, token=token, port=port)
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=[guard])
+    handlers: dict[Any, Any] = {Refused: _on_refused, HTTPException: _on_http_error}
+    before = [Middleware(Guard, token=token, port=port), Middleware(OwnErrors)]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=before)
 
 
 class Api:
@@ -223,8 +222,3 @@ async def _on_refused(_: Request, error: Refused) -> Response:
 
 async def _on_http_error(_: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": f"{error.detail}."}, status_code=error.status_code, headers=error.headers)
-
-
-async def _on_bug(_: Request, error: Exception) -> Response:
-    LOG.error("an error of the server: %s", type(error).__name__)  # its message may quote a file
-    return JSONResponse({"error": "The server made an error; it goes on."}, status_code=500)
