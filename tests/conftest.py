@@ -22,6 +22,13 @@ def _same_draws_in_any_order() -> None:
         torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _children_unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marker ``no_cover`` holds for the processes that a test starts too."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real scans and tables; skips where absent."""

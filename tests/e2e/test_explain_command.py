@@ -108,6 +108,7 @@ def test_one_scan_with_its_truth(
     assert str(root) not in page
 
 
+@pytest.mark.no_cover
 def test_the_same_question_gives_the_same_page(root: Path, sick: str, tmp_path: Path) -> None:
     scan = root / "cohort" / "scans" / f"{sick}.nii.gz"
     for name in ("a", "b"):
@@ -202,6 +203,7 @@ def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_the_shipped_head_in_under_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured in processor seconds, of two cores: a busy machine says nothing about the program."""
     monkeypatch.undo()  # as many random orders as a user gets

@@ -90,6 +90,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_every_row_of_the_systems_runs_on_a_shrunken_set(
     cohorts: Request, home: Path, tmp_path: Path
 ) -> None:

@@ -275,6 +275,7 @@ WORLDS: dict[str, World | str] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in pages() if blocks(page)])
 def test_the_blocks_of_a_page_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
