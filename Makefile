@@ -44,7 +44,7 @@ check: $(STAMP)
 EXACT := src/voxtune/losses/*,src/voxtune/reports/*,src/voxtune/data/*,src/voxtune/evaluation/*
 # One thread a process: on two cores, two processes of two threads each stand in each other's way and take half as long again.
 test: check
-	PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal --cov --cov-report=
+	PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --skip-covered --include='$(EXACT)' --fail-under=100
 

@@ -18,6 +18,7 @@ from voxtune.backbones.medclip_vision import SwinSizes
 from voxtune.backbones.merlin_text import LongformerSizes
 from voxtune.backbones.merlin_vision import I3ResNetSizes
 from voxtune.backbones.slices import Slicing
+from voxtune.backbones.weights_shapes import shapes_only
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import SettingError, UsageError, WeightsError
 from voxtune.types.protocols import is_backbone, is_feature_tower, is_token_tower
@@ -89,6 +90,17 @@ def ids(model: Any, count: int = 2) -> tuple[Tensor, Tensor]:
     pad = getattr(model, "pad", 0)
     found[-1, 6:], mask[-1, 6:] = pad, False
     return found, mask
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_model_of_shapes_alone_has_the_shapes_of_the_model(name: str) -> None:
+    with shapes_only():
+        shapes = voxtune.load_backbone(name, **SMALL[name]).state_dict()
+    real = voxtune.load_backbone(name, **SMALL[name]).state_dict()
+    assert {key: (one.shape, one.dtype) for key, one in shapes.items()} == {
+        key: (one.shape, one.dtype) for key, one in real.items()
+    }
+    assert all(one.is_meta for one in shapes.values())
 
 
 def test_every_published_backbone_is_here() -> None:

@@ -258,3 +258,10 @@ def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
             check=True,
         )
     assert 0.95 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"
+
+
+def test_loading_imports_no_symbolic_machinery() -> None:
+    """torch imports it to fill tensors that have no storage; it takes longer than everything else about a small model."""
+    script = "import sys, voxtune; voxtune.load_backbone('tiny'); print({'sympy', 'torch._dynamo'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == "set()"

@@ -109,6 +109,14 @@ def test_a_scan_is_scored_alone_whatever_the_method(method: str, form: str, lear
     assert not torch.allclose(crowd["s0"], crowd["s1"], atol=1e-3)
 
 
+def test_a_model_without_an_mmse_token_scores_classes_alone() -> None:
+    model = build_model(config(*METHODS["prompts"], "mmse.enabled=false"))
+    texts = class_features(model, CLASSES, ["A photo of {name}"], model.backbone.tokenize)
+    (part,) = score_scans(model, ["s"], lambda _: torch.rand(1, 32, 32, 16), texts)
+    assert part.mmse is None
+    assert part.logits.shape == (1, 3)
+
+
 def test_a_case_cannot_tell_its_own_truth(tmp_path: Path) -> None:
     """Another report, MMSE, diagnosis or volume in the table: the same prediction to the bit."""
     chosen = read_recipe("deft")

@@ -19,6 +19,7 @@ from torch import nn
 
 from voxtune.backbones.weights_norm import StoredBatchNorm
 from voxtune.backbones.weights_plan import BERT_RULES, KeyRules, Plan, plan
+from voxtune.backbones.weights_shapes import shapes_only
 from voxtune.backbones.weights_tokenizer import Tokenizer
 from voxtune.errors import WeightsError
 
@@ -95,7 +96,7 @@ def build(
             torch.manual_seed(seed)
             model = make()
     else:
-        with torch.device("meta"):
+        with shapes_only():
             model = make()
     reports = {}
     if text_weights is not None:

@@ -141,12 +141,11 @@ def fingerprint(file: Path) -> str:
 
 def _check(name: str, shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any]) -> None:
     """Whether names and shapes are those of the model, which is built without storage for it."""
-    import torch
-
     from voxtune.backbones.load import load_backbone
     from voxtune.backbones.weights_plan import KeyRules, plan
+    from voxtune.backbones.weights_shapes import shapes_only
 
-    with torch.device("meta"):
+    with shapes_only():
         model: Any = load_backbone(name, **settings)
     ours = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     rules = importlib.import_module(BACKBONES[name].partition(":")[0]).RULES

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from voxtune.backbones.weights import KeyRules, Plan, file_sha256, plan
+from voxtune.backbones.weights_shapes import shapes_only
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import WeightsError
 from voxtune.run_dir import atomic_path
@@ -111,7 +112,7 @@ def _candidates(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
 
 
 def _plan(settings: Any, chosen: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> Plan:
-    with torch.device("meta"):
+    with shapes_only():
         ours = settings.build().state_dict()
     return plan(
         shapes,
