@@ -3,10 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.imaging.boxes import box_of
 from voxtune.types.volume import Volume
 
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 """Full width at half maximum of a Gaussian with standard deviation 1."""
+TRUNCATE = 3.0
+"""Standard deviations from its middle after which a Gaussian is taken for zero."""
 
 
 def resample(
@@ -49,11 +52,21 @@ def _smoothed(voxels: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArr
 
     # How many old voxels one step of the new grid spans along each old axis.
     steps = np.abs(matrix[:3, :3]).max(axis=1)
-    out = voxels
-    for axis, step in enumerate(steps):
-        if step > 1.0 + 1e-3:
-            sigma = float(np.sqrt(step**2 - 1.0) / FWHM)
-            out = gaussian_filter1d(out, sigma, axis=axis, output=np.float32, mode="constant", truncate=3.0)
+    sigmas = [float(np.sqrt(step**2 - 1.0) / FWHM) if step > 1.0 + 1e-3 else 0.0 for step in steps]
+    if not any(sigmas):
+        return voxels
+    i, j, k = (int(TRUNCATE * sigma + 0.5) for sigma in sigmas)
+    out = np.zeros(voxels.shape, np.float32)
+    box = box_of(voxels, (i, j, k))  # what is smoothed reaches no further
+    if box is None:
+        return out
+    inside = voxels[box]
+    for axis, sigma in enumerate(sigmas):
+        if sigma:
+            inside = gaussian_filter1d(
+                inside, sigma, axis=axis, output=np.float32, mode="constant", truncate=TRUNCATE
+            )
+    out[box] = inside
     return out
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.boxes import filled
 from voxtune.types.volume import Volume
 
 THREADS = 1
@@ -74,14 +75,13 @@ def _tissue(volume: Volume) -> NDArray[np.bool_]:
 
 def _largest(tissue: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float]:
     """The largest connected piece with its holes filled, and its share of all tissue."""
-    from scipy.ndimage import binary_fill_holes, label
+    from scipy.ndimage import label
 
     pieces, count = label(tissue)
     if not count:
         return tissue, 0.0
     sizes = np.bincount(pieces.ravel())[1:]
-    largest = binary_fill_holes(pieces == 1 + int(np.argmax(sizes)))
-    return np.asarray(largest, dtype=bool), float(sizes.max() / sizes.sum())
+    return filled(pieces == 1 + int(np.argmax(sizes))), float(sizes.max() / sizes.sum())
 
 
 def _faces() -> list[tuple[slice | int, ...]]:

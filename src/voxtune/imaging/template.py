@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError
+from voxtune.imaging.boxes import filled
 from voxtune.imaging.resample import resample
 from voxtune.types.volume import Volume
 
@@ -80,10 +81,8 @@ def _full_template() -> Volume:
 @functools.lru_cache(maxsize=1)
 def _full_brain() -> Volume:
     """1 in the template's brain, 0 outside, at 1 mm."""
-    from scipy.ndimage import binary_fill_holes
-
     full = _full_template()
-    return _frozen(full.with_voxels(binary_fill_holes(full.voxels > BRAIN_THRESHOLD).astype(np.float32)))
+    return _frozen(full.with_voxels(filled(full.voxels > BRAIN_THRESHOLD).astype(np.float32)))
 
 
 def _template_file() -> Path:
