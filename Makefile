@@ -42,10 +42,9 @@ check: $(STAMP)
 
 # The floors of coverage stand in pyproject.toml (everything) and here (where a silent mistake costs most).
 EXACT := src/voxtune/losses/*,src/voxtune/reports/*,src/voxtune/data/*,src/voxtune/evaluation/*
-# A file is run by one process: what its tests share is made once; the long ones come first.
 # One thread a process: on two cores, two processes of two threads each stand in each other's way and take half as long again.
 test: check
-	PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --skip-covered --include='$(EXACT)' --fail-under=100
 
