@@ -103,6 +103,12 @@ def test_a_model_of_shapes_alone_has_the_shapes_of_the_model(name: str) -> None:
     assert all(one.is_meta for one in shapes.values())
 
 
+def test_whole_numbers_that_are_scaled_become_floats_there_too() -> None:
+    with shapes_only():
+        assert (torch.empty(3, dtype=torch.int64) * 0.5).dtype == torch.float32
+        assert (0.5 * torch.empty(3)).is_meta
+
+
 def test_every_published_backbone_is_here() -> None:
     assert sorted(SMALL) == PUBLISHED
 

@@ -11,7 +11,9 @@ from torch.overrides import TorchFunctionMode
 FILLS = frozenset(
     {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
 )
+"""What writes numbers into the tensor it is given and returns it."""
 SCALES = frozenset({Tensor.mul, Tensor.__mul__, Tensor.__rmul__})
+"""What multiplies; by a number, a tensor of floats keeps its shape and type."""
 
 
 class _Unfilled(TorchFunctionMode):
@@ -30,8 +32,10 @@ class _Unfilled(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.randn:
             return torch.empty(*args, **kwargs)
-        if func in FILLS or (func in SCALES and not isinstance(args[1], Tensor)):
+        if func in FILLS:
             return args[0] if args else kwargs["tensor"]
+        if func in SCALES and args[0].is_floating_point() and isinstance(args[1], int | float):
+            return args[0]
         return func(*args, **kwargs)
 
 

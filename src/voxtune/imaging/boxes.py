@@ -17,7 +17,7 @@ def box_of(voxels: NDArray[np.generic], margin: tuple[int, int, int] = (0, 0, 0)
         Slices into ``voxels``; ``None`` where all is zero.
     """
     some = voxels.astype(bool, copy=False)
-    plane = some.any(axis=2)  # (X, Y); the last axis is read once, along memory
+    plane = some.any(axis=2)  # (X, Y)
     sides = (np.any(plane, axis=1), np.any(plane, axis=0), np.any(some, axis=(0, 1)))
     if not sides[0].any():
         return None
