@@ -206,6 +206,14 @@ class Browser:
 
 STATUS = "document.getElementById('status').textContent"
 SLICE = "document.getElementById('slice-{}').value"
+SLOW_FIRST = """
+const sendNow = XMLHttpRequest.prototype.send;
+XMLHttpRequest.prototype.send = function (body) {
+  XMLHttpRequest.prototype.send = sendNow;
+  setTimeout(() => sendNow.call(this, body), 3000);
+};
+"""
+"""The first upload is on its way for longer than the second would be."""
 
 
 @pytest.fixture
@@ -222,6 +230,7 @@ def test_a_person_sends_looks_changes_and_downloads(
     browser.do("Page.navigate", url=served.url)
     browser.wait("document.readyState === 'complete'")
     assert "SIMULATED" in browser.js("document.body.textContent")
+    browser.js(SLOW_FIRST)
     browser.upload(scans[0], scans[1])
     browser.wait("document.querySelectorAll('#queue li').length === 2")
     browser.wait("document.querySelectorAll('#queue progress').length > 0")

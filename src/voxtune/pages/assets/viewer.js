@@ -11,7 +11,8 @@ const STEPS = {
 const findings = document.body.dataset.task === "findings";
 let thresholds = {}; // of findings
 let scans = []; // as the server lists them
-let sending = []; // uploads on their way: {name, share, error}
+let sending = []; // uploads on their way or before it: {name, begun, share, error}
+let lastUpload = Promise.resolve(); // one at a time, so that the queue keeps the order in which they were chosen
 let chosen = null;
 let polling = false;
 
@@ -29,40 +30,47 @@ async function ask(path, options = {}) {
 }
 
 // ------------------------------------------------------------------ sending
-function send(file) {
-  const upload = { name: file.name, share: 0, error: null };
-  sending.push(upload);
+function send(upload, file) {
+  upload.begun = true;
   drawQueue();
-  const request = new XMLHttpRequest(); // fetch tells nothing of how far an upload is
-  request.open("POST", `api/v1/scans?name=${encodeURIComponent(file.name)}`);
-  request.setRequestHeader("Authorization", `Bearer ${token}`);
-  request.setRequestHeader("Content-Type", "application/octet-stream");
-  request.upload.addEventListener("progress", (event) => {
-    upload.share = event.total ? event.loaded / event.total : 0;
-    drawQueue();
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest(); // fetch tells nothing of how far an upload is
+    request.open("POST", `api/v1/scans?name=${encodeURIComponent(file.name)}`);
+    request.setRequestHeader("Authorization", `Bearer ${token}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.addEventListener("progress", (event) => {
+      upload.share = event.total ? event.loaded / event.total : 0;
+      drawQueue();
+    });
+    request.addEventListener("loadend", () => {
+      let said = {};
+      try {
+        said = JSON.parse(request.responseText);
+      } catch {
+        said = {};
+      }
+      if (request.status === 202) {
+        sending = sending.filter((one) => one !== upload);
+        say(`${file.name} is in the queue.`);
+        refresh();
+      } else {
+        upload.error = said.error || "The upload did not arrive.";
+        say(`${file.name}: ${upload.error}`);
+      }
+      drawQueue();
+      resolve(); // one that was refused does not stop the others
+    });
+    request.send(file);
   });
-  request.addEventListener("loadend", () => {
-    let said = {};
-    try {
-      said = JSON.parse(request.responseText);
-    } catch {
-      said = {};
-    }
-    if (request.status === 202) {
-      sending = sending.filter((one) => one !== upload);
-      say(`${file.name} is in the queue.`);
-      refresh();
-    } else {
-      upload.error = said.error || "The upload did not arrive.";
-      say(`${file.name}: ${upload.error}`);
-    }
-    drawQueue();
-  });
-  request.send(file);
 }
 
 function sendAll(files) {
-  for (const file of files) send(file);
+  for (const file of files) {
+    const upload = { name: file.name, begun: false, share: 0, error: null };
+    sending.push(upload);
+    lastUpload = lastUpload.then(() => send(upload, file));
+  }
+  drawQueue();
 }
 
 // ------------------------------------------------------------------ the queue
@@ -130,7 +138,7 @@ function entry(name, words, share, error) {
 function drawQueue() {
   const focused = document.activeElement && document.activeElement.dataset.id;
   const items = sending.map((one) => {
-    const words = one.error ? "refused" : `sending, ${Math.round(100 * one.share)}%`;
+    const words = one.error ? "refused" : one.begun ? `sending, ${Math.round(100 * one.share)}%` : "to be sent";
     const [item, button] = entry(one.name, words, one.error ? null : one.share, one.error);
     button.disabled = true;
     return item;
