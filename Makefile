@@ -37,7 +37,7 @@ demo: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=auto $(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 # The floors of coverage stand in pyproject.toml (everything) and here (where a silent mistake costs most).
