@@ -55,22 +55,24 @@ def region_table(whole: Volume, seed: int, draws: int = DRAWS) -> list[RegionSha
     atlas, brain = brain_atlas(SIZE), brain_mask(SIZE)
     heat = np.clip(on_cube(whole), 0, None)
     ids = np.array(list(atlas.names))
-    place = np.argwhere(brain)
+    x, y, z = np.nonzero(brain)
     labels = atlas.labels[brain].astype(np.int64)
-    flat = heat.ravel()
+    flat = heat.ravel().astype(np.float64)
+    along = np.tile(np.arange(SIZE), (3, 1))
 
-    def shares(points: NDArray[np.int64]) -> NDArray[np.float64]:
-        values = flat[(points[:, 0] * SIZE + points[:, 1]) * SIZE + points[:, 2]].astype(np.float64)
+    def shares(moved: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of heat found at ``moved[axis, i]`` for the voxel at i: a table for each axis is quicker than every voxel by itself."""
+        values = flat[(moved[0] * SIZE**2)[x] + (moved[1] * SIZE)[y] + moved[2][z]]
         total = values.sum()
         counted = np.bincount(labels, weights=values, minlength=int(ids.max()) + 1)[ids]
         return np.asarray(counted / total if total > 0 else np.zeros(len(ids)), dtype=np.float64)
 
     rng = np.random.default_rng(seed)
-    observed = shares(place)
+    observed = shares(along)
     null = np.empty((draws, len(ids)))
     for draw in range(draws):
-        mirrored = np.where(rng.random(3) < 0.5, SIZE - 1 - place, place)
-        null[draw] = shares((mirrored + rng.integers(0, SIZE, 3)) % SIZE)
+        mirrored = np.where(rng.random((3, 1)) < 0.5, SIZE - 1 - along, along)
+        null[draw] = shares((mirrored + rng.integers(0, SIZE, (3, 1))) % SIZE)
     p = (1 + (null >= observed - 1e-12).sum(axis=0)) / (1 + draws)
     q = benjamini_hochberg(p)
     low, high = np.percentile(null, [2.5, 97.5], axis=0)

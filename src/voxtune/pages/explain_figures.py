@@ -40,11 +40,12 @@ def heat_figure(scan: Volume, heat: Volume, label: str) -> "Figure":
     peak = np.unravel_index(int(np.abs(hot.voxels).argmax()), hot.shape)
     figure = Figure(figsize=(8.4, 7.0), facecolor="black", layout="compressed")
     panels = figure.subplots(3, 4, squeeze=False)
+    window = _window(grey)
     for row, plane in enumerate(PLANES):
         hottest = (float(peak[row]) + 0.5) / hot.shape[row]
         for column, share in enumerate((0.36, HIPPOCAMPI, 0.6, hottest)):
             panel = panels[row, column]
-            overlay(panel, grey, hot, plane, share)
+            overlay(panel, grey, hot, plane, share, window)
             if row == 0 and column == 3:
                 panel.set_title("through the hottest place", color=INK, fontsize=9)
     _bar(figure, panels, label, signed=bool((hot.voxels < -FAINTEST).any()))
@@ -75,10 +76,11 @@ def panel_figure(
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     for i, row in enumerate(rows):
         grey = to_ras(scan if isinstance(scan, Volume) else scan[row])
+        window = _window(grey)
         for j, column in enumerate(columns):
             place = panels[i, j]
             if (row, column) in panel:
-                overlay(place, grey, to_ras(panel[row, column]), "coronal", share)
+                overlay(place, grey, to_ras(panel[row, column]), "coronal", share, window)
             place.axis("off")
             if i == 0:
                 place.set_title(_wrapped(column), color=INK, fontsize=8)
@@ -98,10 +100,10 @@ def panel_figure(
     return figure
 
 
-def overlay(panel: Any, grey: Volume, hot: Volume, plane: str, share: float) -> None:
-    """One slice of a RAS volume with heat over it, superior up, the person's left on the left."""
-    inside = grey.voxels[np.isfinite(grey.voxels)]
-    low, high = float(np.percentile(inside, 1)), float(np.percentile(inside, 99.7))
+def overlay(
+    panel: Any, grey: Volume, hot: Volume, plane: str, share: float, window: tuple[float, float]
+) -> None:
+    """One slice of a RAS volume with heat over it, superior up, the person's left on the left; black and white at ``window``."""
     spacing = [grey.spacing[axis] for axis in range(3) if axis != PLANES.index(plane)]
     aspect = spacing[1] / spacing[0]
     picture = cut(grey.voxels, plane, share)
@@ -109,8 +111,8 @@ def overlay(panel: Any, grey: Volume, hot: Volume, plane: str, share: float) -> 
         picture,
         cmap="gray",
         origin="lower",
-        vmin=low,
-        vmax=max(high, low + 1e-6),
+        vmin=window[0],
+        vmax=window[1],
         aspect=aspect,
         interpolation="bilinear",
     )
@@ -120,6 +122,13 @@ def overlay(panel: Any, grey: Volume, hot: Volume, plane: str, share: float) -> 
     panel.set_axis_off()
     for place, letter in zip((0.03, 0.97), LETTERS[plane], strict=True):
         panel.text(place, 0.5, letter, transform=panel.transAxes, color="#8fd0ff", fontsize=8, va="center", ha="left" if place < 0.5 else "right")  # fmt: skip
+
+
+def _window(grey: Volume) -> tuple[float, float]:
+    """The 1st and 99.7th percentile of a volume."""
+    inside = grey.voxels[np.isfinite(grey.voxels)]
+    low, high = float(np.percentile(inside, 1)), float(np.percentile(inside, 99.7))
+    return low, max(high, low + 1e-6)
 
 
 def coloured(values: Array) -> Array:
