@@ -25,6 +25,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "VoxTune needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up $(VENV): a few minutes and 2.5 GB, once."
 	$(PYTHON) -m venv $(VENV)
+	@# Python brings an old pip, which takes twice as long to choose versions; where there is no newer one it does as well.
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip || true
 	$(INSTALL) torch
 	$(INSTALL) -e '.[dev]'
 	@touch $(STAMP)
