@@ -63,6 +63,7 @@ def told(number: str, known: list[float]) -> bool:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what its workers do is measured elsewhere
         patch.setattr(stage, "PARTICIPANTS", 33)
         patch.setattr(stage, "VISITS", 1)
         patch.setattr(stage, "RAW_HEADS", 1)

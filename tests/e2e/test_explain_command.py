@@ -204,6 +204,7 @@ def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.no_cover
+@pytest.mark.every_step
 def test_the_shipped_head_in_under_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured in processor seconds, of two cores: a busy machine says nothing about the program."""
     monkeypatch.undo()  # as many random orders as a user gets

@@ -86,6 +86,7 @@ def test_what_it_writes(done: tuple[Path, Path]) -> None:
     assert np.abs(cache["two"] - to_tensor(read_scan(out / "two" / "volume.nii.gz"), TINY)).max() < 0.003
 
 
+@pytest.mark.no_cover_children
 def test_two_workers_give_the_same_bytes(done: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, out = done
     preprocess(manifest, tmp_path / "two", preset="tiny", workers=2)
@@ -93,6 +94,7 @@ def test_two_workers_give_the_same_bytes(done: tuple[Path, Path], tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover_children
 def test_a_dask_cluster_gives_the_same_bytes(done: tuple[Path, Path], tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     manifest, out = done
@@ -131,6 +133,7 @@ def test_impossible_shards(done: tuple[Path, Path], tmp_path: Path, shard: str) 
         preprocess(done[0], tmp_path, preset="tiny", shard=shard)
 
 
+@pytest.mark.no_cover_children
 def test_bad_scans_never_stop_the_rest(tmp_path: Path) -> None:
     manifest = study(tmp_path / "in", ("good", "cut", "gone", "odd"))
     cut = tmp_path / "in" / "cut.nii.gz"
@@ -224,6 +227,7 @@ def test_a_scan_that_kills_its_process_takes_no_other_along(tmp_path: Path) -> N
     assert sum("no such file" in str(line) for line in said) == 2, "the others were done and say their own"
 
 
+@pytest.mark.no_cover_children
 def test_kill_in_the_middle_loses_only_the_scan_in_flight(done: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, out = done
     code = "import sys; from pathlib import Path; from voxtune.stages.preprocess import preprocess; preprocess(Path(sys.argv[1]), Path(sys.argv[2]), preset='tiny')"

@@ -126,7 +126,7 @@ from voxtune.stages.reproduce_data import Request
 if __name__ == "__main__":
     own, external, out, workers = sys.argv[1:]
     request = Request(Path(own), Path(external))
-    options = Options(tables=(4,), request=request, seeds=2, base="tiny", workers=int(workers), edits=("training.epochs=2",))
+    options = Options(tables=(4,), request=request, seeds=1, base="tiny", workers=int(workers), edits=("training.epochs=2",))
     print(reproduce("deft", Path(out), options).summary)
 """
 
@@ -143,39 +143,40 @@ def results(out: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover_children
 def test_a_killed_sweep_goes_on_where_it_was(cohorts: Request, tmp_path: Path) -> None:
     script, out = tmp_path / "sweep.py", tmp_path / "out"
     script.write_text(SWEEP, encoding="utf-8")
     order = [sys.executable, str(script), str(cohorts.data), str(cohorts.external), str(out)]
     first = subprocess.Popen([*order, "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    # Kill it in the middle: at least two cells are finished and another has been begun.
-    while not (len(results(out)) >= 2 and len(attempts(out)) > len(results(out))):
+    # Kill it in the middle: a cell is finished and another has been begun.
+    while not (results(out) and len(attempts(out)) > len(results(out))):
         assert first.poll() is None, "the sweep ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     before, begun = results(out), attempts(out)
-    assert 2 <= len(before) < 6
+    assert 1 <= len(before) < 3
     interrupted = begun.keys() - before.keys()
     assert len(interrupted) == 1
 
     second = subprocess.run([*order, "2"], capture_output=True, encoding="utf-8", check=False)
     assert second.returncode == 0, second.stderr[-3000:]
     after = results(out)
-    assert len(after) == 6, "no cell is lost"
+    assert len(after) == 3, "no cell is lost"
     assert {name: after[name] for name in before} == before, "no finished cell is touched"
     assert attempts(out) == {name: 2 if name in interrupted else 1 for name in after}, "no cell runs twice"
     assert not list((out / "locks").iterdir())
     table = json.loads((out / "table_4.json").read_text(encoding="utf-8"))
     assert [line["status"] for line in table["lines"]] == ["done"] * 3
-    assert all(line["accuracy"]["own"]["seeds"] == 2 for line in table["lines"])
+    assert all(line["accuracy"]["own"]["seeds"] == 1 for line in table["lines"])
 
     again = reproduce(
         "deft",
         out,
-        Options(tables=(4,), request=cohorts, seeds=2, base="tiny", edits=("training.epochs=2",)),
+        Options(tables=(4,), request=cohorts, seeds=1, base="tiny", edits=("training.epochs=2",)),
         lambda _: None,
     )
     assert "3 done" in again.summary
@@ -212,6 +213,7 @@ def test_the_command_rehearses(cohorts: Request, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover_children
 def test_cells_are_shared_out_by_a_dask_cluster(
     cohorts: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

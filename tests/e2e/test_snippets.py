@@ -1,11 +1,9 @@
 """Every command and every piece of Python in the docs, as a reader would paste it, in a folder that holds what the page starts from."""
 
 import csv
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from click.testing import CliRunner
 
 from voxtune.cli import main
 
+Paste = Callable[[str], None]
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(
     r"(?P<marks>(?:^<!--[^\n]*-->\n+)*)^```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^```",
@@ -64,28 +63,14 @@ def statements(language: str, code: str) -> list[str]:
     return found
 
 
-def run(language: str, code: str, folder: Path) -> None:
+def run(language: str, code: str, paste: Paste) -> None:
     if language == "python":
         # its own process: a page's Python may start workers, which import it again
-        (folder / "snippet.py").write_text(code, encoding="utf-8")
-        shell(f"{shlex.quote(sys.executable)} snippet.py", folder)
+        Path("snippet.py").write_text(code, encoding="utf-8")
+        paste(f"{shlex.quote(sys.executable)} snippet.py")
         return
     for line in statements(language, code):
-        words = shlex.split(line, comments=True) if "<<" not in line else []
-        plain = words and words[0] == "voxtune" and not {"|", ">", "&&", ";"} & set(words) and "$" not in line
-        if plain:
-            result = CliRunner().invoke(main, words[1:])
-            assert result.exit_code == 0, f"{line}\n{result.output}"
-        else:
-            shell(line, folder)
-
-
-def shell(line: str, folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euc", line], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, encoding="utf-8", check=False
-    )  # fmt: skip
-    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        paste(line)
 
 
 # ------------------------------------------------------------------------------------------ what pages start from
@@ -278,7 +263,7 @@ WORLDS: dict[str, World | str] = {
 @pytest.mark.no_cover
 @pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in pages() if blocks(page)])
 def test_the_blocks_of_a_page_run(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, paste: Paste
 ) -> None:
     assert page in WORLDS, "Say here what this page starts from, or mark its blocks: <!-- not run: WHY -->."
     world = WORLDS[page]
@@ -288,7 +273,7 @@ def test_the_blocks_of_a_page_run(
         world(tmp_path)
     monkeypatch.chdir(tmp_path)
     for language, code in blocks(ROOT / page):
-        run(language, code, tmp_path)
+        run(language, code, paste)
 
 
 def test_statements_are_told_apart() -> None:

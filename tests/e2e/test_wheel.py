@@ -19,13 +19,14 @@ LARGEST = 30_000_000  # bytes; PyPI refuses files over 100 MB
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory, unmeasured: dict[str, str]) -> Path:
     """Both archives, built as `pip` and `python -m build` build them: by hatchling."""
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(folder)],
         cwd=ROOT,
+        env=unmeasured,
         check=True,
         capture_output=True,
     )
@@ -33,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory, unmeasured: dict[str, str]) -> Path:
     """A fresh environment with the wheel in it; the libraries are lent from this one, our editable install is not."""
     folder = tmp_path_factory.mktemp("clean") / "venv"
     venv.create(folder, with_pip=False, symlinks=True)
@@ -51,7 +52,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--quiet",
         str(wheel),
     ]
-    subprocess.run(pip, check=True, capture_output=True)
+    subprocess.run(pip, env=unmeasured, check=True, capture_output=True)
     site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     # A path line adds the folder without running the .pth files in it, so the editable install stays out.
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -122,30 +123,23 @@ def test_import_costs_nothing(installed: Path, tmp_path: Path) -> None:
     assert min(float(call([str(installed / "python"), "-c", script], tmp_path)) for _ in range(3)) < 0.3
 
 
+PATH = """
+simulate cohort --participants 16 --visits 1 --seed 5
+describe cohort/manifest.tsv -o reports.tsv
+split cohort/manifest.tsv -o split
+train deft -o run --data cohort/manifest.tsv --split split --set training.epochs=1
+export run -o adapter
+"""
+EACH = "import sys; from voxtune.cli import main; [main(line.split(), standalone_mode=False) for line in sys.argv[1:]]"
+"""In one process: a process for each would spend its time on importing the same libraries."""
+
+
 @pytest.mark.slow
 def test_the_installed_wheel_goes_the_whole_path(installed: Path, tmp_path: Path) -> None:
     """From nothing to a prediction, with the weights, templates and pages that only the wheel can have brought."""
-    voxtune = str(installed / "voxtune")
-    call([voxtune, "simulate", "cohort", "--participants", "16", "--visits", "1", "--seed", "5"], tmp_path)
-    call([voxtune, "describe", "cohort/manifest.tsv", "-o", "reports.tsv"], tmp_path)
-    call([voxtune, "split", "cohort/manifest.tsv", "-o", "split"], tmp_path)
-    call(
-        [
-            voxtune,
-            "train",
-            "deft",
-            "-o",
-            "run",
-            "--data",
-            "cohort/manifest.tsv",
-            "--split",
-            "split",
-            "--set",
-            "training.epochs=1",
-        ],
-        tmp_path,
-    )
-    call([voxtune, "export", "run", "-o", "adapter"], tmp_path)
+    call([str(installed / "python"), "-c", EACH, *PATH.strip().splitlines()], tmp_path)
     [head] = installed.parent.rglob("T1w_2mm.nii.gz")
-    answer = json.loads(call([voxtune, "predict", "adapter", str(head), "--json"], tmp_path))
+    answer = json.loads(
+        call([str(installed / "voxtune"), "predict", "adapter", str(head), "--json"], tmp_path)
+    )
     assert abs(sum(answer["probabilities"].values()) - 1) < 1e-5

@@ -248,6 +248,7 @@ else:
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc"
 )
+@pytest.mark.no_cover_children
 def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
     file = tmp_path / "m3d.safetensors"
     for action in ("new", "load"):
@@ -260,6 +261,7 @@ def test_peak_memory_is_below_1_3_times_the_weights(tmp_path: Path) -> None:
     assert 0.95 < float(done.stdout) < 1.3, "far below 1 would mean that the weights were never read"
 
 
+@pytest.mark.no_cover_children
 def test_loading_imports_no_symbolic_machinery() -> None:
     """torch imports it to fill tensors that have no storage; it takes longer than everything else about a small model."""
     script = "import sys, voxtune; voxtune.load_backbone('tiny'); print({'sympy', 'torch._dynamo'} & set(sys.modules))"
