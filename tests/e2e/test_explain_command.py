@@ -163,11 +163,11 @@ def test_a_report_file_is_explained_word_by_word(root: Path, sick: str, tmp_path
 
 def test_a_cohort_by_stage(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
-    command = [one.replace("20", "2") for one in documented(2)]
+    command = [one.replace("20", "1") for one in documented(2)]
     said = call(*command, "-o", tmp_path, "--control", "run", "--method", "voxel_gradient")
     facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
     assert "top tokens" in said.output
-    assert {one["participants"] for one in facts["groups"].values()} == {2}
+    assert {one["participants"] for one in facts["groups"].values()} == {1}
     assert all(len(tokens) == 3 for tokens in facts["text"]["tokens"].values())
     assert facts["text"]["completeness_error"]["largest"] < 0.01
     assert facts["shuffled_labels"]["value"] > 0.99

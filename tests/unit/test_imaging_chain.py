@@ -72,7 +72,7 @@ def askew() -> Volume:
     return turned_voxels(phantom(), (11.0, -9.0, 14.0), 30.0)
 
 
-@pytest.mark.parametrize("axes", ["RAS", "LPS", "PIR", "ASL", "SLA", "IRP", "LAI", "PSR"])
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "PIR", "SLA"])
 def test_turned_shifted_and_in_any_axis_order(
     tmp_path: Path, plain: Preprocessed, askew: Volume, axes: str
 ) -> None:

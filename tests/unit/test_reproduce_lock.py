@@ -86,7 +86,8 @@ def _contend(folder: str, go: str, out: "multiprocessing.Queue[bool]") -> None:
         pass
     with claimed(Path(folder), "cell") as mine:
         out.put(mine)
-        time.sleep(1.0)
+        while mine and not Path(go).with_name("told").exists():  # held until everyone has asked for it
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("stale", [False, True])
@@ -101,7 +102,8 @@ def test_of_many_at_once_one_gets_it(tmp_path: Path, *, stale: bool) -> None:
     for process in crew:
         process.start()
     (tmp_path / "go").touch()
-    found = [out.get(timeout=30) for _ in crew]
+    found = [out.get(timeout=60) for _ in crew]
+    (tmp_path / "told").touch()
     for process in crew:
         process.join()
     assert found.count(True) == 1
