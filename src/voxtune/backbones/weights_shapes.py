@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+MAKERS = frozenset({torch.zeros, torch.ones, torch.randn})
+"""What makes a tensor of a shape."""
 FILLS = frozenset(
     {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
 )
@@ -30,7 +32,7 @@ class _Unfilled(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func is torch.randn:
+        if func in MAKERS:
             return torch.empty(*args, **kwargs)
         if func in FILLS:
             return args[0] if args else kwargs["tensor"]
