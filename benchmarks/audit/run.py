@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 
 import voxtune
-from voxtune.data.audit_images import likely_pairs, look_at
+from voxtune.audit.images import likely_pairs, look_at
+from voxtune.commands.audit import audit
+from voxtune.commands.describe import describe
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import file_sha256, read_manifest, resolve_image, write_manifest
 from voxtune.data.split_files import write_split
 from voxtune.data.splits import make_split
 from voxtune.errors import LeakageError
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
-from voxtune.stages.audit import audit
-from voxtune.stages.describe import describe
-from voxtune.stages.simulate import simulate
 
 HERE = Path(__file__).parent
 

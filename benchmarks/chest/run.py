@@ -43,8 +43,8 @@ def cells() -> list[Cell]:
 
 def cohort_of(cell: Cell, root: Path) -> Path:
     """The preprocessed manifest of the cell's cohort; cells of a seed share one."""
-    from voxtune.stages.preprocess import preprocess
-    from voxtune.stages.simulate_chest import simulate_chest
+    from voxtune.commands.preprocess import preprocess
+    from voxtune.commands.simulate.chest import simulate_chest
 
     folder = root / f"cohort-{cell.seed}-{cell.participants}"
     ready = folder / "preprocessed" / "manifest.tsv"
@@ -58,7 +58,7 @@ def cohort_of(cell: Cell, root: Path) -> Path:
 
 def run_of(cell: Cell, manifest: Path, root: Path) -> Path:
     """The trained run of a cell."""
-    from voxtune.stages.train import train
+    from voxtune.commands.train.command import train
 
     folder = root / f"run-{cell.name}"
     if (folder / "adapter" / "adapter.json").is_file():
@@ -73,8 +73,8 @@ def run_of(cell: Cell, manifest: Path, root: Path) -> Path:
 
 def measure(cell: Cell, root: Path) -> dict[str, Any]:
     """Train and score, or time."""
+    from voxtune.commands.evaluate.command import evaluate
     from voxtune.data.manifest import read_manifest
-    from voxtune.stages.evaluate import evaluate
     from voxtune.training.environment import environment
 
     manifest = cohort_of(cell, root)

@@ -53,7 +53,7 @@ def cells() -> list[Cell]:
 
 def cohort_of(cell: Cell, root: Path) -> Path:
     """The manifest of the cell's cohort; cells of a curve share one."""
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.simulate.command import simulate
 
     folder = root / f"{cell.seed}-{cell.participants}"
     if (folder / "manifest.tsv").is_file():
@@ -87,11 +87,11 @@ def split_of(cell: Cell, manifest: Path, folder: Path) -> Path:
 
 def measure(cell: Cell, root: Path) -> dict[str, Any]:
     """Train, score, and put the oracle and the guess of the mean beside it."""
+    from voxtune.commands.evaluate.command import evaluate
+    from voxtune.commands.train.command import train
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
     from voxtune.simulate.oracle import oracle_accuracy
-    from voxtune.stages.evaluate import evaluate
-    from voxtune.stages.train import train
     from voxtune.training.environment import environment
 
     began = time.perf_counter()

@@ -39,7 +39,7 @@ CURVES = 2
 
 def cohort(root: Path) -> Path:
     """The manifest that the adapters are trained on."""
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.simulate.command import simulate
 
     manifest = root / "train" / "manifest.tsv"
     return manifest if manifest.is_file() else simulate(root / "train", participants=TRAINED_ON, seed=SEED)
@@ -47,7 +47,7 @@ def cohort(root: Path) -> Path:
 
 def strangers(root: Path) -> Path:
     """The manifest of people whom no adapter has seen."""
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.simulate.command import simulate
 
     manifest = root / "explained" / "manifest.tsv"
     if manifest.is_file():
@@ -57,7 +57,7 @@ def strangers(root: Path) -> Path:
 
 def adapter(root: Path, *, control: bool = False) -> Path:
     """The run; one that lies in ``root`` already is taken as it is, such as that of ``voxtune demo``."""
-    from voxtune.stages.train import train
+    from voxtune.commands.train.command import train
 
     run = root / "run"
     done = (run / "adapter" / "adapter.json").is_file()
@@ -75,9 +75,9 @@ def adapter(root: Path, *, control: bool = False) -> Path:
 
 def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
     """Integrated Gradients of one report."""
-    from voxtune.explain.integrated_gradients import attribute_report
-    from voxtune.stages.explain_scan import attribution_facts
-    from voxtune.stages.explain_summary import tokens_of
+    from voxtune.commands.explain.scan import attribution_facts
+    from voxtune.commands.explain.summary import tokens_of
+    from voxtune.explanation.integrated_gradients import attribute_report
 
     said = attribution_facts(attribute_report(adapter, tensor, report))
     return {"error": said["completeness_error"], "parts": said["parts"], "tokens": tokens_of(said)}
@@ -85,14 +85,14 @@ def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
 
 def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, curves: bool) -> dict[str, Any]:
     """Every method by the adapter and by its two nonsense twins, against the truth."""
+    from voxtune.commands.explain.scan import localisation
     from voxtune.data.images import load_preset
-    from voxtune.explain.faithfulness import faithfulness
-    from voxtune.explain.heat_map import explain_targets, tensor_mask
-    from voxtune.explain.placement import to_stored
-    from voxtune.explain.randomised import correlation
-    from voxtune.explain.region_table import on_cube
-    from voxtune.explain.target import class_target, mmse_target
-    from voxtune.stages.explain_scan import localisation
+    from voxtune.explanation.faithfulness import faithfulness
+    from voxtune.explanation.heat_map import explain_targets, tensor_mask
+    from voxtune.explanation.placement import to_stored
+    from voxtune.explanation.randomised import correlation
+    from voxtune.explanation.region_table import on_cube
+    from voxtune.explanation.target import class_target, mmse_target
 
     preset = load_preset(adapters[""].facts.preset)
     inside = tensor_mask(preset)
@@ -120,12 +120,12 @@ def keep_one(
     adapter: Any, stored: Any, tensor: Any, reports: dict[str, str]
 ) -> dict[str, tuple[float, float]]:
     """The share of the heat that each biomarker's region has with that biomarker alone, and with the full report."""
+    from voxtune.commands.explain.scan import columns_of, region_of
     from voxtune.data.images import load_preset
-    from voxtune.explain.heat_map import explain_targets
-    from voxtune.explain.placement import to_stored
-    from voxtune.explain.region_table import on_cube, share_in
-    from voxtune.explain.target import text_target
-    from voxtune.stages.explain_scan import columns_of, region_of
+    from voxtune.explanation.heat_map import explain_targets
+    from voxtune.explanation.placement import to_stored
+    from voxtune.explanation.region_table import on_cube, share_in
+    from voxtune.explanation.target import text_target
 
     preset = load_preset(adapter.facts.preset)
     columns = [key for key in columns_of(reports, ()) if region_of(key)]
@@ -141,7 +141,7 @@ def keep_one(
 
 def measure(root: Path) -> dict[str, Any]:
     """Every method beside the same adapter with shuffled weights."""
-    from voxtune.explain.randomised import randomised
+    from voxtune.explanation.randomised import randomised
     from voxtune.model.adapter import load_adapter
 
     loaded = load_adapter(adapter(root) / "adapter")
@@ -172,11 +172,11 @@ def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int)
     """What each scan gave; it is kept in a folder of ``root``, so that a stopped run goes on."""
     import torch
 
+    from voxtune.commands.explain.cohort import choose_rows
+    from voxtune.commands.explain.reports import reports_of_row, truth_of
     from voxtune.data.images import load_preset
     from voxtune.imaging.read import read_scan
     from voxtune.imaging.tensor import to_tensor
-    from voxtune.stages.explain_cohort import choose_rows
-    from voxtune.stages.explain_reports import reports_of_row, truth_of
 
     loaded = adapters[""]
     preset = load_preset(loaded.facts.preset)
@@ -205,7 +205,7 @@ def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int)
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """The records as means with intervals over participants (each has one scan)."""
-    from voxtune.stages.explain_intervals import mean_interval
+    from voxtune.commands.explain.intervals import mean_interval
     from voxtune.training.environment import environment
 
     def interval(values: list[float]) -> dict[str, Any]:

@@ -31,10 +31,10 @@ SCORES = ("accuracy", "balanced_accuracy", "auroc", "mmse_mae")
 
 def cohort_of(seed: int, root: Path) -> tuple[Path, Path]:
     """Manifest and split of a seed, shared by its arms."""
+    from voxtune.commands.simulate.command import simulate
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.split_files import write_split
     from voxtune.data.splits import SplitSettings, make_split
-    from voxtune.stages.simulate import simulate
 
     folder, split_dir = root / f"cohort-{seed}", root / f"split-{seed}"
     manifest = folder / "manifest.tsv"
@@ -47,8 +47,8 @@ def cohort_of(seed: int, root: Path) -> tuple[Path, Path]:
 
 def measure(arm: str, seed: int, root: Path) -> dict[str, Any]:
     """Train one arm and score the people it never saw."""
-    from voxtune.stages.evaluate import evaluate
-    from voxtune.stages.train import train
+    from voxtune.commands.evaluate.command import evaluate
+    from voxtune.commands.train.command import train
     from voxtune.training.environment import environment
 
     manifest, split_dir = cohort_of(seed, root)

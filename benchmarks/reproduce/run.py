@@ -17,8 +17,8 @@ TABLES = {"deft": (3, 5, 4, 2), "medct": (1,)}
 
 def main() -> None:
     """Reproduce, and keep the tables that have no cell left to do."""
+    from voxtune.commands.reproduce.command import Options, reproduce
     from voxtune.run_dir import read_json
-    from voxtune.stages.reproduce import Options, reproduce
 
     root, paper = Path(sys.argv[1]), sys.argv[2]
     folder, kept = root / paper, RESULTS / paper

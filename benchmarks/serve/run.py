@@ -203,7 +203,7 @@ def send(server: Server, upload: Upload) -> Ended:
 
 def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
     """Run it; the facts."""
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.simulate.command import simulate
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -264,8 +264,8 @@ def main(uploads: int, clients: int, port: int) -> dict[str, Any]:
 @cache
 def predictor() -> Any:
     """The adapter in this process, to compare with."""
+    from voxtune.serving.bundled import adapter_folder
     from voxtune.serving.predictor import Predictor
-    from voxtune.serving.shipped import adapter_folder
 
     return Predictor(adapter_folder(Path("demo")))
 

@@ -225,8 +225,8 @@ def engine_step(config: Any, examples: Any, read: Any, _: str) -> Callable[[int]
     import torch
 
     from voxtune.model.build import MmseScale, build_model
+    from voxtune.training.devices import clip_gradients, place
     from voxtune.training.loop import read_shares
-    from voxtune.training.placement import clip_gradients, place
     from voxtune.training.ranks import start_ranks
     from voxtune.training.records import Task
     from voxtune.training.step import StepSettings, step_gradients

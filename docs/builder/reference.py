@@ -107,8 +107,6 @@ def python() -> str:
     public = {}
     for name in voxtune.__all__:
         one = getattr(voxtune, name)
-        if inspect.ismodule(one):  # voxtune.explain is a folder that can be called
-            one = one.__call__
         if not name.startswith("_"):
             public[name] = f"{one.__module__}.{one.__qualname__}"
     for name in sorted(public, key=str.lower):

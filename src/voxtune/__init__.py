@@ -10,24 +10,23 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "RunConfig": "voxtune.config",
-    "evaluate": "voxtune.stages.evaluate",
+    "evaluate": "voxtune.commands.evaluate.command",
+    "explain": "voxtune.commands.explain.command",
     "load_adapter": "voxtune.model.adapter",
     "load_backbone": "voxtune.backbones.load",
-    "predict": "voxtune.stages.predict",
-    "preprocess": "voxtune.stages.preprocess",
+    "predict": "voxtune.commands.predict",
+    "preprocess": "voxtune.commands.preprocess",
     "read_manifest": "voxtune.data.manifest",
     "read_scan": "voxtune.imaging.read",
     "write_report": "voxtune.reports.wording",
 }
 
-__all__ = [*_PUBLIC, "__version__", "explain", "fit"]  # noqa: PLE0604  (names of the table above)
+__all__ = [*_PUBLIC, "__version__", "fit"]  # noqa: PLE0604  (names of the table above)
 
 
 def __getattr__(name: str) -> Any:
     if name == "fit":
-        return importlib.import_module("voxtune.stages.train").train
-    if name == "explain":
-        return importlib.import_module("voxtune.explain")  # the folder can be called, see there
+        return importlib.import_module("voxtune.commands.train.command").train
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'voxtune' has no attribute '{name}'")

@@ -9,11 +9,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from voxtune.stages.evaluate import evaluate
-from voxtune.stages.export import export
-from voxtune.stages.simulate import simulate
-from voxtune.stages.split import split
-from voxtune.stages.train import train
+from voxtune.commands.evaluate.command import evaluate
+from voxtune.commands.export import export
+from voxtune.commands.simulate.command import simulate
+from voxtune.commands.split import split
+from voxtune.commands.train.command import train
 
 PARTICIPANTS = 200
 

@@ -15,6 +15,7 @@ from voxtune.backbones.med3dvlm import Med3dVlm
 from voxtune.backbones.medclip import MedClip
 from voxtune.backbones.radfm import RadFm
 from voxtune.backbones.tiny import Tiny
+from voxtune.commands.reproduce.paper import Mode, Paper, Role, Row, Table, Value
 from voxtune.config import Aggregation, MmseSettings, ReportSettings, RunConfig
 from voxtune.errors import UsageError
 from voxtune.peft.adapter import Adapter
@@ -22,7 +23,6 @@ from voxtune.peft.full import Full
 from voxtune.peft.lga import Lga
 from voxtune.peft.lora import Lora
 from voxtune.peft.spatial_pooling import SpatialPooling
-from voxtune.stages.reproduce_paper import Mode, Paper, Role, Row, Table, Value
 from voxtune.types.settings import Settings
 from voxtune_recipes.deft import recipe
 

@@ -6,9 +6,9 @@
 The rank of the paper's LoRA is not published; ours makes its count of trained parameters (recipe ``medct``).
 """
 
+from voxtune.commands.reproduce.findings import ZERO_SHOT
+from voxtune.commands.reproduce.paper import Paper, Role, Row, Table, Value
 from voxtune.errors import UsageError
-from voxtune.stages.reproduce_findings import ZERO_SHOT
-from voxtune.stages.reproduce_paper import Paper, Role, Row, Table, Value
 from voxtune_recipes.medct import recipe, small
 
 RECIPES = {"ct_clip_small": small, "ct_clip": recipe}

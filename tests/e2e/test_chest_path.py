@@ -9,12 +9,12 @@ from click.testing import CliRunner, Result
 
 from voxtune.cli import main
 from voxtune.cohorts.ct_rate import FINDINGS
+from voxtune.commands.explain import scan as explain_scan
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import DataError, UsageError
-from voxtune.explain import faithfulness
+from voxtune.explanation import faithfulness
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
-from voxtune.stages import explain_scan
 
 HELD_OUT = ("Emphysema", "Pleural effusion")
 
@@ -256,8 +256,8 @@ def test_the_adapter_is_exported_with_its_card(root: Path) -> None:
 
 
 def test_what_makes_no_sense_is_said(root: Path) -> None:
-    from voxtune.stages.evaluate import evaluate
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.evaluate.command import evaluate
+    from voxtune.commands.simulate.command import simulate
 
     with pytest.raises(UsageError, match="-o DIR"):
         evaluate(Path("medct_small"), data=root / "ready" / "manifest.tsv")

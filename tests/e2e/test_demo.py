@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
+from voxtune.commands import demo as stage
 from voxtune.errors import UsageError
-from voxtune.stages import demo as stage
 
 FIXED = {"1", "2", "3", "4", "5", "95", "100"}
 """Section numbers and words of the template: '95% interval'."""

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from voxtune.cli import main
-from voxtune.stages.evaluate_subject import read_subject
+from voxtune.commands.evaluate.subject import read_subject
 
 
 def call(*arguments: object, code: int = 0) -> Result:

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
+from voxtune.commands.explain import scan as explain_scan
 from voxtune.data.manifest import read_manifest
-from voxtune.explain import faithfulness
+from voxtune.explanation import faithfulness
 from voxtune.imaging.template import field_of_view
-from voxtune.serving.shipped import adapter_folder
-from voxtune.stages import explain_scan
+from voxtune.serving.bundled import adapter_folder
 
 ADDRESS = re.compile(r"(?:src|href)=[\"'](?!data:)[^\"'#][^\"']*", re.IGNORECASE)
 

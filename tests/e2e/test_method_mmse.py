@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from voxtune.data.audit_findings import CHECKS
+from voxtune.audit.report import CHECKS
+from voxtune.commands.train.command import train
 from voxtune.data.manifest import write_manifest
 from voxtune.imaging.presets import TINY
 from voxtune.model.adapter import load_adapter
 from voxtune.run_dir import read_json
-from voxtune.stages.train import train
 from voxtune.types.records import ManifestRow
 
 

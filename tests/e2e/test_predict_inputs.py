@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from voxtune.cli import main
+from voxtune.commands.simulate.command import simulate
 from voxtune.evaluation.tables import read_predictions
-from voxtune.serving.shipped import adapter_folder
-from voxtune.stages.simulate import simulate
+from voxtune.serving.bundled import adapter_folder
 
 HEAD = Path(str(files("voxtune.simulate"))) / "assets" / "head_pddl" / "T1w_2mm.nii.gz"
 

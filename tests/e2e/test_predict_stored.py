@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 from voxtune.catalog import PRESETS, load
 from voxtune.cli import main
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.images import prepare_scan
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.imaging.stored import stored_scan
-from voxtune.stages.simulate import simulate
 
 pytestmark = pytest.mark.slow
 TINY = load(PRESETS, "tiny", "preset")

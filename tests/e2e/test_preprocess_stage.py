@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands import preprocess as stage
+from voxtune.commands.preprocess import preprocess
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.data.scans import ScanCache
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError
@@ -19,8 +21,6 @@ from voxtune.imaging import template
 from voxtune.imaging.presets import TINY, fits, to_tensor
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
-from voxtune.stages import preprocess as stage
-from voxtune.stages.preprocess import preprocess
 from voxtune.types.volume import Volume
 
 
@@ -229,7 +229,7 @@ def test_a_scan_that_kills_its_process_takes_no_other_along(tmp_path: Path) -> N
 @pytest.mark.no_cover_children
 def test_kill_in_the_middle_loses_only_the_scan_in_flight(done: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, out = done
-    code = "import sys; from pathlib import Path; from voxtune.stages.preprocess import preprocess; preprocess(Path(sys.argv[1]), Path(sys.argv[2]), preset='tiny')"
+    code = "import sys; from pathlib import Path; from voxtune.commands.preprocess import preprocess; preprocess(Path(sys.argv[1]), Path(sys.argv[2]), preset='tiny')"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(manifest), str(tmp_path / "out")], stderr=subprocess.DEVNULL
     )

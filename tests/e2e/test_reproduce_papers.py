@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from voxtune.commands.reproduce import explained
+from voxtune.commands.reproduce.command import Options, reproduce
+from voxtune.commands.reproduce.data import Request
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_manifest, write_manifest
-from voxtune.stages import reproduce_explained
-from voxtune.stages.reproduce import Options, reproduce
-from voxtune.stages.reproduce_data import Request
-from voxtune.stages.simulate import simulate
 
 
 @pytest.mark.slow
 def test_tokens_and_maps_of_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce_explained, "LIMIT", 1)
+    monkeypatch.setattr(explained, "LIMIT", 1)
     cohort = simulate(tmp_path / "cohort", participants=24, visits=1, seed=3)
     rows = [row for row in read_manifest(cohort) if row.diagnosis in {"NC", "AD"}]
     request, out = Request(write_manifest(rows, cohort.with_name("two.tsv"))), tmp_path / "out"

@@ -23,11 +23,11 @@ from voxtune.backbones.med3dvlm_vision import DcFormerSizes
 from voxtune.backbones.medclip_vision import SwinSizes
 from voxtune.backbones.slices import Slicing
 from voxtune.cli import main
+from voxtune.commands.reproduce.command import Options, reproduce
+from voxtune.commands.reproduce.data import Request
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import UsageError
-from voxtune.stages.reproduce import Options, reproduce
-from voxtune.stages.reproduce_data import Request
-from voxtune.stages.simulate import simulate
 
 TEXT = {"vocab": 4000, "width": 24, "depth": 2, "heads": 2, "mlp": 32, "max_length": 64, "pooler": False}
 CUBE = (64, 64, 64)
@@ -121,8 +121,8 @@ def test_every_row_of_the_systems_runs_on_a_shrunken_set(
 SWEEP = """
 import sys
 from pathlib import Path
-from voxtune.stages.reproduce import Options, reproduce
-from voxtune.stages.reproduce_data import Request
+from voxtune.commands.reproduce.command import Options, reproduce
+from voxtune.commands.reproduce.data import Request
 own, external, out = sys.argv[1:]
 request = Request(Path(own), Path(external))
 reproduce("deft", Path(out), Options(tables=(4,), request=request, seeds=1, base="tiny", edits=("training.epochs=2",)))

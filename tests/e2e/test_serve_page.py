@@ -81,7 +81,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    from voxtune.stages.simulate import simulate
+    from voxtune.commands.simulate.command import simulate
 
     manifest = simulate(tmp_path_factory.mktemp("cohort"), participants=3, visits=1, seed=5)
     return sorted((manifest.parent / "scans").glob("*.nii.gz"))
@@ -320,7 +320,7 @@ def test_what_is_no_scan_is_said_beside_its_name(served: Served, browser: Browse
 
 
 def test_the_answer_is_that_of_predict(served: Served, scans: list[Path], tmp_path: Path) -> None:
-    from voxtune.stages.predict import predict
+    from voxtune.commands.predict import predict
 
     status, said = served.ask("POST", f"/api/v1/scans?name={scans[2].name}&wait=300", scans[2].read_bytes())
     assert status == 200

@@ -228,7 +228,7 @@ def clinic(folder: Path) -> None:
 
 
 def predicting(folder: Path) -> None:
-    from voxtune.serving.shipped import DEMO, HEAD, adapter_folder, scan_file
+    from voxtune.serving.bundled import DEMO, HEAD, adapter_folder, scan_file
 
     shutil.copytree(adapter_folder(Path(DEMO)), folder / "ADAPTER")
     shutil.copy(scan_file(Path(HEAD)), folder / "scan.nii.gz")

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 HARD_LIMIT = 400
 ROOMS = {
-    "backbones", "cli", "cohorts", "data", "evaluation", "explain", "imaging", "losses", "model", "pages", "peft", "reports", "serving",
-    "simulate", "stages", "training", "types",
+    "audit", "backbones", "cli", "cohorts", "commands", "data", "evaluation", "explanation", "imaging", "losses", "model", "pages", "peft",
+    "reports", "serving", "simulate", "training", "types", "weights",
 }  # fmt: skip
 DATA_FOLDERS = {"templates", "assets"}
 NAMELESS = {"utils", "common", "helpers", "misc"}
@@ -36,7 +36,8 @@ def unknown_folders(source: Path) -> list[str]:
         if parts[0].endswith(".egg-info") or parts in {("voxtune",), ("voxtune_recipes",)}:
             continue
         room = parts[0] == "voxtune" and len(parts) > 1 and parts[1] in ROOMS
-        if not room or (len(parts) > 2 and parts[2] not in DATA_FOLDERS):
+        verb = len(parts) == 3 and parts[1] == "commands"  # a command that needs more than a file is a folder
+        if not room or (len(parts) > 2 and parts[2] not in DATA_FOLDERS and not verb):
             found.append(str(path.relative_to(source)))
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from voxtune.stages.weights_convert import convert
+from voxtune.commands.weights.convert import convert
 
 
 def converted(name: str, case: Any, folder: Path) -> None:

@@ -103,7 +103,7 @@ def test_hlip(hlip_case: Any, tmp_path: Path) -> None:
 
 def test_hlip_relevance(hlip_case: Any, tmp_path: Path) -> None:
     """The authors' own saliency map of class glioma (index 2)."""
-    from voxtune.explain.attention_relevance import attention_relevance
+    from voxtune.explanation.attention_relevance import attention_relevance
 
     case = hlip_case
     x, expected = case.tensors("input"), case.tensors("output")

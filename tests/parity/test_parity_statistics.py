@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import AucPair, delong, obuchowski
 from voxtune.evaluation.calibration import reliability
 from voxtune.evaluation.intervals import (
@@ -50,28 +50,28 @@ def arrays(case: Any, block: str, *names: str) -> list[Any]:
 def test_binary(statistics_case: Any) -> None:
     label, p = arrays(statistics_case, "binary", "label", "probability")
     w, yes = np.ones((1, len(label))), (p >= 0.5).astype(int)
-    table = weighted.confusion(w, label, yes, 2)
+    table = weighted_metrics.confusion(w, label, yes, 2)
     both = np.c_[1 - p, p]
-    f1, recall = weighted.f1(table)[0], weighted.sensitivity(table)[0]
+    f1, recall = weighted_metrics.f1(table)[0], weighted_metrics.sensitivity(table)[0]
     check(
         statistics_case,
         "binary",
         {
-            "auroc": one(weighted.auroc(w, label == 1, p)),
-            "average_precision": one(weighted.average_precision(w, label == 1, p)),
-            "brier": one(weighted.brier(w, label, both)),
-            "ece_positive": one(weighted.ece(w, p, label == 1)),
-            "ece_top_label": one(weighted.ece(w, np.maximum(p, 1 - p), yes == label)),
+            "auroc": one(weighted_metrics.auroc(w, label == 1, p)),
+            "average_precision": one(weighted_metrics.average_precision(w, label == 1, p)),
+            "brier": one(weighted_metrics.brier(w, label, both)),
+            "ece_positive": one(weighted_metrics.ece(w, p, label == 1)),
+            "ece_top_label": one(weighted_metrics.ece(w, np.maximum(p, 1 - p), yes == label)),
             "ece_bins_count_confidence_fraction": [
                 (b.count, b.confidence, b.fraction) for b in reliability(p, label == 1)
             ],
-            "accuracy": one(weighted.accuracy(table)),
-            "balanced_accuracy": one(weighted.balanced_accuracy(table)),
+            "accuracy": one(weighted_metrics.accuracy(table)),
+            "balanced_accuracy": one(weighted_metrics.balanced_accuracy(table)),
             "f1_positive": f1[1],
-            "f1_macro": one(weighted.macro_f1(table)),
-            "f1_weighted": one(weighted.weighted_f1(table)),
+            "f1_macro": one(weighted_metrics.macro_f1(table)),
+            "f1_weighted": one(weighted_metrics.weighted_f1(table)),
             "sensitivity": recall[1],
-            "specificity": weighted.specificity(table)[0][1],
+            "specificity": weighted_metrics.specificity(table)[0][1],
         },
     )
 
@@ -98,7 +98,7 @@ def test_multiclass_as_users_get_it(statistics_case: Any) -> None:
     m = {name: metric.value for name, metric in evaluate_predictions(rows, classes, resamples=2).items()}
     counts = np.bincount(label, minlength=k)
     areas = np.array([m[f"auroc/{name}"] for name in classes])
-    total = one(weighted.mean(np.ones((1, len(label))), ((p - np.eye(k)[label]) ** 2).sum(axis=1)))
+    total = one(weighted_metrics.mean(np.ones((1, len(label))), ((p - np.eye(k)[label]) ** 2).sum(axis=1)))
     assert m["brier"] == pytest.approx(total / 2 if k == 2 else total, abs=1e-12)
     check(
         statistics_case,
@@ -126,17 +126,17 @@ def test_multiclass_as_users_get_it(statistics_case: Any) -> None:
 def test_absent_classes(statistics_case: Any) -> None:
     label, said = arrays(statistics_case, "absent_classes", "label", "prediction")
     k = statistics_case.facts["absent_classes"]["inputs"]["classes"]
-    table = weighted.confusion(np.ones((1, len(label))), label, said, k)
-    f1 = weighted.f1(table)
+    table = weighted_metrics.confusion(np.ones((1, len(label))), label, said, k)
+    f1 = weighted_metrics.f1(table)
     present = table.sum(axis=2) > 0
     check(
         statistics_case,
         "absent_classes",
         {
-            "f1_macro_union": one(weighted.macro_f1(table)),
-            "f1_macro_true_only": one(weighted.some_mean(np.where(present, f1, np.nan))),
-            "f1_weighted": one(weighted.weighted_f1(table)),
-            "balanced_accuracy": one(weighted.balanced_accuracy(table)),
+            "f1_macro_union": one(weighted_metrics.macro_f1(table)),
+            "f1_macro_true_only": one(weighted_metrics.some_mean(np.where(present, f1, np.nan))),
+            "f1_weighted": one(weighted_metrics.weighted_f1(table)),
+            "balanced_accuracy": one(weighted_metrics.balanced_accuracy(table)),
             "f1_per_class": np.nan_to_num(f1[0]),
         },
     )
@@ -218,17 +218,17 @@ def test_cluster_bootstrap(statistics_case: Any) -> None:
     rows = [[number[name] for name in row] for row in drawn.tolist()]
     w = resampled_weights(rows, number_participants(participant.tolist()))
     once = np.ones((1, len(label)))
-    area_a, area_b = weighted.auroc(w, label == 1, a), weighted.auroc(w, label == 1, b)
+    area_a, area_b = weighted_metrics.auroc(w, label == 1, a), weighted_metrics.auroc(w, label == 1, b)
     said = (a >= 0.5).astype(int)
 
     def balanced(weights: Any) -> Any:
-        return weighted.balanced_accuracy(weighted.confusion(weights, label, said, 2))
+        return weighted_metrics.balanced_accuracy(weighted_metrics.confusion(weights, label, said, 2))
 
     check(
         statistics_case,
         "cluster_bootstrap",
         {
-            "auroc_a": one(weighted.auroc(once, label == 1, a)),
+            "auroc_a": one(weighted_metrics.auroc(once, label == 1, a)),
             "auroc_a_replicates": area_a,
             "auroc_a_ci95": percentile_interval(area_a),
             "auroc_b_ci95": percentile_interval(area_b),

@@ -5,7 +5,7 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtune.backbones.weights import KeyRules, plan
+from voxtune.weights.load import KeyRules, plan
 
 NAMES = st.text(alphabet=string.ascii_lowercase[:4] + ".", min_size=1, max_size=6)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 3))

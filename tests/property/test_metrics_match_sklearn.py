@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import delong, obuchowski
 
 
@@ -29,30 +29,32 @@ def scans(draw, classes=3):
 @given(scans())
 def test_class_scores(case) -> None:
     true, said, _, weights = case
-    table = weighted.confusion(weights, true, said, 3)
+    table = weighted_metrics.confusion(weights, true, said, 3)
     for row, w in enumerate(weights):
         kept = w > 0
         t, s, v = true[kept], said[kept], w[kept]
         if not kept.any():
-            assert np.isnan(weighted.accuracy(table)[row])
+            assert np.isnan(weighted_metrics.accuracy(table)[row])
             continue
-        assert weighted.accuracy(table)[row] == pytest.approx(sk.accuracy_score(t, s, sample_weight=v))
-        assert weighted.macro_f1(table)[row] == pytest.approx(
+        assert weighted_metrics.accuracy(table)[row] == pytest.approx(
+            sk.accuracy_score(t, s, sample_weight=v)
+        )
+        assert weighted_metrics.macro_f1(table)[row] == pytest.approx(
             sk.f1_score(t, s, average="macro", sample_weight=v, zero_division=0)
         )
-        assert weighted.weighted_f1(table)[row] == pytest.approx(
+        assert weighted_metrics.weighted_f1(table)[row] == pytest.approx(
             sk.f1_score(t, s, average="weighted", sample_weight=v, zero_division=0)
         )
         recalls = sk.recall_score(t, s, average=None, labels=np.unique(t), sample_weight=v, zero_division=0)
-        assert weighted.balanced_accuracy(table)[row] == pytest.approx(recalls.mean())
-        assert weighted.sensitivity(table)[row][np.unique(t)] == pytest.approx(recalls)
+        assert weighted_metrics.balanced_accuracy(table)[row] == pytest.approx(recalls.mean())
+        assert weighted_metrics.sensitivity(table)[row][np.unique(t)] == pytest.approx(recalls)
         for c in range(3):
             others = t != c
             if others.any():
                 want = np.average(s[others] != c, weights=v[others])
-                assert weighted.specificity(table)[row, c] == pytest.approx(want)
+                assert weighted_metrics.specificity(table)[row, c] == pytest.approx(want)
             else:
-                assert np.isnan(weighted.specificity(table)[row, c])
+                assert np.isnan(weighted_metrics.specificity(table)[row, c])
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,8 +65,8 @@ def test_ranking_and_probability_scores(case) -> None:
         kept = w > 0
         t, v, q = true[kept], w[kept], p[kept]
         for c in range(3):
-            area = weighted.auroc(weights, true == c, p[:, c])[row]
-            precision = weighted.average_precision(weights, true == c, p[:, c])[row]
+            area = weighted_metrics.auroc(weights, true == c, p[:, c])[row]
+            precision = weighted_metrics.average_precision(weights, true == c, p[:, c])[row]
             if len(np.unique(t == c)) == 2:
                 assert area == pytest.approx(sk.roc_auc_score(t == c, q[:, c], sample_weight=v))
             else:
@@ -76,12 +78,14 @@ def test_ranking_and_probability_scores(case) -> None:
             else:
                 assert np.isnan(precision)
         if kept.any():
-            assert weighted.log_loss(weights, true, p)[row] == pytest.approx(
+            assert weighted_metrics.log_loss(weights, true, p)[row] == pytest.approx(
                 sk.log_loss(t, q, labels=[0, 1, 2], sample_weight=v)
             )
             # Written out: scikit-learn takes several classes from 1.7 on only.
             distances = ((q - np.eye(3)[t]) ** 2).sum(axis=1)
-            assert weighted.brier(weights, true, p)[row] == pytest.approx(np.average(distances, weights=v))
+            assert weighted_metrics.brier(weights, true, p)[row] == pytest.approx(
+                np.average(distances, weights=v)
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,16 +98,16 @@ def test_mmse_scores(n: int, seed: int, constant: bool) -> None:
     weights[0] = 1
     for row, w in enumerate(weights):
         kept = w > 0
-        r2 = weighted.r_squared(weights, true, said)[row]
+        r2 = weighted_metrics.r_squared(weights, true, said)[row]
         if len(np.unique(true[kept])) < 2:
             assert np.isnan(r2)
             continue
         some = (true[kept], said[kept])
         assert r2 == pytest.approx(sk.r2_score(*some, sample_weight=w[kept]))
-        assert weighted.mean_absolute_error(weights, true, said)[row] == pytest.approx(
+        assert weighted_metrics.mean_absolute_error(weights, true, said)[row] == pytest.approx(
             sk.mean_absolute_error(*some, sample_weight=w[kept])
         )
-        assert weighted.root_mean_squared_error(weights, true, said)[row] == pytest.approx(
+        assert weighted_metrics.root_mean_squared_error(weights, true, said)[row] == pytest.approx(
             sk.root_mean_squared_error(*some, sample_weight=w[kept])
         )
 
@@ -137,26 +141,26 @@ def test_one_against_one_of_four_classes() -> None:
     rng = np.random.default_rng(0)
     true, p = rng.integers(4, size=60), rng.dirichlet(np.ones(4), size=60)
     want = sk.roc_auc_score(true, p, multi_class="ovo", average="macro")
-    assert weighted.auroc_one_versus_one(np.ones((1, 60)), true, p)[0] == pytest.approx(want)
+    assert weighted_metrics.auroc_one_versus_one(np.ones((1, 60)), true, p)[0] == pytest.approx(want)
 
 
 def test_a_certain_answer_is_clipped() -> None:
     certain, once = np.eye(2), np.ones((1, 2))
     for true in (np.array([0, 1]), np.array([1, 0])):
         want = sk.log_loss(true, certain)
-        assert weighted.log_loss(once, true, certain)[0] == pytest.approx(want, rel=1e-6, abs=0)
+        assert weighted_metrics.log_loss(once, true, certain)[0] == pytest.approx(want, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize(("unit", "zero"), [(1e-10, 0.0), (1.0, 0.0), (1e10, 0.0), (1.0, 1e6)])
 def test_r_squared_has_no_unit_and_no_zero(unit: float, zero: float) -> None:
     true, said = np.array([1.0, 2, 3, 9]), np.array([2.0, 2, 2, 8])
     weights = np.array([[1.0, 1, 1, 1], [1, 1, 1, 4]])
-    found = weighted.r_squared(weights, zero + unit * true, zero + unit * said)
+    found = weighted_metrics.r_squared(weights, zero + unit * true, zero + unit * said)
     want = [sk.r2_score(true, said, sample_weight=row) for row in weights]
     assert found == pytest.approx(want)
 
 
 def test_a_mean_is_taken_along_the_last_axis_of_what_is_defined() -> None:
-    assert weighted.some_mean(np.array([1.0, np.nan, 3.0])) == 2
-    assert weighted.some_mean(np.array([[[1.0, np.nan], [4.0, 6.0]]])).tolist() == [[1, 5]]
-    assert np.isnan(weighted.some_mean(np.array([np.nan])))
+    assert weighted_metrics.some_mean(np.array([1.0, np.nan, 3.0])) == 2
+    assert weighted_metrics.some_mean(np.array([[[1.0, np.nan], [4.0, 6.0]]])).tolist() == [[1, 5]]
+    assert np.isnan(weighted_metrics.some_mean(np.array([np.nan])))

@@ -16,8 +16,8 @@ from voxtune.model.build import MmseScale, build_model
 from voxtune.peft.lora import Lora
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
+from voxtune.training.devices import can_shard, whole
 from voxtune.training.loop import fit
-from voxtune.training.placement import can_shard, whole
 from voxtune.training.ranks import start_ranks
 from voxtune.training.records import Task, Watcher
 

@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from voxtune.data.audit import AuditInputs, find_leaks
-from voxtune.data.audit_images import CERTAIN, LIKELY, Images, correlate, likely_pairs, look_at, picture
+from voxtune.audit.checks import AuditInputs, find_leaks
+from voxtune.audit.images import CERTAIN, LIKELY, Images, correlate, likely_pairs, look_at, picture
+from voxtune.commands.audit import audit
+from voxtune.commands.ingest.command import ingest
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.data.splits import Split
 from voxtune.errors import LeakageError, ScanError
 from voxtune.imaging.read import read_scan
-from voxtune.stages.audit import audit
-from voxtune.stages.ingest import ingest
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 

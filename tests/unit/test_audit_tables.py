@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.data.audit import AuditInputs, audit_split, find_leaks
-from voxtune.data.audit_findings import AuditReport
-from voxtune.data.audit_people import cramers_v
+from voxtune.audit.checks import AuditInputs, audit_split, find_leaks
+from voxtune.audit.people import cramers_v
+from voxtune.audit.report import AuditReport
+from voxtune.commands.audit import audit
+from voxtune.commands.split import split
 from voxtune.data.manifest import read_manifest, write_manifest, write_reports
 from voxtune.data.splits import Split, make_split
 from voxtune.errors import DataError, LeakageError, SettingError, UsageError
 from voxtune.reports.wording import write_report
-from voxtune.stages.audit import audit
-from voxtune.stages.split import split
 from voxtune.types.records import ManifestRow, Report
 
 RULE = "column: diagnosis"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from voxtune.commands.train.draw_augmentation import _axial, augmentation_picture
 from voxtune.config import AugmentSettings
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import UsageError
 from voxtune.imaging.template import field_of_view
 from voxtune.imaging.write import write_volume
-from voxtune.stages.draw_augmentation import _axial, augmentation_picture
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 from voxtune_recipes.deft import recipe

@@ -18,10 +18,10 @@ from voxtune.backbones.medclip_vision import SwinSizes
 from voxtune.backbones.merlin_text import LongformerSizes
 from voxtune.backbones.merlin_vision import I3ResNetSizes
 from voxtune.backbones.slices import Slicing
-from voxtune.backbones.weights_shapes import shapes_only
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import SettingError, UsageError, WeightsError
 from voxtune.types.protocols import is_backbone, is_feature_tower, is_token_tower
+from voxtune.weights.shapes import shapes_only
 
 TEXT = {"vocab": 60, "width": 24, "depth": 3, "heads": 2, "mlp": 32, "max_length": 20, "pooler": False}
 HLIP = {

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import voxtune
-from voxtune.backbones.weights import file_sha256
-from voxtune.backbones.weights_published import PUBLISHED
+from voxtune.commands.weights.command import weights
+from voxtune.commands.weights.convert import convert, fit
 from voxtune.errors import UsageError, WeightsError
-from voxtune.stages.weights import weights
-from voxtune.stages.weights_convert import convert, fit
+from voxtune.weights.load import file_sha256
+from voxtune.weights.published import PUBLISHED
 
 TEXT = {"vocab": 60, "width": 24, "depth": 2, "heads": 2, "mlp": 32, "max_length": 20}
 M3D: dict[str, Any] = {

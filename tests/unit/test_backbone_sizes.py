@@ -10,9 +10,9 @@ import voxtune
 from voxtune.backbones.hlip import VARIANTS
 from voxtune.backbones.hlip_vision import HlipVisionSizes
 from voxtune.backbones.med3dvlm_mixer import Med3dVlmMixer
-from voxtune.backbones.weights_published import PUBLISHED
 from voxtune.catalog import BACKBONES
 from voxtune.errors import SettingError
+from voxtune.weights.published import PUBLISHED
 
 
 def meta(name: str, **sizes: Any) -> Any:

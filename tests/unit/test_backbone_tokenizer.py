@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import voxtune
 from voxtune.backbones.dual_encoder import DualEncoder
-from voxtune.backbones.weights import Tokenizer
 from voxtune.errors import WeightsError
+from voxtune.weights.load import Tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "photo", "of", "nc", "NC", "##s", "."]
 

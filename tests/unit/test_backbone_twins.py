@@ -12,7 +12,7 @@ from voxtune.backbones.medclip import RULES
 from voxtune.backbones.medclip_vision import SliceSwin, SwinSizes
 from voxtune.backbones.merlin_text import LongformerSizes, LongformerTower
 from voxtune.backbones.slices import Slicing
-from voxtune.backbones.weights import KeyRules, plan
+from voxtune.weights.load import KeyRules, plan
 
 transformers = pytest.importorskip("transformers")
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import voxtune
-from voxtune.backbones.weights import KeyRules, file_sha256, plan, weights_sha256
 from voxtune.errors import WeightsError
+from voxtune.weights.load import KeyRules, file_sha256, plan, weights_sha256
 
 TEXT = {"vocab": 60, "width": 24, "depth": 2, "heads": 2, "mlp": 32, "max_length": 20}
 M3D: dict[str, Any] = {

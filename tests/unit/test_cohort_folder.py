@@ -7,9 +7,9 @@ import pytest
 
 from voxtune.cohorts.folder import Folder
 from voxtune.cohorts.labels import parse_rule
+from voxtune.commands.ingest.command import ingest
 from voxtune.data.manifest import read_manifest, read_table, resolve_image
 from voxtune.errors import DataError, SettingError, TableError
-from voxtune.stages.ingest import ingest
 
 AGE_RULE = "age<40:younger than 40,age>=40:40 and older"
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from voxtune.commands.ingest.command import ingest
 from voxtune.data.manifest import read_manifest, read_table, resolve_image
 from voxtune.errors import ScanError
 from voxtune.imaging.pair import mean_of, read_pair
 from voxtune.imaging.read import read_scan
-from voxtune.stages.ingest import ingest
 from voxtune.types.volume import Volume
 
 TABLE = (

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.compare.command import compare
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.compare import compare_predictions, compare_with_each
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
 from voxtune.evaluation.tables import write_measured, write_predictions_tsv
 from voxtune.run_dir import write_json
-from voxtune.stages.compare import compare
 from voxtune.types.records import Comparison, Prediction
 
 CLASSES = ("NC", "MCI", "AD")

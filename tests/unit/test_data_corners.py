@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxtune.data.audit_findings import pairs_named
-from voxtune.data.audit_people import absent_classes
-from voxtune.data.audit_probe import text_probe
-from voxtune.data.audit_text import body, label_in_text, same_texts
+from voxtune.audit.people import absent_classes
+from voxtune.audit.probe import text_probe
+from voxtune.audit.report import pairs_named
+from voxtune.audit.text import body, label_in_text, same_texts
 from voxtune.data.findings import finding_labels
 from voxtune.data.manifest import read_reports, read_table
 from voxtune.data.scans import ScanCache

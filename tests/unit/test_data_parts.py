@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from voxtune.audit.images import GRID, Images, likely_pairs, picture
+from voxtune.audit.people import associations
+from voxtune.audit.probe import _macro_auc, permuted_labels, site_probe, text_probe
 from voxtune.config import ReportSettings
-from voxtune.data import embedded
-from voxtune.data.audit_images import GRID, Images, likely_pairs, picture
-from voxtune.data.audit_people import associations
-from voxtune.data.audit_probe import _macro_auc, permuted_labels, site_probe, text_probe
-from voxtune.data.embedded import FrozenFeatures, embedded_scans, finished_features
+from voxtune.data import feature_cache
 from voxtune.data.examples import NO_LABEL, class_names, make_examples, reports_of
+from voxtune.data.feature_cache import FrozenFeatures, embedded_scans, finished_features
 from voxtune.data.manifest import write_reports
 from voxtune.data.splits import Split
 from voxtune.errors import DataError
@@ -114,7 +114,7 @@ def test_features_are_not_kept_where_something_trained_reaches_in(
     for make in (embedded_scans, finished_features):
         assert make(read, lambda volumes: volumes.flatten(1) * weight, names, tmp_path, "id") is None
         assert make(read, lambda volumes: volumes.flatten(1), names, tmp_path, "id") is not None
-    monkeypatch.setattr(embedded, "MEMORY_LIMIT", 8)
+    monkeypatch.setattr(feature_cache, "MEMORY_LIMIT", 8)
     assert embedded_scans(read, lambda volumes: volumes.flatten(1), names, tmp_path, "id") is None
     large = finished_features(read, lambda volumes: volumes.flatten(1), names, tmp_path, "id")
     assert large is not None

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from voxtune.cohorts.personal import personal_columns, personal_dicom, telling
+from voxtune.commands.doctor import doctor, guess_cohort
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError, UsageError
-from voxtune.stages.doctor import doctor, guess_cohort
 from voxtune.types.records import ManifestRow
 
 
@@ -155,7 +155,7 @@ def test_a_missing_library_is_a_problem_and_a_missing_imaging_library_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "voxtune.stages.doctor._version", lambda name: None if name in {"torch", "deepbet"} else "1.0"
+        "voxtune.commands.doctor._version", lambda name: None if name in {"torch", "deepbet"} else "1.0"
     )
     checkup = doctor()
     assert checkup.exit_code == 3

@@ -10,19 +10,19 @@ import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
+from voxtune.commands.compare.command import compare
+from voxtune.commands.evaluate import seeds as stage
+from voxtune.commands.evaluate.seeds import evaluate_seeds
 from voxtune.config import RunConfig
 from voxtune.data.manifest import read_table
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.compare import compare_predictions
 from voxtune.evaluation.compare_seeds import compare_seeds
 from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.permutation_test import Draw
 from voxtune.evaluation.seeds import accuracy_interval, over_seeds
-from voxtune.evaluation.swapped import Draw
 from voxtune.evaluation.tables import write_evaluation
 from voxtune.run_dir import write_json, write_text
-from voxtune.stages import evaluate_seeds as stage
-from voxtune.stages.compare import compare
-from voxtune.stages.evaluate_seeds import evaluate_seeds
 from voxtune.types.records import Metric, OverSeeds, Prediction
 from voxtune_recipes.deft import recipe
 

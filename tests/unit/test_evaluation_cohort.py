@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, ScanError, SettingError
-from voxtune.evaluation.chosen import choose, kind_of, label_rules, unseen_rows
+from voxtune.evaluation.class_texts import TEMPLATES, other_templates
+from voxtune.evaluation.cohort_selection import choose, kind_of, label_rules, unseen_rows
 from voxtune.evaluation.leakage import base_verdict, external_verdict, own_verdict
-from voxtune.evaluation.wordings import TEMPLATES, other_templates
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 

@@ -8,23 +8,23 @@ import pytest
 import torch
 from scipy.stats import false_discovery_control
 
-from voxtune.explain.faithfulness import CELLS, faithfulness
-from voxtune.explain.localisation import changed_voxels, localise
-from voxtune.explain.occlusion import occlusion_drops, painted, score_altered
-from voxtune.explain.region_table import benjamini_hochberg, region_table, share_in
-from voxtune.explain.regions import REGIONS_OF, blocks, brain_atlas
-from voxtune.explain.target import Target
+from voxtune.commands.explain.intervals import mean_interval
+from voxtune.commands.explain.reports import facts_row, reports_of_text
+from voxtune.commands.explain.scan import columns_of, heat_outside, region_of
+from voxtune.commands.explain.summary import tokens_of
+from voxtune.commands.explain.verdicts import hottest, panel_verdict, verdicts, warnings
+from voxtune.explanation.faithfulness import CELLS, faithfulness
+from voxtune.explanation.localisation import changed_voxels, localise
+from voxtune.explanation.occlusion import occlusion_drops, painted, score_altered
+from voxtune.explanation.region_table import benjamini_hochberg, region_table, share_in
+from voxtune.explanation.regions import REGIONS_OF, blocks, brain_atlas
+from voxtune.explanation.target import Target
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.vlm import ImageFeatures
 from voxtune.pages.explain_figures import coloured, heat_figure, panel_figure, viewer
 from voxtune.pages.explain_page import words
 from voxtune.pages.slices import cut
 from voxtune.simulate.atlas import SIZE
-from voxtune.stages.explain_intervals import mean_interval
-from voxtune.stages.explain_reports import facts_row, reports_of_text
-from voxtune.stages.explain_scan import columns_of, heat_outside, region_of
-from voxtune.stages.explain_summary import tokens_of
-from voxtune.stages.explain_verdicts import hottest, panel_verdict, verdicts, warnings
 from voxtune.types.volume import Volume
 
 HIPPOCAMPI = np.isin(brain_atlas(64).labels, REGIONS_OF["hippocampus"])

@@ -10,13 +10,18 @@ import torch
 from click.testing import CliRunner
 
 from voxtune.cli import main
+from voxtune.commands.explain.control import Control, find_control
+from voxtune.commands.explain.scan import Case, Question, checks
+from voxtune.commands.explain.verdicts import verdicts
+from voxtune.commands.export import export
+from voxtune.commands.train.control import DEALT, EPOCHS, control_config, deal
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.images import load_preset
 from voxtune.errors import UsageError, WeightsError
-from voxtune.explain import grad_eclip
-from voxtune.explain import heat_map as maps
-from voxtune.explain.heat_map import explain_targets
-from voxtune.explain.target import class_target
+from voxtune.explanation import grad_eclip
+from voxtune.explanation import heat_map as maps
+from voxtune.explanation.heat_map import explain_targets
+from voxtune.explanation.target import class_target
 from voxtune.imaging.template import field_of_view
 from voxtune.model.adapter import (
     AdapterFacts,
@@ -29,11 +34,6 @@ from voxtune.model.adapter import (
 from voxtune.model.build import build_model
 from voxtune.pages.model_card import model_card
 from voxtune.run_dir import RunDir
-from voxtune.stages.explain_control import Control, find_control
-from voxtune.stages.explain_scan import Case, Question, checks
-from voxtune.stages.explain_verdicts import verdicts
-from voxtune.stages.export import export
-from voxtune.stages.train_control import DEALT, EPOCHS, control_config, deal
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.volume import Volume
 

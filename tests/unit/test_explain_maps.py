@@ -9,14 +9,14 @@ from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import Aggregation, MmseSettings, RunConfig
 from voxtune.errors import DataError, UsageError
-from voxtune.explain.attention_capture import last_attention
-from voxtune.explain.grad_eclip import grad_eclip, relevance
-from voxtune.explain.heat_map import METHODS, explain_targets, heat_map, tensor_mask
-from voxtune.explain.placement import stored_atlas, to_stored
-from voxtune.explain.randomised import correlation, randomised
-from voxtune.explain.regions import REGIONS_OF, brain_atlas, plain_name, tensor_atlas
-from voxtune.explain.target import MMSE, Target, class_target, mmse_target, text_target
-from voxtune.explain.token_grid import spread_tokens
+from voxtune.explanation.attention_capture import last_attention
+from voxtune.explanation.grad_eclip import grad_eclip, relevance
+from voxtune.explanation.heat_map import METHODS, explain_targets, heat_map, tensor_mask
+from voxtune.explanation.placement import stored_atlas, to_stored
+from voxtune.explanation.randomised import correlation, randomised
+from voxtune.explanation.regions import REGIONS_OF, brain_atlas, plain_name, tensor_atlas
+from voxtune.explanation.target import MMSE, Target, class_target, mmse_target, text_target
+from voxtune.explanation.token_grid import spread_tokens
 from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, RADFM, TINY, Brain, Preset
 from voxtune.imaging.template import field_of_view

@@ -8,14 +8,14 @@ from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import UsageError
-from voxtune.explain.biomarkers import biomarker_text, find_part, report_parts
-from voxtune.explain.integrated_gradients import (
+from voxtune.explanation.biomarkers import biomarker_text, find_part, report_parts
+from voxtune.explanation.integrated_gradients import (
     attribute_report,
     baseline_ids,
     integrated_gradients,
     text_score,
 )
-from voxtune.explain.target import text_target, token_places
+from voxtune.explanation.target import text_target, token_places
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 from voxtune.model.build import build_model
 from voxtune.peft.text_prompts import TextPrompts

@@ -10,10 +10,10 @@ import torch
 from voxtune.catalog import BACKBONES
 from voxtune.config import Aggregation, MmseSettings, RunConfig
 from voxtune.errors import UsageError
-from voxtune.explain.heat_map import explain_targets
-from voxtune.explain.randomised import randomised
-from voxtune.explain.target import MMSE, Target, mmse_target
-from voxtune.explain.voxel_gradient import voxel_gradient
+from voxtune.explanation.heat_map import explain_targets
+from voxtune.explanation.randomised import randomised
+from voxtune.explanation.target import MMSE, Target, mmse_target
+from voxtune.explanation.voxel_gradient import voxel_gradient
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 from voxtune.model.build import build_model
 from voxtune.model.vlm import ImageFeatures

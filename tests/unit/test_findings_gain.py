@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
-from voxtune.evaluation.findings_gain import auroc_gain
+from voxtune.evaluation.auroc_difference import auroc_gain
 from voxtune.evaluation.multilabel import Findings
 
 

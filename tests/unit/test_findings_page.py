@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from voxtune.evaluation.findings_gain import auroc_gain
+from voxtune.evaluation.auroc_difference import auroc_gain
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.pages.finding_figures import distribution, paired_bars, radar
 from voxtune.pages.findings_page import FindingsFacts, Group, Kind, findings_page

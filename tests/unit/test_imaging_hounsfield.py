@@ -70,8 +70,8 @@ def test_real_chest_passes(shared_data: Path) -> None:
 
 
 def test_the_stage_refuses_or_trusts(tmp_path: Path) -> None:
+    from voxtune.commands.preprocess import preprocess
     from voxtune.errors import DataError
-    from voxtune.stages.preprocess import preprocess
 
     volume = chest()
     write_volume(volume.with_voxels(volume.voxels - 1024), tmp_path / "in" / "ct.nii.gz")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from voxtune.backbones.ct_clip import CtClip, CtClipSmall
-from voxtune.backbones.weights_published import PUBLISHED
 from voxtune.cohorts.ct_rate import FINDINGS
+from voxtune.commands.train.findings import findings_rows
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.findings import pair_texts
 from voxtune.errors import SettingError, WeightsError
@@ -18,8 +18,8 @@ from voxtune.model.build import build_model
 from voxtune.model.injection import merge
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.stages.train_findings import findings_rows
 from voxtune.types.records import ManifestRow
+from voxtune.weights.published import PUBLISHED
 
 FILE_BYTES = 4 * 438_148_761
 """The published checkpoint: 32-bit numbers."""

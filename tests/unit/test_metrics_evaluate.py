@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import (
     exact_interval,
@@ -431,7 +431,7 @@ def test_the_interval_of_the_calibration_error_is_reflected_at_its_value() -> No
         resamples = (1, 20)[seed % 2]
         found = evaluate_predictions(rows, CLASSES, resamples=resamples, seed=seed)["ece"]
         drawn = resample_participants(np.arange(12) % 3, resamples, seed)
-        replicates = weighted.ece(resampled_weights(drawn, participant), said, right)
+        replicates = weighted_metrics.ece(resampled_weights(drawn, participant), said, right)
         low, high = expanded_interval(replicates, 4, 1)  # four participants of each diagnosis
         mirrored = 2 * found.value - high, 2 * found.value - low
         assert found.low == pytest.approx(min(max(mirrored[0], 0.0), found.value))

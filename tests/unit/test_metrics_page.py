@@ -22,7 +22,7 @@ from voxtune.pages.comparison_page import (
 )
 from voxtune.pages.evaluation_facts import EvaluationFacts
 from voxtune.pages.evaluation_page import evaluation_page
-from voxtune.pages.evaluation_words import difference_text, interval_text, p_text, verdict
+from voxtune.pages.score_labels import difference_text, interval_text, p_text, verdict
 from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")

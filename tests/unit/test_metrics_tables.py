@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, TableError
-from voxtune.evaluation.looks import Look, Looks, log_look
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.tables import (
@@ -20,6 +19,7 @@ from voxtune.evaluation.tables import (
     write_metrics_json,
     write_predictions_tsv,
 )
+from voxtune.evaluation.test_set_log import Look, Looks, log_look
 from voxtune.types.records import Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")

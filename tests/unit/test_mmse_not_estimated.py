@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from voxtune.commands.simulate.command import simulate
+from voxtune.commands.train.adapter import mmse_scores
 from voxtune.model.adapter import load_adapter
 from voxtune.pages.scan_page import scan_page
 from voxtune.serving.answer import Answer, columns
+from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.predictor import Predictor
-from voxtune.serving.shipped import adapter_folder
-from voxtune.stages.simulate import simulate
-from voxtune.stages.train_adapter import mmse_scores
 from voxtune.types.records import ManifestRow
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from voxtune.audit.checks import find_leaks
 from voxtune.cli import main
 from voxtune.cohorts.reading import Reading
-from voxtune.data.audit import find_leaks
+from voxtune.commands.ingest.command import summary
+from voxtune.commands.split import split
+from voxtune.commands.train.command import labelled
 from voxtune.data.manifest import unlabelled_note, write_manifest
 from voxtune.data.splits import make_split
 from voxtune.errors import DataError
-from voxtune.stages.ingest import summary
-from voxtune.stages.split import split
-from voxtune.stages.train import labelled
 from voxtune.types.records import ManifestRow
 
 TODO = "--set diagnosis=COLUMN"

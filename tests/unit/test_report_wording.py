@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from voxtune.commands.describe import describe
 from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, SettingError, UsageError
 from voxtune.reports.wording import BUILT_IN, class_text, label_sentence, load_template, write_report
-from voxtune.stages.describe import describe
 from voxtune.types.records import ManifestRow, Report
 
 PAPER = (

@@ -2,15 +2,15 @@
 
 import pytest
 
-from voxtune.stages import reproduce_cost
-from voxtune.stages.reproduce_cost import embedded_bytes, estimate, kind_of
-from voxtune.stages.reproduce_paper import Cell
+from voxtune.commands.reproduce import cost
+from voxtune.commands.reproduce.cost import embedded_bytes, estimate, kind_of
+from voxtune.commands.reproduce.paper import Cell
 from voxtune_recipes.paper_deft import compared
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce_cost, "operations_a_second", lambda: 1e11)
+    monkeypatch.setattr(cost, "operations_a_second", lambda: 1e11)
 
 
 def cell(base: str = "m3d", system: str = "ours", share: float | None = None) -> Cell:
@@ -24,7 +24,7 @@ def seconds(*cells: Cell, parameters: int = 88_000_000) -> float:
 
 
 def test_more_to_do_costs_more() -> None:
-    assert estimate((), 250, 1, {}) == reproduce_cost.Cost(0.0, 0.0, 0.0)
+    assert estimate((), 250, 1, {}) == cost.Cost(0.0, 0.0, 0.0)
     assert seconds(cell("m3d", "zero-shot")) < seconds(cell()) < seconds(cell("m3d", "full"))
     assert seconds(cell(), cell()) == pytest.approx(2 * seconds(cell()))
     assert seconds(cell(share=0.5)) < seconds(cell())
@@ -36,7 +36,7 @@ def test_more_to_do_costs_more() -> None:
 def test_a_step_of_m3d_is_its_parameters_times_its_tokens() -> None:
     scans, epochs, parameters, tokens = 250, cell().config.training.epochs, 88_000_000, 32 * 8 * 8
     operations = scans * epochs * 2 * 2 * parameters * tokens
-    expected = reproduce_cost.OVERHEAD_SECONDS + operations / (reproduce_cost.EFFICIENCY * 1e11)
+    expected = cost.OVERHEAD_SECONDS + operations / (cost.EFFICIENCY * 1e11)
     assert seconds(cell()) == pytest.approx(expected)
     assert embedded_bytes(cell(), 10) == 4 * 10 * tokens * 768
 

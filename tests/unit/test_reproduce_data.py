@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands import preprocess as preprocess_module
+from voxtune.commands.reproduce.data import Request, Sources, find_sources, prepared
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.data.split_files import read_split
 from voxtune.errors import DataError, SomeScansFailedError, UsageError
@@ -12,8 +14,6 @@ from voxtune.imaging.presets import DEFT, fits
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.template import field_of_view
 from voxtune.imaging.write import write_volume
-from voxtune.stages import preprocess as preprocess_module
-from voxtune.stages.reproduce_data import Request, Sources, find_sources, prepared
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 from voxtune_recipes.paper_deft import paper

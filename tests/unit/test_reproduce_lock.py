@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.stages import reproduce_lock
-from voxtune.stages.reproduce_lock import claimed, is_claimed, waited
+from voxtune.commands.reproduce import lock
+from voxtune.commands.reproduce.lock import claimed, is_claimed, waited
 
 
 def dead_process() -> int:
@@ -22,7 +22,7 @@ def dead_process() -> int:
 
 def leave(folder: Path, number: int, pid: int, where: str | None = None) -> Path:
     path = folder / f"cell.lock.{number}"
-    path.write_text(json.dumps({"pid": pid, "where": where or reproduce_lock._where()}), encoding="utf-8")
+    path.write_text(json.dumps({"pid": pid, "where": where or lock._where()}), encoding="utf-8")
     return path
 
 
@@ -58,14 +58,14 @@ def test_the_lock_of_another_machine_lives_by_its_beat(tmp_path: Path) -> None:
     path = leave(tmp_path, 1, 1, where="another machine")
     with claimed(tmp_path, "cell") as mine:
         assert not mine
-    long_ago = time.time() - 2 * reproduce_lock.STALE_SECONDS
+    long_ago = time.time() - 2 * lock.STALE_SECONDS
     os.utime(path, (long_ago, long_ago))
     with claimed(tmp_path, "cell") as mine:
         assert mine
 
 
 def test_a_holder_shows_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce_lock, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.01)
     with claimed(tmp_path, "cell"):
         path = tmp_path / "cell.lock.1"
         os.utime(path, (0, 0))

@@ -3,15 +3,7 @@
 import json
 from typing import Any
 
-from voxtune.pages.reproduce_page import (
-    ShownCohort,
-    ShownRow,
-    ShownTable,
-    overview_page,
-    table_page,
-    words_page,
-)
-from voxtune.stages.reproduce_explained import (
+from voxtune.commands.reproduce.explained import (
     caption_of,
     choose_stages,
     is_made,
@@ -19,6 +11,14 @@ from voxtune.stages.reproduce_explained import (
     words_csv,
     words_latex,
     words_markdown,
+)
+from voxtune.pages.reproduce_page import (
+    ShownCohort,
+    ShownRow,
+    ShownTable,
+    overview_page,
+    table_page,
+    words_page,
 )
 from voxtune.types.records import ManifestRow
 

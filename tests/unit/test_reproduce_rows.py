@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.reproduce.cells import Sweep
+from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
+from voxtune.commands.reproduce.data import Sources
+from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
+from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
+from voxtune.commands.reproduce.scores import Line, score_rows
+from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
-from voxtune.stages import reproduce_cells
-from voxtune.stages.reproduce import Options, chosen_explanations, chosen_tables, make_paper, plan
-from voxtune.stages.reproduce_cells import Sweep
-from voxtune.stages.reproduce_data import Sources
-from voxtune.stages.reproduce_files import csv_text, latex, markdown, tex
-from voxtune.stages.reproduce_paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
-from voxtune.stages.reproduce_scores import Line, score_rows
-from voxtune.stages.reproduce_workers import accelerator_of
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe
 from voxtune_recipes.paper_deft import paper
@@ -206,17 +205,17 @@ def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
         tried.append(cell.name)
         raise error
 
-    monkeypatch.setattr(reproduce_cells, "run_cell", broken)
+    monkeypatch.setattr(cells, "run_cell", broken)
     since = time.time()
-    reproduce_cells.run_cells(sweep, cells, lambda _: None, since=since)
-    reproduce_cells.run_cells(sweep, cells, lambda _: None, since=since)
+    cells.run_cells(sweep, cells, lambda _: None, since=since)
+    cells.run_cells(sweep, cells, lambda _: None, since=since)
     assert tried == [cell.name for cell in cells], (
         "one bad cell must not stop the others, nor be tried by each worker"
     )
     if left is None:
         assert sweep.failure(cells[0])
         assert sweep.result(cells[0]) is None
-        reproduce_cells.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
+        cells.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
         assert len(tried) == 4
     else:
         found = sweep.result(cells[0])

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from voxtune.backbones.load import load_backbone
+from voxtune.commands.reproduce.command import Options
+from voxtune.commands.reproduce.dry_run import dry_run
+from voxtune.commands.reproduce.weights import find_weights, fingerprint, read_header, with_weights
 from voxtune.errors import WeightsError
-from voxtune.stages.reproduce import Options
-from voxtune.stages.reproduce_dry_run import dry_run
-from voxtune.stages.reproduce_weights import find_weights, fingerprint, read_header, with_weights
 from voxtune_recipes.paper_deft import ours
 
 BASES = ("m3d", "radfm", "med3dvlm", "medclip", "biomedclip")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
-from voxtune.serving.shipped import adapter_folder
+from voxtune.serving.bundled import adapter_folder
 
 MARK = "unpickled"
 

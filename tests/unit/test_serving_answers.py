@@ -8,9 +8,9 @@ from voxtune.data.manifest import read_table
 from voxtune.model.adapter import AdapterFacts, read_facts
 from voxtune.serving.answer import Answer, columns
 from voxtune.serving.answers import AnswerFolder
-from voxtune.serving.shipped import adapter_folder
+from voxtune.serving.bundled import adapter_folder
 from voxtune.types.records import Prediction
-from voxtune.types.trust import Caveats
+from voxtune.types.reliability import Caveats
 
 
 @pytest.fixture(scope="module")

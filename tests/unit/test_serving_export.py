@@ -14,8 +14,8 @@ from voxtune.model.adapter import AdapterFacts, load_adapter, save_adapter, shar
 from voxtune.model.build import build_model
 from voxtune.peft.lora import Lora
 from voxtune.run_dir import RunDir, write_json, write_text
-from voxtune.serving.shipped import MERGED, base_file
-from voxtune.types.trust import AbstentionRule, MmseInterval, Trust
+from voxtune.serving.bundled import MERGED, base_file
+from voxtune.types.reliability import AbstentionRule, MmseInterval, Trust
 from voxtune_recipes.deft import recipe
 
 TRUST = Trust(

@@ -8,12 +8,12 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.images import scan_reader
 from voxtune.data.manifest import read_manifest
-from voxtune.evaluation.novelty import distance, scan_features
+from voxtune.evaluation.ood_detection import distance, scan_features
+from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.predictor import Predictor
-from voxtune.serving.shipped import adapter_folder
-from voxtune.stages.simulate import simulate
 
 SPOILED: dict[str, Callable[[Tensor], Tensor]] = {
     "upside down": lambda scan: scan.flip(3),

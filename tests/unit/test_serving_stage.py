@@ -96,7 +96,7 @@ def test_a_worker_cannot_call_out_or_take_all_memory() -> None:
 def test_the_server_itself_never_loads_the_heavy_libraries() -> None:
     pytest.importorskip("starlette")
     script = (
-        "import sys; import voxtune.serving.app, voxtune.stages.serve; "
+        "import sys; import voxtune.serving.app, voxtune.commands.serve; "
         "print(sorted({'torch', 'SimpleITK', 'nibabel', 'transformers', 'ants'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)

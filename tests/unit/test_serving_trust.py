@@ -5,8 +5,8 @@ import pytest
 
 from voxtune.evaluation.abstention import COST, abstains, fit_abstention
 from voxtune.evaluation.mmse_interval import around, fit_mmse_interval
-from voxtune.evaluation.novelty import distance, fit_familiar
-from voxtune.types.trust import Trust
+from voxtune.evaluation.ood_detection import distance, fit_familiar
+from voxtune.types.reliability import Trust
 
 
 def visits(

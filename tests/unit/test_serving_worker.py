@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voxtune.commands.simulate.command import simulate
+from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.pool import COMMAND
 from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
-from voxtune.serving.shipped import adapter_folder
-from voxtune.stages.simulate import simulate
 
 SIZE = (64, 64, 64)
 """Of the preset ``tiny``."""

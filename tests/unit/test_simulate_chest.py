@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from voxtune.cohorts.ct_rate import FINDINGS, CtRate
+from voxtune.commands.simulate.chest import map_name, simulate_chest
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.imaging.intensity import check_hounsfield
@@ -14,7 +15,6 @@ from voxtune.imaging.read import read_scan
 from voxtune.simulate.chest import ChestSettings, Scan, Scanner, draw, render, report, scans
 from voxtune.simulate.chest_anatomy import Grid, Person, build
 from voxtune.simulate.chest_findings import DRAWN
-from voxtune.stages.simulate_chest import map_name, simulate_chest
 
 NEVER = {"Peribronchial thickening", "Bronchiectasis", "Interlobular septal thickening"}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from voxtune.cohorts.simulated import Simulated
+from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_manifest
 from voxtune.errors import SettingError, TableError, UsageError
 from voxtune.simulate.anatomy import Shape, build, random_pose, smooth_field, smooth_grid
@@ -26,7 +27,6 @@ from voxtune.simulate.subjects import (
     participant,
     scans,
 )
-from voxtune.stages.simulate import simulate
 from voxtune.types.records import REGION_COLUMNS
 
 

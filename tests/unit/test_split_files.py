@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from voxtune.commands.split import split
 from voxtune.data.manifest import write_manifest
 from voxtune.data.split_files import fold_folders, match_shareable, read_split, write_shareable, write_split
 from voxtune.data.splits import SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, SettingError, TableError, UsageError
-from voxtune.stages.split import split
 from voxtune.types.records import ManifestRow
 
 

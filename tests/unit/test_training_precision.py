@@ -12,11 +12,11 @@ from voxtune.model.build import MmseScale, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.lora import Lora
 from voxtune.training.cost import energy_meter, memory_mib
+from voxtune.training.devices import place, round_frozen
 from voxtune.training.interrupt import stop_requests
 from voxtune.training.loop import read_shares
-from voxtune.training.placement import place, round_frozen
+from voxtune.training.prefetch import AHEAD, read_ahead
 from voxtune.training.ranks import start_ranks
-from voxtune.training.reading import AHEAD, read_ahead
 from voxtune.training.records import Task
 from voxtune.training.step import Share, StepSettings, step_gradients
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from voxtune.config import TrainingSettings
 from voxtune.errors import SettingError
+from voxtune.training.devices import shard
 from voxtune.training.order import seed_of
-from voxtune.training.placement import shard
 from voxtune.training.ranks import number_of, processes
 
 WORKER = Path(__file__).with_name("ranks_worker.py")

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from voxtune.commands.train.fit import fit_run
+from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import (
     Aggregation,
     AugmentSettings,
@@ -26,8 +28,6 @@ from voxtune.model.build import build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.run_dir import RunDir
-from voxtune.stages.train_fit import fit_run
-from voxtune.stages.train_session import Session, TrainingCohort
 from voxtune.training import trackers
 from voxtune.training.ranks import start_ranks
 from voxtune.types.records import ManifestRow, Report
@@ -155,7 +155,7 @@ def test_stopped_and_resumed_with_other_workers_is_the_same_run(
     cohort: TrainingCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, whole = run(cohort, tmp_path / "whole", config())
-    told = "voxtune.stages.train_told.Told.step"
+    told = "voxtune.commands.train.told.Told.step"
     monkeypatch.setattr(told, lambda self, done, of, loss: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(StoppedError, match="epoch 1 after step 1"):
         run(cohort, tmp_path / "cut", config())

@@ -7,11 +7,11 @@ from click.testing import CliRunner
 
 from voxtune.cli import main
 from voxtune.cohorts.folder import Folder
+from voxtune.commands.split import summary
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.data.splits import make_split
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, TableError
 from voxtune.imaging.read import read_scan
-from voxtune.stages.split import summary
 from voxtune.types.records import ManifestRow
 
 

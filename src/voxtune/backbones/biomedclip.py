@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.slices import Slicing, read_slices
-from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
 RULES = KeyRules(
     model="biomedclip",

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voxtune.backbones.weights import LoadReport, Tokenizer
+from voxtune.weights.load import LoadReport, Tokenizer
 
 
 class Tower(Protocol):

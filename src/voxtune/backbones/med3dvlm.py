@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.med3dvlm_text import DistilBertSizes, DistilBertTower
 from voxtune.backbones.med3dvlm_vision import DcFormer, DcFormerSizes
-from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
 RULES = KeyRules(
     model="med3dvlm",

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from voxtune.backbones.weights import KeyRules, LoadReport, build
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, LoadReport, build
 
 
 class Med3dVlmMixer(Settings):

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.dual_encoder import DualEncoder
-from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
 RULES = KeyRules(
     model="medblip_vit",

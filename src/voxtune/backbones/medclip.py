@@ -16,8 +16,8 @@ from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.medclip_vision import SliceSwin, SwinSizes
 from voxtune.backbones.slices import Slicing
-from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
 _V5 = r"^(vision\..*\.attention)\."
 RULES = KeyRules(

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.merlin_text import LongformerSizes, LongformerTower
 from voxtune.backbones.merlin_vision import I3ResNet, I3ResNetSizes
-from voxtune.backbones.weights import KeyRules, Tokenizer, build, check_card
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
 RULES = KeyRules(
     model="merlin",

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from voxtune.backbones.weights import StoredBatchNorm
 from voxtune.types.settings import Settings
+from voxtune.weights.load import StoredBatchNorm
 
 
 class I3ResNetSizes(Settings):

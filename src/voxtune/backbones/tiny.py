@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.dual_encoder import DualEncoder
-from voxtune.backbones.weights import KeyRules, Tokenizer, build
 from voxtune.types.settings import Settings
+from voxtune.weights.load import KeyRules, Tokenizer, build
 
 RULES = KeyRules(model="tiny")
 ASSETS = Path(str(files("voxtune.backbones"))) / "assets" / "tiny"

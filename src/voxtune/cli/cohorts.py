@@ -40,7 +40,7 @@ def simulate(
 ) -> None:  # fmt: skip
     """Make a SIMULATED cohort whose truth is known."""
     if kind == "chest":
-        from voxtune.stages.simulate_chest import simulate_chest
+        from voxtune.commands.simulate.chest import simulate_chest
 
         if raw_heads:
             raise UsageError("--raw-heads goes with --kind brain: a chest has no skull to strip.")
@@ -54,7 +54,7 @@ def simulate(
         )
         click.echo(f"SIMULATED chest cohort: {made}")
         return
-    from voxtune.stages.simulate import simulate as stage
+    from voxtune.commands.simulate.command import simulate as stage
 
     manifest = stage(
         out,
@@ -75,7 +75,7 @@ def simulate(
 @set_option
 def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]) -> None:
     """Read a cohort's download into a manifest; every label with its rule and source."""
-    from voxtune.stages.ingest import ingest as stage
+    from voxtune.commands.ingest.command import ingest as stage
 
     click.echo(stage(cohort, source, output, pairs(assignments)).summary)
 
@@ -109,7 +109,7 @@ def preprocess(
     stripped: bool | None,
 ) -> None:
     """Bring scans to a model's volume, with a quality page. MANIFEST may also be a BIDS folder or one scan."""
-    from voxtune.stages.preprocess import preprocess as stage
+    from voxtune.commands.preprocess import preprocess as stage
 
     done = stage(
         manifest,
@@ -134,7 +134,7 @@ def preprocess(
 @click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
 def describe(manifest: Path, output: Path, template: str, missing: Literal["omit", "unavailable"]) -> None:
     """Write a report text for every scan from its metadata."""
-    from voxtune.stages.describe import describe as stage
+    from voxtune.commands.describe import describe as stage
 
     click.echo(stage(manifest, output, template, missing).summary)
 
@@ -169,7 +169,7 @@ def split(
     train_size: tuple[int, ...], share: Path | None, seed: int, *, baseline_only: bool,
 ) -> None:  # fmt: skip
     """Split by participant, always; stratified."""
-    from voxtune.stages.split import split as stage
+    from voxtune.commands.split import split as stage
 
     done = stage(
         manifest, output, test=test, val=val, folds=folds, holdout=holdout, baseline_only=baseline_only,
@@ -206,7 +206,7 @@ def audit(
     directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], ancestors: tuple[Path, ...], permute: int
 ) -> None:  # fmt: skip
     """Look for information that crosses a split; exit 4 refuses."""
-    from voxtune.stages.audit import audit as stage
+    from voxtune.commands.audit import audit as stage
 
     click.echo(stage(directory, data, reports, allow, ancestors=ancestors, permute=permute).text)
 
@@ -216,7 +216,7 @@ def audit(
 @click.option("--cohort", help="Check PATH as this cohort.")
 def doctor(path: Path | None, cohort: str | None) -> None:
     """Check this installation, or say what a cohort folder lacks before anything runs."""
-    from voxtune.stages.doctor import doctor as stage
+    from voxtune.commands.doctor import doctor as stage
 
     report = stage(path, cohort)
     click.echo(report.text)

@@ -12,7 +12,7 @@ from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, 
 @as_json_option
 def info(*, as_json: bool) -> None:
     """List models, presets, methods, recipes and cohorts."""
-    from voxtune.stages.info import describe_catalog, information
+    from voxtune.commands.info import describe_catalog, information
 
     found = information()
     say(found, describe_catalog(found), as_json=as_json)
@@ -24,7 +24,7 @@ def info(*, as_json: bool) -> None:
 @click.argument("file", type=PATH, required=False)
 def weights(action: str, name: str | None, file: Path | None) -> None:
     """List published weights, say how to get them, or convert a published file to safetensors."""
-    from voxtune.stages.weights import weights as stage
+    from voxtune.commands.weights.command import weights as stage
 
     home = os.environ.get("VOXTUNE_HOME")
     click.echo(stage(action, name, file, home=Path(home) if home else None))
@@ -57,7 +57,7 @@ def train(
     control: bool,
 ) -> None:
     """Train an adapter by a recipe."""
-    from voxtune.stages.train import train as stage
+    from voxtune.commands.train.command import train as stage
 
     done = stage(
         recipe,
@@ -109,11 +109,11 @@ def evaluate(
         click.echo(line, err=True)
 
     if len(runs) == 1:
-        from voxtune.stages.evaluate import evaluate as one_run
+        from voxtune.commands.evaluate.command import evaluate as one_run
 
         done = one_run(runs[0], data=data, classes=chosen, label_map=label_map, output=output, say=tell)
     else:
-        from voxtune.stages.evaluate_seeds import evaluate_seeds
+        from voxtune.commands.evaluate.seeds import evaluate_seeds
 
         done = evaluate_seeds(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
     say(done.as_json(), done.summary, as_json=as_json)
@@ -127,7 +127,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
     """Compare two runs, or two sets of seeds, on the same test scans with paired tests."""
     import json
 
-    from voxtune.stages.compare import compare as stage
+    from voxtune.commands.compare.command import compare as stage
 
     click.echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
 
@@ -155,7 +155,7 @@ def predict(
     ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, manifests,
     BIDS folders, or 'head' for the shipped head.
     """
-    from voxtune.stages.predict import predict as stage
+    from voxtune.commands.predict import predict as stage
 
     done = stage(
         adapter,
@@ -207,7 +207,7 @@ def explain(
     as_json: bool,
 ) -> None:
     """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage."""
-    from voxtune.stages.explain import explain as stage
+    from voxtune.commands.explain.command import explain as stage
 
     done = stage(
         adapter,
@@ -237,7 +237,7 @@ def explain(
 @click.option("--base", type=PATH, help="Weights of the base, where the run does not know them any more.")
 def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: bool) -> None:
     """Export a run's adapter with its model card; no IDs, no paths."""
-    from voxtune.stages.export import export as stage
+    from voxtune.commands.export import export as stage
 
     click.echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
 
@@ -269,9 +269,9 @@ def reproduce(
     scheduler: str | None, *, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
-    from voxtune.stages.reproduce import Options, reproduce
-    from voxtune.stages.reproduce_data import Request
-    from voxtune.stages.reproduce_dry_run import dry_run as rehearse
+    from voxtune.commands.reproduce.command import Options, reproduce
+    from voxtune.commands.reproduce.data import Request
+    from voxtune.commands.reproduce.dry_run import dry_run as rehearse
 
     home = os.environ.get("VOXTUNE_HOME")
     options = Options(
@@ -319,8 +319,8 @@ def serve(
 
     ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
     """
+    from voxtune.commands.serve import serve as stage
     from voxtune.serving.limits import Limits
-    from voxtune.stages.serve import serve as stage
 
     limits = Limits(
         workers=workers,
@@ -337,6 +337,6 @@ def serve(
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:
     """Run the whole path on simulated people and one real head, offline."""
-    from voxtune.stages.demo import demo as stage
+    from voxtune.commands.demo import demo as stage
 
     click.echo(f"The page: {stage(out, seed=seed)}")

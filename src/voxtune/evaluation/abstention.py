@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxtune.types.trust import AbstentionRule
+from voxtune.types.reliability import AbstentionRule
 
 COST = 0.4
 """Of an abstention against 1 for a wrong class: an answer is worth giving where it is right more than 60% of the time."""

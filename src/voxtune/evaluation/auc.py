@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata
 
 from voxtune.evaluation.intervals import normal_interval, number_participants
-from voxtune.evaluation.weighted import Booleans, Floats
+from voxtune.evaluation.weighted_metrics import Booleans, Floats
 
 
 @dataclass(frozen=True)

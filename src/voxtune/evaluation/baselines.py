@@ -14,7 +14,7 @@ from voxtune.cohorts.labels import parse_rule
 from voxtune.cohorts.table import plain
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.metrics import headline_scores
-from voxtune.evaluation.weighted import Floats
+from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
 from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
 

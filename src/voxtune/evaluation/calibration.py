@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.thresholds import class_thresholds
-from voxtune.evaluation.weighted import CALIBRATION_BINS, Floats
+from voxtune.evaluation.weighted_metrics import CALIBRATION_BINS, Floats
 from voxtune.types.records import Prediction
 
 FEWEST = 5
@@ -89,7 +89,9 @@ def fit_offsets(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[float
     def loss(place: Floats) -> float:
         shifts = place[1:] - place[1:].mean()
         chances = softmax(scores, float(np.exp(place[0])), shifts)
-        return float(weighted.log_loss(ones, label, chances)[0]) + RIDGE * float(place[1:] @ place[1:])
+        return float(weighted_metrics.log_loss(ones, label, chances)[0]) + RIDGE * float(
+            place[1:] @ place[1:]
+        )
 
     bounds = [(np.log(COLDEST), np.log(HOTTEST)), *[(-5.0, 5.0)] * count]
     found = minimize(loss, np.r_[np.log(start), np.zeros(count)], method="L-BFGS-B", bounds=bounds).x
@@ -131,7 +133,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     ones = np.ones((1, len(label)))
 
     def loss(log_temperature: float) -> float:
-        return float(weighted.log_loss(ones, label, softmax(scores, float(np.exp(log_temperature))))[0])
+        return float(
+            weighted_metrics.log_loss(ones, label, softmax(scores, float(np.exp(log_temperature))))[0]
+        )
 
     bounds = (np.log(COLDEST), np.log(HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
@@ -149,7 +153,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0, offsets: ArrayLike = ()
     return probabilities
 
 
-def top_label(predictions: Sequence[Prediction]) -> tuple[Floats, weighted.Booleans]:
+def top_label(predictions: Sequence[Prediction]) -> tuple[Floats, weighted_metrics.Booleans]:
     """Largest probability (n,) and whether the prediction is right (n,), of scans that have a diagnosis."""
     known = [one for one in predictions if one.diagnosis is not None]
     return (
@@ -164,7 +168,9 @@ def reliability(
     """Bins of a reliability plot: (b/bins, (b+1)/bins], 0 falls in the first."""
     said, right = np.asarray(confidence, dtype=float), np.asarray(hit, dtype=bool)
     ones = np.ones((1, len(said)))
-    count, mean_said, share_right = (one[0] for one in weighted.calibration_bins(ones, said, right, bins))
+    count, mean_said, share_right = (
+        one[0] for one in weighted_metrics.calibration_bins(ones, said, right, bins)
+    )
     return tuple(
         ReliabilityBin(
             low=b / bins,

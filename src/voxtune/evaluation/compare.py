@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from voxtune.errors import DataError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import AucPair, obuchowski
 from voxtune.evaluation.paired import mcnemar
+from voxtune.evaluation.permutation_test import Draw, Sides, compared, corrected, swapped
 from voxtune.evaluation.scored import Scored, scored
-from voxtune.evaluation.swapped import Draw, Sides, compared, corrected, swapped
-from voxtune.evaluation.weighted import Floats
+from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.types.records import Comparison, Prediction
 
 NAMED = 10  # scans an error message names before it counts the rest
@@ -21,24 +21,25 @@ Score = Callable[[Scored, Floats], Floats]
 
 def _table_score(score: Callable[[Floats], Floats]) -> Score:
     return lambda table, weights: score(
-        weighted.confusion(weights, table.true, table.predicted, len(table.classes))
+        weighted_metrics.confusion(weights, table.true, table.predicted, len(table.classes))
     )
 
 
 def _auroc(table: Scored, weights: Floats) -> Floats:
     areas = [
-        weighted.auroc(weights, table.true == c, table.probabilities[:, c]) for c in range(len(table.classes))
+        weighted_metrics.auroc(weights, table.true == c, table.probabilities[:, c])
+        for c in range(len(table.classes))
     ]
     mean: Floats = np.mean(areas, axis=0)
     return mean
 
 
 SCORES: dict[str, Score] = {
-    "accuracy": _table_score(weighted.accuracy),
-    "balanced_accuracy": _table_score(weighted.balanced_accuracy),
-    "macro_f1": _table_score(weighted.macro_f1),
+    "accuracy": _table_score(weighted_metrics.accuracy),
+    "balanced_accuracy": _table_score(weighted_metrics.balanced_accuracy),
+    "macro_f1": _table_score(weighted_metrics.macro_f1),
     "auroc": _auroc,
-    "brier": lambda table, weights: weighted.brier(weights, table.true, table.probabilities),
+    "brier": lambda table, weights: weighted_metrics.brier(weights, table.true, table.probabilities),
 }
 """The scores that are compared; of ``brier`` the smaller is better, of the others the larger."""
 
@@ -52,8 +53,8 @@ def _error(measure: Callable[[Floats, Floats, Floats], Floats]) -> Score:
 
 
 MMSE_SCORES: dict[str, Score] = {
-    "mmse_mae": _error(weighted.mean_absolute_error),
-    "mmse_rmse": _error(weighted.root_mean_squared_error),
+    "mmse_mae": _error(weighted_metrics.mean_absolute_error),
+    "mmse_rmse": _error(weighted_metrics.root_mean_squared_error),
 }
 """Compared on the scans that have a measured MMSE and one predicted by both; in points, the smaller is better."""
 

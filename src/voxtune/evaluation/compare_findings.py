@@ -13,8 +13,8 @@ from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.compare import by_delong, check_same_ids, named_scans
 from voxtune.evaluation.intervals import number_participants
 from voxtune.evaluation.multilabel import Findings, overall_score
-from voxtune.evaluation.swapped import Draw, Sides, corrected, swapped
-from voxtune.evaluation.weighted import Booleans, Floats, Integers
+from voxtune.evaluation.permutation_test import Draw, Sides, corrected, swapped
+from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.types.records import Comparison
 
 SCORES = (

@@ -10,9 +10,9 @@ from voxtune.evaluation.compare_findings import SCORES as FINDINGS_SCORES
 from voxtune.evaluation.compare_findings import Answered, same_scans
 from voxtune.evaluation.compare_findings import sides as findings_sides
 from voxtune.evaluation.intervals import number_participants
+from voxtune.evaluation.permutation_test import Draw, Sides, compared, corrected, swapped
 from voxtune.evaluation.seeds import over_seeds
-from voxtune.evaluation.swapped import Draw, Sides, compared, corrected, swapped
-from voxtune.evaluation.weighted import Integers
+from voxtune.evaluation.weighted_metrics import Integers
 from voxtune.types.records import Comparison, OverSeeds, Prediction
 
 

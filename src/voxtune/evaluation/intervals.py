@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from voxtune.errors import SettingError
-from voxtune.evaluation.weighted import Floats, Integers
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 
 BLOCK = 4_000_000
 MIN_DEFINED = 0.9

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtune.data.audit_findings import Finding
-from voxtune.data.audit_images import look_at, near_duplicates, same_images
+from voxtune.audit.images import look_at, near_duplicates, same_images
+from voxtune.audit.report import Finding
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 

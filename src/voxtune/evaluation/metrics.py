@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import (
     blocks,
@@ -17,7 +17,7 @@ from voxtune.evaluation.intervals import (
     share_interval,
 )
 from voxtune.evaluation.scored import Scored, scored
-from voxtune.evaluation.weighted import Booleans, Floats, Integers
+from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.types.records import Metric, Prediction
 
 PARTICIPANT = "participant/"
@@ -46,12 +46,15 @@ def all_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
     for name, values in (
         (
             "auroc",
-            [weighted.auroc(weights, table.true == c, table.probabilities[:, c]) for c in _range(table)],
+            [
+                weighted_metrics.auroc(weights, table.true == c, table.probabilities[:, c])
+                for c in _range(table)
+            ],
         ),
         (
             "average_precision",
             [
-                weighted.average_precision(weights, table.true == c, table.probabilities[:, c])
+                weighted_metrics.average_precision(weights, table.true == c, table.probabilities[:, c])
                 for c in _range(table)
             ],
         ),
@@ -62,11 +65,11 @@ def all_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
         )  # NaN where one class is absent: a mean of fewer would be another score
         yield from ((f"{name}/{label}", one) for label, one in zip(table.classes, values, strict=True))
     yield from _threshold_scores(table, weights)
-    yield "auroc_ovo", weighted.auroc_one_versus_one(weights, table.true, table.probabilities)
+    yield "auroc_ovo", weighted_metrics.auroc_one_versus_one(weights, table.true, table.probabilities)
     confidence = table.probabilities.max(axis=1, initial=0.0)
-    yield "brier", weighted.brier(weights, table.true, table.probabilities)
-    yield "log_loss", weighted.log_loss(weights, table.true, table.probabilities)
-    yield "ece", weighted.ece(weights, confidence, table.predicted == table.true)
+    yield "brier", weighted_metrics.brier(weights, table.true, table.probabilities)
+    yield "log_loss", weighted_metrics.log_loss(weights, table.true, table.probabilities)
+    yield "ece", weighted_metrics.ece(weights, confidence, table.predicted == table.true)
     if table.mmse_true is not None:
         yield from _mmse_scores(table, weights, table.mmse_true)
 
@@ -76,17 +79,17 @@ def _range(table: Scored) -> range:
 
 
 def _class_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
-    counts = weighted.confusion(weights, table.true, table.predicted, len(table.classes))
-    right = weighted.accuracy(counts)
+    counts = weighted_metrics.confusion(weights, table.true, table.predicted, len(table.classes))
+    right = weighted_metrics.accuracy(counts)
     yield "accuracy", right
     yield from ((name, right) for name in ("micro_f1", "samples_f1"))  # the same, where a scan has one label
-    yield "balanced_accuracy", weighted.balanced_accuracy(counts)
-    yield "macro_f1", weighted.macro_f1(counts)
-    yield "weighted_f1", weighted.weighted_f1(counts)
+    yield "balanced_accuracy", weighted_metrics.balanced_accuracy(counts)
+    yield "macro_f1", weighted_metrics.macro_f1(counts)
+    yield "weighted_f1", weighted_metrics.weighted_f1(counts)
     for name, values in (
-        ("sensitivity", weighted.sensitivity(counts)),
-        ("specificity", weighted.specificity(counts)),
-        ("f1", weighted.f1(counts)),
+        ("sensitivity", weighted_metrics.sensitivity(counts)),
+        ("specificity", weighted_metrics.specificity(counts)),
+        ("f1", weighted_metrics.f1(counts)),
     ):
         yield from ((f"{name}/{label}", values[:, c]) for c, label in enumerate(table.classes))
 
@@ -96,19 +99,21 @@ def _threshold_scores(table: Scored, weights: Floats) -> Iterator[tuple[str, Flo
     for label, threshold in table.thresholds.items():
         number = table.classes.index(label)
         called = table.probabilities[:, number] >= threshold
-        cells = weighted.confusion(
+        cells = weighted_metrics.confusion(
             weights, (table.true == number).astype(np.int64), called.astype(np.int64), 2
         )
-        recall = weighted.sensitivity(cells)
+        recall = weighted_metrics.sensitivity(cells)
         yield f"sensitivity_at_threshold/{label}", recall[:, 1]
         yield f"specificity_at_threshold/{label}", recall[:, 0]
 
 
 def _headline(table: Scored, weights: Floats) -> Iterator[tuple[str, Floats]]:
-    counts = weighted.confusion(weights, table.true, table.predicted, len(table.classes))
-    yield "accuracy", weighted.accuracy(counts)
-    yield "balanced_accuracy", weighted.balanced_accuracy(counts)
-    areas = [weighted.auroc(weights, table.true == c, table.probabilities[:, c]) for c in _range(table)]
+    counts = weighted_metrics.confusion(weights, table.true, table.predicted, len(table.classes))
+    yield "accuracy", weighted_metrics.accuracy(counts)
+    yield "balanced_accuracy", weighted_metrics.balanced_accuracy(counts)
+    areas = [
+        weighted_metrics.auroc(weights, table.true == c, table.probabilities[:, c]) for c in _range(table)
+    ]
     yield "auroc", np.mean(areas, axis=0)
 
 
@@ -117,9 +122,9 @@ def _mmse_scores(table: Scored, weights: Floats, truth: Floats) -> Iterator[tupl
     groups = [("", both), *((f"/{name}", both & (table.true == c)) for c, name in enumerate(table.classes))]
     for group, members in groups:
         some = (weights[:, members], truth[members], table.mmse_predicted[members])
-        yield f"mmse_mae{group}", weighted.mean_absolute_error(*some)
-        yield f"mmse_rmse{group}", weighted.root_mean_squared_error(*some)
-        yield f"mmse_r2{group}", weighted.r_squared(*some)
+        yield f"mmse_mae{group}", weighted_metrics.mean_absolute_error(*some)
+        yield f"mmse_rmse{group}", weighted_metrics.root_mean_squared_error(*some)
+        yield f"mmse_r2{group}", weighted_metrics.r_squared(*some)
 
 
 def _rests(table: Scored, name: str) -> Rests:
@@ -249,6 +254,8 @@ def _metric(table: Scored, name: str, value: float, replicates: Floats, confiden
 def confusion(predictions: Sequence[Prediction], classes: Sequence[str]) -> Integers:
     """Counts of scans (k, k): true class by predicted class, of scans that have a diagnosis."""
     table = scored(predictions, classes)
-    counts = weighted.confusion(np.ones((1, len(table.true))), table.true, table.predicted, len(classes))
+    counts = weighted_metrics.confusion(
+        np.ones((1, len(table.true))), table.true, table.predicted, len(classes)
+    )
     whole: Integers = counts[0].astype(np.int64)
     return whole

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxtune.types.trust import MmseInterval
+from voxtune.types.reliability import MmseInterval
 
 LEVEL = 0.9
 LOWEST, HIGHEST = 0.0, 30.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtune.errors import DataError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import (
     blocks,
     expanded_interval,
@@ -16,7 +16,7 @@ from voxtune.evaluation.intervals import (
     share_interval,
 )
 from voxtune.evaluation.thresholds import apply_thresholds
-from voxtune.evaluation.weighted import Booleans, Floats
+from voxtune.evaluation.weighted_metrics import Booleans, Floats
 from voxtune.types.records import Metric
 
 
@@ -91,7 +91,7 @@ def evaluate_findings(
     return answer
 
 
-def _least(findings: Findings, participant: weighted.Integers, name: str, scans: Booleans) -> int:
+def _least(findings: Findings, participant: weighted_metrics.Integers, name: str, scans: Booleans) -> int:
     """Participants of the side of a finding that limits the score (of accuracy and Brier: all)."""
     score, _, finding = name.partition("/")
     if not finding or score in {"accuracy", "brier"}:
@@ -108,11 +108,11 @@ def _scores(findings: Findings, called: Booleans, weights: Floats) -> Iterator[t
         values = [
             score(one, weights[:, one.known], table) for one, table in zip(columns, tables, strict=True)
         ]
-        yield "macro_f1" if name == "f1" else name, weighted.some_mean(np.stack(values, axis=1))
+        yield "macro_f1" if name == "f1" else name, weighted_metrics.some_mean(np.stack(values, axis=1))
         yield from ((f"{name}/{finding}", one) for finding, one in zip(findings.names, values, strict=True))
     yield "micro_f1", _micro_f1(tables)
     yield "weighted_f1", _weighted_f1(tables)
-    yield "samples_f1", weighted.mean(weights, _f1_of_scans(findings, called))
+    yield "samples_f1", weighted_metrics.mean(weights, _f1_of_scans(findings, called))
 
 
 def overall_score(name: str, findings: Findings, called: Booleans, weights: Floats) -> Floats:
@@ -125,7 +125,7 @@ def overall_score(name: str, findings: Findings, called: Booleans, weights: Floa
         weights: how often each scan counts.
     """
     if name == "samples_f1":
-        return weighted.mean(weights, _f1_of_scans(findings, called))
+        return weighted_metrics.mean(weights, _f1_of_scans(findings, called))
     columns = [_column(findings, called, number) for number in range(len(findings.names))]
     of_all = {"micro_f1": _micro_f1, "weighted_f1": _weighted_f1}.get(name)
     if of_all is not None:
@@ -135,7 +135,7 @@ def overall_score(name: str, findings: Findings, called: Booleans, weights: Floa
     values = [
         score(one, weights[:, one.known], np.empty(0) if ranks else one.table(weights)) for one in columns
     ]
-    return weighted.some_mean(np.stack(values, axis=1))
+    return weighted_metrics.some_mean(np.stack(values, axis=1))
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Column:
 
     def table(self, weights: Floats) -> Floats:
         """Counts (R, 2, 2): absent and present by what was called; weights (R, all scans)."""
-        return weighted.confusion(
+        return weighted_metrics.confusion(
             weights[:, self.known], self.positive.astype(np.int64), self.called.astype(np.int64), 2
         )
 
@@ -161,28 +161,28 @@ def _column(findings: Findings, called: Booleans, number: int) -> _Column:
 
 
 PER_FINDING: Mapping[str, Callable[[_Column, Floats, Floats], Floats]] = {
-    "auroc": lambda one, weights, _: weighted.auroc(weights, one.positive, one.probability),
-    "average_precision": lambda one, weights, _: weighted.average_precision(
+    "auroc": lambda one, weights, _: weighted_metrics.auroc(weights, one.positive, one.probability),
+    "average_precision": lambda one, weights, _: weighted_metrics.average_precision(
         weights, one.positive, one.probability
     ),
-    "accuracy": lambda _, __, table: weighted.accuracy(table),
-    "sensitivity": lambda _, __, table: weighted.sensitivity(table)[:, 1],
-    "specificity": lambda _, __, table: weighted.sensitivity(table)[:, 0],
-    "f1": lambda _, __, table: weighted.f1(table)[:, 1],
-    "ct_clip_f1": lambda _, __, table: weighted.weighted_f1(table),
-    "brier": lambda one, weights, _: weighted.mean(weights, (one.probability - one.positive) ** 2),
+    "accuracy": lambda _, __, table: weighted_metrics.accuracy(table),
+    "sensitivity": lambda _, __, table: weighted_metrics.sensitivity(table)[:, 1],
+    "specificity": lambda _, __, table: weighted_metrics.sensitivity(table)[:, 0],
+    "f1": lambda _, __, table: weighted_metrics.f1(table)[:, 1],
+    "ct_clip_f1": lambda _, __, table: weighted_metrics.weighted_f1(table),
+    "brier": lambda one, weights, _: weighted_metrics.mean(weights, (one.probability - one.positive) ** 2),
 }
 """The score (R,) of one finding: its column, weights of its known scans (R, n), its table."""
 
 
 def _micro_f1(tables: Sequence[Floats]) -> Floats:
-    return weighted.f1(np.sum(tables, axis=0))[:, 1]
+    return weighted_metrics.f1(np.sum(tables, axis=0))[:, 1]
 
 
 def _weighted_f1(tables: Sequence[Floats]) -> Floats:
     positives = np.stack([table[:, 1].sum(axis=1) for table in tables], axis=1)
-    f1 = np.nan_to_num(np.stack([weighted.f1(table)[:, 1] for table in tables], axis=1))
-    return weighted.ratio((f1 * positives).sum(axis=1), positives.sum(axis=1))
+    f1 = np.nan_to_num(np.stack([weighted_metrics.f1(table)[:, 1] for table in tables], axis=1))
+    return weighted_metrics.ratio((f1 * positives).sum(axis=1), positives.sum(axis=1))
 
 
 def _f1_of_scans(findings: Findings, called: Booleans) -> Floats:
@@ -190,5 +190,7 @@ def _f1_of_scans(findings: Findings, called: Booleans) -> Floats:
     known = np.isfinite(findings.labels)
     there, said = known & (findings.labels > 0.5), known & called
     return np.nan_to_num(
-        weighted.ratio(2.0 * (there & said).sum(axis=1), (there.sum(axis=1) + said.sum(axis=1)).astype(float))
+        weighted_metrics.ratio(
+            2.0 * (there & said).sum(axis=1), (there.sum(axis=1) + said.sum(axis=1)).astype(float)
+        )
     )

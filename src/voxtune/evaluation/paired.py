@@ -9,7 +9,7 @@ from scipy.stats import binomtest, chi2
 
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.intervals import blocks
-from voxtune.evaluation.weighted import Floats, Integers
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 
 EXACT_UP_TO = 12
 """Up to this many participants every swap is tried (4,096 of them)."""

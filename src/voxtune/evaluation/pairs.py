@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxtune.data.findings import pair_texts
-from voxtune.evaluation.weighted import auroc, some_mean
+from voxtune.evaluation.weighted_metrics import auroc, some_mean
 from voxtune.losses.findings import pair_differences
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.data.embedded import embedded_scans
 from voxtune.data.examples import ReadScan
+from voxtune.data.feature_cache import embedded_scans
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
 from voxtune.evaluation.predict import Scores, class_features, joined, predictions, score_scans
 from voxtune.model.adapter import LoadedAdapter

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import number_participants
-from voxtune.evaluation.weighted import Booleans, Floats, Integers
+from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.types.records import Prediction
 
 
@@ -55,7 +55,9 @@ class Scored:
         probabilities = share @ self.probabilities / share.sum(axis=1, keepdims=True)
 
         def average(values: Floats) -> Floats:
-            return weighted.ratio(share @ np.nan_to_num(values), share @ np.isfinite(values).astype(float))
+            return weighted_metrics.ratio(
+                share @ np.nan_to_num(values), share @ np.isfinite(values).astype(float)
+            )
 
         # A person's MMSE error is of the scans that have both.
         both = np.isfinite(self.mmse_predicted) & (

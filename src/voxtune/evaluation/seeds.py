@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from voxtune.errors import DataError
-from voxtune.evaluation import weighted
+from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.compare_findings import Answered
 from voxtune.evaluation.intervals import (
     blocks,
@@ -18,9 +18,9 @@ from voxtune.evaluation.intervals import (
     share_interval,
 )
 from voxtune.evaluation.multilabel import overall_score
+from voxtune.evaluation.permutation_test import Draw
 from voxtune.evaluation.scored import Scored, scored
-from voxtune.evaluation.swapped import Draw
-from voxtune.evaluation.weighted import Floats, Integers
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import OverSeeds, Prediction
 
 
@@ -81,7 +81,7 @@ def accuracy_interval(
         return None
 
     def accuracy(table: Scored) -> Callable[[Floats], Floats]:
-        return lambda weights: weighted.mean(weights, (table.true == table.predicted).astype(float))
+        return lambda weights: weighted_metrics.mean(weights, (table.true == table.predicted).astype(float))
 
     return mean_interval([accuracy(one) for one in tables], tables[0].participant, tables[0].strata, draw)
 

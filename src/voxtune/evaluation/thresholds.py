@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
-from voxtune.evaluation.weighted import Booleans, Floats
+from voxtune.evaluation.weighted_metrics import Booleans, Floats
 
 Criterion = Literal["youden", "f1"]
 UNDECIDED = 0.5

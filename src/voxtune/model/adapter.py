@@ -20,8 +20,8 @@ from voxtune.model.build import BackboneSettings, adapter_state, build_model, lo
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import atomic_path, read_json, write_text
 from voxtune.types.protocols import Backbone
+from voxtune.types.reliability import MmseScores, Trust
 from voxtune.types.settings import Settings
-from voxtune.types.trust import MmseScores, Trust
 
 FORMAT = 1
 

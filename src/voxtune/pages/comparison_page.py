@@ -7,9 +7,9 @@ from math import ceil
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_words import NAMES, SHORT, no_interval, p_text
 from voxtune.pages.findings_page import OVERALL
 from voxtune.pages.layout import render
+from voxtune.pages.score_labels import NAMES, SHORT, no_interval, p_text
 from voxtune.types.records import Comparison
 
 

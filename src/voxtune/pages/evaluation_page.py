@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.evaluation_facts import EvaluationFacts
-from voxtune.pages.evaluation_words import (
+from voxtune.pages.layout import render
+from voxtune.pages.score_labels import (
     BASELINES,
     COLUMNS,
     NAMES,
@@ -20,7 +21,6 @@ from voxtune.pages.evaluation_words import (
     spread,
     verdict,
 )
-from voxtune.pages.layout import render
 from voxtune.types.records import Comparison, Metric
 
 

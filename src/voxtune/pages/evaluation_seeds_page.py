@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.evaluation_facts import CITATION
-from voxtune.pages.evaluation_words import BASELINES, NAMES, PER_CLASS, SHORT, interval_text
 from voxtune.pages.findings_page import CITATION as FINDINGS_CITATION
 from voxtune.pages.findings_page import COLUMNS, OVERALL
 from voxtune.pages.layout import render
+from voxtune.pages.score_labels import BASELINES, NAMES, PER_CLASS, SHORT, interval_text
 from voxtune.pages.seed_figure import seed_dots
 from voxtune.types.records import Metric, OverSeeds
 

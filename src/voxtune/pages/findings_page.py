@@ -7,9 +7,9 @@ from typing import Literal
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_words import interval_text
 from voxtune.pages.finding_figures import Interval, base_and_tuned, distribution, paired_bars, radar
 from voxtune.pages.layout import render
+from voxtune.pages.score_labels import interval_text
 from voxtune.types.records import Metric
 
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from voxtune.pages.evaluation_words import BASELINES, NAMES
+from voxtune.pages.score_labels import BASELINES, NAMES
 
 SHOWN = (
     "accuracy",

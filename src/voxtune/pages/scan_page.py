@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.pages.layout import image, render
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
-from voxtune.types.trust import Caveats
+from voxtune.types.reliability import Caveats
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:

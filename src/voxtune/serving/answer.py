@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.types.records import Prediction
-from voxtune.types.trust import Caveats
+from voxtune.types.reliability import Caveats
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 from voxtune.pages.viewer_page import STATIC, viewer_page
+from voxtune.serving.error_middleware import OwnErrors
 from voxtune.serving.guard import PAGE_POLICY, Guard
-from voxtune.serving.measures import measures
+from voxtune.serving.metrics import measures
 from voxtune.serving.openapi import document
-from voxtune.serving.own_errors import OwnErrors
 from voxtune.serving.scans import GREY, PAGE, ServedScan
 from voxtune.serving.service import Service
 from voxtune.serving.upload import Refused, check_length, receive

@@ -9,7 +9,7 @@ import torch
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.abstention import abstains
 from voxtune.evaluation.mmse_interval import around
-from voxtune.evaluation.novelty import distance, scan_features
+from voxtune.evaluation.ood_detection import distance, scan_features
 from voxtune.evaluation.pairs import called, pair_features, score_pairs
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
 from voxtune.imaging.chain import Preprocessed
@@ -17,7 +17,7 @@ from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.vlm import TextFeatures
 from voxtune.types.records import Prediction
-from voxtune.types.trust import Caveats
+from voxtune.types.reliability import Caveats
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxtune.explain.biomarkers import NAMES
-from voxtune.explain.heat_map import HeatMap, heat_map
-from voxtune.explain.target import MMSE
+from voxtune.explanation.biomarkers import NAMES
+from voxtune.explanation.heat_map import HeatMap, heat_map
+from voxtune.explanation.target import MMSE
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.tensor import to_tensor
 from voxtune.pages.map_figure import map_figure
@@ -22,7 +22,7 @@ from voxtune.serving.answer import Answer
 from voxtune.serving.predictor import Predictor
 from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
 from voxtune.types.records import Prediction
-from voxtune.types.trust import Caveats
+from voxtune.types.reliability import Caveats
 from voxtune.types.volume import Volume
 
 Tell = Callable[[dict[str, Any]], None]

@@ -16,11 +16,11 @@ from voxtune.model.vlm import ClassTokens, VisionLanguageModel
 from voxtune.training import state
 from voxtune.training.checkpoint import Standing, forget, load_last, save_checkpoint, save_standing
 from voxtune.training.cost import energy_meter, memory_mib
+from voxtune.training.devices import clip_gradients, is_sharded, place
 from voxtune.training.interrupt import stop_requests
 from voxtune.training.order import batches, epoch_order, seed_of
-from voxtune.training.placement import clip_gradients, is_sharded, place
+from voxtune.training.prefetch import read_ahead
 from voxtune.training.ranks import Ranks, start_ranks
-from voxtune.training.reading import read_ahead
 from voxtune.training.records import Epoch, Fitted, Task, Watcher
 from voxtune.training.schedule import advance, make_schedule, schedule_state
 from voxtune.training.step import Share, StepSettings, step_gradients

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from voxtune.errors import DataError
-from voxtune.training.placement import like, whole
+from voxtune.training.devices import like, whole
 
 Named = Mapping[str, nn.Parameter]
 

@@ -1,0 +1,1 @@
+"""The audit: checks for information that crosses a split, one a file."""

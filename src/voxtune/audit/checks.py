@@ -1,0 +1,129 @@
+"""Does information cross the split? Run before every training; what it refuses is refused with exit code 4."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxtune.audit.images import Images, ReadVolume, look_at, near_duplicates, same_images
+from voxtune.audit.people import absent_classes, associations, participants_across, seen_by_ancestors
+from voxtune.audit.probe import permuted_labels, site_probe, text_probe
+from voxtune.audit.report import AuditReport, Finding, check_allowed
+from voxtune.audit.text import label_in_text, same_texts
+from voxtune.data.splits import Split
+from voxtune.run_dir import write_json
+from voxtune.types.records import ManifestRow, Report
+
+UNLABELLED = "no scan has a diagnosis"
+"""Why a check of the labels was not done."""
+
+
+@dataclass(frozen=True)
+class AuditInputs:
+    """What an audit may look at beyond rows and split; each part that is absent is said to be not done."""
+
+    read: ReadVolume | None = None
+    """Reads the scan of a row."""
+    images: Images | None = None
+    """Pictures made before (``look_at``), for several splits of one cohort."""
+    ancestors: Mapping[str, Collection[str]] | None = None
+    """Participants that earlier runs of the adapter were trained on, by the name of the run."""
+    permute: int = 0
+    """Draws of random labels; 0 leaves that out."""
+    seed: int = 0
+
+
+def audit_split(
+    rows: Sequence[ManifestRow],
+    split: Split,
+    reports: Mapping[str, Report] | None = None,
+    inputs: AuditInputs | None = None,
+    allow: Collection[str] = (),
+) -> AuditReport:
+    """As ``find_leaks``, and refuse what it refuses.
+
+    Raises:
+        LeakageError: information crosses the split; the message names the rows.
+        SettingError: no such check to allow.
+    """
+    report = find_leaks(rows, split, reports, inputs, allow)
+    report.refuse()
+    return report
+
+
+def find_leaks(
+    rows: Sequence[ManifestRow],
+    split: Split,
+    reports: Mapping[str, Report] | None = None,
+    inputs: AuditInputs | None = None,
+    allow: Collection[str] = (),
+) -> AuditReport:
+    """Look for information that crosses the split.
+
+    Args:
+        rows: the manifest, or those rows of it that are used.
+        split: who is on which side; scans that are not among the rows are left out.
+        reports: texts by scan_id.
+        inputs: images, ancestors, random labels.
+        allow: names of checks whose findings are accepted; they stay in the report.
+
+    Raises:
+        SettingError: no such check to allow.
+    """
+    inputs = inputs or AuditInputs()
+    allowed = check_allowed(allow)
+    known = {row.scan_id for row in rows}
+    sides = {scan: side for scan, side in split.side_of().items() if scan in known}
+    used = [row for row in rows if row.scan_id in sides]
+    findings = [*participants_across(rows, split), *absent_classes(rows, split), *associations(rows, split)]
+    checked = {"participants": "done", "classes": "done", "shortcut": "done"}
+    for part, states in (
+        _texts(used, reports, sides, inputs.seed),
+        _images(used, sides, inputs),
+    ):
+        findings += part
+        checked |= states
+    if inputs.ancestors is not None:
+        findings += seen_by_ancestors(
+            split, {row.scan_id: row.participant_id for row in rows}, inputs.ancestors
+        )
+    if not any(row.diagnosis for row in used):
+        asked = {"classes", "shortcut", "label_in_text"}
+        checked |= {check: UNLABELLED for check in asked if checked[check] == "done"}
+    checked["ancestors"] = "done" if inputs.ancestors is not None else "no earlier run was named"
+    return AuditReport(findings=tuple(findings), checked=checked, allowed=allowed)
+
+
+def _texts(
+    rows: Sequence[ManifestRow], reports: Mapping[str, Report] | None, sides: Mapping[str, str], seed: int
+) -> tuple[list[Finding], dict[str, str]]:
+    if reports is None:
+        return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
+    probed, state = text_probe(rows, reports, seed)
+    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports), *probed]
+    return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}
+
+
+def _images(
+    rows: Sequence[ManifestRow], sides: Mapping[str, str], inputs: AuditInputs
+) -> tuple[list[Finding], dict[str, str]]:
+    images = inputs.images or (look_at(rows, inputs.read) if inputs.read is not None else None)
+    if images is None:
+        return [], dict.fromkeys(("same_image", "near_duplicate"), "images were not read")
+    findings = [*same_images(images, sides), *near_duplicates(images, sides)]
+    state = (
+        "done"
+        if not images.failed
+        else f"{len(images.failed)} scans could not be read: {', '.join(list(images.failed)[:6])}"
+    )
+    checked = {"same_image": state, "near_duplicate": state}
+    if inputs.permute:
+        found, checked["permuted_labels"] = permuted_labels(images, sides, inputs.permute, inputs.seed)
+        findings += found
+    probes = (site_probe(images, rows, column, inputs.seed) for column in ("site", "scanner"))
+    return [*findings, *(found for found in probes if found is not None)], checked
+
+
+def write_audit(report: AuditReport, path: Path) -> Path:
+    """Write ``audit.json``."""
+    write_json(path, report.as_json())
+    return path

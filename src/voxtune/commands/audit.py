@@ -1,0 +1,130 @@
+"""``voxtune audit``: does information cross a split? Exit code 4 refuses."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from voxtune.audit.checks import AuditInputs, find_leaks, write_audit
+from voxtune.audit.images import look_at
+from voxtune.audit.report import AuditReport, Finding, named
+from voxtune.data.manifest import file_sha256, read_manifest, read_reports, resolve_image
+from voxtune.data.split_files import fold_folders, read_split
+from voxtune.data.splits import Split
+from voxtune.errors import DataError, UsageError
+from voxtune.run_dir import read_json
+from voxtune.types.records import ManifestRow, Report
+from voxtune.types.volume import Volume
+
+
+def audit(
+    split_dir: Path,
+    manifest: Path | None = None,
+    reports: Path | None = None,
+    allow: Collection[str] = (),
+    *,
+    images: bool = True,
+    ancestors: Sequence[Path] = (),
+    permute: int = 0,
+) -> AuditReport:
+    """Audit a split folder, or each fold of one, and write ``audit.json`` into it.
+
+    Args:
+        split_dir: what ``voxtune split`` wrote, or a folder with ``train.tsv``, ``val.tsv`` and ``test.tsv``.
+        manifest: the manifest; by default the one that ``split.json`` names.
+        reports: ``reports.tsv``; by default the one in the split folder or beside the manifest, if there is one.
+        allow: checks whose findings are accepted; that is written down.
+        images: whether scans are read, to find one person under two IDs.
+        ancestors: split folders of earlier runs of the same adapter.
+        permute: draws of random labels; 0 leaves that out.
+
+    Raises:
+        LeakageError: information crosses the split; ``audit.json`` is written all the same.
+        DataError: the manifest lacks scans of the split.
+        UsageError: no manifest is known.
+    """
+    folders = [split_dir] if (split_dir / "train.tsv").is_file() else fold_folders(split_dir)
+    if not folders:
+        raise UsageError(
+            f"'{split_dir.name}' is no split folder: it has neither train.tsv nor folds. See 'voxtune split'."
+        )
+    splits = [read_split(folder) for folder in folders]
+    path = manifest or _named_manifest(split_dir)
+    rows = read_manifest(path)
+    texts = _reports(reports, split_dir, path)
+    inputs = AuditInputs(
+        ancestors={f.name: read_split(f).people("train") for f in ancestors} if ancestors else None,
+        permute=permute,
+    )
+    if images:
+        wanted = {scan for split in splits for scan in split.side_of()}
+        inputs = replace(
+            inputs, images=look_at([row for row in rows if row.scan_id in wanted], _reader(path))
+        )
+    done = []
+    for folder, split in zip(folders, splits, strict=True):
+        _all_known(split, rows, path)
+        found = find_leaks(rows, split, texts, inputs, allow)
+        found = found.model_copy(update={"findings": (*found.findings, *_changed(split, rows, path))})
+        write_audit(found, folder / "audit.json")
+        done.append((folder, found))
+    if len(done) == 1:
+        done[0][1].refuse()
+        return done[0][1]
+    return _together(done)
+
+
+def _together(done: Sequence[tuple[Path, AuditReport]]) -> AuditReport:
+    """One report of all folds, each finding under its fold."""
+    findings = tuple(
+        one.model_copy(update={"message": f"{folder.name}: {one.message}"})
+        for folder, found in done
+        for one in found.findings
+    )
+    report = AuditReport(findings=findings, checked=done[0][1].checked, allowed=done[0][1].allowed)
+    report.refuse()
+    return report
+
+
+def _named_manifest(split_dir: Path) -> Path:
+    stored = read_json(split_dir / "split.json", "a split") if (split_dir / "split.json").is_file() else {}
+    name = stored.get("manifest")
+    path = split_dir / str(name)
+    if not name or not path.is_file():
+        raise UsageError(f"Say which manifest '{split_dir.name}' was made from: --data MANIFEST.")
+    return path
+
+
+def _reports(stated: Path | None, split_dir: Path, manifest: Path) -> dict[str, Report] | None:
+    if stated is not None:
+        return read_reports(stated)
+    places = (split_dir / "reports.tsv", manifest.parent / "reports.tsv")
+    return next((read_reports(place) for place in places if place.is_file()), None)
+
+
+def _reader(manifest: Path) -> Callable[[ManifestRow], Volume]:
+    from voxtune.imaging.read import read_scan
+
+    return lambda row: read_scan(resolve_image(manifest, row))
+
+
+def _all_known(split: Split, rows: Sequence[ManifestRow], manifest: Path) -> None:
+    known = {row.scan_id for row in rows}
+    absent = [scan for scans in split.sides().values() for scan in scans if scan not in known]
+    if absent:
+        raise DataError(
+            f"{len(absent)} scans of the split are not in {manifest.name}: {named(absent)}. Is it the right manifest?"
+        )
+
+
+def _changed(split: Split, rows: Sequence[ManifestRow], manifest: Path) -> list[Finding]:
+    """Whether the manifest is the one the split was made from, and who changed hands since."""
+    findings = []
+    if split.manifest_sha256 and split.manifest_sha256 != file_sha256(manifest):
+        message = f"{manifest.name} is not the manifest this split was made from (its sha256 differs)."
+        findings.append(Finding(check="manifest", level="warn", message=message))
+    owner = {row.scan_id: row.participant_id for row in rows}
+    moved = [scan for scan in split.side_of() if split.participants.get(scan, owner[scan]) != owner[scan]]
+    if moved:
+        message = f"{len(moved)} scans belong to another participant in the manifest than in the split: {named(moved)}."
+        findings.append(Finding(check="manifest", level="warn", message=message, scans=tuple(moved)))
+    return findings

@@ -1,0 +1,187 @@
+"""``voxtune explain``: what an answer rests on, and whether that can be believed; one scan, or the scans of a manifest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxtune.commands.explain.control import find_control
+from voxtune.commands.explain.done import ExplainDone, common_facts
+from voxtune.commands.explain.reports import (
+    facts_row,
+    named_class,
+    plain_name,
+    read_report,
+    reports_of_row,
+    reports_of_text,
+    row_of,
+    truth_of,
+)
+from voxtune.commands.explain.scan import Case, Explained, Question, explain_scan
+from voxtune.commands.explain.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
+from voxtune.errors import ScanError, UsageError
+from voxtune.run_dir import write_json, write_text
+
+if TYPE_CHECKING:
+    from voxtune.imaging.chain import Preprocessed
+    from voxtune.imaging.presets import Preset
+    from voxtune.model.adapter import LoadedAdapter
+    from voxtune.types.reliability import Caveats
+
+REGION_COLUMNS = ("label", "region", "share", "volume_share", "null_low", "null_high", "p", "q", "drop")
+
+
+def explain(  # noqa: PLR0913  (the options of the command)
+    adapter: str | Path,
+    scan: str | Path,
+    *,
+    output: Path | None = None,
+    base: Path | None = None,
+    stripped: bool | None = None,
+    target: str | None = None,
+    biomarkers: Sequence[str] = (),
+    method: str = "auto",
+    report: Path | None = None,
+    facts: Mapping[str, str] | None = None,
+    data: Path | None = None,
+    control: Path | None = None,
+    limit: int = 20,
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> ExplainDone:
+    """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
+
+    Args:
+        adapter: the adapter's folder, a run directory, or ``demo``.
+        scan: a scan, ``head``, or a ``manifest.tsv``.
+        output: folder to write; otherwise ``explanations/<scan>`` in the current folder.
+        base: weights of the base, where they are not shipped.
+        stripped: whether the skull is gone already; ``None``: look.
+        target: a class or finding, ``mmse``, or ``report``; ``None``: the predicted class (of a manifest: the last class).
+        biomarkers: those to keep alone; otherwise all that the report names.
+        method: ``auto``, ``grad_eclip``, ``grad_activation``, ``voxel_gradient`` or ``occlusion``.
+        report: a text file with the scan's report.
+        facts: values by manifest column (``hippocampus_mm3``, ...) to write a report of.
+        data: a manifest that has a row for the scan, and with simulated scans their truth beside it.
+        control: an adapter trained on shuffled labels, for the check of that name; ``None``: that of ``train --control``.
+        limit: scans of each class, of a manifest.
+        seed: of null maps, shuffled weights and random orders.
+        say: hears a line as each part begins.
+
+    Raises:
+        ScanError: the scan cannot be read.
+        UsageError: an unknown target, method or biomarker; two sources of the report.
+        WeightsError: an adapter does not load.
+    """
+    from voxtune.serving.bundled import adapter_folder, base_file, scan_file
+
+    folder, scan = adapter_folder(Path(adapter)), scan_file(Path(scan))
+    if not scan.exists():
+        raise ScanError(scan, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
+    if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
+        raise UsageError("The report comes from one place: give one of --report, --facts and --data.")
+    from voxtune.data.images import load_preset
+    from voxtune.model.adapter import load_adapter
+    from voxtune.serving.predictor import Predictor
+
+    tell = say or (lambda _: None)
+    loaded = load_adapter(folder, base_file(folder, base))
+    other = find_control(folder, loaded, control, base)
+    preset = load_preset(loaded.facts.preset)
+    question = Question(target, method, tuple(biomarkers), seed)
+    if scan.suffix == ".tsv":
+        from voxtune.commands.explain.cohort import explain_cohort
+
+        if report is not None or facts or data is not None:
+            raise UsageError(
+                "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
+            )
+        return explain_cohort(
+            loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
+        )
+    tell("Preprocessing")
+    case, made = _case(loaded, preset, scan, stripped=stripped, report=report, facts=facts, data=data)
+    tell("Explaining")
+    found = explain_scan(loaded, preset, case, question, other)
+    answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
+    found.facts["prediction"]["mmse"] = answer.mmse
+    tell("Drawing")
+    return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
+
+
+def _case(
+    loaded: "LoadedAdapter",
+    preset: "Preset",
+    scan: Path,
+    *,
+    stripped: bool | None,
+    report: Path | None,
+    facts: Mapping[str, str] | None,
+    data: Path | None,
+) -> "tuple[Case, Preprocessed]":
+    from voxtune.data.images import prepare_scan
+
+    name = plain_name(scan)
+    row = row_of(data, scan) if data is not None else None
+    prepared = prepare_scan(scan, preset, stripped=stripped)
+    reports: dict[str, str] = {}
+    if report is not None:
+        reports = reports_of_text(read_report(report), loaded.facts.classes)
+    elif facts or row is not None:
+        reports = reports_of_row(loaded, row or facts_row(facts or {}))
+    own = row.diagnosis if row is not None and row.diagnosis in reports else None
+    case = Case(
+        name,
+        prepared.preprocessed.volume,
+        prepared.tensor,
+        reports,
+        own or (next(iter(reports)) if len(reports) == 1 else named_class(report, reports)),
+        row.participant_id if row is not None else "",
+        row.diagnosis if row is not None else None,
+        truth_of(data, row.scan_id) if data is not None and row is not None else None,
+    )
+    return case, prepared.preprocessed
+
+
+def _write(
+    loaded: "LoadedAdapter",
+    case: Case,
+    found: Explained,
+    caveats: "Caveats",
+    question: Question,
+    folder: Path,
+) -> ExplainDone:
+    from voxtune.data.manifest import write_table
+    from voxtune.explanation.faithfulness import ORDERS
+    from voxtune.imaging.write import write_volume
+    from voxtune.pages.explain_page import explain_page
+
+    facts = {**found.facts, **common_facts(loaded, question.seed), "caveats": caveats.model_dump(mode="json")}
+    rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
+    facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
+    shown = case.own or facts["prediction"]["predicted"]
+    if facts["panel"]["shares"]:
+        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown)
+    if facts["text"] is not None:
+        facts["text"]["bars"] = text_bars(facts["text"])
+    files = []
+    for name, heat in found.maps.items():
+        files.append(f"{name}.nii.gz")
+        write_volume(heat, folder / files[-1], "template" if facts["regions"] else "scanner")
+    write_volume(case.stored, folder / "scan.nii.gz", "template" if facts["regions"] else "scanner")
+    files.append("scan.nii.gz")
+    if facts["regions"]:
+        files.append("regions.tsv")
+        write_table(folder / "regions.tsv", REGION_COLUMNS, facts["regions"])
+    facts["files"] = [*files, "explanation.json", "page.html"]
+    facts["lines"] = [
+        f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}. {hottest(facts['regions'])}".strip(),
+        *caveats.warnings(),
+        *(
+            f"{row['check']} {row['verdict']}{': ' + row['found'] if row['verdict'] == OPEN else ''}."
+            for row in rows
+        ),
+    ]
+    write_json(folder / "explanation.json", facts)
+    page = folder / "page.html"
+    write_text(page, explain_page(facts, case.stored, found.maps, found.panel))
+    return ExplainDone(page, facts)

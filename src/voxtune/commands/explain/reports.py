@@ -1,0 +1,125 @@
+"""What a person says of the scan to be explained: a report file, values, or a row of a manifest; and the truth of simulated scans."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxtune.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voxtune.model.adapter import LoadedAdapter
+    from voxtune.types.records import ManifestRow
+
+LABEL = r"^\s*A photo of ([^.:]+?)\s*[.:]"
+"""The label sentence at the start of a report."""
+
+
+def named_class(report: Path | None, reports: Mapping[str, str]) -> str | None:
+    """The class that a report file states."""
+    if report is None:
+        return None
+    found = re.match(LABEL, read_report(report))
+    return found.group(1) if found and found.group(1) in reports else None
+
+
+def read_report(path: Path) -> str:
+    """The text of a report file as one line.
+
+    Raises:
+        DataError: no such file, or nothing in it.
+    """
+    try:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path.name}: expected a report as UTF-8 text.") from None
+    if not text:
+        raise DataError(f"{path.name}: the report is empty.")
+    return text
+
+
+def reports_of_text(text: str, classes: Sequence[str]) -> dict[str, str]:
+    """A given report under each class where it opens with a label sentence, else alone."""
+    if re.match(LABEL, text) is None:
+        return {"report": text}
+    found = re.match(LABEL, text)
+    assert found is not None
+    start, end = found.span(1)
+    return {name: text[:start] + name + text[end:] for name in classes}
+
+
+def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str]:
+    """The report of a row under each class of the adapter, in the words that the adapter was trained on.
+
+    Empty where the row has no fact that the template asks for.
+    """
+    from voxtune.reports.wording import BUILT_IN, write_report
+
+    settings = loaded.config.report
+    template = settings.template if settings.template in BUILT_IN else "deft"
+    if loaded.facts.task == "findings":
+        report = write_report(row, template, missing=settings.missing, label=False)
+        return {"report": report.text}
+    found = {}
+    for name in loaded.facts.classes:
+        written = write_report(row.model_copy(update={"diagnosis": name}), template, missing=settings.missing)
+        if set(written.fields) <= {"diagnosis"}:
+            return {}
+        found[name] = written.text
+    return found
+
+
+def facts_row(facts: Mapping[str, str]) -> "ManifestRow":
+    """A manifest row of values given by hand.
+
+    Raises:
+        UsageError: a value that its column cannot have.
+    """
+    from pydantic import ValidationError
+
+    from voxtune.config import explain as in_words
+    from voxtune.types.records import ManifestRow
+
+    try:
+        return ManifestRow.model_validate(
+            {**facts, "participant_id": "given", "scan_id": "given", "image": "given"}
+        )
+    except ValidationError as error:
+        raise UsageError(f"--facts: {in_words(error)}") from None
+
+
+def row_of(manifest: Path, scan: Path) -> "ManifestRow":
+    """The row of a scan: the one whose image it is, or whose scan_id it is called by.
+
+    Raises:
+        DataError: no row, or several.
+    """
+    from voxtune.data.manifest import read_manifest, resolve_image
+
+    rows = read_manifest(manifest)
+    found = [row for row in rows if resolve_image(manifest, row).resolve() == scan.resolve()]
+    found = found or [row for row in rows if row.scan_id == plain_name(scan)]
+    if len(found) != 1:
+        raise DataError(
+            f"{manifest.name}: expected one row for '{scan.name}' by image or scan_id, found {len(found)}."
+        )
+    return found[0]
+
+
+def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
+    """Where a simulated brain changed, from ``truth/`` beside its manifest; ``None`` where there is none."""
+    from voxtune.explanation.localisation import changed_voxels
+    from voxtune.explanation.region_table import on_cube
+    from voxtune.imaging.read import read_scan
+
+    path = manifest.parent / "truth" / f"{scan_id}_atrophy.nii.gz"
+    return changed_voxels(on_cube(read_scan(path))) if path.is_file() else None
+
+
+def plain_name(scan: Path) -> str:
+    """A scan's name as a folder can carry it; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
+    name = scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$|\.zip$", "", name)).strip("._") or "scan"

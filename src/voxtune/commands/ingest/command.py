@@ -1,0 +1,96 @@
+"""``voxtune ingest``: a download becomes ``manifest.tsv``; in N, out M, every dropped one with its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from voxtune.catalog import COHORTS, load
+from voxtune.cohorts.reading import Reading
+from voxtune.commands.ingest.images import write_pending
+from voxtune.data.manifest import unlabelled_note, write_manifest, write_table
+from voxtune.errors import DataError, SettingError
+
+DROPPED_COLUMNS = ("what", "participant_id", "reason", "source")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What was written, and lines for a person: in N, out M, each reason, the classes, notes."""
+
+    manifest: Path
+    dropped: Path
+    summary: str
+
+
+def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, object] | None = None) -> Ingested:
+    """Read a cohort and write its manifest and, beside it, ``<manifest>.dropped.tsv``.
+
+    Images that only exist as .img/.hdr pairs, or as repeats to be averaged, are written to ``<manifest>_images/``.
+
+    Args:
+        cohort: a name of ``voxtune info``: adni, oasis2, folder, ...
+        source: the folder of the download.
+        output: the manifest to write.
+        settings: fields of the cohort, as texts or values.
+
+    Raises:
+        DataError: the source is absent, or nothing in it could be used.
+        SettingError: a setting the cohort does not have, or a value it cannot have.
+    """
+    if not source.exists():
+        # As it was typed: an unset variable in a path cannot be told from a typo by its last part.
+        raise DataError(f"{source}: no such folder or file.")
+    reading = read_cohort(cohort, source, settings or {})
+    if reading.pending:
+        write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))
+    if not reading.rows:
+        raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.")
+    write_manifest(reading.rows, output)
+    write_table(dropped_path(output), DROPPED_COLUMNS, (vars(one) for one in reading.dropped))
+    return Ingested(output, dropped_path(output), "\n".join([*summary(reading), f"Manifest: {output}"]))
+
+
+def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Reading:
+    """The rows of a cohort with what was dropped; readers that only give rows have dropped nothing."""
+    kind = load(COHORTS, cohort, "cohort")
+    try:
+        reader = kind.model_validate({**settings, "root": source})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "?"
+        known = ", ".join(field for field in kind.model_fields if field != "root")
+        expected = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingError(name, expected, first["input"]) from None
+    return reader.read() if hasattr(reader, "read") else Reading(rows=list(reader.rows()))
+
+
+def dropped_path(manifest: Path) -> Path:
+    """Where the dropped ones of a manifest are listed."""
+    return manifest.with_name(f"{manifest.name.removesuffix('.tsv')}.dropped.tsv")
+
+
+def summary(reading: Reading) -> list[str]:
+    """Lines for a person: in N, out M, the reasons, the classes, the notes."""
+    kept, dropped = len(reading.rows), len(reading.dropped)
+    people = len({row.participant_id for row in reading.rows})
+    lines = [f"in {kept + dropped}, out {kept} scans of {people} participants, dropped {dropped}"]
+    lines += [f"  dropped {count}: {reason}" for reason, count in reading.reasons().items()]
+    classes: dict[str, set[str]] = {}
+    scans: dict[str, int] = {}
+    for row in reading.rows:
+        name = row.diagnosis or "no label"
+        classes.setdefault(name, set()).add(row.participant_id)
+        scans[name] = scans.get(name, 0) + 1
+    lines += [
+        f"  {name}: {scans[name]} scans of {len(classes[name])} participants" for name in sorted(classes)
+    ]
+    notes = [*reading.notes, *filter(None, [unlabelled_note(reading.rows)])]
+    return [*lines, *(f"  note: {note}" for note in notes)]
+
+
+def _reasons(reading: Reading) -> str:
+    return (
+        "; ".join(f"{count} x {reason}" for reason, count in reading.reasons().items()) or "no scan was found"
+    )

@@ -1,0 +1,192 @@
+"""``voxtune predict``: what an adapter sees in one scan or several, with a page for each; one bad scan never stops the rest."""
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
+from voxtune.run_dir import write_text
+from voxtune.types.records import Prediction
+
+if TYPE_CHECKING:
+    from voxtune.model.adapter import AdapterFacts
+    from voxtune.serving.answer import Answer
+    from voxtune.serving.predictor import Predictor, ScanResult
+
+
+@dataclass(frozen=True)
+class Input:
+    """One scan to predict: what it is called, where it is, and what a manifest says of it."""
+
+    name: str
+    path: Path
+    participant_id: str | None = None
+    diagnosis: str | None = None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Answers, and the scans that failed with their sentence."""
+
+    answers: "list[Answer]"
+    failed: list[tuple[str, str]]
+    adapter: str
+    facts: "AdapterFacts"
+    table: Path
+    note: str
+    """What became of earlier answers in that table; empty where there were none."""
+    error: VoxTuneError | None
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The predictions alone."""
+        return [one.prediction for one in self.answers]
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of ``predict --json``: one object; for one scan its own, for several a list under ``scans``."""
+        found = [
+            one.as_json()
+            | {"adapter": self.adapter, "base": self.facts.base, "simulated": self.facts.simulated}
+            for one in self.answers
+        ]
+        failed = [{"scan": name, "error": why} for name, why in self.failed]
+        return found[0] if len(found) == 1 and not failed else {"scans": found, "failed": failed}
+
+    def as_tsv(self) -> str:
+        """The header of the table and the rows of this call."""
+        header, *rows = self.table.read_text(encoding="utf-8").splitlines()
+        return "\n".join([header, *rows[-len(self.answers) :]])
+
+    @property
+    def summary(self) -> str:
+        """A few lines for each scan."""
+        lines = [line for answer in self.answers for line in answer.lines()]
+        if len(self.answers) > 1 or self.note:
+            lines.append(f"Table: {self.table}" + (f". {self.note}" if self.note else ""))
+        if self.facts.simulated:
+            lines.append("This adapter was trained on SIMULATED scans: it says nothing about a real person.")
+        lines.append("Research only, not for diagnosis.")
+        return "\n".join(lines)
+
+
+def predict(
+    adapter: Path,
+    scans: Sequence[Path],
+    *,
+    output: Path | None = None,
+    base: Path | None = None,
+    stripped: bool | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Predicted:
+    """Preprocess and score every scan; write a page for each, and one table. Answers of earlier calls in it are kept.
+
+    Args:
+        adapter: the adapter's folder, a run directory, or ``demo`` for the shipped one.
+        scans: NIfTI files, DICOM folders or zips, manifests, BIDS folders, or ``head`` for the shipped head.
+        output: where pages and table go; otherwise ``predictions`` in the current folder.
+        base: weights of the base, where they are not shipped.
+        stripped: whether the skull is gone already; ``None``: look, scan by scan.
+        say: takes a line for each failed scan.
+
+    Raises:
+        ScanError: the only scan cannot be read.
+        DataError: none of several scans can be read.
+        WeightsError: the adapter does not load.
+    """
+    from voxtune.serving.bundled import adapter_folder, base_file, scan_file
+
+    # Names are looked at first: a wrong one should not cost the time of loading a model.
+    inputs = [one for scan in scans for one in inputs_of(scan_file(scan), alone=len(scans) == 1)]
+    if not inputs:
+        raise DataError("There is no scan to predict: the table is empty.")
+    from voxtune.progress import progress
+    from voxtune.serving.answers import FAILED, AnswerFolder
+    from voxtune.serving.predictor import Predictor
+
+    folder = adapter_folder(adapter)
+    predictor = Predictor(folder, base_file(folder, base))
+    facts = predictor.adapter.facts
+    kept = AnswerFolder(output or Path("predictions"), facts)
+    answers: list[Answer] = []
+    failed: list[tuple[str, str]] = []
+    names = [one.name for one in inputs]
+    pages = kept.pages(names, [page_name(names, number) for number in range(len(names))])
+    with progress("Predicting", len(inputs)) as advance:
+        for one, page in zip(inputs, pages, strict=True):
+            try:
+                result = predictor.predict(one.path, name=one.name, stripped=stripped)
+            except ScanError as error:
+                failed.append((one.name, str(error)))
+                if say is not None and len(inputs) > 1:
+                    say(str(error))
+            else:
+                answers.append(_answer(predictor, one, result, page))
+            if len(inputs) > 1:
+                advance(one.name)
+    if not answers:
+        if len(failed) == 1:
+            raise ScanError(failed[0][0], failed[0][1].removeprefix(f"{failed[0][0]}: "))
+        raise DataError(" ".join(why for _, why in failed))
+    done = kept.write(answers, failed)
+    some = SomeScansFailedError(len(failed), len(inputs), kept.root / FAILED) if failed else None
+    return Predicted(answers, failed, folder.name, facts, done.table, done.note, some)
+
+
+def inputs_of(source: Path, *, alone: bool) -> list[Input]:
+    """The scans behind one argument: itself, or those of a manifest or of a BIDS folder.
+
+    Args:
+        source: a scan, a manifest or a BIDS folder.
+        alone: whether it is the only argument; its absence then is an error now, otherwise a failed scan later.
+
+    Raises:
+        ScanError: there is nothing of that name.
+        TableError: the manifest cannot be read.
+    """
+    bids = source.is_dir() and (source / "participants.tsv").is_file()
+    if not bids and source.suffix != ".tsv":
+        if alone and not source.exists():
+            raise ScanError(
+                source,
+                "no such file",
+                "Give a NIfTI file, a DICOM folder or zip, a manifest or a BIDS folder.",
+            )
+        return [Input(scan_label(source), source)]
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.sources import as_manifest
+
+    with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
+        manifest = as_manifest(source, Path(scratch))
+        return [
+            Input(row.scan_id, resolve_image(manifest, row).resolve(), row.participant_id, row.diagnosis)
+            for row in read_manifest(manifest)
+        ]
+
+
+def scan_label(scan: Path) -> str:
+    """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
+    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.resolve().name
+
+
+def page_name(labels: Sequence[str], number: int) -> str:
+    """The file name of a scan's page: its label made safe, with a number where two scans would share it."""
+    plain = [
+        re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$", "", label)).strip("._") or "scan"
+        for label in labels
+    ]
+    return f"{plain[number]}-{number + 1}" if plain.count(plain[number]) > 1 else plain[number]
+
+
+def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path) -> "Answer":
+    from voxtune.pages.scan_page import scan_page
+    from voxtune.serving.answer import Answer
+
+    prediction = result.prediction.model_copy(
+        update={"participant_id": one.participant_id, "diagnosis": one.diagnosis}
+    )
+    facts = predictor.adapter.facts.model_dump(mode="json")
+    write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
+    return Answer(prediction, result.caveats, page)

@@ -1,0 +1,311 @@
+"""``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.imaging.intensity import Hounsfield
+from voxtune.imaging.presets import Brain, Preset
+from voxtune.progress import progress
+from voxtune.types.records import ManifestRow
+
+FAILED_COLUMNS = ("scan_id", "reason")
+QC_COLUMNS = (
+    "scan_id",
+    "verdict",
+    "reasons",
+    "brain_ml",
+    "dice",
+    "correlation",
+    "scale",
+    "clipped",
+    "slice_mm",
+    "darkest_hu",
+    "nonfinite",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scan to do; what travels to a worker."""
+
+    scan_id: str
+    image: Path
+    folder: Path
+    preset: Preset
+    stripped: bool | None
+    resume: bool
+    simulated: bool
+
+
+def preprocess(  # noqa: PLR0913  # the options of the command
+    manifest: Path,
+    out: Path,
+    *,
+    preset: str = "deft",
+    workers: int = 1,
+    scheduler: str | None = None,
+    shard: str | None = None,
+    resume: bool = True,
+    stripped: bool | None = None,
+    hu_policy: Literal["refuse", "trust"] = "refuse",
+) -> Path:
+    """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
+
+    Args:
+        manifest: ``manifest.tsv``, a BIDS folder, or one scan (NIfTI file, DICOM folder or zip).
+        out: folder for the volumes, their records, pages, ``manifest.tsv``, ``qc.tsv`` and the training cache.
+        preset: a name of the catalogue.
+        workers: processes on this machine.
+        scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
+        shard: ``I/N``, the I-th of N parts (1 to N), for job arrays.
+        resume: keep scans that are done with the same input and the same parameters.
+        stripped: whether the skull is already gone; ``None``: look, scan by scan.
+        hu_policy: ``trust`` takes CTs that do not look like Hounsfield units as they are.
+
+    Returns:
+        The manifest of the preprocessed volumes, ``out/manifest.tsv``.
+
+    Raises:
+        SettingError: ``shard`` is not ``I/N``.
+        DataError: every scan failed.
+        SomeScansFailedError: some failed; ``failed.tsv`` says which and why.
+    """
+    from voxtune.catalog import PRESETS, load
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.sources import as_manifest
+
+    settings: Preset = load(PRESETS, preset, "preset")
+    if isinstance(settings.steps, Hounsfield):
+        settings = settings.model_copy(
+            update={"steps": settings.steps.model_copy(update={"policy": hu_policy})}
+        )
+    manifest = as_manifest(manifest, out)
+    rows = read_manifest(manifest)
+    if (out / "manifest.tsv").resolve() == manifest.resolve():
+        raise UsageError(
+            f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
+        )
+    part, parts = _shard(shard)
+    jobs = [
+        Job(
+            row.scan_id,
+            resolve_image(manifest, row).absolute(),
+            (out / row.scan_id).absolute(),
+            settings,
+            stripped,
+            resume,
+            _simulated(row),
+        )
+        for row in rows[part - 1 :: parts]
+    ]
+    with progress("Preprocessing", len(jobs)) as advance:
+        for outcome in _outcomes(jobs, workers, scheduler):
+            if outcome:
+                print(outcome, file=sys.stderr, flush=True)  # noqa: T201  (the bar prints it above itself)
+            advance("")
+    return _summary(rows, out, load(PRESETS, preset, "preset"))
+
+
+# ---------------------------------------------------------------------------------------- one scan
+def preprocess_one(job: Job) -> str | None:
+    """Do one scan; ``None`` when its volume stands in its folder, else the sentence why it does not.
+
+    The record ``chain.json`` is written last: a scan is done when it is there and its key fits.
+    """
+    from voxtune.run_dir import write_text
+
+    try:
+        _do(job)
+    except VoxTuneError as error:
+        sentence = str(error)
+    except OSError as error:
+        # Without the system's path: it may hold names.
+        sentence = f"{job.scan_id}: it cannot be read or written ({error.strerror or type(error).__name__})."
+    except Exception as error:  # noqa: BLE001  # one bad scan must never stop the others
+        sentence = (
+            f"{job.scan_id}: an unexpected {type(error).__name__} ({' '.join(str(error).split())[:200]})."
+        )
+    else:
+        (job.folder / "failed.txt").unlink(missing_ok=True)
+        return None
+    (job.folder / "chain.json").unlink(missing_ok=True)
+    write_text(job.folder / "failed.txt", sentence + "\n")
+    return sentence
+
+
+def _do(job: Job) -> None:
+    from voxtune.imaging.chain import Declared, chain_key, preprocess_scan
+    from voxtune.imaging.record import content_sha256
+    from voxtune.imaging.write import write_volume
+    from voxtune.pages.preprocess_page import scan_page, thumbnail
+    from voxtune.run_dir import atomic_path, write_text
+
+    record_file = job.folder / "chain.json"
+    if job.resume and job.image.exists():
+        done = read_record(record_file)
+        if done and (job.folder / "volume.nii.gz").is_file():
+            key = chain_key(content_sha256(job.image), job.preset, Declared(job.stripped))
+            if done["key"] == key:
+                return
+    record_file.unlink(missing_ok=True)
+    for leftover in job.folder.glob(".part-*"):
+        leftover.unlink(missing_ok=True)
+    result = preprocess_scan(job.image, job.preset, stripped=job.stripped, cache=job.folder / ".steps")
+    write_volume(
+        result.volume,
+        job.folder / "volume.nii.gz",
+        "template" if isinstance(job.preset.steps, Brain) else "scanner",
+    )
+    with atomic_path(job.folder / "thumbnail.png") as part:
+        part.write_bytes(thumbnail(result.volume))
+    page = scan_page(job.scan_id, result.volume, result.record, simulated=job.simulated)
+    write_text(job.folder / "page.html", page)
+    write_text(record_file, result.record.model_dump_json(indent=1) + "\n")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of a finished scan; ``None`` where there is none or it is damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "key" in record else None
+
+
+# --------------------------------------------------------------------------------------- all scans
+def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[str | None]:
+    if scheduler is not None:
+        return _on_dask(jobs, scheduler)
+    if workers > 1 and len(jobs) > 1:
+        return _on_processes(jobs, workers)
+    return map(preprocess_one, jobs)
+
+
+def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
+    """A pool of fresh processes; scans that were under way when one died are tried once more, each alone."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    again: list[Job] = []
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(preprocess_one, job): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                again.append(futures[future])
+    for job in again:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                yield pool.submit(preprocess_one, job).result()
+            except BrokenProcessPool:
+                yield _died(job)
+
+
+def _died(job: Job) -> str:
+    from voxtune.run_dir import write_text
+
+    sentence = f"{job.scan_id}: the process that worked on it was killed (most often: out of memory)."
+    write_text(job.folder / "failed.txt", sentence + "\n")
+    return sentence
+
+
+def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
+    from voxtune.commands.dask_client import connect
+
+    client = connect(scheduler)
+    from distributed import as_completed
+
+    with client:
+        futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
+        for future in as_completed(futures):
+            yield _died(futures[future]) if future.status == "error" else future.result()
+
+
+# ----------------------------------------------------------------------------------------- summary
+def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
+    """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them."""
+    from voxtune.data.manifest import write_manifest, write_table
+    from voxtune.imaging.qc import Qc
+    from voxtune.pages.preprocess_page import CohortEntry, cohort_page
+    from voxtune.run_dir import write_text
+
+    figures: dict[str, Qc] = {}
+    failed: dict[str, str] = {}
+    for row in rows:
+        folder = out / row.scan_id
+        record = read_record(folder / "chain.json")
+        if record is not None and record["preset"] == preset.name and (folder / "volume.nii.gz").is_file():
+            figures[row.scan_id] = Qc.model_validate(record["qc"])
+        elif (folder / "failed.txt").is_file():
+            failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
+    pending = len(rows) - len(figures) - len(failed)
+    simulated = any(_simulated(row) for row in rows)
+    done = [
+        row.model_copy(update={"image": f"{row.scan_id}/volume.nii.gz", "qc": figures[row.scan_id].verdict})
+        for row in rows
+        if row.scan_id in figures
+    ]
+    write_table(
+        out / "qc.tsv",
+        QC_COLUMNS,
+        (
+            {"scan_id": name, **qc.model_dump(), "reasons": "; ".join(qc.reasons) or None}
+            for name, qc in figures.items()
+        ),
+    )
+    entries = [CohortEntry(name, qc, _bytes(out / name / "thumbnail.png")) for name, qc in figures.items()]
+    write_text(
+        out / "page.html", cohort_page(entries, failed, preset.name, pending=pending, simulated=simulated)
+    )
+    if failed:
+        write_table(
+            out / "failed.tsv", FAILED_COLUMNS, ({"scan_id": n, "reason": why} for n, why in failed.items())
+        )
+    else:
+        (out / "failed.tsv").unlink(missing_ok=True)
+    if done:
+        if not pending:
+            _cache(out, [row.scan_id for row in done], preset)
+        write_manifest(done, out / "manifest.tsv")
+    if failed and not done and not pending:
+        raise DataError(
+            f"Every scan failed ({len(failed)}); {out / 'failed.tsv'} says why. The first: {next(iter(failed.values()))}"
+        )
+    if failed:
+        raise SomeScansFailedError(len(failed), len(rows), out / "failed.tsv")
+    return out / "manifest.tsv"
+
+
+def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> None:
+    """The training cache: 256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16."""
+    from voxtune.data.scans import FOLDER, ScanCache
+
+    images = {name: out / name / "volume.nii.gz" for name in scan_ids}
+    ScanCache.build(
+        out / FOLDER / preset.name, images, preset, "uint8" if isinstance(preset.steps, Brain) else "float16"
+    )
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _simulated(row: ManifestRow) -> bool:
+    return "simulated" in (row.source or "").lower()
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """``I/N`` as numbers, 1/1 for none."""
+    if text is None:
+        return 1, 1
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise SettingError("shard", "I/N with 1 <= I <= N, such as 3/10", text)
+    return int(first), int(second)

@@ -1,0 +1,279 @@
+"""The sweep: each cell one run directory, done once, whoever works on it; ``result.json``, written last, is the mark."""
+
+import json
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.commands.reproduce.data import Sources, prepared
+from voxtune.commands.reproduce.lock import claimed
+from voxtune.commands.reproduce.paper import Cell, Role, shared_config
+from voxtune.errors import DataError, SettingError, VoxTuneError
+from voxtune.run_dir import RunDir, read_json, write_json, write_text
+from voxtune.types.records import ManifestRow, Prediction
+
+if TYPE_CHECKING:
+    from voxtune.audit.images import Images
+
+RESULT = "result.json"
+FAILED = "failed.json"
+POLL_SECONDS = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The cells of some tables and where they are."""
+
+    sources: Sources
+    cells: tuple[Cell, ...]
+    external_classes: tuple[str, ...] = ()
+
+    def folder(self, cell: Cell) -> Path:
+        """The run directory of a cell."""
+        return self.sources.root / "cells" / cell.name
+
+    def result(self, cell: Cell) -> dict[str, Any] | None:
+        """What a finished cell gave; ``None`` where it is not finished."""
+        path = self.folder(cell) / RESULT
+        if not path.is_file():
+            return None
+        found = read_json(path, "the result of a cell")
+        if not cell.made_by(found["config"]):
+            raise DataError(
+                f"Cell {cell.name} was made with other defaults of this program; remove that folder to run it again."
+            )
+        return found
+
+    def failure(self, cell: Cell) -> str | None:
+        """Why the last try of an unfinished cell failed."""
+        path = self.folder(cell) / FAILED
+        return str(read_json(path, "the failure of a cell")["error"]) if path.is_file() else None
+
+
+def run_cells(
+    sweep: Sweep, cells: Sequence[Cell], say: Say, *, since: float | None = None, wait: bool = False
+) -> None:
+    """Do every cell that nobody has done or is doing; with ``wait`` return when all of them are done.
+
+    A cell that fails is written down and passed over, also by others that began at the same time; the next call tries it again.
+
+    Args:
+        sweep: where the cells are.
+        cells: those to do.
+        say: takes lines for a person.
+        since: when the call began that this process works for, seconds of the clock.
+        wait: for cells that others work on.
+    """
+    began = time.time() if since is None else since
+    while True:
+        waiting = False
+        for number, cell in enumerate(cells, start=1):
+            if sweep.result(cell) is not None or _failed_since(sweep, cell, began):
+                continue
+            with claimed(sweep.sources.root / "locks", cell.name) as mine:
+                if not mine:
+                    waiting = True
+                elif sweep.result(cell) is None and not _failed_since(sweep, cell, began):
+                    # Nobody finished it between our look and our claim.
+                    say(f"[{number}/{len(cells)}] {cell.name}")
+                    _try(sweep, cell, say)
+        if not (wait and waiting):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _failed_since(sweep: Sweep, cell: Cell, began: float) -> bool:
+    path = sweep.folder(cell) / FAILED
+    return path.is_file() and path.stat().st_mtime >= began
+
+
+def pending(sweep: Sweep) -> list[Cell]:
+    """The cells without a result."""
+    return [cell for cell in sweep.cells if sweep.result(cell) is None]
+
+
+def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
+    folder = sweep.folder(cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "attempts.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"began": datetime.now(UTC).isoformat(timespec="seconds")}) + "\n")
+    try:
+        result = run_cell(sweep, cell)
+    except SettingError as error:
+        # The method makes no sense on this model: a result, and always the same one.
+        config = shared_config(cell.config)
+        result = {"status": "refused", "reason": str(error), "cell": cell.name, "config": config}
+    except Exception as error:  # noqa: BLE001  # one bad cell must never stop the others
+        text = str(error) if isinstance(error, VoxTuneError) else f"{type(error).__name__}: {error}"
+        write_json(folder / FAILED, {"error": " ".join(text.split())[:1000]})
+        say(f"{cell.name} failed: {text}")
+        return
+    (folder / FAILED).unlink(missing_ok=True)
+    write_json(folder / RESULT, result)
+
+
+# ------------------------------------------------------------------------------------------- one cell
+def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
+    """Train (or not) and score on both cohorts; what a table needs of it, without IDs and places."""
+    began, cpu = time.perf_counter(), time.process_time()
+    folder = sweep.folder(cell)
+    if cell.config.classes.findings:
+        from voxtune.commands.reproduce.findings import run_findings
+
+        counts, scores = run_findings(sweep, cell, folder)
+        return _result(sweep, cell, counts, scores, (began, cpu))
+    score = _trained if cell.mode == "trained" else _untrained
+    counts, predicted = score(sweep, cell, folder)
+    scores = {}
+    for role, (classes, found, truth) in predicted.items():
+        scores[role] = _write(folder / "evaluation" / role, classes, found, truth)
+    return _result(sweep, cell, counts, scores, (began, cpu))
+
+
+def _result(
+    sweep: Sweep, cell: Cell, counts: Mapping[str, Any], scores: Mapping[str, Any], began: tuple[float, float]
+) -> dict[str, Any]:
+    from voxtune.training.environment import environment
+
+    return {
+        "status": "done",
+        "cell": cell.name,
+        "mode": cell.mode,
+        "seed": cell.config.seed,
+        "share": cell.share,
+        "simulated": sweep.sources.simulated,
+        **counts,
+        "scores": scores,
+        "seconds": round(time.perf_counter() - began[0], 2),
+        "cpu_seconds": round(time.process_time() - began[1], 2),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "environment": environment(),
+        "config": shared_config(cell.config),
+    }
+
+
+Predicted = dict[Role, tuple[tuple[str, ...], list[Prediction], list[ManifestRow]]]
+
+
+def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Predicted]:
+    from voxtune.commands.train.command import train
+    from voxtune.evaluation.run_predictions import predict_rows
+    from voxtune.model.adapter import load_adapter
+
+    recipe = folder / "recipe.json"
+    write_text(recipe, cell.config.to_json())
+    run = RunDir(folder)
+    manifest = prepared(sweep.sources, "own", cell.config.preset)
+    train(
+        str(recipe),
+        folder,
+        data=manifest,
+        split_dir=sweep.sources.split(cell.share),
+        resume=True,
+        say=lambda _: None,
+        images=_looks(manifest),
+    )
+    adapter = load_adapter(run.adapter, base=cell.config.backbone)
+    parameters = list(adapter.model.parameters())
+    counts = {
+        "trained_parameters": sum(one.numel() for one in parameters if one.requires_grad),
+        "parameters": sum(one.numel() for one in parameters),
+        "epochs": len(run.log.read_text(encoding="utf-8").splitlines()),
+    }
+    predicted: Predicted = {}
+    for role, rows, manifest in _sides(sweep, cell):
+        classes = _classes(sweep, role, adapter.facts.classes)
+        predicted[role] = (classes, predict_rows(adapter, rows, manifest, classes).predictions, rows)
+    return counts, predicted
+
+
+@lru_cache(maxsize=2)
+def _looks(manifest: Path) -> "Images":
+    """The audit's pictures of all labelled scans, made once a process; each run is still audited."""
+    from voxtune.audit.images import look_at
+    from voxtune.commands.train.command import labelled
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.imaging.read import read_scan
+
+    rows = labelled(read_manifest(manifest), (), lambda _: None)
+    return look_at(rows, lambda row: read_scan(resolve_image(manifest, row)))
+
+
+def _untrained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Predicted]:
+    """The frozen base: its own similarity to the class texts, or a logistic regression on its embeddings."""
+    from voxtune.data.examples import class_names
+    from voxtune.evaluation.baselines import run_baselines
+    from voxtune.evaluation.zero_shot import zero_shot
+    from voxtune.model.build import frozen_base
+
+    folder.mkdir(parents=True, exist_ok=True)
+    training = _rows(sweep, cell, "own", "train")
+    known = cell.config.classes.names or class_names(training)
+    base = frozen_base(cell.config)
+    counts = {
+        "trained_parameters": 0,
+        "parameters": sum(one.numel() for one in base.parameters()),
+        "epochs": 0,
+    }
+    vectors = {}
+    if cell.mode == "linear_probe":
+        manifest = prepared(sweep.sources, "own", cell.config.preset)
+        vectors = zero_shot(cell.config, training, manifest, known, base=base).vectors
+        counts["trained_parameters"] = (next(iter(vectors.values())).size + 1) * len(known)
+    predicted: Predicted = {}
+    for role, rows, manifest in _sides(sweep, cell):
+        classes = _classes(sweep, role, known)
+        found = zero_shot(cell.config, rows, manifest, classes, base=base)
+        answer = found.predictions
+        if cell.mode == "linear_probe":
+            kept = [row for row in training if row.diagnosis in classes]
+            answer = run_baselines(kept, rows, classes, {}, vectors | found.vectors)["linear_probe"]
+        predicted[role] = (classes, answer, rows)
+    return counts, predicted
+
+
+def _sides(sweep: Sweep, cell: Cell) -> Iterator[tuple[Role, list[ManifestRow], Path]]:
+    """The scans to score by role: the test side of the cohort, and the whole external cohort."""
+    for role in sweep.sources.manifests:
+        yield role, _rows(sweep, cell, role, "test"), prepared(sweep.sources, role, cell.config.preset)
+
+
+def _rows(sweep: Sweep, cell: Cell, role: Role, side: str) -> list[ManifestRow]:
+    from voxtune.commands.train.command import labelled
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.split_files import read_split
+
+    rows = read_manifest(prepared(sweep.sources, role, cell.config.preset))
+    if role == "external":
+        return labelled(rows, sweep.external_classes, lambda _: None)
+    names = set(read_split(sweep.sources.split(cell.share)).sides()[side])
+    return [row for row in rows if row.scan_id in names]
+
+
+def _classes(sweep: Sweep, role: Role, known: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in known if role == "own" or name in sweep.external_classes)
+
+
+def _write(
+    folder: Path, classes: Sequence[str], found: Sequence[Prediction], rows: Sequence[ManifestRow]
+) -> dict[str, Any]:
+    from voxtune.evaluation.metrics import evaluate_predictions
+    from voxtune.evaluation.tables import write_metrics_json, write_predictions_tsv
+
+    truth = {row.scan_id: row.mmse for row in rows if row.mmse is not None}
+    metrics = evaluate_predictions(found, classes, mmse_true=truth)
+    people = len({row.participant_id for row in rows})
+    write_predictions_tsv(folder / "predictions.tsv", found, classes)
+    write_metrics_json(folder / "metrics.json", metrics, n_scans=len(rows), n_participants=people)
+    kept = ("accuracy", "balanced_accuracy", "auroc", "mmse_mae")
+    return {name: metrics[name].model_dump() for name in kept if name in metrics} | {
+        "n_scans": len(rows),
+        "n_participants": people,
+    }

@@ -1,0 +1,241 @@
+"""A finished table: its facts (cohorts, cost, method in words) and the files that hold it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.commands.reproduce import files
+from voxtune.commands.reproduce.cells import Sweep
+from voxtune.commands.reproduce.data import Sources
+from voxtune.commands.reproduce.method import findings_paragraph, method_paragraph
+from voxtune.commands.reproduce.paper import Cell, Paper, Table
+from voxtune.commands.reproduce.scores import Line, line_as_json, score_rows
+from voxtune.run_dir import write_json, write_text
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.pages.reproduce_page import ShownTable
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a table's files say."""
+
+    paper: Paper
+    table: Table
+    lines: Sequence[Line]
+    simulated: bool
+    sides: Mapping[str, Mapping[str, int]]
+    """Scans and participants of train, val, test and external."""
+    beside: Mapping[str, float]
+    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans the oracle."""
+    method: str
+    cost: Mapping[str, Any]
+
+
+def gather_facts(
+    sweep: Sweep, paper: Paper, table: Table, lines: Sequence[tuple[Line, Sequence[Cell]]]
+) -> Facts:
+    """Score a table's cells and say what they rest on."""
+    rows = _sides(sweep.sources, paper)
+    sizes = {
+        share: _count(sweep.sources, share)
+        for share in {cell.share for _, cells in lines for cell in cells[:1]}
+    }
+    named = [(replace(line, size=sizes[cells[0].share]) if cells else line, cells) for line, cells in lines]
+    scored = score_rows(sweep, table, named)
+    sides = {
+        name: {"scans": len(found), "participants": len({row.participant_id for row in found})}
+        for name, found in rows.items()
+    }
+    simulated = sweep.sources.simulated
+    return Facts(
+        paper,
+        table,
+        scored,
+        simulated,
+        sides,
+        {} if paper.findings else _beside(rows, simulated=simulated),
+        (findings_paragraph if paper.findings else method_paragraph)(
+            paper, table, scored, sides, simulated=simulated
+        ),
+        _cost(sweep, [cell for _, cells in named for cell in cells]),
+    )
+
+
+def write_table_files(output: Path, facts: Facts) -> None:
+    """``table_<n>.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``."""
+    from voxtune.pages.reproduce_page import table_page
+
+    name, given = f"table_{facts.table.number}", (facts.paper, facts.table, facts.lines)
+    write_text(output / f"{name}.md", markdown(facts))
+    write_text(output / f"{name}.csv", files.csv_text(*given, simulated=facts.simulated))
+    write_text(output / f"{name}.tex", files.latex(*given, simulated=facts.simulated))
+    write_json(output / f"{name}.json", as_json(facts))
+    write_text(output / f"{name}.html", table_page(shown(facts)))
+
+
+def shown(facts: Facts) -> "ShownTable":
+    """The table for its page."""
+    from voxtune.pages.reproduce_page import ShownCohort, ShownRow, ShownTable
+
+    cohorts = []
+    for role in files.roles_of(facts.lines):
+        rows = []
+        for line in facts.lines:
+            one = line.accuracy.get(role)
+            is_reference = one is not None and facts.table.is_reference(line.row)
+            why = (
+                ""
+                if one
+                else line.reason
+                if line.status not in {"done", "partial"}
+                else "not scored on this cohort"
+            )
+            rows.append(
+                ShownRow(
+                    line.row.label + files.partial(line),
+                    files.ours(one),
+                    files.published(line, role),
+                    files.difference(line, role),
+                    files.tested(facts.table, line, role),
+                    files.trained(line),
+                    why,
+                    one.mean if one else None,
+                    one.low if one else None,
+                    one.high if one else None,
+                    is_reference,
+                )
+            )
+        name = files.cohort(facts.paper, role, simulated=facts.simulated)
+        cohorts.append(ShownCohort(name, files.counts(facts.lines, role), rows))
+    missing = {line.reason: line.advice for line in facts.lines if line.status == "missing"}
+    return ShownTable(
+        facts.table.number,
+        facts.table.caption,
+        facts.paper.citation,
+        facts.simulated,
+        cohorts,
+        facts.table.reference,
+        beside_text(facts),
+        facts.method,
+        cost_text(facts),
+        state_text(facts.lines),
+        tuple(missing.items()),
+    )
+
+
+def state_text(lines: Sequence[Line]) -> str:
+    """``9 rows: 8 done, 1 missing``."""
+    states = Counter(line.status for line in lines)
+    return f"{len(lines)} rows: {', '.join(f'{count} {state}' for state, count in states.items())}"
+
+
+def markdown(facts: Facts) -> str:
+    """The table, what guessing gives, the method and the cost."""
+    table = files.markdown(facts.paper, facts.table, facts.lines, simulated=facts.simulated)
+    return f"{table}\n{beside_text(facts)}\n\n{facts.method}\n\n{cost_text(facts)}\n"
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """Everything, for scripts."""
+    return {
+        "paper": facts.paper.name,
+        "citation": facts.paper.citation,
+        "table": facts.table.number,
+        "caption": facts.table.caption,
+        "reference": facts.table.reference,
+        "simulated": facts.simulated,
+        "cohorts": dict(facts.paper.cohorts),
+        "sides": {name: dict(one) for name, one in facts.sides.items()},
+        "beside": dict(facts.beside),
+        "method": facts.method,
+        "cost": dict(facts.cost),
+        "lines": [line_as_json(line) for line in facts.lines],
+        "markdown": files.markdown(facts.paper, facts.table, facts.lines, simulated=facts.simulated),
+    }
+
+
+def beside_text(facts: Facts) -> str:
+    """Guessing and the oracle in a sentence."""
+    said = "; ".join(f"{name} {value:.1f}%" for name, value in facts.beside.items())
+    return f"To compare, on the same test scans: {said}." if said else ""
+
+
+def cost_text(facts: Facts) -> str:
+    """What the cells of the table took."""
+    cost = facts.cost
+    if not cost["cells"]:
+        return "No cell of this table has run yet."
+    return (
+        f"Cost of the {cost['cells']} finished cells: {cost['cpu_seconds'] / 60:.0f} CPU minutes, {cost['seconds'] / 60:.0f} minutes of one "
+        f"worker each, at most {cost['peak_bytes'] / 1e9:.1f} GB of memory a worker, on {cost['hardware']}."
+    )
+
+
+def _sides(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
+    from voxtune.commands.train.command import labelled
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.split_files import read_split
+
+    by_scan = {row.scan_id: row for row in read_manifest(sources.manifests["own"])}
+    found = {
+        side: [by_scan[one] for one in scans] for side, scans in read_split(sources.split()).sides().items()
+    }
+    if "external" in sources.manifests:
+        found["external"] = labelled(
+            read_manifest(sources.manifests["external"]), paper.external_classes, lambda _: None
+        )
+    return found
+
+
+def _count(sources: Sources, share: float | None) -> int:
+    from voxtune.data.split_files import read_split
+
+    return len(read_split(sources.split(share)).train)
+
+
+def _beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> dict[str, float]:
+    usual = Counter(str(row.diagnosis) for row in rows["train"]).most_common(1)[0][0]
+    test = rows["test"]
+    found = {
+        f"always the most frequent training class ({usual})": 100
+        * sum(row.diagnosis == usual for row in test)
+        / len(test)
+    }
+    if simulated:
+        from voxtune.simulate.oracle import oracle_accuracy
+
+        everyone = [row for side in ("train", "val", "test") for row in rows[side]]
+        found["oracle that reads the true volumes (cross-validated over the whole cohort)"] = (
+            100
+            * oracle_accuracy(
+                [row.model_dump() for row in everyone],
+                [str(row.diagnosis) for row in everyone],
+                [row.participant_id for row in everyone],
+            )
+        )
+    return found
+
+
+def _cost(sweep: Sweep, cells: Sequence[Cell]) -> dict[str, Any]:
+    results = [
+        one
+        for cell in {cell.name: cell for cell in cells}.values()
+        if (one := sweep.result(cell)) and one["status"] == "done"
+    ]
+    machines = sorted(
+        {
+            one["environment"]["accelerator"] or f"{one['environment']['threads']} CPU thread(s) a worker"
+            for one in results
+        }
+    )
+    return {
+        "cells": len(results),
+        "seconds": round(sum(one["seconds"] for one in results), 1),
+        "cpu_seconds": round(sum(one["cpu_seconds"] for one in results), 1),
+        "peak_bytes": max((one["peak_bytes"] for one in results), default=0),
+        "hardware": ", ".join(machines),
+    }

@@ -1,0 +1,175 @@
+"""``voxtune train``: rows, split, audit, reports, model, loop, calibration, adapter, page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune.commands.train.control import with_control
+from voxtune.commands.train.findings import findings_reports, findings_rows, fit_findings
+from voxtune.commands.train.fit import fit_run
+from voxtune.commands.train.session import Session, TrainingCohort
+from voxtune.config import RunConfig, read_recipe
+from voxtune.data.manifest import LABEL_TODO
+from voxtune.errors import DataError, StoppedError, UsageError
+from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.audit.images import Images
+    from voxtune.data.splits import Split
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the run directory and a line for a person."""
+
+    run: Path
+    summary: str
+
+
+def train(  # noqa: PLR0913  (the options of the command)
+    recipe: str,
+    output: Path,
+    *,
+    data: Path | None = None,
+    split_dir: Path | None = None,
+    assignments: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    resume: bool = False,
+    control: bool = False,
+    say: Say = print,
+    images: "Images | None" = None,
+) -> Trained:
+    """Train an adapter and write its run directory.
+
+    Args:
+        recipe: a name of ``voxtune info``, or the ``config.json`` of another run.
+        output: the run directory.
+        data: ``manifest.tsv`` of preprocessed scans.
+        split_dir: a split folder; without one the cohort is split by participant with the recipe's seed.
+        assignments: ``PATH=VALUE`` edits of the recipe.
+        allow: audit checks whose findings are accepted and written down.
+        resume: go on where this run stopped.
+        control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
+        say: takes lines for a person.
+        images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
+
+    Raises:
+        UsageError: no data, an unknown recipe or setting, or a run that exists and is not resumed.
+        DataError: scans or reports that do not fit.
+        LeakageError: the audit refuses.
+        StoppedError: Ctrl-C or SIGTERM came; everything is saved.
+    """
+    from voxtune.audit.checks import AuditInputs, audit_split
+    from voxtune.data.examples import reports_of
+    from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
+    from voxtune.data.split_files import read_split, relative_path
+    from voxtune.data.splits import make_split
+    from voxtune.imaging.read import read_scan
+    from voxtune.training.ranks import number_of, start_ranks
+
+    leads = number_of() == 0  # the others are started once the data are checked, or wait for it
+    say = say if leads else _silence
+    run = RunDir(output)
+    config = read_recipe(recipe)
+    for assignment in assignments:
+        config = config.edit(assignment)
+    if data is None:
+        raise UsageError(
+            "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
+        )
+    if leads and run.config.exists() and not resume:
+        raise UsageError(
+            f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
+        )
+    many = bool(config.classes.findings)
+    everyone = read_manifest(data)
+    rows = findings_rows(everyone, config) if many else labelled(everyone, config.classes.names, say)
+    split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
+    reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
+    by_scan = {row.scan_id: row for row in rows}
+    sides = {
+        side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
+    }
+    for side in ("train", "val"):
+        if not sides[side]:
+            raise DataError(
+                f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
+            )
+    config = config if many else _without_unknown_mmse(config, sides["train"], say)
+    if leads:
+        if run.config.exists() and not run.read_config().same_run(config):
+            raise UsageError(
+                f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
+            )
+        inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
+        verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
+        write_text(run.config, config.to_json())
+        facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
+        write_json(run.split, facts)
+        write_json(run.root / "audit.json", verdict.as_json())
+    simulated = any(is_simulated(row) for row in sides["train"])
+    cohort = TrainingCohort(data, sides, reports, simulated)
+    session = Session(run, config, cohort, say, resume, start_ranks(config.training))
+    fit = fit_findings if many else fit_run
+    return Trained(output, _together(partial(with_control, fit) if control else fit, session))
+
+
+def _together(fit: Callable[[Session], str], session: Session) -> str:
+    """The work of all processes; only the first one comes back from it, and says how a stopped run ended."""
+    try:
+        summary = fit(session)
+    except StoppedError:
+        if session.leads:
+            raise
+        summary = ""
+    session.ranks.leave()
+    if not session.leads:
+        raise SystemExit(0)
+    return summary
+
+
+def _silence(_: str) -> None:
+    """The first process speaks for all."""
+
+
+def _without_unknown_mmse(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings, the MMSE term off where no training scan has a score."""
+    if not config.mmse.enabled or any(row.mmse is not None for row in rows):
+        return config
+    say("No training scan has an MMSE: the MMSE term is off, and the model predicts none.")
+    return config.model_copy(update={"mmse": config.mmse.model_copy(update={"enabled": False})})
+
+
+def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> list[ManifestRow]:
+    """The rows that have a diagnosis (among ``classes``, where given); the others are counted aloud.
+
+    Raises:
+        DataError: none has.
+    """
+    kept = [row for row in rows if row.diagnosis and (not classes or row.diagnosis in classes)]
+    if not kept:
+        found = ", ".join(sorted({row.diagnosis for row in rows if row.diagnosis}))
+        among = f" among {', '.join(classes)}" if classes else ""
+        raise DataError(
+            f"No scan of {len(rows)} has a diagnosis{among}{': the manifest has ' + found if found else ''}. {LABEL_TODO}."
+        )
+    if len(kept) < len(rows):
+        say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
+    return kept
+
+
+def is_simulated(row: ManifestRow) -> bool:
+    """Whether a row says of itself that it is simulated."""
+    return "SIMULATED" in (row.source or "")
+
+
+def _split_facts(split: "Split", manifest_sha256: str) -> dict[str, Any]:
+    people = {side: len(split.people(side)) for side in split.sides()}
+    return {"manifest_sha256": manifest_sha256, "seed": split.seed, "participants": people} | {
+        side: list(scans) for side, scans in split.sides().items()
+    }

@@ -1,0 +1,199 @@
+"""What is explained: one number that the model computes from the features of a scan."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from voxtune.data.findings import pair_texts
+from voxtune.errors import UsageError
+from voxtune.explanation.biomarkers import biomarker_text, find_part, report_parts
+from voxtune.losses.findings import pair_differences
+from voxtune.model.adapter import LoadedAdapter
+from voxtune.model.vlm import ImageFeatures, TextFeatures, VisionLanguageModel
+
+MMSE = "mmse"
+"""The target that stands for the MMSE head."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A number of each scan and the token it is read from."""
+
+    name: str
+    read_out: Literal["class", "mmse"]
+    says: str
+    """What a higher score means, to go on after 'raises': "the log-odds of AD against NC, MCI"."""
+    score: Callable[[ImageFeatures], Tensor]
+    """Features of B scans to B numbers."""
+    biomarker: str | None = None
+
+
+def class_texts(loaded: LoadedAdapter) -> list[TextFeatures]:
+    """The adapter's class texts encoded, one set for each template; of findings their pairs of texts as one set."""
+    model, facts = loaded.model, loaded.facts
+    if facts.task == "findings":
+        present, absent = facts.class_texts
+        texts = [pair_texts(facts.classes, (present, absent))]
+    else:
+        texts = [
+            [template.replace("{name}", name) for name in facts.classes] for template in facts.class_texts
+        ]
+    with torch.no_grad():
+        return [model.encode_text(*_tokens(model, one)) for one in texts]
+
+
+def class_scores(loaded: LoadedAdapter, image: ImageFeatures, texts: list[TextFeatures]) -> Tensor:
+    """Log-odds (B, K): of each class against the others (calibrated), or of each finding being present.
+
+    Unlike probabilities they do not saturate where the model is sure.
+    """
+    logits = loaded.model.class_logits(image, texts)
+    if loaded.facts.task == "findings":
+        return pair_differences(logits)
+    logits = loaded.facts.calibrated(logits)
+    return torch.stack(
+        [
+            logits[:, k] - torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1).logsumexp(dim=1)
+            for k in range(logits.shape[1])
+        ],
+        dim=1,
+    )
+
+
+def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | None = None) -> Target:
+    """The log-odds of a class against the others, or of a finding being present.
+
+    Raises:
+        UsageError: the adapter has no such class or finding.
+    """
+    classes = loaded.facts.classes
+    if label not in classes:
+        also = f", {MMSE}" if loaded.model.mmse_head is not None else ""
+        raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(classes)}{also}.")
+    place, known = classes.index(label), texts or class_texts(loaded)
+
+    def score(image: ImageFeatures) -> Tensor:
+        return class_scores(loaded, image, known)[:, place]
+
+    if loaded.facts.task == "findings":
+        says = f"the log-odds that '{label}' is present"
+    else:
+        says = f"the log-odds of {label} against {', '.join(name for name in classes if name != label)}"
+    return Target(label, "class", says, score)
+
+
+def mmse_target(loaded: LoadedAdapter) -> Target:
+    """Minus the predicted MMSE, read from the MMSE token: what is bright speaks for a lower score.
+
+    Raises:
+        UsageError: the adapter predicts no MMSE.
+    """
+    if loaded.model.mmse_head is None:
+        raise UsageError("The adapter predicts no MMSE, so there is none to explain.")
+
+    def score(image: ImageFeatures) -> Tensor:
+        assert image.mmse is not None
+        return -image.mmse
+
+    return Target(MMSE, "mmse", "the predicted loss of MMSE points", score)
+
+
+def text_target(loaded: LoadedAdapter, text: str, *, keep: str | None = None, name: str = "report") -> Target:
+    """The cosine of a scan with a text (Grad-ECLIP's S), all of it or with one biomarker kept and the others masked.
+
+    Args:
+        loaded: the adapter.
+        text: a report, label sentence and all: it is what is asked of the picture, not an input of any prediction.
+        keep: a biomarker of the text; the tokens of the others cannot be attended to.
+        name: what to call the text.
+
+    Raises:
+        UsageError: the text has no such biomarker.
+    """
+    model = loaded.model
+    ids, mask = _tokens(model, [text])
+    kept = None
+    if keep is not None:
+        parts = report_parts(text)
+        part = find_part(parts, keep)
+        kept = part.name
+        for place, (start, end) in enumerate(token_places(model, text)):
+            if any(one != part and start < one.end and one.start < end for one in parts):
+                mask[0, place] = False
+    with torch.no_grad():
+        feature = model.encode_text(ids, mask)
+
+    def score(image: ImageFeatures) -> Tensor:
+        return model.cosines_alone(image, feature)[:, 0]
+
+    what = "the report" if name == "report" else name
+    if kept is not None:
+        what = f"{what} with only '{kept}' kept"
+    return Target(name, "class", f"the similarity to {what}", score, kept)
+
+
+def choose_target(
+    loaded: LoadedAdapter,
+    volume: Tensor,
+    target: str | None = None,
+    biomarker: str | None = None,
+    report: str | None = None,
+) -> Target:
+    """The target a person means.
+
+    Args:
+        loaded: the adapter.
+        volume: the scan (C, X, Y, Z), to find the predicted class where ``target`` is ``None``.
+        target: a class, ``mmse``, or ``report``; ``None``: the predicted class.
+        biomarker: explain the similarity to a report in which only this biomarker is kept.
+        report: the scan's report; without it a biomarker is asked for by its name alone.
+
+    Raises:
+        UsageError: no such class, biomarker, MMSE head or report.
+    """
+    if target == MMSE:
+        return mmse_target(loaded)
+    if target == "report" and report is None:
+        raise UsageError("There is no report to explain: give its text or its facts.")
+    if report is not None and (target == "report" or biomarker is not None):
+        return text_target(loaded, report, keep=biomarker)
+    label = predicted_class(loaded, volume) if target is None else target
+    if biomarker is not None and loaded.facts.task == "findings":
+        raise UsageError(
+            "This adapter was trained on findings, its reports name no biomarkers: give a finding as target."
+        )
+    if biomarker is not None:
+        text = biomarker_text(label if label in loaded.facts.classes else None, biomarker)
+        found = text_target(loaded, text, name=f"'{text}'")
+        return Target(label, "class", found.says, found.score, biomarker)
+    return class_target(loaded, label)
+
+
+def predicted_class(loaded: LoadedAdapter, volume: Tensor) -> str:
+    """The class, or the finding, that a scan (C, X, Y, Z) speaks for most."""
+    device = next(loaded.model.parameters()).device
+    with torch.no_grad():
+        image = loaded.model.encode_image(volume[None].to(device))
+        return loaded.facts.classes[int(class_scores(loaded, image, class_texts(loaded))[0].argmax())]
+
+
+def token_places(model: VisionLanguageModel, text: str) -> list[tuple[int, int]]:
+    """Where each token of a text stands in it; (0, 0) for special tokens.
+
+    Raises:
+        UsageError: the backbone's tokenizer cannot say.
+    """
+    places = getattr(getattr(model.backbone, "tokenizer", None), "places", None)
+    if places is None:
+        raise UsageError(f"The tokenizer of '{model.backbone.name}' does not say where its tokens stand.")
+    found: list[tuple[int, int]] = places(text)
+    return found
+
+
+def _tokens(model: VisionLanguageModel, texts: list[str]) -> tuple[Tensor, Tensor]:
+    device = next(model.parameters()).device
+    ids, mask = model.backbone.tokenize(texts)
+    return ids.to(device), mask.bool().to(device)

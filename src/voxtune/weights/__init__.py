@@ -1,0 +1,1 @@
+"""Published weights: names, conversion, sources and licences."""
