@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.data import Sources, prepared
 from voxtune.commands.reproduce.lock import claimed
-from voxtune.commands.reproduce.paper import Cell, Role, shared_config
+from voxtune.commands.reproduce.paper import Cell, Role
+from voxtune.config import shared_config
 from voxtune.errors import DataError, SettingError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Prediction

@@ -1,22 +1,26 @@
-"""``voxtune compare``: two runs, or two evaluations, on the same test scans."""
+"""``voxtune compare``: two runs, two evaluations, or two lists of runs, on the same test scans."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import DataError
 from voxtune.run_dir import read_json, write_json, write_text
-from voxtune.types.records import Prediction
 
 if TYPE_CHECKING:
+    from voxtune.evaluation.predictions import Predictions
     from voxtune.pages.comparison_page import ComparedCohort
 
+SEEDS = "seeds.tsv"
+"""A folder that has it is an evaluation over seeds; folds are pooled and compared as one."""
 
-def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
+
+def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> dict[str, Any]:
     """Paired comparison of every evaluation that A and B share.
 
     Args:
-        a: a run, a folder with ``predictions.tsv``, or what ``voxtune evaluate RUN RUN ...`` wrote of several seeds.
+        a: a run, a folder with ``predictions.tsv``, or what ``voxtune evaluate RUN RUN ...`` wrote of several runs.
         b: the other, of the same sort.
         output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
 
@@ -25,26 +29,31 @@ def compare(a: Path, b: Path, output: Path | None = None) -> dict[str, Any]:
         "comparisons": [...]}]}``; differences are A minus B. Of seeds also ``"seeds"``, and by score ``n_seeds``, ``sd``, ``each``.
 
     Raises:
-        DataError: nothing to compare, or other test scans, labels or classes in A than in B.
+        DataError: nothing to compare, or other test scans, labels, classes or findings in A than in B.
     """
     from voxtune.data.manifest import write_table
     from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
 
+    a, b = Path(a), Path(b)
     if is_seed_set(a) or is_seed_set(b):
-        from voxtune.commands.compare.seeds import compare_seed_sets
-
-        found = [compare_seed_sets(a, b)]
+        found = [_seed_sets(a, b)]
     else:
         found = [_compared(*one) for one in _shared(a, b)]
     name_a, name_b = _names(a, b)
     result = {"a": name_a, "b": name_b, "evaluations": [_as_json(one) for one in found]}
     if output is not None:
+        output = Path(output)
         lines = [{"cohort": one.cohort} | row for one in found for row in _rows(one)]
         columns = dict.fromkeys(name for line in lines for name in line if name != "each")
         write_table(output / "comparison.tsv", tuple(columns), lines)
         write_json(output / "comparison.json", result)
         write_text(output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, found)))
     return result
+
+
+def is_seed_set(folder: Path) -> bool:
+    """Whether a folder is what ``voxtune evaluate RUN RUN ...`` wrote of several seeds."""
+    return (folder / SEEDS).is_file()
 
 
 def _rows(cohort: "ComparedCohort") -> list[dict[str, Any]]:
@@ -56,7 +65,7 @@ def _as_json(cohort: "ComparedCohort") -> dict[str, Any]:
     first = cohort.comparisons[0]
     return {
         "cohort": cohort.cohort,
-        "task": "findings" if cohort.findings else "diagnosis",
+        "task": cohort.task,
         "simulated": cohort.simulated,
         "kinds": list(cohort.kinds),
         "classes": list(cohort.classes),
@@ -67,92 +76,104 @@ def _as_json(cohort: "ComparedCohort") -> dict[str, Any]:
     }
 
 
-def is_seed_set(folder: Path) -> bool:
-    """Whether a folder is what ``voxtune evaluate RUN RUN ...`` wrote."""
-    from voxtune.evaluation.tables import SEEDS
-
-    return (folder / SEEDS).is_file()
-
-
 def _compared(cohort: str, folder_a: Path, folder_b: Path) -> "ComparedCohort":
-    from voxtune.evaluation.compare import compare_predictions
-    from voxtune.evaluation.compare_findings import compare_findings, read_answered
-    from voxtune.evaluation.tables import PREDICTIONS
+    from voxtune.evaluation.compare import compare as compare_pairs
     from voxtune.pages.comparison_page import ComparedCohort
 
+    pair = _read_both(cohort, folder_a, folder_b)
     stated = stated_of(folder_a), stated_of(folder_b)
-    files = folder_a / PREDICTIONS, folder_b / PREDICTIONS
-    classes: tuple[str, ...]
-    if findings := both_of_findings(cohort, *files):
-        answers = read_answered(files[0]), read_answered(files[1])
-        classes, rows = answers[0].findings.names, compare_findings(*answers)
-    else:
-        of_a, of_b, classes = read_both(cohort, *files)
-        measured = measured_by_both(cohort, folder_a, folder_b)
-        rows = compare_predictions(of_a, of_b, classes, mmse_true=measured)
     return ComparedCohort(
         cohort,
-        classes,
-        rows,
+        pair[0].names,
+        [one.comparison for one in compare_pairs({"": pair})],
         kinds=(stated[0].get("kind"), stated[1].get("kind")),
         said=str(stated[0].get("cohort") or stated[1].get("cohort") or ""),
-        findings=findings,
+        task=_task(pair[0]),
         simulated=any(one.get("simulated") is True for one in stated),
     )
 
 
-def both_of_findings(cohort: str, file_a: Path, file_b: Path) -> bool:
-    """Whether both are predictions of many findings.
+def _task(table: "Predictions") -> str:
+    return {"each": "findings", "one": "diagnosis"}[table.choice] if table.names else "regression"
+
+
+def _read_both(name: str, folder_a: Path, folder_b: Path) -> "tuple[Predictions, Predictions]":
+    """The answers of A and of B.
 
     Raises:
-        DataError: one is, the other is not.
+        DataError: one answers for many findings, the other chooses one class, or one predicts numbers alone.
     """
-    from voxtune.evaluation.compare_findings import of_findings
+    from voxtune.evaluation.tables import PREDICTIONS, read_predictions
 
-    kinds = of_findings(file_a), of_findings(file_b)
-    if kinds[0] != kinds[1]:
-        one, other = ("A", "B") if kinds[0] else ("B", "A")
-        raise DataError(
-            f"{cohort}: {one} says of each of many findings whether it is there, {other} chooses one class. They cannot be compared."
-        )
-    return kinds[0]
+    a, b = read_predictions(folder_a / PREDICTIONS), read_predictions(folder_b / PREDICTIONS)
+    said = {
+        "findings": "says of each of many findings whether it is there",
+        "diagnosis": "chooses one class",
+        "regression": "predicts numbers alone",
+    }
+    if _task(a) != _task(b):
+        raise DataError(f"{name}: A {said[_task(a)]}, B {said[_task(b)]}. They cannot be compared.")
+    return a, b
 
 
-def read_both(
-    cohort: str, file_a: Path, file_b: Path
-) -> tuple[list[Prediction], list[Prediction], tuple[str, ...]]:
-    """The predictions of A and of B, and their classes.
+def _seed_sets(a: Path, b: Path) -> "ComparedCohort":
+    """Every score of A and B over the seeds they share, paired by seed.
 
     Raises:
-        DataError: they chose among other classes.
+        DataError: one is no set of seeds, they share no seed, or a seed was scored on other scans, labels or classes in A than in B.
     """
-    from voxtune.evaluation.tables import read_predictions
+    from voxtune.commands.evaluate.runs import run_folder
+    from voxtune.evaluation.compare import compare as compare_pairs
+    from voxtune.pages.comparison_page import ComparedCohort, SeedSpread
 
-    of_a, classes = read_predictions(file_a)
-    of_b, other = read_predictions(file_b)
-    if set(classes) != set(other):
+    stated = _stated_seeds(a), _stated_seeds(b)
+    seeds = sorted(set(stated[0]["seeds"]) & set(stated[1]["seeds"]))
+    if not seeds:
         raise DataError(
-            f"{cohort}: A has the classes {', '.join(classes)}, B has {', '.join(other)}. Evaluate both with the same --classes."
+            f"A has the seeds {_listed(stated[0]['seeds'])}, B has {_listed(stated[1]['seeds'])}: none is shared, so nothing can be paired."
         )
-    return of_a, of_b, classes
+    names = {seed: run_folder("seed", str(seed)) for seed in seeds}
+    pairs = {str(seed): _read_both(names[seed], a / names[seed], b / names[seed]) for seed in seeds}
+    found = compare_pairs(pairs)
+    first = next(iter(pairs.values()))[0]
+    spread = [
+        SeedSpread(one.over.defined, one.over.sd, {int(seed): value for seed, value in one.differences.items()})
+        for one in found
+        if one.differences
+    ]
+    return ComparedCohort(
+        str(stated[0]["cohort"]),
+        first.names,
+        [one.comparison for one in found if one.differences],
+        kinds=(stated[0].get("kind"), stated[1].get("kind")),
+        task=_task(first),
+        simulated=any(one.get("simulated") is True for one in stated),
+        seeds=seeds,
+        spread=spread,
+        notes=_notes(seeds, stated),
+    )
 
 
-def measured_by_both(cohort: str, folder_a: Path, folder_b: Path) -> dict[str, float]:
-    """The measured MMSE of the scans, which A and B must agree on.
-
-    Raises:
-        DataError: they do not; the scans are named.
-    """
-    from voxtune.evaluation.compare import named_scans
-    from voxtune.evaluation.tables import MEASURED, read_measured
-
-    of_a, of_b = (read_measured(folder / MEASURED) for folder in (folder_a, folder_b))
-    other = sorted(scan for scan in of_a.keys() & of_b.keys() if of_a[scan] != of_b[scan])
-    if other:
+def _stated_seeds(folder: Path) -> dict[str, Any]:
+    if not is_seed_set(folder):
         raise DataError(
-            f"{cohort}: A and B give another measured MMSE to the same scans: {named_scans(other)}. Evaluate both on one manifest."
+            f"'{folder.name}' is no set of seeds, the other is. Compare two sets that 'voxtune evaluate RUN RUN ... -o DIR' wrote, or a run "
+            "with one folder seed-0 of a set."
         )
-    return of_a | of_b
+    return stated_of(folder)
+
+
+def _notes(seeds: Sequence[int], stated: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
+    one_side = all(one.get("one_test_side") is True for one in stated)
+    notes = ["All seeds are scored on the same scans." if one_side else "Each seed has its own test side."]
+    for name, one in zip("AB", stated, strict=True):
+        if alone := sorted(set(one["seeds"]) - set(seeds)):
+            notes.append(f"Left out, because only {name} has it: seed {_listed(alone)}.")
+    return notes
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(str(one) for one in seeds)
 
 
 def stated_of(folder: Path) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from math import ceil, floor
 
 from markupsafe import Markup, escape
 
-from voxtune.types.records import Metric, OverSeeds
+from voxtune.types.records import Metric, OverRuns
 
 LEFT, RIGHT, WIDTH = 10.0, 350.0, 360
 NAME, LANE, GAP = 20.0, 9.0, 12.0
 """Heights of a row's name, of each seed and of the room below, in drawing units."""
 
 
-def seed_dots(
-    rows: Mapping[str, tuple[OverSeeds, Mapping[int, Metric | None]]], unit: str, *, share: bool
+def run_dots(
+    rows: Mapping[str, tuple[OverRuns, Mapping[str, Metric | None]]], unit: str, *, share: bool
 ) -> Markup:
     """One row for each score.
 
