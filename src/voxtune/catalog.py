@@ -68,6 +68,16 @@ COHORTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "classification": "voxtune.tasks.classification:Classification",
+        "combined": "voxtune.tasks.combined:Combined",
+        "findings": "voxtune.tasks.findings:Findings",
+        "regression": "voxtune.tasks.regression:Regression",
+    }
+)
+"""What may be asked of a scan; ``tasks.task.task_of`` chooses by the settings of a run."""
+
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
         "ablation_all_four": "voxtune_recipes.ablations:all_four",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.types.records import Prediction
+from voxtune.types.target import MMSE
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def score_scans(
                 torch.stack([read(name) for name in names]).to(device), embedded=embedded
             )
             points = None
-            if image.mmse is not None and model.mmse_head is not None:
-                points = model.mmse_head.points(image.mmse).float().cpu()
+            if MMSE in image.targets:
+                points = model.target_values(image.targets)[MMSE].cpu()
             others = [model.class_logits(image, some).float().cpu() for some in wordings]
             yield Scores(
                 names,
@@ -109,7 +110,7 @@ def predictions(
     ]
 
 
-def validation_metric(scores: Scores, labels: Tensor, metric: str) -> float:
+def validation_metric(logits: Tensor, labels: Tensor, metric: str) -> float:
     """The figure that steers a run (greater is better): accuracy, balanced accuracy, or minus the cross-entropy.
 
     Scans without a label (-100) are left out; 0 where none has one.
@@ -117,7 +118,7 @@ def validation_metric(scores: Scores, labels: Tensor, metric: str) -> float:
     known = labels >= 0
     if not bool(known.any()):
         return 0.0
-    logits, labels = scores.logits[known], labels[known]
+    logits, labels = logits[known], labels[known]
     if metric == "loss":
         return -float(torch.nn.functional.cross_entropy(logits, labels))
     right = (logits.argmax(dim=-1) == labels).float()

@@ -71,7 +71,7 @@ def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | 
     """
     classes = loaded.facts.classes
     if label not in classes:
-        also = f", {MMSE}" if loaded.model.mmse_head is not None else ""
+        also = f", {MMSE}" if MMSE in loaded.model.target_heads else ""
         raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(classes)}{also}.")
     place, known = classes.index(label), texts or class_texts(loaded)
 
@@ -91,12 +91,11 @@ def mmse_target(loaded: LoadedAdapter) -> Target:
     Raises:
         UsageError: the adapter predicts no MMSE.
     """
-    if loaded.model.mmse_head is None:
+    if MMSE not in loaded.model.target_heads:
         raise UsageError("The adapter predicts no MMSE, so there is none to explain.")
 
     def score(image: ImageFeatures) -> Tensor:
-        assert image.mmse is not None
-        return -image.mmse
+        return -image.targets[MMSE]
 
     return Target(MMSE, "mmse", "the predicted loss of MMSE points", score)
 

@@ -8,16 +8,17 @@ import torch
 
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.abstention import abstains
-from voxtune.evaluation.mmse_interval import around
 from voxtune.evaluation.ood_detection import distance, scan_features
 from voxtune.evaluation.pairs import called, pair_features, score_pairs
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
+from voxtune.evaluation.target_interval import around
 from voxtune.imaging.chain import Preprocessed
 from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.vlm import TextFeatures
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats
+from voxtune.types.target import MMSE, Target
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class Predictor:
         return Caveats(
             confidence=confidence,
             abstained=abstains(confidence, trust.abstention),
-            mmse_interval=around(found.mmse, trust.mmse)
-            if trust.mmse is not None and found.mmse is not None
+            mmse_interval=around(found.mmse, trust.targets[MMSE], Target(name=MMSE))
+            if MMSE in trust.targets and found.mmse is not None
             else None,
             mmse_note=self.adapter.facts.mmse_note,
             distance=away,

@@ -44,7 +44,7 @@ class Bench:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self.targets = [*predictor.adapter.facts.classes]
-        if predictor.adapter.model.mmse_head is not None and predictor.adapter.facts.mmse_note is None:
+        if "mmse" in predictor.adapter.model.target_heads and predictor.adapter.facts.mmse_note is None:
             self.targets.append(MMSE)
         self.biomarkers = dict(NAMES) if isinstance(predictor.preset.steps, Brain) else {}
 

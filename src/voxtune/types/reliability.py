@@ -1,14 +1,16 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_serializer, model_validator
 
 from voxtune.types.settings import Settings
+from voxtune.types.target import MMSE, mmse_among, mmse_apart
 
 
-class MmseInterval(Settings):
-    """The half width, in MMSE points, that held the error of a share ``level`` of validation participants."""
+class TargetInterval(Settings):
+    """The half width, in the units of a target, that held the error of a share ``level`` of validation participants."""
 
     level: float = Field(gt=0, lt=1)
     half_width: float = Field(gt=0)
@@ -17,11 +19,11 @@ class MmseInterval(Settings):
 
 
 FEWEST_SCORES = 10
-"""Training scans with an MMSE that an estimate needs."""
+"""Training scans with a value that an estimate of it needs."""
 
 
-class MmseScores(Settings):
-    """What an MMSE head was taught by."""
+class TargetScores(Settings):
+    """What the head of a target was taught by."""
 
     scans: int = Field(ge=0)
     """Training scans that have a score."""
@@ -67,11 +69,21 @@ class FamiliarScans(Settings):
 
 
 class Trust(Settings):
-    """All three; ``None`` where validation had too few scans to say."""
+    """What validation says of answers; absent where it had too few scans to say."""
 
-    mmse: MmseInterval | None = None
+    targets: dict[str, TargetInterval] = Field(default_factory=dict)
+    """By name; in files that of ``mmse`` stands under ``mmse``."""
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return mmse_among(value, "targets", MMSE) if isinstance(value, Mapping) else value
+
+    @model_serializer(mode="wrap")
+    def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return mmse_apart(handler(self), "targets", MMSE)
 
 
 class Caveats(Settings):

@@ -198,9 +198,9 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
 def _looks(manifest: Path) -> "Images":
     """The audit's pictures of all labelled scans, made once a process; each run is still audited."""
     from voxtune.audit.images import look_at
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.imaging.read import read_scan
+    from voxtune.tasks.classification import labelled
 
     rows = labelled(read_manifest(manifest), (), lambda _: None)
     return look_at(rows, lambda row: read_scan(resolve_image(manifest, row)))
@@ -246,9 +246,9 @@ def _sides(sweep: Sweep, cell: Cell) -> Iterator[tuple[Role, list[ManifestRow], 
 
 
 def _rows(sweep: Sweep, cell: Cell, role: Role, side: str) -> list[ManifestRow]:
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
+    from voxtune.tasks.classification import labelled
 
     rows = read_manifest(prepared(sweep.sources, role, cell.config.preset))
     if role == "external":
