@@ -157,12 +157,11 @@ def test_calibration_enters_the_probabilities() -> None:
 def test_the_figure_that_steers_a_run() -> None:
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
     labels = torch.tensor([0, 0, 1, 1])
-    some = Scores(tuple("abcd"), logits, None)
-    assert validation_metric(some, labels, "accuracy") == 0.75
-    assert validation_metric(some, labels, "balanced_accuracy") == 0.75
-    assert validation_metric(some, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
-    assert validation_metric(some, torch.full((4,), -100), "accuracy") == 0
-    assert validation_metric(some, labels, "loss") == pytest.approx(
+    assert validation_metric(logits, labels, "accuracy") == 0.75
+    assert validation_metric(logits, labels, "balanced_accuracy") == 0.75
+    assert validation_metric(logits, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
+    assert validation_metric(logits, torch.full((4,), -100), "accuracy") == 0
+    assert validation_metric(logits, labels, "loss") == pytest.approx(
         -torch.nn.functional.cross_entropy(logits, labels).item()
     )
 

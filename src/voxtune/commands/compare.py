@@ -137,7 +137,9 @@ def _seed_sets(a: Path, b: Path) -> "ComparedCohort":
     found = compare_pairs(pairs)
     first = next(iter(pairs.values()))[0]
     spread = [
-        SeedSpread(one.over.defined, one.over.sd, {int(seed): value for seed, value in one.differences.items()})
+        SeedSpread(
+            one.over.defined, one.over.sd, {int(seed): value for seed, value in one.differences.items()}
+        )
         for one in found
         if one.differences
     ]

@@ -14,11 +14,12 @@ from voxtune.data.feature_cache import embedded_scans
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
 from voxtune.evaluation.encode import encode
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.questions import Question, encoded_texts
 from voxtune.evaluation.weighted_metrics import Floats
-from voxtune.model.vlm import ImageFeatures, TextFeatures, VisionLanguageModel
+from voxtune.model.questions import Question, encoded_texts
+from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
+from voxtune.types.tensors import ScanOutputs
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -32,18 +33,6 @@ class Answers:
     """Unit image embedding (E,) of each scan by scan_id."""
     reworded: dict[str, Predictions] = field(default_factory=dict)
     """The answers to the same question in other words, by the words."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a model makes of some scans before any calibration."""
-
-    logits: dict[str, Tensor]
-    """(n, texts) by wording, the question's own under the empty name."""
-    vectors: Tensor
-    """(n, E)."""
-    targets: dict[str, Tensor]
-    """Predicted numbers (n,) by target, in their units."""
 
 
 def ask(
@@ -71,73 +60,58 @@ def ask(
     read, embedded = rows_reader(model, rows, manifest, preset)
     names = [row.scan_id for row in rows]
     with progress("Frozen base" if published else "Scoring", len(rows)) as advance:
-        seen = see_scans(
-            model, question, names, read, embedded=embedded, published=published, advance=advance
+        asked = {"": question, **question.reworded()}
+        seen, logits = see_scans(
+            model, asked, names, read, embedded=embedded, published=published, advance=advance
         )
-    vectors = dict(zip(names, seen.vectors.numpy(), strict=True))
-    return Answers(
-        table_of(question, rows, seen.logits[""], seen.targets),
-        vectors,
-        {
-            words: table_of(other, rows, seen.logits[words], {})
-            for words, other in question.reworded().items()
-        },
-    )
+    own = table_of(question, rows, logits.pop(""), seen.targets)
+    reworded = {words: table_of(asked[words], rows, one, {}) for words, one in logits.items()}
+    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded)
 
 
 def see_scans(
     model: VisionLanguageModel,
-    question: Question,
+    questions: Mapping[str, Question],
     scan_ids: Sequence[str],
     read: ReadScan,
     *,
     embedded: bool = False,
     published: bool = False,
     advance: Callable[[str], None] = lambda _: None,
-) -> Seen:
-    """Similarities to the texts of a question and of its other wordings, vectors and predicted numbers of scans."""
-    asked: Mapping[str, Question] = {"": question, **question.reworded()}
-    texts = {words: encoded_texts(model, one) for words, one in asked.items()}
-    vectors: list[Tensor] = []
-    logits: dict[str, list[Tensor]] = {words: [] for words in texts}
-    targets: dict[str, list[Tensor]] = {}
-    for names, image in encode(model, scan_ids, read, lambda inputs: model.encode_image(inputs, embedded=embedded)):
-        with torch.no_grad():
-            vectors.append(image.vector)
-            for words, some in texts.items():
-                if some and not published:
-                    logits[words].append(model.class_logits(image, some))
-            for name, values in ({} if published else estimates(model, image)).items():
-                targets.setdefault(name, []).append(values)
+) -> tuple[ScanOutputs, dict[str, Tensor]]:
+    """What a model makes of scans before any calibration, and logits (n, texts) to the texts of each question."""
+    texts = {name: encoded_texts(model, one.texts) for name, one in questions.items()}
+
+    def see(inputs: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        image = model.encode_image(inputs, embedded=embedded)
+        logits = {
+            name: model.class_logits(image, some) for name, some in texts.items() if some and not published
+        }
+        return image.vector, logits, {} if published else model.target_values(image.targets)
+
+    seen = []
+    for names, found in encode(model, scan_ids, read, see):
+        seen.append(found)
         for name in names:
             advance(name)
-    whole = torch.cat(vectors)
-    with torch.no_grad():
-        found = {
-            words: whole[:, :0]
-            if not some
-            else published_logits(model, whole, some)
-            if published
-            else torch.cat(logits[words])
-            for words, some in texts.items()
-        }
-    return Seen(
-        {words: one.float().cpu() for words, one in found.items()},
-        whole.float().cpu(),
-        {name: torch.cat(parts).float().cpu() for name, parts in targets.items()},
-    )
+    vectors = torch.cat([vector for vector, _, _ in seen])
+    logits = {}
+    for name, some in texts.items():
+        if not some:
+            logits[name] = vectors[:, :0]
+        elif published:
+            logits[name] = published_logits(model, vectors, some)
+        else:
+            logits[name] = torch.cat([part[name] for _, part, _ in seen])
+    targets = {name: torch.cat([part[name] for _, _, part in seen]).cpu() for name in seen[0][2]}
+    on_cpu = {name: one.float().cpu() for name, one in logits.items()}
+    return ScanOutputs(tuple(scan_ids), vectors.float().cpu(), None, targets), on_cpu
 
 
 def published_logits(model: VisionLanguageModel, images: Tensor, texts: list[TextFeatures]) -> Tensor:
     """The base's own similarity of unit image vectors (n, E) to texts, averaged over their sets (n, texts)."""
-    return torch.stack([model.backbone.logit(images, text.vector) for text in texts]).mean(dim=0)
-
-
-def estimates(model: VisionLanguageModel, image: ImageFeatures) -> dict[str, Tensor]:
-    """The numbers that a model predicts for B scans (B,), by target, in their units."""
-    if image.mmse is None or model.mmse_head is None:
-        return {}
-    return {"mmse": model.mmse_head.points(image.mmse)}
+    with torch.no_grad():
+        return torch.stack([model.backbone.logit(images, text.vector) for text in texts]).mean(dim=0)
 
 
 def table_of(

@@ -1,15 +1,17 @@
 """How a baseline answers: logistic regression for classes and for each finding, ridge regression for targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from voxtune.data.targets import measured
 from voxtune.evaluation.predictions import Predictions, of_classes
-from voxtune.evaluation.questions import Question
 from voxtune.evaluation.weighted_metrics import Floats, Integers
+from voxtune.model.questions import Question
 from voxtune.types.records import ManifestRow
+from voxtune.types.target import Target
 
 RIDGE = 1.0
 """Strength of the pull to 0 in the regression of targets, on standardised columns."""
@@ -138,15 +140,14 @@ class FindingAnswer:
 class TargetAnswer:
     """Numbers alone."""
 
-    measured: Mapping[str, Mapping[str, float]]
-    """By target and scan_id."""
+    wanted: tuple[Target, ...]
     names: tuple[str, ...] = field(default=())
     stratified: bool = False
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The targets."""
-        return tuple(self.measured)
+        return tuple(target.name for target in self.wanted)
 
     @property
     def lacks(self) -> str:
@@ -156,9 +157,10 @@ class TargetAnswer:
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """The measured numbers (n, t)."""
         nan = float("nan")
+        known = [measured(rows, target) for target in self.wanted]
         return np.array(
-            [[values.get(row.scan_id, nan) for values in self.measured.values()] for row in rows], dtype=float
-        ).reshape(len(rows), len(self.measured))
+            [[values.get(row.scan_id, nan) for values in known] for row in rows], dtype=float
+        ).reshape(len(rows), len(known))
 
     def varies(self, truth: Floats) -> bool:
         """Two different numbers at least."""

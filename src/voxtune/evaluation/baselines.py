@@ -66,7 +66,7 @@ def run_baselines(
         DataError: nothing is known of any training row, or a scan has no embedding while others do.
     """
     known = answer.truth(train)
-    usable = np.isfinite(known).any(axis=1)
+    usable = np.asarray(np.isfinite(known).any(axis=1))
     if not usable.any():
         raise DataError(f"Baselines: no training row has a {answer.lacks}.")
     train, known = [row for row, yes in zip(train, usable, strict=True) if yes], known[usable]
@@ -83,7 +83,9 @@ def run_baselines(
     return {name: answer.table(test, found[name]) for name in BASELINES if name in found}
 
 
-def cross_fitted_baselines(answer: Answer, rows: Sequence[ManifestRow], inputs: Inputs) -> dict[str, Predictions]:
+def cross_fitted_baselines(
+    answer: Answer, rows: Sequence[ManifestRow], inputs: Inputs
+) -> dict[str, Predictions]:
     """The baselines where no training rows are at hand: each scan is predicted by a fit on other participants of its own cohort.
 
     At most five folds by participant; empty where a class has fewer than two participants.
@@ -93,7 +95,9 @@ def cross_fitted_baselines(answer: Answer, rows: Sequence[ManifestRow], inputs: 
     owners = [row.participant_id for row in rows]
     if answer.stratified:
         labels = [str(row.diagnosis) for row in rows]
-        people = {name: {row.participant_id for row in rows if row.diagnosis == name} for name in answer.names}
+        people = {
+            name: {row.participant_id for row in rows if row.diagnosis == name} for name in answer.names
+        }
         fewest = min((len(some) for some in people.values() if some), default=0)
         if fewest < 2 or sum(bool(some) for some in people.values()) < 2:
             return {}
@@ -119,9 +123,7 @@ def cross_fitted_baselines(answer: Answer, rows: Sequence[ManifestRow], inputs: 
 
 def input_columns(answer: Answer) -> dict[str, tuple[str, ...]]:
     """The columns of the manifest that a baseline may use, by its name."""
-    return {
-        name: columns for name, columns in _COLUMNS.items() if not set(columns) & set(answer.targets)
-    }
+    return {name: columns for name, columns in _COLUMNS.items() if not set(columns) & set(answer.targets)}
 
 
 def baseline_notes(

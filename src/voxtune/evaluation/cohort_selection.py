@@ -221,7 +221,9 @@ def choose_measured(
     kept = [row for row in test if any(row.scan_id in values for values in targets.values())]
     if not kept:
         where = "this cohort" if sides is None else "the test side of the run"
-        raise DataError(f"No scan of {where} has a measured {' or '.join(targets)}: there is nothing to score.")
+        raise DataError(
+            f"No scan of {where} has a measured {' or '.join(targets)}: there is nothing to score."
+        )
     out = len(test) - len(kept)
     return Chosen(kept, (), (), {"no measured target": out} if out else {}, None)
 

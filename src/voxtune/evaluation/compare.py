@@ -14,6 +14,7 @@ from voxtune.evaluation.permutation_test import Sides, compared, corrected, swap
 from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.runs import over_runs
 from voxtune.evaluation.score_rules import Score
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import Comparison, OverRuns
 
 NAMED = 10  # scans an error message names before it counts the rest
@@ -100,7 +101,9 @@ def named_scans(scans: Sequence[str]) -> str:
 
 
 # ---------------------------------------------------------------------------------------- the comparison
-def compare(pairs: Mapping[str, tuple[Predictions, Predictions]], draw: Draw | None = None) -> list[RunComparison]:
+def compare(
+    pairs: Mapping[str, tuple[Predictions, Predictions]], draw: Draw | None = None
+) -> list[RunComparison]:
     """Every comparison of two models; several trainings of each are paired by run, and their means compared.
 
     Scores: difference with the interval of the participant-cluster bootstrap, p by swapping participants (of several trainings in all
@@ -131,10 +134,14 @@ def compare(pairs: Mapping[str, tuple[Predictions, Predictions]], draw: Draw | N
     if len(tables) > 1:
         return found
     a, b = next(iter(tables.values()))
-    return found + [RunComparison(one, {}) for one in (*_areas(a, b, draw.confidence), *_counts_of_right(a, b))]
+    return found + [
+        RunComparison(one, {}) for one in (*_areas(a, b, draw.confidence), *_counts_of_right(a, b))
+    ]
 
 
-def compare_with_each(own: Predictions, rivals: Mapping[str, Predictions], draw: Draw) -> dict[str, Comparison]:
+def compare_with_each(
+    own: Predictions, rivals: Mapping[str, Predictions], draw: Draw
+) -> dict[str, Comparison]:
     """The first headline score of a model minus that of each rival on the same scans; Holm corrects over the rivals.
 
     Raises:
@@ -179,14 +186,7 @@ def _over_runs(
     whole = stacked([a for a, _ in kept.values()])
     ends = np.cumsum([len(a) for a, _ in kept.values()])[:-1]
     whose = dict(zip(kept, np.split(whole.participant, ends), strict=True))
-    sides = {
-        run: Sides(
-            whose[run],
-            lambda weights, a=a, b=b: (score(a, weights), score(b, weights)),
-            lambda of_a, of_b, both=stacked([a, b]): score(both, np.hstack([of_a, of_b])),
-        )
-        for run, (a, b) in kept.items()
-    }
+    sides = {run: _sides(score, a, b, whose[run]) for run, (a, b) in kept.items()}
     differences: dict[str, float | None] = dict.fromkeys(tables)
     for run, one in sides.items():
         of_a, of_b = one.values()
@@ -209,9 +209,22 @@ def _over_runs(
     )
 
 
-def _scored_by(table: Predictions) -> Sequence[bool]:
-    """Whether anything is known of each row."""
-    return table.known.any(axis=1).tolist() if table.names else [True] * len(table)
+def _sides(score: Score, a: Predictions, b: Predictions, whose: Integers) -> Sides:
+    """The rows of A and B, the same ones in the same order, with a score of them; ``whose`` (n,) numbers people over all runs."""
+    both = stacked([a, b])
+
+    def of_each(weights: Floats) -> tuple[Floats, Floats]:
+        return score(a, weights), score(b, weights)
+
+    def mixed(of_a: Floats, of_b: Floats) -> Floats:
+        return score(both, np.hstack([of_a, of_b]))
+
+    return Sides(whose, of_each, mixed)
+
+
+def _scored_by(table: Predictions) -> list[bool]:
+    """Whether each row counts: something is known of it."""
+    return [bool(one) for one in table.anything_known] if table.names else [True] * len(table)
 
 
 def _areas(a: Predictions, b: Predictions, confidence: float) -> list[Comparison]:

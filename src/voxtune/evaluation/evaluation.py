@@ -6,15 +6,27 @@ from functools import cached_property
 from pathlib import Path
 
 from voxtune.evaluation.answers import Vectors, ask
-from voxtune.evaluation.asked import Asked, asked_of, target_names, with_measured
 from voxtune.evaluation.auroc_difference import auroc_difference
-from voxtune.evaluation.baselines import Inputs, baseline_notes, cross_fitted_baselines, run_baselines, unlabelled_texts
+from voxtune.evaluation.baselines import (
+    Inputs,
+    baseline_notes,
+    cross_fitted_baselines,
+    run_baselines,
+    unlabelled_texts,
+)
 from voxtune.evaluation.cohort_selection import Kind
 from voxtune.evaluation.compare import compare_with_each
-from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort, cohort_rows, manifest_to_score, scored_cohort
+from voxtune.evaluation.evaluated_model import (
+    EvaluatedModel,
+    ScoredCohort,
+    cohort_rows,
+    manifest_to_score,
+    scored_cohort,
+)
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import Predictions, stacked
+from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
@@ -29,6 +41,7 @@ class Evaluation:
     """The answers of a model and of its rivals for the scans of a cohort; the scores are computed when they are asked for."""
 
     model: EvaluatedModel
+    asked: ScoredTask
     cohort: ScoredCohort
     table: Predictions
     rivals: Mapping[str, Predictions] = field(default_factory=dict)
@@ -40,11 +53,6 @@ class Evaluation:
     resamples: int = 2000
 
     @property
-    def asked(self) -> Asked:
-        """What the model was asked."""
-        return asked_of(self.model)
-
-    @property
     def draw(self) -> Draw:
         """How participants are resampled."""
         return Draw(self.resamples, self.model.config.seed)
@@ -52,7 +60,7 @@ class Evaluation:
     @property
     def fitted_on(self) -> list[ManifestRow]:
         """The training rows that baselines were fitted on; empty where they were cross-fitted."""
-        return usable_training_rows(self.model, self.cohort)
+        return usable_training_rows(self.asked, self.cohort)
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
@@ -74,7 +82,9 @@ class Evaluation:
         """The scores that stand for each rival; of a base that was asked for findings all of them."""
         every = self.table.choice == "each"
         return {
-            name: evaluate(rival, self.draw) if every and name == ZERO_SHOT else headline_scores(rival, self.draw)
+            name: evaluate(rival, self.draw)
+            if every and name == ZERO_SHOT
+            else headline_scores(rival, self.draw)
             for name, rival in self.rivals.items()
         }
 
@@ -114,7 +124,9 @@ class Evaluation:
     def baseline_notes(self) -> dict[str, str]:
         """What a reader must know of the inputs of a baseline."""
         return baseline_notes(
-            self.asked.baseline_answer(self.cohort.chosen), self.fitted_on or self.cohort.rows, self.cohort.rows
+            self.asked.baseline_answer(self.cohort.chosen),
+            self.fitted_on or self.cohort.rows,
+            self.cohort.rows,
         )
 
     def of(self, names: Sequence[str]) -> "Evaluation":
@@ -188,6 +200,7 @@ class Group:
 # ------------------------------------------------------------------------------------------------ how it is made
 def evaluation_of(
     model: EvaluatedModel,
+    asked: ScoredTask,
     data: Path | None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
@@ -200,13 +213,12 @@ def evaluation_of(
         DataError: nothing to score, or scans that the run has seen under the manifest of another cohort.
     """
     rows = cohort_rows(model, manifest_to_score(model, data))
-    asked = asked_of(model)
-    return answered(model, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    return answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
 
 
-def answered(model: EvaluatedModel, cohort: ScoredCohort) -> Evaluation:
+def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> Evaluation:
     """The answers of the model, its base and every baseline for the chosen scans."""
-    asked, config, chosen = asked_of(model), model.config, cohort.chosen
+    config, chosen = model.config, cohort.chosen
     base, question = frozen_base(config), asked.question(chosen)
     if model.adapter is None:
         found = of_base = ask(base, question, chosen.rows, cohort.manifest, config.preset, published=True)
@@ -214,29 +226,32 @@ def answered(model: EvaluatedModel, cohort: ScoredCohort) -> Evaluation:
         found = ask(model.adapter.model, question, chosen.rows, cohort.manifest, model.adapter.facts.preset)
         alone = asked.base_question(cohort, base)
         of_base = ask(base, alone, chosen.rows, cohort.manifest, config.preset, published=True)
-    rivals = _baselines(model, cohort, of_base.vectors, base)
+    rivals = _baselines(model, asked, cohort, of_base.vectors, base)
     if model.adapter is not None and question.names:
         rivals[ZERO_SHOT] = of_base.table
     table = replace(
-        with_measured(found.table, chosen.rows, target_names(model)), thresholds=asked.thresholds(chosen)
+        with_measured(found.table, chosen.rows, model_targets(model)), thresholds=asked.thresholds(chosen)
     )
-    return Evaluation(model, cohort, table, rivals, found.reworded, found.vectors)
+    return Evaluation(model, asked, cohort, table, rivals, found.reworded, found.vectors)
 
 
-def usable_training_rows(model: EvaluatedModel, cohort: ScoredCohort) -> list[ManifestRow]:
+def usable_training_rows(asked: ScoredTask, cohort: ScoredCohort) -> list[ManifestRow]:
     """The training rows of which the answer is known."""
-    answer = asked_of(model).baseline_answer(cohort.chosen)
+    answer = asked.baseline_answer(cohort.chosen)
     known = answer.truth(cohort.train_rows)
     return [row for row, some in zip(cohort.train_rows, known, strict=True) if (some == some).any()]  # noqa: PLR0124  (not NaN)
 
 
 def _baselines(
-    model: EvaluatedModel, cohort: ScoredCohort, vectors: Vectors, base: VisionLanguageModel
+    model: EvaluatedModel,
+    asked: ScoredTask,
+    cohort: ScoredCohort,
+    vectors: Vectors,
+    base: VisionLanguageModel,
 ) -> dict[str, Predictions]:
     """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
-    config, asked = model.config, asked_of(model)
-    answer, rows = asked.baseline_answer(cohort.chosen), cohort.rows
-    train = usable_training_rows(model, cohort)
+    config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
+    train = usable_training_rows(asked, cohort)
     texts = unlabelled_texts([*train, *rows], config.report.template)
     if not train or cohort.training is None:
         return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed))

@@ -68,8 +68,7 @@ class FindingScores(ScoreRules):
         """The scans on which a finding is known (of a score over all: any of them), and its side with the fewest participants."""
         score, _, finding = name.partition("/")
         if not finding:
-            known = table.known.any(axis=1)
-            return Rests(known, known)
+            return Rests(table.anything_known, table.anything_known)
         number = table.names.index(finding)
         known = table.known[:, number]
         if score in {"accuracy", "brier"}:

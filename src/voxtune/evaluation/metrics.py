@@ -7,7 +7,14 @@ import numpy as np
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.class_scores import ClassScores
 from voxtune.evaluation.finding_scores import FindingScores
-from voxtune.evaluation.intervals import Draw, blocks, expanded_interval, resample_participants, resampled_weights, share_interval
+from voxtune.evaluation.intervals import (
+    Draw,
+    blocks,
+    expanded_interval,
+    resample_participants,
+    resampled_weights,
+    share_interval,
+)
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.score_rules import ScoreRules, people
 from voxtune.evaluation.target_scores import TargetScores

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voxtune.evaluation.intervals import Draw, blocks, expanded_interval, resample_participants, resampled_weights
+from voxtune.evaluation.intervals import (
+    Draw,
+    blocks,
+    expanded_interval,
+    resample_participants,
+    resampled_weights,
+)
 from voxtune.evaluation.paired import holm, permutation_p
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import FEWEST_COMPARED, Comparison

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -16,10 +15,9 @@ from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import number_participants
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
+from voxtune.model.questions import Choice, largest, one_of
 from voxtune.types.records import ManifestRow, Prediction
 
-Choice = Literal["one", "each"]
-"""One class of several, or each finding yes or no for itself."""
 NOTHING = "no finding"
 SEPARATORS = (", ", "; ", " | ")
 """Between the findings of a cell; the first that no name holds."""
@@ -64,14 +62,22 @@ class Predictions:
         return found
 
     @cached_property
+    def anything_known(self) -> Booleans:
+        """Whether anything is known of each row (n,)."""
+        found: Booleans = np.asarray(self.known.any(axis=1))
+        return found
+
+    @cached_property
     def true(self) -> Integers:
         """The class of each row (n,), of rows that have one."""
-        return self.truth.argmax(axis=1)
+        found: Integers = self.truth.argmax(axis=1)
+        return found
 
     @cached_property
     def predicted(self) -> Integers:
         """The class that was chosen for each row (n,)."""
-        return self.called.argmax(axis=1)
+        found: Integers = self.called.argmax(axis=1)
+        return found
 
     @cached_property
     def scans(self) -> Integers:
@@ -130,7 +136,7 @@ class Predictions:
         if self.choice == "each":
             return self
         if self.names:
-            return self.some(self.known.any(axis=1))
+            return self.some(self.anything_known)
         measured = [np.isfinite(self.measured[name]) for name in self.targets if name in self.measured]
         return self.some(np.any(measured, axis=0) if measured else np.zeros(len(self), dtype=bool))
 
@@ -231,24 +237,6 @@ def of_classes(rows: Sequence[ManifestRow], probabilities: Floats, classes: Sequ
     )
 
 
-def largest(probabilities: Floats) -> Booleans:
-    """The class with the largest probability of each row (n, k); of equals the first."""
-    columns = np.arange(probabilities.shape[1])
-    chosen: Booleans = (
-        probabilities.argmax(axis=1)[:, None] == columns if len(columns) else np.zeros(probabilities.shape, dtype=bool)
-    )
-    return chosen
-
-
-def one_of(labels: Sequence[str | None], classes: Sequence[str]) -> Floats:
-    """Labels (n,) as 1 and 0 of each class (n, k); a row of NaN where the label is none of them."""
-    found = np.array([[float(label == name) for name in classes] for label in labels]).reshape(
-        len(labels), len(classes)
-    )
-    found[~found.any(axis=1)] = np.nan
-    return found
-
-
 def of_records(
     records: Sequence[Prediction],
     classes: Sequence[str],
@@ -346,5 +334,5 @@ def separator(names: Sequence[str]) -> str:
         if not any(one in name for name in names):
             return one
     raise SettingError(
-        "classes.findings", "names without one of ', ', '; ' and ' | '", [n for n in names if " | " in n][0]
+        "classes.findings", "names without one of ', ', '; ' and ' | '", next(n for n in names if " | " in n)
     )

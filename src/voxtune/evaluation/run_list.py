@@ -44,7 +44,9 @@ class Member:
         known = {key: value for key, value in tree.items() if key not in {"name", "seed"}}
         return {
             **dict(_flat(known)),
-            "the data it was trained on (sha256 of the manifest)": str(self.split.get("manifest_sha256"))[:12],
+            "the data it was trained on (sha256 of the manifest)": str(self.split.get("manifest_sha256"))[
+                :12
+            ],
             "the base (sha256 of its tensors)": str(self.adapter.get("base_sha256"))[:12],
         }
 
@@ -97,7 +99,13 @@ def _read(folder: Path) -> Member:
             f"'{folder.name}' is no run. Several can be evaluated together only as runs; a recipe's base has no seed."
         )
     run, config, split = read_run(folder)
-    return Member(str(config.seed), run, config, split, read_json(run.adapter / "adapter.json", "the facts of the adapter"))
+    return Member(
+        str(config.seed),
+        run,
+        config,
+        split,
+        read_json(run.adapter / "adapter.json", "the facts of the adapter"),
+    )
 
 
 def _are_folds(members: Sequence[Member]) -> bool:
@@ -115,7 +123,10 @@ def _numbered(members: Sequence[Member]) -> list[Member]:
     keys = [match[1].lstrip("0") or "0" if match else "" for match in numbers]
     if "" in keys or len(set(keys)) < len(keys):
         keys = [str(place) for place in range(len(members))]
-    named = [Member(key, one.run, one.config, one.split, one.adapter) for key, one in zip(keys, members, strict=True)]
+    named = [
+        Member(key, one.run, one.config, one.split, one.adapter)
+        for key, one in zip(keys, members, strict=True)
+    ]
     return sorted(named, key=lambda one: int(one.key))
 
 

@@ -4,15 +4,22 @@ Two kinds of chance are kept apart. The standard deviation is of training: other
 participants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from voxtune.errors import DataError
-from voxtune.evaluation.intervals import Draw, blocks, resample_participants, resampled_weights, share_interval
+from voxtune.evaluation.intervals import (
+    Draw,
+    blocks,
+    resample_participants,
+    resampled_weights,
+    share_interval,
+)
 from voxtune.evaluation.metrics import rules_of
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import OverRuns
 
 
@@ -45,23 +52,39 @@ def mean_interval(runs: Sequence[Predictions], draw: Draw) -> tuple[float, float
     if not len(first) or not rules.is_share(name):
         return None
 
+    scores = [partial(rules.compared[name], one) for one in tables]
+    return interval_of_mean(scores, first.participant, first.strata, draw)
+
+
+def interval_of_mean(
+    scores: Sequence[Callable[[Floats], Floats]], participant: Integers, strata: Integers, draw: Draw
+) -> tuple[float, float] | None:
+    """The interval over participants of the mean over runs of a share; ``None`` where it is not defined.
+
+    Args:
+        scores: of each run, (R,) for scan weights (R, n).
+        participant: whose each scan is (n,).
+        strata: the stratum of each participant (m,).
+        draw: how often participants are drawn; a participant is drawn for all runs together.
+    """
+
     def mean(weights: Floats) -> Floats:
-        value: Floats = np.mean([rules.compared[name](one, weights) for one in tables], axis=0)
+        value: Floats = np.mean([score(weights) for score in scores], axis=0)
         return value
 
-    value = float(mean(np.ones((1, len(first))))[0])
+    value = float(mean(np.ones((1, len(participant))))[0])
     if not np.isfinite(value):
         return None
-    people = resample_participants(first.strata, draw.resamples, draw.seed)
+    people = resample_participants(strata, draw.resamples, draw.seed)
     spread = [
-        mean(resampled_weights(people[block], first.participant))
-        for block in blocks(len(people), len(first) * len(tables))
+        mean(resampled_weights(people[block], participant))
+        for block in blocks(len(people), len(participant) * len(scores))
     ]
-    sizes = np.unique(first.strata, return_counts=True)[1]
+    sizes = np.unique(strata, return_counts=True)[1]
     return share_interval(
         value,
         np.concatenate(spread),
-        len(first.strata),
+        len(strata),
         len(sizes),
         draw.confidence,
         lonely=len(sizes) > 1 and bool((sizes == 1).any()),

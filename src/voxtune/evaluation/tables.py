@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from voxtune.data.manifest import MISSING, read_table, write_table
 from voxtune.errors import DataError, TableError
-from voxtune.evaluation.predictions import NOTHING, Predictions, check_once, one_of, separator
+from voxtune.evaluation.predictions import NOTHING, Predictions, check_once, separator
 from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.model.questions import one_of
 from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
@@ -80,7 +81,9 @@ def read_predictions(path: Path) -> Predictions:
         )
     each = any(name.startswith(TRUE) for name in columns)
     if each and (lost := [name for name in names if TRUE + name not in columns]):
-        raise TableError(path, f"no column {TRUE}{lost[0]}", "Of findings every p_<FINDING> has its true_<FINDING>.")
+        raise TableError(
+            path, f"no column {TRUE}{lost[0]}", "Of findings every p_<FINDING> has its true_<FINDING>."
+        )
     scans = tuple(row["scan_id"] for row in rows)
     try:
         check_once(scans)
@@ -93,20 +96,29 @@ def read_predictions(path: Path) -> Predictions:
     if each:
         truth = _numbers(path, rows, [TRUE + name for name in names])
         if (bad := np.argwhere(~(np.isin(truth, (0.0, 1.0)) | np.isnan(truth)))).size:
-            raise TableError(path, f"scan '{scans[bad[0][0]]}': column '{TRUE}{names[bad[0][1]]}' is neither 0 nor 1 nor missing")
+            raise TableError(
+                path,
+                f"scan '{scans[bad[0][0]]}': column '{TRUE}{names[bad[0][1]]}' is neither 0 nor 1 nor missing",
+            )
     else:
         truth = one_of([_diagnosis(path, row, names) for row in rows], names)
     return Predictions(
         scan_ids=scans,
-        participants=tuple(None if row["participant_id"] == MISSING else row["participant_id"] for row in rows),
+        participants=tuple(
+            None if row["participant_id"] == MISSING else row["participant_id"] for row in rows
+        ),
         names=names,
         probabilities=chances,
         truth=truth,
-        called=np.array([_called(path, row, names, each=each) for row in rows], dtype=bool).reshape(chances.shape),
+        called=np.array([_called(path, row, names, each=each) for row in rows], dtype=bool).reshape(
+            chances.shape
+        ),
         choice="each" if each else "one",
         targets={
             name: values
-            for name, values in zip(targets, _numbers(path, rows, [t + ESTIMATE for t in targets]).T, strict=True)
+            for name, values in zip(
+                targets, _numbers(path, rows, [t + ESTIMATE for t in targets]).T, strict=True
+            )
             if np.isfinite(values).any()
         },
         measured=_read_measured(path.with_name(MEASURED), scans),
@@ -128,7 +140,9 @@ def _numbers(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[st
     return found
 
 
-def _check_chances(path: Path, scans: Sequence[str], names: Sequence[str], chances: Floats, *, sums: bool) -> None:
+def _check_chances(
+    path: Path, scans: Sequence[str], names: Sequence[str], chances: Floats, *, sums: bool
+) -> None:
     bad = np.argwhere(~((chances >= 0) & (chances <= 1)))  # NaN too
     if bad.size:
         place, number = bad[0]
@@ -152,7 +166,13 @@ def _diagnosis(path: Path, row: Mapping[str, str], names: Sequence[str]) -> str 
 def _called(path: Path, row: Mapping[str, str], names: Sequence[str], *, each: bool) -> list[bool]:
     """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``."""
     cell = row["predicted"]
-    said = {cell} if names and not each else set() if cell in {NOTHING, MISSING} else set(cell.split(separator(names)))
+    said = (
+        {cell}
+        if names and not each
+        else set()
+        if cell in {NOTHING, MISSING}
+        else set(cell.split(separator(names)))
+    )
     if names and (strange := said.difference(names)):
         raise TableError(
             path, f"scan '{row['scan_id']}': predicted '{', '.join(sorted(strange))}', which has no column"

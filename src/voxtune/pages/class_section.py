@@ -44,7 +44,9 @@ def per_class_names(facts: EvaluationFacts, known: Mapping[str, object]) -> dict
 
 
 def _there(metric: object) -> bool:
-    return metric is not None and not (isinstance(metric, Metric) and metric.n_scans == 0 and metric.value is None)
+    return metric is not None and not (
+        isinstance(metric, Metric) and metric.n_scans == 0 and metric.value is None
+    )
 
 
 def _confusion(

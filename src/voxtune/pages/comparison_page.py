@@ -8,7 +8,15 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.layout import render
-from voxtune.pages.score_labels import ERRORS, FINDINGS_NAMES, NAMES, PER_CLASS, headline_scale, no_interval, p_text
+from voxtune.pages.score_labels import (
+    ERRORS,
+    FINDINGS_NAMES,
+    NAMES,
+    PER_CLASS,
+    headline_scale,
+    no_interval,
+    p_text,
+)
 from voxtune.types.records import Comparison
 
 
@@ -119,7 +127,9 @@ def score_name(score: str, task: str = "diagnosis") -> str:
     said = (PER_CLASS if label else known).get(name) or known.get(name, name)
     if is_error(name):
         target, _, error = name.rpartition("_")
-        said = f"{'MMSE' if target == 'mmse' else target}: {ERRORS[error]}" + (" (points)" if target == "mmse" else "")
+        said = f"{'MMSE' if target == 'mmse' else target}: {ERRORS[error]}" + (
+            " (points)" if target == "mmse" else ""
+        )
     return (
         said
         + (f", {label}" if label else "")

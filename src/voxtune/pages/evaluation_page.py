@@ -63,7 +63,9 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "several_kinds": False,
         "method": method_paragraph(facts),
         "classes": class_section(facts, facts.labels) if isinstance(facts.labels, ClassFacts) else None,
-        "findings": findings_section(facts, facts.labels) if isinstance(facts.labels, FindingsFacts) else None,
+        "findings": findings_section(facts, facts.labels)
+        if isinstance(facts.labels, FindingsFacts)
+        else None,
         "runs": runs_section(facts, scale, names_of(facts)) if facts.runs else None,
     }
     title = f"{facts.model} on {facts.cohort}"
@@ -75,7 +77,9 @@ def evaluation_page(facts: EvaluationFacts) -> str:
 def scale_of(facts: EvaluationFacts) -> HeadlineScale:
     """How the headline score is written."""
     target = facts.targets.get(facts.headline.rpartition("_")[0])
-    return headline_scale(facts.headline, facts.task, target.label if target else "", target.units if target else "")
+    return headline_scale(
+        facts.headline, facts.task, target.label if target else "", target.units if target else ""
+    )
 
 
 def names_of(facts: EvaluationFacts) -> dict[str, str]:
@@ -153,7 +157,9 @@ def _rivals(
     facts: EvaluationFacts, scale: HeadlineScale
 ) -> list[tuple[str, str, Mapping[str, Metric], Markup, Comparison | None]]:
     """The model and its baselines, a row each: name, note, scores, bar of the headline, the model minus the baseline."""
-    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [("This model", "", facts.metrics, None)]
+    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [
+        ("This model", "", facts.metrics, None)
+    ]
     rows += [
         (baseline_name(name, facts.task), facts.baseline_notes.get(name, ""), found, facts.against.get(name))
         for name, found in facts.baselines.items()
@@ -195,7 +201,11 @@ def _target(facts: EvaluationFacts, name: str) -> dict[str, object]:
     figure = None
     if target.points:
         figure = figures.target(
-            target.points, facts.classes if facts.task == "diagnosis" else (), target.label, target.units, highest=target.highest
+            target.points,
+            facts.classes if facts.task == "diagnosis" else (),
+            target.label,
+            target.units,
+            highest=target.highest,
         )
     return {
         "label": target.label,
@@ -216,7 +226,9 @@ def _subgroup_scores(facts: EvaluationFacts) -> list[tuple[str, str]]:
 
 def wording_spread(facts: EvaluationFacts) -> str:
     """From the worst to the best wording, in a sentence."""
-    known = [value for found in facts.templates.values() if (value := found[facts.headline].value) is not None]
+    known = [
+        value for found in facts.templates.values() if (value := found[facts.headline].value) is not None
+    ]
     if len(known) < 2:
         return ""
     scale = scale_of(facts)

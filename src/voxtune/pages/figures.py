@@ -112,7 +112,10 @@ def target(
         highest: a value that the axes reach in any case.
     """
     values = [number for true, said, _ in points for number in (true, said)]
-    least, most = min(values, default=0.0), max([*values, *([highest] if highest is not None else [])], default=1.0)
+    least, most = (
+        min(values, default=0.0),
+        max([*values, *([highest] if highest is not None else [])], default=1.0),
+    )
     step = _tick_step(most - least, coarse=highest is not None and highest >= 20)
     low, high = step * math.floor(least / step), step * math.ceil(most / step)
     high = max(high, low + step)

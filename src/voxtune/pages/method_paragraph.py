@@ -64,7 +64,11 @@ def _numbers(facts: EvaluationFacts) -> str:
 
 
 def _intervals(facts: EvaluationFacts) -> str:
-    strata = ", drawn with replacement within each diagnosis" if facts.task == "diagnosis" else ", drawn with replacement"
+    strata = (
+        ", drawn with replacement within each diagnosis"
+        if facts.task == "diagnosis"
+        else ", drawn with replacement"
+    )
     said = (
         f"Because scans of one participant are not independent, {100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole "
         f"participants{strata} (seed {facts.seed}): shares on the logit scale with Student's t, exact (Clopper-Pearson over participants) at 0 and 1, "
@@ -89,9 +93,7 @@ def _baselines(facts: EvaluationFacts) -> str:
         if facts.cross_fitted
         else "Baselines were fitted on the training participants only"
     )
-    return (
-        f"{fitted}; the model is compared with each on the same scans by swapping participants, with Holm's correction (1979) over the baselines."
-    )
+    return f"{fitted}; the model is compared with each on the same scans by swapping participants, with Holm's correction (1979) over the baselines."
 
 
 def _folds(facts: EvaluationFacts) -> str:
@@ -107,7 +109,9 @@ def _of_seeds(facts: EvaluationFacts) -> str:
     runs = facts.runs
     assert runs is not None
     of_mean = (
-        " That of the mean over seeds, of the score above, draws a participant for all seeds together." if runs.interval else ""
+        " That of the mean over seeds, of the score above, draws a participant for all seeds together."
+        if runs.interval
+        else ""
     )
     return (
         f"We trained {facts.model} with {len(runs.runs)} seeds ({', '.join(runs.runs)}) and the same settings, and scored each on {facts.cohort}. "

@@ -9,7 +9,13 @@ from voxtune.pages import figures
 from voxtune.pages.class_section import per_class_names
 from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
 from voxtune.pages.runs_figure import run_dots
-from voxtune.pages.score_labels import BASELINES, PER_FINDING, HeadlineScale, baseline_name, interval_text, spread_text
+from voxtune.pages.score_labels import (
+    BASELINES,
+    PER_FINDING,
+    HeadlineScale,
+    baseline_name,
+    spread_text,
+)
 from voxtune.types.records import Metric
 
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "auroc", "average_precision")

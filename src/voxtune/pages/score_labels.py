@@ -80,7 +80,9 @@ def baseline_name(name: str, task: str) -> str:
 def target_score_names(target: str, label: str, units: str) -> dict[str, str]:
     """The scores of a target: ``MMSE: mean absolute error (points)``."""
     unit = f" ({units})" if units else ""
-    return {f"{target}_{name}": f"{label}: {said}{'' if name == 'r2' else unit}" for name, said in ERRORS.items()}
+    return {
+        f"{target}_{name}": f"{label}: {said}{'' if name == 'r2' else unit}" for name, said in ERRORS.items()
+    }
 
 
 # --------------------------------------------------------------------------------------------------- numbers

@@ -60,6 +60,7 @@ def evaluate(
     from voxtune.evaluation.evaluated_model import read_model
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.evaluation.run_list import run_folders
+    from voxtune.tasks.task import scored_task
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
@@ -72,7 +73,7 @@ def evaluate(
     model = read_model(runs[0])
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    found = evaluation_of(model, manifest, classes, label_map)
+    found = evaluation_of(model, scored_task(model), manifest, classes, label_map)
     tell_left_out(found, say)
     return write_evaluation(found, target or folder_of(found), say)
 

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.evaluate.command import BASELINES, Evaluated, evaluation_folder, tell_left_out, write_evaluation
+from voxtune.commands.evaluate.command import (
+    BASELINES,
+    Evaluated,
+    evaluation_folder,
+    tell_left_out,
+    write_evaluation,
+)
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
 from voxtune.types.records import Metric, OverRuns
@@ -55,6 +61,7 @@ def evaluate_runs(
     from voxtune.evaluation.evaluated_model import read_model
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.evaluation.run_list import read_run_list
+    from voxtune.tasks.task import scored_task
 
     if output is None and home is None:
         raise UsageError("Say where to write the scores of several runs: -o DIR.")
@@ -62,7 +69,8 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        found = evaluation_of(read_model(one.run.root), data, classes, label_map)
+        model = read_model(one.run.root)
+        found = evaluation_of(model, scored_task(model), data, classes, label_map)
         tell_left_out(found, say)
         if output is None:
             assert home is not None
@@ -90,7 +98,9 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
         for name, rival in whole.rivals.items():
             write_predictions(output / BASELINES / name, rival)
         people = len(set(whole.table.participants))
-        write_metrics_json(output / METRICS, whole.all_metrics(), n_scans=len(whole.table), n_participants=people)
+        write_metrics_json(
+            output / METRICS, whole.all_metrics(), n_scans=len(whole.table), n_participants=people
+        )
     else:
         write_json(output / METRICS, _mean_metrics(runs, _headline(parts)))
     facts = _page_facts(runs, parts, whole, stated)
@@ -119,7 +129,8 @@ def _runs_facts(
 
     tables = {key: part.table for key, part in parts.items()}
     scans = {
-        key: dict(zip(table.scan_ids, map(str, table.participants), strict=True)) for key, table in tables.items()
+        key: dict(zip(table.scan_ids, map(str, table.participants), strict=True))
+        for key, table in tables.items()
     }
     one_side, first = one_test_side(scans), next(iter(parts.values()))
     draw = first.draw
@@ -156,7 +167,13 @@ def _page_facts(
     cohort = "the runs' own test side" if first.cohort.own else facts.cohort
     if whole is not None:
         cohort = f"the {len(parts)} folds of its own cohort" if first.cohort.own else facts.cohort
-    return replace(facts, runs=runs, cohort=cohort, looks=looks, simulated=any(one.get("simulated") is True for one in stated.values()))
+    return replace(
+        facts,
+        runs=runs,
+        cohort=cohort,
+        looks=looks,
+        simulated=any(one.get("simulated") is True for one in stated.values()),
+    )
 
 
 def _over(each: Mapping[str, Mapping[str, Metric]]) -> dict[str, OverRuns]:
@@ -180,7 +197,9 @@ def _minus(each: Mapping[str, Mapping[str, Metric]], headline: str) -> dict[str,
     )
 
     def differences(name: str) -> list[float | None]:
-        pairs = [(_value(some.get(headline)), _value(some.get(f"{start}{name}{end}"))) for some in each.values()]
+        pairs = [
+            (_value(some.get(headline)), _value(some.get(f"{start}{name}{end}"))) for some in each.values()
+        ]
         return [None if own is None or its is None else own - its for own, its in pairs]
 
     return {name: over_runs(differences(name)) for name in names}
@@ -210,7 +229,9 @@ def _mean_metrics(runs: "RunsFacts", headline: str) -> dict[str, Any]:
     }
 
 
-def _table(members: "Sequence[Member]", facts: "EvaluationFacts") -> tuple[tuple[str, ...], list[dict[str, object]]]:
+def _table(
+    members: "Sequence[Member]", facts: "EvaluationFacts"
+) -> tuple[tuple[str, ...], list[dict[str, object]]]:
     """``seeds.tsv`` or ``folds.tsv``: one row a run with its main scores and their intervals."""
     from voxtune.pages.evaluation_page import names_of
 

@@ -1,4 +1,4 @@
-"""How far off a predicted MMSE may be: a split-conformal interval over validation participants."""
+"""How far off a predicted target may be: a split-conformal interval over validation participants."""
 
 import math
 from collections.abc import Sequence
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxtune.types.reliability import MmseInterval
+from voxtune.types.reliability import TargetInterval
+from voxtune.types.target import Target
 
 LEVEL = 0.9
-LOWEST, HIGHEST = 0.0, 30.0
 
 
-def fit_mmse_interval(
+def fit_target_interval(
     predicted: ArrayLike, true: ArrayLike, participants: Sequence[str], level: float = LEVEL
-) -> MmseInterval | None:
-    """The half width that covers the MMSE of a new participant's scan with probability ``level``.
+) -> TargetInterval | None:
+    """The half width that covers the target of a new participant's scan with probability ``level``.
 
     Conformal with groups (Dunn, Wasserman, Ramdas 2022, arXiv 1809.07441, pooling CDFs): every participant weighs the same, however
     many visits, and the level is raised by the usual (n + 1) / n, with n participants. ``None`` with fewer than
     level / (1 - level) participants: no finite interval holds then.
 
     Args:
-        predicted: points (n,).
-        true: points (n,), NaN where unknown.
+        predicted: values (n,).
+        true: values (n,) in the same units, NaN where unknown.
         participants: of the scans (n,).
         level: wanted coverage.
     """
@@ -39,14 +39,18 @@ def fit_mmse_interval(
     order = np.argsort(errors, kind="stable")
     reached = np.cumsum((1.0 / count[place])[order])
     half = float(errors[order][np.searchsorted(reached, wanted - 1e-9)])
-    return MmseInterval(
+    return TargetInterval(
         level=level,
-        half_width=max(half, 1e-3),
+        half_width=max(half, 1e-9),
         n_scans=int(usable.sum()),
         n_participants=len(people),
     )
 
 
-def around(points: float, interval: MmseInterval) -> tuple[float, float]:
-    """The interval of one prediction, within 0..30 points."""
-    return max(LOWEST, points - interval.half_width), min(HIGHEST, points + interval.half_width)
+def around(value: float, interval: TargetInterval, target: Target) -> tuple[float, float]:
+    """The interval of one prediction, within the range of the target."""
+    low, high = value - interval.half_width, value + interval.half_width
+    return (
+        low if target.low is None else max(target.low, low),
+        high if target.high is None else min(target.high, high),
+    )

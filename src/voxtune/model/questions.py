@@ -5,19 +5,25 @@ A question knows the texts a scan is compared with, and how similarities become 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from voxtune.data.findings import finding_labels, pair_texts
-from voxtune.evaluation.predictions import Choice, largest, one_of
-from voxtune.evaluation.thresholds import UNDECIDED
-from voxtune.evaluation.weighted_metrics import Booleans, Floats
 from voxtune.losses.findings import pair_differences
+from voxtune.model.adapter import AdapterFacts
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.types.records import ManifestRow
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+Choice = Literal["one", "each"]
+"""One class of several, or each finding yes or no for itself."""
+UNDECIDED = 0.5
+"""The threshold of a finding that validation says nothing of."""
 
 
 class Question(Protocol):
@@ -52,6 +58,9 @@ class Question(Protocol):
 
     def reworded(self) -> "Mapping[str, Question]":
         """The same question in other words, by the words."""
+
+    def says(self, name: str) -> str:
+        """What a higher log-odds means, to go on after 'raises'."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,13 @@ class ClassQuestion:
 
     def reworded(self) -> Mapping[str, Question]:
         """By each other template alone."""
-        return {one: ClassQuestion(self.names, (one,), self.temperature, self.offsets) for one in self.wordings}
+        return {
+            one: ClassQuestion(self.names, (one,), self.temperature, self.offsets) for one in self.wordings
+        }
+
+    def says(self, name: str) -> str:
+        """One against the others."""
+        return f"the log-odds of {name} against {', '.join(other for other in self.names if other != name)}"
 
 
 @dataclass(frozen=True)
@@ -136,10 +151,7 @@ class FindingQuestion:
         """Of each label being there (B, k)."""
         odds, findings = pair_differences(logits), self.findings
         return torch.stack(
-            [
-                odds[:, [findings.index(part) for part in parts]].amax(dim=1)
-                for parts in self.labels.values()
-            ],
+            [odds[:, [findings.index(part) for part in parts]].amax(dim=1) for parts in self.labels.values()],
             dim=1,
         )
 
@@ -161,6 +173,10 @@ class FindingQuestion:
     def reworded(self) -> Mapping[str, Question]:
         """A pair is what training taught; other pairs are not asked."""
         return {}
+
+    def says(self, name: str) -> str:
+        """There or not there."""
+        return f"the log-odds that '{name}' is present"
 
 
 @dataclass(frozen=True)
@@ -191,13 +207,49 @@ class NoQuestion:
         """None."""
         return {}
 
+    def says(self, name: str) -> str:
+        """Nothing."""
+        return name
 
-def encoded_texts(model: VisionLanguageModel, question: Question) -> list[TextFeatures]:
+
+def question_of(facts: AdapterFacts) -> Question:
+    """What an adapter was trained to answer, with the calibration it was given on validation."""
+    if facts.task == "findings":
+        pair = (facts.class_texts[0], facts.class_texts[1])
+        return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
+    if not facts.classes:
+        return NoQuestion()
+    return ClassQuestion(
+        facts.classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(facts.classes))
+    )
+
+
+def encoded_texts(model: VisionLanguageModel, texts: Sequence[list[str]]) -> list[TextFeatures]:
     """The texts of a question, each set encoded once."""
     device = next(model.parameters()).device
     found = []
     with torch.no_grad():
-        for texts in question.texts:
-            ids, mask = model.backbone.tokenize(texts)
+        for some in texts:
+            ids, mask = model.backbone.tokenize(some)
             found.append(model.encode_text(ids.to(device), mask.bool().to(device)))
+    return found
+
+
+def largest(probabilities: Floats) -> Booleans:
+    """The class with the largest probability of each row (n, k); of equals the first."""
+    columns = np.arange(probabilities.shape[1])
+    chosen: Booleans = (
+        probabilities.argmax(axis=1)[:, None] == columns
+        if len(columns)
+        else np.zeros(probabilities.shape, dtype=bool)
+    )
+    return chosen
+
+
+def one_of(labels: Sequence[str | None], classes: Sequence[str]) -> Floats:
+    """Labels (n,) as 1 and 0 of each class (n, k); a row of NaN where the label is none of them."""
+    found = np.array([[float(label == name) for name in classes] for label in labels]).reshape(
+        len(labels), len(classes)
+    )
+    found[~found.any(axis=1)] = np.nan
     return found
