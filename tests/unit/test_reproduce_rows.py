@@ -16,7 +16,6 @@ from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe

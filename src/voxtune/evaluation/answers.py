@@ -1,7 +1,7 @@
 """Asking a model: every scan is encoded once and compared with the texts of a question, never with its own report or other scans."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +118,21 @@ def table_of(
     question: Question, rows: Sequence[ManifestRow], logits: Tensor, targets: Mapping[str, Tensor]
 ) -> Predictions:
     """Logits (n, texts) and predicted numbers (n,) of rows as the table of answers, with what the manifest knows beside them."""
+    found = answers_alone(question, [row.scan_id for row in rows], logits, targets)
+    return replace(found, participants=tuple(row.participant_id for row in rows), truth=question.truth(rows))
+
+
+def answers_alone(
+    question: Question, scan_ids: Sequence[str], logits: Tensor, targets: Mapping[str, Tensor]
+) -> Predictions:
+    """The same of scans that nothing is known of."""
     chances: Floats = question.probabilities(logits)
     return Predictions(
-        scan_ids=tuple(row.scan_id for row in rows),
-        participants=tuple(row.participant_id for row in rows),
+        scan_ids=tuple(scan_ids),
+        participants=(None,) * len(scan_ids),
         names=question.names,
         probabilities=chances,
-        truth=question.truth(rows),
+        truth=np.full(chances.shape, np.nan),
         called=question.called(chances),
         choice=question.choice,
         targets={name: values.double().numpy() for name, values in targets.items()},
