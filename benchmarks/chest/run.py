@@ -126,12 +126,12 @@ def cost(manifest: Path) -> dict[str, Any]:
     import itertools
 
     import torch
+    from voxtune.evaluation.pairs import pair_features, score_pairs
 
     from voxtune.cohorts.ct_rate import FINDINGS
     from voxtune.config import read_recipe
     from voxtune.data.images import load_preset, scan_reader
     from voxtune.data.manifest import read_manifest
-    from voxtune.evaluation.pairs import pair_features, score_pairs
     from voxtune.model.build import build_model
 
     torch.set_num_threads(1)

@@ -11,18 +11,28 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from voxtune.commands.evaluate.subject import ScoredCohort, Subject
+from voxtune.evaluation.run_predictions import Answers
 
 from voxtune.commands.evaluate.facts import more_metrics, page_facts, stated_facts
-from voxtune.commands.evaluate.subject import ScoredCohort, Subject
 from voxtune.config import read_recipe
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import run_baselines
+from voxtune.evaluation.baseline_answers import ClassAnswer
+from voxtune.evaluation.baselines import Inputs, run_baselines
 from voxtune.evaluation.cohort_selection import choose
-from voxtune.evaluation.metrics import evaluate_predictions
-from voxtune.evaluation.run_predictions import Answers
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.site_probe import probe_sites
+from voxtune.model.questions import ClassQuestion
 from voxtune.pages.evaluation_page import evaluation_page
 from voxtune.types.records import ManifestRow, Metric, Prediction
+
+
+def _rows_of(found):
+    """The records of each baseline."""
+    return {name: table.rows() for name, table in found.items()}
+
 
 CLASSES = ("NC", "MCI", "AD")
 MODELS = ("guesses", "constant", "ties", "perfect", "wrong", "skilled")
@@ -115,7 +125,11 @@ def answers(
             diagnosis=row.diagnosis,
             predicted=classes[int(p.argmax())],
             probabilities=dict(zip(classes, (p / p.sum()).tolist(), strict=True)),
-            mmse=float(rng.normal(24, 4)) if points else None,
+            targets={
+                name: points
+                for name, points in {"mmse": float(rng.normal(24, 4)) if points else None}.items()
+                if points is not None
+            },
         )
 
     vectors = {row.scan_id: rng.normal(size=4).astype(np.float32) for row in rows}
@@ -163,11 +177,15 @@ def test_an_evaluation_of_any_cohort_is_sane(
         return
     train = rows_of(rng, 9, 2, classes, "some", "train")
     found = answers(rng, chosen.rows, classes, model, points=points)
-    rivals = run_baselines(train, chosen.rows, classes)
+    rivals = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(classes), ())), train, chosen.rows, Inputs({} or {}, {} or {}, 0)
+        )
+    )
     truth = {row.scan_id: row.mmse for row in chosen.rows if row.mmse is not None}
     thresholds = {name: float(rng.random()) for name in classes[1:]}
-    metrics = evaluate_predictions(
-        found.predictions, classes, mmse_true=truth, thresholds=thresholds, resamples=RESAMPLES
+    metrics = evaluate(
+        of_records(found.predictions, classes, {"mmse": truth}, thresholds), Draw(resamples=RESAMPLES)
     )
     probe = probe_sites(chosen.rows, found.vectors, resamples=RESAMPLES)
     with TemporaryDirectory() as folder:
@@ -194,8 +212,8 @@ def test_what_each_kind_of_model_gets(model: str) -> None:
         row.model_copy(update={"diagnosis": CLASSES[int(row.participant_id[4:]) % 3]})
         for row in rows_of(rng, 60, 1, CLASSES, "all", "test")
     ]
-    metrics = evaluate_predictions(
-        answers(rng, rows, CLASSES, model, points=True).predictions, CLASSES, resamples=200
+    metrics = evaluate(
+        of_records(answers(rng, rows, CLASSES, model, points=True).predictions, CLASSES), Draw(resamples=200)
     )
     accuracy, auroc = metrics["accuracy"], metrics["auroc"]
     want = {"constant": 1 / 3, "ties": 1 / 3, "perfect": 1.0, "wrong": 0.0}.get(model)

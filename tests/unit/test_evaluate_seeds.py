@@ -8,22 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from voxtune.commands.compare.command import compare
+from voxtune.commands.evaluate.seeds import evaluate_seeds
 
 from voxtune.cli import main
-from voxtune.commands.compare.command import compare
 from voxtune.commands.evaluate import seeds as stage
-from voxtune.commands.evaluate.seeds import evaluate_seeds
 from voxtune.config import RunConfig
 from voxtune.data.manifest import read_table
 from voxtune.errors import DataError, UsageError
-from voxtune.evaluation.compare import compare_predictions
-from voxtune.evaluation.compare_seeds import compare_seeds
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.metrics import evaluate
 from voxtune.evaluation.permutation_test import Draw
-from voxtune.evaluation.seeds import accuracy_interval, over_seeds
-from voxtune.evaluation.tables import write_evaluation
+from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.runs import over_runs
 from voxtune.run_dir import write_json, write_text
-from voxtune.types.records import Metric, OverSeeds, Prediction
+from voxtune.types.records import Metric, OverRuns, Prediction
 from voxtune_recipes.deft import recipe
 
 CLASSES = ("NC", "MCI", "AD")
@@ -43,7 +41,11 @@ def answers(skill: float, seed: int, people: Sequence[int] = range(24)) -> list[
                     diagnosis=CLASSES[person % 3],
                     predicted=CLASSES[int(p.argmax())],
                     probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
-                    mmse=28.0 - 3 * (person % 3) + float(rng.normal()),
+                    targets={
+                        name: points
+                        for name, points in {"mmse": 28.0 - 3 * (person % 3) + float(rng.normal())}.items()
+                        if points is not None
+                    },
                 )
             )
     return rows
@@ -83,7 +85,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[int, Sequence[P
             seed = json.loads((folder / "config.json").read_text(encoding="utf-8"))["seed"]
             rows = list(found[seed])
             measured = {row.scan_id: 25.0 for row in rows}
-            metrics = evaluate_predictions(rows, CLASSES, mmse_true=measured, resamples=50)
+            metrics = evaluate(of_records(rows, CLASSES, {"mmse": measured}), Draw(resamples=50))
             rival = Metric(value=0.4, low=0.3, high=0.5, n_scans=len(rows), n_participants=len(rows) // 2)
             baselines = {"baseline/volumes/accuracy": rival, "baseline/volumes/auroc": rival}
             if seed == 2:  # one seed without a score that the others have
@@ -106,16 +108,16 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[int, Sequence[P
 
 # ------------------------------------------------------------------------------------------ mean and sd
 def test_mean_and_sd_leave_out_what_is_not_defined() -> None:
-    found = over_seeds([0.7, 0.8, None])
+    found = over_runs([0.7, 0.8, None])
     assert (found.mean, found.sd) == pytest.approx((0.75, 0.1 / 2**0.5))
     assert (found.defined, found.seeds) == (2, 3)
-    assert over_seeds([0.7]) == OverSeeds(0.7, None, 1, 1)
-    assert over_seeds([None, None]) == OverSeeds(None, None, 0, 2)
+    assert over_runs([0.7]) == OverRuns(0.7, None, 1, 1)
+    assert over_runs([None, None]) == OverRuns(None, None, 0, 2)
 
 
 def test_the_interval_of_a_mean_over_equal_seeds_is_that_of_one() -> None:
     rows = answers(1.5, 0)
-    one = evaluate_predictions(rows, CLASSES, resamples=300)["accuracy"]
+    one = evaluate(of_records(rows, CLASSES), Draw(resamples=300))["accuracy"]
     found = accuracy_interval([rows, rows[::-1], rows], CLASSES, Draw(resamples=300))
     assert found is not None
     assert found == pytest.approx((one.low, one.high), abs=0.03), "other draws of the same participants"
@@ -271,7 +273,13 @@ def test_slips_are_refused_before_anything_is_scored(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------- sets of seeds compared
 def test_one_seed_is_compared_as_two_runs_are() -> None:
     a, b = answers(2.0, 0), answers(0.5, 1)
-    single = {r.score: r for r in compare_predictions(a, b, CLASSES, resamples=200)[::-1]}
+    single = {
+        r.score: r
+        for r in [
+            one.comparison
+            for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200))
+        ][::-1]
+    }
     for one in compare_seeds({0: (a, b)}, CLASSES, {}, Draw(resamples=200)):
         assert one.comparison == single[one.comparison.score]
         assert one.over.sd is None

@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
-
-from voxtune.evaluation.auroc_difference import auroc_gain
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
-from voxtune.pages.finding_figures import distribution, paired_bars, radar
 from voxtune.pages.findings_page import FindingsFacts, Group, Kind, findings_page
 from voxtune.pages.seed_figure import seed_dots
-from voxtune.types.records import Metric, OverSeeds
+
+from voxtune.evaluation.auroc_difference import auroc_gain
+from voxtune.pages.finding_figures import distribution, paired_bars, radar
+from voxtune.types.records import Metric
 
 NAMES = ("Emphysema", "Coronary artery wall calcification", "Never there")
 
@@ -103,7 +103,7 @@ def test_the_seeds_stand_in_their_own_lanes_inside_the_axis() -> None:
         1: None,
         2: Metric(value=1.0, n_scans=9, n_participants=5),
     }
-    svg = seed_dots({"Accuracy": (OverSeeds(0.85, 0.21, 2, 3), each)}, "score", share=True)
+    svg = seed_dots({"Accuracy": (OverRuns(0.85, 0.21, 2, 3), each)}, "score", share=True)
     dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
     assert len(dots) == 2
     assert dots[1][1] - dots[0][1] == pytest.approx(18)
@@ -114,7 +114,7 @@ def test_the_seeds_stand_in_their_own_lanes_inside_the_axis() -> None:
     assert band is not None
     assert float(band[1]) + float(band[2]) <= 350, "mean + sd may leave 0..1, its band not"
     points = seed_dots(
-        {"MMSE": (OverSeeds(2.1, 0.3, 1, 1), {0: Metric(value=2.1, low=1.3, high=13.4, n_scans=9, n_participants=5)})},
+        {"MMSE": (OverRuns(2.1, 0.3, 1, 1), {0: Metric(value=2.1, low=1.3, high=13.4, n_scans=9, n_participants=5)})},
         "points", share=False,
     )  # fmt: skip
     assert re.findall(r">([\d.]+)</text>", points) == ["0", "5", "10", "15"]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from voxtune.evaluation.predict import score_scans
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
-from voxtune.evaluation.predict import score_scans
 from voxtune.model.build import TargetScale, adapter_state, build_model, load_adapter_state
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder

@@ -6,14 +6,14 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from voxtune.evaluation.predict import class_features, score_scans
+from voxtune.evaluation.run_predictions import predict_rows
 
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
-from voxtune.evaluation.predict import class_features, score_scans
-from voxtune.evaluation.run_predictions import predict_rows
 from voxtune.imaging.presets import TINY
 from voxtune.losses.regression import masked_squared_error
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config

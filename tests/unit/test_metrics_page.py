@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from voxtune.evaluation.calibration import reliability, top_label
-from voxtune.evaluation.compare import compare_predictions
-from voxtune.evaluation.curves import mmse_points, roc_curves
-from voxtune.evaluation.metrics import confusion, evaluate_predictions
+from voxtune.evaluation.compare import compare
+from voxtune.evaluation.curves import roc_curves, target_points
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import confusion, evaluate
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.subgroups import subgroups
 from voxtune.pages import figures
 from voxtune.pages.comparison_page import (
@@ -41,7 +43,11 @@ def predictions(people: int = 24, seed: int = 0) -> list[Prediction]:
                 diagnosis=CLASSES[true],
                 predicted=CLASSES[int(p.argmax())],
                 probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
-                mmse=28 - 3 * true + float(rng.normal()),
+                targets={
+                    name: points
+                    for name, points in {"mmse": 28 - 3 * true + float(rng.normal())}.items()
+                    if points is not None
+                },
             )
         )
     return rows
@@ -60,12 +66,12 @@ def facts(rows: list[Prediction], **more: object) -> EvaluationFacts:
         "cohort": "simulated",
         "kind": "fine-tuned, seen classes",
         "classes": CLASSES,
-        "metrics": evaluate_predictions(rows, CLASSES, mmse_true=truth, resamples=60),
-        "confusion": confusion(rows, CLASSES).tolist(),
+        "metrics": evaluate(of_records(rows, CLASSES, {"mmse": truth}), Draw(resamples=60)),
+        "confusion": confusion(of_records(rows, CLASSES)).tolist(),
         "reliability": reliability(*top_label(rows)),
-        "roc": roc_curves(rows, CLASSES),
-        "mmse": mmse_points(rows, truth),
-        "subgroups": subgroups(rows, table, CLASSES, resamples=60),
+        "roc": roc_curves(of_records(rows, CLASSES)),
+        "mmse": target_points(of_records(rows, CLASSES, {"mmse": truth}), "mmse"),
+        "subgroups": subgroups(of_records(of_records(rows, CLASSES), Draw(resamples=60)), table),
         "resamples": 60,
     }
     return EvaluationFacts(**(values | more))
@@ -208,7 +214,7 @@ def test_what_is_absent_is_said() -> None:
         cohort="c",
         kind="zero-shot",
         classes=CLASSES,
-        metrics=evaluate_predictions([], CLASSES),
+        metrics=evaluate(of_records([], CLASSES)),
         confusion=[[0] * 3] * 3,
         reliability=reliability([], []),
     )
@@ -296,30 +302,35 @@ def test_interval_bar_stays_in_its_box() -> None:
 # --------------------------------------------------------------------------------------------- curves
 def test_roc_points_give_the_area_and_ties_move_together() -> None:
     rows = predictions()
-    for name, points in roc_curves(rows, CLASSES).items():
+    for name, points in roc_curves(of_records(rows, CLASSES)).items():
         x, y = np.array(points).T
-        area = evaluate_predictions(rows, CLASSES, resamples=1)[f"auroc/{name}"].value
+        area = evaluate(of_records(rows, CLASSES), Draw(resamples=1))[f"auroc/{name}"].value
         assert np.diff(x) @ (y[1:] + y[:-1]) / 2 == pytest.approx(area)
         assert points[0] == (0, 0)
         assert points[-1] == (1, 1)
     same = [row.model_copy(update={"probabilities": dict.fromkeys(CLASSES, 1 / 3)}) for row in rows]
-    assert roc_curves(same, CLASSES)["AD"] == ((0, 0), (1, 1))
+    assert roc_curves(of_records(same, CLASSES))["AD"] == ((0, 0), (1, 1))
 
 
 def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
     rows = [row for row in predictions() if row.diagnosis != "MCI"]
     hidden = rows[0].model_copy(update={"diagnosis": None})
-    assert set(roc_curves([hidden, *rows[1:]], CLASSES)) == {"NC", "AD"}
-    assert roc_curves([], CLASSES) == {}
+    assert set(roc_curves(of_records([hidden, *rows[1:]], CLASSES))) == {"NC", "AD"}
+    assert roc_curves(of_records([], CLASSES)) == {}
     silent = rows[1].model_copy(update={"mmse": None})
     truth = {row.scan_id: 20 for row in rows[:3]}
-    assert mmse_points([hidden, silent, *rows[2:]], truth) == ((20, rows[2].mmse, rows[2].diagnosis),)
+    assert target_points(of_records([hidden, silent, *rows[2:]], CLASSES, {"mmse": truth}), "mmse") == (
+        (20, rows[2].mmse, rows[2].diagnosis),
+    )
 
 
 # ----------------------------------------------------------------------------------------- comparison
 def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     a, b = predictions(seed=0), predictions(seed=1)
-    rows = compare_predictions(a, b, CLASSES, resamples=100)
+    rows = [
+        one.comparison
+        for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=100))
+    ]
     page = Reader(
         comparison_page(
             ComparisonFacts("run-a", "run-b", [ComparedCohort("adni", CLASSES, rows, simulated=True)])
@@ -340,7 +351,13 @@ def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     ],
 )
 def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
-    one = compare_predictions(predictions(), predictions(seed=1), CLASSES, resamples=20)[0]
+    one = [
+        one.comparison
+        for one in compare(
+            {"": (of_records(predictions(), CLASSES), of_records(predictions(seed=1), CLASSES))},
+            Draw(resamples=20),
+        )
+    ][0]
 
     def sentence(**values: float | None) -> str:
         return headline(ComparedCohort("adni", CLASSES, [replace(one, **({"p_holm": 0.01} | values))]))

@@ -11,12 +11,11 @@ from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
 from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
-from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
+from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.evaluation.tables import write_predictions_tsv
 from voxtune.run_dir import write_json
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from voxtune.evaluation.predict import joined, score_scans, validation_metric
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import LossSettings, OptimiserSettings, RunConfig, TrainingSettings
 from voxtune.data.examples import Examples, Labels
 from voxtune.errors import DataError
-from voxtune.evaluation.predict import joined, score_scans, validation_metric
 from voxtune.losses.contrastive import class_targets
 from voxtune.model.build import TargetScale, adapter_state, build_model
 from voxtune.model.vlm import VisionLanguageModel

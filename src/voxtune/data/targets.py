@@ -30,6 +30,20 @@ def target_values(rows: Sequence[ManifestRow], target: Target) -> list[float | N
     return [_value(row, target) for row in rows]
 
 
+def measured(rows: Sequence[ManifestRow], target: Target) -> dict[str, float]:
+    """The measured numbers of a target by scan_id, where they are known; none where the cohort has no such column.
+
+    Raises:
+        TableError: a cell is no number, or outside the range of the target.
+    """
+    if not any(
+        target.name in type(row).model_fields or target.name in (row.model_extra or {}) for row in rows
+    ):
+        return {}
+    values = zip(rows, target_values(rows, target), strict=True)
+    return {row.scan_id: value for row, value in values if value is not None}
+
+
 def target_tensors(rows: Sequence[ManifestRow], targets: Sequence[Target]) -> dict[str, Float[Tensor, " N"]]:
     """The targets of some rows by name, NaN where missing; raises what ``target_values`` does."""
     found = {one.name: target_values(rows, one) for one in targets}

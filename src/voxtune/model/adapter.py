@@ -77,6 +77,11 @@ class AdapterFacts(Settings):
             raise ValueError("an adapter that answers with classes names them and their texts")
         return self
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The numbers it predicts, by name."""
+        return tuple(one.name for one in RunConfig.from_json(json.dumps(self.config)).targets)
+
     def target_note(self, target: str) -> str | None:
         """Why a target of a scan is not estimated, although there is a head; ``None`` where it is."""
         scores = self.target_scores.get(target)

@@ -12,8 +12,13 @@ from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
+    from voxtune.evaluation.baseline_answers import Answer
+    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
+    from voxtune.model.questions import Question
+    from voxtune.model.vlm import VisionLanguageModel
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -82,7 +87,7 @@ class Classification:
         self, outputs: "ScanOutputs", labels: "Labels", metric: str, heads: "Mapping[str, TargetHead]"  # noqa: ARG002  (a task's signature)
     ) -> float:  # fmt: skip
         """Accuracy, balanced accuracy, or minus the cross-entropy; 0 where no scan has a label."""
-        from voxtune.evaluation.predict import validation_metric
+        from voxtune.evaluation.validation import validation_metric
 
         assert outputs.logits is not None
         assert labels.classes is not None
@@ -135,3 +140,63 @@ def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> l
     if len(kept) < len(rows):
         say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
     return kept
+
+
+@dataclass(frozen=True)
+class ScoredClasses:
+    """One class of several."""
+
+    model: "EvaluatedModel"
+    task: str = "diagnosis"
+
+    def choose(
+        self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+    ) -> "Chosen":
+        """Scans with a diagnosis among the classes."""
+        from voxtune.evaluation.cohort_selection import choose_classes
+
+        return choose_classes(cohort.rows, self.model.classes, classes, label_map, cohort.own_sides)
+
+    def question(self, chosen: "Chosen") -> "Question":
+        """With temperature, offsets (where every class has one), and in other words too."""
+        from voxtune.evaluation.class_texts import other_templates
+        from voxtune.model.questions import ClassQuestion
+
+        adapter = self.model.adapter
+        wordings = other_templates(self.model.config.classes.templates)
+        if adapter is None:
+            return ClassQuestion(chosen.classes, self.model.config.classes.templates, wordings=wordings)
+        facts = adapter.facts
+        offsets = tuple(facts.offsets_of(chosen.classes))
+        return ClassQuestion(chosen.classes, facts.class_texts, facts.temperature, offsets, wordings)
+
+    def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
+        """Nothing is calibrated."""
+        from voxtune.model.questions import ClassQuestion
+
+        del base
+        return ClassQuestion(cohort.chosen.classes, self.model.config.classes.templates)
+
+    def baseline_answer(self, chosen: "Chosen") -> "Answer":
+        """The classes."""
+        from voxtune.evaluation.baseline_answers import ClassAnswer
+        from voxtune.model.questions import ClassQuestion
+
+        return ClassAnswer(ClassQuestion(chosen.classes, ()))
+
+    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+        """One answer, one kind."""
+        from voxtune.evaluation.cohort_selection import kind_of
+
+        return {"": kind_of(None, chosen, adapted=self.model.adapter is not None)}
+
+    def thresholds(self, chosen: "Chosen") -> dict[str, float]:
+        """Of one class against the rest, where the model chooses among the very classes they were fixed with."""
+        adapter = self.model.adapter
+        same = adapter is not None and chosen.classes == adapter.facts.classes
+        return dict(adapter.facts.thresholds) if adapter is not None and same else {}
+
+    def threshold_rule(self, cohort: "ScoredCohort") -> str:
+        """Part of the calibration."""
+        del cohort
+        return ""

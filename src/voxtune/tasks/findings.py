@@ -11,8 +11,13 @@ from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
+    from voxtune.evaluation.baseline_answers import Answer
+    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
+    from voxtune.model.questions import Question
+    from voxtune.model.vlm import VisionLanguageModel
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -115,7 +120,7 @@ class Findings:
         """The mean AUROC of the findings, or minus their loss."""
         import torch
 
-        from voxtune.evaluation.pairs import mean_auroc
+        from voxtune.evaluation.finding_scores import mean_auroc
         from voxtune.losses.findings import pair_cross_entropy, pair_differences
 
         assert outputs.logits is not None
@@ -142,8 +147,9 @@ class Findings:
         """The findings, the texts of a pair, and the threshold of each."""
         import numpy as np
 
-        from voxtune.evaluation.thresholds import UNDECIDED, fit_thresholds
+        from voxtune.evaluation.thresholds import fit_thresholds
         from voxtune.losses.findings import pair_differences
+        from voxtune.model.questions import UNDECIDED
 
         outputs, known, seen = validated.outputs, validated.validation.labels, validated.train.labels
         assert outputs.logits is not None
@@ -165,4 +171,85 @@ class Findings:
                 "thresholds": thresholds,
             },
             training={"findings": dict(zip(self.seen, present, strict=True))},
+        )
+
+
+@dataclass(frozen=True)
+class ScoredFindings:
+    """Each finding, yes or no."""
+
+    model: "EvaluatedModel"
+    task: str = "findings"
+
+    def choose(
+        self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+    ) -> "Chosen":
+        """Scans with a known finding."""
+        from voxtune.evaluation.cohort_selection import choose_findings
+
+        config = self.model.config.classes
+        return choose_findings(
+            cohort.rows, config.findings, config.held_out, classes, label_map, cohort.own_sides
+        )
+
+    def question(self, chosen: "Chosen") -> "Question":
+        """Called at the thresholds frozen in the adapter; a label of several findings at the highest of theirs."""
+        from voxtune.model.questions import FindingQuestion
+
+        return FindingQuestion(chosen.parts, self.model.config.classes.pair, self.thresholds(chosen))
+
+    def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
+        """Called at thresholds of its own, fitted on the run's validation scans, so that it is not judged by another model's."""
+        from dataclasses import replace
+
+        import numpy as np
+
+        from voxtune.evaluation.answers import ask
+        from voxtune.evaluation.thresholds import fit_thresholds
+        from voxtune.model.questions import UNDECIDED, FindingQuestion
+
+        config, chosen = self.model.config, cohort.chosen
+        asked = FindingQuestion(chosen.parts, config.classes.pair)
+        limits = dict.fromkeys(asked.names, UNDECIDED)
+        if cohort.own and cohort.val_rows:
+            rows = [row for row in cohort.val_rows if np.isfinite(asked.truth([row])).any()]
+            if rows:
+                seen = ask(base, asked, rows, cohort.manifest, config.preset, published=True).table
+                limits = fit_thresholds(seen.truth, seen.probabilities, seen.names)
+        limits |= dict.fromkeys(chosen.held_out, UNDECIDED)
+        return replace(asked, thresholds=limits)
+
+    def baseline_answer(self, chosen: "Chosen") -> "Answer":
+        """The findings."""
+        from voxtune.evaluation.baseline_answers import FindingAnswer
+        from voxtune.model.questions import FindingQuestion
+
+        return FindingAnswer(FindingQuestion(chosen.parts, self.model.config.classes.pair))
+
+    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+        """Training saw the labels of some, of others never."""
+        from voxtune.evaluation.cohort_selection import kind_of
+
+        adapted = self.model.adapter is not None
+        return {name: kind_of(name, chosen, adapted=adapted) for name in chosen.classes}
+
+    def thresholds(self, chosen: "Chosen") -> dict[str, float]:
+        """Those frozen in the adapter, of a label of several findings the highest of theirs; 0.5 of a base."""
+        from voxtune.model.questions import UNDECIDED
+
+        own = self.model.adapter.facts.thresholds if self.model.adapter else {}
+        return {name: max(own.get(part, UNDECIDED) for part in parts) for name, parts in chosen.parts.items()}
+
+    def threshold_rule(self, cohort: "ScoredCohort") -> str:
+        """Of the model and of the base."""
+        if self.model.adapter is None:
+            return "Thresholds are 0.5: a base alone has no validation scans."
+        return (
+            "Thresholds were fixed on the validation scans (largest sensitivity + specificity) and are frozen in the adapter; those of held-out "
+            "findings are 0.5, since their labels are never looked at."
+            + (
+                " The base got thresholds of its own on the same validation scans."
+                if cohort.own and cohort.val_rows
+                else " The base is called at 0.5."
+            )
         )

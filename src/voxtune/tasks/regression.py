@@ -12,8 +12,13 @@ from voxtune.types.target import MMSE, Target
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
+    from voxtune.evaluation.baseline_answers import Answer
+    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
+    from voxtune.model.questions import Question
+    from voxtune.model.vlm import VisionLanguageModel
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -206,3 +211,70 @@ class Regression:
 
     def _named(self, between: str) -> str:
         return between.join(f"'{target.name}'" for target in self.targets)
+
+
+@dataclass(frozen=True)
+class ScoredNumbers:
+    """Numbers alone."""
+
+    model: "EvaluatedModel"
+    task: str = "regression"
+
+    def choose(
+        self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+    ) -> "Chosen":
+        """Scans on which some target was measured.
+
+        Raises:
+            SettingError: classes or labels are asked for, which this model does not know.
+        """
+        from voxtune.data.targets import measured
+        from voxtune.evaluation.cohort_selection import choose_measured
+        from voxtune.evaluation.scored_task import model_targets
+
+        for name, given in (("classes", classes), ("map", label_map)):
+            if given:
+                raise SettingError(name, "nothing: this model predicts numbers, no classes", ",".join(given))
+        return choose_measured(
+            cohort.rows,
+            {target.name: measured(cohort.rows, target) for target in model_targets(self.model)},
+            cohort.own_sides,
+        )
+
+    def question(self, chosen: "Chosen") -> "Question":
+        """Nothing is asked in words."""
+        from voxtune.model.questions import NoQuestion
+
+        del chosen
+        return NoQuestion()
+
+    def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
+        """A base predicts no number; its vectors serve the linear probe."""
+        from voxtune.model.questions import NoQuestion
+
+        del cohort, base
+        return NoQuestion()
+
+    def baseline_answer(self, chosen: "Chosen") -> "Answer":
+        """The numbers."""
+        from voxtune.evaluation.baseline_answers import TargetAnswer
+        from voxtune.evaluation.scored_task import model_targets
+
+        del chosen
+        return TargetAnswer(model_targets(self.model))
+
+    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+        """One kind."""
+        from voxtune.evaluation.cohort_selection import kind_of
+
+        return {"": kind_of(None, chosen, adapted=self.model.adapter is not None)}
+
+    def thresholds(self, chosen: "Chosen") -> dict[str, float]:
+        """None."""
+        del chosen
+        return {}
+
+    def threshold_rule(self, cohort: "ScoredCohort") -> str:
+        """There are none."""
+        del cohort
+        return ""

@@ -6,15 +6,17 @@ Training, evaluation and serving ask a task and never look which kind it is; a n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from voxtune.catalog import TASKS, load
+from voxtune.catalog import SCORED_TASKS, TASKS, load
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Examples, Labels
+    from voxtune.evaluation.evaluated_model import EvaluatedModel
+    from voxtune.evaluation.scored_task import ScoredTask
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.types.tensors import Batch, Output, ScanOutputs
@@ -111,8 +113,6 @@ class Task(Protocol):
         """What the adapter must know to answer: classes and their texts, calibration, thresholds, intervals; fixed on validation."""
         ...
 
-    # The evaluation half: decide (ScanOutputs to answers), headline (the metric that is read first), columns (of the table of answers).
-
 
 def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:
     """The task that the settings ask for.
@@ -135,3 +135,19 @@ def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:
         )
     parts: list[Task] = [load(TASKS, kind, "task").of(config, classes) for kind in kinds]
     return parts[0] if len(parts) == 1 else load(TASKS, "combined", "task")(tuple(parts))
+
+
+def scored_task(model: "EvaluatedModel") -> "ScoredTask":
+    """What a model is asked when it is scored; targets beside classes or findings are columns of their answer.
+
+    Raises:
+        SettingError: nothing is asked of a base: no class, no finding.
+    """
+    config, adapter = model.config, model.adapter
+    if config.classes.findings:
+        return cast("ScoredTask", load(SCORED_TASKS, "findings", "task")(model))
+    if adapter.facts.classes if adapter else config.classes.templates:
+        return cast("ScoredTask", load(SCORED_TASKS, "classification", "task")(model))
+    if adapter is None:
+        raise SettingError("classes", "classes or findings: a base as published predicts no number", "none")
+    return cast("ScoredTask", load(SCORED_TASKS, "regression", "task")(model))

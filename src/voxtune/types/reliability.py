@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, computed_field, model_serializer, model_validator
 
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
@@ -86,23 +86,42 @@ class Trust(Settings):
         return mmse_apart(handler(self), "targets", MMSE)
 
 
+class TargetCaveat(Settings):
+    """What stands beside one predicted number."""
+
+    interval: tuple[float, float] | None = None
+    """In the units of the target; ``None`` with too few validation participants."""
+    note: str | None = None
+    """Why no number is given, of an adapter that was taught by too few."""
+
+
 class Caveats(Settings):
     """What stands beside one prediction: how sure, how far off, how familiar, how good the scan."""
 
-    confidence: float
-    """The largest calibrated probability."""
+    confidence: float | None
+    """The largest calibrated probability; ``None`` where only numbers are predicted."""
     abstained: bool
     """The confidence is below the one chosen on validation: no class is given."""
-    mmse_interval: tuple[float, float] | None = None
-    """Points; ``None`` without an MMSE head or with too few validation participants."""
-    mmse_note: str | None = None
-    """Why no MMSE is given, of an adapter that was taught by too few scores."""
+    targets: dict[str, TargetCaveat] = Field(default_factory=dict)
+    """By target."""
     distance: float | None = None
     """From the training scans in feature space, about 1 for one of them; ``None`` where the adapter does not know."""
     unlike_training: bool | None = None
     quality: Literal["pass", "warn", "fail"] = "pass"
     """Of the preprocessed scan."""
     reasons: tuple[str, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mmse_interval(self) -> tuple[float, float] | None:
+        """Of MMSE, points."""
+        return self.targets[MMSE].interval if MMSE in self.targets else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mmse_note(self) -> str | None:
+        """Why no MMSE is given."""
+        return self.targets[MMSE].note if MMSE in self.targets else None
 
     def warnings(self) -> list[str]:
         """What a terminal says under the answer."""

@@ -80,7 +80,7 @@ def explain_scan(
     from voxtune.explanation.heat_map import TITLES, explain_targets
     from voxtune.explanation.placement import stored_atlas, to_stored
     from voxtune.explanation.region_table import on_cube, region_table
-    from voxtune.explanation.target import MMSE, choose_target, mmse_target
+    from voxtune.explanation.target import MMSE, choose_target, number_target
     from voxtune.imaging.orient import orient
 
     own = case.reports.get(case.own) if case.own else None
@@ -91,7 +91,7 @@ def explain_scan(
     [hidden] = explain_targets(loaded, case.tensor, [target], "occlusion", atlas)
     found = {"heat": heat, "occlusion": hidden}
     if MMSE in loaded.model.target_heads and loaded.facts.mmse_note is None and target.name != MMSE:
-        [found["mmse"]] = explain_targets(loaded, case.tensor, [mmse_target(loaded)])
+        [found["mmse"]] = explain_targets(loaded, case.tensor, [number_target(loaded)])
     maps = {name: to_stored(one.voxels, case.stored, preset) for name, one in found.items()}
     panel, panel_facts = _panel(loaded, preset, case, question, said)
     table: list[dict[str, Any]] = []

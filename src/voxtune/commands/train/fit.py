@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def fit_run(session: Session) -> str:
     """Build, train, calibrate on validation, write the adapter and the page; every process of the run calls it."""
-    from voxtune.commands.train.validate import score_together, text_features
+    from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
     from voxtune.evaluation.ood_detection import features_of, fit_familiar
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
+    from voxtune.model.questions import encoded_texts
     from voxtune.training.records import TrainingInputs
     from voxtune.types.reliability import Trust
 
@@ -40,7 +41,7 @@ def fit_run(session: Session) -> str:
     scans = session.scans(model)
 
     def score_validation(model: "VisionLanguageModel") -> "ScanOutputs":
-        encoded = text_features(model, texts, tokenize)
+        encoded = encoded_texts(model, texts)
         return score_together(model, val_set.scan_ids, scans.score, scans.score_form, encoded, session.ranks)
 
     inputs = TrainingInputs(
