@@ -114,7 +114,7 @@ def test_multiclass_as_users_get_it(statistics_case: Any) -> None:
             "f1_weighted": m["weighted_f1"],
             "f1_per_class": [m[f"f1/{name}"] for name in classes],
             "recall_per_class": [m[f"sensitivity/{name}"] for name in classes],
-            "confusion_true_by_predicted": confusion_of(rows, classes),
+            "confusion_true_by_predicted": confusion_of(of_records(rows, classes)),
             "brier_sum_over_classes": total,
             "brier_mean_over_classes": total / k,
             "ece_top_label": m["ece"],

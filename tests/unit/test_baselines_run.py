@@ -326,11 +326,13 @@ def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
     rng = np.random.default_rng(0)
     noise = {r.scan_id: rng.normal(size=6) for r in some}
     marked = {r.scan_id: noise[r.scan_id] + 3 * (r.site == "A") for r in some}
-    found = site_probe(some, marked)
-    assert {one.diagnosis for one in found} == {"A", "B"}
+    found, chance = site_probe(some, marked), site_probe(some, noise)
+    assert found is not None
+    assert chance is not None
+    assert {one.diagnosis for one in found.rows()} == {"A", "B"}
     assert len(found) == 60
-    assert accuracy(found) > 0.95
-    assert 0.3 < accuracy(site_probe(some, noise)) < 0.7
+    assert accuracy(found.rows()) > 0.95
+    assert 0.3 < accuracy(chance.rows()) < 0.7
     assert site_probe(some[-2:], marked) is None
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from voxtune.commands.compare.command import compare
 
+from voxtune.commands.compare import compare
 from voxtune.errors import DataError, SettingError
+from voxtune.evaluation.compare import compare as compare_tables
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
@@ -91,7 +92,7 @@ def test_holm_of_nothing_and_of_nonsense() -> None:
 def test_a_better_model_is_found_better() -> None:
     rows = [
         one.comparison
-        for one in compare(
+        for one in compare_tables(
             {"": (of_records(model(3, 0), CLASSES), of_records(model(0.5, 1), CLASSES))}, Draw(resamples=400)
         )
     ]
@@ -115,11 +116,13 @@ def test_sides_mirror_and_order_does_not_matter() -> None:
     a, b = model(2, 0), model(1, 1)
     there = [
         one.comparison
-        for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200))
+        for one in compare_tables({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200))
     ]
     back = [
         one.comparison
-        for one in compare({"": (of_records(b, CLASSES), of_records(a[::-1], CLASSES))}, Draw(resamples=200))
+        for one in compare_tables(
+            {"": (of_records(b, CLASSES), of_records(a[::-1], CLASSES))}, Draw(resamples=200)
+        )
     ]
     for one, other in zip(there, back, strict=True):
         assert one.difference == pytest.approx(-other.difference)
@@ -130,7 +133,7 @@ def test_sides_mirror_and_order_does_not_matter() -> None:
 def test_a_model_equals_itself() -> None:
     rows = [
         one.comparison
-        for one in compare(
+        for one in compare_tables(
             {"": (of_records(model(1, 0), CLASSES), of_records(model(1, 0), CLASSES))}, Draw(resamples=100)
         )
     ]
@@ -210,7 +213,9 @@ def test_an_absent_class_and_ten_people_give_none_not_nan() -> None:
         (r.score, r.test): r
         for r in [
             one.comparison
-            for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=100))
+            for one in compare_tables(
+                {"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=100)
+            )
         ]
     }
     json.dumps([vars(r) for r in rows.values()], allow_nan=False)
@@ -224,9 +229,12 @@ def test_other_scans_are_refused_and_named() -> None:
     a = model(1, 0)
     other = [*a[2:], a[0].model_copy(update={"scan_id": "z9"})]
     with pytest.raises(DataError, match=r"Only in A: 2 \(s0, s1\)\. Only in B: 1 \(z9\)"):
-        [one.comparison for one in compare({"": (of_records(a, CLASSES), of_records(other, CLASSES))})]
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(other, CLASSES))})]
     with pytest.raises(DataError, match=r"Only in A: 42 \(s0, .* and 32 more\)\. Only in B: none"):
-        [one.comparison for one in compare({"": (of_records(a, CLASSES), of_records(a[42:], CLASSES))})]
+        [
+            one.comparison
+            for one in compare_tables({"": (of_records(a, CLASSES), of_records(a[42:], CLASSES))})
+        ]
 
 
 @pytest.mark.parametrize(("column", "value"), [("diagnosis", "AD"), ("participant_id", "q")])
@@ -234,13 +242,13 @@ def test_other_labels_of_the_same_scans_are_refused(column: str, value: str) -> 
     a = model(1, 0)
     b = [a[0].model_copy(update={column: value}), *a[1:]]
     with pytest.raises(DataError, match=rf"another {column} .*1 \(s0\)"):
-        [one.comparison for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))})]
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(b, CLASSES))})]
 
 
 def test_nothing_labelled_is_refused() -> None:
     a = [r.model_copy(update={"diagnosis": None}) for r in model(1, 0)]
     with pytest.raises(DataError, match="None of the scans has a diagnosis"):
-        [one.comparison for one in compare({"": (of_records(a, CLASSES), of_records(a, CLASSES))})]
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(a, CLASSES))})]
 
 
 def with_mmse(
@@ -251,7 +259,9 @@ def with_mmse(
     truth = {row.scan_id: float(rng.integers(10, 31)) for row in rows}
     said = [
         row.model_copy(
-            update={"mmse": None if n < silent else truth[row.scan_id] + error * (1 if n % 2 else -1)}
+            update={
+                "targets": {} if n < silent else {"mmse": truth[row.scan_id] + error * (1 if n % 2 else -1)}
+            }
         )
         for n, row in enumerate(rows)
     ]
@@ -266,7 +276,7 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
         r.score: r
         for r in [
             one.comparison
-            for one in compare(
+            for one in compare_tables(
                 {"": (of_records(near, CLASSES, {"mmse": truth}), of_records(far, CLASSES, {"mmse": truth}))},
                 Draw(resamples=200),
             )
@@ -282,7 +292,7 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
         assert one.sign == -1
     without = [
         one.comparison
-        for one in compare(
+        for one in compare_tables(
             {
                 "": (
                     of_records(near, CLASSES, {"mmse": truth}),
@@ -297,7 +307,7 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
         r
         for r in [
             one.comparison
-            for one in compare(
+            for one in compare_tables(
                 {"": (of_records(near, CLASSES), of_records(far, CLASSES))}, Draw(resamples=50)
             )
         ]
@@ -394,7 +404,7 @@ def test_stage_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
         if r.diagnosis != "MCI"
     ]
     fewer = evaluated(tmp_path / "c", two, ("NC", "AD"))
-    with pytest.raises(DataError, match="answer for other classes. Only in A: none. Only in B: MCI"):
+    with pytest.raises(DataError, match="answer for other classes\. Only in A: none\. Only in B: MCI"):
         compare(fewer, tmp_path / "b")
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from voxtune.evaluation.predict import score_scans
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
+from voxtune.evaluation.answers import see_scans
 from voxtune.model.build import TargetScale, adapter_state, build_model, load_adapter_state
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder
@@ -100,8 +100,8 @@ def test_a_scan_is_scored_alone(form: str, learned: bool) -> None:
     features = class_texts(model)
 
     def logits(names: str, batch_size: int) -> dict[str, torch.Tensor]:
-        parts = score_scans(model, list(names), scans.__getitem__, features, batch_size=batch_size)
-        return {name: row for part in parts for name, row in zip(part.scan_ids, part.logits, strict=True)}
+        _, found = see_scans(model, {"": features}, list(names), scans.__getitem__, batch_size=batch_size)
+        return dict(zip(names, found[""], strict=True))
 
     alone, crowd = logits("a", 1), logits("bcdefghijklmnopqa", 17)
     torch.testing.assert_close(alone["a"], crowd["a"], atol=1e-5, rtol=1e-5)

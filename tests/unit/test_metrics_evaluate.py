@@ -21,7 +21,7 @@ from voxtune.evaluation.intervals import (
     resampled_weights,
     share_interval,
 )
-from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate, headline_scores
+from voxtune.evaluation.metrics import confusion, evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
@@ -156,28 +156,21 @@ def test_some_rows_keep_their_values_and_number_their_people_anew() -> None:
     chosen = np.array([r.participant_id in {"p1", "p3"} for r in rows])
     kept = [r for r, own in zip(rows, chosen, strict=True) if own]
     measured = {r.scan_id: 20.0 + n for n, r in enumerate(rows)}
-    for mmse in (measured, None):
+    for known in ({"mmse": measured}, {}):
         some, alone = (
-            of_records(rows, CLASSES, {"mmse": mmse}).scored().some(chosen),
-            of_records(kept, CLASSES, {"mmse": mmse}).scored(),
+            of_records(rows, CLASSES, known).scored().some(chosen),
+            of_records(kept, CLASSES, known).scored(),
         )
         assert some.participant.tolist() == [0, 0, 1, 1]
-        for name in (
-            "participant",
-            "scans",
-            "true",
-            "predicted",
-            "probabilities",
-            "mmse_predicted",
-            "strata",
-        ):
+        for name in ("participant", "scans", "true", "predicted", "probabilities", "strata"):
             np.testing.assert_array_equal(getattr(some, name), getattr(alone, name), err_msg=name)
-        if mmse is None:
-            assert some.mmse_true is None
-            said = some.by_participant().mmse_predicted
-            assert said == pytest.approx([np.mean([kept[n].mmse, kept[n + 1].mmse]) for n in (0, 2)])
+        np.testing.assert_array_equal(some.estimate("mmse"), alone.estimate("mmse"))
+        if known:
+            np.testing.assert_array_equal(some.measurement("mmse"), [22, 23, 26, 27])
         else:
-            np.testing.assert_array_equal(some.mmse_true, [22, 23, 26, 27])
+            assert np.isnan(some.measurement("mmse")).all()
+            said = some.by_participant().estimate("mmse")
+            assert said == pytest.approx([np.mean([kept[n].mmse, kept[n + 1].mmse]) for n in (0, 2)])
 
 
 def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -> None:
@@ -265,9 +258,9 @@ def test_a_perfect_score_is_as_certain_as_the_smallest_side_it_rests_on() -> Non
 
 def test_without_arguments_there_are_2000_resamples_of_seed_0_at_95_percent() -> None:
     rows = study(people=9, scans=1)
-    said = {"resamples": 2000, "seed": 0, "confidence": 0.95}
-    assert evaluate(of_records(rows, CLASSES)) == evaluate_predictions(rows, CLASSES, **said)
-    assert headline_scores(of_records(rows, CLASSES)) == headline_scores(rows, CLASSES, **said)
+    table, draw = of_records(rows, CLASSES), Draw(2000, 0, 0.95)
+    assert evaluate(table) == evaluate(table, draw)
+    assert headline_scores(table) == headline_scores(table, draw)
 
 
 def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
@@ -285,7 +278,7 @@ def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
 def test_missing_mmse_is_left_out_and_counted() -> None:
     rows = study(9)
     truth = {r.scan_id: 25.0 + n % 3 for n, r in enumerate(rows)}
-    silent = [r.model_copy(update={"mmse": None}) if n < 6 else r for n, r in enumerate(rows)]
+    silent = [r.model_copy(update={"targets": {}}) if n < 6 else r for n, r in enumerate(rows)]
     del truth[rows[-1].scan_id]
     metrics = evaluate(of_records(silent, CLASSES, {"mmse": truth}), Draw(resamples=100))
     both = [r for r in silent if r.mmse is not None and r.scan_id in truth]
@@ -296,7 +289,7 @@ def test_missing_mmse_is_left_out_and_counted() -> None:
     assert metrics["mmse_mae"].n_participants == 7
     assert metrics["participant/mmse_mae"].n_participants == 7
     sane(metrics)
-    headless = [r.model_copy(update={"mmse": None}) for r in rows]
+    headless = [r.model_copy(update={"targets": {}}) for r in rows]
     assert (
         evaluate(of_records(headless, CLASSES, {"mmse": truth}), Draw(resamples=10))["mmse_mae"].value is None
     )
@@ -354,30 +347,30 @@ def test_subgroups_have_intervals_counts_and_a_warning() -> None:
         for n, r in enumerate(rows)
     }
     del table[rows[-1].scan_id]
-    found = {
-        (g.column, g.value): g
-        for g in subgroups(of_records(of_records(rows, CLASSES), Draw(resamples=50)), table)
-    }
+    found = {(g.column, g.value): g for g in subgroups(of_records(rows, CLASSES), table, Draw(resamples=50))}
     assert [key for key in found if key[0] == "age_band"] == [
         ("age_band", "under 60"), ("age_band", "60-69"), ("age_band", "80 and over"),
     ]  # fmt: skip
     assert {"1.5 T", "3 T"} == {value for column, value in found if column == "field_strength"}
     assert {column for column, _ in found} == {"sex", "age_band", "field_strength"} <= set(COLUMNS)
     assert found["sex", "F"].warning is None
-    assert (found["sex", "F"].n_scans, found["sex", "F"].n_participants) == (120, 40)
-    assert found["sex", "M"].n_scans == 23
+    assert (
+        found["sex", "F"].scores["accuracy"].n_scans,
+        found["sex", "F"].scores["accuracy"].n_participants,
+    ) == (120, 40)
+    assert found["sex", "M"].scores["accuracy"].n_scans == 23
     assert "only 8 participants" in found["sex", "M"].warning
-    assert found["sex", "M"].accuracy.low is not None
+    assert found["sex", "M"].scores["accuracy"].low is not None
 
 
 def test_a_subgroup_of_one_says_so() -> None:
     row = one("s", "p", "NC", [0.5, 0.2, 0.3])
     table = {"s": ManifestRow(participant_id="p", scan_id="s", image="x", sex="M")}
     (group,) = subgroups(
-        of_records(of_records([row, one("t", "p", None, [1, 0, 0])], CLASSES), Draw(resamples=10)), table
+        of_records([row, one("t", "p", None, [1, 0, 0])], CLASSES), table, Draw(resamples=10)
     )
     assert group.warning.startswith("only 1 participant:")
-    assert group.auroc.value is None
+    assert group.scores["auroc"].value is None
 
 
 # ------------------------------------------------------------------------------- thresholds, cross-checks
@@ -469,10 +462,11 @@ def test_each_auroc_is_cross_checked_and_one_label_a_scan_makes_micro_f1_the_acc
 
 def test_headline_scores_are_those_of_the_whole_evaluation() -> None:
     rows = study(people=20)
-    whole = evaluate(of_records(rows, CLASSES), Draw(resamples=60, seed=3))
-    few = headline_scores(of_records(rows, CLASSES), Draw(resamples=60, seed=3))
-    assert tuple(few) == HEADLINE
-    assert few == {name: whole[name] for name in HEADLINE}
+    table = of_records(rows, CLASSES)
+    whole = evaluate(table, Draw(resamples=60, seed=3))
+    few = headline_scores(table, Draw(resamples=60, seed=3))
+    assert tuple(few) == headline_names(table)
+    assert few == {name: whole[name] for name in few}
 
 
 def test_a_diagnosis_with_one_participant_widens_a_share() -> None:

@@ -22,12 +22,13 @@ from voxtune.pages.comparison_page import (
     headline,
     number_text,
 )
-from voxtune.pages.evaluation_facts import EvaluationFacts
-from voxtune.pages.evaluation_page import evaluation_page
-from voxtune.pages.score_labels import difference_text, interval_text, p_text, verdict
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, TargetFacts
+from voxtune.pages.evaluation_page import evaluation_page, verdict
+from voxtune.pages.score_labels import headline_scale, interval_text, p_text
 from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
+PERCENT = headline_scale("accuracy", "diagnosis")
 
 
 def predictions(people: int = 24, seed: int = 0) -> list[Prediction]:
@@ -61,17 +62,25 @@ def facts(rows: list[Prediction], **more: object) -> EvaluationFacts:
         )
         for row in rows
     }
+    scored = of_records(rows, CLASSES, {"mmse": truth})
+    labels = ClassFacts(
+        confusion=confusion(scored).tolist(),
+        reliability=reliability(*top_label(scored)),
+        roc=roc_curves(scored),
+        temperature=more.pop("temperature", None),
+    )
     values = {
         "model": "deft on tiny",
         "cohort": "simulated",
         "kind": "fine-tuned, seen classes",
+        "task": "diagnosis",
         "classes": CLASSES,
-        "metrics": evaluate(of_records(rows, CLASSES, {"mmse": truth}), Draw(resamples=60)),
-        "confusion": confusion(of_records(rows, CLASSES)).tolist(),
-        "reliability": reliability(*top_label(rows)),
-        "roc": roc_curves(of_records(rows, CLASSES)),
-        "mmse": target_points(of_records(rows, CLASSES, {"mmse": truth}), "mmse"),
-        "subgroups": subgroups(of_records(of_records(rows, CLASSES), Draw(resamples=60)), table),
+        "metrics": evaluate(scored, Draw(resamples=60)),
+        "headline": "accuracy",
+        "second": "auroc",
+        "labels": labels,
+        "targets": {"mmse": TargetFacts("MMSE", "points", 30.0, target_points(scored, "mmse"))},
+        "subgroups": subgroups(scored, table, Draw(resamples=60)),
         "resamples": 60,
     }
     return EvaluationFacts(**(values | more))
@@ -105,7 +114,7 @@ def accuracies(*values: float) -> list[dict[str, Metric]]:
 
 
 def test_the_headline_comes_first_with_its_interval_and_counts() -> None:
-    some = facts(predictions(), simulated=True, leakage="Audit: nothing crosses the split.", looks=3)
+    some = facts(predictions(), simulated=True, leakage=["Audit: nothing crosses the split."], looks=3)
     page = evaluation_page(some)
     read = Reader(page)
     m = some.metrics["accuracy"]
@@ -192,20 +201,20 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
 
 def test_the_verdict_without_an_interval_or_a_score() -> None:
     some = facts(predictions(), baselines={"mmse": accuracies(0.5)[0]}, against={"mmse": minus(0.1)})
-    said = verdict(some, some.metrics)
+    said = verdict(some)
     assert "above the best baseline (MMSE alone, 50.0%): +10.0 points" in said
     assert "(no interval: it does not vary from participant to participant; p < 0.001)" in said
     few = replace(minus(-0.8), n_participants=5, p_holm=0.3)
-    assert "not told apart from" in (said := verdict(replace(some, against={"mmse": few}), some.metrics))
+    assert "not told apart from" in (said := verdict(replace(some, against={"mmse": few})))
     assert "no interval: too few participants" in said
     denied = replace(minus(-0.8, -0.857, -0.75), p_holm=1.0)
-    assert "not told apart from" in verdict(replace(some, against={"mmse": denied}), some.metrics)
+    assert "not told apart from" in verdict(replace(some, against={"mmse": denied}))
     unknown = replace(some, against={"mmse": minus(None)})
-    assert "the difference is not defined" in verdict(unknown, some.metrics)
-    assert verdict(some, {}) == ""
-    assert verdict(facts(predictions()), some.metrics) == ""
-    assert difference_text(minus(None)) == "not defined"
-    assert difference_text(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
+    assert "the difference is not defined" in verdict(unknown)
+    assert verdict(replace(some, metrics={})) == ""
+    assert verdict(facts(predictions())) == ""
+    assert PERCENT.difference(minus(None)) == "not defined"
+    assert PERCENT.difference(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
 
 
 def test_what_is_absent_is_said() -> None:
@@ -215,8 +224,10 @@ def test_what_is_absent_is_said() -> None:
         kind="zero-shot",
         classes=CLASSES,
         metrics=evaluate(of_records([], CLASSES)),
-        confusion=[[0] * 3] * 3,
-        reliability=reliability([], []),
+        task="diagnosis",
+        headline="accuracy",
+        labels=ClassFacts(confusion=[[0] * 3] * 3, reliability=reliability([], [])),
+        targets={"mmse": TargetFacts("MMSE", "points")},
     )
     text = Reader(evaluation_page(empty)).text
     for said in (
@@ -228,7 +239,14 @@ def test_what_is_absent_is_said() -> None:
         assert said in text
     assert "Accuracy not defined" in text
     no_metrics = EvaluationFacts(
-        model="m", cohort="c", kind="zero-shot", classes=CLASSES, metrics={}, confusion=[[0] * 3] * 3
+        model="m",
+        cohort="c",
+        kind="zero-shot",
+        classes=CLASSES,
+        metrics={},
+        task="diagnosis",
+        headline="accuracy",
+        labels=ClassFacts(confusion=[[0] * 3] * 3),
     )
     assert "on no scans from c" in evaluation_page(no_metrics)
 
@@ -253,7 +271,7 @@ def test_method_and_extras() -> None:
                 left_out={"MCI": 1, "no diagnosis": 4},
                 held_out=("AD",),
                 kind="held-out classes",
-                leakage="Some of its images are training images.",
+                leakage=["Some of its images are training images."],
                 leakage_alarms=True,
                 looks=7,
                 models_looked=3,
@@ -285,11 +303,11 @@ def test_names_from_tables_are_escaped() -> None:
 
 
 def test_an_outlying_mmse_widens_its_axes() -> None:
-    drawing = figures.mmse([(28.0, 72.0, "NC"), (3.0, -7.0, "AD")], CLASSES)
+    drawing = figures.target([(28.0, 72.0, "NC"), (3.0, -7.0, "AD")], CLASSES, "MMSE", "points", highest=30.0)
     assert all(f">{tick}</text>" in drawing for tick in (-10, 0, 70, 80))
     x = [float(v) for v in re.findall(r'cx="([\d.]+)"', drawing)]
     assert all(figures.LEFT <= one <= figures.RIGHT for one in x)
-    assert figures.mmse([], CLASSES).startswith("<svg")
+    assert figures.target([], CLASSES, "MMSE", "points", highest=30.0).startswith("<svg")
 
 
 def test_interval_bar_stays_in_its_box() -> None:
@@ -317,7 +335,7 @@ def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
     hidden = rows[0].model_copy(update={"diagnosis": None})
     assert set(roc_curves(of_records([hidden, *rows[1:]], CLASSES))) == {"NC", "AD"}
     assert roc_curves(of_records([], CLASSES)) == {}
-    silent = rows[1].model_copy(update={"mmse": None})
+    silent = rows[1].model_copy(update={"targets": {}})
     truth = {row.scan_id: 20 for row in rows[:3]}
     assert target_points(of_records([hidden, silent, *rows[2:]], CLASSES, {"mmse": truth}), "mmse") == (
         (20, rows[2].mmse, rows[2].diagnosis),

@@ -14,8 +14,10 @@ from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
 from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
-from voxtune.config import RunConfig, read_recipe
+from voxtune.config import RunConfig, read_recipe, shared_config
 from voxtune.errors import DataError, SettingError, UsageError
+from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.tables import write_predictions
 from voxtune.run_dir import write_json
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe
@@ -244,9 +246,7 @@ def predictions(right: Sequence[bool], people: Sequence[str]) -> list[Prediction
 
 def finished(sweep: Sweep, cell: Cell, right: Sequence[bool], people: Sequence[str]) -> None:
     folder = sweep.folder(cell)
-    write_predictions_tsv(
-        folder / "evaluation" / "own" / "predictions.tsv", predictions(right, people), CLASSES
-    )
+    write_predictions(folder / "evaluation" / "own", of_records(predictions(right, people), CLASSES))
     score = {"accuracy": {"value": float(np.mean(right))}, "auroc": {"value": 0.5}}
     write_json(
         folder / "result.json",
