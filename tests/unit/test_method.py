@@ -117,7 +117,7 @@ def batch_of(count: int, mmse: torch.Tensor | None = None) -> Batch:
         ids,
         mask,
         torch.arange(count) % 3,
-        torch.full((count,), 25.0) if mmse is None else mmse,
+        {"mmse": torch.full((count,), 25.0) if mmse is None else mmse},
     )
 
 
