@@ -21,6 +21,7 @@ from voxtune.training.interrupt import stop_requests
 from voxtune.training.order import batches, epoch_order, seed_of
 from voxtune.training.prefetch import read_ahead
 from voxtune.training.ranks import Ranks, start_ranks
+from voxtune.training.reach import Unreached, unreached
 from voxtune.training.records import Epoch, Fitted, Task, Watcher
 from voxtune.training.schedule import advance, make_schedule, schedule_state
 from voxtune.training.step import Share, StepSettings, step_gradients
@@ -76,6 +77,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         forget(checkpoints)
     history = [Epoch(**line) for line in now.history]
     before = len(history)
+    dead = Unreached()
 
     def save(standing: Standing) -> Standing:
         """Write where the run stands; every process takes part, the first one writes."""
@@ -110,7 +112,10 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 data_seconds += time.perf_counter() - asked
                 seed = seed_of(config.seed, number, step, ranks.rank)
                 optimiser.zero_grad(set_to_none=True)
-                loss, terms = step_gradients(model, share.to(ranks.device), classes, step_settings, seed)
+                share = share.to(ranks.device)
+                if number == step == 0:
+                    dead = unreached(model, trained, share, classes, step_settings)
+                loss, terms = step_gradients(model, share, classes, step_settings, seed)
                 ranks.average_gradients(trained.values())
                 norm = clip_gradients(trained.values(), config.optimiser.clip, ranks)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -119,7 +124,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                         f"{norm if math.isfinite(loss) else loss.item()}; scans of the step: {', '.join(share.facts.scan_ids)}."
                     )
                 if number == step == 0:
-                    refuse_unused(trained, config, has_mmse=terms.mmse is not None)
+                    refuse_unused(trained, dead, config, has_mmse=terms.mmse is not None)
                 optimiser.step()
                 parts = {
                     "loss": loss,
@@ -223,16 +228,24 @@ def class_inputs(model: VisionLanguageModel, task: Task, ranks: Ranks) -> ClassT
         return [(model.base_text(ids, mask).float(), mask) for ids, mask in tokens]
 
 
-def refuse_unused(trained: dict[str, torch.nn.Parameter], config: RunConfig, *, has_mmse: bool) -> None:
-    """An adapter part that the loss does not reach is a mistake, not a detail.
+def refuse_unused(
+    trained: dict[str, torch.nn.Parameter], dead: Unreached, config: RunConfig, *, has_mmse: bool
+) -> None:
+    """An adapter part that the loss does not reach, or cannot reach at these sizes, is a mistake, not a detail.
 
     Raises:
         DataError: names the parts without a gradient.
     """
-    idle = [name for name, value in trained.items() if value.grad is None]
+    idle = [name for name, value in trained.items() if value.grad is None or name in dead.names]
     if not has_mmse:  # without one known score the MMSE head rightly stands still; the token still travels
         idle = [name for name in idle if not name.startswith("mmse_head.")]
     if idle:
+        more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+        why = (
+            f" {dead.single} of the model's attentions have a single thing to look at here, so what they ask makes no difference: "
+            "give them more (a larger volume, no spatial pooling, more guiding texts) or leave the method out."
+        )
         raise DataError(
-            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}; they would be saved untrained."
+            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}{more}; they would be saved untrained."
+            f"{why if dead.single else ''}"
         )
