@@ -21,12 +21,15 @@ def aligned(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.data_ptr() % BOUNDARY else tensor
 
 
-def read_tensors(file: Path, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of a safetensors file by name, each in memory of its own; nothing stays mapped to the file.
+def read_tensors(file: Path, names: Sequence[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of a safetensors file by name (all without names), each in memory of its own; nothing stays mapped to the file.
 
     Raises:
         SafetensorError: not a whole safetensors file, or a name that is not in it.
     """
+    if names is None:
+        with safe_open(file, framework="pt") as tensors:
+            names = tensors.keys()
     left = list(names)
     while left:
         mapped = 0
