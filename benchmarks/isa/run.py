@@ -4,7 +4,7 @@ The same tests run in processes of their own under several settings of torch, on
 that hold a processor back stand in for older ones. Results go to ``results/<processor>.json``, one entry for each setting, threads
 and selection; what was run before and is not run now stays. ``docs/concepts/same-bits.md`` shows them.
 
-    python benchmarks/isa/run.py                       # every setting, one and two threads: selections 'bits' and 'parity'
+    python benchmarks/isa/run.py                       # every setting, one and two threads: 'bits', 'parity' and 'answers'
     python benchmarks/isa/run.py --selection fast      # all tests that are not slow: long
     python benchmarks/isa/run.py --short               # what 'make test' runs: writes nothing
 """
@@ -57,6 +57,21 @@ SELECTIONS: Mapping[str, Sequence[str]] = {
 """Arguments of pytest. 'bits': what promises equal bits, five kills among it, and the tests that once leaned on rounding noise."""
 PARTS = {"parity": "0.1"}
 """Selections that are held to a part of the tolerance of the golden numbers."""
+ANSWERS = """
+import csv, json, sys, tempfile
+from pathlib import Path
+from click.testing import CliRunner
+from voxtune.cli import main
+found = {}
+for folder in sorted(Path("tests/golden/adapters").glob("*/*")):
+    with tempfile.TemporaryDirectory() as out:
+        done = CliRunner().invoke(main, ["predict", str(folder / "adapter"), str(folder / "scan.nii.gz"), "-o", out])
+        assert done.exit_code == 0, done.output
+        (row,) = csv.DictReader((Path(out) / "predictions.tsv").read_text(encoding="utf-8").splitlines(), delimiter="\\t")
+        found |= {f"{folder.parent.name}/{folder.name}/{name}": float(cell) for name, cell in row.items() if name.startswith("p_")}
+print(json.dumps(found))
+"""
+"""Every probability of the adapters and scans that are kept for each release."""
 SHORT = (("all SSE4", 1), ("all AVX2", 2))
 
 
@@ -77,19 +92,22 @@ def main() -> None:
         done = [one(setting, threads, "short") for setting, threads in SHORT]
     else:
         chosen = itertools.product(
-            arguments.selection or ("bits", "parity"),
+            arguments.selection or ("bits", "parity", "answers"),
             arguments.setting or SETTINGS,
             arguments.threads or (1, 2),
         )
-        done = [keep(one(setting, threads, selection)) for selection, setting, threads in chosen]
-    sys.exit(any(entry["failed"] for entry in done))
+        done = [
+            keep(answers(setting, threads) if selection == "answers" else one(setting, threads, selection))
+            for selection, setting, threads in chosen
+        ]
+    sys.exit(any(result["failed"] for result in done))
 
 
 def one(setting: str, threads: int, selection: str) -> dict[str, Any]:
     """Run a selection under a setting: counts, what failed, how long it took."""
-    kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    part = {"VOXTUNE_TOLERANCE_PART": PARTS[selection]} if selection in PARTS else {}
-    environment = kept | SETTINGS[setting] | {"OMP_NUM_THREADS": str(threads), "PYTHONUTF8": "1"} | part
+    environment = variables(setting, threads)
+    if selection in PARTS:
+        environment["VOXTUNE_TOLERANCE_PART"] = PARTS[selection]
     began = time.monotonic()
     command = [
         sys.executable,
@@ -119,14 +137,47 @@ def one(setting: str, threads: int, selection: str) -> dict[str, Any]:
         f"{setting}, {threads} thread(s), {selection}: {counts.get('passed', 0)} passed, {len(failed)} failed, {seconds} s",
         flush=True,
     )
-    return {
-        "setting": setting, "variables": dict(SETTINGS[setting]), "threads": threads, "selection": selection, "passed": counts.get("passed", 0),
-        "skipped": counts.get("skipped", 0), "failed": failed, "seconds": seconds, "date": dt.datetime.now(dt.UTC).date().isoformat(),
-    }  # fmt: skip
+    facts = {
+        "passed": counts.get("passed", 0),
+        "skipped": counts.get("skipped", 0),
+        "failed": failed,
+        "seconds": seconds,
+    }
+    return entry(setting, threads, selection) | facts
 
 
-def keep(entry: dict[str, Any]) -> dict[str, Any]:
-    """Put an entry in the place of the same one of before in this processor's file."""
+def answers(setting: str, threads: int) -> dict[str, Any]:
+    """How far the answers of the kept adapters are from those of this processor as it is, with one thread."""
+    here, plain = (
+        json.loads(subprocess.run(
+            [sys.executable, "-c", ANSWERS], cwd=ROOT, env=variables(*which), capture_output=True, encoding="utf-8", check=True
+        ).stdout)
+        for which in ((setting, threads), ("as it is", 1))
+    )  # fmt: skip
+    largest = max(abs(here[name] - plain[name]) for name in plain)
+    print(
+        f"{setting}, {threads} thread(s), answers: {len(plain)} probabilities, at most {largest:.1e} away",
+        flush=True,
+    )
+    facts = {"probabilities": len(plain), "largest_difference": largest, "failed": []}
+    return entry(setting, threads, "answers") | facts
+
+
+def variables(setting: str, threads: int) -> dict[str, str]:
+    """The environment of a process under a setting."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS}
+    return kept | SETTINGS[setting] | {"OMP_NUM_THREADS": str(threads), "PYTHONUTF8": "1"}
+
+
+def entry(setting: str, threads: int, selection: str) -> dict[str, Any]:
+    """What was run and when."""
+    date = dt.datetime.now(dt.UTC).date().isoformat()
+    chosen = dict(SETTINGS[setting])
+    return {"setting": setting, "variables": chosen, "threads": threads, "selection": selection, "date": date}
+
+
+def keep(done: dict[str, Any]) -> dict[str, Any]:
+    """Put a result in the place of the same one of before in this processor's file."""
     import torch
 
     from voxtune.training.environment import processor
@@ -135,24 +186,21 @@ def keep(entry: dict[str, Any]) -> dict[str, Any]:
     file = RESULTS / f"{re.sub(r'[^a-z0-9]+', '-', f'{name} {capability}'.lower()).strip('-')}.json"
     known = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else []
     identity = ("setting", "threads", "selection")
-    runs = [old for old in known if any(old[key] != entry[key] for key in identity)]
+    runs = [old for old in known if any(old[key] != done[key] for key in identity)]
     facts = {
         "processor": name,
         "capability": capability,
         "torch": torch.__version__,
-        "runs": sorted([*runs, entry], key=_order),
+        "runs": sorted([*runs, done], key=_order),
     }
     RESULTS.mkdir(exist_ok=True)
     file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    return entry
+    return done
 
 
-def _order(entry: Mapping[str, Any]) -> tuple[int, int, int]:
-    return (
-        list(SELECTIONS).index(entry["selection"]),
-        list(SETTINGS).index(entry["setting"]),
-        entry["threads"],
-    )
+def _order(done: Mapping[str, Any]) -> tuple[int, int, int]:
+    selections = [*SELECTIONS, "answers"]
+    return selections.index(done["selection"]), list(SETTINGS).index(done["setting"]), done["threads"]
 
 
 if __name__ == "__main__":

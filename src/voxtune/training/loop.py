@@ -39,11 +39,11 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
 ) -> Fitted:
     """Train what is trainable in ``model``; it holds the best epoch's parameters afterwards.
 
-    Same configuration, data and seed give the same parameters on CPU, to the bit, also when the run is killed at any moment
-    and resumed.
+    Same configuration, data and seed give the same parameters to the bit on one processor with one number of threads, also when
+    the run is killed at any moment and resumed (``docs/concepts/same-bits.md``).
 
     Raises:
-        DataError: nothing to train, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
+        DataError: nothing to train, a part that no gradient can reach, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
         StoppedError: SIGINT or SIGTERM came; the run is saved.
     """
     # ---- what is trained, on what
