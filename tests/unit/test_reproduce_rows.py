@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.reproduce import cells as cells_of_sweep
 from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
