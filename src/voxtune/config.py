@@ -393,14 +393,3 @@ def explain(error: ValidationError) -> str:
         path = ".".join(str(part) for part in one["loc"]) or "the configuration"
         lines.append(f"Setting '{path}': {one['msg']}, got {one['input']!r}.")
     return " ".join(lines)
-
-
-LOCAL = ("weights", "tokenizer", "text_weights")
-"""Settings of a backbone that are places on one machine."""
-
-
-def shared_config(config: RunConfig) -> dict[str, Any]:
-    """A configuration as JSON without places on this machine."""
-    tree: dict[str, Any] = config.model_dump(mode="json")
-    tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
-    return tree
