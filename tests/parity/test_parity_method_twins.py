@@ -225,4 +225,6 @@ def test_class_targets_and_the_total() -> None:
     mmse = masked_squared_error(torch.from_numpy(said), torch.from_numpy(truth))
     assert mmse.item() == pytest.approx(sum(squares) / 3)
     whole = slow_i2t + slow_t2i + 0.5 * sum(squares) / 3
-    assert total(LossTerms(aligned, TaskTerms(targets={"mmse": mmse})), {"mmse": 0.5}).item() == pytest.approx(whole)
+    assert total(
+        LossTerms(aligned, TaskTerms(targets={"mmse": mmse})), {"mmse": 0.5}
+    ).item() == pytest.approx(whole)

@@ -71,6 +71,14 @@ class Target(Settings):
             return MMSE
         return f"target_{self.name.replace('%', '%25').replace('.', '%2E')}"
 
+    @property
+    def span(self) -> str:
+        """The range, as a sentence says it."""
+        units = f" {self.units}" if self.units else ""
+        if self.low is None or self.high is None:
+            return f"at least {self.low:g}{units}" if self.high is None else f"at most {self.high:g}{units}"
+        return f"{self.low:g} to {self.high:g}{units}"
+
     def text(self, value: float) -> str:
         """A value with its units, as people read it."""
         return f"{value:.1f}{' ' if self.units else ''}{self.units}"
