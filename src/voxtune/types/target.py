@@ -119,7 +119,7 @@ def _from_text(text: str) -> Sequence[object]:
     try:
         return read_calls(text)
     except ValueError as error:
-        if "(" in text:
+        if set(text) & set("([{"):
             raise UsageError(f"Setting 'targets': {error}.") from None
         # Names of columns that are no words of the little language: 'CDR-SB, age at scan'.
         return [part.strip() for part in text.split(",") if part.strip()]
