@@ -21,6 +21,7 @@ from voxtune.model.parameter_table import parameter_table, part_of, trained_in_w
 from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.training.loop import refuse_unused
+from voxtune.training.reach import Unreached
 from voxtune.types.records import ManifestRow
 from voxtune.types.tensors import Batch
 
@@ -184,7 +185,7 @@ def test_a_part_that_nothing_reaches_is_named(method: str) -> None:
     (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     with pytest.raises(DataError, match=r"no gradient reaches idle\.weight, idle\.bias;"):
-        refuse_unused(trained, chosen)
+        refuse_unused(trained, Unreached(), chosen)
     del model.idle
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    refuse_unused(trained, chosen)
+    refuse_unused(trained, Unreached(), chosen)

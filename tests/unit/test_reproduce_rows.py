@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.reproduce import cells as cells_of_sweep
 from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
@@ -206,17 +207,17 @@ def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
         tried.append(cell.name)
         raise error
 
-    monkeypatch.setattr(cells, "run_cell", broken)
+    monkeypatch.setattr(cells_of_sweep, "run_cell", broken)
     since = time.time()
-    cells.run_cells(sweep, cells, lambda _: None, since=since)
-    cells.run_cells(sweep, cells, lambda _: None, since=since)
+    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
+    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
     assert tried == [cell.name for cell in cells], (
         "one bad cell must not stop the others, nor be tried by each worker"
     )
     if left is None:
         assert sweep.failure(cells[0])
         assert sweep.result(cells[0]) is None
-        cells.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
+        cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
         assert len(tried) == 4
     else:
         found = sweep.result(cells[0])
