@@ -39,7 +39,7 @@ class Answer:
                     "interval": caveat.interval,
                     "note": caveat.note,
                 }
-                for target in self.targets
+                for target in self._targets()
                 for caveat in (beside.targets.get(target.name, TargetCaveat()),)
             },
             "mmse_interval": beside.mmse_interval,
@@ -72,8 +72,13 @@ class Answer:
             chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
             said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
             parts.append(f"{said} ({chances})")
-        parts += [text for target in self.targets if (text := self._number(target))]
+        parts += [text for target in self._targets() if (text := self._number(target))]
         return [f"{one.scan_id}: {'; '.join(parts)}", *beside.warnings(), f"  page: {self.page}"]
+
+    def _targets(self) -> Sequence[Target]:
+        """Those of the adapter; where it is not at hand those that something is said of."""
+        named = dict.fromkeys([*self.prediction.targets, *self.caveats.targets])
+        return self.targets or [Target(name=name) for name in named]
 
     def _number(self, target: Target) -> str:
         value, beside = self.prediction.targets.get(target.name), self.caveats.targets.get(target.name)
