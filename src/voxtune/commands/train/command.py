@@ -12,7 +12,7 @@ from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
-from voxtune.tasks.task import task_of
+from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def train(  # noqa: PLR0913  (the options of the command)
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
     task = task_of(config)
-    task.check()
+    check_settings(task, config)
     rows = task.select_rows(read_manifest(data), say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = training_reports(rows, config)
