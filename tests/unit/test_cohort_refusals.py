@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.cohorts.adni import NEEDED, VOLUMES, Adni
+from voxtune.cohorts.adni import Adni
+from voxtune.cohorts.adni_exams import NEEDED, VOLUMES
 from voxtune.cohorts.aibl import Aibl
 from voxtune.cohorts.bids import Bids
 from voxtune.cohorts.caps import Caps
@@ -136,8 +137,11 @@ def test_adni_months_tell_who_progressed(tmp_path: Path) -> None:
     ]
     source = adni(tmp_path, exams, [session(person) for person in later])
     reading = Adni(root=source, mci="progression", horizon=36).read()
-    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI", "sMCI"]
-    assert list(why(reading).values()) == ["MCI not followed for 36 months (censored)"]
+    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI"]
+    assert list(why(reading).values()) == [
+        "MCI not followed for 36 months (censored: last seen at 12.0 months)",
+        "Dementia began on an unknown side of the horizon of 36 months (last seen without it at 0.0 months, with it at 48.0)",
+    ]
 
 
 def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
@@ -152,7 +156,8 @@ def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
         Adni(root=source).read()
     reading = Adni(root=source, table="tables/merged.csv").read()
     assert why(reading) == {
-        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched"
+        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched",
+        "x.nii": "the path names no participant",
     }
     assert [row.field_strength for row in reading.rows] == [3.0, None]
     baseline = Adni(root=source, table="tables/merged.csv", label="baseline")

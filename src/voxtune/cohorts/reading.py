@@ -13,6 +13,8 @@ from voxtune.cohorts.table import SourceTable
 from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 
+MOST_REASONS = 20
+"""Lines of reasons a person reads; beyond, the details in parentheses at a reason's end are left to the list of dropped ones."""
 SEXES = frozenset({"f", "m", "female", "male"})
 
 
@@ -83,8 +85,11 @@ class Reading:
             self.notes.append(text)
 
     def reasons(self) -> dict[str, int]:
-        """How many were dropped for each reason, the most frequent first."""
-        return dict(Counter(one.reason for one in self.dropped).most_common())
+        """How many were dropped for each reason, the most frequent first; without their details where there are too many to read."""
+        counts = Counter(one.reason for one in self.dropped)
+        if len(counts) > MOST_REASONS:
+            counts = Counter(re.sub(r" \(.*\)$", "", one.reason) for one in self.dropped)
+        return dict(counts.most_common())
 
 
 def scan_name(text: str) -> str:
