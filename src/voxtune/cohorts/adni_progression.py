@@ -77,7 +77,7 @@ class Progression:
     def _stable(self, later: list[float], onset: float | None) -> tuple[str | None, str]:
         without = [months for months in later if onset is None or months < onset]
         last = max(without, default=0.0)
-        if last >= self.horizon or (onset is None and last >= self.horizon - self.tolerance):
+        if without and (last >= self.horizon or (onset is None and last >= self.horizon - self.tolerance)):
             return "sMCI", ""
         if onset is not None:
             return None, (
