@@ -7,12 +7,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voxtune.catalog import COHORTS, load
+from voxtune.cohorts.plausible import doubtful
 from voxtune.cohorts.reading import Reading
 from voxtune.commands.ingest.images import write_pending
 from voxtune.data.manifest import unlabelled_note, write_manifest, write_table
 from voxtune.errors import DataError, SettingError
 
-DROPPED_COLUMNS = ("what", "participant_id", "reason", "source")
+DROPPED_COLUMNS = ("what", "participant_id", "reason", "source", "kind")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,12 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
 
 
 def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Reading:
-    """The rows of a cohort with what was dropped; readers that only give rows have dropped nothing."""
+    """The rows of a cohort with what was dropped; readers that only give rows have dropped nothing.
+
+    Raises:
+        SettingError: a setting the cohort does not have, or a value it cannot have.
+        TableError: most values of a column cannot be what it says.
+    """
     kind = load(COHORTS, cohort, "cohort")
     try:
         reader = kind.model_validate({**settings, "root": source})
@@ -63,7 +69,11 @@ def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Re
         known = ", ".join(field for field in kind.model_fields if field != "root")
         expected = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingError(name, expected, first["input"]) from None
-    return reader.read() if hasattr(reader, "read") else Reading(rows=list(reader.rows()))
+    reading: Reading = reader.read() if hasattr(reader, "read") else Reading(rows=list(reader.rows()))
+    reading.settle()
+    for sentence in doubtful(reading.rows, lambda row: reading.where.get(row.scan_id, row.scan_id)):
+        reading.note(sentence)
+    return reading
 
 
 def dropped_path(manifest: Path) -> Path:
@@ -76,6 +86,11 @@ def summary(reading: Reading) -> list[str]:
     kept, dropped = len(reading.rows), len(reading.dropped)
     people = len({row.participant_id for row in reading.rows})
     lines = [f"in {kept + dropped}, out {kept} scans of {people} participants, dropped {dropped}"]
+    rows = sum(one.kind == "row" for one in reading.dropped)
+    if rows:
+        lines.append(
+            f"  images: {kept + dropped - rows} = {kept} kept + {dropped - rows} dropped; table rows without an image: {rows}"
+        )
     lines += [f"  dropped {count}: {reason}" for reason, count in reading.reasons().items()]
     classes: dict[str, set[str]] = {}
     scans: dict[str, int] = {}
