@@ -201,8 +201,8 @@ def test_aibl_drops_what_cannot_be_matched_and_needs_two_tables_only(tmp_path: P
     assert [row.scan_id for row in reading.rows] == ["AIBL2_M000"]
     assert why(reading) == {
         "x.nii": "the path has neither a date nor a session, so no visit can be matched",
-        "y.nii": "another image of the visit was taken",
-        "z.nii": "2007-13-45 in the path is no date, so no visit can be matched",
+        "y.nii": "another image of the visit was taken (x.nii)",
+        "z.nii": "the path has a day that is no date (2007-13-45)",
         "u.nii": "no participant in the path",
         "v.nii": "no visit m36 in the tables",
     }

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from voxtune.cohorts.dates import DateStyle, ambiguous, date_style
 from voxtune.cohorts.labels import code, missing_code
 from voxtune.cohorts.table import SourceTable
+from voxtune.cohorts.visits import visit_month
 from voxtune.errors import TableError
 
 NEEDED = ("PTID", "VISCODE", "EXAMDATE", "DX", "DX_bl", "AGE", "PTGENDER", "SITE", "MMSE")
@@ -24,8 +25,6 @@ TODO = (
 VISIT_DX = MappingProxyType({"cn": "NC", "nl": "NC", "mci": "MCI", "dementia": "AD", "ad": "AD"})
 DAYS_A_MONTH = 30.4375
 MISSING_CODES = (-1, -4)
-_MONTH = re.compile(r"^(?:ses-)?m(\d{1,3})$", re.IGNORECASE)
-_FIRST = frozenset({"bl", "sc", "scmri", "f", "baseline", "screening"})
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,6 @@ class Exam:
         return sum(value is not None for value in self.cells.values())
 
 
-def visit_month(viscode: str | None) -> int | None:
-    """Months since baseline of a visit code: ``bl``, ``sc``, ``scmri``, ``f`` are 0, ``m06`` 6; ``None`` for codes of a phase.
-
-    ``v06`` is the first visit of ADNI 2 for those who came from ADNI 1, ``y1`` and ``4_bl`` count from the start of a phase, ``nv`` and
-    ``uns1`` are no planned visits: none of them says how long after the participant's baseline it was.
-    """
-    text = (viscode or "").strip().lower()
-    if text in _FIRST:
-        return 0
-    found = _MONTH.match(text)
-    return int(found[1]) if found else None
-
-
 def is_merged(header: str) -> bool:
     """Whether a header line is that of the merged table, not of its dictionary or another table beside it."""
     names = {name.strip().strip('"').upper() for name in re.split(r"[,;\t]", header)}
@@ -96,7 +82,7 @@ def read_exams(table: SourceTable) -> tuple[dict[str, list[Exam]], list[str]]:
             f"{table.path.name}: dates of EXAMDATE like 03/04/2007 were read with the month first, as the archive writes; no cell shows it."
         )
     exams: dict[str, list[Exam]] = {}
-    for number, row in enumerate(table.rows, start=2):
+    for number, row in zip(table.lines, table.rows, strict=True):
         cells = {name: missing_code(row[column], MISSING_CODES) for name, column in names.items()}
         if cells["PTID"] is not None:
             exam = _exam(table, number, row, cells, style, names)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from voxtune.cohorts.adni_exams import visit_month
 from voxtune.cohorts.adni_images import ImageRow, person_in
 from voxtune.cohorts.dates import ambiguous, date_style
 from voxtune.cohorts.labels import code
 from voxtune.cohorts.table import SourceTable, plain
+from voxtune.cohorts.visits import visit_month
 from voxtune.errors import TableError
 
 NUMBER = ("Image Data ID", "IMAGEUID", "image_id", "LONI_IMAGE")
@@ -54,7 +54,7 @@ def _read(table: SourceTable, rows: dict[str, list[ImageRow]]) -> list[str]:
         style = date_style(days, "month")
     except ValueError as error:
         raise TableError(table.path, f"column '{day}': {error}") from None
-    for line, row in enumerate(table.rows, start=2):
+    for line, row in zip(table.lines, table.rows, strict=True):
         uid = (code(row[number]) or "").lstrip("Ii")
         if not uid:
             continue

@@ -10,18 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from voxtune.cohorts.adni_exams import visit_month
-from voxtune.cohorts.dates import DateStyle
 from voxtune.cohorts.image_files import NO_CONTENT, ImageFiles
 from voxtune.cohorts.sequence import Sequence, natural, read_sidecar, recognise
+from voxtune.cohorts.visits import path_days, path_months
 
 _PERSON = re.compile(r"(?:(?<=ADNI)|(?<![A-Za-z0-9]))(\d{3})(?:_S_|S|-S-)(\d{4,5})(?!\d)", re.IGNORECASE)
-_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_])(\d{2})\2(\d{2})(?!\d)")
-_PLAIN_DAY = re.compile(r"(?:^|(?<=ses-))((?:19|20)\d{2})(\d{2})(\d{2})$", re.IGNORECASE)
-_SESSION = re.compile(r"(?:^|_)ses-([A-Za-z]+\d*)(?=_|$)", re.IGNORECASE)
-_VISIT_FOLDER = re.compile(r"^(bl|sc|scmri|m\d{1,3})$", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:^|_)I(\d{3,})(?=[._]|$)")
-_ISO = DateStyle("month", certain=True)
 
 
 @dataclass(frozen=True)
@@ -92,9 +86,10 @@ def read_path(path: Path, root: Path, rows: Mapping[str, list[ImageRow]] | None 
     others = sorted({row.participant for row in known if row.participant} - everyone)
     if others:
         problems.append(f"an image table has this number for another participant ({', '.join(others)})")
-    days, wrong = _days(after)
-    months = _months(after)
-    problems += wrong + _conflicts(days, months, known)
+    days, wrong = path_days(after)
+    months = path_months(after)
+    problems += [f"the path has a day that is no date ({day})" for day in wrong]
+    problems += _conflicts(days, months, known)
     described = [row.description for row in known]
     return AdniImage(
         path,
@@ -116,33 +111,6 @@ def person_in(text: str) -> str:
 def _slices(path: Path) -> list[str]:
     """The name of one slice of a DICOM folder, which has the image number where the folder has the series'."""
     return [min(one.name for one in path.iterdir())] if path.is_dir() else []
-
-
-def _days(parts: Iterable[str]) -> tuple[set[date], list[str]]:
-    """The days that folders, sessions or a file's name have, and what looks like a day and is none."""
-    days, wrong = set(), []
-    for part in parts:
-        stem = re.sub(r"\.nii(\.gz)?$", "", part)
-        found = [(one[1], one[3], one[4]) for one in _DAY.finditer(stem)]
-        found += [
-            (one[1], one[2], one[3])
-            for piece in stem.split("_")
-            for one in _PLAIN_DAY.finditer(piece)
-            if piece == stem or "ses-" in piece
-        ]
-        for year, month, day in found:
-            try:
-                days.add(date(int(year), int(month), int(day)))
-            except ValueError:
-                wrong.append(f"the path has a day that is no date ({year}-{month}-{day})")
-    return days, list(dict.fromkeys(wrong))
-
-
-def _months(parts: Iterable[str]) -> set[int]:
-    """Months since baseline of the sessions (``ses-M012``) and visit folders (``m12``) of a path."""
-    codes = [code for part in parts for code in _SESSION.findall(re.sub(r"\.nii(\.gz)?$", "", part))]
-    codes += [part for part in parts if _VISIT_FOLDER.match(part)]
-    return {month for code in codes if (month := visit_month(code)) is not None}
 
 
 def _conflicts(days: set[date], months: set[int], known: Iterable[ImageRow]) -> list[str]:
