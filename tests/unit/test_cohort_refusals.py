@@ -290,7 +290,7 @@ def test_oasis_names_a_wrong_cell(tmp_path: Path, column: str, value: str, words
 
 
 def test_oasis1_without_its_table_says_what_to_download(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no csv table with a column 'ASF'.*Download"):
+    with pytest.raises(DataError, match=r"no csv or xlsx table with a column 'ASF'.*Download"):
         Oasis1(root=put(tmp_path, {"other.csv": "a,b\n"})).read()
 
 

@@ -54,8 +54,8 @@ class DateStyle:
             if name.lower() in _MONTHS:
                 return int(found[3]), _MONTHS.index(name.lower()) + 1, int(day_text)
         if found := _SERIAL.match(text):
-            day = _FIRST_DAY + timedelta(days=int(found[1]))
-            return day.year, day.month, day.day
+            counted = _FIRST_DAY + timedelta(days=int(found[1]))
+            return counted.year, counted.month, counted.day
         raise ValueError(
             f"expected a date like 2006-01-31, 01/31/2006, 31-Jan-2006 or a spreadsheet's number, got '{text}'"
         )
@@ -67,7 +67,8 @@ def date_style(cells: Iterable[str | None], usual: Order) -> DateStyle:
     Raises:
         ValueError: some cells fit only with the month first and others only with the day first.
     """
-    month_first, day_first = [], []
+    month_first: list[str] = []
+    day_first: list[str] = []
     for text in cells:
         found = _NUMBERS.match((text or "").strip())
         if found and found[2] != ".":

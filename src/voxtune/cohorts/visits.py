@@ -36,7 +36,7 @@ def path_days(parts: Iterable[str]) -> tuple[set[date], list[str]]:
         stem = _stem(part)
         found = [(one[1], one[3], one[4]) for one in _DAY.finditer(stem)]
         pieces = [stem, *(piece for piece in stem.split("_") if piece.lower().startswith("ses-"))]
-        found += [one.groups() for piece in pieces if (one := _PLAIN_DAY.match(piece))]
+        found += [(one[1], one[2], one[3]) for piece in pieces if (one := _PLAIN_DAY.match(piece))]
         for year, month, day in found:
             try:
                 days.add(date(int(year), int(month), int(day)))
