@@ -349,7 +349,7 @@ def test_rad_chestct_drops_what_has_no_volume_and_names_a_wrong_label(tmp_path: 
     reading = RadChestCt(root=source).read()
     (row,) = RadChestCt(root=source).rows()
     assert (row.scan_id, (row.model_extra or {})["Calcification"]) == ("v1", "1")
-    assert why(reading) == {"v2": "image not found", "line 4": "image not found"}
+    assert why(reading) == {"v2": "image not found", "line 4": "no name of a volume"}
     (source / "l.csv").write_text(f"{header}v1,maybe,{ones}\n", encoding="utf-8")
     with pytest.raises(TableError, match="line 2, column 'Medical material': expected 0 or 1, got 'maybe'"):
         RadChestCt(root=source).read()

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -173,25 +174,37 @@ def _folder(path: Path, cohort: str | None, checkup: Checkup) -> None:
 
 def guess_cohort(path: Path) -> str:
     """The cohort a folder looks like; ``folder`` where nothing tells."""
+    from voxtune.cohorts.image_files import find_tables
+
+    tables = find_tables(path, (".csv", ".xlsx"))
+    names = [table.name.lower() for table in tables]
+    headers = [_header(table) for table in tables]
+    sheets = [name for name in names if name.endswith(".xlsx")]
     marks: dict[str, Callable[[], bool]] = {
         "simulated": (path / "manifest.tsv").is_file,
-        "adni": lambda: any(path.glob("**/ADNIMERGE*.csv")),
-        "aibl": lambda: any(path.glob("**/aibl_pdxconv*.csv")),
+        "adni": lambda: any(name.startswith("adnimerge") for name in names),
+        "aibl": lambda: any(name.startswith("aibl_pdxconv") for name in names),
         "caps": lambda: any(path.glob("subjects/sub-*")),
-        "bids": lambda: (path / "participants.tsv").is_file() and any(path.glob("sub-*")),
-        "oasis2": lambda: _headed(path, "MRI ID"),
-        "oasis1": lambda: _headed(path, "ASF"),
-        "ct_rate": lambda: _headed(path, "VolumeName"),
-    }
+        "bids": lambda: any(path.glob("sub-*")) and (_is_bids(path) or not tables),
+        "oasis2": lambda: any("mri id" in header for header in headers) or any("oasis_longitudinal" in name for name in sheets),
+        "oasis1": lambda: any("asf" in header for header in headers) or any("oasis_cross" in name for name in sheets),
+        # Both of the chest's: the same labels, but only RAD-ChestCT has calcification as one.
+        "rad_chestct": lambda: any(header & {"noteacc_deid", "accessionname"} and ("calcification" in header or any("*" in one for one in header)) for header in headers),
+        "ct_rate": lambda: any({"volumename", "medical material"} <= header for header in headers),
+    }  # fmt: skip
     return next((name for name, holds in marks.items() if holds()), "folder")
 
 
-def _headed(path: Path, column: str) -> bool:
-    for table in path.glob("*.csv"):
-        with table.open(encoding="utf-8-sig", errors="replace") as file:
-            if column in file.readline():
-                return True
-    return False
+def _is_bids(path: Path) -> bool:
+    return (path / "participants.tsv").is_file() or (path / "dataset_description.json").is_file()
+
+
+def _header(table: Path) -> set[str]:
+    """The names of a csv table's columns in lower case; empty for a workbook, which is known by its name."""
+    if table.suffix.lower() != ".csv":
+        return set()
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        return {name.strip(' "\n\r').lower() for name in re.split(r"[,;\t]", file.readline(50_000))}
 
 
 def _image(path: Path, checkup: Checkup) -> None:
