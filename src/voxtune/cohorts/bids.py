@@ -23,6 +23,10 @@ from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
 
+BELIEVED = frozenset({"localizer", "FLAIR", "T2", "proton density", "mask or labels"})
+"""What a sidecar may say against a name that ends in ``_T1w``: names of studies and projects in it also have words such as ``fmri``."""
+
+
 @dataclass(frozen=True)
 class _Image:
     """An image with what its path and its sidecar say."""
@@ -160,7 +164,9 @@ class Bids(Settings):
         wrong = "" if named else f"the image lies in the folder of {person} and is named otherwise"
         if named and folder is not None and (session is None or session.group(1) != folder):
             wrong = f"the image lies in the folder {folder} and its name says {session.group(1) if session else 'no session'}"
-        sequence = recognise([path.name], read_sidecar(path))
+        sequence, told = recognise([path.name]), recognise([path.name], read_sidecar(path))
+        if sequence.is_t1 is False or told.kind in BELIEVED or told.is_t1:
+            sequence = told
         if self.suffix == "T1w" and not wrong:
             wrong = sequence.why_not
         order = (sequence.order, path.name.count("_"), natural(path.name))

@@ -219,8 +219,14 @@ class SessionTables:
                 values["diagnosis_rule"] = f"column: diagnosis of {', '.join(more.wanted.also)}"
         if values.get("diagnosis") is None:
             values |= {"diagnosis": None, "diagnosis_rule": None}
-            return values, f"no label ({found.why})" if found.why else "no label"
+            return values, f"no label ({found.why})" if found.why else self._no_label(diagnosis, more)
         return values, None
+
+    def _no_label(self, diagnosis: str | None, more: Supplement) -> str:
+        if diagnosis or self.column_of("diagnosis") or self.main is None or more.more:
+            return "no label"
+        listed = ", ".join(column for column in self.columns if not PERSONAL.search(column))
+        return f"no label: {self.main.path.name} has no column such as diagnosis or group; it has {listed[:300]}"
 
     def _cell(self, found: Found, name: str, more: Supplement, place: int) -> str | None:
         """A cell that a rule asks for, of the tree's tables or of a further one."""

@@ -11,7 +11,7 @@ from voxtune.cohorts.outputs import MARK
 from voxtune.cohorts.plausible import doubtful
 from voxtune.cohorts.reading import Reading
 from voxtune.commands.ingest.images import write_pending
-from voxtune.data.manifest import unlabelled_note, write_manifest, write_table
+from voxtune.data.manifest import LABEL_TODO, unlabelled_note, write_manifest, write_table
 from voxtune.errors import DataError, SettingError
 
 MOST_REASONS = 12
@@ -56,7 +56,9 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
     if reading.pending:
         write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))
     if not reading.rows:
-        raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.")
+        unlabelled = any(one.reason.startswith("no label") for one in reading.dropped)
+        todo = f" {LABEL_TODO}, unlabelled=keep takes scans without." if unlabelled else ""
+        raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.{todo}")
     if (
         output.exists()
         and output.name in {row.source for row in reading.rows}
