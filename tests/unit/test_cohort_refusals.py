@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.cohorts.adni import NEEDED, VOLUMES, Adni
+from voxtune.cohorts.adni import Adni
+from voxtune.cohorts.adni_exams import NEEDED, VOLUMES
 from voxtune.cohorts.aibl import Aibl
 from voxtune.cohorts.bids import Bids
 from voxtune.cohorts.caps import Caps
@@ -136,8 +137,11 @@ def test_adni_months_tell_who_progressed(tmp_path: Path) -> None:
     ]
     source = adni(tmp_path, exams, [session(person) for person in later])
     reading = Adni(root=source, mci="progression", horizon=36).read()
-    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI", "sMCI"]
-    assert list(why(reading).values()) == ["MCI not followed for 36 months (censored)"]
+    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI"]
+    assert list(why(reading).values()) == [
+        "MCI not followed for 36 months (censored: last seen at 12.0 months)",
+        "Dementia began on an unknown side of the horizon of 36 months (last seen without it at 0.0 months, with it at 48.0)",
+    ]
 
 
 def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
@@ -152,7 +156,8 @@ def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
         Adni(root=source).read()
     reading = Adni(root=source, table="tables/merged.csv").read()
     assert why(reading) == {
-        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched"
+        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched",
+        "x.nii": "the path names no participant",
     }
     assert [row.field_strength for row in reading.rows] == [3.0, None]
     baseline = Adni(root=source, table="tables/merged.csv", label="baseline")
@@ -196,8 +201,8 @@ def test_aibl_drops_what_cannot_be_matched_and_needs_two_tables_only(tmp_path: P
     assert [row.scan_id for row in reading.rows] == ["AIBL2_M000"]
     assert why(reading) == {
         "x.nii": "the path has neither a date nor a session, so no visit can be matched",
-        "y.nii": "another image of the visit was taken",
-        "z.nii": "2007-13-45 in the path is no date, so no visit can be matched",
+        "y.nii": "another image of the visit was taken (x.nii)",
+        "z.nii": "the path has a day that is no date (2007-13-45)",
         "u.nii": "no participant in the path",
         "v.nii": "no visit m36 in the tables",
     }
@@ -285,7 +290,7 @@ def test_oasis_names_a_wrong_cell(tmp_path: Path, column: str, value: str, words
 
 
 def test_oasis1_without_its_table_says_what_to_download(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no csv table with a column 'ASF'.*Download"):
+    with pytest.raises(DataError, match=r"no csv or xlsx table with a column 'ASF'.*Download"):
         Oasis1(root=put(tmp_path, {"other.csv": "a,b\n"})).read()
 
 

@@ -45,7 +45,7 @@ def test_aibl_reads_minus_four_as_missing_and_matches_visits(tmp_path: Path) -> 
     ]
     assert [one.reason for one in reading.dropped] == [
         "no visit within 180 days",
-        "no diagnosis at the visit",
+        "no diagnosis at the visit (DXCURREN is missing)",
         "participant is not in the tables",
     ]
 

@@ -22,7 +22,6 @@ from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
-
 BELIEVED = frozenset({"localizer", "FLAIR", "T2", "proton density", "mask or labels"})
 """What a sidecar may say against a name that ends in ``_T1w``: names of studies and projects in it also have words such as ``fmri``."""
 

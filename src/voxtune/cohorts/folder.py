@@ -20,6 +20,7 @@ from voxtune.cohorts.quantities import NumberStyle, number
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.supplement import Also, Codes, Supplement, Wanted
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
+from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 from voxtune.types.settings import Settings
@@ -113,7 +114,7 @@ class Folder(Settings):
             TableError: a column is missing, a value is not what its column holds, or a further table fits no scan.
             SettingError: a setting names a column that is not there, or a choice has to be made.
         """
-        table = SourceTable.read(self._table(), WORDS)
+        table = read_any(self._table(), missing=WORDS)
         reading = Reading(numbers=self.numbers)
         columns = self._columns(table, reading)
         pattern = find_pattern(self.root, table, self.image, columns["scan_id"], reading)
@@ -232,13 +233,15 @@ class Folder(Settings):
             return self.root / self.table
         if not self.root.is_dir():
             raise DataError(f"{self.root}: no such folder.")
-        tables = [path for path in self.root.iterdir() if path.suffix in {".csv", ".tsv"} and path.is_file()]
-        made = [path for path in tables if is_output(path)]
-        found = sorted(
-            path.name
-            for path in tables
-            if path not in made or (len(tables) == 1 and path.name == "manifest.tsv")
-        )
+        files = [
+            path for path in sorted(self.root.iterdir()) if path.is_file() and path.name not in self.also
+        ]
+        tables = [path for path in files if path.suffix in {".csv", ".tsv"}]
+        # A manifest that ingest wrote is a source only where nothing else is.
+        own = [path for path in tables if not is_output(path)] or [
+            path for path in tables if path.name == "manifest.tsv"
+        ]
+        found = [path.name for path in own or files if path.suffix in {".csv", ".tsv", ".xlsx"}]
         chosen = next((name for name in _TABLES if name in found), found[0] if len(found) == 1 else None)
         if chosen is None and found:
             raise SettingError("table", f"one of {', '.join(found)}", None)

@@ -15,6 +15,7 @@ from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.spellings import bare
 from voxtune.cohorts.stats import find_stats, read_stats
 from voxtune.cohorts.table import MISSING, WORDS, SourceTable, plain
+from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 
 SCANS = (
@@ -166,7 +167,7 @@ def read_also(root: Path, names: Iterable[str]) -> list[SourceTable]:
                 read_stats(sorted(set(folders)), base if base.is_dir() else base.parent, Path(name).name)
             )
         files = [path for path in paths if not path.is_dir() and path.suffix != ".stats"]
-        tables += [SourceTable.read(path, WORDS) for path in files]
+        tables += [read_any(path, missing=WORDS) for path in files]
         if not folders and not files:
             raise DataError(
                 f"{name}: no such table, and no folder with statistics of FreeSurfer or FastSurfer in it."

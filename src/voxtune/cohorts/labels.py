@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -127,6 +127,18 @@ def pairs(value: Any) -> Any:
 
 
 Pairs = Annotated[dict[str, str], BeforeValidator(pairs)]
+
+
+def code(text: str | None) -> str | None:
+    """A code as it was before a spreadsheet or pandas made it a float: ``1.0`` is ``1``, ``40817.0`` is ``40817``."""
+    if text is None or not re.fullmatch(r"\s*[-+]?\d+\.0*\s*", text):
+        return text
+    return text.strip().partition(".")[0]
+
+
+def missing_code(text: str | None, codes: Iterable[int]) -> str | None:
+    """The text, or ``None`` where it is one of a source's codes for missing however it is written: ``-4``, ``-4.0``, ``-4.00``."""
+    return None if text is not None and code(text) in {str(one) for one in codes} else text
 
 
 VeryMild = Literal["apart", "MCI", "AD", "drop"]

@@ -15,6 +15,8 @@ from voxtune.cohorts.table import SourceTable
 from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 
+MOST_REASONS = 20
+"""Lines of reasons a person reads; beyond, the details in parentheses at a reason's end are left to the list of dropped ones."""
 SEXES = {
     **dict.fromkeys(("f", "female", "woman", "girl", "w", "weiblich"), "F"),
     **dict.fromkeys(("m", "male", "man", "boy", "männlich"), "M"),
@@ -201,9 +203,10 @@ class Reading:
 
     def reasons(self) -> dict[str, int]:
         """How many were dropped for each reason, the most frequent first; what is said of single scans in brackets is left away."""
-        return dict(
-            Counter(re.sub(r" \([^()]*'[^()]*\)$", "", one.reason) for one in self.dropped).most_common()
-        )
+        counts = Counter(re.sub(r" \([^()]*'[^()]*\)$", "", one.reason) for one in self.dropped)
+        if len(counts) > MOST_REASONS:
+            counts = Counter(re.sub(r" \(.*\)$", "", one.reason) for one in self.dropped)
+        return dict(counts.most_common())
 
 
 def scan_name(text: str) -> str:

@@ -99,9 +99,9 @@ def recognise(words: Iterable[str], sidecar: Mapping[str, Any] | None = None) ->
         return Sequence(kind, f"its sidecar has an echo time of {echo:g} s")
     whole = " ".join(plain for _, _, plain in spaced)
     repeat, derived = _REPEAT.search(whole) is not None, _DERIVED.search(whole) is not None
-    for kind, pattern in ((T1_BEST, _BEST), (T1, _T1)):
+    for kind, sign in ((T1_BEST, _BEST), (T1, _T1)):
         for where, text, plain in spaced:
-            if pattern.search(plain):
+            if sign.search(plain):
                 return Sequence(kind, f"{where} '{text}'", repeat, derived)
     return Sequence(UNKNOWN, "", repeat, derived)
 

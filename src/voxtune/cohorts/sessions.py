@@ -226,7 +226,9 @@ class SessionTables:
         if diagnosis or self.column_of("diagnosis") or self.main is None or more.more:
             return "no label"
         listed = ", ".join(column for column in self.columns if not PERSONAL.search(column))
-        return f"no label: {self.main.path.name} has no column such as diagnosis or group; it has {listed[:300]}"
+        return (
+            f"no label: {self.main.path.name} has no column such as diagnosis or group; it has {listed[:300]}"
+        )
 
     def _cell(self, found: Found, name: str, more: Supplement, place: int) -> str | None:
         """A cell that a rule asks for, of the tree's tables or of a further one."""
