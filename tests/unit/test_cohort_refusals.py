@@ -61,11 +61,11 @@ TABLE = "scan_id,subject_id,age,diagnosis,file\na,p,70,NC,x/a.nii\n"
         ({"table": "none.csv"}, {"a.csv": TABLE}, "none.csv: no such table"),
         ({}, {"a.csv": "weight\n70\n"}, "Set 'scan_id' to the column"),
         ({}, {"a.csv": "scan_id\na\n"}, "no image starts with a scan's name"),
-        ({"rename": "age+file:icv_mm3"}, {"a.csv": TABLE}, "'age\\+file' is a sum"),
+        ({"rename": "age+file:icv_mm3"}, {"a.csv": TABLE}, "column 'file' for 'icv_mm3': expected a number"),
         ({"image": "{hand}.nii"}, {"a.csv": TABLE}, "Setting 'image': expected columns among .*'hand'"),
         ({}, {"a.csv": TABLE}, "no row could be used \\(1 x image not found\\)"),
         ({}, {"a.csv": TABLE.splitlines()[0] + "\n"}, "it has no rows"),
-        ({"also": "b.csv"}, {"a.csv": TABLE, "b.csv": "x\n1\n"}, "b.csv: column 'scan_id' is missing"),
+        ({"also": "b.csv"}, {"a.csv": TABLE, "b.csv": "x\n1\n"}, "b.csv: no row belongs to a scan: its column 'x' has '1', the scans are 'a'"),
     ],
 )
 def test_a_folder_says_what_it_lacks(
@@ -305,8 +305,8 @@ def test_caps_drops_who_is_not_in_the_table_and_names_the_other_kind(tmp_path: P
     )
     reading = Caps(root=source, table="t.tsv").read()
     assert [row.participant_id for row in Caps(root=source, table="t.tsv").rows()] == ["sub-01"]
-    assert [one.participant_id for one in reading.dropped] == ["sub-02", "sub-03"]
-    assert reading.dropped[1].reason == "not in t.tsv"
+    assert [one.participant_id for one in reading.dropped] == ["sub-03", "sub-02"]
+    assert reading.dropped[0].reason == "participant is not in t.tsv"
     with pytest.raises(DataError, match=r"of that kind\.$"):
         Caps(root=source, table="t.tsv", crop=False).read()
     for path in tmp_path.rglob("*desc-Crop*"):

@@ -41,13 +41,11 @@ def grid(path: Path, text: str) -> list[Line]:
     tsv = path.suffix.lower() == ".tsv"
     header: list[str] = []
     found: list[Line] = []
-    for number, cells in _rows(path, lines, separator, tsv=tsv):
-        if not any(cells):
+    for number, given in _rows(path, lines, separator, tsv=tsv):
+        if not any(given):
             continue
-        if not header:
-            header = cells
-        elif len(cells) > len(header) and not any(cells[len(header) :]):
-            cells = cells[: len(header)]
+        header = header or given
+        cells = given if any(given[len(header) :]) else given[: len(header)]
         if len(cells) != len(header):
             raise TableError(
                 path,
@@ -99,7 +97,7 @@ def _rows(path: Path, lines: list[str], separator: str, *, tsv: bool) -> Iterato
         if cells is None:
             raise TableError(
                 path,
-                f"line {first + 1}: a quote (\") opens and the cell is not closed before the end of its row",
+                f'line {first + 1}: a quote (") opens and the cell is not closed before the end of its row',
                 'Double a quote that is a letter (""), or remove it.',
             )
         if number - first > 1 and all(len(line.split(separator)) == width for line in lines[first:number]):
@@ -123,5 +121,7 @@ def _quoted(text: str, separator: str) -> list[str] | None:
 
 def _unwrapped(cell: str) -> str:
     cell = cell.strip()
-    whole = len(cell) > 1 and cell[0] == cell[-1] == '"' and cell[1:-1].count('"') == cell[1:-1].count('""') * 2
+    whole = (
+        len(cell) > 1 and cell[0] == cell[-1] == '"' and cell[1:-1].count('"') == cell[1:-1].count('""') * 2
+    )
     return cell[1:-1].replace('""', '"').strip() if whole else cell

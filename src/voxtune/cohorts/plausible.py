@@ -6,6 +6,7 @@ person or one class under several spellings.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from voxtune.cohorts.spellings import alike, letters
 from voxtune.types.records import ManifestRow
@@ -49,7 +50,9 @@ def _pairs(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
         listed = _listed(low, lambda row: f"mmse {row.mmse:g} of a control ({where(row)})")
         yield f"{_count(low)} with an MMSE that is not plausible in their class '{low[0].diagnosis}'{zero}: {listed}."
     for greater, lesser in LARGER:
-        wrong = [row for row in rows if (getattr(row, lesser) or 0) >= (getattr(row, greater) or float("inf"))]
+        wrong = [
+            row for row in rows if (getattr(row, lesser) or 0) >= (getattr(row, greater) or float("inf"))
+        ]
         if wrong:
             listed = _listed(
                 wrong,
@@ -77,12 +80,14 @@ def _people(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
     younger: list[tuple[ManifestRow, ManifestRow]] = []
     for own in people.values():
         dated = sorted(
-            (row for row in own if row.session_id and row.age is not None and _month(row.session_id) is not None),
+            (
+                row
+                for row in own
+                if row.session_id and row.age is not None and _month(row.session_id) is not None
+            ),
             key=lambda row: _month(row.session_id or "") or 0,
         )
-        younger += [
-            (one, two) for one, two in zip(dated, dated[1:], strict=False) if (two.age or 0) < (one.age or 0) - 1
-        ]
+        younger += [(one, two) for one, two in pairwise(dated) if (two.age or 0) < (one.age or 0) - 1]
     if younger:
         listed = "; ".join(
             f"{two.participant_id} is {one.age:g} in {one.session_id} and {two.age:g} in {two.session_id} ({where(two)})"

@@ -19,9 +19,12 @@ AGE_UNITS = {
 }  # fmt: skip
 """Factor from a unit of age to years."""
 _PARTS = {style: (style[-2], style[1] if not style[1].isdigit() else "") for style in NumberStyle.__args__}  # type: ignore[attr-defined]
-_AGE = re.compile(r"^0*(\d+(?:\.\d+)?)\s*(y(?:ears?|rs?|o)?|m(?:onths?|o)?|w(?:eeks?|ks?)?|d(?:ays?)?)\.?(?:\s*old)?$", re.IGNORECASE)
+_AGE = re.compile(
+    r"^0*(\d+(?:\.\d+)?)\s*(y(?:ears?|rs?|o)?|m(?:onths?|o)?|w(?:eeks?|ks?)?|d(?:ays?)?)\.?(?:\s*old)?$",
+    re.IGNORECASE,
+)
 _NO_ONE_AGE = re.compile(
-    r"^(?:[<>≤≥]=?|over|above|under|below|older than)?\s*\d+(?:[.,]\d+)?\s*\+?(?:\s*(?:-|–|—|\bto\b|\.\.|/)\s*\d+(?:[.,]\d+)?)?\s*(?:\+|y\w*|and (?:over|above|older))?$",
+    r"^(?:[<>≤≥]=?|over|above|under|below|older than)?\s*\d+(?:[.,]\d+)?\s*\+?(?:\s*(?:-|\u2013|\u2014|\bto\b|\.\.|/)\s*\d+(?:[.,]\d+)?)?\s*(?:\+|y\w*|and (?:over|above|older))?$",
     re.IGNORECASE,
 )
 _WITH_SEPARATORS = re.compile(r"^[+-]?\d[\d.,' \u00a0\u202f]*$")
@@ -36,7 +39,9 @@ def number(text: str, style: NumberStyle = "1234.5") -> float:
     decimal, thousands = _PARTS[style]
     text = text.strip().replace("\u00a0", " ").replace("\u202f", " ").replace("\u2212", "-")
     whole = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+" if thousands else r"\d+"
-    if re.fullmatch(rf"[+-]?(?:(?:{whole})(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d+)?", text):
+    if re.fullmatch(
+        rf"[+-]?(?:(?:{whole})(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)(?:[eE][+-]?\d+)?", text
+    ):
         value = float(text.replace(thousands or "\0", "").replace(decimal, "."))
         if math.isfinite(value):
             return value
@@ -75,4 +80,6 @@ def factor(unit: str, field: str) -> float | None:
     """What a value in a unit is multiplied by to be in the unit of a manifest column (mm^3, years); ``None`` for an unknown unit."""
     name = unit.strip().lower().removesuffix(".").replace("³", "3").replace("**", "^").replace("_", " ")
     known = AGE_UNITS if field == "age" else VOLUME_UNITS if field.endswith("_mm3") else {}
-    return next((known[one] for one in (name, name.removesuffix("s"), name.replace(" ", "")) if one in known), None)
+    return next(
+        (known[one] for one in (name, name.removesuffix("s"), name.replace(" ", "")) if one in known), None
+    )

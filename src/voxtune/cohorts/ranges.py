@@ -43,10 +43,10 @@ RANGES: Mapping[str, Range] = MappingProxyType({
 })  # fmt: skip
 
 
-def why_not(field: str, value: float) -> str | None:
-    """Why a value cannot be what its column says, with what it may be instead; ``None`` where it can."""
+def why_not(field: str, value: float | None) -> str | None:
+    """Why a value cannot be what its column says, with what it may be instead; ``None`` where it can, or is missing."""
     limits = RANGES.get(field)
-    if limits is None or limits.holds(value):
+    if limits is None or value is None or limits.holds(value):
         return None
     hint = limits.hint
     if limits.unit == "mm^3":

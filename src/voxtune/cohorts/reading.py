@@ -44,6 +44,8 @@ class Doubt:
     column: str
     where: str
     why: str
+    wrong: bool = True
+    """Whether the value cannot be true; otherwise it is no one number (``89+``)."""
 
     @property
     def text(self) -> str:
@@ -80,7 +82,11 @@ class Reading:
     _seen: set[str] = field(default_factory=set, repr=False)
 
     def keep(
-        self, table: SourceTable, values: Mapping[str, Any], where: str, columns: Mapping[str, str] | None = None
+        self,
+        table: SourceTable,
+        values: Mapping[str, Any],
+        where: str,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         """Make a manifest row that carries its table's name and sha256.
 
@@ -147,7 +153,9 @@ class Reading:
             self.doubts.append(Doubt(table.path, name, column, where, str(error)))
             return None
         if value is None:
-            self.note(f"{table.path.name}: {name} '{given}' is no one number of years and is left out ({where}).")
+            self.doubts.append(
+                Doubt(table.path, name, column, where, f"'{given}' is no one number of years", wrong=False)
+            )
             return None
         wrong = why_not(name, value)
         if wrong is not None:
@@ -164,14 +172,15 @@ class Reading:
         for name in dict.fromkeys(doubt.field for doubt in self.doubts):
             own = [doubt for doubt in self.doubts if doubt.field == name]
             given = self._given[name]
-            if 2 * len(own) > given:
+            wrong = [doubt for doubt in own if doubt.wrong]
+            if 2 * len(wrong) > given:
                 raise TableError(
-                    own[0].table,
-                    f"{own[0].text}; so it is with {len(own)} of {given} values",
+                    wrong[0].table,
+                    f"{wrong[0].text}; so it is with {len(wrong)} of {given} values",
                     f"Correct the column{f', name its unit (--set units={name}:cm3) or' if self.numbers else ' or'} leave it out.",
                 )
             self.note(
-                f"{len(own)} of {given} values of '{name}' cannot be and are left out: "
+                f"{len(own)} of {given} values of '{name}' cannot be used and are left out: "
                 + "; ".join(f"{doubt.table.name}, {doubt.text}" for doubt in own[:3])
                 + (f"; and {len(own) - 3} more" if len(own) > 3 else "")
             )
@@ -193,8 +202,8 @@ class Reading:
             self.notes.append(text)
 
     def reasons(self) -> dict[str, int]:
-        """How many were dropped for each reason, the most frequent first; without their details where there are too many to read."""
-        counts = Counter(one.reason for one in self.dropped)
+        """How many were dropped for each reason, the most frequent first; what is said of single scans in brackets is left away."""
+        counts = Counter(re.sub(r" \([^()]*'[^()]*\)$", "", one.reason) for one in self.dropped)
         if len(counts) > MOST_REASONS:
             counts = Counter(re.sub(r" \(.*\)$", "", one.reason) for one in self.dropped)
         return dict(counts.most_common())

@@ -14,7 +14,11 @@ def bare(name: str) -> str:
 
 def letters(name: str) -> str:
     """A class name without case and punctuation: ``A.D.`` and ``ad`` are the same, ``CDR 0.5`` and ``CDR 05`` are not."""
-    return re.sub(r"[\s._-]+", "", name.casefold()) if not any(sign.isdigit() for sign in name) else name.casefold().strip()
+    return (
+        re.sub(r"[\s._-]+", "", name.casefold())
+        if not any(sign.isdigit() for sign in name)
+        else name.casefold().strip()
+    )
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:

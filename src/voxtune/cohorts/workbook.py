@@ -3,12 +3,12 @@
 import hashlib
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 from voxtune.cohorts.image_files import find_tables
-from voxtune.cohorts.table import SourceTable, plain
+from voxtune.cohorts.table import MISSING, SourceTable, plain
 from voxtune.errors import DataError, TableError
 
 MOST_BYTES = 200 * 2**20
@@ -16,14 +16,14 @@ MOST_BYTES = 200 * 2**20
 MOST_ROWS = 200_000
 
 
-def read_any(path: Path, column: str = "") -> SourceTable:
+def read_any(path: Path, column: str = "", missing: Iterable[str] = MISSING) -> SourceTable:
     """A csv, tsv or xlsx table; of a workbook the first sheet that has this column.
 
     Raises:
         TableError: no such file, no table, or a workbook that cannot be read.
     """
     if path.suffix.lower() != ".xlsx":
-        return SourceTable.read(path)
+        return SourceTable.read(path, missing)
     if not path.is_file():
         raise TableError(path, "no such table", f"Expected it in the folder '{path.parent.name}'.")
     raw = path.read_bytes()
@@ -35,7 +35,7 @@ def read_any(path: Path, column: str = "") -> SourceTable:
         raise TableError(
             path, "the workbook has no filled sheet", "The first line of a sheet must name the columns."
         )
-    return SourceTable.of_cells(path, (fitting or filled)[0], hashlib.sha256(raw).hexdigest())
+    return SourceTable.of_cells(path, (fitting or filled)[0], hashlib.sha256(raw).hexdigest(), missing)
 
 
 def one_table(root: Path, column: str, todo: str, setting: str = "table=") -> Path:

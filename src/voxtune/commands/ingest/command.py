@@ -7,12 +7,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voxtune.catalog import COHORTS, load
+from voxtune.cohorts.outputs import MARK
 from voxtune.cohorts.plausible import doubtful
 from voxtune.cohorts.reading import Reading
 from voxtune.commands.ingest.images import write_pending
-from voxtune.data.manifest import unlabelled_note, write_manifest, write_table
+from voxtune.data.manifest import LABEL_TODO, unlabelled_note, write_manifest, write_table
 from voxtune.errors import DataError, SettingError
 
+MOST_REASONS = 12
+"""Lines of the summary; the list of what was dropped has all."""
 DROPPED_COLUMNS = ("what", "participant_id", "reason", "source", "kind")
 
 
@@ -44,10 +47,26 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
         # As it was typed: an unset variable in a path cannot be told from a typo by its last part.
         raise DataError(f"{source}: no such folder or file.")
     reading = read_cohort(cohort, source, settings or {})
+    ours = [row.image for row in reading.rows if (Path(row.image).parent / MARK).exists()]
+    if ours:
+        raise DataError(
+            f"{len(ours)} images were written by an earlier ingest, such as {Path(ours[0]).parent.name}/{Path(ours[0]).name}. "
+            "Delete that folder, or write the manifest outside the source."
+        )
     if reading.pending:
         write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))
     if not reading.rows:
-        raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.")
+        unlabelled = any(one.reason.startswith("no label") for one in reading.dropped)
+        todo = f" {LABEL_TODO}, unlabelled=keep takes scans without." if unlabelled else ""
+        raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.{todo}")
+    if (
+        output.exists()
+        and output.name in {row.source for row in reading.rows}
+        and output.resolve().is_relative_to(source.resolve())
+    ):
+        raise DataError(
+            f"{output.name}: the manifest would be written over the table it is read from. Give -o another name."
+        )
     write_manifest(reading.rows, output)
     write_table(dropped_path(output), DROPPED_COLUMNS, (vars(one) for one in reading.dropped))
     return Ingested(output, dropped_path(output), "\n".join([*summary(reading), f"Manifest: {output}"]))
@@ -91,7 +110,13 @@ def summary(reading: Reading) -> list[str]:
         lines.append(
             f"  images: {kept + dropped - rows} = {kept} kept + {dropped - rows} dropped; table rows without an image: {rows}"
         )
-    lines += [f"  dropped {count}: {reason}" for reason, count in reading.reasons().items()]
+    reasons = list(reading.reasons().items())
+    lines += [f"  dropped {count}: {reason}" for reason, count in reasons[:MOST_REASONS]]
+    if len(reasons) > MOST_REASONS:
+        rest = reasons[MOST_REASONS:]
+        lines.append(
+            f"  dropped {sum(count for _, count in rest)} for {len(rest)} other reasons; the list has them"
+        )
     classes: dict[str, set[str]] = {}
     scans: dict[str, int] = {}
     for row in reading.rows:
