@@ -71,7 +71,14 @@ def test_a_sign_of_something_else_wins_wherever_it_stands(
     if not (upper and other in {"MoCoSeries", "SmartBrain"}):
         assert recognise(words).is_t1 is False
     assert recognise([], {"SeriesDescription": other}).is_t1 is False
-    assert recognise(signs, {"ProtocolName": other}).is_t1 is False
+    assert recognise(["scan.nii"], {"ProtocolName": other}).is_t1 is False
+
+
+def test_a_sidecar_is_believed_of_what_it_can_know() -> None:
+    named = ["sub-01_T1w.nii.gz"]
+    assert recognise(named, {"ProtocolName": "ADNI3 fMRI and PET study"}).kind == "T1"
+    assert recognise(named, {"SeriesDescription": "Axial FLAIR"}).kind == "FLAIR"
+    assert recognise(named, {"SeriesDescription": "AAHScout"}).kind == "localizer"
 
 
 def test_nothing_that_tells_is_said_to_be_unknown() -> None:
@@ -106,5 +113,5 @@ def test_a_sidecar_that_is_none_is_empty(tmp_path: Path) -> None:
 
 
 def test_numbers_sort_as_numbers() -> None:
-    names = ["run-10", "run-2", "run-1", "a"]
-    assert sorted(names, key=natural) == ["a", "run-1", "run-2", "run-10"]
+    names = ["run-10", "run-2", "run-1", "a", "a²"]
+    assert sorted(names, key=natural) == ["a", "a²", "run-1", "run-2", "run-10"]

@@ -33,8 +33,10 @@ OTHER: Mapping[str, str] = MappingProxyType({
     "warp or map": r"warp ?field|\bwarped\b|\bxfm\b|jacobian|\btbm\b|t1 ?map|\bt1rho\b|\bmtr\b|thickness|inv ?[12]\b",
 })  # fmt: skip
 """Kinds that are never taken as a T1, and the words for them (in lower case, punctuation as spaces)."""
+_BELIEVED = frozenset({"localizer", "FLAIR", "T2", "proton density", "mask or labels"})
+"""What a sidecar may say against a path that says T1: names of studies and protocols in it also have words such as ``fmri``."""
 _BEST = re.compile(
-    r"mp ?rag|mp2rage|unit1|\bmpr\b|spgr|\bbravo\b|\btfe\b|\btfl\b|turbo ?flash|mdeft|\bmt1\b|\badni ?t1\b|magnetization prepared"
+    r"mp ?rag|mp2rage|unit1|\bmpr\b|spgr|\bbravo\b|\btfe\b|\btfl\b|\btfl3d|turbo ?flash|mdeft|\bmt1\b|\badni ?t1\b|magnetization prepared"
 )
 _T1 = re.compile(r"(?<![a-z])t1(?!\d|rho| ?map)|t1w|t1weighted")
 _T1_FLAIR = re.compile(r"t1 ?flair|flair ?t1")
@@ -79,19 +81,22 @@ class Sequence:
 def recognise(words: Iterable[str], sidecar: Mapping[str, Any] | None = None) -> Sequence:
     """What the words of an image (folders below its person, file name, a table's description) and its JSON sidecar say it is.
 
-    A sign of something else wins over a sign of a T1, wherever each stands: a localizer with T1 contrast is a localizer.
+    A sign of something else wins over a sign of a T1: a localizer with T1 contrast is a localizer. Only where the path says T1, words of a
+    sidecar that often name a whole study (``fmri``, ``PET``) are not believed.
     """
-    texts = [("its path says", text) for text in words if text]
     facts = sidecar or {}
-    texts += [
-        ("its sidecar says", text)
+    path = [("its path says", text, plain_words(text)) for text in words if text]
+    told = [
+        ("its sidecar says", text, plain_words(text))
         for name in ("SeriesDescription", "ProtocolName", "SequenceName", "Modality")
         if isinstance(text := facts.get(name), str) and text
     ]
-    spaced = [(where, text, plain_words(text)) for where, text in texts]
+    spaced = [*path, *told]
+    named = any(sign.search(plain) for sign in (_BEST, _T1) for _, _, plain in path)
     for where, text, plain in spaced:
         for kind, pattern in OTHER.items():
-            if re.search(pattern, _T1_FLAIR.sub("t1", plain)):
+            believed = kind in _BELIEVED or not named or where == "its path says"
+            if believed and re.search(pattern, _T1_FLAIR.sub("t1", plain)):
                 return Sequence(kind, f"{where} '{text}'")
     echo, inversion = _seconds(facts.get("EchoTime")), _seconds(facts.get("InversionTime"))
     if echo is not None and echo >= _ECHO:
@@ -118,8 +123,8 @@ def read_sidecar(image: Path) -> dict[str, Any]:
 
 def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
     """A sorting key in which ``run-2`` comes before ``run-10``."""
-    parts = re.split(r"(\d+)", text.lower())
-    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
+    parts = re.split(r"([0-9]+)", text.lower())
+    return tuple((place % 2 == 1, int(part) if place % 2 else 0, part) for place, part in enumerate(parts))
 
 
 def plain_words(text: str) -> str:
