@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from voxtune.cohorts.adni_exams import TODO, Exam, is_merged, read_exams
-from voxtune.cohorts.adni_image_tables import read_image_tables
+from voxtune.cohorts.adni_image_tables import read_image_files, read_image_tables
 from voxtune.cohorts.adni_images import AdniImage, read_images
 from voxtune.cohorts.adni_match import Matching, Mci
 from voxtune.cohorts.adni_progression import Progression, Reverters
@@ -65,6 +65,7 @@ class Adni(Settings):
         files = find_image_files(self.root)
         others = [one for one in find_tables(self.root) if not _named_merge(one)]
         described, more = read_image_tables(others)
+        read_image_files(find_tables(self.root, (".xml",)), described)
         images, nameless = read_images(files, self.root, described)
         if not images:
             raise DataError(

@@ -1,9 +1,11 @@
-"""The archive's tables of images (a search result, ``MRILIST``, ``MPRAGEMETA``, ``All_Images``): day, visit and series of an image number."""
+"""What the archive's tables (a search result, ``MRILIST``, ``MPRAGEMETA``, ``All_Images``) and XML files say of an image number."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from voxtune.cohorts.adni_images import ImageRow, person_in
-from voxtune.cohorts.dates import ambiguous, date_style
+from voxtune.cohorts.dates import DateStyle, ambiguous, date_style
 from voxtune.cohorts.labels import code
 from voxtune.cohorts.table import SourceTable, plain
 from voxtune.cohorts.visits import visit_month
@@ -14,7 +16,34 @@ DAY = ("Acq Date", "ScanDate", "image_date", "Acquisition Date", "Study Date")
 VISIT = ("VISCODE2", "VISCODE", "Visit")
 SERIES = ("Description", "Sequence", "image_description", "Series Description")
 PERSON = ("Subject", "SubjectID", "subject_id", "Subject ID", "PTID")
+_ISO = DateStyle("month", certain=True)
 MODALITY = ("Modality", "image_modality")
+
+
+_XML_NUMBER = re.compile(r"_I(\d{3,})\.xml$", re.IGNORECASE)
+_XML_DAY = re.compile(r"<dateAcquired>\s*(\d{4}-\d{2}-\d{2})")
+_XML_PERSON = re.compile(r"<subjectIdentifier>\s*([^<]+)<")
+_MOST_XML = 1_000_000
+"""Characters of an XML file that are looked at; one has a few thousand."""
+
+
+def read_image_files(paths: Iterable[Path], rows: dict[str, list[ImageRow]]) -> None:
+    """Add what the archive's XML files, one for each image number, say of the day. Read as text: nothing in them is followed."""
+    for path in paths:
+        number = _XML_NUMBER.search(path.name)
+        if number is None:
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_MOST_XML)
+        days, people = set(_XML_DAY.findall(text)), set(_XML_PERSON.findall(text))
+        if len(days) != 1 or len(people) > 1:
+            continue
+        try:
+            when = _ISO.read(days.pop())
+        except ValueError:
+            continue
+        found = ImageRow(path.name, person_in(people.pop() if people else ""), when)
+        rows.setdefault(number[1], []).append(found)
 
 
 def read_image_tables(paths: list[Path]) -> tuple[dict[str, list[ImageRow]], list[str]]:

@@ -188,7 +188,7 @@ def _person(text: str) -> tuple[str | None, str]:
 
 def _after(parts: list[str], person: str | None) -> list[str]:
     """The parts of a path from the one that names the participant on; folders above say nothing of the scan."""
-    named = re.compile(rf"(?:sub-)?(?:AIBL_?)?0*{person or '(?!)'}", re.IGNORECASE)
+    named = re.compile(rf"(?:sub-)?(?:AIBL_?)?0*{person or '(?!)'}(?:_.*)?", re.IGNORECASE)
     first = next(
         (
             place
@@ -197,7 +197,7 @@ def _after(parts: list[str], person: str | None) -> list[str]:
         ),
         None,
     )
-    return parts[-1:] if first is None else parts[first + 1 :]
+    return parts[-1:] if first is None else parts[first:]
 
 
 def _values(image: _Image, visits: Visits, label: str, reading: Reading) -> dict[str, Any]:
