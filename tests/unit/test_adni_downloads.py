@@ -298,7 +298,7 @@ def test_rows_that_disagree_on_the_baseline_give_none(tmp_path: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------------- releases
-def release(root: Path, name: str, dx: str, **more: object) -> None:
+def release(root: Path, name: str, dx: str, **more: str) -> None:
     tree(root, [exam(dx=dx, **more)], {f"{P1}/MPR/2006-06-11/I1000/a_I1000.nii": ""}, name)
 
 
