@@ -149,7 +149,8 @@ def check_exam_days(extra: dict[str, Any], exams: list[dict[str, Any]], image: d
 # -------------------------------------------------------------------------------------- progression
 def slow_progression(rule: Progression, visits: list[tuple[float, str]]) -> str | None:
     """The rule of the documentation, once more and slowly; ``None`` is dropped."""
-    limit = rule.horizon + rule.tolerance
+    allowed = min(rule.tolerance, rule.horizon / 4)
+    limit = rule.horizon + allowed
     days: dict[float, set[str]] = {}
     for months, name in visits:
         days.setdefault(months, set()).add(name)
@@ -168,7 +169,7 @@ def slow_progression(rule: Progression, visits: list[tuple[float, str]]) -> str 
     without = [months for months, name in after if not with_it or months < with_it[0]]
     if any(months >= rule.horizon for months in without):
         return "sMCI"
-    if not with_it and any(months >= rule.horizon - rule.tolerance for months in without):
+    if not with_it and any(months >= rule.horizon - allowed for months in without):
         return "sMCI"
     return None
 

@@ -69,6 +69,8 @@ def read_path(path: Path, root: Path, rows: Mapping[str, list[ImageRow]] | None 
     """What a path and the image tables say, or ``None`` where the path names no participant."""
     parts = (root.resolve().name, *path.relative_to(root).parts)
     people = [{"_S_".join(found) for found in _PERSON.findall(part)} for part in parts]
+    if any(people[1:]):
+        people[0] = set()  # the name of the whole folder counts where nothing below names a participant
     everyone = set().union(*people)
     if not everyone:
         return None

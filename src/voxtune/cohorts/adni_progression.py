@@ -1,6 +1,6 @@
 """Whether MCI progressed: pMCI, sMCI or neither, from the diagnoses before and after a scan, by rules that are written down.
 
-``tolerance`` allows for visits that came late or early. In this order, with months counted from the scan:
+``tolerance`` allows for visits that came late or early, by at most a quarter of the horizon. In this order, with months counted from the scan:
 
 1. Dementia seen before the scan: dropped (it came back to MCI).
 2. Dementia first seen within ``horizon + tolerance``: pMCI, unless a later visit within that time is without it again (dropped).
@@ -27,14 +27,19 @@ class Progression:
     reverters: Reverters
 
     @property
+    def allowed(self) -> float:
+        """The tolerance that is used: a visit at half of the horizon is not at the horizon."""
+        return min(self.tolerance, self.horizon / 4)
+
+    @property
     def rule(self) -> str:
         """The rule in words, as ``diagnosis_rule`` holds it."""
-        late, early = self.horizon + self.tolerance, self.horizon - self.tolerance
+        late, early = self.horizon + self.allowed, self.horizon - self.allowed
         reverters = {"drop": "dropped", "apart": "rMCI", "stable": "counted as the others"}[self.reverters]
         return (
-            f"MCI as pMCI if Dementia is first seen within {self.horizon} months ({late} with the tolerance of {self.tolerance}) and not lost again in "
+            f"MCI as pMCI if Dementia is first seen within {self.horizon} months ({late:g} with the tolerance of {self.allowed:g}) and not lost again in "
             f"that time; seen as CN in that time: {reverters}; sMCI if seen without Dementia at {self.horizon} months or later and not with it before, or "
-            f"never with it and last seen at {early} months or later"
+            f"never with it and last seen at {early:g} months or later"
         )
 
     def label(self, visits: Iterable[tuple[float, str]]) -> tuple[str | None, str]:
@@ -55,7 +60,7 @@ class Progression:
             return None, f"MCI after Dementia (seen {-before[-1]:.1f} months before)"
         later = [(months, name) for months, name in seen if months > 0]
         onset = next((months for months, name in later if name == "AD"), None)
-        limit = self.horizon + self.tolerance
+        limit = self.horizon + self.allowed
         if onset is not None and onset <= limit:
             return self._progressive(
                 onset, [months for months, name in later if onset < months <= limit and name != "AD"]
@@ -77,7 +82,7 @@ class Progression:
     def _stable(self, later: list[float], onset: float | None) -> tuple[str | None, str]:
         without = [months for months in later if onset is None or months < onset]
         last = max(without, default=0.0)
-        if without and (last >= self.horizon or (onset is None and last >= self.horizon - self.tolerance)):
+        if without and (last >= self.horizon or (onset is None and last >= self.horizon - self.allowed)):
             return "sMCI", ""
         if onset is not None:
             return None, (
