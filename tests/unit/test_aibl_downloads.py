@@ -260,6 +260,16 @@ def test_dates_that_are_none_are_refused(tmp_path: Path, dates: list[str], words
         read(root)
 
 
+@pytest.mark.parametrize("rid", ["²", "9" * 5000, "-1", "9601.5", "x"])
+def test_a_participant_that_is_no_number_is_refused(tmp_path: Path, rid: str) -> None:
+    root = images(
+        extract(tmp_path, ptdemog=PEOPLE, pdxconv=[f"{rid},2,bl,1"], neurobat=DATES),
+        packed("9601", "2007-02-27"),
+    )
+    with pytest.raises(TableError, match="line 2, column 'RID': expected a number"):
+        read(root)
+
+
 def test_mci_can_be_dropped_and_a_link_without_its_file_is(tmp_path: Path) -> None:
     root = images(
         extract(tmp_path, ptdemog=PEOPLE, pdxconv=DX, neurobat=DATES),

@@ -156,6 +156,7 @@ def test_images_and_tables_of_a_folder_without_hidden_links_and_own_ones(tmp_pat
     (root / "again").symlink_to(elsewhere)
     (root / "loop").symlink_to(root)
     (root / "gone.nii").symlink_to(root / "nothing.nii")
+    (root / "gone.csv").symlink_to(root / "nothing.csv")
     found = find_image_files(root)
     assert [path.relative_to(root).as_posix() for path in found.images] == [
         "a.NII.gz",

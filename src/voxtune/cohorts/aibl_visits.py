@@ -119,10 +119,10 @@ def _key(table: SourceTable, line: int, person: str | None, visit: str | None) -
     person, visit = missing_code(code(person), MISSING_CODES), missing_code(visit, MISSING_CODES)
     if person is None or visit is None:
         return None
-    if not person.strip().isdigit():
+    if not re.fullmatch(r"[0-9]{1,9}", person.strip()):
         raise TableError(table.path, f"line {line}, column 'RID': expected a number, got '{person}'")
     name = visit.strip().lower()
-    found = re.fullmatch(r"bl|m(\d+)", name)
+    found = re.fullmatch(r"bl|m([0-9]{1,3})", name)
     if not found:
         raise TableError(table.path, f"line {line}, column 'VISCODE': expected bl or m18, got '{visit}'")
     month = int(found[1] or 0)

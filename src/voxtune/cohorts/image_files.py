@@ -59,7 +59,7 @@ def find_tables(root: Path, endings: tuple[str, ...] = (".csv",)) -> list[Path]:
                 for name in names
                 if name.lower().endswith(endings) and not name.startswith("~$")
             ]
-    return sorted(found)
+    return sorted(path for path in found if path.is_file())
 
 
 def is_own_output(folder: Path, names: list[str]) -> bool:
