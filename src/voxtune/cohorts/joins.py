@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtune.cohorts.measured import key_of, tool_of
+from voxtune.cohorts.measured import key_of, tool_of, upright
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.spellings import bare
 from voxtune.cohorts.stats import find_stats, read_stats
@@ -167,7 +167,7 @@ def read_also(root: Path, names: Iterable[str]) -> list[SourceTable]:
                 read_stats(sorted(set(folders)), base if base.is_dir() else base.parent, Path(name).name)
             )
         files = [path for path in paths if not path.is_dir() and path.suffix != ".stats"]
-        tables += [read_any(path, missing=WORDS) for path in files]
+        tables += [upright(read_any(path, missing=WORDS)) for path in files]
         if not folders and not files:
             raise DataError(
                 f"{name}: no such table, and no folder with statistics of FreeSurfer or FastSurfer in it."

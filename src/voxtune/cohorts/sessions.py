@@ -184,7 +184,7 @@ class SessionTables:
             for name, value in found.cells.items()
             if not PERSONAL.search(name) and name not in _KEYS
         }
-        values |= more.measured(place)
+        values |= more.measured(place, filter(self.column_of, ALIASES))
         elsewhere = {}
         for name, groups in ALIASES.items():
             column = self.column_of(name)
