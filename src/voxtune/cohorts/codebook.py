@@ -46,7 +46,8 @@ class Codebook:
         units = {
             name: str(entry["Units"])
             for name, entry in entries.items()
-            if str(entry.get("Units") or "n/a").strip().lower() not in {"", "n/a", "none", "arbitrary", "unitless"}
+            if str(entry.get("Units") or "n/a").strip().lower()
+            not in {"", "n/a", "none", "arbitrary", "unitless"}
         }
         described = {
             name: next(filter(None, found.groups()))
@@ -69,7 +70,10 @@ class Codebook:
 
     def is_coded(self, column: str) -> bool:
         """Whether the cells of a column say nothing by themselves: numbers or single letters."""
-        return all(len(code) == 1 or re.fullmatch(r"-?\d+(\.0+)?", code) for code in self.levels.get(plain(column), {}))
+        return all(
+            len(code) == 1 or re.fullmatch(r"-?\d+(\.0+)?", code)
+            for code in self.levels.get(plain(column), {})
+        )
 
     def explained(self, column: str) -> str:
         """What the file says of the codes of a column; empty where it says nothing."""

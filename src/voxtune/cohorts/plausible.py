@@ -42,9 +42,13 @@ def _pairs(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
     for row in rows:
         if row.mmse is not None:
             scores.setdefault(row.diagnosis, []).append(row.mmse)
-    low = [row for row in rows if row.mmse is not None and row.mmse < LOWEST_OF_A_CONTROL and _is_control(row)]
+    low = [
+        row for row in rows if row.mmse is not None and row.mmse < LOWEST_OF_A_CONTROL and _is_control(row)
+    ]
     low += [
-        row for row in rows if row.mmse == 0 and row not in low and median(scores[row.diagnosis]) >= LOWEST_OF_A_CONTROL
+        row
+        for row in rows
+        if row.mmse == 0 and row not in low and median(scores[row.diagnosis]) >= LOWEST_OF_A_CONTROL
     ]
     if low:
         zero = "; 0 often stands for missing" if any(row.mmse == 0 for row in low) else ""
@@ -52,16 +56,20 @@ def _pairs(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
         yield f"{_count(low)} with an MMSE that is not plausible beside the others of their class{zero}: {listed}."
     for greater, lesser in LARGER:
         wrong = [
-            row for row in rows if (getattr(row, lesser) or 0) >= (getattr(row, greater) or float("inf"))
+            (row, large, small)
+            for row in rows
+            if (large := getattr(row, greater)) is not None
+            and (small := getattr(row, lesser)) is not None
+            and small >= large
         ]
         if wrong:
-            listed = _listed(
-                wrong,
-                lambda row, greater=greater, lesser=lesser: (  # type: ignore[misc]
-                    f"{lesser} {getattr(row, lesser):g} exceeds {greater} {getattr(row, greater):g} ({where(row)})"
-                ),
-            )
-            yield f"{_count(wrong)} where {lesser} is larger than {greater}, which cannot be: {listed}."
+            text = {
+                row.scan_id: f"{lesser} {small:g} exceeds {greater} {large:g} ({where(row)})"
+                for row, large, small in wrong
+            }
+            scans = [row for row, _, _ in wrong]
+            listed = _listed(scans, lambda row, text=text: text[row.scan_id])  # type: ignore[misc]
+            yield f"{_count(scans)} where {lesser} is larger than {greater}, which cannot be: {listed}."
     ages = [row for row in rows if row.age == 0]
     if ages and any((row.age or 0) >= 18 for row in rows):
         yield f"{_count(ages)} of age 0 among adults; 0 often stands for missing: {_listed(ages, where)}."
