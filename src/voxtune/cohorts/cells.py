@@ -36,7 +36,9 @@ def grid(path: Path, text: str) -> list[Line]:
     Raises:
         TableError: a quote that never closes, or one that may or may not swallow lines; rows of other lengths than the header.
     """
-    lines = text.splitlines()
+    lines = (
+        text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    )  # splitlines() also cuts at letters of old code pages
     separator = _separator(path, lines)
     tsv = path.suffix.lower() == ".tsv"
     header: list[str] = []

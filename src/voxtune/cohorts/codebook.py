@@ -43,7 +43,12 @@ class Codebook:
         if not isinstance(facts, dict):
             raise DataError(f"{path.name}: expected an object with one entry for each column.")
         entries = {plain(name): entry for name, entry in facts.items() if isinstance(entry, dict)}
-        units = {name: str(entry["Units"]) for name, entry in entries.items() if entry.get("Units")}
+        units = {
+            name: str(entry["Units"])
+            for name, entry in entries.items()
+            if str(entry.get("Units") or "n/a").strip().lower()
+            not in {"", "n/a", "none", "arbitrary", "unitless"}
+        }
         described = {
             name: next(filter(None, found.groups()))
             for name, entry in entries.items()
@@ -62,6 +67,19 @@ class Codebook:
         code = cell if cell in levels else re.sub(r"^(\d+)\.0+$", r"\1", cell)
         word = levels.get(code)
         return word if word and len(word) <= LONGEST else cell
+
+    def is_coded(self, column: str) -> bool:
+        """Whether the cells of a column say nothing by themselves: numbers or single letters."""
+        return all(
+            len(code) == 1 or re.fullmatch(r"-?\d+(\.0+)?", code)
+            for code in self.levels.get(plain(column), {})
+        )
+
+    def explained(self, column: str) -> str:
+        """What the file says of the codes of a column; empty where it says nothing."""
+        levels = self.levels.get(plain(column), {})
+        listed = "; ".join(f"{code} is {word[:LONGEST]}" for code, word in list(levels.items())[:8])
+        return f"'{column}' is explained by Levels of {self.path.name}: {listed}." if levels else ""
 
     def factor(self, column: str, field: str) -> float | None:
         """What numbers of a column are multiplied by to be in the unit of a manifest column; ``None`` where no unit is said.

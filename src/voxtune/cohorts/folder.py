@@ -129,7 +129,7 @@ class Folder(Settings):
         elsewhere = self._elsewhere(table, columns, more)
         for place, row in enumerate(rows):
             values: dict[str, Any] = {extra: row.cells[extra] for extra in extras}
-            values |= more.measured(place) | more.named(place, elsewhere)
+            values |= more.measured(place, columns) | more.named(place, elsewhere)
             for field, column in columns.items():
                 text = more.word(column, row.cells[column])
                 values[field] = more.in_unit(field, column, text, table, row.line)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtune.cohorts.measured import key_of, tool_of
+from voxtune.cohorts.measured import key_of, tool_of, upright
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.spellings import bare
 from voxtune.cohorts.stats import find_stats, read_stats
@@ -19,37 +19,16 @@ from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 
 SCANS = (
-    "scan_id",
-    "mri_id",
-    "mrid",
-    "image_id",
-    "imageuid",
-    "scan",
-    "scan_name",
-    "filename",
-    "file",
-    "image",
-    "file_name",
-    "name",
-)
+    "scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "scan_name", "filename", "file", "image", "file_name", "name",
+)  # fmt: skip
 PEOPLE = (
     "participant_id", "participant", "subject_id", "subject", "sub", "subj", "subjid", "sub_id", "subid", "ptid", "patient_id", "patient",
     "person", "id", "rid",
 )  # fmt: skip
 VISITS = (
-    "session_id",
-    "session",
-    "ses",
-    "ses_id",
-    "visit",
-    "visit_id",
-    "viscode2",
-    "viscode",
-    "timepoint",
-    "time_point",
-    "tp",
-    "wave",
-)
+    "session_id", "session", "ses", "ses_id", "visit", "visit_id", "viscode2", "viscode", "timepoint", "time_point", "tp",
+    "wave", "sess", "sess_id", "session_label", "session_number", "visit_number", "exam",
+)  # fmt: skip
 _ENDINGS = re.compile(r"(\.nii(\.gz)?|\.mgz|\.mgh|\.img|\.nrrd|\.mha)$")
 _SUFFIX = re.compile(r"_(T1w|T1|MPRAGE|desc-[A-Za-z0-9]+_T1w)$", re.IGNORECASE)
 _UID = re.compile(r"(?:^|[/_])I(\d{4,})(?=[/._]|$)")
@@ -167,7 +146,7 @@ def read_also(root: Path, names: Iterable[str]) -> list[SourceTable]:
                 read_stats(sorted(set(folders)), base if base.is_dir() else base.parent, Path(name).name)
             )
         files = [path for path in paths if not path.is_dir() and path.suffix != ".stats"]
-        tables += [read_any(path, missing=WORDS) for path in files]
+        tables += [upright(read_any(path, missing=WORDS)) for path in files]
         if not folders and not files:
             raise DataError(
                 f"{name}: no such table, and no folder with statistics of FreeSurfer or FastSurfer in it."
@@ -319,12 +298,29 @@ def _columns(table: SourceTable, on: str | None, index: _Index) -> tuple[str, ..
     if scans:
         return (scans[0],)
     if people:
-        return (people[0], visits[0]) if visits else (people[0],)
+        return (people[0], *(visits[:1] or _visit_column(table, people[0], index)))
     guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)
     if guessed and guessed[0][0] and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
-        return (guessed[0][1],)
+        return (guessed[0][1], *_visit_column(table, guessed[0][1], index))
     known = next((column for name in (*SCANS, *PEOPLE) if (column := _has(table, name))), table.columns[0])
     return (known,)
+
+
+def _visit_column(table: SourceTable, person: str, index: _Index) -> tuple[str, ...]:
+    """The column whose cells are sessions of the people beside them in most rows, in a table that has several rows a person."""
+    names = [row[person] for row in table.rows]
+    if len(set(names)) == len(names):
+        return ()
+    counts = {
+        column: sum(
+            bool(row[column] and index.visit(row[person] or "", row[column] or "")) for row in table.rows
+        )
+        for column in table.columns
+        if column != person
+    }
+    best = sorted(counts, key=lambda column: counts[column], reverse=True)[:2]
+    lone = best and 2 * counts[best[0]] > len(names) and (len(best) == 1 or counts[best[1]] < counts[best[0]])
+    return (best[0],) if lone else ()
 
 
 def _has(table: SourceTable, name: str) -> str | None:

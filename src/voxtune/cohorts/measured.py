@@ -80,6 +80,18 @@ def tool_of(table: SourceTable) -> str | None:
     return None
 
 
+def upright(table: SourceTable) -> SourceTable:
+    """A FreeSurfer table with a row for each scan, also where it was made with ``--transpose``."""
+    first = table.columns[0]
+    known = {name for sets in SUMS.values() for names in sets for name in names}
+    structures = [plain(row[first] or "") for row in table.rows]
+    if not known & set(structures) or tool_of(table) != "FreeSurfer":
+        return table
+    lines = [[first, *(row[first] or "" for row in table.rows)]]
+    lines += [[column, *(row[column] or "" for row in table.rows)] for column in table.columns[1:]]
+    return SourceTable.of_cells(table.path, list(enumerate(lines, start=1)), table.sha256)
+
+
 def key_of(table: SourceTable, tool: str) -> tuple[str, ...]:
     """The columns that name the scan of a row in a tool's table."""
     if tool == "UCSF (ADNI)":

@@ -11,7 +11,7 @@ def is_output(path: Path) -> bool:
     """Whether a file is a manifest, its list of what was dropped, or an image that ``ingest`` wrote."""
     if path.name.endswith(".dropped.tsv") or (path.parent / MARK).exists():
         return True
-    if path.suffix != ".tsv":
+    if path.name.endswith((".gz", ".nii", ".img", ".mgz")):
         return False
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -7,6 +7,7 @@ person or one class under several spellings.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 
 from voxtune.cohorts.spellings import alike, letters
 from voxtune.types.records import ManifestRow
@@ -37,30 +38,38 @@ def doubtful(rows: Sequence[ManifestRow], where: Where) -> list[str]:
 
 def _pairs(rows: Iterable[ManifestRow], where: Where) -> Iterator[str]:
     rows = list(rows)
+    scores: dict[str | None, list[float]] = {}
+    for row in rows:
+        if row.mmse is not None:
+            scores.setdefault(row.diagnosis, []).append(row.mmse)
     low = [
+        row for row in rows if row.mmse is not None and row.mmse < LOWEST_OF_A_CONTROL and _is_control(row)
+    ]
+    low += [
         row
         for row in rows
-        if row.mmse is not None
-        and row.mmse < LOWEST_OF_A_CONTROL
-        and row.diagnosis is not None
-        and letters(row.diagnosis) in CONTROLS
+        if row.mmse == 0 and row not in low and median(scores[row.diagnosis]) >= LOWEST_OF_A_CONTROL
     ]
     if low:
         zero = "; 0 often stands for missing" if any(row.mmse == 0 for row in low) else ""
-        listed = _listed(low, lambda row: f"mmse {row.mmse:g} of a control ({where(row)})")
-        yield f"{_count(low)} with an MMSE that is not plausible in their class '{low[0].diagnosis}'{zero}: {listed}."
+        listed = _listed(low, lambda row: f"mmse {row.mmse:g} in class '{row.diagnosis}' ({where(row)})")
+        yield f"{_count(low)} with an MMSE that is not plausible beside the others of their class{zero}: {listed}."
     for greater, lesser in LARGER:
         wrong = [
-            row for row in rows if (getattr(row, lesser) or 0) >= (getattr(row, greater) or float("inf"))
+            (row, large, small)
+            for row in rows
+            if (large := getattr(row, greater)) is not None
+            and (small := getattr(row, lesser)) is not None
+            and small >= large
         ]
         if wrong:
-            listed = _listed(
-                wrong,
-                lambda row, greater=greater, lesser=lesser: (  # type: ignore[misc]
-                    f"{lesser} {getattr(row, lesser):g} exceeds {greater} {getattr(row, greater):g} ({where(row)})"
-                ),
-            )
-            yield f"{_count(wrong)} where {lesser} is larger than {greater}, which cannot be: {listed}."
+            text = {
+                row.scan_id: f"{lesser} {small:g} exceeds {greater} {large:g} ({where(row)})"
+                for row, large, small in wrong
+            }
+            scans = [row for row, _, _ in wrong]
+            listed = _listed(scans, lambda row, text=text: text[row.scan_id])  # type: ignore[misc]
+            yield f"{_count(scans)} where {lesser} is larger than {greater}, which cannot be: {listed}."
     ages = [row for row in rows if row.age == 0]
     if ages and any((row.age or 0) >= 18 for row in rows):
         yield f"{_count(ages)} of age 0 among adults; 0 often stands for missing: {_listed(ages, where)}."
@@ -113,6 +122,10 @@ def _spellings(rows: Iterable[ManifestRow]) -> Iterator[str]:
     if same:
         listed = "; ".join(", ".join(repr(name) for name in group) for group in same[:_MOST])
         yield f"classes that differ only in upper or lower case or punctuation count as different classes: {listed}."
+
+
+def _is_control(row: ManifestRow) -> bool:
+    return row.diagnosis is not None and letters(row.diagnosis) in CONTROLS
 
 
 def _month(session: str) -> int | None:

@@ -24,7 +24,7 @@ _AGE = re.compile(
     re.IGNORECASE,
 )
 _NO_ONE_AGE = re.compile(
-    r"^(?:[<>≤≥]=?|over|above|under|below|older than)?\s*\d+(?:[.,]\d+)?\s*\+?(?:\s*(?:-|\u2013|\u2014|\bto\b|\.\.|/)\s*\d+(?:[.,]\d+)?)?\s*(?:\+|y\w*|and (?:over|above|older))?$",
+    r"^(?:[<>≤≥]=?|over|above|under|below|older than)?\s*\d+(?:[.,]\d+)?\s*\+?(?:\s*(?:-|\u2013|\u2014|\bto\b|\.\.|/)\s*\d+(?:[.,]\d+)?)?\s*(?:\+|y\w*|(?:and|or) (?:over|above|older))?$",
     re.IGNORECASE,
 )
 _WITH_SEPARATORS = re.compile(r"^[+-]?\d[\d.,' \u00a0\u202f]*$")
@@ -80,6 +80,12 @@ def factor(unit: str, field: str) -> float | None:
     """What a value in a unit is multiplied by to be in the unit of a manifest column (mm^3, years); ``None`` for an unknown unit."""
     name = unit.strip().lower().removesuffix(".").replace("³", "3").replace("**", "^").replace("_", " ")
     known = AGE_UNITS if field == "age" else VOLUME_UNITS if field.endswith("_mm3") else {}
-    return next(
-        (known[one] for one in (name, name.removesuffix("s"), name.replace(" ", "")) if one in known), None
-    )
+    for one in (name, name.removesuffix("s"), name.replace(" ", "")):
+        if one in known:
+            return known[one]
+    whole = {
+        by
+        for word, by in known.items()
+        if len(word) > 2 and re.search(rf"(?<![a-z]){re.escape(word)}(?:s|\(s\))?(?![a-z0-9])", name)
+    }
+    return whole.pop() if len(whole) == 1 else None

@@ -13,6 +13,7 @@ from typing import Any, Self
 from voxtune.cohorts.codebook import Codebook
 from voxtune.cohorts.labels import cell_class, is_rule, parse_rule
 from voxtune.cohorts.quantities import number
+from voxtune.cohorts.reading import SEXES
 from voxtune.cohorts.spellings import bare, by_bare, matched
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
@@ -184,7 +185,7 @@ class SessionTables:
             for name, value in found.cells.items()
             if not PERSONAL.search(name) and name not in _KEYS
         }
-        values |= more.measured(place)
+        values |= more.measured(place, filter(self.column_of, ALIASES))
         elsewhere = {}
         for name, groups in ALIASES.items():
             column = self.column_of(name)
@@ -241,8 +242,10 @@ class SessionTables:
         table, code = found.sources[column], found.cells[column]
         book = self.codebooks.get(table)
         word = more.word(column, code)
-        if word == code and book:
+        if word == code and book and book.is_coded(column):
             word = book.word(column, code)
+        if word == code and book and (said := book.explained(column)):
+            more.reading.note(said)
         label = None
         if code is not None and word is not None:
             label = cell_class(code, classes)
@@ -272,7 +275,8 @@ class SessionTables:
             table = SourceTable(Path(row.table), (column,), (), "")
             return more.in_unit(name, column, cell, table, row.line)
         if name == "sex" or book is None:
-            return book.word(column, cell) if book else cell
+            word = book.word(column, cell) if book else cell
+            return word if word is not None and word.lower() in SEXES else cell
         return self._in_unit(book, column, name, cell, more)
 
     def _in_unit(
@@ -309,6 +313,8 @@ class SessionTables:
 
 
 def _rows(table: SourceTable) -> list[Row]:
+    for column in table.columns:
+        table.find(plain(column))  # refuses columns that go by one name
     return [
         Row(table.path.name, {plain(name): cell for name, cell in cells.items()}, line)
         for line, cells in zip(table.lines, table.rows, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 def bare(name: str) -> str:
     """A name without prefix ``sub-`` or ``ses-``, case, punctuation between letters, leading zeros and a ``.0`` behind a number."""
-    name = re.sub(r"^(sub|ses)-", "", name.strip(), flags=re.IGNORECASE)
+    name = re.sub(r"^(sub|ses)(-|_|(?=\d))", "", name.strip(), flags=re.IGNORECASE)
     name = re.sub(r"^(\d+)\.0+$", r"\1", name)
     parts = re.findall(r"[^\W\d_]+|\d+", name)
     return " ".join(part.lstrip("0") or "0" if part.isdigit() else part.casefold() for part in parts)

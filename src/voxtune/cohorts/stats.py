@@ -10,7 +10,7 @@ from voxtune.cohorts.table import WORDS, SourceTable
 from voxtune.errors import TableError
 
 NAMES = (
-    "aseg.stats", "aseg+DKT.stats", "aseg+DKT.VINN.stats", "lh.aparc.stats", "rh.aparc.stats",
+    "aseg.stats", "aseg+DKT.VINN.stats", "aseg+DKT.stats", "aseg.VINN.stats", "lh.aparc.stats", "rh.aparc.stats",
     "lh.aparc.DKTatlas.mapped.stats", "rh.aparc.DKTatlas.mapped.stats",
 )  # fmt: skip
 """Files of a subject's ``stats`` folder that are read; of several with one column the earlier counts."""

@@ -267,8 +267,14 @@ class Supplement:
                     break
         return gained
 
-    def measured(self, number: int) -> dict[str, float | None]:
-        """Volumes in mm^3 that the tables of known tools give; what each is the sum of is noted once."""
+    def measured(self, number: int, but: Iterable[str] = ()) -> dict[str, float | None]:
+        """Volumes in mm^3 that the tables of known tools give; what each is the sum of is noted once.
+
+        Args:
+            number: the scan's place.
+            but: manifest columns that come from elsewhere.
+        """
+        taken = {*but, *self.wanted.rename.values()}
         gained: dict[str, float | None] = {}
         tools: dict[str, list[Joined]] = {}
         for row in self.rows[number]:
@@ -285,10 +291,14 @@ class Supplement:
                     if cells.get(name) is None:
                         cells[name] = _float(text)
             for target, (value, parts) in volumes(tool, cells).items():
-                if target in gained or self._of_one_scan(
-                    number,
-                    target,
-                    [_Cell(rows[0].table, rows[0].line, target, "", any(row.of_person for row in rows))],
+                if (
+                    target in gained
+                    or target in taken
+                    or self._of_one_scan(
+                        number,
+                        target,
+                        [_Cell(rows[0].table, rows[0].line, target, "", any(row.of_person for row in rows))],
+                    )
                 ):
                     continue
                 named = (target, *(called[part] for part in parts if part in called))

@@ -92,6 +92,15 @@ def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Re
     reading.settle()
     for sentence in doubtful(reading.rows, lambda row: reading.where.get(row.scan_id, row.scan_id)):
         reading.note(sentence)
+    empty = [
+        row.scan_id
+        for row in reading.rows
+        if Path(row.image).is_file() and not Path(row.image).stat().st_size
+    ]
+    if empty:
+        reading.note(
+            f"{len(empty)} images are empty files of 0 bytes: {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}."
+        )
     return reading
 
 
