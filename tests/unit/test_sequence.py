@@ -25,6 +25,8 @@ OTHER_T1 = (
     "Axial_T1_FLAIR",
     "t1_fl3d",
     "SagT1",
+    "PD_001_T1w.nii.gz",
+    "CT_site_T1",
 )
 NOT_T1 = (
     "Axial_PD_T2_FSE", "Axial_PD/T2_FSE", "Axial_PD-T2_TSE_confirmed", "3-plane_localizer", "3_Plane_Localizer", "Axial_FLAIR", "Sagittal_3D_FLAIR", "AXIAL_FLAIR",
@@ -33,6 +35,8 @@ NOT_T1 = (
     "Double_TSE", "ADNI3_AV1451__AC__Tau", "ADNI_Brain_PET__Raw_Tau", "ADNI_Brain_AC_3D_Tau", "Calibration_Scan", "Survey", "SmartBrain", "AAHScout_MPR_tra",
     "Coreg,_Avg,_Std_Img_and_Vox_Siz,_Uniform_Resolution", "HarP_135_final_release_2015", "sub-1_ses-M000_acq-localizer_T1w.nii.gz",
     "ADNI_901_S_9301_PT_Raw_I12.nii", "sub-1_trc-18FFDG_pet.nii.gz", "sub-1_desc-brain_mask.nii.gz", "sub-1_inv-1_MP2RAGE.nii.gz", "sub-1_PDw.nii", "sub-1_T2w.nii",
+    "T1_seg.nii.gz",
+    "PD_axial.nii",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from voxtune.cohorts.adni_exams import TODO, Exam, is_merged, read_exams
 from voxtune.cohorts.adni_image_tables import read_image_files, read_image_tables
 from voxtune.cohorts.adni_images import AdniImage, read_images
-from voxtune.cohorts.adni_match import Matching, Mci
+from voxtune.cohorts.adni_match import COLUMNS, Matched, Matching, Mci
 from voxtune.cohorts.adni_progression import Progression, Reverters
 from voxtune.cohorts.dates import DateStyle
 from voxtune.cohorts.image_files import find_image_files, find_tables
@@ -110,18 +110,16 @@ class Adni(Settings):
             reason = _unusable(image, exams, taken)
             if not reason and self.repeats == "first" and day in taken:
                 reason = f"another image of the same day was taken ({taken[day]})"
-            values: dict[str, object] = {}
-            if not reason:
-                values, reason = matching.match(image, exams[image.participant])
-            if reason:
-                reading.drop(name, reason, image.participant, table.path)
+            found = Matched({}, reason, 0) if reason else matching.match(image, exams[image.participant])
+            if found.reason:
+                reading.drop(name, found.reason, image.participant, table.path)
                 continue
             names[name] += 1
             name += f"_{names[name]}" if names[name] > 1 else ""
             taken.setdefault(day, name)
             taken.setdefault(_number(image), name)
             guessed += image.sequence.is_t1 is None
-            reading.keep(table, values | {"scan_id": name}, f"'{name}'")
+            reading.keep(table, found.values | {"scan_id": name}, f"line {found.line} ('{name}')", COLUMNS)
         for note in matching.notes:
             reading.note(note)
         if guessed:

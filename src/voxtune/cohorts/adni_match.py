@@ -28,6 +28,23 @@ class Label:
     days: float | None
 
 
+@dataclass(frozen=True)
+class Matched:
+    """What an image gets."""
+
+    values: dict[str, Any]
+    reason: str
+    """Why it gets none; empty where it does."""
+    line: int
+    """The line of the table its volumes stand on, else that of its label."""
+
+
+COLUMNS = {name: column for column, name in VOLUMES.items()} | {
+    "mmse": "MMSE",
+    "age": "AGE",
+    "field_strength": "FLDSTRENG",
+}
+"""The table's column for each manifest column, for messages."""
 Mci = Literal["keep", "drop", "early_late", "progression"]
 
 
@@ -42,21 +59,21 @@ class Matching:
     notes: list[str] = field(default_factory=list)
     """What a person should know of the matching."""
 
-    def match(self, image: AdniImage, exams: Sequence[Exam]) -> tuple[dict[str, Any], str]:
+    def match(self, image: AdniImage, exams: Sequence[Exam]) -> Matched:
         """The manifest's values of an image, or why it gets none."""
         try:
-            return self._match(image, exams), ""
+            return self._match(image, exams)
         except _Unmatched as reason:
-            return {}, str(reason)
+            return Matched({}, str(reason), 0)
 
-    def _match(self, image: AdniImage, exams: Sequence[Exam]) -> dict[str, Any]:
+    def _match(self, image: AdniImage, exams: Sequence[Exam]) -> Matched:
         named = [exam for exam in exams if image.uid is not None and exam.uid == image.uid]
         near = self._near(image, exams, named)
         label = self._label(image, near, exams)
         nearest = near[0][1]
         measured = self._measured(image, near, named)
         mmse, mmse_from = _value("MMSE", near, self.notes, image)
-        return {
+        values = {
             "participant_id": image.participant,
             "session_id": _session(image, label.exam),
             "image": str(image.path.absolute()),
@@ -79,6 +96,7 @@ class Matching:
             "dx_bl": label.exam.cells["DX_bl"],
             "exam_days": None if label.days is None else round(label.days),
         }
+        return Matched(values, "", (measured[1] if measured else label.exam).line)
 
     def _measured(self, image: AdniImage, near: Near, named: Sequence[Exam]) -> tuple[float, Exam] | None:
         """The exam with the volumes: that which names the image, else the nearest that has any and no other as near says otherwise."""

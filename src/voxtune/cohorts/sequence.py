@@ -15,7 +15,7 @@ from typing import Any
 UNKNOWN, T1, T1_BEST = "unknown", "T1", "T1 (MPRAGE or SPGR)"
 OTHER: Mapping[str, str] = MappingProxyType({
     "localizer": r"locali[sz]er|scout|survey|smart ?brain|3 ?plane|three ?plane|tri ?plane|2 ?plane",
-    "calibration": r"calibration|\bcal\b|shim|phantom|b1 ?map|b0 ?map|asset|coil ?sens|\bnoise\b",
+    "calibration": r"calibration|\bcal\b|shim|phantom|b1 ?map|b0 ?map|coil ?sens|\bnoise\b",
     "field map": r"field ?map|\bfmap\b|gre ?field|phasediff|magnitude\d?\b|topup",
     "PET": r"\bpet\b|\bpt\b|fdg|florbeta|flor?betapir|florta|flute|\bav ?45\b|\bav ?1451\b|\bfbb\b|\bfbp\b|\bftp\b|\bpib\b|pittsburgh"
            r"|\bmk ?6240\b|\bnav ?4694\b|\btau\b|amyloid|\b18f|\b11c|coreg avg|\buniform resolution\b|\btrc\b|\bspect\b|\bsuvr?\b",
@@ -44,6 +44,8 @@ _REPEAT = re.compile(r"repeat|\brpt\b|\bmpr r\b|\brep\b|second|\bscaled 2\b")
 _DERIVED = re.compile(
     r"mask|strip|normali[sz]ed|\bbrain\b|\bmpr (cor|tra|sag|ax)\b|reformat|\bdesc\b|space mni|registered|\bbet\b"
 )
+_WEAK = re.compile(r"\b(pd|ct|fa|rest|cal|tau|merge|press)\b")
+"""Short words that also stand for a disease, a place or a project: beside a sign of a T1 in the same name they tell nothing."""
 _LABELS = re.compile(r"(?<![A-Za-z0-9])(sub|ses|run|echo|chunk)-[A-Za-z0-9]+")
 """Parts of BIDS names that tell nothing of the sequence: ``ses-T2`` is the second visit."""
 _ECHO = 0.04
@@ -94,9 +96,11 @@ def recognise(words: Iterable[str], sidecar: Mapping[str, Any] | None = None) ->
     spaced = [*path, *told]
     named = any(sign.search(plain) for sign in (_BEST, _T1) for _, _, plain in path)
     for where, text, plain in spaced:
+        own = _T1_FLAIR.sub("t1", plain)
+        own = _WEAK.sub(" ", own) if _T1.search(own) or _BEST.search(own) else own
         for kind, pattern in OTHER.items():
             believed = kind in _BELIEVED or not named or where == "its path says"
-            if believed and re.search(pattern, _T1_FLAIR.sub("t1", plain)):
+            if believed and re.search(pattern, own):
                 return Sequence(kind, f"{where} '{text}'")
     echo, inversion = _seconds(facts.get("EchoTime")), _seconds(facts.get("InversionTime"))
     if echo is not None and echo >= _ECHO:
