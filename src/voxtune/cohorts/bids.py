@@ -106,7 +106,7 @@ class Bids(Settings):
         for person, row in tables.without_image():
             reading.drop(
                 "_".join(filter(None, (person, row.cells.get("session_id")))),
-                f"no {self.suffix} image of this row",
+                f"no {self.suffix} image could be matched to this row",
                 person,
                 Path(row.table),
                 "row",

@@ -84,7 +84,7 @@ class Caps(Settings):
         for person, left in tables.without_image():
             reading.drop(
                 "_".join(filter(None, (person, left.cells.get("session_id")))),
-                "no t1-linear image of this row",
+                "no t1-linear image could be matched to this row",
                 person,
                 main,
                 "row",

@@ -117,7 +117,7 @@ def _guessed(root: Path, names: Iterable[str], reading: Reading) -> Pattern:
 
 def _begins(text: str, name: str) -> bool:
     """Whether a text begins with a whole name: ``s1`` does not begin ``s10_T1w``, nor ``scan`` ``scanner``."""
+    if not text.startswith(name):
+        return False
     following = text[len(name) : len(name) + 1]
-    return text.startswith(name) and not (
-        (name[-1].isdigit() and following.isdigit()) or (name[-1].isalpha() and following.isalpha())
-    )
+    return not ((name[-1].isdigit() and following.isdigit()) or (name[-1].isalpha() and following.isalpha()))

@@ -126,7 +126,10 @@ class SessionTables:
         visit, lacking = _visit(own, "session_id", session) if own else (None, "")
         why = lacking or why
         if main is None and visit is None:
-            return Found(why=why or f"participant {person} is in no table")
+            nothing: dict[str, str | None] = dict.fromkeys(self.columns)
+            return Found(
+                nothing, dict.fromkeys(self.columns, ""), why=why or f"participant {person} is in no table"
+            )
         found = Found(rows=tuple(row for row in (main, visit) if row is not None), why=why)
         self.used |= {(row.table, row.line) for row in found.rows}
         for column in self.columns:
@@ -313,8 +316,7 @@ class SessionTables:
 
 
 def _rows(table: SourceTable) -> list[Row]:
-    for column in table.columns:
-        table.find(plain(column))  # refuses columns that go by one name
+    table.refuse_alike()
     return [
         Row(table.path.name, {plain(name): cell for name, cell in cells.items()}, line)
         for line, cells in zip(table.lines, table.rows, strict=True)
@@ -327,7 +329,7 @@ def _visit(rows: Sequence[Row], column: str, session: str | None) -> tuple[Row |
     known = by_bare(row.cells[column] or "" for row in rows if row.cells[column])
     listed = ", ".join(_named(name, "ses-") for names in known.values() for name in names) or "none"
     if session is None:
-        if len(rows) == 1:
+        if all(row.cells == rows[0].cells for row in rows):
             return rows[0], ""
         return None, f"the image names no session and {table} has several ({listed})"
     written = {row.cells[column] for row in rows}

@@ -1,6 +1,7 @@
 """What further tables add to the scans of a cohort: columns under new names, words for codes, sums, units, volumes of known tools."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,8 @@ class Supplement:
     own: Sequence[SourceTable]
     more: Sequence[SourceTable]
     _columns: dict[tuple[int, str], str | None] = field(default_factory=dict, repr=False)
+    _counts: Counter[str] = field(default_factory=Counter, repr=False)
+    _tools: dict[int, str | None] = field(default_factory=dict, repr=False)
 
     @property
     def tables(self) -> tuple[SourceTable, ...]:
@@ -160,6 +163,12 @@ class Supplement:
                 )
 
     # ---- cells
+    def tool(self, table: SourceTable) -> str | None:
+        """The tool that made a further table; the cohort's own tables are of none."""
+        if id(table) not in self._tools:
+            self._tools[id(table)] = tool_of(table) if any(table is one for one in self.more) else None
+        return self._tools[id(table)]
+
     def column(self, table: SourceTable, name: str) -> str | None:
         """The column of a table that goes by a name."""
         key = (id(table), name)
@@ -260,7 +269,7 @@ class Supplement:
         gained: dict[str, Any] = {}
         for target, aliases in names.items():
             for alias in aliases:
-                if any(self.column(table, alias) for table in self.more if tool_of(table) is None):
+                if any(self.column(table, alias) for table in self.more if self.tool(table) is None):
                     cell = self._cell(number, alias)
                     lone = cell is not None and not self._of_one_scan(number, target, [cell])
                     gained[target] = cell.text if cell is not None and lone else None
@@ -278,7 +287,7 @@ class Supplement:
         gained: dict[str, float | None] = {}
         tools: dict[str, list[Joined]] = {}
         for row in self.rows[number]:
-            if any(row.table is table for table in self.more) and (tool := tool_of(row.table)):
+            if tool := self.tool(row.table):
                 tools.setdefault(tool, []).append(row)
         for tool, rows in tools.items():
             cells: dict[str, float | None] = {}
@@ -314,14 +323,16 @@ class Supplement:
 
     def _style(self, table: SourceTable) -> NumberStyle:
         """Tools write numbers with a point, whatever the tables made by hand do."""
-        return "1234.5" if tool_of(table) else self.wanted.numbers
+        return "1234.5" if self.tool(table) else self.wanted.numbers
 
     def _of_one_scan(self, number: int, target: str, cells: Iterable[_Cell]) -> bool:
         """Whether a value of one scan would be given to several scans of a person."""
         if target not in OF_A_VISIT or not any(cell.of_person for cell in cells):
             return False
         person = self.scans[number].person
-        if sum(scan.person == person for scan in self.scans) == 1:
+        if not self._counts:
+            self._counts.update(scan.person for scan in self.scans)
+        if self._counts[person] == 1:
             return False
         table = next(cell.table for cell in cells if cell.of_person).path.name
         self.reading.note(

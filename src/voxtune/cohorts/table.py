@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +23,7 @@ PERSONAL = re.compile(
 """Column names (plain, see ``plain``) that hold who a person is; never copied into a manifest."""
 
 
+@lru_cache(maxsize=20_000)
 def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: ``MR Delay`` and ``mr_delay`` are the same."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
@@ -99,6 +101,22 @@ class SourceTable:
             if alike:
                 return alike[0]
         return None
+
+    def refuse_alike(self) -> None:
+        """Refuse columns that differ only in case, spaces or punctuation and have other values.
+
+        Raises:
+            TableError: there are such; the message names them.
+        """
+        first: dict[str, str] = {}
+        for column in self.columns:
+            other = first.setdefault(plain(column) or column, column)
+            if any(row[other] != row[column] for row in self.rows):
+                raise TableError(
+                    self.path,
+                    f"columns '{other}' and '{column}' are both '{plain(column)}'",
+                    "Rename or remove one.",
+                )
 
     def column(self, *names: str, todo: str = "") -> str:
         """The first column that goes by one of these names.
