@@ -83,12 +83,12 @@ def test_the_day_is_that_of_the_scan_and_never_that_of_the_upload(tmp_path: Path
     ("path", "reason"),
     [
         (f"ADNI/{P1}/MPRAGE/{NIFTI}", "neither a date nor a session"),
-        (f"{P1}/MPRAGE/2006-06-11/I248617/2007-06-11/a_I248617.nii", "two days"),
+        (f"{P1}/MPRAGE/2006-06-11/I248617/2007-06-11/a_I248617.nii", "two dates"),
         (f"{P1}/MPRAGE/2006-06-11/I248618/a_I248617.nii", "two image numbers"),
         (f"{P1}/MPRAGE/2006-06-11/902_S_0001_I248617.nii", "two participants"),
         (f"{P1}/MPRAGE/2006-02-30/a_I248617.nii", "no date (2006-02-30)"),
         ("sub-ADNI901S9301/ses-M000/sub-ADNI901S9301_ses-M012_T1w.nii", "two sessions"),
-        (f"{P1}/ses-M000/2007-06-04/MPRAGE/a.nii", "different visits"),
+        (f"{P1}/ses-M000/2007-06-04/MPRAGE/a.nii", "disagree on the visit"),
         ("MPRAGE/2006-06-11/a.nii", "names no participant"),
     ],
 )
@@ -152,7 +152,7 @@ def test_an_image_table_that_contradicts_the_path_drops_the_image(tmp_path: Path
     }
     kept, gone, _ = read(tree(tmp_path, [exam(), LATER], files))
     assert list(kept) == [f"{P1}_2006-06-11_I9000"]
-    assert "different days" in gone[f"{P1}_2006-06-11_I248617"]
+    assert "dates of the path and of an image table disagree" in gone[f"{P1}_2006-06-11_I248617"]
 
 
 def test_image_tables_may_say_another_person_two_days_or_another_series(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_image_tables_may_say_another_person_two_days_or_another_series(tmp_path
     _, gone, _ = read(tree(tmp_path, [exam()], {**files, "search.csv": table}))
     told = {name[-5:]: reason for name, reason in gone.items()}
     assert "another participant (902_S_0001)" in told["I1001"]
-    assert "two days" in told["I1002"]
+    assert "dates of two image tables disagree" in told["I1002"]
     assert "proton density" in told["I1003"] or "T2" in told["I1003"]
-    assert "different visits" in told["I1004"]
+    assert "visits of the path and of an image table disagree" in told["I1004"]
 
 
 def test_a_table_beside_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
