@@ -83,12 +83,12 @@ def test_the_day_is_that_of_the_scan_and_never_that_of_the_upload(tmp_path: Path
     ("path", "reason"),
     [
         (f"ADNI/{P1}/MPRAGE/{NIFTI}", "neither a date nor a session"),
-        (f"{P1}/MPRAGE/2006-06-11/I248617/2007-06-11/a_I248617.nii", "two days"),
+        (f"{P1}/MPRAGE/2006-06-11/I248617/2007-06-11/a_I248617.nii", "two dates"),
         (f"{P1}/MPRAGE/2006-06-11/I248618/a_I248617.nii", "two image numbers"),
         (f"{P1}/MPRAGE/2006-06-11/902_S_0001_I248617.nii", "two participants"),
         (f"{P1}/MPRAGE/2006-02-30/a_I248617.nii", "no date (2006-02-30)"),
         ("sub-ADNI901S9301/ses-M000/sub-ADNI901S9301_ses-M012_T1w.nii", "two sessions"),
-        (f"{P1}/ses-M000/2007-06-04/MPRAGE/a.nii", "different visits"),
+        (f"{P1}/ses-M000/2007-06-04/MPRAGE/a.nii", "disagree on the visit"),
         ("MPRAGE/2006-06-11/a.nii", "names no participant"),
     ],
 )
@@ -152,7 +152,7 @@ def test_an_image_table_that_contradicts_the_path_drops_the_image(tmp_path: Path
     }
     kept, gone, _ = read(tree(tmp_path, [exam(), LATER], files))
     assert list(kept) == [f"{P1}_2006-06-11_I9000"]
-    assert "different days" in gone[f"{P1}_2006-06-11_I248617"]
+    assert "dates of the path and of an image table disagree" in gone[f"{P1}_2006-06-11_I248617"]
 
 
 def test_image_tables_may_say_another_person_two_days_or_another_series(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_image_tables_may_say_another_person_two_days_or_another_series(tmp_path
     _, gone, _ = read(tree(tmp_path, [exam()], {**files, "search.csv": table}))
     told = {name[-5:]: reason for name, reason in gone.items()}
     assert "another participant (902_S_0001)" in told["I1001"]
-    assert "two days" in told["I1002"]
+    assert "dates of two image tables disagree" in told["I1002"]
     assert "proton density" in told["I1003"] or "T2" in told["I1003"]
-    assert "different visits" in told["I1004"]
+    assert "visits of the path and of an image table disagree" in told["I1004"]
 
 
 def test_a_table_beside_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
@@ -193,6 +193,34 @@ def test_a_table_of_months_and_days_that_could_be_either_says_how_it_was_read(tm
     kept, _, reading = read(tree(tmp_path, [exam(day="06/01/2006")], files))
     assert list(kept) == [f"{P1}_2006-06-05_I248617"]
     assert sum("month first" in note for note in reading.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x_I248617.xml", "<dateAcquired>2006-13-40</dateAcquired>"), ("x.xml", "<dateAcquired>2006-06-15</dateAcquired>"), ("x_I248617.xml", "<idaxs/>"),
+        ("x_I248617.xml", "<dateAcquired>2006-06-15</dateAcquired><dateAcquired>2007-06-15</dateAcquired>"),
+    ],
+)  # fmt: skip
+def test_an_xml_file_without_one_day_tells_nothing(tmp_path: Path, name: str, text: str) -> None:
+    _, gone, _ = read(tree(tmp_path, [exam()], {FLAT: "", name: text}))
+    assert "neither a date nor a session" in next(iter(gone.values()))
+
+
+def test_two_image_tables_may_disagree_on_the_visit(tmp_path: Path) -> None:
+    rows = [f"{P1},248617,{code},MPR\n" for code in ("bl", "m12")]
+    files = {FLAT: "", "a.csv": "subject_id,image_id,VISCODE2,image_description\n" + "".join(rows)}
+    _, gone, _ = read(tree(tmp_path, [exam(), LATER], files))
+    assert "the visits of two image tables disagree (bl, m12)" in next(iter(gone.values()))
+
+
+def test_a_visit_of_an_image_table_matches_where_there_is_no_day(tmp_path: Path) -> None:
+    files = {
+        FLAT: "",
+        "All_Images.csv": f"subject_id,image_id,VISCODE2,image_description\n{P1},I248617,m12,MPR\n",
+    }
+    ((_, row),) = read(tree(tmp_path, [exam(), LATER], files))[0].items()
+    assert (row.diagnosis, row.session_id) == ("MCI", "M012")
 
 
 # ------------------------------------------------------------------------------------------ the exam
@@ -295,6 +323,44 @@ def test_rows_that_disagree_on_the_baseline_give_none(tmp_path: Path) -> None:
         ("MCI", "DX_bl; MCI kept", 0)
     ]
     assert "disagree on DX_bl" in next(iter(gone.values()))
+
+
+def test_dementia_that_cannot_be_placed_in_time_is_not_passed_over(tmp_path: Path) -> None:
+    exams = [exam(dx="MCI"), exam("m48", "2010-06-01", "MCI"), exam("y9", "", "Dementia")]
+    root = tree(tmp_path, exams, {f"{P1}/MPR/2006-06-11/I1000/a_I1000.nii": ""})
+    _, gone, _ = read(root, mci="progression")
+    assert "Dementia at visit y9, which has no date" in next(iter(gone.values()))
+    tree(tmp_path, [*exams[:2], exam("y9", "", "MCI")], {})
+    assert [row.diagnosis for row in read(root, mci="progression")[0].values()] == ["sMCI"]
+
+
+def test_progression_without_dates_counts_by_codes_and_from_the_baseline_on_request(tmp_path: Path) -> None:
+    exams = [
+        exam(day="", dx="MCI", DX_bl="LMCI"),
+        exam("m24", "", "MCI", DX_bl="LMCI"),
+        exam("m48", "", "Dementia", DX_bl="LMCI"),
+    ]
+    bids = {
+        f"sub-ADNI901S9301/ses-M0{month}/anat/sub-ADNI901S9301_ses-M0{month}_T1w.nii": ""
+        for month in ("00", "24")
+    }
+    kept, gone, _ = read(tree(tmp_path, exams, bids), mci="progression", horizon=24)
+    assert {name: row.diagnosis for name, row in kept.items()} == {f"{P1}_M000": "sMCI", f"{P1}_M024": "pMCI"}
+    assert not gone
+    kept, _, _ = read(tmp_path, mci="progression", horizon=24, label="baseline")
+    assert {row.diagnosis for row in kept.values()} == {"sMCI"}
+    assert all("counted from the baseline" in row.diagnosis_rule for row in kept.values())
+
+
+@pytest.mark.parametrize(("setting", "label"), [("drop", None), ("apart", "rMCI"), ("stable", "sMCI")])
+def test_reverters_are_what_the_setting_says(tmp_path: Path, setting: str, label: str | None) -> None:
+    exams = [exam(dx="MCI"), exam("m12", "2007-06-01", "CN"), exam("m48", "2010-06-01", "MCI")]
+    root = tree(tmp_path, exams, {f"{P1}/MPR/2006-06-11/I1000/a_I1000.nii": ""})
+    kept, gone, _ = read(root, mci="progression", reverters=setting)
+    assert [row.diagnosis for row in kept.values()] == ([label] if label else [])
+    assert ["reverted to CN (at 11.7 months" in reason for reason in gone.values()] == (
+        [] if label else [True]
+    )
 
 
 # ----------------------------------------------------------------------------------------- releases

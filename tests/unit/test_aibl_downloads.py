@@ -80,8 +80,8 @@ def test_the_participant_is_the_one_the_file_belongs_to(tmp_path: Path, path: st
     [
         ("AIBL/9601/MPRAGE/2007-02-27/AIBL_9602_MR_MPRAGE_I5.nii", "several participants (9601, 9602)"),
         ("1/2/x.nii", "several participants (1, 2)"), ("a/x.nii", "no participant in the path"), (packed("77", "2007-02-27"), "not in the tables"),
-        (packed("9601", "2007-02-30"), "no date (2007-02-30)"), ("sub-AIBL9601/ses-M000/ses-M018/T1w.nii", "two days or two sessions"),
-        ("sub-AIBL9601/ses-M000/2008-09-03/T1w.nii", "different visits (bl was on 2007-02-25)"), (packed("9601", "2007-02-27", "AXIAL_FLAIR"), "FLAIR"),
+        (packed("9601", "2007-02-30"), "no date (2007-02-30)"), ("sub-AIBL9601/ses-M000/ses-M018/T1w.nii", "two dates or two sessions"),
+        ("sub-AIBL9601/ses-M000/2008-09-03/T1w.nii", "disagree on the visit (bl was on 2007-02-25)"), (packed("9601", "2007-02-27", "AXIAL_FLAIR"), "FLAIR"),
         (packed("9601", "2007-02-27", "Flutemetamol"), "PET"), (packed("9602", "2012-02-27"), "no visit within 180 days"),
         ("sub-AIBL9602/ses-M054/T1w.nii", "no visit m54 in the tables"), ("AIBL/9601/MPRAGE/x.nii", "neither a date nor a session"),
         (packed("9601", "2007-12-01"), "two visits are equally near"),

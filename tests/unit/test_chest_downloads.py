@@ -214,3 +214,14 @@ def test_rows_without_a_name_and_labels_that_are_none(tmp_path: Path) -> None:
     table(tmp_path / "l.csv", ["AccessionName", *LABELS], ["a", *[2] * 16])
     with pytest.raises(TableError, match="expected 0 or 1, got '2'"):
         RadChestCt(root=tmp_path).read()
+
+
+def test_a_manifest_written_into_the_folder_is_no_table_of_labels(tmp_path: Path) -> None:
+    table(tmp_path / "labels.csv", ["AccessionName", *LABELS], ["a", *[1] * 16])
+    table(
+        tmp_path / "manifest.csv",
+        ["scan_id", "diagnosis_rule", "source_sha256", *LABELS],
+        ["a", "x", "y", *[0] * 16],
+    )
+    reading = RadChestCt(root=put(tmp_path, "a.nii")).read()
+    assert [(row.model_extra or {})["Calcification"] for row in reading.rows] == ["1"]

@@ -59,13 +59,14 @@ class Adni(Settings):
             TableError: a column is missing or a value is not what it should be.
         """
         reading = Reading()
-        path, older = self._table()
+        known = find_tables(self.root, (".csv", ".xml"))
+        path, older = self._table([one for one in known if _named_merge(one)])
         table = SourceTable.read(path)
         exams, notes = read_exams(table)
         files = find_image_files(self.root)
-        others = [one for one in find_tables(self.root) if not _named_merge(one)]
+        others = [one for one in known if one.suffix.lower() == ".csv" and not _named_merge(one)]
         described, more = read_image_tables(others)
-        read_image_files(find_tables(self.root, (".xml",)), described)
+        read_image_files((one for one in known if one.suffix.lower() == ".xml"), described)
         images, nameless = read_images(files, self.root, described)
         if not images:
             raise DataError(
@@ -81,10 +82,9 @@ class Adni(Settings):
             reading.note(f"{len(without)} participants of the table have no image here.")
         return reading
 
-    def _table(self) -> tuple[Path, str]:
+    def _table(self, found: list[Path]) -> tuple[Path, str]:
         if self.table:
             return self.root / self.table, ""
-        found = [path for path in find_tables(self.root) if _named_merge(path)]
         if not found:
             raise DataError(f"{self.root.name}: no ADNIMERGE*.csv. {TODO}")
         merged = [path for path in found if is_merged(_header(path))]
@@ -168,7 +168,7 @@ def _name(image: AdniImage) -> str:
 
 
 def _named_merge(path: Path) -> bool:
-    return path.name.upper().startswith("ADNIMERGE")
+    return path.name.upper().startswith("ADNIMERGE") and path.suffix.lower() == ".csv"
 
 
 def _header(path: Path) -> str:

@@ -84,7 +84,7 @@ def read_path(path: Path, root: Path, rows: Mapping[str, list[ImageRow]] | None 
     if len(everyone) > 1:
         problems.append(f"the path names two participants ({', '.join(sorted(everyone))})")
     if len(numbers) > 1:
-        problems.append(f"the path has two image numbers ({', '.join(sorted(numbers))})")
+        problems.append(f"two image numbers of the path disagree ({', '.join(sorted(numbers))})")
     others = sorted({row.participant for row in known if row.participant} - everyone)
     if others:
         problems.append(f"an image table has this number for another participant ({', '.join(others)})")
@@ -118,27 +118,29 @@ def _slices(path: Path) -> list[str]:
 def _conflicts(days: set[date], months: set[int], known: Iterable[ImageRow]) -> list[str]:
     problems = []
     if len(days) > 1:
-        problems.append(f"the path has two days ({', '.join(str(day) for day in sorted(days))})")
+        problems.append(f"two dates of the path disagree ({', '.join(str(day) for day in sorted(days))})")
     if len(months) > 1:
-        problems.append(f"the path has two sessions ({', '.join(f'M{one:03d}' for one in sorted(months))})")
+        problems.append(
+            f"two sessions of the path disagree ({', '.join(f'M{one:03d}' for one in sorted(months))})"
+        )
     told = {row.day: row.table for row in known if row.day}
     for day, table in told.items():
         if days and min(abs((day - one).days) for one in days) > 1:
             problems.append(
-                f"the path and an image table have different days (the path {min(days)}, {table} {day})"
+                f"the dates of the path and of an image table disagree (the path {min(days)}, {table} {day})"
             )
     if not days and len(told) > 1:
         problems.append(
-            f"image tables give two days ({', '.join(f'{table}: {day}' for day, table in sorted(told.items()))})"
+            f"the dates of two image tables disagree ({', '.join(f'{table}: {day}' for day, table in sorted(told.items()))})"
         )
     visits = {row.month: row for row in known if row.month is not None}
     for month, row in visits.items():
         if months and month not in months:
             problems.append(
-                f"the path and an image table have different visits (the path M{min(months):03d}, {row.table} {row.visit})"
+                f"the visits of the path and of an image table disagree (the path M{min(months):03d}, {row.table} {row.visit})"
             )
     if not months and len(visits) > 1:
         problems.append(
-            f"image tables give two visits ({', '.join(sorted(row.visit for row in visits.values()))})"
+            f"the visits of two image tables disagree ({', '.join(sorted(row.visit for row in visits.values()))})"
         )
     return problems

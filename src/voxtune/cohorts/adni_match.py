@@ -148,7 +148,7 @@ class Matching:
             apart = abs(image.month - other) * DAYS_A_MONTH
             if apart > max(self.window_days, 3 * DAYS_A_MONTH):
                 raise _Unmatched(
-                    f"the session and the day of the path belong to different visits (M{image.month:03d}; {image.day} is nearest to {near[0][1].visit})"
+                    f"the session and the date of the path disagree on the visit (M{image.month:03d}; {image.day} is nearest to {near[0][1].visit})"
                 )
         return near
 

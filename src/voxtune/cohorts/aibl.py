@@ -124,7 +124,7 @@ class Aibl(Settings):
         if not reason and wrong:
             reason = f"the path has a day that is no date ({wrong[0]})"
         if not reason and (len(days) > 1 or len(months) > 1):
-            reason = "the path has two days or two sessions"
+            reason = "two dates or two sessions of the path disagree"
         day, month = next(iter(sorted(days)), None), next(iter(sorted(months)), None)
         visit = ""
         if not reason:
@@ -141,7 +141,7 @@ class Aibl(Settings):
         if day is not None and known.day is not None and abs((day - known.day).days) > self.window_days:
             return (
                 "",
-                f"the session and the day of the path belong to different visits ({visit} was on {known.day})",
+                f"the session and the date of the path disagree on the visit ({visit} was on {known.day})",
             )
         return visit, ""
 

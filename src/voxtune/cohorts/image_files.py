@@ -72,9 +72,10 @@ def is_own_output(folder: Path, names: list[str]) -> bool:
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     """Folders and the names of their files, sorted, without hidden ones; every real folder once."""
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for folder, below, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
+        status = Path(folder).stat()
+        real = (status.st_dev, status.st_ino)
         if real in seen:
             below.clear()
             continue

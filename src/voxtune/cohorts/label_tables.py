@@ -35,13 +35,16 @@ class Labelled:
 
 
 def read_tables(root: Path) -> tuple[list[SourceTable], list[str]]:
-    """Every csv below a folder that is a table, and a sentence on each that is none."""
+    """Every csv below a folder that is a table, and a sentence on each that is none; manifests of this program are no source."""
     tables, unread = [], []
     for path in find_tables(root):
         try:
-            tables.append(SourceTable.read(path))
+            table = SourceTable.read(path)
         except TableError as error:
             unread.append(f"not read: {error}")
+            continue
+        if not {"diagnosis_rule", "source_sha256"} <= set(table.columns):
+            tables.append(table)
     return tables, unread
 
 
