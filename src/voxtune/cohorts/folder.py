@@ -19,8 +19,9 @@ from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
 from voxtune.cohorts.quantities import NumberStyle, number
 from voxtune.cohorts.reading import Reading, scan_name
-from voxtune.cohorts.supplement import Also, Codes, Supplement, Wanted
+from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
 from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow

@@ -7,8 +7,9 @@ from typing import Any
 from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import ALIASES, Found, SessionTables
-from voxtune.cohorts.supplement import Supplement, Wanted
+from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import SourceTable
+from voxtune.cohorts.table_settings import Wanted
 from voxtune.errors import TableError
 
 
