@@ -8,7 +8,7 @@ from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import ALIASES, Found, SessionTables
 from voxtune.cohorts.supplement import Supplement
-from voxtune.cohorts.table import SourceTable
+from voxtune.cohorts.table import PERSONAL, SourceTable
 from voxtune.cohorts.table_settings import Wanted
 from voxtune.errors import TableError
 
@@ -40,6 +40,9 @@ def keep_scans(
     more = Supplement.of(
         root, wanted, [scan for scan, _ in chosen], [None] * len(chosen), reading, tables.columns
     )
+    personal = [column for column in tables.columns if PERSONAL.search(column)]
+    if personal:
+        reading.note(f"{', '.join(personal)} looks like personal data and is left out of the manifest.")
     nowhere = SourceTable(root / "(no table)", (), (), "")
     for place, (scan, found) in enumerate(chosen):
         main = tables.main or nowhere
