@@ -297,3 +297,48 @@ def test_a_label_in_a_further_table_names_that_table(tmp_path: Path) -> None:
         {"root": root, "table": "subjects.csv", "also": "dx.csv", "diagnosis": "Score==0:NC;Score==1:AD"}
     ).read()
     assert [row.diagnosis for row in ruled.rows] == ["NC", "AD"]
+
+
+# ------------------------------------------------------------------------------------------------ names and images
+def test_names_that_pandas_made_floats_are_whole_again(tmp_path: Path) -> None:
+    root = study(tmp_path, "id,subject,label\n1.0,7.0,NC\n2.0,8.0,AD\n", images=("1", "2"))
+    reading = read_cohort("folder", root, {})
+    assert [(row.scan_id, row.participant_id) for row in reading.rows] == [("1", "7"), ("2", "8")]
+    assert any("'id' has names like 1.0" in note for note in reading.notes)
+
+
+def test_images_in_folders_named_by_scan_are_found(tmp_path: Path) -> None:
+    root = study(tmp_path, "id,subject,label\nP01,P01,NC\nP010,P010,AD\n", images=())
+    for path in root.glob("*.nii.gz"):
+        path.unlink()
+    for name in ("P01", "P010"):
+        (root / name / "anat").mkdir(parents=True)
+        (root / name / "anat" / "T1.nii.gz").write_bytes(b"x")
+        (root / name / "anat" / "mask.nii.gz").write_bytes(b"x")
+    found = read_cohort("folder", root, {}).rows
+    assert [Path(row.image).parts[-3:] for row in found] == [
+        ("P01", "anat", "T1.nii.gz"),
+        ("P010", "anat", "T1.nii.gz"),
+    ]
+
+
+def test_one_image_of_two_scans_is_said(tmp_path: Path) -> None:
+    root = study(tmp_path, "scan,subject,label,file\na,p,NC,x.nii.gz\nb,q,AD,x.nii.gz\n", images=("x",))
+    assert "2 scans have their image in common with another scan: a, b." in said(root)
+
+
+def test_a_renamed_label_names_its_column(tmp_path: Path) -> None:
+    root = study(tmp_path, "id,subject,Final Dx\ns0,p0,NC\ns1,p1,AD\n")
+    found = read_cohort("folder", root, {"rename": "Final Dx:diagnosis"}).rows
+    assert [(row.diagnosis, row.diagnosis_rule) for row in found] == [
+        ("NC", "column: Final Dx"),
+        ("AD", "column: Final Dx"),
+    ]
+
+
+def test_a_table_beside_further_ones_is_the_table(tmp_path: Path) -> None:
+    root = study(tmp_path, "id,subject,label\ns0,p0,NC\ns1,p1,AD\n", name="liste.csv")
+    (root / "dx.csv").write_text("subject,mmse\np0,29\np1,20\n")
+    assert [row.mmse for row in read_cohort("folder", root, {"also": "dx.csv"}).rows] == [29, 20]
+    with pytest.raises(SettingError, match=r"one of dx\.csv, liste\.csv"):
+        read_cohort("folder", root, {})

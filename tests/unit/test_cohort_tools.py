@@ -211,6 +211,11 @@ def test_tables_of_asegstats2table_and_aparcstats2table_add_up_over_files(tmp_pa
     agree(
         read(root, "aseg.txt,lh.tsv"), "hippocampus", "ventricles", "whole_brain", "icv"
     )  # one side is no region
+    notes = read(root, "aseg.txt,lh.tsv").notes
+    assert (
+        "entorhinal_mm3 is not taken from aseg.txt, lh.tsv (FreeSurfer): it lacks rh_entorhinal_volume."
+        in notes
+    )
 
 
 def test_a_transposed_table_is_turned_round(tmp_path: Path) -> None:
@@ -386,3 +391,18 @@ def test_two_tables_that_disagree_on_a_used_column_are_refused(tmp_path: Path) -
         read(root, "a.csv,b.csv", rename="H:hippocampus_mm3")
     chosen = read(root, "a.csv,b.csv", rename="b.csv/H:hippocampus_mm3")
     assert [row.hippocampus_mm3 for row in chosen.rows] == [6050, 6051, 6052, 6053]
+
+
+def test_tables_of_one_tool_that_disagree_or_hold_no_number_are_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    (root / "a.tsv").write_text(aseg_table())
+    (root / "b.tsv").write_text(aseg_table().replace(f"{truth(0, 0)['hippocampusL']}", "3999"))
+    with pytest.raises(
+        TableError, match=r"b\.tsv: line 2, column 'Left-Hippocampus': '3999' has '3000' in a\.tsv, line 2"
+    ):
+        read(root, "a.tsv,b.tsv")
+    (root / "c.tsv").write_text(aseg_table().replace(f"{truth(0, 0)['hippocampusL']}", "3.000,5"))
+    with pytest.raises(
+        TableError, match=r"c\.tsv: line 2, column 'Left-Hippocampus': '3\.000,5' is no number"
+    ):
+        read(root, "c.tsv")

@@ -16,7 +16,7 @@ from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.sessions import SessionTables
-from voxtune.cohorts.supplement import Also, Codes, Wanted
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
 from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow

@@ -52,7 +52,8 @@ def grid(path: Path, text: str) -> list[Line]:
             raise TableError(
                 path,
                 f"line {number} has {len(cells)} cells, the header has {len(header)}",
-                f"Cells are separated by {_named(separator)}.",
+                f"Cells are separated by {_named(separator)}"
+                f"{'; a decimal comma needs quotes, or semicolons between the cells' if separator == ',' else ''}.",
             )
         found.append((number, cells))
     return found

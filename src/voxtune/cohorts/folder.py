@@ -4,8 +4,9 @@
 diagnosis="age<40:younger than 40;age>=40:40 and older", rename="lateral_ventricles_mm3:ventricles_mm3")``
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,9 @@ from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
 from voxtune.cohorts.quantities import NumberStyle, number
 from voxtune.cohorts.reading import Reading, scan_name
-from voxtune.cohorts.supplement import Also, Codes, Supplement, Wanted
+from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
 from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
@@ -117,6 +119,7 @@ class Folder(Settings):
         table = read_any(self._table(), missing=WORDS)
         reading = Reading(numbers=self.numbers)
         columns = self._columns(table, reading)
+        table = _whole_names(table, [columns[field] for field in _IDS if field in columns], reading)
         pattern = find_pattern(self.root, table, self.image, columns["scan_id"], reading)
         rows = self._rows(table, columns, pattern, reading)
         scans = [Scan(row.name, row.person, row.session, row.image) for row in rows]
@@ -288,8 +291,9 @@ class Folder(Settings):
         raw = values.get("diagnosis")
         if "diagnosis" not in values:
             return None, ""
-        column = columns.get("diagnosis") or self.diagnosis or "diagnosis"
-        table = "" if "diagnosis" in columns else " of " + ", ".join(self.also)
+        renamed = next((source for source, target in self.rename.items() if target == "diagnosis"), None)
+        column = renamed or columns.get("diagnosis") or self.diagnosis or "diagnosis"
+        table = "" if renamed or "diagnosis" in columns else " of " + ", ".join(self.also)
         named = f", named by {self.classes}" if self.classes else ""
         if raw is None:
             return None, f"column: {column}{table}{named}"
@@ -313,6 +317,19 @@ class Folder(Settings):
             return repr(number(text, self.numbers))
         except ValueError:
             return text
+
+
+def _whole_names(table: SourceTable, columns: list[str], reading: Reading) -> SourceTable:
+    """A table in which names that a spreadsheet or pandas made ``1.0`` are ``1`` again, where all names of a column are such."""
+    for column in columns:
+        names = [row[column] for row in table.rows if row[column] is not None]
+        if names and all(re.fullmatch(r"\d+\.0+", name or "") for name in names):
+            reading.note(
+                f"{table.path.name}: '{column}' has names like {names[0]}; they are read as whole numbers."
+            )
+            rows = tuple({**row, column: (row[column] or "").partition(".")[0] or None} for row in table.rows)
+            table = replace(table, rows=rows)
+    return table
 
 
 def _extras(table: SourceTable, used: set[str], reading: Reading) -> list[str]:

@@ -91,7 +91,12 @@ def _guessed(root: Path, names: Iterable[str], reading: Reading) -> Pattern:
     endings: dict[str, int] = {}
     for path in images(root):
         name = next((name for name in wanted if _begins(path.name, name)), None)
-        if name is not None and not NOT_A_SCAN.search(path.name[len(name) :]):
+        if name is None:
+            parts = path.relative_to(root).parts
+            if set(parts[:-1]) & set(wanted) and not NOT_A_SCAN.search(path.name):
+                ending = "/".join("{scan_id}" if part in set(wanted) else part for part in parts)
+                endings[ending] = endings.get(ending, 0) + 1
+        elif not NOT_A_SCAN.search(path.name[len(name) :]):
             folders = [
                 f"{{scan_id}}{part[len(name) :]}" if _begins(part, name) else part
                 for part in path.relative_to(root).parts

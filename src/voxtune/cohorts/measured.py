@@ -4,7 +4,7 @@ Names are compared without case and punctuation, so that ``Left-Hippocampus``, `
 ``left hippocampus`` are one. Ventricles are the lateral ones with their inferior horns, as in ADNI's tables. All are in mm^3.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from voxtune.cohorts.table import SourceTable, plain
@@ -137,4 +137,16 @@ def volumes(tool: str, cells: Mapping[str, float | None]) -> dict[str, tuple[flo
                 None if None in values else sum(value for value in values if value is not None),
                 names,
             )
+    return found
+
+
+def lacking(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Manifest columns of which a tool's tables have some parts and not all, with the parts that are missing (one side alone)."""
+    known = set(names)
+    found = {}
+    for field, sets in SUMS.items():
+        if not any(known >= set(parts) for parts in sets):
+            partly = next((parts for parts in sets if known & set(parts)), None)
+            if partly is not None:
+                found[field] = tuple(name for name in partly if name not in known)
     return found

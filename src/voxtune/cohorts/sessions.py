@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from voxtune.cohorts.codebook import Codebook
+from voxtune.cohorts.joins import VISITS
 from voxtune.cohorts.labels import cell_class, is_rule, parse_rule
 from voxtune.cohorts.quantities import number
 from voxtune.cohorts.reading import SEXES
@@ -33,7 +34,6 @@ ALIASES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """Names a column may go by; a later group only where no table has one of an earlier."""
 PEOPLE = ("participant_id", "participant", "subject_id", "subject", "sub")
-VISITS = ("session_id", "session", "ses", "visit", "visit_id", "timepoint", "time_point", "wave", "viscode")
 _KEYS = {"participant_id", "session_id", "scan_id", "image", "source", "source_sha256", "diagnosis_rule"}
 
 
@@ -52,9 +52,19 @@ class Found:
 
     cells: dict[str, str | None] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    of_visit: bool = False
+    """Whether the row of the participants' table is of the session itself."""
     rows: tuple[Row, ...] = ()
     """The row of the participants' table and that of the person's own table, as far as there are such."""
     why: str = ""
+
+    def of_person(self, column: str) -> bool:
+        """Whether a value that is known comes from a row of the person, whatever the visit."""
+        return (
+            self.cells.get(column) is not None
+            and not self.of_visit
+            and not self.sources[column].endswith("_sessions.tsv")
+        )
 
     @property
     def where(self) -> str:
@@ -130,7 +140,8 @@ class SessionTables:
             return Found(
                 nothing, dict.fromkeys(self.columns, ""), why=why or f"participant {person} is in no table"
             )
-        found = Found(rows=tuple(row for row in (main, visit) if row is not None), why=why)
+        dated = bool(main and self.visit_column and main.cells[self.visit_column] is not None)
+        found = Found(of_visit=dated, rows=tuple(row for row in (main, visit) if row is not None), why=why)
         self.used |= {(row.table, row.line) for row in found.rows}
         for column in self.columns:
             row = visit if own and column in self.of_visits else main

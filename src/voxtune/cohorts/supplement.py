@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import Any
 
 from voxtune.cohorts.joins import Joined, Scan, join, read_also
-from voxtune.cohorts.measured import common_names, tool_of, volumes
+from voxtune.cohorts.measured import common_names, lacking, tool_of, volumes
 from voxtune.cohorts.quantities import NumberStyle, factor, number
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.table import SourceTable, plain
+from voxtune.cohorts.table_settings import Wanted
 from voxtune.errors import SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS
 
@@ -28,46 +27,6 @@ OF_A_VISIT = frozenset(
     }
 )
 """Manifest columns that are of one scan: a row that names the person alone does not give them to several scans."""
-
-
-def _names(value: Any) -> Any:
-    return tuple(filter(None, re.split(r"[;,]", value))) if isinstance(value, str) else value
-
-
-def _codes(value: Any) -> Any:
-    """``sex=1:M,2:F;group=0:NC,1:AD`` as words by code by column."""
-    if not isinstance(value, str):
-        return value
-    found: dict[str, dict[str, str]] = {}
-    for part in filter(None, (part.strip() for part in value.split(";"))):
-        column, sign, codes = part.partition("=")
-        own = [code.partition(":") for code in codes.split(",") if code.strip()]
-        if (
-            not sign
-            or not own
-            or not all(colon and code.strip() and word.strip() for code, colon, word in own)
-        ):
-            raise ValueError(f"expected words for codes like 'sex=1:M,2:F;group=0:NC,1:AD', got {part!r}")
-        found[column.strip()] = {code.strip(): word.strip() for code, _, word in own}
-    return found
-
-
-Also = Annotated[tuple[str, ...], BeforeValidator(_names)]
-"""Names of further tables, separated by commas."""
-Codes = Annotated[dict[str, dict[str, str]], BeforeValidator(_codes)]
-"""Words for codes, by column."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The settings that say what is taken from which table."""
-
-    also: tuple[str, ...]
-    on: Mapping[str, str]
-    rename: Mapping[str, str]
-    values: Mapping[str, Mapping[str, str]]
-    units: Mapping[str, str]
-    numbers: NumberStyle
 
 
 @dataclass(frozen=True)
@@ -290,36 +249,65 @@ class Supplement:
             if tool := self.tool(row.table):
                 tools.setdefault(tool, []).append(row)
         for tool, rows in tools.items():
-            cells: dict[str, float | None] = {}
-            called: dict[str, str] = {}
-            for row in rows:
-                name_of = common_names(tool)
-                for column, text in row.cells.items():
-                    name = name_of(column)
-                    called.setdefault(name, column)
-                    if cells.get(name) is None:
-                        cells[name] = _float(text)
-            for target, (value, parts) in volumes(tool, cells).items():
+            cells = self._by_common_name(tool, rows)
+            numbers = {name: _float(own[0].text) for name, own in cells.items()}
+            sources = ", ".join(dict.fromkeys(row.table.path.name for row in rows))
+            for target, (value, parts) in volumes(tool, numbers).items():
+                used = [cell for part in parts for cell in cells.get(part, ())]
                 if (
                     target in gained
                     or target in taken
-                    or self._of_one_scan(
-                        number,
-                        target,
-                        [_Cell(rows[0].table, rows[0].line, target, "", any(row.of_person for row in rows))],
-                    )
+                    or self._of_one_scan(number, target, used or next(iter(cells.values())))
                 ):
                     continue
-                named = (target, *(called[part] for part in parts if part in called))
+                self._one_number(number, [cells[part] for part in parts if part in cells])
+                named = (target, *(cell.column for cell in used))
                 unit = next((self.wanted.units[name] for name in named if name in self.wanted.units), None)
                 by = (factor(unit, "x_mm3") if unit else None) or 1.0
                 gained[target] = value * by if value is not None else None
-                sources = ", ".join(dict.fromkeys(row.table.path.name for row in rows))
-                said = " + ".join(called.get(part, part) for part in parts).replace(
-                    "synthseg_brain", "all structures but ventricles and csf"
+                said = " + ".join(
+                    cells[part][0].column if part in cells else "all structures but ventricles and csf"
+                    for part in parts
                 )
                 self.reading.note(f"{target} is {said} of {sources} ({tool}).")
+            for target, missing in lacking(cells).items():
+                if target not in gained and target not in taken:
+                    self.reading.note(
+                        f"{target} is not taken from {sources} ({tool}): it lacks {', '.join(missing)}."
+                    )
         return gained
+
+    @staticmethod
+    def _by_common_name(tool: str, rows: Sequence[Joined]) -> dict[str, list[_Cell]]:
+        """The cells of a tool's rows that are not missing, or one that is where all are, by the names of ``SUMS``."""
+        name_of = common_names(tool)
+        cells: dict[str, list[_Cell]] = {}
+        for row in rows:
+            for column, text in row.cells.items():
+                own = cells.setdefault(name_of(column), [])
+                cell = _Cell(row.table, row.line, column, text, row.of_person)
+                if text is not None and own and own[0].text is None:
+                    own[0] = cell
+                elif text is not None or not own:
+                    own.append(cell)
+        return cells
+
+    def _one_number(self, number: int, parts: Sequence[Sequence[_Cell]]) -> None:
+        """Refuse cells that are no numbers, and tables of one tool that disagree."""
+        for own in parts:
+            for cell in own:
+                value = _float(cell.text)
+                if cell.text is not None and (value is None or value != _float(own[0].text)):
+                    why = (
+                        f"has '{own[0].text}' in {own[0].table.path.name}, line {own[0].line}"
+                        if value is not None
+                        else "is no number"
+                    )
+                    raise TableError(
+                        cell.table.path,
+                        f"line {cell.line}, column '{cell.column}': '{cell.text}' {why}, for the scan '{self.scans[number].name}'",
+                        "Take one of the tables away, or correct the cell.",
+                    )
 
     def _style(self, table: SourceTable) -> NumberStyle:
         """Tools write numbers with a point, whatever the tables made by hand do."""

@@ -7,8 +7,9 @@ from typing import Any
 from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import ALIASES, Found, SessionTables
-from voxtune.cohorts.supplement import Supplement, Wanted
-from voxtune.cohorts.table import SourceTable
+from voxtune.cohorts.supplement import Supplement
+from voxtune.cohorts.table import PERSONAL, SourceTable
+from voxtune.cohorts.table_settings import Wanted
 from voxtune.errors import TableError
 
 
@@ -39,6 +40,9 @@ def keep_scans(
     more = Supplement.of(
         root, wanted, [scan for scan, _ in chosen], [None] * len(chosen), reading, tables.columns
     )
+    personal = [column for column in tables.columns if PERSONAL.search(column)]
+    if personal:
+        reading.note(f"{', '.join(personal)} looks like personal data and is left out of the manifest.")
     nowhere = SourceTable(root / "(no table)", (), (), "")
     for place, (scan, found) in enumerate(chosen):
         main = tables.main or nowhere
@@ -65,22 +69,24 @@ def keep_scans(
         columns = {name: column for name in ALIASES if (column := tables.column_of(name))}
         where = f"'{scan.name}'{f' ({found.where})' if found.rows else ''}"
         reading.keep(main, values | facts(image, values), where, columns)
-    _say_of_baseline(tables, [scan for scan, _ in chosen], reading)
+    _say_of_baseline(tables, chosen, reading)
 
 
-def _say_of_baseline(tables: SessionTables, scans: Sequence[Scan], reading: Reading) -> None:
+def _say_of_baseline(tables: SessionTables, chosen: Sequence[tuple[Scan, Found]], reading: Reading) -> None:
     """Say where values that change from visit to visit stand once for a person, and are those of one visit."""
-    people: dict[str, set[str | None]] = {}
-    for scan in scans:
-        people.setdefault(scan.person, set()).add(scan.session)
-    several = sum(len(sessions) > 1 for sessions in people.values())
-    once = [
-        column
-        for name in ("diagnosis", "age", "mmse", "cdr")
-        if (column := tables.column_of(name)) and column not in tables.of_visits and not tables.visit_column
-    ]
-    if several and once and tables.main is not None:
+    sessions: dict[str, set[str | None]] = {}
+    for scan, _ in chosen:
+        sessions.setdefault(scan.person, set()).add(scan.session)
+    several = {person for person, own in sessions.items() if len(own) > 1}
+    once: dict[str, set[str]] = {}
+    for scan, found in chosen:
+        for name in ("diagnosis", "age", "mmse", "cdr"):
+            column = tables.column_of(name)
+            if scan.person in several and column and found.of_person(column):
+                once.setdefault(column, set()).add(scan.person)
+    if once and tables.main is not None:
+        people = len(set.union(*once.values()))
         reading.note(
-            f"{', '.join(map(repr, once))} of {tables.main.path.name} stand once for a person; {several} people have several "
+            f"{', '.join(map(repr, once))} of {tables.main.path.name} stand once for a person; {people} people have several "
             "sessions, and all of them get that value."
         )

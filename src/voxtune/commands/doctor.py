@@ -254,7 +254,7 @@ def _personal(root: Path, files: list[Path], checkup: Checkup) -> None:
     for path in files:
         dicom = path.suffix.lower() in {".dcm", ".ima"} or (not path.suffix and _is_dicom(path))
         telling: list[str] = []
-        if path.suffix in {".csv", ".tsv"}:
+        if path.suffix in {".csv", ".tsv", ".xlsx"}:
             telling = personal_columns(path)
         elif path.suffix == ".json":
             telling = personal_sidecar(path)

@@ -1,5 +1,7 @@
 """``voxtune ingest``: a download becomes ``manifest.tsv``; in N, out M, every dropped one with its reason."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +58,7 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
     if reading.pending:
         write_pending(reading, output.with_name(f"{output.name.removesuffix('.tsv')}_images"))
     if not reading.rows:
-        unlabelled = any(one.reason.startswith("no label") for one in reading.dropped)
+        unlabelled = any(re.match(r"no label($|:| \(column)", one.reason) for one in reading.dropped)
         todo = f" {LABEL_TODO}, unlabelled=keep takes scans without." if unlabelled else ""
         raise DataError(f"{source.name}: nothing could be used: {_reasons(reading)}.{todo}")
     if (
@@ -92,6 +94,11 @@ def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Re
     reading.settle()
     for sentence in doubtful(reading.rows, lambda row: reading.where.get(row.scan_id, row.scan_id)):
         reading.note(sentence)
+    images = Counter(row.image for row in reading.rows)
+    shared = [row.scan_id for row in reading.rows if images[row.image] > 1]
+    if shared:
+        listed = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+        reading.note(f"{len(shared)} scans have their image in common with another scan: {listed}.")
     empty = [
         row.scan_id
         for row in reading.rows
