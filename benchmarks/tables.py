@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from explain import tables as explained
+from isa import tables as instructions
 from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ PAGES = (
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
     CONCEPTS / "reproduced-tables.md",
+    CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "serve.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
@@ -299,6 +301,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "serve": serve_load,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

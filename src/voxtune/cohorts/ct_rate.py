@@ -79,8 +79,11 @@ class CtRate(Settings):
             reading.drop(f"{table.path.name}, line {line}", "no VolumeName", None, table.path, "row")
         files = volume_files(self.root, reading)
         outside = _no_chest(self.root)
-        taken: set[str] = set()
-        for volume, row in sorted(known.items(), key=lambda one: natural(one[0])):
+        reasons = {volume: self._reason(volume, row, files, outside) for volume, row in known.items()}
+        first: dict[str, str] = {}
+        for volume in sorted((name for name, reason in reasons.items() if not reason), key=natural):
+            first.setdefault(volume.rpartition("_")[0], volume)
+        for volume, row in known.items():
             parts = _NAME.match(volume)
             if parts is None:
                 raise TableError(
@@ -88,11 +91,12 @@ class CtRate(Settings):
                     f"line {row.line}, column 'VolumeName': expected train_1_a_1.nii.gz, got '{volume}'",
                 )
             person, scan, reconstruction = parts.groups()
-            reason = self._reason(volume, row, files, outside, taken)
+            reason = reasons[volume]
+            if not reason and self.reconstructions == "first" and first[f"{person}_{scan}"] != volume:
+                reason = "another reconstruction of the scan was taken"
             if reason:
                 reading.drop(volume, reason, person, row.table.path, "image" if volume in files else "row")
                 continue
-            taken.add(f"{person}_{scan}")
             values = {
                 "participant_id": person, "session_id": f"{person}_{scan}", "scan_id": volume, "reconstruction": reconstruction,
                 "image": str(files[volume].absolute()), "diagnosis_rule": RULE,
@@ -117,21 +121,15 @@ class CtRate(Settings):
             reading.note(sentence)
         return {volume: texts.get(volume, {}) | facts.get(volume, {}) for volume in {*texts, *facts}}
 
-    def _reason(
-        self, volume: str, row: Labelled, files: Mapping[str, Path], outside: Set[str], taken: Set[str]
-    ) -> str:
-        """Why a volume is left out, empty where it is kept."""
+    def _reason(self, volume: str, row: Labelled, files: Mapping[str, Path], outside: Set[str]) -> str:
+        """Why a volume is left out whatever else there is of its scan, empty where it is not."""
         if self.split != "both" and not volume.startswith(self.split):
             return f"not in split {self.split}"
         if volume not in files:
             return "image not found"
         if volume in outside:
             return "no chest (CT-RATE's list no_chest_*.txt)"
-        if row.problem:
-            return row.problem
-        if self.reconstructions == "first" and volume.rpartition("_")[0] in taken:
-            return "another reconstruction of the scan was taken"
-        return ""
+        return row.problem
 
 
 def _no_chest(root: Path) -> set[str]:
