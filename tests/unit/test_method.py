@@ -10,10 +10,10 @@ from torch import nn
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
-from voxtune.evaluation.predict import score_scans
-from voxtune.model.build import MmseScale, adapter_state, build_model, load_adapter_state
+from voxtune.evaluation.answers import see_scans
+from voxtune.model.build import TargetScale, adapter_state, build_model, load_adapter_state
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
@@ -102,8 +102,8 @@ def test_a_scan_is_scored_alone(form: str, learned: bool) -> None:
     features = class_texts(model)
 
     def logits(names: str, batch_size: int) -> dict[str, torch.Tensor]:
-        parts = score_scans(model, list(names), scans.__getitem__, features, batch_size=batch_size)
-        return {name: row for part in parts for name, row in zip(part.scan_ids, part.logits, strict=True)}
+        _, found = see_scans(model, {"": features}, list(names), scans.__getitem__, batch_size=batch_size)
+        return dict(zip(names, found[""], strict=True))
 
     alone, crowd = logits("a", 1), logits("bcdefghijklmnopqa", 17)
     torch.testing.assert_close(alone["a"], crowd["a"], atol=1e-5, rtol=1e-5)
@@ -119,7 +119,7 @@ def batch_of(count: int, mmse: torch.Tensor | None = None) -> Batch:
         ids,
         mask,
         torch.arange(count) % 3,
-        torch.full((count,), 25.0) if mmse is None else mmse,
+        {"mmse": torch.full((count,), 25.0) if mmse is None else mmse},
     )
 
 
@@ -132,8 +132,7 @@ def test_gradient_reaches_every_trained_part_and_nothing_else(
     model = shaken(small(form, learned=learned)).train().double()
     batch = batch_of(4)
     output = model(replace(batch, volumes=batch.volumes.double()))
-    assert output.mmse is not None
-    (output.scores.diag().sum() + output.mmse.square().sum()).backward()
+    (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     named = dict(model.named_parameters())
     assert all((value.grad is not None) == value.requires_grad for value in named.values())
     assert vanishing({name: value for name, value in named.items() if value.requires_grad}) == []
@@ -151,18 +150,16 @@ def test_the_backbone_stays_in_eval_mode_and_unchanged() -> None:
 
 
 def test_an_adapter_holds_what_is_trained_and_nothing_else() -> None:
-    model = shaken(build_model(config(vision=(VisualPrompts(length=5),)), scale=MmseScale(26.0, 3.0)))
+    model = shaken(
+        build_model(config(vision=(VisualPrompts(length=5),)), scales={"mmse": TargetScale(26.0, 3.0)})
+    )
     state = adapter_state(model)
     assert not any(name.startswith("backbone") for name in state)
     other = build_model(config(vision=(VisualPrompts(length=5),)))
     load_adapter_state(other, state)
     image, again = model.encode_image(volumes(2)), other.encode_image(volumes(2))
     torch.testing.assert_close(image.vector, again.vector)
-    assert image.mmse is not None
-    assert again.mmse is not None
-    assert other.mmse_head is not None
-    assert model.mmse_head is not None
-    torch.testing.assert_close(other.mmse_head.points(again.mmse), model.mmse_head.points(image.mmse))
+    torch.testing.assert_close(other.target_values(again.targets), model.target_values(image.targets))
     with pytest.raises(WeightsError, match=r"unknown vision\.extra\.prompt\.vectors"):
         load_adapter_state(build_model(config()), state)
 
@@ -193,9 +190,7 @@ def test_methods_refuse_the_wrong_side() -> None:
 
 
 def test_vpt_start_is_uniform_within_its_bound() -> None:
-    model = build_model(
-        config(vision=(VisualPrompts(length=200, init="vpt"),), mmse=MmseSettings(enabled=False))
-    )
+    model = build_model(config(vision=(VisualPrompts(length=200, init="vpt"),), targets=()))
     vectors = model.vision.sets()[0].vectors
     bound = (6 / (3 * 4 * 8 * 8 + 32)) ** 0.5
     assert vectors.abs().max() <= bound
