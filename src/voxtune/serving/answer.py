@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtune.evaluation.tables import prediction_columns, prediction_row
+from voxtune.evaluation.tables import ESTIMATE, prediction_columns, prediction_row
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import MMSE, Target
@@ -50,7 +50,8 @@ class Answer:
     def row(self) -> dict[str, object]:
         """One row of ``predictions.tsv``, without the adapter."""
         one, beside = self.prediction, self.caveats
-        found = prediction_row(one) | {"scan_id": plain_cell(one.scan_id)}
+        nothing = {f"{target.name}{ESTIMATE}": None for target in self._targets()}
+        found = nothing | prediction_row(one) | {"scan_id": plain_cell(one.scan_id)}
         for name, caveat in beside.targets.items():
             low, high = caveat.interval or (None, None)
             found |= {f"{name}_low": low, f"{name}_high": high, f"{name}_note": caveat.note}
