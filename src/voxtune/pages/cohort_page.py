@@ -83,7 +83,7 @@ def cohort_page(
         },
         "oracle": oracle,
     }
-    simulated = any(row.source == "SIMULATED" for row in rows)
+    simulated = any(row.simulated for row in rows)
     title = "Simulated cohort" if simulated else "Cohort"
     return render("cohort_page.html.j2", context, title=title, simulated=simulated)
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxtune.explanation.biomarkers import NAMES
 from voxtune.explanation.heat_map import HeatMap, heat_map
 from voxtune.explanation.target import MMSE
 from voxtune.imaging.presets import Brain, Preset
@@ -46,7 +45,8 @@ class Bench:
         self.targets = [*predictor.adapter.facts.classes]
         if predictor.adapter.model.mmse_head is not None and predictor.adapter.facts.mmse_note is None:
             self.targets.append(MMSE)
-        self.biomarkers = dict(NAMES) if isinstance(predictor.preset.steps, Brain) else {}
+        profile = predictor.adapter.config.known_profile
+        self.biomarkers = profile.biomarkers if isinstance(predictor.preset.steps, Brain) else {}
 
     def warm_up(self) -> None:
         """Import and draw what the first scan would: no scan is slower than the others, and the limits bear on scans only."""

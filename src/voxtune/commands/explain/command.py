@@ -125,16 +125,17 @@ def _case(
     prepared = prepare_scan(scan, preset, stripped=stripped)
     reports: dict[str, str] = {}
     if report is not None:
-        reports = reports_of_text(read_report(report), loaded.facts.classes)
+        reports = reports_of_text(read_report(report), loaded.facts.classes, loaded.config.known_profile)
     elif facts or row is not None:
         reports = reports_of_row(loaded, row or facts_row(facts or {}))
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
+    named = named_class(report, reports, loaded.config.known_profile)
     case = Case(
         name,
         prepared.preprocessed.volume,
         prepared.tensor,
         reports,
-        own or (next(iter(reports)) if len(reports) == 1 else named_class(report, reports)),
+        own or (next(iter(reports)) if len(reports) == 1 else named),
         row.participant_id if row is not None else "",
         row.diagnosis if row is not None else None,
         truth_of(data, row.scan_id) if data is not None and row is not None else None,
