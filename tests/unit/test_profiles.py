@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from voxtune.catalog import PROFILES
 from voxtune.commands.describe import describe
+from voxtune.commands.train.command import _guided_by_its_classes
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, SettingError, UsageError
@@ -364,3 +365,15 @@ def test_describe_says_what_it_leaves_out_and_what_it_warns_of(tmp_path: Path) -
         describe(manifest, tmp_path / "r.tsv", profile=str(path), fields=("updrs_total",))
     many = ManifestRow.model_validate(person(0).model_dump() | {f"extra{n}": "1" for n in range(12)})
     assert "more" in str(left_out_note([many], BLANK))
+
+
+def test_a_method_guided_by_texts_is_guided_by_the_cohorts_classes() -> None:
+    said: list[str] = []
+    lga = read_recipe("lga").settled(Profile(name="x", class_texts=("A scan of {name}",)))
+    found = _guided_by_its_classes(lga, [person(0), person(1)], said.append)
+    assert found.vision[0].model_dump()["texts"] == ("A scan of HC", "A scan of PD")
+    assert "A scan of PD" in said[0]
+    dementia = [person(0, diagnosis="NC"), person(1, diagnosis="AD")]
+    assert _guided_by_its_classes(lga, dementia, said.append) == lga
+    assert _guided_by_its_classes(read_recipe("deft"), [person(0)], said.append) == read_recipe("deft")
+    assert len(said) == 1

@@ -105,7 +105,10 @@ def train(  # noqa: PLR0913  (the options of the command)
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
-    config = config if many else _without_unknown_mmse(config, sides["train"], say)
+    if not many:
+        config = _guided_by_its_classes(
+            _without_unknown_mmse(config, sides["train"], say), sides["train"], say
+        )
     if leads:
         _say_of_texts(rows, config, say)
         if run.config.exists() and not run.read_config().same_run(config):
@@ -172,6 +175,25 @@ def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> l
     if len(kept) < len(rows):
         say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
     return kept
+
+
+def _guided_by_its_classes(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings; a method that texts guide (LGA) is guided by this cohort's classes where its own texts name none of them."""
+    names = config.classes.names or tuple(sorted({row.diagnosis for row in rows if row.diagnosis}))
+    methods = []
+    for method in config.vision:
+        field = type(method).model_fields.get("texts")
+        own: tuple[str, ...] = getattr(method, "texts", ())
+        if (
+            field
+            and own == field.default
+            and not any(text.endswith(f" {name}") for text in own for name in names)
+        ):
+            texts = tuple(config.known_profile.class_text(name) for name in names)
+            say(f"Guided by the texts of this cohort's classes: {', '.join(texts)}.")
+            method = method.model_copy(update={"texts": texts})  # noqa: PLW2901
+        methods.append(method)
+    return config.model_copy(update={"vision": tuple(methods)})
 
 
 def _with_profile(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
