@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from voxtune.commands.ingest.command import ingest
+from voxtune.commands.predict import predict
 from voxtune.commands.preprocess import preprocess
 from voxtune.commands.simulate.chest import simulate_chest
 from voxtune.commands.simulate.command import simulate
@@ -17,6 +19,7 @@ from voxtune.data.simulated import with_marks
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import MARK, is_marked
 from voxtune.imaging.write import write_volume
+from voxtune.serving.bundled import adapter_folder
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -175,6 +178,27 @@ def test_preprocess_keeps_the_mark_in_volume_record_and_manifest(chests: Path, t
     assert "SIMULATED" in (out.parent / "page.html").read_text(encoding="utf-8")
     again = without_columns(out, tmp_path / "again.tsv")
     assert with_marks(again, read_manifest(again))[0].simulated
+
+
+def test_a_simulated_scan_is_named_by_the_page_of_an_adapter_for_real_people(
+    brains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped demo adapter was trained on simulated people; here it says that it was not."""
+    home = tmp_path / "adapter"
+    shutil.copytree(adapter_folder(Path("demo")), home)
+    facts = json.loads((home / "adapter.json").read_text())
+    (home / "adapter.json").write_text(json.dumps(facts | {"simulated": False}))
+    scan = next((brains.parent / "scans").glob("*.nii.gz"))
+    monkeypatch.chdir(tmp_path)
+    done = predict(home, [scan], stripped=True)
+    assert done.as_json()["simulated"] is True
+    assert "SIMULATED scans: 1 of 1." in done.summary
+    assert "SIMULATED" in done.answers[0].page.read_text(encoding="utf-8")
+    real = read_scan(scan)
+    write_volume(real, tmp_path / "clinic.nii.gz")
+    done = predict(home, [tmp_path / "clinic.nii.gz"], stripped=True)
+    assert done.as_json()["simulated"] is False
+    assert "SIMULATED" not in done.summary
 
 
 def test_a_volume_made_before_the_row_said_so_is_made_again(tmp_path: Path) -> None:

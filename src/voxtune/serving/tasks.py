@@ -99,6 +99,7 @@ class Bench:
         view = seen(tensor[0], preset)
         answer = Answer(found.prediction, found.caveats, folder / PAGE).as_json()
         del answer["page"]
+        answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
         _write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
         _write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
@@ -139,6 +140,7 @@ class Bench:
         )
         caveats = Caveats.model_validate({name: answer[name] for name in Caveats.model_fields})
         facts = self.predictor.adapter.facts.model_dump(mode="json")
+        facts["simulated"] |= bool(answer.get("simulated"))
         return scan_page(prediction, caveats, view, facts, maps)
 
 

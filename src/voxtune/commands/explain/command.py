@@ -139,6 +139,7 @@ def _case(
         row.participant_id if row is not None else "",
         row.diagnosis if row is not None else None,
         truth_of(data, row.scan_id) if data is not None and row is not None else None,
+        prepared.preprocessed.record.simulated or (row is not None and row.simulated),
     )
     return case, prepared.preprocessed
 
@@ -157,6 +158,7 @@ def _write(
     from voxtune.pages.explain_page import explain_page
 
     facts = {**found.facts, **common_facts(loaded, question.seed), "caveats": caveats.model_dump(mode="json")}
+    facts["simulated"] |= case.simulated
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     shown = case.own or facts["prediction"]["predicted"]

@@ -54,6 +54,8 @@ class Case:
     diagnosis: str | None = None
     truth: NDArray[np.bool_] | None = None
     """Where a simulated brain changed, on the cube of the region table."""
+    simulated: bool = False
+    """By its row or its own mark."""
 
 
 @dataclass(frozen=True)
