@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from voxtune.commands.evaluate.subject import read_subject
 
 from voxtune.cli import main
-from voxtune.commands.evaluate.subject import read_subject
 
 
 def call(*arguments: object, code: int = 0) -> Result:

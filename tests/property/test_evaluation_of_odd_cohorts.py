@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from voxtune.commands.evaluate.subject import ScoredCohort, Subject
+from voxtune.evaluation.run_predictions import Answers
 
 from voxtune.commands.evaluate.facts import more_metrics, page_facts, stated_facts
-from voxtune.commands.evaluate.subject import ScoredCohort, Subject
 from voxtune.config import read_recipe
 from voxtune.errors import DataError
 from voxtune.evaluation.baselines import run_baselines
 from voxtune.evaluation.cohort_selection import choose
 from voxtune.evaluation.metrics import evaluate_predictions
-from voxtune.evaluation.run_predictions import Answers
 from voxtune.evaluation.site_probe import probe_sites
 from voxtune.pages.evaluation_page import evaluation_page
 from voxtune.types.records import ManifestRow, Metric, Prediction

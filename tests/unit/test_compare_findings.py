@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
-
 from voxtune.commands.compare.command import compare
+from voxtune.evaluation.compare_findings import Answered, compare_findings, of_findings, read_answered
+from voxtune.evaluation.multilabel import Findings, evaluate_findings
+
 from voxtune.data.manifest import read_table, write_table
 from voxtune.errors import DataError, TableError
 from voxtune.evaluation.auroc_difference import auroc_gain
-from voxtune.evaluation.compare_findings import Answered, compare_findings, of_findings, read_answered
-from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.paired import holm
 from voxtune.evaluation.permutation_test import Draw
 from voxtune.run_dir import write_json

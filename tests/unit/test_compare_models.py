@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from voxtune.commands.compare.command import compare
+
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.compare import compare_predictions, compare_with_each
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p

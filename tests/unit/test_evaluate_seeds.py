@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from voxtune.commands.compare.command import compare
+from voxtune.commands.evaluate.seeds import evaluate_seeds
+from voxtune.evaluation.compare_seeds import compare_seeds
+from voxtune.evaluation.seeds import accuracy_interval, over_seeds
 
 from voxtune.cli import main
-from voxtune.commands.compare.command import compare
 from voxtune.commands.evaluate import seeds as stage
-from voxtune.commands.evaluate.seeds import evaluate_seeds
 from voxtune.config import RunConfig
 from voxtune.data.manifest import read_table
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.compare import compare_predictions
-from voxtune.evaluation.compare_seeds import compare_seeds
 from voxtune.evaluation.metrics import evaluate_predictions
 from voxtune.evaluation.permutation_test import Draw
-from voxtune.evaluation.seeds import accuracy_interval, over_seeds
 from voxtune.evaluation.tables import write_evaluation
 from voxtune.run_dir import write_json, write_text
 from voxtune.types.records import Metric, OverSeeds, Prediction

@@ -6,16 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from voxtune.evaluation.predict import Scores, joined, predictions, validation_metric
+from voxtune.evaluation.run_predictions import predict_rows
+from voxtune.evaluation.zero_shot import zero_shot
 
 from voxtune.config import read_recipe
 from voxtune.data.images import load_preset
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import ScanError
 from voxtune.evaluation.baselines import unlabelled_texts
-from voxtune.evaluation.predict import Scores, joined, predictions, validation_metric
-from voxtune.evaluation.run_predictions import predict_rows
 from voxtune.evaluation.site_probe import probe_sites
-from voxtune.evaluation.zero_shot import zero_shot
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config
 from voxtune.model.build import build_model, frozen_base
 from voxtune.types.records import ManifestRow
@@ -157,12 +157,11 @@ def test_calibration_enters_the_probabilities() -> None:
 def test_the_figure_that_steers_a_run() -> None:
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
     labels = torch.tensor([0, 0, 1, 1])
-    some = Scores(tuple("abcd"), logits, None)
-    assert validation_metric(some, labels, "accuracy") == 0.75
-    assert validation_metric(some, labels, "balanced_accuracy") == 0.75
-    assert validation_metric(some, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
-    assert validation_metric(some, torch.full((4,), -100), "accuracy") == 0
-    assert validation_metric(some, labels, "loss") == pytest.approx(
+    assert validation_metric(logits, labels, "accuracy") == 0.75
+    assert validation_metric(logits, labels, "balanced_accuracy") == 0.75
+    assert validation_metric(logits, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
+    assert validation_metric(logits, torch.full((4,), -100), "accuracy") == 0
+    assert validation_metric(logits, labels, "loss") == pytest.approx(
         -torch.nn.functional.cross_entropy(logits, labels).item()
     )
 

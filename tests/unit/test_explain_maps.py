@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import DataError, UsageError
 from voxtune.explanation.attention_capture import last_attention
 from voxtune.explanation.grad_eclip import grad_eclip, relevance
@@ -38,7 +38,7 @@ REPORT = "A photo of AD. The MRI scan reveals the following biomarkers: Hippocam
 def adapter(form: str = "batch", **changes: object) -> LoadedAdapter:
     config = RunConfig(
         name="t", backbone=SMALL, preset="tiny", vision=(VisualPrompts(length=5),), text=(TextPrompts(length=4),),
-        aggregation=Aggregation(form=form), mmse=MmseSettings(), seed=2,
+        aggregation=Aggregation(form=form), seed=2,
     )  # fmt: skip
     model = build_model(config)
     generator = torch.Generator().manual_seed(1)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from voxtune.evaluation.multilabel import Findings
 
 from voxtune.errors import DataError
 from voxtune.evaluation.auroc_difference import auroc_gain
-from voxtune.evaluation.multilabel import Findings
 
 
 def scored(shift: float) -> Findings:

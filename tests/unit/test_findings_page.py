@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-
-from voxtune.evaluation.auroc_difference import auroc_gain
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
-from voxtune.pages.finding_figures import distribution, paired_bars, radar
 from voxtune.pages.findings_page import FindingsFacts, Group, Kind, findings_page
 from voxtune.pages.seed_figure import seed_dots
+
+from voxtune.evaluation.auroc_difference import auroc_gain
+from voxtune.pages.finding_figures import distribution, paired_bars, radar
 from voxtune.types.records import Metric, OverSeeds
 
 NAMES = ("Emphysema", "Coronary artery wall calcification", "Never there")

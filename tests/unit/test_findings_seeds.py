@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from voxtune.commands.compare.command import compare
-from voxtune.commands.evaluate import seeds as stage
 from voxtune.commands.evaluate.seeds import evaluate_seeds
-from voxtune.config import RunConfig
-from voxtune.data.manifest import file_sha256, write_table
-from voxtune.errors import DataError
 from voxtune.evaluation.compare_findings import Answered, compare_findings, read_answered
 from voxtune.evaluation.compare_seeds import compare_findings_seeds
 from voxtune.evaluation.multilabel import Findings, evaluate_findings
-from voxtune.evaluation.permutation_test import Draw
 from voxtune.evaluation.seeds import auroc_interval
+
+from voxtune.commands.evaluate import seeds as stage
+from voxtune.config import RunConfig
+from voxtune.data.manifest import file_sha256, write_table
+from voxtune.errors import DataError
+from voxtune.evaluation.permutation_test import Draw
 from voxtune.run_dir import write_json, write_text
 from voxtune_recipes.medct import small
 

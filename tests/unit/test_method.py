@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from voxtune.evaluation.predict import score_scans
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
-from voxtune.evaluation.predict import score_scans
-from voxtune.model.build import MmseScale, adapter_state, build_model, load_adapter_state
+from voxtune.model.build import TargetScale, adapter_state, build_model, load_adapter_state
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
@@ -127,8 +127,7 @@ def batch_of(count: int, mmse: torch.Tensor | None = None) -> Batch:
 def test_gradient_reaches_every_trained_part_and_nothing_else(form: str, learned: bool) -> None:
     model = shaken(small(form, learned=learned)).train()
     output = model(batch_of(4))
-    assert output.mmse is not None
-    (output.scores.diag().sum() + output.mmse.square().sum()).backward()
+    (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     for name, value in model.named_parameters():
         assert (value.grad is not None and bool(value.grad.any())) == value.requires_grad, name
     prompts = model.vision.sets()[1].vectors
@@ -145,18 +144,16 @@ def test_the_backbone_stays_in_eval_mode_and_unchanged() -> None:
 
 
 def test_an_adapter_holds_what_is_trained_and_nothing_else() -> None:
-    model = shaken(build_model(config(vision=(VisualPrompts(length=5),)), scale=MmseScale(26.0, 3.0)))
+    model = shaken(
+        build_model(config(vision=(VisualPrompts(length=5),)), scales={"mmse": TargetScale(26.0, 3.0)})
+    )
     state = adapter_state(model)
     assert not any(name.startswith("backbone") for name in state)
     other = build_model(config(vision=(VisualPrompts(length=5),)))
     load_adapter_state(other, state)
     image, again = model.encode_image(volumes(2)), other.encode_image(volumes(2))
     torch.testing.assert_close(image.vector, again.vector)
-    assert image.mmse is not None
-    assert again.mmse is not None
-    assert other.mmse_head is not None
-    assert model.mmse_head is not None
-    torch.testing.assert_close(other.mmse_head.points(again.mmse), model.mmse_head.points(image.mmse))
+    torch.testing.assert_close(other.target_values(again.targets), model.target_values(image.targets))
     with pytest.raises(WeightsError, match=r"unknown vision\.extra\.prompt\.vectors"):
         load_adapter_state(build_model(config()), state)
 
@@ -187,9 +184,7 @@ def test_methods_refuse_the_wrong_side() -> None:
 
 
 def test_vpt_start_is_uniform_within_its_bound() -> None:
-    model = build_model(
-        config(vision=(VisualPrompts(length=200, init="vpt"),), mmse=MmseSettings(enabled=False))
-    )
+    model = build_model(config(vision=(VisualPrompts(length=200, init="vpt"),), targets=()))
     vectors = model.vision.sets()[0].vectors
     bound = (6 / (3 * 4 * 8 * 8 + 32)) ** 0.5
     assert vectors.abs().max() <= bound

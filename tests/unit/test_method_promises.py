@@ -6,16 +6,16 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from voxtune.evaluation.predict import class_features, score_scans
+from voxtune.evaluation.run_predictions import predict_rows
 
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
-from voxtune.evaluation.predict import class_features, score_scans
-from voxtune.evaluation.run_predictions import predict_rows
 from voxtune.imaging.presets import TINY
-from voxtune.losses.mmse import masked_mmse
+from voxtune.losses.regression import masked_squared_error
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config
 from voxtune.model.build import build_model
 from voxtune.model.parameter_table import parameter_table, part_of, trained_in_words
@@ -161,7 +161,7 @@ def batch(mmse: torch.Tensor) -> Batch:
     ids = torch.randint(5, 1000, (4, 6), generator=generator)
     return Batch(
         tuple("abcd"), torch.rand(4, 1, 32, 32, 16, generator=generator), ids, torch.ones_like(ids, dtype=torch.bool),
-        torch.tensor([0, 1, 2, 0]), mmse,
+        torch.tensor([0, 1, 2, 0]), {"mmse": mmse},
     )  # fmt: skip
 
 
@@ -169,13 +169,12 @@ def test_half_of_the_scores_missing_trains_on_the_other_half() -> None:
     model = shaken(build_model(config("visual_prompts(4)", "none")))
     known = torch.tensor([25.0, torch.nan, 18.0, torch.nan])
     output = model(batch(known))
-    assert output.mmse is not None
-    assert model.mmse_head is not None
-    loss = masked_mmse(output.mmse, model.mmse_head.scaled(known))
-    (gradient,) = torch.autograd.grad(loss, output.mmse)
+    head = model.target_heads["mmse"]
+    loss = masked_squared_error(output.targets["mmse"], head.scaled(known))
+    (gradient,) = torch.autograd.grad(loss, output.targets["mmse"])
     assert gradient[0] != 0 != gradient[2]
     assert gradient[1] == 0 == gradient[3]
-    assert loss == masked_mmse(output.mmse[::2], model.mmse_head.scaled(known)[::2])
+    assert loss == masked_squared_error(output.targets["mmse"][::2], head.scaled(known)[::2])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -185,11 +184,10 @@ def test_a_part_that_nothing_reaches_is_named(method: str) -> None:
     model = build_model(chosen).train()
     model.idle = torch.nn.Linear(2, 2)
     output = model(batch(torch.full((4,), 25.0)))
-    assert output.mmse is not None
-    (output.scores.diag().sum() + output.mmse.square().sum()).backward()
+    (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     with pytest.raises(DataError, match=r"no gradient reaches idle\.weight, idle\.bias;"):
-        refuse_unused(trained, chosen, has_mmse=True)
+        refuse_unused(trained, chosen)
     del model.idle
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    refuse_unused(trained, chosen, has_mmse=True)
+    refuse_unused(trained, chosen)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+from voxtune.evaluation.scored import scored
 
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted_metrics
@@ -21,7 +22,6 @@ from voxtune.evaluation.intervals import (
     share_interval,
 )
 from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
-from voxtune.evaluation.scored import scored
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from voxtune.evaluation.multilabel import Findings, evaluate_findings
 
 from voxtune.errors import DataError, TableError
 from voxtune.evaluation.metrics import evaluate_predictions
-from voxtune.evaluation.multilabel import Findings, evaluate_findings
 from voxtune.evaluation.tables import (
     read_measured,
     read_metrics,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from voxtune.catalog import BACKBONES, PEFT_METHODS, load
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.losses.contrastive import contrastive, instance_targets
 from voxtune.model.build import adapter_state, build_model, load_adapter_state
@@ -62,7 +62,7 @@ class Bench:
         settings = load(BACKBONES, self.name)(
             **self.sizes, **({} if self.name == "tiny" else {"tokenizer": self.words})
         )
-        bare: dict[str, Any] = {"mmse": MmseSettings(enabled=False), "aggregation": Aggregation(form="none")}
+        bare: dict[str, Any] = {"targets": (), "aggregation": Aggregation(form="none")}
         config = RunConfig.model_validate(
             bare
             | {"name": "t", "backbone": {"kind": self.name} | settings.model_dump(), "preset": "t"}

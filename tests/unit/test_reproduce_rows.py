@@ -11,7 +11,7 @@ from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
 from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
-from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
+from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe

@@ -16,7 +16,6 @@ from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import (
     Aggregation,
     AugmentSettings,
-    MmseSettings,
     RunConfig,
     TrainingSettings,
     read_recipe,
@@ -85,10 +84,10 @@ def losses(log: list[dict[str, Any]]) -> list[float]:
 
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "prompts": {},
-    "neither": {"vision": (), "text": (), "mmse": MmseSettings(enabled=False)},
+    "neither": {"vision": (), "text": (), "targets": ()},
     "text only, tokens": {
         "vision": (),
-        "mmse": MmseSettings(enabled=False),
+        "targets": (),
         "aggregation": Aggregation(form="tokens"),
     },
     "vision only, tokens": {"text": (), "aggregation": Aggregation(form="tokens")},
@@ -108,7 +107,7 @@ def test_what_is_encoded_once_gives_the_same_run(cohort: TrainingCohort, tmp_pat
 def test_a_frozen_tower_runs_once_for_each_scan_and_never_again(
     cohort: TrainingCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = config(vision=(), mmse=MmseSettings(enabled=False), text=(TextPrompts(length=7),))
+    chosen = config(vision=(), targets=(), text=(TextPrompts(length=7),))
     session = Session(RunDir(tmp_path), chosen, cohort, lambda _: None, False, start_ranks(TRAINING))
     model = build_model(chosen)
     scans = session.scans(model)
@@ -294,7 +293,7 @@ def test_augmentation_without_monai_says_how_to_get_it(monkeypatch: pytest.Monke
 
 def test_the_model_of_a_frozen_vision_run_scores_volumes_as_features(cohort: TrainingCohort) -> None:
     """``finished`` enters where ``base_image`` left off."""
-    model: VisionLanguageModel = build_model(config(vision=(), mmse=MmseSettings(enabled=False)))
+    model: VisionLanguageModel = build_model(config(vision=(), targets=()))
     cache = ScanCache(cohort.manifest.parent / "cache" / "tiny")
     volumes = torch.from_numpy(np.stack([cache["scan-0"], cache["scan-1"]]))
     with torch.no_grad():

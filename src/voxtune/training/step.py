@@ -21,6 +21,7 @@ from torch import Tensor
 from voxtune.config import LossSettings
 from voxtune.losses.total import LossTerms, total
 from voxtune.model.vlm import ClassTokens, ImageFeatures, TextFeatures, VisionLanguageModel
+from voxtune.tasks.task import Task
 from voxtune.training.objective import loss_terms
 from voxtune.training.order import seed_of
 from voxtune.training.ranks import Ranks
@@ -42,7 +43,7 @@ class Share:
     real: int
     """How many of ``rows`` count."""
     images: Tensor
-    """(rows, ...) in the form of the task."""
+    """(rows, ...) in the form of the run."""
     texts: Tensor | None = None
     """(rows, 1 + L, E) from a wholly frozen text tower."""
 
@@ -62,6 +63,8 @@ class StepSettings:
     """What decides how a step is computed, the same for all steps of a run."""
 
     loss: LossSettings
+    task: Task
+    target_weights: Mapping[str, float]
     form: Form
     chunk: int | None
     ranks: Ranks
@@ -102,13 +105,18 @@ def step_gradients(
 
     # ---- 2. the loss of the whole batch, and the gradient of each feature
     leaves = None if sets is None else [_leaf(one) for one in sets]
-    image = ImageFeatures(whole["image"], whole.get("patches"), whole.get("mmse"))
+    targets = {
+        target.name: whole[f"target {target.name}"]
+        for target in model.targets
+        if f"target {target.name}" in whole
+    }
+    image = ImageFeatures(whole["image"], whole.get("patches"), targets)
     words = whole.get("words")
     text = TextFeatures(whole["text"], words, None if words is None else share.facts.token_mask)
     output = model.compare(image, text, leaves)
-    terms = loss_terms(output, share.facts, settings.loss, model.mmse_head)
     weights = settings.loss
-    loss = total(terms, weights.mmse_weight, weights.class_weight, weights.contrastive_weight)
+    terms = loss_terms(output, share.facts, weights, settings.task, model.target_heads)
+    loss = total(terms, settings.target_weights, weights.class_weight, weights.contrastive_weight)
     if not bool(torch.isfinite(loss)):
         return loss.detach(), terms
     loss.backward()  # type: ignore[no-untyped-call]
@@ -145,7 +153,8 @@ def _encode(
             text = model.encode_text(ids[rows], mask[rows])
         else:
             text = model.project_text(share.texts[chunk], mask[rows])
-    named = {"image": image.vector, "patches": image.patches, "mmse": image.mmse, **_texts(text)}
+    targets = {f"target {name}": values for name, values in image.targets.items()}
+    named = {"image": image.vector, "patches": image.patches, **targets, **_texts(text)}
     return {name: value.float() for name, value in named.items() if value is not None}
 
 

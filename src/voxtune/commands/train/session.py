@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voxtune.model.parameter_table import PartCount
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.ranks import Ranks
-    from voxtune.training.records import Fitted, Form, Task
+    from voxtune.training.records import Fitted, Form, TrainingInputs
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Session:
         self.ranks.wait()
 
     # ------------------------------------------------------------- training
-    def fit(self, model: "VisionLanguageModel", task: "Task") -> "Fitted":
+    def fit(self, model: "VisionLanguageModel", inputs: "TrainingInputs") -> "Fitted":
         """Train, with log, progress and trackers; the model holds the best epoch afterwards.
 
         Raises:
@@ -180,7 +180,7 @@ class Session:
         training, config = self.config.training, self.config
         where = self.run.checkpoints
         if not self.leads:
-            return fit(model, task, config, where, Watcher(), resume=self.resume, ranks=self.ranks)
+            return fit(model, inputs, config, where, Watcher(), resume=self.resume, ranks=self.ranks)
         facts = {
             "processes": self.ranks.count,
             "device": self.ranks.device.type,
@@ -188,14 +188,14 @@ class Session:
         }
         write_json(self.run.environment, environment() | facts)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
-        steps = len(batches(list(range(len(task.train))), training.batch_size))
+        steps = len(batches(list(range(len(inputs.train))), training.batch_size))
         epoch, step = position(where) if self.resume else (0, 0)
         left = (training.epochs - epoch) * steps - step
         try:
             with progress("Training", left) as advance:
                 told = Told(self.run.log, training.metric, self.ranks.device, left, advance, trackers)
                 watcher = Watcher(told.epochs, told.step, self.say)
-                return fit(model, task, config, where, watcher, resume=self.resume, ranks=self.ranks)
+                return fit(model, inputs, config, where, watcher, resume=self.resume, ranks=self.ranks)
         finally:
             for tracker in trackers:
                 tracker.close()
@@ -211,7 +211,7 @@ class Session:
             self.run.page,
             run_page(
                 self.config.to_json(),
-                [dataclasses.asdict(epoch) for epoch in fitted.history],
+                [epoch.line() for epoch in fitted.history],
                 [dataclasses.asdict(part) for part in table],
                 self.config.training.metric,
                 simulated=self.cohort.simulated,
