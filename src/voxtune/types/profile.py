@@ -15,6 +15,7 @@ _UNITS = (
     "mm3", "cm3", "mm", "cm", "ml", "mg", "kg", "years", "year", "yrs", "months", "days", "points", "pts", "percent", "pct",
 )  # fmt: skip
 _GENERAL = ("dx*", "diag*", "group*", "label*", "class*", "mmse*", "cdr*")
+_GENERAL_WORDS = ("MMSE", "CDR", "CDR-SB")
 _RESERVED = frozenset(
     {"label", "listed", "and", "or", "not", "if", "else", "in", "is", "true", "false", "none"}
 )
@@ -161,7 +162,7 @@ class Profile(Settings):
 
     def said(self, text: str) -> str | None:
         """The first telling word of a text; columns named whole in ``defining`` are telling too."""
-        for word in (*self.telling, *(one for one in self.defining if "*" not in one)):
+        for word in (*self.telling, *_GENERAL_WORDS, *(one for one in self.defining if "*" not in one)):
             if found := _word(word).search(text):
                 return found.group(0)
         return None
