@@ -16,7 +16,7 @@ from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, RunConfig
 from voxtune.losses.contrastive import class_targets, contrastive, image_to_text
 from voxtune.losses.regression import masked_squared_error
-from voxtune.losses.total import LossTerms, total
+from voxtune.losses.total import LossTerms, TaskTerms, total
 from voxtune.model.build import TargetScale, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
@@ -225,4 +225,6 @@ def test_class_targets_and_the_total() -> None:
     mmse = masked_squared_error(torch.from_numpy(said), torch.from_numpy(truth))
     assert mmse.item() == pytest.approx(sum(squares) / 3)
     whole = slow_i2t + slow_t2i + 0.5 * sum(squares) / 3
-    assert total(LossTerms(aligned, mmse)).item() == pytest.approx(whole)
+    assert total(
+        LossTerms(aligned, TaskTerms(targets={"mmse": mmse})), {"mmse": 0.5}
+    ).item() == pytest.approx(whole)

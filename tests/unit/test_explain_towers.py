@@ -12,7 +12,7 @@ from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import UsageError
 from voxtune.explanation.heat_map import explain_targets
 from voxtune.explanation.randomised import randomised
-from voxtune.explanation.target import MMSE, Target, mmse_target
+from voxtune.explanation.target import MMSE, Target, number_target
 from voxtune.explanation.voxel_gradient import voxel_gradient
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 from voxtune.model.build import build_model
@@ -83,7 +83,7 @@ def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) 
             ):  # a bridge begins as the identity
                 value.add_(0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1)))
     [scan] = shrunken.volumes(backbone, 1)
-    asked = mmse_target(adapter)
+    asked = number_target(adapter)
     [heat] = explain_targets(adapter, scan, [asked])
     flipped = Target(MMSE, "mmse", "the score", lambda image: -asked.score(image))
     [other] = explain_targets(adapter, scan, [flipped])

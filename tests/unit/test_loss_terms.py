@@ -117,9 +117,9 @@ def test_no_label_is_no_class_loss() -> None:
 
 
 def test_the_contrastive_term_has_a_weight_too() -> None:
-    one, two = torch.tensor(1.0), torch.tensor(2.0)
-    assert float(total(LossTerms(one, two), contrastive_weight=3.0)) == 4
-    assert float(total(LossTerms(torch.tensor(math.nan), two), contrastive_weight=0.0)) == 1
+    one, two = torch.tensor(1.0), TaskTerms(targets={"mmse": torch.tensor(2.0)})
+    assert float(total(LossTerms(one, two), {"mmse": 0.5}, contrastive_weight=3.0)) == 4
+    assert float(total(LossTerms(torch.tensor(math.nan), two), {"mmse": 0.5}, contrastive_weight=0.0)) == 1
 
 
 def test_pairs_are_two_way_choices() -> None:

@@ -188,7 +188,7 @@ def test_reports_would_give_held_out_findings_away() -> None:
 
 def test_the_small_recipe_is_the_same_method() -> None:
     large, little = read_recipe("medct"), read_recipe("medct_small")
-    for part in ("classes", "loss", "aggregation", "projections", "mmse"):
+    for part in ("classes", "loss", "aggregation", "projections", "targets"):
         assert getattr(large, part) == getattr(little, part)
     assert isinstance(large.backbone, CtClip)
     assert RunConfig.from_json(little.to_json()) == little

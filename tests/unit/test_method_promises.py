@@ -6,21 +6,22 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from voxtune.evaluation.predict import class_features, score_scans
-from voxtune.evaluation.run_predictions import predict_rows
 
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.backbones.tiny import Tiny
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
+from voxtune.evaluation.answers import ask, see_scans
 from voxtune.imaging.presets import TINY
 from voxtune.losses.regression import masked_squared_error
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config
 from voxtune.model.build import build_model
 from voxtune.model.parameter_table import parameter_table, part_of, trained_in_words
+from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.training.loop import refuse_unused
+from voxtune.training.reach import Unreached
 from voxtune.types.records import ManifestRow
 from voxtune.types.tensors import Batch
 
@@ -91,15 +92,12 @@ def test_a_scan_is_scored_alone_whatever_the_method(method: str, form: str, lear
     )
     generator = torch.Generator().manual_seed(0)
     scans = {f"s{i}": torch.rand(1, 32, 32, 16, generator=generator) for i in range(17)}
-    texts = class_features(model, CLASSES, ["A photo of {name}"], model.backbone.tokenize)
+    texts = encoded_texts(model, [[f"A photo of {name}" for name in CLASSES]])
 
     def scores(names: list[str], batch_size: int) -> dict[str, torch.Tensor]:
-        found = {}
-        for part in score_scans(model, names, scans.__getitem__, texts, batch_size=batch_size):
-            assert part.mmse is not None
-            rows = torch.cat([part.logits, part.mmse[:, None]], dim=1)
-            found |= dict(zip(part.scan_ids, rows, strict=True))
-        return found
+        seen, found = see_scans(model, {"": texts}, names, scans.__getitem__, batch_size=batch_size)
+        rows = torch.cat([found[""], seen.targets["mmse"][:, None]], dim=1)
+        return dict(zip(names, rows, strict=True))
 
     alone, crowd = scores(["s0"], 1)["s0"], scores(list(scans), 17)
     torch.testing.assert_close(crowd["s0"], alone, atol=1e-4, rtol=1e-5)
@@ -111,10 +109,10 @@ def test_a_scan_is_scored_alone_whatever_the_method(method: str, form: str, lear
 
 def test_a_model_without_an_mmse_token_scores_classes_alone() -> None:
     model = build_model(config(*METHODS["prompts"], "mmse.enabled=false"))
-    texts = class_features(model, CLASSES, ["A photo of {name}"], model.backbone.tokenize)
-    (part,) = score_scans(model, ["s"], lambda _: torch.rand(1, 32, 32, 16), texts)
-    assert part.mmse is None
-    assert part.logits.shape == (1, 3)
+    texts = encoded_texts(model, [[f"A photo of {name}" for name in CLASSES]])
+    seen, found = see_scans(model, {"": texts}, ["s"], lambda _: torch.rand(1, 32, 32, 16))
+    assert seen.targets == {}
+    assert found[""].shape == (1, 3)
 
 
 def test_a_case_cannot_tell_its_own_truth(tmp_path: Path) -> None:
@@ -146,10 +144,10 @@ def test_a_case_cannot_tell_its_own_truth(tmp_path: Path) -> None:
         )
     manifest = write_manifest(rows, tmp_path / "manifest.tsv")
     adapter = LoadedAdapter(model, facts, chosen)
-    one = predict_rows(adapter, rows, manifest, CLASSES).predictions
-    two = predict_rows(adapter, others, manifest, CLASSES).predictions
+    one = ask(adapter.model, question_of(facts), rows, manifest, "tiny").table.rows()
+    two = ask(adapter.model, question_of(facts), others, manifest, "tiny").table.rows()
     silent = [row.model_copy(update={"diagnosis": None, "mmse": None}) for row in rows]
-    three = predict_rows(adapter, silent, manifest, CLASSES).predictions
+    three = ask(adapter.model, question_of(facts), silent, manifest, "tiny").table.rows()
     for first, second, third in zip(one, two, three, strict=True):
         assert first.probabilities == second.probabilities == third.probabilities
         assert first.mmse == second.mmse == third.mmse
@@ -187,7 +185,7 @@ def test_a_part_that_nothing_reaches_is_named(method: str) -> None:
     (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     with pytest.raises(DataError, match=r"no gradient reaches idle\.weight, idle\.bias;"):
-        refuse_unused(trained, chosen)
+        refuse_unused(trained, Unreached(), chosen)
     del model.idle
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    refuse_unused(trained, chosen)
+    refuse_unused(trained, Unreached(), chosen)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from voxtune.evaluation.predict import joined, score_scans, validation_metric
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import LossSettings, OptimiserSettings, RunConfig, TrainingSettings
 from voxtune.data.examples import Examples, Labels
 from voxtune.errors import DataError
+from voxtune.evaluation.answers import see_scans
+from voxtune.evaluation.validation import validation_metric
 from voxtune.losses.contrastive import class_targets
 from voxtune.model.build import TargetScale, adapter_state, build_model
 from voxtune.model.vlm import VisionLanguageModel
@@ -71,8 +72,8 @@ def run(
 
     def validate(model: VisionLanguageModel) -> float:
         texts = [model.encode_text(CLASS_IDS, mask)]
-        scores = joined(score_scans(model, validation.scan_ids, scans.__getitem__, texts))
-        return validation_metric(scores.logits, validation.labels.classes, "loss")
+        _, logits = see_scans(model, {"": texts}, validation.scan_ids, scans.__getitem__)
+        return validation_metric(logits[""], validation.labels.classes, "loss")
 
     inputs = TrainingInputs(
         task_of(chosen, ("dark", "bright")), train, scans.__getitem__, validate, [(CLASS_IDS, mask)]
@@ -86,8 +87,8 @@ def test_it_learns(tmp_path: Path) -> None:
     assert fitted.epochs[-1].mmse is not None
     validation, scans = boxes(40, 2)
     texts = [model.encode_text(CLASS_IDS, torch.ones_like(CLASS_IDS, dtype=torch.bool))]
-    scores = joined(score_scans(model, validation.scan_ids, scans.__getitem__, texts))
-    assert validation_metric(scores.logits, validation.labels.classes, "accuracy") > 0.9
+    _, logits = see_scans(model, {"": texts}, validation.scan_ids, scans.__getitem__)
+    assert validation_metric(logits[""], validation.labels.classes, "accuracy") > 0.9
 
 
 class StoppedError(Exception):

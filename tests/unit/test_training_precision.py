@@ -110,8 +110,12 @@ def test_frozen_weights_in_bf16_train_what_is_learned_in_float32() -> None:
     assert torch.bfloat16 in kinds[False]
     mixed = start_ranks(TrainingSettings(accelerator="cpu", precision="bf16-mixed"))
     rounded.zero_grad(set_to_none=True)
-    loss, _ = step_gradients(rounded, share, None, StepSettings(LossSettings(), "volumes", 2, mixed), 0)
-    plain, _ = step_gradients(exact, share, None, StepSettings(LossSettings(), "volumes", None, RANKS), 0)
+    loss, _ = step_gradients(
+        rounded, share, None, StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", 2, mixed), 0
+    )
+    plain, _ = step_gradients(
+        exact, share, None, StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", None, RANKS), 0
+    )
     assert float(loss) == pytest.approx(float(plain), rel=0.03)
     assert all(value.grad.dtype == torch.float32 for value in rounded.parameters() if value.grad is not None)
 

@@ -1,7 +1,7 @@
 """Asking a model: every scan is encoded once and compared with the texts of a question, never with its own report or other scans."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from voxtune.data.examples import ReadScan
 from voxtune.data.feature_cache import embedded_scans
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
-from voxtune.evaluation.encode import encode
+from voxtune.evaluation.encode import BATCH, encode
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import Question, encoded_texts
@@ -61,8 +61,9 @@ def ask(
     names = [row.scan_id for row in rows]
     with progress("Frozen base" if published else "Scoring", len(rows)) as advance:
         asked = {"": question, **question.reworded()}
+        texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
         seen, logits = see_scans(
-            model, asked, names, read, embedded=embedded, published=published, advance=advance
+            model, texts, names, read, embedded=embedded, published=published, advance=advance
         )
     own = table_of(question, rows, logits.pop(""), seen.targets)
     reworded = {words: table_of(asked[words], rows, one, {}) for words, one in logits.items()}
@@ -71,16 +72,16 @@ def ask(
 
 def see_scans(
     model: VisionLanguageModel,
-    questions: Mapping[str, Question],
+    texts: Mapping[str, list[TextFeatures]],
     scan_ids: Sequence[str],
     read: ReadScan,
     *,
     embedded: bool = False,
     published: bool = False,
+    batch_size: int = BATCH,
     advance: Callable[[str], None] = lambda _: None,
 ) -> tuple[ScanOutputs, dict[str, Tensor]]:
-    """What a model makes of scans before any calibration, and logits (n, texts) to the texts of each question."""
-    texts = {name: encoded_texts(model, one.texts) for name, one in questions.items()}
+    """What a model makes of scans before any calibration, and logits (n, texts) to each of several encoded sets of texts, by its name."""
 
     def see(inputs: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         image = model.encode_image(inputs, embedded=embedded)
@@ -90,7 +91,7 @@ def see_scans(
         return image.vector, logits, {} if published else model.target_values(image.targets)
 
     seen = []
-    for names, found in encode(model, scan_ids, read, see):
+    for names, found in encode(model, scan_ids, read, see, batch_size=batch_size):
         seen.append(found)
         for name in names:
             advance(name)
@@ -118,13 +119,21 @@ def table_of(
     question: Question, rows: Sequence[ManifestRow], logits: Tensor, targets: Mapping[str, Tensor]
 ) -> Predictions:
     """Logits (n, texts) and predicted numbers (n,) of rows as the table of answers, with what the manifest knows beside them."""
+    found = answers_alone(question, [row.scan_id for row in rows], logits, targets)
+    return replace(found, participants=tuple(row.participant_id for row in rows), truth=question.truth(rows))
+
+
+def answers_alone(
+    question: Question, scan_ids: Sequence[str], logits: Tensor, targets: Mapping[str, Tensor]
+) -> Predictions:
+    """The same of scans that nothing is known of."""
     chances: Floats = question.probabilities(logits)
     return Predictions(
-        scan_ids=tuple(row.scan_id for row in rows),
-        participants=tuple(row.participant_id for row in rows),
+        scan_ids=tuple(scan_ids),
+        participants=(None,) * len(scan_ids),
         names=question.names,
         probabilities=chances,
-        truth=question.truth(rows),
+        truth=np.full(chances.shape, np.nan),
         called=question.called(chances),
         choice=question.choice,
         targets={name: values.double().numpy() for name, values in targets.items()},

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from voxtune.data.targets import measured
-from voxtune.evaluation.predictions import Predictions, of_classes
+from voxtune.evaluation.predictions import Predictions, of_classes, of_findings
 from voxtune.evaluation.weighted_metrics import Floats, Integers
-from voxtune.model.questions import Question
+from voxtune.model.questions import UNDECIDED, Question
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import Target
 
@@ -124,15 +124,13 @@ class FindingAnswer:
 
     def table(self, rows: Sequence[ManifestRow], values: Floats) -> Predictions:
         """A finding is called from 0.5 on: a baseline has no validation scans."""
-        values = np.where(np.isfinite(values), values, 0.5)
-        return Predictions(
-            scan_ids=tuple(row.scan_id for row in rows),
-            participants=tuple(row.participant_id for row in rows),
-            names=self.names,
-            probabilities=values,
-            truth=self.truth(rows),
-            called=values >= 0.5,
-            choice="each",
+        return of_findings(
+            [row.scan_id for row in rows],
+            [row.participant_id for row in rows],
+            self.names,
+            self.truth(rows),
+            np.where(np.isfinite(values), values, UNDECIDED),
+            dict.fromkeys(self.names, UNDECIDED),
         )
 
 

@@ -41,13 +41,13 @@ def same_scans(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions
     Raises:
         DataError: other scans, participants, classes, findings or labels in A than in B (which ones is said), or nothing to score.
     """
-    _check_same("tested on different scans", set(a.scan_ids), set(b.scan_ids), "Evaluate both on one split.")
     if set(a.names) != set(b.names) or a.choice != b.choice:
         raise DataError(
             f"A and B answer for other {'classes' if a.choice == 'one' else 'findings'}. "
             f"Only in A: {_listed(set(a.names) - set(b.names))}. Only in B: {_listed(set(b.names) - set(a.names))}. "
             "Evaluate both with the same --classes."
         )
+    _check_same("tested on different scans", set(a.scan_ids), set(b.scan_ids), "Evaluate both on one split.")
     b = b.some(b.places(a.scan_ids)).of(a.names)
     other = [
         scan

@@ -99,6 +99,10 @@ class Predictions:
         """The predicted numbers of a target (n,), NaN where there are none."""
         return self.targets.get(target, np.full(len(self), np.nan))
 
+    def measurement(self, target: str) -> Floats:
+        """The measured numbers of a target (n,), NaN where there are none."""
+        return self.measured.get(target, np.full(len(self), np.nan))
+
     # ----------------------------------------------------------------------------------- other rows
     def some(self, rows: Booleans | Integers) -> "Predictions":
         """These rows alone: a mask (n,), or places in the order wanted."""
@@ -216,9 +220,13 @@ def stacked(tables: Sequence[Predictions]) -> Predictions:
         probabilities=np.concatenate([table.probabilities for table in tables]),
         truth=np.concatenate([table.truth for table in tables]),
         called=np.concatenate([table.called for table in tables]),
-        targets={name: np.concatenate([table.targets[name] for table in tables]) for name in first.targets},
+        targets={
+            name: np.concatenate([table.estimate(name) for table in tables])
+            for name in {name: None for table in tables for name in table.targets}
+        },
         measured={
-            name: np.concatenate([table.measured[name] for table in tables]) for name in first.measured
+            name: np.concatenate([table.measurement(name) for table in tables])
+            for name in {name: None for table in tables for name in table.measured}
         },
         counts=np.concatenate([table.scans for table in tables]),
     )
@@ -335,4 +343,42 @@ def separator(names: Sequence[str]) -> str:
             return one
     raise SettingError(
         "classes.findings", "names without one of ', ', '; ' and ' | '", next(n for n in names if " | " in n)
+    )
+
+
+def of_findings(
+    scan_ids: Sequence[str],
+    participants: Sequence[str | None],
+    names: Sequence[str],
+    truth: Floats,
+    probabilities: Floats,
+    thresholds: Mapping[str, float],
+) -> Predictions:
+    """Probabilities of findings (n, f) beside what is known of them, called from their thresholds on.
+
+    Raises:
+        DataError: shapes that do not fit, a label other than 0, 1 and NaN, a probability outside 0..1, or a finding without threshold.
+    """
+    shape = (len(scan_ids), len(names))
+    if truth.shape != shape or probabilities.shape != shape:
+        raise DataError(
+            f"Findings: expected labels and probabilities {shape}, got {truth.shape} and {probabilities.shape}."
+        )
+    if not np.isin(truth[np.isfinite(truth)], (0.0, 1.0)).all():
+        raise DataError("Findings: a label is 0, 1 or missing (NaN).")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise DataError("Findings: every probability must lie in 0..1.")
+    if without := [name for name in names if name not in thresholds]:
+        raise DataError(f"Thresholds: no threshold for {', '.join(without)}. Fit them on validation.")
+    check_once(scan_ids)
+    limits = np.array([thresholds[name] for name in names], dtype=float)
+    return Predictions(
+        scan_ids=tuple(scan_ids),
+        participants=tuple(participants),
+        names=tuple(names),
+        probabilities=probabilities,
+        truth=truth,
+        called=np.asarray(probabilities >= limits),
+        choice="each",
+        thresholds=dict(thresholds),
     )

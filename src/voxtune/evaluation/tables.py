@@ -73,7 +73,8 @@ def read_predictions(path: Path) -> Predictions:
     columns = list(rows[0]) if rows else []
     names = tuple(name.removeprefix(CHANCE) for name in columns if name.startswith(CHANCE))
     targets = tuple(name.removesuffix(ESTIMATE) for name in columns if name.endswith(ESTIMATE))
-    if not names and not targets:
+    said = any(row["predicted"] != MISSING for row in rows)
+    if not names and (said or not targets):
         raise TableError(
             path,
             "no scan, or no column p_<CLASS>",

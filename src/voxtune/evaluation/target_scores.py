@@ -39,7 +39,11 @@ class TargetScores(ScoreRules):
             if table.choice == "one":
                 groups += [(f"/{name}", both & (table.true == c)) for c, name in enumerate(table.names)]
             for group, members in groups:
-                some = (weights[:, members], table.measured[target][members], table.estimate(target)[members])
+                some = (
+                    weights[:, members],
+                    table.measurement(target)[members],
+                    table.estimate(target)[members],
+                )
                 yield from ((f"{target}_{name}{group}", error(*some)) for name, error in ERRORS.items())
 
     def rests(self, table: Predictions, name: str) -> Rests:
@@ -61,9 +65,9 @@ class TargetScores(ScoreRules):
 
 
 def _both(table: Predictions, target: str) -> Booleans:
-    both: Booleans = np.isfinite(table.measured[target]) & np.isfinite(table.estimate(target))
+    both: Booleans = np.isfinite(table.measurement(target)) & np.isfinite(table.estimate(target))
     return both
 
 
 def _error(target: str, name: str, table: Predictions, weights: Floats) -> Floats:
-    return ERRORS[name](weights, table.measured[target], table.estimate(target))
+    return ERRORS[name](weights, table.measurement(target), table.estimate(target))

@@ -5,7 +5,7 @@ A question knows the texts a scan is compared with, and how similarities become 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ UNDECIDED = 0.5
 """The threshold of a finding that validation says nothing of."""
 
 
+@runtime_checkable
 class Question(Protocol):
     """What is asked of every scan."""
 

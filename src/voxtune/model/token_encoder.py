@@ -12,6 +12,7 @@ from voxtune.model.between_layers import BetweenLayers
 from voxtune.model.extra_tokens import PROMPT, ExtraTokens
 from voxtune.types.protocols import TokenTower, is_lead_tower
 from voxtune.types.tensors import TokenFeatures
+from voxtune.weights.memory import aligned
 
 
 class TokenEncoder(nn.Module):
@@ -85,7 +86,7 @@ class TokenEncoder(nn.Module):
 
     def embed(self, inputs: Tensor) -> Float[Tensor, "B T D"]:
         """The tower's own sequence before its first block; nothing trained reaches into it unless the tower itself is trained."""
-        return self.tower.embed(inputs)
+        return self.tower.embed(aligned(inputs))
 
     def forward(
         self, inputs: Tensor, mask: Bool[Tensor, "B T"] | None = None, *, body: bool = True

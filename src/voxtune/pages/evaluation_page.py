@@ -178,7 +178,7 @@ def _absent(facts: EvaluationFacts) -> list[str]:
         label + (f" ({facts.baseline_notes[name]})" if name in facts.baseline_notes else "")
         for name, label in BASELINES.items()
         if name not in facts.baselines
-        and name not in facts.targets
+        and not (facts.task == "regression" and name in facts.targets)
         and not (name == "zero_shot" and (facts.kind == "zero-shot" or facts.task == "regression"))
     ]
 

@@ -55,6 +55,7 @@ def runs_section(facts: EvaluationFacts, scale: HeadlineScale, names: Mapping[st
         "errors": run_dots({label: (runs.over[name], runs.each(name)) for name, label in errors.items()}, "in the units of the target (smaller is better)", share=False)
         if errors
         else None,
+        "error_scans": _scans_text(runs, next(iter(errors), "")),
         "key": _key(runs.of),
         "rows": [
             (run, folder, runs.counts[run], runs.metrics[run].get(facts.headline), _bar(runs.metrics[run].get(facts.headline), scale), runs.metrics[run].get(facts.second or ""))
@@ -129,6 +130,12 @@ def _leakage(runs: RunsFacts) -> list[str]:
 def _ends(runs: RunsFacts, name: str) -> str:
     values = [one.value for one in runs.each(name).values() if one and one.value is not None]
     return f"{min(values):.3f} to {max(values):.3f}" if values else ""
+
+
+def _scans_text(runs: RunsFacts, name: str) -> str:
+    """How many scans a score rests on: ``30``, or ``28 to 31`` where runs differ."""
+    counts = sorted({one.n_scans for one in runs.each(name).values() if one}) or [0]
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _bar(metric: Metric | None, scale: HeadlineScale) -> Markup:

@@ -8,7 +8,7 @@ import torch
 
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.abstention import abstains
-from voxtune.evaluation.answers import table_of
+from voxtune.evaluation.answers import answers_alone
 from voxtune.evaluation.encode import encode
 from voxtune.evaluation.ood_detection import distance, features_of
 from voxtune.evaluation.target_interval import around
@@ -16,7 +16,7 @@ from voxtune.imaging.chain import Preprocessed
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
-from voxtune.types.records import ManifestRow, Prediction
+from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import Target
 
@@ -76,14 +76,13 @@ class Predictor:
         """What the adapter says of a tensor (C, X, Y, Z)."""
         model, facts = self.adapter.model, self.adapter.facts
         image = self._seen(volume)
-        row = ManifestRow(scan_id="scan", participant_id="unknown", image=".")  # nothing is known of it
         values = {
             name: one.cpu()
             for name, one in model.target_values(image.targets).items()
             if facts.target_note(name) is None
         }
-        (found,) = table_of(self.question, [row], self._logits(image), values).rows()
-        return found.model_copy(update={"scan_id": label, "participant_id": None, "diagnosis": None})
+        (found,) = answers_alone(self.question, [label], self._logits(image), values).rows()
+        return found
 
     def _seen(self, volume: torch.Tensor) -> ImageFeatures:
         model = self.adapter.model

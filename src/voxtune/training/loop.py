@@ -22,6 +22,7 @@ from voxtune.training.interrupt import stop_requests
 from voxtune.training.order import batches, epoch_order, seed_of
 from voxtune.training.prefetch import read_ahead
 from voxtune.training.ranks import Ranks, start_ranks
+from voxtune.training.reach import Unreached, unreached
 from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
 from voxtune.training.schedule import advance, make_schedule, schedule_state
 from voxtune.training.step import Share, StepSettings, step_gradients
@@ -40,11 +41,11 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
 ) -> Fitted:
     """Train what is trainable in ``model``; it holds the best epoch's parameters afterwards.
 
-    Same configuration, data and seed give the same parameters on CPU, to the bit, also when the run is killed at any moment
-    and resumed.
+    Same configuration, data and seed give the same parameters to the bit on one processor with one number of threads, also when
+    the run is killed at any moment and resumed (``docs/concepts/same-bits.md``).
 
     Raises:
-        DataError: nothing to train, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
+        DataError: nothing to train, a part that no gradient can reach, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
         StoppedError: SIGINT or SIGTERM came; the run is saved.
     """
     # ---- what is trained, on what
@@ -79,6 +80,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         forget(checkpoints)
     history = [Epoch(**line) for line in now.history]
     before = len(history)
+    dead = Unreached()
 
     def save(standing: Standing) -> Standing:
         """Write where the run stands; every process takes part, the first one writes."""
@@ -113,7 +115,10 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 data_seconds += time.perf_counter() - asked
                 seed = seed_of(config.seed, number, step, ranks.rank)
                 optimiser.zero_grad(set_to_none=True)
-                loss, terms = step_gradients(model, share.to(ranks.device), classes, step_settings, seed)
+                share = share.to(ranks.device)
+                if number == step == 0:
+                    dead = unreached(model, trained, share, classes, step_settings)
+                loss, terms = step_gradients(model, share, classes, step_settings, seed)
                 ranks.average_gradients(trained.values())
                 norm = clip_gradients(trained.values(), config.optimiser.clip, ranks)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -122,7 +127,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                         f"{norm if math.isfinite(loss) else loss.item()}; scans of the step: {', '.join(share.facts.scan_ids)}."
                     )
                 if number == step == 0:
-                    refuse_unused(trained, config, resting=resting_heads(model, terms))
+                    refuse_unused(trained, dead, config, resting=resting_heads(model, terms))
                 optimiser.step()
                 parts = {
                     "loss": loss,
@@ -238,16 +243,26 @@ def _sum_of(target: str) -> str:
 
 
 def refuse_unused(
-    trained: dict[str, torch.nn.Parameter], config: RunConfig, *, resting: tuple[str, ...] = ()
+    trained: dict[str, torch.nn.Parameter],
+    dead: Unreached,
+    config: RunConfig,
+    *,
+    resting: tuple[str, ...] = (),
 ) -> None:
-    """An adapter part that the loss does not reach is a mistake, not a detail.
+    """An adapter part that the loss does not reach, or cannot reach at these sizes, is a mistake, not a detail.
 
     Raises:
         DataError: names the parts without a gradient.
     """
-    idle = [name for name, value in trained.items() if value.grad is None]
+    idle = [name for name, value in trained.items() if value.grad is None or name in dead.names]
     idle = [name for name in idle if not name.startswith(resting)]
     if idle:
+        more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+        why = (
+            f" {dead.single} of the model's attentions have a single thing to look at here, so what they ask makes no difference: "
+            "give them more (a larger volume, no spatial pooling, more guiding texts) or leave the method out."
+        )
         raise DataError(
-            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}; they would be saved untrained."
+            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}{more}; they would be saved untrained."
+            f"{why if dead.single else ''}"
         )

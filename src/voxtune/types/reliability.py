@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, computed_field, model_serializer, model_validator
 
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
@@ -111,11 +111,13 @@ class Caveats(Settings):
     """Of the preprocessed scan."""
     reasons: tuple[str, ...] = ()
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def mmse_interval(self) -> tuple[float, float] | None:
         """Of MMSE, points."""
         return self.targets[MMSE].interval if MMSE in self.targets else None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def mmse_note(self) -> str | None:
         """Why no MMSE is given."""

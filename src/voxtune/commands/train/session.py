@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
-from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Session:
         from voxtune.model.adapter import shareable_config
         from voxtune.progress import progress
         from voxtune.training.checkpoint import position
-        from voxtune.training.environment import environment
+        from voxtune.training.environment import environment, other_bits
         from voxtune.training.loop import fit
         from voxtune.training.order import batches
         from voxtune.training.records import Watcher
@@ -186,7 +186,12 @@ class Session:
             "device": self.ranks.device.type,
             "precision": training.precision,
         }
-        write_json(self.run.environment, environment() | facts)
+        here = environment() | facts
+        if self.resume and self.run.environment.is_file():
+            elsewhere = other_bits(read_json(self.run.environment, "what a run ran on"), here)
+            if elsewhere:
+                self.say(elsewhere)
+        write_json(self.run.environment, here)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
         steps = len(batches(list(range(len(inputs.train))), training.batch_size))
         epoch, step = position(where) if self.resume else (0, 0)
@@ -203,7 +208,6 @@ class Session:
     def page(self, fitted: "Fitted", table: "Sequence[PartCount]") -> None:
         """Write the page of the run; a control has none."""
         from voxtune.pages.run_page import run_page
-        from voxtune.run_dir import read_json
 
         if self.cohort.control_of is not None:
             return
