@@ -118,7 +118,7 @@ def unopened(rows: Sequence[ManifestRow], profile: Profile, fields: Iterable[str
     filled = {
         plain(name) for row in rows for name, value in (row.model_extra or {}).items() if value is not None
     }
-    return sorted(name for name in filled if is_unknown(name, profile, fields))
+    return sorted(name for name in filled if name and is_unknown(name, profile, fields))
 
 
 def left_out_note(rows: Sequence[ManifestRow], profile: Profile, fields: Iterable[str] = ()) -> str | None:

@@ -122,6 +122,13 @@ class Profile(Settings):
             raise ValueError("expected different words, none of them empty")
         return value
 
+    @field_validator("telling")
+    @classmethod
+    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if without := [one for one in value if not any(letter.isalnum() for letter in one)]:
+            raise ValueError(f"'{without[0]}' holds no letter: every text would have it")
+        return value
+
     @field_validator("defining")
     @classmethod
     def _not_everything(cls, value: tuple[str, ...]) -> tuple[str, ...]:
