@@ -337,14 +337,3 @@ def _readings(text: str) -> list[object]:
     with contextlib.suppress(json.JSONDecodeError):
         found.append(json.loads(text))
     return [*found, text]
-
-
-LOCAL = ("weights", "tokenizer", "text_weights")
-"""Settings of a backbone that are places on one machine."""
-
-
-def shared_config(config: RunConfig) -> dict[str, Any]:
-    """A configuration as JSON without places on this machine."""
-    tree: dict[str, Any] = config.model_dump(mode="json")
-    tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
-    return tree

@@ -255,7 +255,7 @@ def test_one_class_in_training_leaves_the_majority() -> None:
 def test_a_class_that_training_does_not_have_gets_zero() -> None:
     found = _rows_of(
         run_baselines(
-            ClassAnswer(ClassQuestion(tuple(("NC", "MCI", "AD")), ())),
+            ClassAnswer(ClassQuestion(("NC", "MCI", "AD"), ())),
             rows(20, 0),
             rows(4, 1),
             Inputs(),

@@ -149,7 +149,7 @@ def test_a_finding_may_have_a_comma_in_its_name(tmp_path: Path, names: tuple[str
 def test_names_that_cannot_be_told_apart_in_a_cell_are_refused(tmp_path: Path) -> None:
     names = ("a, b; c | d", "e")
     some = of_findings("x", "x", names, np.ones((1, 2)), np.ones((1, 2)), dict.fromkeys(names, 0.5))
-    with pytest.raises(SettingError, match="classes.findings"):
+    with pytest.raises(SettingError, match=r"classes\.findings"):
         written(tmp_path, some)
 
 
@@ -182,7 +182,7 @@ def test_a_table_without_a_column_or_without_scans_is_refused(tmp_path: Path, le
     rows = read_table(file)
     columns = [name for name in rows[0] if name != left]
     write_table(file, columns, [] if left == "every scan" else rows)
-    with pytest.raises(TableError, match="no scan, or no column|no column true_Emphysema|no column p_"):
+    with pytest.raises(TableError, match=r"no scan, or no column|no column true_Emphysema|no column p_"):
         read_predictions(file)
 
 

@@ -404,7 +404,7 @@ def test_stage_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
         if r.diagnosis != "MCI"
     ]
     fewer = evaluated(tmp_path / "c", two, ("NC", "AD"))
-    with pytest.raises(DataError, match="answer for other classes\. Only in A: none\. Only in B: MCI"):
+    with pytest.raises(DataError, match=r"answer for other classes\. Only in A: none\. Only in B: MCI"):
         compare(fewer, tmp_path / "b")
 
 

@@ -117,7 +117,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[int, Sequence[P
             ]  # fmt: skip
             manifest = model.manifest()
             assert manifest is not None
-            cohort = ScoredCohort(manifest, True, choose_classes(scans, CLASSES), manifest, [], [])  # noqa: FBT003
+            cohort = ScoredCohort(manifest, True, choose_classes(scans, CLASSES), manifest, [], [])
             table = of_records(rows, CLASSES, {"mmse": {row.scan_id: 25.0 for row in rows}})
             weak = [
                 one.model_copy(update={"probabilities": dict.fromkeys(CLASSES, 1 / 3), "predicted": "NC"})

@@ -124,7 +124,7 @@ def seed_set(monkeypatch: pytest.MonkeyPatch, root: Path, found: Mapping[int, Pr
         manifest = model.manifest()
         assert manifest is not None
         chosen = choose_findings(scans, NAMES, ())
-        cohort = ScoredCohort(manifest, False, chosen, manifest, [], [])  # noqa: FBT003
+        cohort = ScoredCohort(manifest, False, chosen, manifest, [], [])
         return Evaluation(model, asked, cohort, table, {}, resamples=50)
 
     monkeypatch.setattr("voxtune.evaluation.evaluated_model.read_model", model)
@@ -148,7 +148,7 @@ def test_seeds_of_findings_are_written_and_compared(tmp_path: Path, monkeypatch:
         "SIMULATED",
         "Lung nodule",
         "Mean AUROC over findings",
-        f"{np.mean(values):.3f} ±\N{NO-BREAK SPACE}{np.std(values, ddof=1):.3f}",
+        f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}",
     ):
         assert words in page, words
     seed_set(monkeypatch, tmp_path / "b", weak)

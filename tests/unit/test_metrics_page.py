@@ -369,13 +369,13 @@ def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     ],
 )
 def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
-    one = [
+    one = next(
         one.comparison
         for one in compare(
             {"": (of_records(predictions(), CLASSES), of_records(predictions(seed=1), CLASSES))},
             Draw(resamples=20),
         )
-    ][0]
+    )
 
     def sentence(**values: float | None) -> str:
         return headline(ComparedCohort("adni", CLASSES, [replace(one, **({"p_holm": 0.01} | values))]))

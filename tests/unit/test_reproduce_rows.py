@@ -15,11 +15,11 @@ from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
 from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
-from voxtune.config import RunConfig, read_recipe, shared_config
+from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.tables import write_predictions
-from voxtune.run_dir import write_json
+from voxtune.run_dir import shared_config, write_json
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe
 from voxtune_recipes.paper_deft import paper

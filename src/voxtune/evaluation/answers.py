@@ -70,7 +70,7 @@ def ask(
     return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded)
 
 
-def see_scans(
+def see_scans(  # noqa: PLR0913  (how scans are read and compared)
     model: VisionLanguageModel,
     texts: Mapping[str, list[TextFeatures]],
     scan_ids: Sequence[str],

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.config import HOW, RunConfig, shared_config
+from voxtune.config import HOW, RunConfig
 from voxtune.errors import DataError
 from voxtune.evaluation.evaluated_model import EvaluatedModel, manifest_to_score, read_run
-from voxtune.run_dir import RunDir, read_json
+from voxtune.run_dir import RunDir, read_json, shared_config
 
 NAMED = 8
 """Settings an error message names before it counts the rest."""

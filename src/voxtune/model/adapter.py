@@ -80,7 +80,8 @@ class AdapterFacts(Settings):
     @property
     def targets(self) -> tuple[str, ...]:
         """The numbers it predicts, by name."""
-        return tuple(one.name for one in RunConfig.from_json(json.dumps(self.config)).targets)
+        mmse = (MMSE,) if self.config.get(MMSE, {}).get("enabled") else ()
+        return mmse + tuple(str(one["name"]) for one in self.config.get("targets", ()))
 
     def target_note(self, target: str) -> str | None:
         """Why a target of a scan is not estimated, although there is a head; ``None`` where it is."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtune.evaluation.tables import prediction_columns, prediction_row
+from voxtune.evaluation.tables import ESTIMATE, prediction_columns, prediction_row
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import MMSE, Target
@@ -41,7 +41,7 @@ class Answer:
                     "interval": caveat.interval,
                     "note": caveat.note,
                 }
-                for target in self.targets
+                for target in self._targets()
                 for caveat in (beside.targets.get(target.name, TargetCaveat()),)
             },
             "mmse_interval": beside.mmse_interval,
@@ -52,7 +52,8 @@ class Answer:
     def row(self) -> dict[str, object]:
         """One row of ``predictions.tsv``, without the adapter."""
         one, beside = self.prediction, self.caveats
-        found = prediction_row(one) | {"scan_id": plain_cell(one.scan_id)}
+        nothing = {f"{target.name}{ESTIMATE}": None for target in self._targets()}
+        found = nothing | prediction_row(one) | {"scan_id": plain_cell(one.scan_id)}
         for name, caveat in beside.targets.items():
             low, high = caveat.interval or (None, None)
             found |= {f"{name}_low": low, f"{name}_high": high, f"{name}_note": caveat.note}
@@ -74,8 +75,13 @@ class Answer:
             chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
             said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
             parts.append(f"{said} ({chances})")
-        parts += [text for target in self.targets if (text := self._number(target))]
+        parts += [text for target in self._targets() if (text := self._number(target))]
         return [f"{one.scan_id}: {'; '.join(parts)}", *beside.warnings(), f"  page: {self.page}"]
+
+    def _targets(self) -> Sequence[Target]:
+        """Those of the adapter; where it is not at hand those that something is said of."""
+        named = dict.fromkeys([*self.prediction.targets, *self.caveats.targets])
+        return self.targets or [Target(name=name) for name in named]
 
     def _number(self, target: Target) -> str:
         value, beside = self.prediction.targets.get(target.name), self.caveats.targets.get(target.name)

@@ -146,7 +146,12 @@ def from_file(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def for_file(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of ``from_file``: ``mmse`` under its own keys, in the places that these have always had."""
+    """The reverse of ``from_file``: ``mmse`` under its own keys, in the places that these have always had.
+
+    Of a tree without its defaults what is left out stays out.
+    """
+    if "targets" not in tree:
+        return dict(tree)
     listed = [dict(one) for one in tree["targets"]]
     mmse = next((one for one in listed if one["name"] == MMSE), None)
     shown = mmse or Target(name=MMSE).model_dump(mode="json")
@@ -154,12 +159,16 @@ def for_file(tree: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if key == "targets":
-            found[MMSE] = {"enabled": mmse is not None} | {name: shown[name] for name in _OLD_KEYS}
+            found[MMSE] = {"enabled": mmse is not None} | {
+                name: shown[name] for name in _OLD_KEYS if name in shown
+            }
             found |= {"targets": others} if others else {}
         elif key == "loss":
             found[key] = {}
             for name, setting in value.items():
-                found[key] |= {"mmse_weight": shown["weight"]} if name == "class_weight" else {}
+                found[key] |= (
+                    {"mmse_weight": shown["weight"]} if name == "class_weight" and "weight" in shown else {}
+                )
                 found[key][name] = setting
         else:
             found[key] = value

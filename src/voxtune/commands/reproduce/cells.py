@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.reproduce.data import Sources, prepared
 from voxtune.commands.reproduce.lock import claimed
 from voxtune.commands.reproduce.paper import Cell, Role
-from voxtune.config import shared_config
 from voxtune.errors import DataError, SettingError, VoxTuneError
-from voxtune.run_dir import RunDir, read_json, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, shared_config, write_json, write_text
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:

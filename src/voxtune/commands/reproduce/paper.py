@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voxtune.config import LOCAL, RunConfig, shared_config
+from voxtune.config import RunConfig
+from voxtune.run_dir import LOCAL, shared_config
 from voxtune.types.settings import Settings
 
 Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
