@@ -10,7 +10,9 @@ from voxtune.audit.probe import permuted_labels, site_probe, text_probe
 from voxtune.audit.report import AuditReport, Finding, check_allowed
 from voxtune.audit.text import label_in_text, same_texts
 from voxtune.data.splits import Split
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import write_json
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 
 UNLABELLED = "no scan has a diagnosis"
@@ -30,6 +32,10 @@ class AuditInputs:
     permute: int = 0
     """Draws of random labels; 0 leaves that out."""
     seed: int = 0
+    profile: Profile | None = None
+    """What the disease adds: fields that define a class, telling words, class texts; ``None``: recognised from the rows."""
+    fields: tuple[str, ...] = ()
+    """Columns that the profile does not know and that a person opened by name (``report.fields``)."""
     targets: tuple[str, ...] = ()
     """Columns that are predicted: no text may hold them."""
 
@@ -104,8 +110,13 @@ def _texts(
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
-    probed, state = text_probe(rows, reports, inputs.seed)
-    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports, inputs.targets), *probed]
+    profile = chosen_profile(inputs.profile, rows).profile
+    probed, state = text_probe(rows, reports, inputs.seed, profile)
+    findings = [
+        *same_texts(rows, reports, sides, profile),
+        *label_in_text(rows, reports, profile, inputs.fields, inputs.targets),
+        *probed,
+    ]
     return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}
 
 
