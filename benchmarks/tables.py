@@ -273,7 +273,11 @@ def bids_examples() -> str:
         said = [one["refused"].removeprefix(f"{name}: ")] if "refused" in one else []
         said += ["So read with `unlabelled=keep`."] if said and "kept" in one else []
         said += [f"{count} x {reason}" for reason, count in one.get("reasons", {}).items()]
-        said += [f"{one['elsewhere']} T1w outside the folders `sub-*`."] if one["elsewhere"] and "kept" in one else []
+        said += (
+            [f"{one['elsewhere']} T1w outside the folders `sub-*`."]
+            if one["elsewhere"] and "kept" in one
+            else []
+        )
         cells = [one.get(column, "refused" if column == "kept" else "") for column in ("kept", "dropped")]
         lines.append(f"| {name} | {one['images']} | {cells[0]} | {cells[1]} | {' '.join(said)} |")
     read_ = [one for one in trees.values() if "kept" in one]
