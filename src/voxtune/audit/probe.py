@@ -112,44 +112,6 @@ def _macro_auc(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-def permuted_labels(
-    images: Images, sides: Mapping[str, str], repeats: int, seed: int = 0
-) -> tuple[list[Finding], str]:
-    """Give participants random labels, and take each test scan's from the most similar train scan: right half the time.
-
-    More than that means that test scans find their own people in train, whatever the participant IDs say (Yagis et al.
-    2021: random labels were 'predicted' with 96% where slices of one person stood on both sides).
-    """
-    place = {scan: number for number, scan in enumerate(images.scan_ids)}
-    train = np.array(
-        [place[scan] for scan, side in sides.items() if side == "train" and scan in place], dtype=int
-    )
-    test = [place[scan] for scan, side in sides.items() if side == "test" and scan in place]
-    if len(train) < 2 or len(test) < 2:
-        return [], "needs scans in train and test"
-    nearest = [int(train[np.argmax(images.correlations[i, train])]) for i in test]
-    people = sorted(set(images.participants))
-    number = np.array([people.index(name) for name in images.participants])
-    generator = np.random.default_rng(seed)
-    right = []
-    for _ in range(repeats):
-        labels = generator.permutation(np.arange(len(people)) % 2)[number]
-        right.append(float(np.mean(labels[test] == labels[nearest])))
-    mean, sd = float(np.mean(right)), float(np.std(right))
-    own = [images.scan_ids[i] for i, j in zip(test, nearest, strict=True) if number[i] == number[j]]
-    level = "refuse" if own else "note"
-    message = (
-        f"With labels drawn at random for each participant, test scans take the right one from their nearest train scan in "
-        f"{100 * mean:.0f}% of cases (standard deviation {100 * sd:.0f}% over {repeats} draws; 50% is expected)."
-    )
-    if own:
-        message += f" {len(own)} of {len(test)} test scans find their own participant in train: {', '.join(own[:6])}."
-    figures = {"accuracy": mean, "sd": sd, "repeats": float(repeats)}
-    return [
-        Finding(check="permuted_labels", level=level, message=message, scans=tuple(own), figures=figures)
-    ], "done"
-
-
 def site_probe(images: Images, rows: Sequence[ManifestRow], column: str, seed: int = 0) -> Finding | None:
     """How well pictures tell a site or scanner in held-out participants; ``None`` where there is nothing to tell."""
     from sklearn.decomposition import PCA
@@ -170,13 +132,12 @@ def site_probe(images: Images, rows: Sequence[ManifestRow], column: str, seed: i
         return None
     truth = np.array([str(values[images.scan_ids[i]]) for i in places])
     groups = np.array([images.participants[i] for i in places])
-    # Inner products stand for the pictures: (N, N) instead of (N, 85k).
-    inner = images.correlations[np.ix_(places, places)]
+    pictures = images.vectors["body"][places].astype(np.float32)
     model = make_pipeline(
-        PCA(min(20, len(places) // 2), random_state=seed), StandardScaler(), LogisticRegression(max_iter=500)
+        PCA(min(20, len(places) // 2), svd_solver="randomized", random_state=seed), StandardScaler(), LogisticRegression(max_iter=500)
     )
     folds = StratifiedGroupKFold(min(5, LEAST_PEOPLE), shuffle=True, random_state=seed)
-    told = cross_val_predict(model, inner, truth, cv=folds, groups=groups)
+    told = cross_val_predict(model, pictures, truth, cv=folds, groups=groups)
     accuracy, chance = float(balanced_accuracy_score(truth, told)), 1 / len(kept)
     message = f"Small pictures of the scans tell {column} with balanced accuracy {accuracy:.2f} (chance {chance:.2f}, other participants)."
     return Finding(

@@ -18,7 +18,7 @@ CHECKS: Mapping[str, str] = {
     "text_probe": "words of the report text, numbers and label sentence aside, that tell the classes",
     "ancestors": "participants that an earlier run of this adapter has seen",
     "shortcut": "site or scanner goes with the diagnosis",
-    "permuted_labels": "labels drawn at random per participant can be recovered across sides",
+    "permuted_labels": "sides that are nearer to each other than sides drawn again at random",
     "classes": "a class or MMSE that a side lacks",
     "manifest": "the manifest is not the one the split was made from",
 }
@@ -35,6 +35,10 @@ class Finding(BaseModel):
     message: str
     scans: tuple[str, ...] = ()
     figures: dict[str, float] = {}
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Scans that belong together, for a picture of both."""
+    tokens: tuple[str, ...] = ()
+    """Pieces of text that tell the class, the most telling first."""
 
 
 class AuditReport(BaseModel):

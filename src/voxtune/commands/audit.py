@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voxtune.audit.checks import AuditInputs, find_leaks, write_audit
+from voxtune.audit.duplicates import DRAWS
 from voxtune.audit.images import look_at
 from voxtune.audit.report import AuditReport, Finding, named
 from voxtune.data.manifest import file_sha256, read_manifest, read_reports, resolve_image
@@ -24,7 +25,7 @@ def audit(
     *,
     images: bool = True,
     ancestors: Sequence[Path] = (),
-    permute: int = 0,
+    permute: int = DRAWS,
 ) -> AuditReport:
     """Audit a split folder, or each fold of one, and write ``audit.json`` into it.
 
@@ -35,7 +36,7 @@ def audit(
         allow: checks whose findings are accepted; that is written down.
         images: whether scans are read, to find one person under two IDs.
         ancestors: split folders of earlier runs of the same adapter.
-        permute: draws of random labels; 0 leaves that out.
+        permute: draws of random sides; 0 leaves that out.
 
     Raises:
         LeakageError: information crosses the split; ``audit.json`` is written all the same.
