@@ -68,6 +68,15 @@ COHORTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+PROFILES: Mapping[str, str] = MappingProxyType(
+    {
+        "blank": "voxtune.profiles.blank:PROFILE",
+        "chest": "voxtune.profiles.chest:PROFILE",
+        "dementia": "voxtune.profiles.dementia:PROFILE",
+    }
+)
+"""What a disease adds; a file of one's own is read beside them."""
+
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
         "ablation_all_four": "voxtune_recipes.ablations:all_four",
@@ -106,6 +115,7 @@ TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "recipes": RECIPES,
         "papers": PAPERS,
         "cohorts": COHORTS,
+        "profiles": PROFILES,
     }
 )
 """The tables by the plural a person would say; ``voxtune info`` prints them."""

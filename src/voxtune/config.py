@@ -6,107 +6,27 @@ adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the
 
 import contextlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError
+from pydantic import Field, ValidationError
 
-from voxtune.catalog import BACKBONES, PEFT_METHODS, RECIPES, load
+from voxtune.catalog import RECIPES, load
+from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
+from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
-from voxtune.types.calls import Call, read_calls
+from voxtune.profiles.read import read_profile
+from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
-
-
-def _parse_choice(table: Mapping[str, str], what: str, value: object) -> object:
-    if isinstance(value, str):
-        calls = _read_calls(value, what)
-        if len(calls) != 1:
-            raise UsageError(f"Expected one {what}, got '{value}'.")
-        return _parse_call(table, what, calls[0])
-    if not isinstance(value, Mapping):
-        return value
-    named = dict(value)
-    kind = named.pop("kind", None)
-    if not isinstance(kind, str):
-        raise UsageError(f"A {what} needs its name as 'kind'; known: {', '.join(sorted(table))}.")
-    return load(table, kind, what).model_validate(named)
-
-
-def _read_calls(text: str, what: str) -> tuple[Call, ...]:
-    try:
-        return read_calls(text)
-    except ValueError as error:
-        raise UsageError(f"Not a {what}: {error}.") from None
-
-
-def _parse_call(table: Mapping[str, str], what: str, call: Call) -> Settings:
-    """``lora(8, alpha=16)``: a value without a name is the first field of the settings, their main size."""
-    kind = load(table, call.kind, what)
-    fields = list(kind.model_fields)
-    if len(call.positional) > min(1, len(fields)):
-        room = f"one value without a name ('{fields[0]}')" if fields else "no value"
-        raise UsageError(
-            f"{call.kind} takes {room}, got {len(call.positional)}; its settings: {_listed(fields)}."
-        )
-    values = dict(zip(fields, call.positional, strict=False))
-    if twice := values.keys() & call.named.keys():
-        raise UsageError(f"{call.kind}: '{twice.pop()}' is given twice.")
-    if unknown := [name for name in call.named if name not in fields]:
-        raise UsageError(f"{call.kind} has no setting '{unknown[0]}'; it has: {_listed(fields)}.")
-    try:
-        found = kind.model_validate(values | call.named)
-    except ValidationError as error:
-        raise UsageError(f"{call.kind}: {explain(error)}") from None
-    assert isinstance(found, Settings)
-    return found
-
-
-def _parse_methods(value: object) -> object:
-    """A whole side as one text: ``visual_prompts(20), lora(8)``; ``none`` is no method."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return tuple(
-            _parse_call(PEFT_METHODS, "adaptation method", call)
-            for call in _read_calls(value, "list of methods")
-        )
-    return value
-
-
-def _listed(fields: list[str]) -> str:
-    return ", ".join(fields) or "none"
-
-
-def _dump_choice(table: Mapping[str, str], value: Settings, info: SerializationInfo) -> dict[str, Any]:
-    path = f"{type(value).__module__}:{type(value).__qualname__}"
-    kind = next((name for name, target in table.items() if target == path), None)
-    if kind is None:
-        raise UsageError(
-            f"'{path}' is in no catalogue table, so a run that uses it cannot be written down; add it to voxtune/catalog.py."
-        )
-    return {"kind": kind, **value.model_dump(mode=info.mode)}
-
-
-BackboneChoice = Annotated[
-    Settings,
-    BeforeValidator(lambda value: _parse_choice(BACKBONES, "backbone", value)),
-    PlainSerializer(lambda value, info: _dump_choice(BACKBONES, value, info)),
-]
-MethodChoice = Annotated[
-    Settings,
-    BeforeValidator(lambda value: _parse_choice(PEFT_METHODS, "adaptation method", value)),
-    PlainSerializer(lambda value, info: _dump_choice(PEFT_METHODS, value, info)),
-]
-Methods = Annotated[tuple[MethodChoice, ...], BeforeValidator(_parse_methods)]
-"""The methods of one side, in the order they are attached."""
 
 
 class ReportSettings(Settings):
     """How the training text of a scan is made (method.md A2)."""
 
-    template: str = "deft"
-    """Name of a shipped template, or path of a Jinja2 text file."""
+    template: str | None = None
+    """Name of a shipped template, or path of a Jinja2 text file; ``None``: the profile's own."""
+    fields: Names = ()
+    """Columns that the profile does not know and that may be text all the same, opened by name."""
     missing: Literal["omit", "unavailable"] = "omit"
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
@@ -117,7 +37,7 @@ class ClassTexts(Settings):
     """The classes and the words for them at inference (method.md A7)."""
 
     names: tuple[str, ...] = ()
-    """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
+    """Empty: the diagnoses of the training scans in the order of the profile, the rest in alphabetical order."""
     templates: tuple[str, ...] = Field(("A photo of {name}",), min_length=1)
     """One or several; several are an ensemble (mean similarity)."""
     findings: tuple[str, ...] = ()
@@ -248,7 +168,11 @@ class RunConfig(Settings):
     """Everything that decides a run except the data it is given."""
 
     name: str = Field(min_length=1)
+    citation: str | None = None
+    """The paper of the recipe; pages name it."""
     seed: int = Field(0, ge=0)
+    profile: ProfileChoice = None
+    """What the disease adds; ``None``: recognised from the cohort when the run starts, and said."""
     backbone: BackboneChoice
     preset: str
     vision: Methods = ()
@@ -264,11 +188,40 @@ class RunConfig(Settings):
     training: TrainingSettings = TrainingSettings()
     augment: AugmentSettings = AugmentSettings()
 
+    @property
+    def known_profile(self) -> Profile:
+        """The profile of the run; of a run from before there were profiles the one whose fields it had."""
+        if self.profile is not None:
+            return self.profile
+        name = "chest" if self.classes.findings or self.report.template == "ct_rate" else "dementia"
+        return read_profile(name)
+
+    @property
+    def citations(self) -> str:
+        """The papers a page of this run names: the recipe's and the profile's."""
+        return " ".join(dict.fromkeys(filter(None, (self.citation, self.known_profile.citation))))
+
+    def settled(self, profile: Profile | None = None) -> Self:
+        """The same run with its profile, and with the template and the class text that the profile brings where none is stated."""
+        known = profile or self.known_profile
+        templates = self.classes.templates
+        if templates == ClassTexts().templates:
+            templates = known.class_texts[:1]
+        return self.model_copy(
+            update={
+                "profile": known,
+                "report": self.report.model_copy(update={"template": self.report.template or known.template}),
+                "classes": self.classes.model_copy(update={"templates": templates}),
+            }
+        )
+
     def same_run(self, other: "RunConfig") -> bool:
         """Whether both describe the same run, wherever and however fast it is computed."""
         free = dict.fromkeys(HOW)
         one, two = (
-            config.model_copy(update={"training": config.training.model_copy(update=free)})
+            config.settled().model_copy(
+                update={"citation": None, "training": config.training.model_copy(update=free)}
+            )
             for config in (self, other)
         )
         return one == two
@@ -350,12 +303,3 @@ def _readings(text: str) -> list[object]:
     with contextlib.suppress(json.JSONDecodeError):
         found.append(json.loads(text))
     return [*found, text]
-
-
-def explain(error: ValidationError) -> str:
-    """A validation error as sentences: setting, what is wrong, what came."""
-    lines = []
-    for one in error.errors(include_url=False):
-        path = ".".join(str(part) for part in one["loc"]) or "the configuration"
-        lines.append(f"Setting '{path}': {one['msg']}, got {one['input']!r}.")
-    return " ".join(lines)

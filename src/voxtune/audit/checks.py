@@ -11,7 +11,9 @@ from voxtune.audit.probe import site_probe, text_probe
 from voxtune.audit.report import AuditReport, Finding, check_allowed, named
 from voxtune.audit.text import label_in_text, same_texts
 from voxtune.data.splits import Split
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import write_json
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 
 UNLABELLED = "no scan has a diagnosis"
@@ -31,6 +33,10 @@ class AuditInputs:
     permute: int = DRAWS
     """Draws of random sides; 0 leaves that out."""
     seed: int = 0
+    profile: Profile | None = None
+    """What the disease adds: fields that define a class, telling words, class texts; ``None``: recognised from the rows."""
+    fields: tuple[str, ...] = ()
+    """Columns that the profile does not know and that a person opened by name (``report.fields``)."""
 
 
 def audit_split(
@@ -78,7 +84,7 @@ def find_leaks(
     findings = [*participants_across(rows, split), *absent_classes(rows, split), *associations(rows, split)]
     checked = {"participants": "done", "classes": "done", "shortcut": "done"}
     for part, states in (
-        _texts(used, reports, sides, inputs.seed),
+        _texts(used, reports, sides, inputs),
         _images(used, sides, inputs),
     ):
         findings += part
@@ -95,12 +101,20 @@ def find_leaks(
 
 
 def _texts(
-    rows: Sequence[ManifestRow], reports: Mapping[str, Report] | None, sides: Mapping[str, str], seed: int
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report] | None,
+    sides: Mapping[str, str],
+    inputs: AuditInputs,
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
-    probed, state = text_probe(rows, reports, seed)
-    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports), *probed]
+    profile = chosen_profile(inputs.profile, rows).profile
+    probed, state = text_probe(rows, reports, inputs.seed, profile)
+    findings = [
+        *same_texts(rows, reports, sides, profile),
+        *label_in_text(rows, reports, profile, inputs.fields),
+        *probed,
+    ]
     return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from voxtune.audit.images import Images
 from voxtune.audit.report import Finding
 from voxtune.audit.text import body
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 
 WARN_AUC, REFUSE_AUC = 0.6, 0.8
@@ -19,7 +20,7 @@ _WORD = r"(?u)\b\w+\b|#"
 
 
 def text_probe(
-    rows: Sequence[ManifestRow], reports: Mapping[str, Report], seed: int = 0
+    rows: Sequence[ManifestRow], reports: Mapping[str, Report], seed: int = 0, profile: Profile | None = None
 ) -> tuple[list[Finding], str]:
     """How well word counts of the reports tell the classes, label sentence and digits aside, in held-out participants.
 
@@ -38,7 +39,9 @@ def text_probe(
     if len(classes) < 2:
         return [], f"needs two classes with at least {LEAST_PEOPLE} participants with reports"
     used = [row for row in known if row.diagnosis in classes]
-    texts = [re.sub(r"\d+(?:\.\d+)?", "#", body(reports[row.scan_id].text, row.diagnosis)) for row in used]
+    texts = [
+        re.sub(r"\d+(?:\.\d+)?", "#", body(reports[row.scan_id].text, row.diagnosis, profile)) for row in used
+    ]
     if len(set(texts)) == 1:
         return [_probed(0.5, 0.5, 0.5, "the texts have the same words for every scan")], "done"
     labels = np.array([classes.index(str(row.diagnosis)) for row in used])

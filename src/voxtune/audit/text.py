@@ -1,40 +1,40 @@
 """Audit of report texts: the same text on two sides, the class said outside the label sentence, fields that define it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from voxtune.audit.report import Finding, named
 from voxtune.data.splits import column_value
-from voxtune.reports.policy import DEFINING, POLICY, rule_fields
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import POLICY, is_unknown, rule_fields
 from voxtune.reports.wording import class_text
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 
-SAID = re.compile(
-    r"\b(CDR|CDR-?SB|MMSE|MoCA|FAQ|ADAS(-?Cog)?(-?1[13])?)\b|(?i:clinical dementia rating|mini.?mental|functional activities"
-    r"|alzheimer|dementia|demented|cognitively (normal|unimpaired|impaired)|mild cognitive impairment)"
-)
-"""Words that give the diagnosis away, or the score it is made from."""
 SAME_VALUE = 0.95
 """Share of texts in which a named number equals a field, from which it is that field under another name."""
 _NUMBER = re.compile(r"([A-Za-z][A-Za-z0-9 ()/_-]{0,60}?)\s*(?::|=|\bis\b|\bof\b)?\s*(-?\d+(?:\.\d+)?)")
 
 
-def body(text: str, diagnosis: str | None) -> str:
-    """A report without its label sentence."""
-    if diagnosis is not None and text.startswith(class_text(diagnosis)):
-        return text[len(class_text(diagnosis)) :].lstrip(".: ")
+def body(text: str, diagnosis: str | None, profile: Profile | None = None) -> str:
+    """A report without its label sentence, in the words of the profile."""
+    if diagnosis is not None and text.startswith(class_text(diagnosis, profile)):
+        return text[len(class_text(diagnosis, profile)) :].lstrip(".: ")
     return text
 
 
 def same_texts(
-    rows: Sequence[ManifestRow], reports: Mapping[str, Report], sides: Mapping[str, str]
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report],
+    sides: Mapping[str, str],
+    profile: Profile | None = None,
 ) -> list[Finding]:
     """Texts with facts in them that stand on two sides; a bare label sentence is the same for all and is no finding."""
     by_text: dict[str, list[str]] = {}
     for row in rows:
         if row.scan_id in reports and row.scan_id in sides:
             text = " ".join(reports[row.scan_id].text.split())
-            if body(text, row.diagnosis):
+            if body(text, row.diagnosis, profile):
                 by_text.setdefault(text.lower(), []).append(row.scan_id)
     across = [scans for scans in by_text.values() if len({sides[scan] for scan in scans}) > 1]
     if not across:
@@ -46,18 +46,31 @@ def same_texts(
     return [Finding(check="same_text", level="refuse", message=message, scans=scans)]
 
 
-def label_in_text(rows: Sequence[ManifestRow], reports: Mapping[str, Report]) -> list[Finding]:
-    """Class names outside the label sentence, telling words, and fields that define the class, by name or by value."""
+def label_in_text(
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report],
+    profile: Profile | None = None,
+    opened: Collection[str] = (),
+) -> list[Finding]:
+    """Class names outside the label sentence, telling words, and fields that define the class, by name or by value.
+
+    Args:
+        rows: of the cohort.
+        reports: texts by scan_id.
+        profile: whose words and fields; ``None``: recognised from the rows.
+        opened: columns that the profile does not know and that a person opened by name.
+    """
+    profile = chosen_profile(profile, rows).profile
     classes = sorted({row.diagnosis for row in rows if row.diagnosis}, key=len, reverse=True)
     why: dict[str, list[str]] = {}
     for row in rows:
         report = reports.get(row.scan_id)
         if report is None or (row.diagnosis is None and not classes):
             continue
-        rest = body(report.text, row.diagnosis)
-        for reason in _said(rest, classes) + _used(row, report, rest):
+        rest = body(report.text, row.diagnosis, profile)
+        for reason in _said(rest, classes, profile) + _used(row, report, rest, profile, opened):
             why.setdefault(reason, []).append(row.scan_id)
-    for reason, scans in _same_values(rows, reports).items():
+    for reason, scans in _same_values(rows, reports, profile, opened).items():
         why.setdefault(reason, []).extend(scans)
     findings = []
     for reason, scans in why.items():
@@ -66,26 +79,22 @@ def label_in_text(rows: Sequence[ManifestRow], reports: Mapping[str, Report]) ->
     return findings
 
 
-def _said(text: str, classes: Sequence[str]) -> list[str]:
+def _said(text: str, classes: Sequence[str], profile: Profile) -> list[str]:
     reasons = []
     for name in classes:
         # Short names are abbreviations: 'AD' is a class, 'ad' is a word.
         flags = 0 if len(name) <= 3 else re.IGNORECASE
         if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text, flags):
             reasons.append(f"say the class '{name}' outside the label sentence")
-    found = SAID.search(text)
-    return (
-        [*reasons, f"say '{found.group(0)}', which gives the diagnosis away"]
-        if found and classes
-        else reasons
-    )
+    found = profile.said(text)
+    return [*reasons, f"say '{found}', which gives the diagnosis away"] if found and classes else reasons
 
 
-def _used(row: ManifestRow, report: Report, text: str) -> list[str]:
+def _used(
+    row: ManifestRow, report: Report, text: str, profile: Profile, opened: Collection[str]
+) -> list[str]:
     defining = {
-        field
-        for field in report.fields
-        if field in {"cdr", "mmse", "diagnosis_rule"} or DEFINING.match(field)
+        field for field in report.fields if field == "diagnosis_rule" or profile.defined_by(field) is not None
     }
     defining -= {"diagnosis"}
     columns = [
@@ -97,28 +106,34 @@ def _used(row: ManifestRow, report: Report, text: str) -> list[str]:
         for name in ruled
         if re.search(rf"\b{re.escape(name.removesuffix('_mm3'))}\b", text, re.IGNORECASE)
     }
-    return [
-        f"hold '{name}', which defines the class"
-        for name in sorted(defining | (ruled & set(report.fields)) | in_text)
+    telling = defining | (ruled & set(report.fields)) | in_text
+    unknown = [name for name in report.fields if name not in telling and is_unknown(name, profile, opened)]
+    return [f"hold '{name}', which defines the class" for name in sorted(telling)] + [
+        f"hold '{name}', which profile '{profile.name}' does not know (--set report.fields={name} opens it)"
+        for name in unknown
     ]
 
 
-def _same_values(rows: Sequence[ManifestRow], reports: Mapping[str, Report]) -> dict[str, list[str]]:
-    """Named numbers that equal CDR, MMSE or a field of the rule in nearly every text: that field under another name."""
+def _same_values(
+    rows: Sequence[ManifestRow], reports: Mapping[str, Report], profile: Profile, opened: Collection[str]
+) -> dict[str, list[str]]:
+    """Named numbers that equal a field that may not be in a text in nearly every one: that field under another name."""
     hits: dict[tuple[str, str], list[str]] = {}
     said: dict[tuple[str, str], list[float]] = {}
     total: dict[tuple[str, str], int] = {}
     for row in rows:
         if row.scan_id not in reports:
             continue
-        fields = {"cdr", "mmse"} | rule_fields(row.diagnosis_rule, [*POLICY, *(row.model_extra or {})]) - {
-            "source",
-            "image",
-        }
+        extra = list(row.model_extra or {})
+        closed = {name for name in extra if is_unknown(name, profile, opened)}
+        fields = {"cdr", "mmse", *closed, *(name for name in extra if profile.defined_by(name))}
+        fields |= rule_fields(row.diagnosis_rule, [*POLICY, *extra]) - {"source", "image"}
         known = {name: _number(column_value(row, name)) for name in sorted(fields)}
-        for name, number in named_numbers(body(reports[row.scan_id].text, row.diagnosis)).items():
+        # A table often holds an allowed column twice; its copy is no other field.
+        allowed = {_number(column_value(row, name)) for name in reports[row.scan_id].fields}
+        for name, number in named_numbers(body(reports[row.scan_id].text, row.diagnosis, profile)).items():
             for field, value in known.items():
-                if value is not None:
+                if value is not None and not (field in closed and number in allowed):
                     total[name, field] = total.get((name, field), 0) + 1
                     said.setdefault((name, field), []).append(value)
                     if number == value:

@@ -12,12 +12,14 @@ from voxtune.data.manifest import file_sha256, read_manifest, read_reports, reso
 from voxtune.data.split_files import fold_folders, read_split
 from voxtune.data.splits import Split
 from voxtune.errors import DataError, UsageError
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import read_json
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.volume import Volume
 
 
-def audit(
+def audit(  # noqa: PLR0913  (the options of the command)
     split_dir: Path,
     manifest: Path | None = None,
     reports: Path | None = None,
@@ -26,6 +28,8 @@ def audit(
     images: bool = True,
     ancestors: Sequence[Path] = (),
     permute: int = DRAWS,
+    profile: str | Profile | None = None,
+    fields: Sequence[str] = (),
 ) -> AuditReport:
     """Audit a split folder, or each fold of one, and write ``audit.json`` into it.
 
@@ -37,6 +41,8 @@ def audit(
         images: whether scans are read, to find one person under two IDs.
         ancestors: split folders of earlier runs of the same adapter.
         permute: draws of random sides; 0 leaves that out.
+        profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised from the manifest.
+        fields: columns that the profile does not know and that may be in texts all the same.
 
     Raises:
         LeakageError: information crosses the split; ``audit.json`` is written all the same.
@@ -55,6 +61,8 @@ def audit(
     inputs = AuditInputs(
         ancestors={f.name: read_split(f).people("train") for f in ancestors} if ancestors else None,
         permute=permute,
+        profile=chosen_profile(profile, rows).profile,
+        fields=tuple(fields),
     )
     if images:
         wanted = {scan for split in splits for scan in split.side_of()}

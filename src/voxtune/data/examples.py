@@ -12,7 +12,10 @@ from torch import Tensor
 from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.tensors import Batch
 
@@ -91,19 +94,36 @@ def make_examples(
     )
 
 
-def reports_of(rows: Sequence[ManifestRow], settings: ReportSettings) -> dict[str, Report]:
-    """The training texts of some rows: read from the file the settings name, or written by their template."""
+def reports_of(
+    rows: Sequence[ManifestRow], settings: ReportSettings, profile: Profile | None = None
+) -> dict[str, Report]:
+    """The training texts of some rows: read from the file the settings name, or written by their template.
+
+    Args:
+        rows: of a manifest.
+        settings: template, file, and the fields opened by name.
+        profile: of the cohort; ``None``: recognised.
+
+    Raises:
+        LeakageError: a field that defines the class, or one that the profile does not know and nobody opened.
+    """
     if settings.file is not None:
         return read_reports(Path(settings.file))
-    template = load_template(settings.template)
-    return {row.scan_id: write_report(row, template, missing=settings.missing) for row in rows}
+    profile = chosen_profile(profile, rows, settings.template).profile
+    policy = opened(settings.fields, profile, rows)
+    template = load_template(settings.template or profile.template, profile, policy)
+    return {
+        row.scan_id: write_report(row, template, missing=settings.missing, policy=policy, profile=profile)
+        for row in rows
+    }
 
 
-CLASS_ORDER = ("NC", "CN", "MCI", "AD")
+def class_names(rows: Sequence[ManifestRow], profile: Profile | None = None) -> tuple[str, ...]:
+    """The diagnoses of some rows: those of the profile first in its order, the rest in alphabetical order.
 
-
-def class_names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
-    """The diagnoses of some rows: NC, CN, MCI, AD first in that order, the rest in alphabetical order.
+    Args:
+        rows: of a manifest.
+        profile: of the cohort; ``None``: recognised.
 
     Raises:
         DataError: fewer than two.
@@ -113,5 +133,6 @@ def class_names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
         raise DataError(
             f"The training scans have {len(found)} diagnosis ({', '.join(sorted(found)) or 'none'}); expected two or more."
         )
-    known = tuple(name for name in CLASS_ORDER if name in found)
+    order = chosen_profile(profile, rows).profile.classes
+    known = tuple(name for name in order if name in found)
     return known + tuple(sorted(found - set(known)))

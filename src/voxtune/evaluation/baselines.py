@@ -15,8 +15,13 @@ from voxtune.cohorts.table import plain
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.metrics import headline_scores
 from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.profiles.plausible import number
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
-from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
+from voxtune.types.profile import Profile
+from voxtune.types.profile import plain as column_name
+from voxtune.types.records import ManifestRow, Metric, Prediction, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
 """Every baseline that is fitted, by its name; one whose inputs no training row or no scored row has is left out of the answer."""
@@ -24,11 +29,6 @@ BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", 
 FOLDS = 5
 """Of participants, where baselines are fitted on the scored cohort itself."""
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "age_sex": ("age", "sex"),
-    "mmse": ("mmse",),
-    "volumes": (*REGION_COLUMNS, "icv_mm3"),
-}
 _SAID = {"age_sex": "an age or sex", "mmse": "an MMSE", "volumes": "volumes"}
 
 
@@ -39,11 +39,12 @@ def run_baselines(
     reports: Mapping[str, Report] | None = None,
     embeddings: Mapping[str, NDArray[np.floating]] | None = None,
     seed: int = 0,
+    profile: Profile | None = None,
 ) -> dict[str, list[Prediction]]:
     """The predictions of every baseline that the data allow, for all test rows in their order.
 
-    ``majority``: the share of each class in training. ``age_sex``, ``mmse``, ``volumes``: logistic regression on
-    standardised columns; a missing value is the training mean, and whether it is missing is never an input.
+    ``majority``: the share of each class in training. ``age_sex``, ``mmse``, ``volumes`` (the regions of the profile):
+    logistic regression on standardised columns; a missing value is the training mean, and whether it is missing is never an input.
     ``text``: TF-IDF of the report without the names of the classes. ``linear_probe``: logistic regression on the
     frozen backbone's image embeddings.
 
@@ -54,6 +55,7 @@ def run_baselines(
         reports: by scan_id; without them no ``text``.
         embeddings: by scan_id, all of one length; without them no ``linear_probe``.
         seed: of the solvers.
+        profile: names the regions; ``None``: recognised from the training rows.
 
     Raises:
         DataError: no training row has one of the classes, or a scan has no embedding while others do.
@@ -65,7 +67,7 @@ def run_baselines(
     label = np.array([classes.index(str(row.diagnosis)) for row in train])
     share = np.bincount(label, minlength=len(classes)) / len(label)
     found = {"majority": np.tile(share, (len(test), 1))}
-    inputs = {name: _columns(train, test, columns) for name, columns in _COLUMNS.items()}
+    inputs = {name: _columns(train, test, columns) for name, columns in columns_of(train, profile).items()}
     inputs["text"] = _words(train, test, classes, reports or {})
     inputs["linear_probe"] = _vectors(train, test, embeddings or {})
     if test and len(np.unique(label)) > 1:
@@ -81,6 +83,7 @@ def cross_fitted_baselines(
     reports: Mapping[str, Report] | None = None,
     embeddings: Mapping[str, NDArray[np.floating]] | None = None,
     seed: int = 0,
+    profile: Profile | None = None,
 ) -> dict[str, list[Prediction]]:
     """The baselines where no training rows are at hand: each scan is predicted by a fit on other participants of its own cohort.
 
@@ -92,11 +95,12 @@ def cross_fitted_baselines(
     fewest = min((len(some) for some in people.values() if some), default=0)
     if fewest < 2 or sum(bool(some) for some in people.values()) < 2:
         return {}
+    profile = chosen_profile(profile, rows).profile
     folds = StratifiedGroupKFold(n_splits=min(FOLDS, fewest), shuffle=True, random_state=seed)
     labels, owners = [str(row.diagnosis) for row in rows], [row.participant_id for row in rows]
     parts: list[dict[str, list[Prediction]]] = [
         run_baselines(
-            [rows[n] for n in train], [rows[n] for n in test], classes, reports, embeddings, seed=seed
+            [rows[n] for n in train], [rows[n] for n in test], classes, reports, embeddings, seed, profile
         )
         for train, test in folds.split(np.zeros((len(rows), 1)), labels, owners)
         if len(test)
@@ -109,18 +113,37 @@ def cross_fitted_baselines(
     }
 
 
-def baseline_notes(train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow]) -> dict[str, str]:
+def columns_of(rows: Sequence[ManifestRow], profile: Profile | None = None) -> dict[str, tuple[str, ...]]:
+    """The columns of each baseline that looks at the table; ``volumes`` are the regions of the profile."""
+    return {
+        "age_sex": ("age", "sex"),
+        "mmse": ("mmse",),
+        "volumes": tuple(chosen_profile(profile, rows).profile.regions),
+    }
+
+
+def baseline_notes(
+    train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow], profile: Profile | None = None
+) -> dict[str, str]:
     """What a reader must know of the inputs of a baseline, by its name: absent, filled in, or what the label is made from."""
+    profile = chosen_profile(profile, train_rows).profile
     sides = {"training": train_rows, "scored": test_rows}
     used = label_columns([*train_rows, *test_rows])
     notes = {}
-    for name, columns in _COLUMNS.items():
+    for name, columns in columns_of(train_rows, profile).items():
+        if not columns:
+            notes[name] = f"profile '{profile.name}' names no region"
+            continue
         known = {side: np.isfinite(_numbers(rows, columns)) for side, rows in sides.items()}
         measured = known["training"].any(axis=0)
         if side := next((side for side, cells in known.items() if not cells[:, measured].any()), None):
             notes[name] = f"no {side} scan has {_SAID[name]}"
             continue
         said = []
+        if extra := [
+            column for column in np.array(columns)[measured] if column not in ManifestRow.model_fields
+        ]:
+            said.append(f"{' and '.join(extra)} among its columns")
         if own := [column for column in columns if column in used]:
             said.append(f"the label is made from {' and '.join(own)}")
         gaps = {side: int((~cells[:, measured]).any(axis=1).sum()) for side, cells in known.items()}
@@ -139,21 +162,32 @@ def label_columns(rows: Sequence[ManifestRow]) -> set[str]:
         kind, _, text = rule.partition(": ")
         with suppress(SettingError):
             found |= {plain(one) for one in parse_rule(text).columns} if kind == "rule" else set()
-    return {name for name in ManifestRow.model_fields if plain(name) in found}
+    extra = {column_name(name) for row in rows for name in (row.model_extra or {})}
+    return {name for name in (*ManifestRow.model_fields, *extra) if plain(name) in found}
 
 
-def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Report]:
+def unlabelled_texts(
+    rows: Sequence[ManifestRow],
+    template: str | None,
+    profile: Profile | None = None,
+    fields: Sequence[str] = (),
+) -> dict[str, Report]:
     """The reports without their label sentence, by scan_id; a row with nothing else to say has none.
 
     Args:
         rows: of a manifest.
-        template: name of a shipped template; any other is replaced by ``deft``, since its label sentence is not known.
+        template: name of a shipped template; any other is replaced by the profile's, since its label sentence is not known.
+        profile: of the cohort; ``None``: recognised.
+        fields: columns opened by name.
     """
-    wording = load_template(template if template in BUILT_IN else "deft")
+    profile = chosen_profile(profile, rows, template).profile
+    policy = opened(fields, profile, rows)
+    name = template if template in BUILT_IN else profile.template
+    wording = load_template(str(name), profile, policy)
     found = {}
     for row in rows:
         with suppress(DataError):
-            found[row.scan_id] = write_report(row, wording, label=False)
+            found[row.scan_id] = write_report(row, wording, label=False, policy=policy, profile=profile)
     return found
 
 
@@ -220,8 +254,14 @@ def _columns(
 def _numbers(rows: Sequence[ManifestRow], columns: Sequence[str]) -> Floats:
     """The cells as numbers (n, columns), NaN where missing."""
     sexes = {"F": 0.0, "M": 1.0}
-    cells = [[getattr(row, name) for name in columns] for row in rows]
-    values = [[np.nan if one is None else sexes.get(one, one) for one in line] for line in cells]
+    values = []
+    for row in rows:
+        extra = {column_name(name): value for name, value in (row.model_extra or {}).items()}
+        cells = [
+            getattr(row, name) if name in ManifestRow.model_fields else extra.get(name) for name in columns
+        ]
+        known = [sexes[one] if one in sexes else number(one) for one in cells]
+        values.append([np.nan if one is None else one for one in known])
     return np.array(values, dtype=float).reshape(len(rows), len(columns))
 
 

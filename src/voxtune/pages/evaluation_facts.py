@@ -10,9 +10,6 @@ from voxtune.types.records import Comparison, Metric
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
 
-CITATION = "Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease. arXiv:2509.07613."
-"""Of the method a page speaks of, unless it is told another."""
-
 
 class SubgroupScores(Protocol):
     """Scores of the scans that share one value of a column."""
@@ -93,5 +90,6 @@ class EvaluationFacts:
     resamples: int = 2000
     seed: int = 0
     confidence: float = 0.95
-    citation: str = CITATION
+    citation: str = ""
+    """The papers of the recipe and of the profile."""
     simulated: bool = False

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_facts import CITATION
-from voxtune.pages.findings_page import CITATION as FINDINGS_CITATION
 from voxtune.pages.findings_page import COLUMNS, OVERALL
 from voxtune.pages.layout import render
 from voxtune.pages.score_labels import BASELINES, NAMES, PER_CLASS, SHORT, interval_text
@@ -54,6 +52,7 @@ class SeedsFacts:
     label_map: str | None = None
     resamples: int = 2000
     confidence: float = 0.95
+    citation: str = ""
     simulated: bool = False
 
     @property
@@ -131,7 +130,7 @@ def seeds_page(facts: SeedsFacts) -> str:
         ],
         "leakage": _leakage(facts),
         "method": method_paragraph(facts),
-        "citation": FINDINGS_CITATION if facts.findings else CITATION,
+        "citation": facts.citation,
     }
     title = f"{facts.model} on {facts.cohort}, {len(facts.runs)} seeds"
     return render("evaluation_seeds_page.html.j2", context, title=title, simulated=facts.simulated)

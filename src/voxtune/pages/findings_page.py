@@ -14,7 +14,6 @@ from voxtune.types.records import Metric
 
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 
-CITATION = "Alzubaidi, Nezami, Behzad: Scaling Down to Scale Up. arXiv:2512.00597. Hamamci et al.: CT-CLIP, arXiv:2403.17834."
 OVERALL: Mapping[str, str] = {
     "auroc": "AUROC, mean over findings",
     "average_precision": "Average precision, mean over findings",
@@ -77,6 +76,8 @@ class FindingsFacts:
     resamples: int = 2000
     seed: int = 0
     confidence: float = 0.95
+    citation: str = ""
+    """The papers of the recipe and of the profile."""
     simulated: bool = False
     augmentation: Markup | None = None
     """Slices before and after augmentation, as the source of an image."""
@@ -128,7 +129,7 @@ def findings_page(facts: FindingsFacts) -> str:
         "rows": [_row(facts, number, name) for number, name in enumerate(names, start=1)],
         "undefined": [name for name in names if _value(facts.metrics.get(f"auroc/{name}")) is None],
         "method": method_paragraph(facts),
-        "citation": CITATION,
+        "citation": facts.citation,
     }
     title = f"{facts.model} on {facts.cohort}"
     return render("findings_page.html.j2", context, title=title, simulated=facts.simulated)

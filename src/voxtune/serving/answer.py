@@ -16,6 +16,8 @@ class Answer:
     prediction: Prediction
     caveats: Caveats
     page: Path
+    simulated: bool = False
+    """Whether the adapter or this very scan is SIMULATED."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""

@@ -65,6 +65,7 @@ def evaluate(
         manifest_to_score,
         read_subject,
         thresholds_of,
+        with_profile,
     )
     from voxtune.evaluation.metrics import evaluate_predictions
     from voxtune.evaluation.site_probe import probe_sites
@@ -78,6 +79,7 @@ def evaluate(
 
         return evaluate_findings(subject, data, classes, output, say)
     manifest = manifest_to_score(subject, data)
+    subject = with_profile(subject, manifest)
     cohort = cohort_to_score(subject, manifest, classes, label_map)
     folder = output or (subject.run.evaluation(cohort.folder) if subject.run else None)
     if folder is None:
@@ -123,13 +125,16 @@ def _rivals(
 
     rows, classes = cohort.chosen.rows, cohort.chosen.classes
     train_rows = [row for row in cohort.train_rows if row.diagnosis in classes]
-    texts = unlabelled_texts([*train_rows, *rows], subject.config.report.template)
-    seed = subject.config.seed
+    config = subject.config
+    profile, seed = config.known_profile, config.seed
+    texts = unlabelled_texts([*train_rows, *rows], config.report.template, profile, config.report.fields)
     if train_rows and cohort.training is not None:
         vectors = zero_shot(subject.config, train_rows, cohort.training, classes, base=base).vectors
-        found = run_baselines(train_rows, rows, classes, texts, vectors | of_base.vectors, seed=seed)
+        found = run_baselines(
+            train_rows, rows, classes, texts, vectors | of_base.vectors, seed=seed, profile=profile
+        )
     else:
-        found = cross_fitted_baselines(rows, classes, texts, of_base.vectors, seed=seed)
+        found = cross_fitted_baselines(rows, classes, texts, of_base.vectors, seed=seed, profile=profile)
     if subject.adapter is not None:
         found["zero_shot"] = of_base.predictions
     return found

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
 from voxtune.commands.evaluate.subject import ScoredCohort, Subject
-from voxtune.commands.train.command import is_simulated
 from voxtune.run_dir import read_json
 from voxtune.types.records import Metric, Prediction
 
@@ -66,7 +65,7 @@ def page_facts(
         roc=roc_curves(predicted, classes),
         mmse=mmse_points(predicted, {row.scan_id: row.mmse for row in rows if row.mmse is not None}),
         cross_fitted=not fitted_on,
-        baseline_notes=baseline_notes(fitted_on or rows, rows),
+        baseline_notes=baseline_notes(fitted_on or rows, rows, subject.config.known_profile),
         baselines=score_baselines(rivals, classes, resamples=resamples, seed=seed),
         against=compare_with_each(predicted, rivals, classes, resamples=resamples, seed=seed),
         subgroups=subgroups(
@@ -89,7 +88,8 @@ def page_facts(
         n_predicted=len(predicted),
         resamples=resamples,
         seed=seed,
-        simulated=any(is_simulated(row) for row in rows),
+        citation=subject.config.citations,
+        simulated=any(row.simulated for row in rows),
     )
 
 

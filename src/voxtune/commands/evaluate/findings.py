@@ -14,7 +14,6 @@ from voxtune.commands.evaluate.findings_cohort import (
     pair_answers,
 )
 from voxtune.commands.evaluate.subject import OWN, Subject, manifest_to_score
-from voxtune.commands.train.command import is_simulated
 from voxtune.commands.train.draw_augmentation import augmentation_picture
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
@@ -177,7 +176,8 @@ def _facts(
         leakage_alarms=verdict.alarms if verdict else False,
         looks=looks.times,
         seed=subject.config.seed,
-        simulated=any(is_simulated(row) for row in cohort.rows),
+        citation=subject.config.citations,
+        simulated=any(row.simulated for row in cohort.rows),
         augmentation=augmentation_picture(subject.config, cohort.train_rows, cohort.manifest)
         if subject.adapter
         else None,

@@ -50,11 +50,12 @@ def findings_cohort(subject: Subject, manifest: Path, classes: Sequence[str] | N
     from voxtune.cohorts.rad_chestct import MERGED
     from voxtune.data.findings import with_findings
     from voxtune.data.manifest import file_sha256, read_manifest
+    from voxtune.data.simulated import with_marks
 
     known = subject.config.classes.findings
     if strange := [name for name in classes or () if name not in known and name not in MERGED]:
         raise SettingError("classes", f"some of {', '.join(known)}", ",".join(strange))
-    everyone = read_manifest(manifest)
+    everyone = with_marks(manifest, read_manifest(manifest))
     columns = {name for row in everyone for name in (row.model_extra or {})}
     labels: dict[str, tuple[str, ...]] = {name: (name,) for name in known if name in columns}
     labels |= {

@@ -102,6 +102,7 @@ def _facts(
         label_map=first.get("label_map"),
         resamples=int(first["resamples"]),
         confidence=float(first["confidence"]),
+        citation=members[0].config.citations,
         simulated=any(one.get("simulated") is True for one in stated.values()),
     )
 

@@ -1,13 +1,14 @@
 """What ``voxtune evaluate`` scores: the adapter of a run, or the base of a recipe as published."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.catalog import RECIPES
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, UsageError
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json
 from voxtune.types.records import ManifestRow
 
@@ -75,7 +76,7 @@ class Subject:
         from voxtune.evaluation.run_predictions import predict_rows
         from voxtune.evaluation.zero_shot import zero_shot
 
-        templates = other_templates(self.config.classes.templates)
+        templates = other_templates(self.config.classes.templates, self.config.known_profile.class_texts)
         if self.adapter is None:
             found = zero_shot(self.config, rows, manifest, classes, templates=templates, base=base)
             return found, found
@@ -109,6 +110,17 @@ def read_subject(source: Path) -> Subject:
         )
     adapter = load_adapter(run.adapter, base=config.backbone)
     return Subject(config, adapter, run, read_json(run.split, "the split of the run"))
+
+
+def with_profile(subject: Subject, manifest: Path) -> Subject:
+    """The subject with the profile of its run; a recipe's base has that of the cohort it is scored on."""
+    from voxtune.data.manifest import read_manifest
+
+    config = subject.config
+    if config.profile is not None or subject.run is not None:
+        return replace(subject, config=config.settled())
+    found = chosen_profile(None, read_manifest(manifest), config.report.template)
+    return replace(subject, config=config.settled(found.profile))
 
 
 def manifest_to_score(subject: Subject, data: Path | None) -> Path:
@@ -164,9 +176,10 @@ def cohort_to_score(
         SettingError: impossible classes or labels.
     """
     from voxtune.data.manifest import file_sha256, read_manifest
+    from voxtune.data.simulated import with_marks
     from voxtune.evaluation.cohort_selection import choose
 
-    rows = read_manifest(manifest)
+    rows = with_marks(manifest, read_manifest(manifest))
     own = subject.split.get("manifest_sha256") == file_sha256(manifest)
     sides = {side: set(subject.split.get(side, ())) for side in ("train", "val", "test")}
     seen = sides["train"] | sides["val"]
@@ -175,7 +188,7 @@ def cohort_to_score(
             f"{len(shared)} scans of this manifest have IDs of training or validation scans, first '{shared[0]}'; an external "
             "cohort needs other scans. For the run's own test scans give the manifest it was trained on, unchanged."
         )
-    chosen = choose(rows, subject.classes, classes, label_map, sides if own else None)
+    chosen = choose(rows, subject.classes, classes, label_map, sides if own else None, subject.config.profile)
     training = manifest if own else subject.manifest()
     known = [] if training is None else rows if own else read_manifest(training)
     return ScoredCohort(

@@ -13,6 +13,9 @@ from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError, StoppedError, UsageError
+from voxtune.profiles.plausible import implausible
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import left_out_note
 from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.types.records import ManifestRow
 
@@ -67,6 +70,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.audit.checks import AuditInputs, audit_split
     from voxtune.data.examples import reports_of
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
+    from voxtune.data.simulated import with_marks
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
@@ -87,10 +91,11 @@ def train(  # noqa: PLR0913  (the options of the command)
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
     many = bool(config.classes.findings)
-    everyone = read_manifest(data)
+    everyone = with_marks(data, read_manifest(data))
+    config = _with_profile(config, everyone, say)
     rows = findings_rows(everyone, config) if many else labelled(everyone, config.classes.names, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
-    reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
+    reports = findings_reports(rows, config) if many else reports_of(rows, config.report, config.profile)
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
@@ -100,19 +105,28 @@ def train(  # noqa: PLR0913  (the options of the command)
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
-    config = config if many else _without_unknown_mmse(config, sides["train"], say)
+    if not many:
+        config = _guided_by_its_classes(
+            _without_unknown_mmse(config, sides["train"], say), sides["train"], say
+        )
     if leads:
+        _say_of_texts(rows, config, say)
         if run.config.exists() and not run.read_config().same_run(config):
             raise UsageError(
                 f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
             )
-        inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
+        inputs = AuditInputs(
+            read=lambda row: read_scan(resolve_image(data, row)),
+            images=images,
+            profile=config.profile,
+            fields=config.report.fields,
+        )
         verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
         write_text(run.config, config.to_json())
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
         write_json(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
-    simulated = any(is_simulated(row) for row in sides["train"])
+    simulated = any(row.simulated for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
     fit = fit_findings if many else fit_run
@@ -163,9 +177,44 @@ def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> l
     return kept
 
 
-def is_simulated(row: ManifestRow) -> bool:
-    """Whether a row says of itself that it is simulated."""
-    return "SIMULATED" in (row.source or "")
+def _guided_by_its_classes(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings; a method that texts guide (LGA) is guided by this cohort's classes where its own texts name none of them."""
+    names = config.classes.names or tuple(sorted({row.diagnosis for row in rows if row.diagnosis}))
+    methods = []
+    for method in config.vision:
+        field = type(method).model_fields.get("texts")
+        own: tuple[str, ...] = getattr(method, "texts", ())
+        if (
+            field
+            and own == field.default
+            and not any(text.endswith(f" {name}") for text in own for name in names)
+        ):
+            texts = tuple(config.known_profile.class_text(name) for name in names)
+            say(f"Guided by the texts of this cohort's classes: {', '.join(texts)}.")
+            method = method.model_copy(update={"texts": texts})  # noqa: PLW2901
+        methods.append(method)
+    return config.model_copy(update={"vision": tuple(methods)})
+
+
+def _with_profile(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings with their profile: the one that was asked for, or the one these scans look like, which is said."""
+    template = config.report.template
+    if config.profile is None and config.classes.findings:
+        template = template or "ct_rate"
+    found = chosen_profile(config.profile, rows, template)
+    if config.profile is None:
+        say(found.sentence)
+    return config.settled(found.profile)
+
+
+def _say_of_texts(rows: Sequence[ManifestRow], config: RunConfig, say: Say) -> None:
+    """What a person should know of the fields: values that are hardly possible, and columns that are in no text."""
+    assert config.profile is not None
+    for sentence in implausible(rows, config.profile):
+        say(f"Warning: {sentence}.")
+    reads = config.loss.contrastive_weight and config.report.file is None
+    if reads and (note := left_out_note(rows, config.profile, config.report.fields)):
+        say(note)
 
 
 def _split_facts(split: "Split", manifest_sha256: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def findings_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
     """The reports to align with; none are read, nor looked for, where their weight is 0."""
     from voxtune.data.examples import reports_of
 
-    return reports_of(rows, config.report) if config.loss.contrastive_weight else {}
+    return reports_of(rows, config.report, config.known_profile) if config.loss.contrastive_weight else {}
 
 
 def fit_findings(session: "Session") -> str:

@@ -24,7 +24,7 @@ def fit_run(session: Session) -> str:
     from voxtune.types.reliability import Trust
 
     config, cohort = session.config, session.cohort
-    classes = config.classes.names or class_names(cohort.sides["train"])
+    classes = config.classes.names or class_names(cohort.sides["train"], config.known_profile)
     scores = [row.mmse for row in cohort.sides["train"] if row.mmse is not None]
     model = build_model(config, scale=_scale(scores, MmseScale))
     tokenize, templates = model.backbone.tokenize, config.classes.templates
