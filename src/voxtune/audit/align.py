@@ -25,6 +25,8 @@ STAGES = ((4, 3.0, 3), (3, 1.5, 5))
 """Grid (mm), Gaussian (mm) and stride between the points of the inside of the brain that are compared."""
 WHOLE = 0.6
 """Correlation with the template's inside from which nothing else is tried (stripped whole brains: 0.70 and above)."""
+OUTLINE_FITS = 0.84
+"""Correlation with the template's outline from which no part is tried (heads in their skulls 0.85 and above, halves and crops 0.80)."""
 BRAIN = 0.2
 """Correlation with the template's inside below which a scan is no brain (measured: brains and heads from 0.39)."""
 PARTS = ((0, 0.5), (0, 0.2), (1, 0.2), (2, 0.2))
@@ -53,8 +55,9 @@ def align(volume: Volume) -> Alignment | None:
     if not (volume.voxels > 0).any():
         return None
     fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
-    found = _inside(fine, register(fine, OUTLINE).transform)
-    if found.inside < WHOLE:
+    outline = register(fine, OUTLINE)
+    found = _inside(fine, outline.transform)
+    if found.inside < WHOLE and outline.correlation < OUTLINE_FITS:
         boxed = _boxed(fine)
         found = max((found, *(_inside(boxed, start) for start in _parts(boxed))), key=lambda one: one.inside)
     return found if found.inside >= BRAIN else None
