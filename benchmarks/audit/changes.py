@@ -42,7 +42,7 @@ def _lateral(volume: Volume) -> int:
     return int(np.argmax(np.abs(volume.affine[0, :3])))
 
 
-def flip(volume: Volume, rng: np.random.Generator) -> Volume:
+def flip(volume: Volume, rng: np.random.Generator) -> Volume:  # noqa: ARG001  (one signature for all)
     """Left and right exchanged, the header as it was."""
     return volume.with_voxels(np.ascontiguousarray(np.flip(volume.voxels, _lateral(volume))))
 
@@ -90,7 +90,9 @@ def crop(volume: Volume, rng: np.random.Generator) -> Volume:
 def noise(volume: Volume, rng: np.random.Generator) -> Volume:
     """Noise of a tenth of the brightest tissue."""
     drawn = rng.normal(0, 0.1 * _high(volume), volume.shape)
-    return volume.with_voxels(np.where(volume.voxels > 0, np.abs(volume.voxels + drawn), 0).astype(np.float32))
+    return volume.with_voxels(
+        np.where(volume.voxels > 0, np.abs(volume.voxels + drawn), 0).astype(np.float32)
+    )
 
 
 def pose(volume: Volume, rng: np.random.Generator) -> Volume:

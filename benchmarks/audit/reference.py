@@ -1,6 +1,6 @@
 """How alike are strangers? Writes ``src/voxtune/audit/reference.json`` from SIMULATED people; no scan of a person is in it.
 
-    python benchmarks/audit/reference.py            # 80 people, under a minute
+python benchmarks/audit/reference.py            # 80 people, under a minute
 """
 
 import json

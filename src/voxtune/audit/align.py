@@ -18,9 +18,7 @@ from voxtune.imaging.resample import isotropic
 from voxtune.types.volume import Volume
 
 Matrix = NDArray[np.float64]
-OUTLINE = Register(
-    grids_mm=(8, 4), blurs_mm=(8.0, 4.0), start_degrees=(0,), steps=15, tolerance_mm=0.2
-)
+OUTLINE = Register(grids_mm=(8, 4), blurs_mm=(8.0, 4.0), start_degrees=(0,), steps=15, tolerance_mm=0.2)
 STAGES = ((4, 3.0, 3), (3, 1.5, 5))
 """Grid (mm), Gaussian (mm) and stride between the points of the inside of the brain that are compared."""
 WHOLE = 0.6
@@ -109,7 +107,9 @@ def _inside(fine: Volume, transform: Matrix) -> Alignment:
     correlation, sign = 0.0, 1
     for grid, blur, stride in STAGES:
         points, values = _points(grid, blur, stride, 0)
-        level = _level(isotropic(fine, float(grid)) if grid > min(fine.spacing) else fine, blur, points, values)
+        level = _level(
+            isotropic(fine, float(grid)) if grid > min(fine.spacing) else fine, blur, points, values
+        )
         seen = _seen(level, transform)
         if seen is None:
             return Alignment(transform, 0.0)

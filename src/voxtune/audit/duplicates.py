@@ -121,7 +121,10 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
                 )
             second[place] = _second_nearest(z, owner[others])
             order = np.argsort(-z)[:NEIGHBOURS]
-            near[place, : len(order)], above[place, : len(order)] = shown[others[order]], (z[order] - middle) / spread
+            near[place, : len(order)], above[place, : len(order)] = (
+                shown[others[order]],
+                (z[order] - middle) / spread,
+            )
     out.judged[channel] = len(shown) if enough else 0
     if enough and (out.neighbours is None or channel == "brain"):
         _keep_neighbours(out, len(plain), shown, near, above)
@@ -212,7 +215,12 @@ def near_duplicates(
             figures = {"pairs": float(len(pairs)), "highest_correlation": best}
             findings.append(
                 Finding(
-                    check="near_duplicate", level=level, message=message, scans=scans, figures=figures, pairs=pairs
+                    check="near_duplicate",
+                    level=level,
+                    message=message,
+                    scans=scans,
+                    figures=figures,
+                    pairs=pairs,
                 )
             )
     return findings

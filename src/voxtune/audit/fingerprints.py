@@ -131,7 +131,7 @@ def _without_template(texture: NDArray[np.float32]) -> NDArray[np.float32]:
     flat = texture.ravel()
     own = flat - (flat @ _template_texture()) * _template_texture()
     norm = float(np.linalg.norm(own))
-    return own / norm if norm > 0 else own
+    return np.asarray(own / norm if norm > 0 else own, dtype=np.float32)
 
 
 # ----------------------------------------------------------------------------------------- sketches
@@ -151,7 +151,7 @@ def _sketch(values: NDArray[np.float32]) -> Vector:
     chosen = rfft(values * signs)[kept]
     sketch = np.concatenate([chosen.real, chosen.imag])
     norm = float(np.linalg.norm(sketch))
-    return (sketch / norm if norm > 0 else sketch).astype(np.float16)
+    return np.asarray(sketch / norm if norm > 0 else sketch, dtype=np.float16)
 
 
 # ----------------------------------------------------------------------------------------- bodies

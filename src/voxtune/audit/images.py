@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -36,15 +36,19 @@ class Images:
     """The same scans with left and right exchanged."""
     failed: Mapping[str, str]
     """Scans that could not be read, and why."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Size and spacing of each scan, by scan_id."""
 
 
 def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None = None) -> Images:
     """Read every scan once and keep its hash and fingerprint. Scans that cannot be read are listed, not raised."""
 
-    def one(row: ManifestRow) -> tuple[str, Fingerprint] | str:
+    def one(row: ManifestRow) -> tuple[str, Fingerprint, str] | str:
         try:
             volume = read(row)
-            return voxel_hash(volume.voxels), fingerprint(volume)
+            spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
+            header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
+            return voxel_hash(volume.voxels), fingerprint(volume), header
         except ScanError as error:
             return error.cause
         except Exception as error:  # noqa: BLE001  (one bad scan never stops the others, whatever a library raises)
@@ -60,6 +64,7 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
         {name: _together([getattr(found[1], name) for _, found in good]) for name in CHANNELS},
         {name: _together([getattr(found[1], f"mirrored_{name}") for _, found in good]) for name in CHANNELS},
         {row.scan_id: found for row, found in seen if isinstance(found, str)},
+        {row.scan_id: found[2] for row, found in good},
     )
 
 

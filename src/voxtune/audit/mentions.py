@@ -22,7 +22,9 @@ CONSTANT = 0.98
 FEW = 5
 """Participants whose texts hold a word below which nothing is known of it."""
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+")
-_LABELLED = r"(?:class|group|label|diagnosis|diagnosed|diagnostic|dx|stage|category)\W{0,3}(?:is|of|as)?\W{0,3}"
+_LABELLED = (
+    r"(?:class|group|label|diagnosis|diagnosed|diagnostic|dx|stage|category)\W{0,3}(?:is|of|as)?\W{0,3}"
+)
 _INNOCENT = re.compile(
     r"\b(?:no|not|without|unknown|history|family|relative|mother|father|parent|initiative|study|cohort|clinic|centre|center|unit|"
     r"registry|network|excluded?|screen\w*|risk|quality)\b",
@@ -71,10 +73,7 @@ def mentions(bodies: Sequence[Body], classes: Sequence[str], profile: Profile) -
             for word, scored in _telling(sentence, profile) if classes else ():
                 reason = f"say '{word}', which gives the diagnosis away"
                 seen.setdefault(reason, []).append(_Seen(one, sentence, word, scored))
-    return [
-        Mention(reason, *_weigh(found, bodies, reason), found[0].word)
-        for reason, found in seen.items()
-    ]
+    return [Mention(reason, *_weigh(found, bodies, reason), found[0].word) for reason, found in seen.items()]
 
 
 def _class_word(name: str, sentence: str) -> str | None:

@@ -47,9 +47,7 @@ def text_probe(
     if len(classes) < 2:
         return [], f"needs two classes with at least {LEAST_PEOPLE} participants with reports"
     used = [row for row in known if row.diagnosis in classes]
-    readings = [
-        read(body(reports[row.scan_id].text, row.diagnosis, profile), row, profile) for row in used
-    ]
+    readings = [read(body(reports[row.scan_id].text, row.diagnosis, profile), row, profile) for row in used]
     fields = explained(readings, used, profile)
     seen = features(readings, fields)
     if not seen.names:
@@ -60,7 +58,10 @@ def text_probe(
     result = told(whole, first, seed)
     ranked = [int(i) for i in np.argsort(-result.shares, kind="stable") if result.p[i] <= ALPHA]
     values = np.array(
-        [[allowed_values(row, profile).get(one, np.nan) for one in sorted(set(fields.values()))] for row in used]
+        [
+            [allowed_values(row, profile).get(one, np.nan) for one in sorted(set(fields.values()))]
+            for row in used
+        ]
     )
     weighed = _Weighed(
         *_clustered_auc(_held_out_scores(seen.values, labels, groups, seed), labels, groups, seed),
@@ -207,7 +208,9 @@ def site_probe(images: Images, rows: Sequence[ManifestRow], column: str, seed: i
     groups = np.array([images.participants[i] for i in places])
     pictures = images.vectors["body"][places].astype(np.float32)
     model = make_pipeline(
-        PCA(min(20, len(places) // 2), svd_solver="randomized", random_state=seed), StandardScaler(), LogisticRegression(max_iter=500)
+        PCA(min(20, len(places) // 2), svd_solver="randomized", random_state=seed),
+        StandardScaler(),
+        LogisticRegression(max_iter=500),
     )
     folds = StratifiedGroupKFold(min(5, LEAST_PEOPLE), shuffle=True, random_state=seed)
     told = cross_val_predict(model, pictures, truth, cv=folds, groups=groups)

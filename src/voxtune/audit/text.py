@@ -55,7 +55,11 @@ def same_texts(
     scans = tuple(scan for group in across for scan in group)
     return [
         Finding(
-            check="same_text", level=level, message=message, scans=scans, pairs=tuple((g[0], g[-1]) for g in across[:6])
+            check="same_text",
+            level=level,
+            message=message,
+            scans=scans,
+            pairs=tuple((g[0], g[-1]) for g in across[:6]),
         )
     ]
 

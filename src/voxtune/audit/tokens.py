@@ -97,12 +97,12 @@ def allowed_values(row: ManifestRow, profile: Profile) -> dict[str, float]:
 
 def _is(number: float, decimals: int, value: float) -> bool:
     """Whether a written number is a value, rounded to its decimals, in the same or a thousandfold unit."""
-    return any(abs(number - value * unit) <= 0.5 * 10**-decimals + 1e-9 * abs(number) for unit in (1, 1e-3, 1e3))
+    return any(
+        abs(number - value * unit) <= 0.5 * 10**-decimals + 1e-9 * abs(number) for unit in (1, 1e-3, 1e3)
+    )
 
 
-def explained(
-    readings: Sequence[Reading], rows: Sequence[ManifestRow], profile: Profile
-) -> dict[str, str]:
+def explained(readings: Sequence[Reading], rows: Sequence[ManifestRow], profile: Profile) -> dict[str, str]:
     """Names of numbers that are an allowed field in nearly every text, and which; the rest has to explain itself."""
     hits: Counter[tuple[str, str]] = Counter()
     total: Counter[str] = Counter()
@@ -138,15 +138,30 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
     """All features of all texts that vary; numbers of allowed fields only by their form."""
     rows: list[dict[str, float]] = []
     shown: dict[str, str] = {}
-    values = {name: sorted({v for r in readings for n, _, v in r.numbers if n == name}) for name in _unknown(readings, known)}
+    values = {
+        name: sorted({v for r in readings for n, _, v in r.numbers if n == name})
+        for name in _unknown(readings, known)
+    }
     for reading in readings:
         cells: dict[str, float] = {"length": float(len(reading.tokens))}
         cells["capital letters"] = float(sum(c.isupper() for t in reading.tokens for c in t))
         for first, second in zip(("", *reading.tokens), (*reading.tokens, ""), strict=True):
             if second:
                 _mark(cells, shown, f"'{second}'", second, 1.0)
-            _mark(cells, shown, f"'{first} {second}'".replace("' ", "'start of text, "), f"{first} {second}".strip(), 1.0)
-        _mark(cells, shown, f"last mark '{reading.tokens[-1] if reading.tokens else ''}'", reading.tokens[-1] if reading.tokens else "", 1.0)
+            _mark(
+                cells,
+                shown,
+                f"'{first} {second}'".replace("' ", "'start of text, "),
+                f"{first} {second}".strip(),
+                1.0,
+            )
+        _mark(
+            cells,
+            shown,
+            f"last mark '{reading.tokens[-1] if reading.tokens else ''}'",
+            reading.tokens[-1] if reading.tokens else "",
+            1.0,
+        )
         order = list(dict.fromkeys(name for name, _, _ in reading.numbers))[:10]
         for place, one in enumerate(order):
             _mark(cells, shown, f"a value of '{one}'", one, 1.0)
@@ -179,7 +194,9 @@ def _mark(cells: dict[str, float], shown: dict[str, str], name: str, token: str,
 def _matrix(rows: Sequence[Mapping[str, float]], shown: Mapping[str, str]) -> Features:
     support = Counter(name for cells in rows for name in cells)
     columns: dict[bytes, tuple[str, NDArray[np.float64]]] = {}
-    for name, _ in sorted(support.items(), key=lambda one: (-min(one[1], len(rows) - one[1]), len(one[0]), one[0])):
+    for name, _ in sorted(
+        support.items(), key=lambda one: (-min(one[1], len(rows) - one[1]), len(one[0]), one[0])
+    ):
         column = np.array([cells.get(name, 0.0) for cells in rows])
         common = Counter(column.tolist()).most_common(1)[0][1]
         if len(rows) - common >= LEAST_SUPPORT and len(columns) < MOST:

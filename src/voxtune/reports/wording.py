@@ -186,7 +186,9 @@ def write_report(
     chosen = template if isinstance(template, ReportTemplate) else load_template(template, profile, policy)
     facts = Facts.of(row, profile)
     wanted = chosen.names - _WORDS
-    for field in sorted(wanted):
+    # What defines the class is named before what nobody knows: it is the graver reason, and nothing opens it.
+    grave = {field for field in wanted if closed_by(field, profile) or rule_fields(facts.rule, (field,))}
+    for field in sorted(wanted, key=lambda name: (name not in grave, name)):
         _check(chosen, facts, field, use_of(field, policy, facts.rule, profile=profile), profile, when)
     diagnosis = facts.diagnosis if label and when == "training" else None
     try:
