@@ -25,8 +25,10 @@ WHOLE = 0.6
 """Correlation with the template's inside from which nothing else is tried (stripped whole brains: 0.70 and above)."""
 OUTLINE_FITS = 0.84
 """Correlation with the template's outline from which no part is tried (heads in their skulls 0.85 and above, halves and crops 0.80)."""
-BRAIN = 0.2
+BRAIN = 0.3
 """Correlation with the template's inside below which a scan is no brain (measured: brains and heads from 0.39)."""
+SKEW = 1.8
+"""Longest over shortest stretch of the template above which a scan is no brain (measured: brains up to 1.4)."""
 PARTS = ((0, 0.5), (0, 0.2), (1, 0.2), (2, 0.2))
 """Axis of the template and share of the brain that may be missing at either of its ends."""
 FEWEST_POINTS = 500
@@ -58,7 +60,8 @@ def align(volume: Volume) -> Alignment | None:
     if found.inside < WHOLE and outline.correlation < OUTLINE_FITS:
         boxed = _boxed(fine)
         found = max((found, *(_inside(boxed, start) for start in _parts(boxed))), key=lambda one: one.inside)
-    return found if found.inside >= BRAIN else None
+    stretch = np.linalg.svd(found.transform[:3, :3], compute_uv=False)
+    return found if found.inside >= BRAIN and stretch[0] <= SKEW * stretch[-1] else None
 
 
 @functools.lru_cache(maxsize=8)

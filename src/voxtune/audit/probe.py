@@ -1,5 +1,6 @@
 """Audit by trying: can the classes be told from the form of the texts, and the site from the pictures?"""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,7 +143,8 @@ def _held_out_scores(
             StandardScaler(),
             LogisticRegression(class_weight="balanced", max_iter=500),
         )
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a feature that is constant within classes divides by zero, and is the best there is
             model.fit(values[np.ix_(train, varied)], labels[train])
         scores[np.ix_(test, model.classes_)] = model.predict_proba(values[np.ix_(test, varied)])
     return scores
@@ -208,7 +210,7 @@ def site_probe(images: Images, rows: Sequence[ManifestRow], column: str, seed: i
     groups = np.array([images.participants[i] for i in places])
     pictures = images.vectors["body"][places].astype(np.float32)
     model = make_pipeline(
-        PCA(min(20, len(places) // 2), svd_solver="randomized", random_state=seed),
+        PCA(min(20, len(places) // 2, pictures.shape[1]), svd_solver="randomized", random_state=seed),
         StandardScaler(),
         LogisticRegression(max_iter=500),
     )
