@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from explain import tables as explained
+from isa import tables as instructions
 from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +26,7 @@ PAGES = (
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
     CONCEPTS / "reproduced-tables.md",
+    CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "serve.md",
 )
@@ -275,6 +277,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-cost": chest_cost,
     "serve": serve_load,
     "method-arms": method_arms,
+    "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

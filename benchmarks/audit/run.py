@@ -53,11 +53,15 @@ def looked(volumes: Mapping[str, Volume], people: Mapping[str, str]) -> Images:
 
 def chosen(parts: Sequence[tuple[Images, Sequence[int]]]) -> Images:
     """Scans of several collections as one."""
+
     def gather(get):  # type: ignore[no-untyped-def]
         return tuple(get(images)[i] for images, places in parts for i in places)
 
     def stack(get):  # type: ignore[no-untyped-def]
-        return {name: np.concatenate([get(images)[name][list(places)] for images, places in parts]) for name in CHANNELS}
+        return {
+            name: np.concatenate([get(images)[name][list(places)] for images, places in parts])
+            for name in CHANNELS
+        }
 
     return Images(
         gather(lambda one: one.scan_ids), gather(lambda one: one.participants), gather(lambda one: one.hashes),
@@ -109,13 +113,23 @@ def clean(pool: Images, sizes: tuple[int, int], seed: int) -> dict[str, object]:
         wrong += bool(checks)
         for check in checks:
             refused[check] = refused.get(check, 0) + 1
-    return {"cohorts": CLEAN, "scans": list(sizes), "refused": wrong, "per_100": interval(wrong, CLEAN), "by": refused}
+    return {
+        "cohorts": CLEAN,
+        "scans": list(sizes),
+        "refused": wrong,
+        "per_100": interval(wrong, CLEAN),
+        "by": refused,
+    }
 
 
-def measured(volumes: Mapping[str, Volume], people: Mapping[str, str], n: int, seed: int) -> dict[str, object]:
+def measured(
+    volumes: Mapping[str, Volume], people: Mapping[str, str], n: int, seed: int
+) -> dict[str, object]:
     """Dose curves and clean cohorts of one source of scans; the first n people are copied."""
     single = list({people[name]: name for name in reversed(list(volumes))}.values())[::-1][:n]
-    originals = looked({f"o{i}": volumes[name] for i, name in enumerate(single)}, {f"o{i}": f"p{i}" for i in range(n)})
+    originals = looked(
+        {f"o{i}": volumes[name] for i, name in enumerate(single)}, {f"o{i}": f"p{i}" for i in range(n)}
+    )
     copies = {}
     for name, change in CHANGES.items():
         rng = np.random.default_rng(seed)
@@ -159,7 +173,9 @@ def timed(folder: Path, scans: int) -> dict[str, object]:
     rows = read_manifest(manifest)
     split = make_split(rows, seed=0)
     start, processor = time.perf_counter(), time.process_time()
-    report = find_leaks(rows, split, inputs=AuditInputs(read=lambda one: read_scan(resolve_image(manifest, one))))
+    report = find_leaks(
+        rows, split, inputs=AuditInputs(read=lambda one: read_scan(resolve_image(manifest, one)))
+    )
     return {
         "scans": len(rows), "seconds": round(time.perf_counter() - start, 1), "processor_seconds": round(time.process_time() - processor, 1),
         "refused": [one.check for one in report.refusals], "bytes_a_scan": 4 * 4096 * 2,
@@ -168,11 +184,15 @@ def timed(folder: Path, scans: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and write ``results/images.json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--brains", type=Path, help="folder of <id>_T1w_brain.nii.gz (OASIS-1), at 1 mm")
     parser.add_argument("--people", type=int, default=40, help="SIMULATED people")
     parser.add_argument("--copied", type=int, default=16, help="of them, copied")
-    parser.add_argument("--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans")
+    parser.add_argument(
+        "--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans"
+    )
     asked = parser.parse_args()
     result: dict[str, object] = {"voxtune": voxtune.__version__, "python": platform.python_version()}
     with tempfile.TemporaryDirectory() as temporary:
@@ -184,7 +204,9 @@ def main() -> None:
         result["SIMULATED"] = measured(volumes, people, asked.copied, 0)
         if asked.brains:
             real = {p.name[:4]: halved(read_scan(p)) for p in sorted(asked.brains.glob("*_T1w_brain.nii.gz"))}
-            result["OASIS-1, 2 mm"] = measured(real, {n: SAME_PERSON.get(n, n) for n in real}, len(real) - len(SAME_PERSON), 0)
+            result["OASIS-1, 2 mm"] = measured(
+                real, {n: SAME_PERSON.get(n, n) for n in real}, len(real) - len(SAME_PERSON), 0
+            )
         if asked.scans:
             result["time"] = timed(folder, asked.scans)
     RESULTS.mkdir(exist_ok=True)

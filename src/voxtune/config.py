@@ -6,10 +6,18 @@ adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from voxtune.catalog import RECIPES, load
 from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
@@ -18,6 +26,9 @@ from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
 from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
+from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
+
+Targets = Annotated[tuple[Target, ...], BeforeValidator(read_targets)]
 
 
 class ReportSettings(Settings):
@@ -38,8 +49,8 @@ class ClassTexts(Settings):
 
     names: tuple[str, ...] = ()
     """Empty: the diagnoses of the training scans in the order of the profile, the rest in alphabetical order."""
-    templates: tuple[str, ...] = Field(("A photo of {name}",), min_length=1)
-    """One or several; several are an ensemble (mean similarity)."""
+    templates: tuple[str, ...] = ("A photo of {name}",)
+    """One or several; several are an ensemble (mean similarity). None at all: no diagnosis is asked (``--set classes=none``)."""
     findings: tuple[str, ...] = ()
     """Columns of the manifest that hold findings (0, 1 or n/a), each yes or no for itself; empty: the task is the diagnosis."""
     held_out: tuple[str, ...] = ()
@@ -47,16 +58,22 @@ class ClassTexts(Settings):
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
 
+    @property
+    def asked(self) -> bool:
+        """Whether scans are told apart by class texts at all."""
+        return bool(self.findings or self.templates)
 
-class MmseSettings(Settings):
-    """The MMSE token and its head (method.md A3, Eq. 5)."""
+    @model_validator(mode="after")
+    def _worded(self) -> Self:
+        if self.names and not self.templates:
+            raise ValueError("classes.names need words: classes.templates is empty")
+        return self
 
-    enabled: bool = True
-    init_std: float = Field(0.02, gt=0)
-    hidden_ratio: float = Field(0.5, gt=0, le=4)
-    """Hidden width of the head over the tower's width (384 / 768)."""
-    scale: Literal["standardised", "points"] = "standardised"
-    """Targets standardised by the training scans inside the loss, or raw points."""
+
+def _parse_classes(value: object) -> object:
+    """``none``: no words, so no class."""
+    none = value is None or (isinstance(value, str) and value.strip().lower() == "none")
+    return ClassTexts(templates=()) if none else value
 
 
 class Aggregation(Settings):
@@ -78,7 +95,6 @@ class LossSettings(Settings):
     temperature_high: float = Field(100.0, gt=0)
     targets: Literal["instance", "class"] = "instance"
     directions: Literal["sum", "mean"] = "sum"
-    mmse_weight: float = Field(0.5, ge=0)
     class_weight: float = Field(0.0, ge=0)
     """Weight of the cross-entropy over class texts; with findings, of the two-way one over each finding's pair of texts."""
     contrastive_weight: float = Field(1.0, ge=0)
@@ -107,8 +123,9 @@ class TrainingSettings(Settings):
     """Scans of one contrastive batch."""
     stop_after: int | None = Field(12, ge=1)
     """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
-    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc"] = "balanced_accuracy"
-    """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings."""
+    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae"] = "balanced_accuracy"
+    """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings;
+    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked."""
     chunk: int | None = Field(None, ge=1)
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -179,14 +196,25 @@ class RunConfig(Settings):
     text: Methods = ()
     projections: Literal["trained", "frozen"] = "trained"
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
-    mmse: MmseSettings = MmseSettings()
+    targets: Targets = (Target(name=MMSE),)
+    """Numbers to predict, columns of the manifest; ``none`` is no number. ``--set targets.cdr_sb.weight=1`` names one by its column."""
     aggregation: Aggregation = Aggregation()
     report: ReportSettings = ReportSettings()
-    classes: ClassTexts = ClassTexts()
+    classes: Annotated[ClassTexts, BeforeValidator(_parse_classes)] = ClassTexts()
+    """``none``: no class is asked, the targets alone."""
     loss: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     training: TrainingSettings = TrainingSettings()
     augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return from_file(value) if isinstance(value, Mapping) else value
+
+    @model_serializer(mode="wrap")
+    def _for_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return for_file(handler(self))
 
     @property
     def known_profile(self) -> Profile:
@@ -251,8 +279,11 @@ class RunConfig(Settings):
         path, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set takes PATH=VALUE, got '{assignment}'.")
-        tree = self.model_dump(mode="json")
         *parents, leaf = path.strip().split(".")
+        tree = self.model_dump(mode="json")
+        if [*parents, leaf][0] == "targets":  # with mmse among them
+            tree = from_file(tree)
+            tree["targets"] = [one.model_dump(mode="json") for one in tree["targets"]]
         here: Any = tree
         for step in parents:
             here = here[_key(here, step, path)]
@@ -288,6 +319,9 @@ def _key(here: object, step: str, path: str) -> str | int:
     if isinstance(here, list):
         if step.isdigit() and int(step) < len(here):
             return int(step)
+        named = [part["name"] if isinstance(part, dict) and "name" in part else None for part in here]
+        if step in named:
+            return named.index(step)
         raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
     if isinstance(here, dict) and step in here:
         return step

@@ -52,13 +52,12 @@ def test_training_with_some_scores_and_with_none(tmp_path: Path, recipe: str, kn
     if known == "half":
         assert not announced
         assert config["mmse"]["enabled"]
-        assert adapter.model.mmse_head is not None
-        assert 20 < float(adapter.model.mmse_head.mean) < 30
+        assert 20 < float(adapter.model.target_heads["mmse"].mean) < 30
     else:
         assert announced
         assert not config["mmse"]["enabled"]
-        assert adapter.model.mmse_head is None
+        assert adapter.model.target_heads == {}
     assert any("parameters are trained" in line and "MiB in the adapter" in line for line in said)
     with torch.no_grad():
         image = adapter.model.encode_image(torch.rand(1, 1, 64, 64, 64))
-    assert (image.mmse is not None) == (known == "half")
+    assert ("mmse" in image.targets) == (known == "half")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxtune.audit.checks import AuditInputs, find_leaks
-from voxtune.audit.duplicates import CERTAIN_BODY, compare, near_duplicates
+from voxtune.audit.duplicates import CERTAIN_BODY, compare
 from voxtune.audit.fingerprints import fingerprint, picture
 from voxtune.audit.images import Images, look_at
 from voxtune.commands.audit import audit
@@ -123,17 +123,27 @@ def test_nearest_strangers_of_a_cohort_of_few_kinds_are_not_duplicates() -> None
 
 @pytest.mark.parametrize("people", [12, 40])
 @pytest.mark.parametrize("dose", [1, 0.5, 1.0])
-def test_copies_are_found_at_every_dose_and_sides_that_hold_them_are_refused(people: int, dose: float) -> None:
+def test_copies_are_found_at_every_dose_and_sides_that_hold_them_are_refused(
+    people: int, dose: float
+) -> None:
     """The property: however many people are there twice, each copy is found, and nobody else."""
     rng = np.random.default_rng(people)
     units = rng.normal(size=(people, 600))
-    copies = people if dose == 1.0 and isinstance(dose, float) else max(1, int(dose * people)) if isinstance(dose, float) else 1
+    copies = (
+        people
+        if dose == 1.0 and isinstance(dose, float)
+        else max(1, int(dose * people))
+        if isinstance(dose, float)
+        else 1
+    )
     again = units[:copies] + 1.2 * rng.normal(size=(copies, 600))
     names = (*(f"s{i}" for i in range(people)), *(f"t{i}" for i in range(copies)))
     images = vectors(np.concatenate([units, again]), names)
     assert set(pairs_of(images)) == {(f"s{i}", f"t{i}") for i in range(copies)}
     rows = [ManifestRow(participant_id=name, scan_id=name, image=name) for name in names]
-    report = find_leaks(rows, halves(rows, {f"t{i}" for i in range(copies)}), inputs=AuditInputs(images=images))
+    report = find_leaks(
+        rows, halves(rows, {f"t{i}" for i in range(copies)}), inputs=AuditInputs(images=images)
+    )
     checks = {one.check for one in report.refusals}
     assert checks == ({"near_duplicate", "permuted_labels"} if copies >= 10 else {"near_duplicate"})
 

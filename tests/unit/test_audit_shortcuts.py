@@ -35,7 +35,9 @@ def cohort(**columns: object) -> list[ManifestRow]:
 
 
 def everyone(rows: list[ManifestRow]) -> Split:
-    return Split(tuple(row.scan_id for row in rows), (), (), {row.scan_id: row.participant_id for row in rows})
+    return Split(
+        tuple(row.scan_id for row in rows), (), (), {row.scan_id: row.participant_id for row in rows}
+    )
 
 
 def levels(rows: list[ManifestRow], headers: dict[str, str] | None = None) -> dict[str, str]:
@@ -56,14 +58,19 @@ def levels(rows: list[ManifestRow], headers: dict[str, str] | None = None) -> di
         ({"site": lambda n: "AB"[n // 2 % 2]}, "site", "note"),
     ],
 )
-def test_columns_missingness_and_folders_that_tell_the_class(columns: dict[str, object], name: str, level: str) -> None:
+def test_columns_missingness_and_folders_that_tell_the_class(
+    columns: dict[str, object], name: str, level: str
+) -> None:
     rows = cohort(**columns)
     assert levels(rows)[name] == level
 
 
 def test_what_defines_the_class_is_measured_on_the_scan_or_differs_for_all_is_no_shortcut() -> None:
     rows = cohort(
-        cdr=lambda n: n % 2, CDRSB=lambda n: 3 * (n % 2), hippocampus_mm3=lambda n: 7000 - 3000 * (n % 2), code=lambda n: f"c{n}"
+        cdr=lambda n: n % 2,
+        CDRSB=lambda n: 3 * (n % 2),
+        hippocampus_mm3=lambda n: 7000 - 3000 * (n % 2),
+        code=lambda n: f"c{n}",
     )
     assert levels(rows) == {}
     assert associations(rows[:4], everyone(rows[:4])) == []
@@ -90,7 +97,9 @@ def said(words: list[str], classes: tuple[str, ...] = ("NC", "AD")) -> dict[str,
 def test_words_are_weighed_by_what_they_tell() -> None:
     assert said(["Dementia clinic."] * 20) == {"Dementia": "note"}
     assert said([("No finding.", "Typical dementia.")[n % 2] for n in range(20)]) == {"dementia": "refuse"}
-    assert said([("No finding.", "Old dementia remark.")[n // 2 % 2] for n in range(40)]) == {"dementia": "note"}
+    assert said([("No finding.", "Old dementia remark.")[n // 2 % 2] for n in range(40)]) == {
+        "dementia": "note"
+    }
     assert said(["Old dementia remark.", *["No finding."] * 19]) == {"dementia": "warn"}
     assert said(["Family history of dementia.", *["No finding."] * 19]) == {"dementia": "note"}
     assert said(["No finding.", "Looks like AD.", *["No finding."] * 18]) == {"AD": "refuse"}
@@ -103,9 +112,15 @@ def test_words_are_weighed_by_what_they_tell() -> None:
 def test_texts_of_few_facts_are_the_same_by_chance_and_copied_ones_are_not() -> None:
     rows = cohort()
     sides = {row.scan_id: ("train", "test")[n % 3 == 0] for n, row in enumerate(rows)}
-    few = {row.scan_id: Report(scan_id=row.scan_id, text=f"Age: {60 + n % 5} years, sex {row.sex}.") for n, row in enumerate(rows)}
+    few = {
+        row.scan_id: Report(scan_id=row.scan_id, text=f"Age: {60 + n % 5} years, sex {row.sex}.")
+        for n, row in enumerate(rows)
+    }
     assert [one.level for one in same_texts(rows, few, sides)] == ["note"]
-    many = {row.scan_id: Report(scan_id=row.scan_id, text=f"Volume {7000 + n}, other {900 * n}.") for n, row in enumerate(rows)}
+    many = {
+        row.scan_id: Report(scan_id=row.scan_id, text=f"Volume {7000 + n}, other {900 * n}.")
+        for n, row in enumerate(rows)
+    }
     assert same_texts(rows, many, sides) == []
     many["s1"] = many["s0"].model_copy(update={"scan_id": "s1"})
     assert [one.level for one in same_texts(rows, many, sides)] == ["refuse"]
@@ -133,13 +148,21 @@ def test_an_edited_manifest_is_found_and_a_derived_one_is_not(tmp_path: Path) ->
     (found,) = edited(split, derived, other, "refuse", folder)
     assert "m.tsv was edited since" in found.message
     assert moved_scans(split, rows) == []
-    assert moved_scans(split, [rows[0].model_copy(update={"participant_id": "new"}), *rows[1:]])[0].scans == ("s0",)
+    assert moved_scans(split, [rows[0].model_copy(update={"participant_id": "new"}), *rows[1:]])[0].scans == (
+        "s0",
+    )
 
 
 # --------------------------------------------------------------------------------------------- page
 def test_the_page_draws_pairs_and_marks_texts() -> None:
     findings = (
-        Finding(check="near_duplicate", level="refuse", message="One person.", scans=("a", "b"), pairs=(("a", "b"), ("a", "c"))),
+        Finding(
+            check="near_duplicate",
+            level="refuse",
+            message="One person.",
+            scans=("a", "b"),
+            pairs=(("a", "b"), ("a", "c")),
+        ),
         Finding(check="same_text", level="refuse", message="Twice.", scans=("a", "b"), pairs=(("a", "b"),)),
         Finding(check="text_probe", level="warn", message="Words.", tokens=("stage", "")),
         Finding(check="label_in_text", level="note", message="A note.", tokens=("x",)),
@@ -156,7 +179,9 @@ def test_the_page_draws_pairs_and_marks_texts() -> None:
     assert "SIMULATED" in page
     assert "accepted" in page
     assert "not drawn, a scan cannot be read" in page
-    assert "Nothing was found." in audit_page(AuditReport().as_json(), {}, {}, lambda _: None, simulated=False)
+    assert "Nothing was found." in audit_page(
+        AuditReport().as_json(), {}, {}, lambda _: None, simulated=False
+    )
 
 
 def test_a_mark_keeps_the_letter_case_that_tells() -> None:

@@ -121,14 +121,22 @@ def test_a_text_that_gives_the_label_away_is_refused(
 
 
 @pytest.mark.parametrize(
-    "addition", [" From the Alzheimer's Disease Neuroimaging Initiative.", " Family history of dementia unknown.", " AD protocol."]
+    "addition",
+    [
+        " From the Alzheimer's Disease Neuroimaging Initiative.",
+        " Family history of dementia unknown.",
+        " AD protocol.",
+    ],
 )
 def test_words_that_are_the_same_for_all_are_a_note(addition: str) -> None:
     rows = cohort()
     reports = {
-        name: report.model_copy(update={"text": report.text + addition}) for name, report in texts(rows).items()
+        name: report.model_copy(update={"text": report.text + addition})
+        for name, report in texts(rows).items()
     }
-    found = [one for one in find_leaks(rows, make_split(rows), reports).findings if one.check == "label_in_text"]
+    found = [
+        one for one in find_leaks(rows, make_split(rows), reports).findings if one.check == "label_in_text"
+    ]
     assert {one.level for one in found} == {"note"}
 
 

@@ -2,14 +2,17 @@
 
 import numpy as np
 
+from voxtune.evaluation.baseline_answers import ClassAnswer
 from voxtune.evaluation.baselines import (
+    Inputs,
     baseline_notes,
-    columns_of,
     cross_fitted_baselines,
+    input_columns,
     run_baselines,
     unlabelled_texts,
 )
-from voxtune.evaluation.metrics import headline_scores
+from voxtune.evaluation.predictions import Predictions
+from voxtune.model.questions import ClassQuestion
 from voxtune.profiles.blank import PROFILE as BLANK
 from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.types.profile import Profile, ReportField
@@ -24,6 +27,15 @@ PARKINSON = Profile(
     },
     defining=("updrs*",),
 )
+
+
+ANSWER = ClassAnswer(ClassQuestion(("HC", "PD"), ()))
+WITH = Inputs(profile=PARKINSON)
+
+
+def accuracy(table: Predictions) -> float:
+    rows = table.rows()
+    return sum(row.predicted == row.diagnosis for row in rows) / len(rows)
 
 
 def people(count: int = 40) -> list[ManifestRow]:
@@ -42,29 +54,28 @@ def people(count: int = 40) -> list[ManifestRow]:
 
 def test_numeric_columns_that_the_profile_names_are_its_features() -> None:
     rows = people()
-    found = run_baselines(rows[:30], rows[30:], ("HC", "PD"), profile=PARKINSON)
-    assert headline_scores(found["volumes"], ("HC", "PD"))["accuracy"].value == 1.0
-    assert "volumes" in cross_fitted_baselines(rows, ("HC", "PD"), profile=PARKINSON)
+    assert accuracy(run_baselines(ANSWER, rows[:30], rows[30:], WITH)["volumes"]) == 1.0
+    assert "volumes" in cross_fitted_baselines(ANSWER, rows, WITH)
     without = [row.model_copy(update={"DaT ratio": None}) for row in rows]
-    weaker = run_baselines(without[:30], without[30:], ("HC", "PD"), profile=PARKINSON)
-    value = headline_scores(weaker["volumes"], ("HC", "PD"))["accuracy"].value
-    assert value is not None
-    assert value < 1.0
+    assert accuracy(run_baselines(ANSWER, without[:30], without[30:], WITH)["volumes"]) < 1.0
 
 
 def test_notes_say_which_columns_and_why_there_are_none() -> None:
     rows = people()
-    notes = baseline_notes(rows[:30], rows[30:], PARKINSON)
+    notes = baseline_notes(ANSWER, rows[:30], rows[30:], PARKINSON)
     assert notes["volumes"].startswith("dat_ratio and putamen_mm3 among its columns")
     assert "training mean where missing: 1 of 30 training" in notes["volumes"]
-    assert baseline_notes(rows[:30], rows[30:], BLANK)["volumes"] == "profile 'blank' names no region"
-    assert "volumes" not in run_baselines(rows[:30], rows[30:], ("HC", "PD"))
-    assert columns_of([], DEMENTIA)["volumes"][-1] == "icv_mm3"
+    assert baseline_notes(ANSWER, rows[:30], rows[30:], BLANK)["volumes"] == "profile 'blank' names no region"
+    assert "volumes" not in run_baselines(ANSWER, rows[:30], rows[30:], Inputs())
+    assert input_columns(ANSWER, [], DEMENTIA)["volumes"][-1] == "icv_mm3"
     by_dat = PARKINSON.model_copy(update={"defining": ()})
     ruled = [
         row.model_copy(update={"diagnosis_rule": "rule: DaT ratio<2:PD;DaT ratio>=2:HC"}) for row in rows
     ]
-    assert "the label is made from dat_ratio" in baseline_notes(ruled[:30], ruled[30:], by_dat)["volumes"]
+    assert (
+        "the label is made from dat_ratio"
+        in baseline_notes(ANSWER, ruled[:30], ruled[30:], by_dat)["volumes"]
+    )
 
 
 def test_texts_for_the_baseline_are_the_profiles_and_hold_no_label() -> None:

@@ -202,6 +202,7 @@ def test_odd_values_stand_as_they_are_or_are_closed(parkinson: Profile) -> None:
         ("[fields.mmse]\nname = 'Q'", "mmse.*defines the class"),
         ("defining = ['*']", "every column"),
         ("defining = ['']", "defining"),
+        ("telling = ['UPDRS', '+']", "every text"),
         ("classes = ['PD', 'PD']", "classes"),
         ("class_texts = ['A photo']", r"class_texts.*\{name\}"),
         ("regions = 3", "regions"),

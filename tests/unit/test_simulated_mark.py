@@ -147,6 +147,15 @@ def test_ingest_of_a_folder_reads_the_mark_that_the_table_lost(brains: Path, tmp
     assert "SIMULATED: 3 scans" in done.summary
 
 
+@pytest.mark.parametrize("column", ["simulated", "Simulated", "is_simulated"])
+def test_ingest_of_a_folder_keeps_what_its_own_table_says(tmp_path: Path, column: str) -> None:
+    write_volume(volume(), tmp_path / "a.nii.gz")
+    write_volume(volume(), tmp_path / "b.nii.gz")
+    (tmp_path / "subjects.csv").write_text(f"id,group,{column}\na,PD,true\nb,HC,\n")
+    done = ingest("folder", tmp_path, tmp_path / "m.tsv", {"diagnosis": "group"})
+    assert {one.scan_id: one.simulated for one in read_manifest(done.manifest)} == {"a": True, "b": False}
+
+
 def test_ingest_of_a_bids_folder_and_of_ct_rate_reads_the_mark(
     brains: Path, chests: Path, tmp_path: Path
 ) -> None:

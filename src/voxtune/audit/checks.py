@@ -38,6 +38,8 @@ class AuditInputs:
     """What the disease adds: fields that define a class, telling words, class texts; ``None``: recognised from the rows."""
     fields: tuple[str, ...] = ()
     """Columns that the profile does not know and that a person opened by name (``report.fields``)."""
+    targets: tuple[str, ...] = ()
+    """Columns that are predicted: no text may hold them."""
 
 
 def audit_split(
@@ -103,6 +105,7 @@ def find_leaks(
         )
     if not any(row.diagnosis for row in used):
         asked = {"classes", "shortcut", "label_in_text"}
+        asked -= {"label_in_text"} if inputs.targets else set()
         checked |= {check: UNLABELLED for check in asked if checked[check] == "done"}
     checked["ancestors"] = "done" if inputs.ancestors is not None else "no earlier run was named"
     return AuditReport(findings=tuple(findings), checked=checked, allowed=allowed)
@@ -120,7 +123,7 @@ def _texts(
     probed, state = text_probe(rows, reports, inputs.seed, profile)
     findings = [
         *same_texts(rows, reports, sides, profile),
-        *label_in_text(rows, reports, profile, inputs.fields),
+        *label_in_text(rows, reports, profile, inputs.fields, inputs.targets),
         *probed,
     ]
     return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}

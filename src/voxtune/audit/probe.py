@@ -144,7 +144,9 @@ def _held_out_scores(
             LogisticRegression(class_weight="balanced", max_iter=500),
         )
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a feature that is constant within classes divides by zero, and is the best there is
+            warnings.simplefilter(
+                "ignore"
+            )  # a feature that is constant within classes divides by zero, and is the best there is
             model.fit(values[np.ix_(train, varied)], labels[train])
         scores[np.ix_(test, model.classes_)] = model.predict_proba(values[np.ix_(test, varied)])
     return scores

@@ -94,14 +94,16 @@ def label_in_text(
     reports: Mapping[str, Report],
     profile: Profile | None = None,
     opened: Collection[str] = (),
+    targets: Sequence[str] = (),
 ) -> list[Finding]:
-    """Class names outside the label sentence, telling words, and fields that define the class, by name or by value.
+    """Class names outside the label sentence, telling words, and fields that define the class or are a target, by name or by value.
 
     Args:
         rows: of the cohort.
         reports: texts by scan_id.
         profile: whose words and fields; ``None``: recognised from the rows.
         opened: columns that the profile does not know and that a person opened by name.
+        targets: columns that are predicted.
     """
     profile = chosen_profile(profile, rows).profile
     classes = sorted({row.diagnosis for row in rows if row.diagnosis}, key=len, reverse=True)
@@ -109,13 +111,13 @@ def label_in_text(
     bodies: list[Body] = []
     for row in rows:
         report = reports.get(row.scan_id)
-        if report is None or (row.diagnosis is None and not classes):
+        if report is None or (row.diagnosis is None and not classes and not targets):
             continue
         rest = body(report.text, row.diagnosis, profile)
         bodies.append(Body(row.scan_id, row.participant_id, row.diagnosis, rest))
-        for reason in _used(row, report, rest, profile, opened):
+        for reason in _used(row, report, rest, profile, opened, targets):
             why.setdefault(reason, []).append(row.scan_id)
-    for reason, scans in _same_values(rows, reports, profile, opened).items():
+    for reason, scans in _same_values(rows, reports, profile, opened, targets).items():
         why.setdefault(reason, []).extend(scans)
     found = [Mention(reason, "refuse", tuple(scans), reason.split("'")[1]) for reason, scans in why.items()]
     return [
@@ -131,7 +133,12 @@ def label_in_text(
 
 
 def _used(
-    row: ManifestRow, report: Report, text: str, profile: Profile, opened: Collection[str]
+    row: ManifestRow,
+    report: Report,
+    text: str,
+    profile: Profile,
+    opened: Collection[str],
+    targets: Sequence[str],
 ) -> list[str]:
     defining = {
         field for field in report.fields if field == "diagnosis_rule" or profile.defined_by(field) is not None
@@ -143,15 +150,26 @@ def _used(
     ruled = rule_fields(row.diagnosis_rule, columns)
     in_text = {name for name in ruled if rule_fields(text, (name.removesuffix("_mm3"),))}
     telling = defining | (ruled & set(report.fields)) | in_text
-    unknown = [name for name in report.fields if name not in telling and is_unknown(name, profile, opened)]
-    return [f"hold '{name}', which defines the class" for name in sorted(telling)] + [
-        f"hold '{name}', which profile '{profile.name}' does not know (--set report.fields={name} opens it)"
-        for name in unknown
+    stated = set(targets) & set(report.fields) - telling
+    unknown = [
+        name for name in report.fields if name not in telling | stated and is_unknown(name, profile, opened)
+    ]
+    return [
+        *(f"hold '{name}', which defines the class" for name in sorted(telling)),
+        *(f"hold '{name}', which is a target" for name in sorted(stated)),
+        *(
+            f"hold '{name}', which profile '{profile.name}' does not know (--set report.fields={name} opens it)"
+            for name in unknown
+        ),
     ]
 
 
 def _same_values(
-    rows: Sequence[ManifestRow], reports: Mapping[str, Report], profile: Profile, opened: Collection[str]
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report],
+    profile: Profile,
+    opened: Collection[str],
+    targets: Sequence[str],
 ) -> dict[str, list[str]]:
     """Named numbers that equal a field that may not be in a text in nearly every one: that field under another name."""
     hits: dict[tuple[str, str], list[str]] = {}
@@ -161,8 +179,8 @@ def _same_values(
         if row.scan_id not in reports:
             continue
         extra = list(row.model_extra or {})
-        closed = {name for name in extra if is_unknown(name, profile, opened)}
-        fields = {"cdr", "mmse", *closed, *(name for name in extra if profile.defined_by(name))}
+        closed = {name for name in extra if is_unknown(name, profile, opened)} - set(targets)
+        fields = {"cdr", "mmse", *targets, *closed, *(name for name in extra if profile.defined_by(name))}
         fields |= rule_fields(row.diagnosis_rule, [*POLICY, *extra]) - {"source", "image"}
         known = {name: _number(column_value(row, name)) for name in sorted(fields)}
         # A table often holds an allowed column twice; its copy is no other field.

@@ -50,6 +50,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "site": ("site", "siteid", "site_id", "center", "centre"),
     "scanner": ("scanner", "scanner_model", "manufacturer_model_name"),
     "field_strength": ("field_strength", "magnetic_field_strength", "fldstreng"),
+    "simulated": ("simulated", "is_simulated"),
 }
 """Names a column may go by, the likeliest first; compared without case, spaces and punctuation."""
 _TABLES = (
@@ -172,7 +173,7 @@ class Folder(Settings):
         columns: dict[str, str] = {}
         taken = {table.find(target): target for target in self.rename.values()}
         for field, guesses in GUESSES.items():
-            stated: str | None = getattr(self, field)
+            stated: str | None = getattr(self, field, None)
             if field == "diagnosis" and stated and is_rule(stated):
                 continue
             if stated:

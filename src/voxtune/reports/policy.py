@@ -83,22 +83,28 @@ def closed_by(field: str, profile: Profile) -> str | None:
     return fixed or (f"it defines the class (profile '{profile.name}', entry '{entry}')" if entry else None)
 
 
-def opened(fields: Iterable[str], profile: Profile, rows: Sequence[ManifestRow]) -> dict[str, Use]:
-    """The policy of fields that a person named (``report.fields``).
+def opened(
+    fields: Iterable[str], profile: Profile, rows: Sequence[ManifestRow], targets: Iterable[str] = ()
+) -> dict[str, Use]:
+    """The policy of fields that a person named (``report.fields``), and of columns that are predicted: those are never text.
 
     Raises:
         LeakageError: one defines the class, is a target, or tells who.
         UsageError: no row has a column of that name.
     """
     columns = {plain(name) for row in rows for name, _ in row}
+    predicted = {plain(name) for name in targets}
     for field in fields:
+        if plain(field) in predicted:
+            raise LeakageError(f"Setting 'report.fields': '{field}' may never be in a text: it is a target.")
         if why := closed_by(field, profile):
             raise LeakageError(f"Setting 'report.fields': '{field}' may never be in a text: {why}.")
         if plain(field) not in columns:
             raise UsageError(
                 f"Setting 'report.fields': the manifest has no column '{field}'. It has: {', '.join(sorted(columns))}."
             )
-    return {plain(field): "training" for field in fields}
+    policy: dict[str, Use] = {plain(field): "training" for field in fields}
+    return policy | dict.fromkeys(predicted, "never")
 
 
 def is_unknown(field: str, profile: Profile, fields: Iterable[str] = ()) -> bool:
@@ -112,7 +118,7 @@ def unopened(rows: Sequence[ManifestRow], profile: Profile, fields: Iterable[str
     filled = {
         plain(name) for row in rows for name, value in (row.model_extra or {}).items() if value is not None
     }
-    return sorted(name for name in filled if is_unknown(name, profile, fields))
+    return sorted(name for name in filled if name and is_unknown(name, profile, fields))
 
 
 def left_out_note(rows: Sequence[ManifestRow], profile: Profile, fields: Iterable[str] = ()) -> str | None:

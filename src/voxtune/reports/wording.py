@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from voxtune.errors import DataError, LeakageError, UsageError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.facts import Facts
-from voxtune.reports.policy import POLICY, Use, When, closed_by, how_to_open, rule_fields, use_of
+from voxtune.reports.policy import Use, When, how_to_open, is_unknown, rule_fields, use_of
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow, Report
 
@@ -186,10 +186,15 @@ def write_report(
     chosen = template if isinstance(template, ReportTemplate) else load_template(template, profile, policy)
     facts = Facts.of(row, profile)
     wanted = chosen.names - _WORDS
+    unknown = {
+        field
+        for field in wanted
+        if is_unknown(field, profile, policy or ()) and not rule_fields(facts.rule, (field,))
+    }
     # What defines the class is named before what nobody knows: it is the graver reason, and nothing opens it.
-    grave = {field for field in wanted if closed_by(field, profile) or rule_fields(facts.rule, (field,))}
-    for field in sorted(wanted, key=lambda name: (name not in grave, name)):
-        _check(chosen, facts, field, use_of(field, policy, facts.rule, profile=profile), profile, when)
+    for field in sorted(wanted, key=lambda name: (name in unknown, name)):
+        use = use_of(field, policy, facts.rule, profile=profile)
+        _check(chosen, facts, field, use, when, how_to_open(field, profile) if field in unknown else None)
     diagnosis = facts.diagnosis if label and when == "training" else None
     try:
         text = chosen.compiled.render(
@@ -210,7 +215,7 @@ def write_report(
 
 
 def _check(
-    template: ReportTemplate, facts: Facts, field: str, use: Use, profile: Profile, when: When
+    template: ReportTemplate, facts: Facts, field: str, use: Use, when: When, opens: str | None
 ) -> None:
     if field not in facts.values:
         raise UsageError(
@@ -219,8 +224,8 @@ def _check(
         )
     if use == "never":
         asked = f"Report template '{template.name}' asks for '{field}'"
-        if not closed_by(field, profile) and field not in POLICY and not rule_fields(facts.rule, (field,)):
-            raise LeakageError(f"{asked}. {how_to_open(field, profile)}")
+        if opens is not None:
+            raise LeakageError(f"{asked}. {opens}")
         hint = " Write {{ label }} in the label sentence." if field == "diagnosis" else ""
         because = f" (the label's rule is '{facts.rule}')" if facts.rule else ""
         raise LeakageError(

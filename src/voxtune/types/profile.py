@@ -15,6 +15,7 @@ _UNITS = (
     "mm3", "cm3", "mm", "cm", "ml", "mg", "kg", "years", "year", "yrs", "months", "days", "points", "pts", "percent", "pct",
 )  # fmt: skip
 _GENERAL = ("dx*", "diag*", "group*", "label*", "class*", "mmse*", "cdr*")
+_GENERAL_WORDS = ("MMSE", "CDR", "CDR-SB")
 _RESERVED = frozenset(
     {"label", "listed", "and", "or", "not", "if", "else", "in", "is", "true", "false", "none"}
 )
@@ -121,6 +122,13 @@ class Profile(Settings):
             raise ValueError("expected different words, none of them empty")
         return value
 
+    @field_validator("telling")
+    @classmethod
+    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if without := [one for one in value if not any(letter.isalnum() for letter in one)]:
+            raise ValueError(f"'{without[0]}' holds no letter: every text would have it")
+        return value
+
     @field_validator("defining")
     @classmethod
     def _not_everything(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -161,7 +169,7 @@ class Profile(Settings):
 
     def said(self, text: str) -> str | None:
         """The first telling word of a text; columns named whole in ``defining`` are telling too."""
-        for word in (*self.telling, *(one for one in self.defining if "*" not in one)):
+        for word in (*self.telling, *_GENERAL_WORDS, *(one for one in self.defining if "*" not in one)):
             if found := _word(word).search(text):
                 return found.group(0)
         return None
