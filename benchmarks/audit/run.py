@@ -33,7 +33,7 @@ from voxtune.types.volume import Volume
 
 RESULTS = Path(__file__).parent / "results"
 SAME_PERSON = {"1023": "1003", "1038": "1018"}
-CLEAN = 200
+CLEAN = 100
 
 
 def interval(count: int, of: int) -> list[float]:
