@@ -214,9 +214,9 @@ def split(
 @click.option(
     "--permute",
     type=click.IntRange(0),
-    default=0,
+    default=200,
     show_default=True,
-    help="Also test N draws of random labels.",
+    help="Draws of random sides against which the sides are tested; 0 leaves that out.",
 )
 @profile_option
 @set_option

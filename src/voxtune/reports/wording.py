@@ -186,10 +186,15 @@ def write_report(
     chosen = template if isinstance(template, ReportTemplate) else load_template(template, profile, policy)
     facts = Facts.of(row, profile)
     wanted = chosen.names - _WORDS
-    for field in sorted(wanted):
+    unknown = {
+        field
+        for field in wanted
+        if is_unknown(field, profile, policy or ()) and not rule_fields(facts.rule, (field,))
+    }
+    # What defines the class is named before what nobody knows: it is the graver reason, and nothing opens it.
+    for field in sorted(wanted, key=lambda name: (name in unknown, name)):
         use = use_of(field, policy, facts.rule, profile=profile)
-        unknown = is_unknown(field, profile, policy or ()) and not rule_fields(facts.rule, (field,))
-        _check(chosen, facts, field, use, when, how_to_open(field, profile) if unknown else None)
+        _check(chosen, facts, field, use, when, how_to_open(field, profile) if field in unknown else None)
     diagnosis = facts.diagnosis if label and when == "training" else None
     try:
         text = chosen.compiled.render(

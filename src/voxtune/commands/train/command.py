@@ -66,7 +66,8 @@ def train(  # noqa: PLR0913  (the options of the command)
         LeakageError: the audit refuses.
         StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
-    from voxtune.audit.checks import AuditInputs, audit_split
+    from voxtune.audit.checks import AuditInputs, find_leaks
+    from voxtune.audit.manifests import edited
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
     from voxtune.data.simulated import with_marks
     from voxtune.data.split_files import read_split, relative_path
@@ -119,7 +120,10 @@ def train(  # noqa: PLR0913  (the options of the command)
             profile=config.profile,
             fields=config.report.fields,
         )
-        verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
+        verdict = find_leaks(rows, split, reports, inputs, allow=tuple(allow))
+        changed = edited(split, rows, data, "refuse", split_dir)
+        verdict = verdict.model_copy(update={"findings": (*changed, *verdict.findings)})
+        verdict.refuse()
         write_text(run.config, config.to_json())
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
         write_json(run.split, facts)
