@@ -16,7 +16,7 @@ from voxtune.cohorts.table import plain
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.predictions import Predictions, stacked
-from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.evaluation.weighted_metrics import Floats, ratio
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
 from voxtune.types.records import REGION_COLUMNS, ManifestRow, Report
 
@@ -70,7 +70,8 @@ def run_baselines(
     if not usable.any():
         raise DataError(f"Baselines: no training row has a {answer.lacks}.")
     train, known = [row for row, yes in zip(train, usable, strict=True) if yes], known[usable]
-    found = {"majority": np.tile(np.nanmean(known, axis=0), (len(test), 1))}
+    mean = ratio(np.nansum(known, axis=0), np.isfinite(known).sum(axis=0))
+    found = {"majority": np.tile(mean, (len(test), 1))}
     named: dict[str, tuple[Floats, Floats] | None] = {
         name: _columns(train, test, columns) for name, columns in input_columns(answer).items()
     }
@@ -161,19 +162,28 @@ def label_columns(rows: Sequence[ManifestRow]) -> set[str]:
     return {name for name in ManifestRow.model_fields if plain(name) in found}
 
 
-def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Report]:
-    """The reports without their label sentence, by scan_id; a row with nothing else to say has none.
+def unlabelled_texts(
+    rows: Sequence[ManifestRow], template: str, asked: Sequence[str] = ()
+) -> dict[str, Report]:
+    """The reports without their label sentence and without what is asked for, by scan_id; a row with nothing else to say has none.
 
     Args:
         rows: of a manifest.
         template: name of a shipped template; any other is replaced by ``deft``, since its label sentence is not known.
+        asked: columns that are to be predicted: a text that states them would answer for itself.
     """
     wording = load_template(template if template in BUILT_IN else "deft")
     found = {}
     for row in rows:
         with suppress(DataError):
-            found[row.scan_id] = write_report(row, wording, label=False)
+            found[row.scan_id] = write_report(without_columns(row, asked), wording, label=False)
     return found
+
+
+def without_columns(row: ManifestRow, columns: Sequence[str]) -> ManifestRow:
+    """The row with nothing in these columns."""
+    hidden = [name for name in columns if name in ManifestRow.model_fields or name in (row.model_extra or {})]
+    return row.model_copy(update=dict.fromkeys(hidden)) if hidden else row
 
 
 # --------------------------------------------------------------------------------------------- the inputs
