@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from voxtune.audit.report import Finding, Level, pairs_named
 from voxtune.errors import ScanError
+from voxtune.imaging.boundary import one_sentence
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -59,11 +60,12 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
 
     def one(row: ManifestRow) -> tuple[str, NDArray[np.float16]] | str:
         try:
-            volume = read(row)
+            with one_sentence(row.scan_id):
+                volume = read(row)
+                digest, small = voxel_hash(volume.voxels), picture(volume)
         except ScanError as error:
             return error.cause
-        digest = voxel_hash(volume.voxels)
-        return digest, picture(volume)
+        return digest, small
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         seen = list(zip(rows, pool.map(one, rows), strict=True))

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from voxtune.cli.base import PATH, command, data_option, pairs, set_option
+from voxtune.cli.base import PATH, command, data_option, pairs, series_option, set_option
 from voxtune.errors import UsageError
 
 
@@ -96,6 +96,7 @@ def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]
     show_default=True,
     help="Of a CT whose Hounsfield units look wrong.",
 )
+@series_option
 def preprocess(
     manifest: Path,
     out: Path,
@@ -104,6 +105,7 @@ def preprocess(
     scheduler: str | None,
     shard: str | None,
     hu_policy: Literal["refuse", "trust"],
+    series: str | None,
     *,
     resume: bool,
     stripped: bool | None,
@@ -121,6 +123,7 @@ def preprocess(
         resume=resume,
         stripped=stripped,
         hu_policy=hu_policy,
+        series=series,
     )
     click.echo(f"Preprocessed: {done}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, set_option
+from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, series_option, set_option
 
 
 @command("info")
@@ -138,6 +138,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@series_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -145,6 +146,7 @@ def predict(
     scans: tuple[Path, ...],
     output: Path | None,
     base: Path | None,
+    series: str | None,
     *,
     stripped: bool | None,
     as_tsv: bool,
@@ -163,6 +165,7 @@ def predict(
         output=output,
         base=base,
         stripped=stripped,
+        series=series,
         say=lambda line: click.echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -186,6 +189,7 @@ def predict(
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@series_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @as_json_option
 def explain(
@@ -202,6 +206,7 @@ def explain(
     limit: int,
     base: Path | None,
     seed: int,
+    series: str | None,
     *,
     stripped: bool | None,
     as_json: bool,
@@ -215,6 +220,7 @@ def explain(
         output=output,
         base=base,
         stripped=stripped,
+        series=series,
         target=target,
         biomarkers=biomarkers,
         method=method,
@@ -227,6 +233,8 @@ def explain(
         say=lambda line: click.echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("export")

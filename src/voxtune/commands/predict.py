@@ -1,5 +1,6 @@
 """``voxtune predict``: what an adapter sees in one scan or several, with a page for each; one bad scan never stops the rest."""
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
-from voxtune.run_dir import write_text
+from voxtune.run_dir import make_folder, write_text
 from voxtune.types.records import Prediction
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def predict(
     output: Path | None = None,
     base: Path | None = None,
     stripped: bool | None = None,
+    series: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Preprocess and score every scan; write a page for each, and one table. Answers of earlier calls in it are kept.
@@ -89,6 +91,7 @@ def predict(
         output: where pages and table go; otherwise ``predictions`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look, scan by scan.
+        series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
         say: takes a line for each failed scan.
 
     Raises:
@@ -106,10 +109,12 @@ def predict(
     from voxtune.serving.answers import FAILED, AnswerFolder
     from voxtune.serving.predictor import Predictor
 
+    target = output or Path("predictions")
+    make_folder(target)
     folder = adapter_folder(adapter)
     predictor = Predictor(folder, base_file(folder, base))
     facts = predictor.adapter.facts
-    kept = AnswerFolder(output or Path("predictions"), facts)
+    kept = AnswerFolder(target, facts)
     answers: list[Answer] = []
     failed: list[tuple[str, str]] = []
     names = [one.name for one in inputs]
@@ -117,7 +122,7 @@ def predict(
     with progress("Predicting", len(inputs)) as advance:
         for one, page in zip(inputs, pages, strict=True):
             try:
-                result = predictor.predict(one.path, name=one.name, stripped=stripped)
+                result = predictor.predict(one.path, name=one.name, stripped=stripped, series=series)
             except ScanError as error:
                 failed.append((one.name, str(error)))
                 if say is not None and len(inputs) > 1:
@@ -161,14 +166,16 @@ def inputs_of(source: Path, *, alone: bool) -> list[Input]:
     with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
         manifest = as_manifest(source, Path(scratch))
         return [
-            Input(row.scan_id, resolve_image(manifest, row).resolve(), row.participant_id, row.diagnosis)
+            Input(row.scan_id, resolve_image(manifest, row).absolute(), row.participant_id, row.diagnosis)
             for row in read_manifest(manifest)
         ]
 
 
 def scan_label(scan: Path) -> str:
     """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
-    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.resolve().name
+    # A link goes by its own name: what git-annex links to is named by a checksum.
+    whole = Path(os.path.abspath(scan))  # noqa: PTH100  (without following links)
+    return whole.parent.name if whole.name == "volume.nii.gz" else whole.name
 
 
 def page_name(labels: Sequence[str], number: int) -> str:

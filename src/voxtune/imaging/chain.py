@@ -5,9 +5,9 @@ DEFT corrects the bias field before the skull goes; here the brain mask comes fi
 measured inside the brain alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from pydantic import BaseModel
 from voxtune.errors import ScanError
 from voxtune.imaging import template
 from voxtune.imaging.bias import correct_bias
+from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.denoise import denoise
 from voxtune.imaging.intensity import Hounsfield, check_hounsfield, to_unit
+from voxtune.imaging.kind import Wanted, check_kind
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.qc import Qc, dice, judged, template_correlation
@@ -49,6 +51,8 @@ class Declared:
     """The skull is already gone."""
     registered: bool | None = None
     """It lies in template space already."""
+    series: str | None = field(default=None, repr=False)
+    """Which DICOM series; part of the key where it is given."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def preprocess_scan(
     *,
     stripped: bool | None = None,
     registered: bool | None = None,
+    series: str | None = None,
     cache: Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Preprocessed:
@@ -76,6 +81,7 @@ def preprocess_scan(
         preset: which steps, on which grid.
         stripped: whether the skull is already gone; ``None``: look.
         registered: whether it lies in template space already; ``None``: look.
+        series: a DICOM series by its UID, number or description; ``None``: chosen by the rules of ``dicom/series.py``.
         cache: folder where results of slow steps are kept between calls; ``None``: nowhere.
         tell: hears the name of each slow step as it begins.
 
@@ -83,19 +89,32 @@ def preprocess_scan(
         ScanError: the scan cannot be read or has no brain; the message names the file.
     """
     path = Path(path)
-    scan = open_scan(path)
-    source = content_sha256(path)
-    declared = Declared(stripped, registered)
-    key = chain_key(source, preset, declared)
-    try:
-        if isinstance(preset.steps, Hounsfield):
-            return _ct(scan, preset, preset.steps, source, key)
-        with _one_blas_thread():
-            return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
-    except ScanError as error:
-        raise ScanError(path, error.cause) from error
-    except ValueError as error:
-        raise ScanError(path, f"a step failed on it ({error})") from error
+    with one_sentence(path, "preprocessed"):
+        wanted = wanted_by(preset)
+        scan = open_scan(path, series, wanted)
+        notes = check_kind(path, scan.kind, scan.volume, wanted)
+        scan = replace(scan, notes=(*scan.notes, *notes))
+        source = content_sha256(path)
+        declared = Declared(stripped, registered, series)
+        key = chain_key(source, preset, declared)
+        try:
+            if isinstance(preset.steps, Hounsfield):
+                made = _ct(scan, preset, preset.steps, source, key)
+            else:
+                with _one_blas_thread():
+                    made = _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
+        except ScanError as error:
+            raise ScanError(path, error.cause) from error
+        if made.volume.voxels.min() == made.volume.voxels.max():
+            raise ScanError(path, "nothing of it is left: every voxel of the prepared volume is the same")
+    return made
+
+
+def wanted_by(preset: Preset) -> Wanted:
+    """What a preset takes, for the choice of a DICOM series and the check of modality, weighting and body region."""
+    if isinstance(preset.steps, Hounsfield):
+        return Wanted("CT", region=preset.region)
+    return Wanted("MR", "T1", preset.region)
 
 
 def chain_key(
@@ -108,6 +127,7 @@ def chain_key(
         preset,
         repr(declared),
         *sorted(f"{n}={v}" for n, v in (versions() if of is None else of).items()),
+        *([] if declared.series is None else [declared.series]),
     )
 
 
@@ -349,7 +369,9 @@ def _read_step(scan: Scan) -> Step:
             "series": scan.series,
             "modality": scan.modality,
             "other_series": scan.others,
-        },
+        }
+        | ({"remarks": scan.remarks} if scan.remarks else {})
+        | ({"notes": scan.notes} if scan.notes else {}),
     )
 
 
@@ -368,6 +390,14 @@ def _record(
         input_sha256=source,
         steps=tuple(steps),
         transform=matrix,
-        qc=judged(figures),
+        qc=_noted(judged(figures), steps[0].result.get("notes", ())),
         versions=versions(),
     )
+
+
+def _noted(qc: Qc, notes: Sequence[str]) -> Qc:
+    """What reading had to assume stands among the reasons, and is never a pass."""
+    if not notes:
+        return qc
+    verdict = "warn" if qc.verdict == "pass" else qc.verdict
+    return qc.model_copy(update={"verdict": verdict, "reasons": (*qc.reasons, *notes)})

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voxtune.imaging.nifti import nifti_files
 from voxtune.imaging.qc import Qc
+from voxtune.types.reliability import SeriesChoice
 
 
 class Step(BaseModel):
@@ -36,6 +37,18 @@ class ChainRecord(BaseModel):
     """Template world to scan world, mm (4 x 4); ``None`` where nothing was registered."""
     qc: Qc
     versions: dict[str, str]
+
+    @property
+    def series(self) -> SeriesChoice | None:
+        """Which DICOM series was read; ``None`` of other files."""
+        said = self.steps[0].result if self.steps else {}
+        if not said.get("series"):
+            return None
+        return SeriesChoice(
+            read=said["series"],
+            left_aside=tuple(said.get("other_series") or ()),
+            remarks=tuple(said.get("remarks") or ()),
+        )
 
 
 def content_sha256(path: Path) -> str:

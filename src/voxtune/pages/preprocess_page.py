@@ -36,6 +36,8 @@ class CohortEntry:
     qc: Qc
     thumbnail: bytes | None
     """PNG."""
+    series: str = ""
+    """Which DICOM series was read, where there were others."""
 
 
 def scan_page(scan_id: str, volume: Volume, record: ChainRecord, *, simulated: bool) -> str:

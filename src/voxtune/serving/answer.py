@@ -25,7 +25,10 @@ class Answer:
             "probabilities": self.prediction.probabilities,
             "mmse": self.prediction.mmse,
         }
-        return said | self.caveats.model_dump(mode="json") | {"page": str(self.page)}
+        beside = self.caveats.model_dump(
+            mode="json", exclude={"series"} if self.caveats.series is None else None
+        )
+        return said | beside | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
         """One row of ``predictions.tsv``, without the adapter."""

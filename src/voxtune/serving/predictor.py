@@ -12,6 +12,7 @@ from voxtune.evaluation.mmse_interval import around
 from voxtune.evaluation.ood_detection import distance, scan_features
 from voxtune.evaluation.pairs import called, pair_features, score_pairs
 from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
+from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
 from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
@@ -51,6 +52,7 @@ class Predictor:
         *,
         name: str | None = None,
         stripped: bool | None = None,
+        series: str | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
@@ -61,16 +63,18 @@ class Predictor:
             scan: file or folder with one scan.
             name: what to call it; otherwise its file name.
             stripped: whether the skull is gone already; ``None``: look.
+            series: a DICOM series by its UID, number or description.
             tell: hears the name of each slow step as it begins.
 
         Raises:
             ScanError: the scan cannot be read or processed.
         """
-        prepared = prepare_scan(scan, self.preset, stripped=stripped, tell=tell)
-        if tell is not None:
-            tell("score")
-        made, volume = prepared.preprocessed, prepared.tensor
-        found, caveats = self.judge(name or scan.name, volume, made)
+        with one_sentence(name or scan.name, "predicted"):
+            prepared = prepare_scan(scan, self.preset, stripped=stripped, series=series, tell=tell)
+            if tell is not None:
+                tell("score")
+            made, volume = prepared.preprocessed, prepared.tensor
+            found, caveats = self.judge(name or scan.name, volume, made)
         return ScanResult(found, caveats, made)
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
@@ -108,6 +112,7 @@ class Predictor:
             else bool(away > trust.familiar.limit),
             quality=quality.verdict,
             reasons=quality.reasons,
+            series=prepared.record.series,
         )
 
     def log_odds(self, volume: torch.Tensor, label: str) -> float:

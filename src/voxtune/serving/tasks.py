@@ -137,7 +137,9 @@ class Bench:
             probabilities=answer["probabilities"],
             mmse=answer["mmse"],
         )
-        caveats = Caveats.model_validate({name: answer[name] for name in Caveats.model_fields})
+        caveats = Caveats.model_validate(
+            {name: answer[name] for name in Caveats.model_fields if name in answer}
+        )
         facts = self.predictor.adapter.facts.model_dump(mode="json")
         return scan_page(prediction, caveats, view, facts, maps)
 

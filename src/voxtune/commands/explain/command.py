@@ -37,6 +37,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     output: Path | None = None,
     base: Path | None = None,
     stripped: bool | None = None,
+    series: str | None = None,
     target: str | None = None,
     biomarkers: Sequence[str] = (),
     method: str = "auto",
@@ -56,6 +57,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         output: folder to write; otherwise ``explanations/<scan>`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look.
+        series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
         target: a class or finding, ``mmse``, or ``report``; ``None``: the predicted class (of a manifest: the last class).
         biomarkers: those to keep alone; otherwise all that the report names.
         method: ``auto``, ``grad_eclip``, ``grad_activation``, ``voxel_gradient`` or ``occlusion``.
@@ -99,7 +101,9 @@ def explain(  # noqa: PLR0913  (the options of the command)
             loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
         )
     tell("Preprocessing")
-    case, made = _case(loaded, preset, scan, stripped=stripped, report=report, facts=facts, data=data)
+    case, made = _case(
+        loaded, preset, scan, stripped=stripped, series=series, report=report, facts=facts, data=data
+    )
     tell("Explaining")
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
@@ -108,12 +112,13 @@ def explain(  # noqa: PLR0913  (the options of the command)
     return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
 
 
-def _case(
+def _case(  # noqa: PLR0913  (what is known of the scan)
     loaded: "LoadedAdapter",
     preset: "Preset",
     scan: Path,
     *,
     stripped: bool | None,
+    series: str | None,
     report: Path | None,
     facts: Mapping[str, str] | None,
     data: Path | None,
@@ -122,7 +127,7 @@ def _case(
 
     name = plain_name(scan)
     row = row_of(data, scan) if data is not None else None
-    prepared = prepare_scan(scan, preset, stripped=stripped)
+    prepared = prepare_scan(scan, preset, stripped=stripped, series=series)
     reports: dict[str, str] = {}
     if report is not None:
         reports = reports_of_text(read_report(report), loaded.facts.classes)
