@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from dicom import tables as dicom
 from explain import tables as explained
 from train import tables as trained
 
@@ -26,6 +27,7 @@ PAGES = (
     CONCEPTS / "explanations.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "training-cost.md",
+    ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "serve.md",
 )
 
@@ -266,6 +268,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "explain-biomarkers": explained.biomarkers,
     "explain-words": explained.words,
     "explain-cost": explained.cost,
+    "dicom-kinds": dicom.kinds,
+    "dicom-against": dicom.against,
+    "dicom-speed": dicom.speed,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,

@@ -20,7 +20,7 @@ from voxtune.imaging.bias import correct_bias
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.denoise import denoise
 from voxtune.imaging.intensity import Hounsfield, check_hounsfield, to_unit
-from voxtune.imaging.kind import Wanted, check_kind
+from voxtune.imaging.kind import check_kind
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.qc import Qc, dice, judged, template_correlation
@@ -90,9 +90,8 @@ def preprocess_scan(
     """
     path = Path(path)
     with one_sentence(path, "preprocessed"):
-        wanted = wanted_by(preset)
-        scan = open_scan(path, series, wanted)
-        notes = check_kind(path, scan.kind, scan.volume, wanted)
+        scan = open_scan(path, series, preset.wanted)
+        notes = check_kind(path, scan.kind, scan.volume, preset.wanted)
         scan = replace(scan, notes=(*scan.notes, *notes))
         source = content_sha256(path)
         declared = Declared(stripped, registered, series)
@@ -108,13 +107,6 @@ def preprocess_scan(
         if made.volume.voxels.min() == made.volume.voxels.max():
             raise ScanError(path, "nothing of it is left: every voxel of the prepared volume is the same")
     return made
-
-
-def wanted_by(preset: Preset) -> Wanted:
-    """What a preset takes, for the choice of a DICOM series and the check of modality, weighting and body region."""
-    if isinstance(preset.steps, Hounsfield):
-        return Wanted("CT", region=preset.region)
-    return Wanted("MR", "T1", preset.region)
 
 
 def chain_key(

@@ -18,6 +18,7 @@ from voxtune.imaging import template
 from voxtune.imaging.bias import Bias
 from voxtune.imaging.denoise import Denoise
 from voxtune.imaging.intensity import Hounsfield, Intensity
+from voxtune.imaging.kind import Wanted
 from voxtune.imaging.register import Register
 from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
@@ -78,6 +79,13 @@ class Preset(Settings):
         if isinstance(self.steps, Brain):
             return 0.0, 1.0
         return (self.steps.low - self.mean) / self.deviation, (self.steps.high - self.mean) / self.deviation
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a scan must be, for the choice of a DICOM series and the check of modality, weighting and body region."""
+        if isinstance(self.steps, Brain):
+            return Wanted("MR", "T1", self.region)
+        return Wanted("CT", region=self.region)
 
     @field_validator("axes")
     @classmethod

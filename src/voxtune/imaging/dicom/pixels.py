@@ -111,7 +111,9 @@ def _decoded(header: "Dataset", frame: Frame, called: Path) -> NDArray[np.float6
         warnings.simplefilter("ignore")
         plugin = "pydicom" if str(header.file_meta.TransferSyntaxUID) == RLE else ""
         try:
-            values = pixel_array(header, index=frame.index, raw=True, decoding_plugin=plugin)
+            values = pixel_array(
+                header, index=frame.index, raw=True, decoding_plugin=plugin, correct_unused_bits=False
+            )
         except Exception as error:
             raise ScanError(
                 called,

@@ -37,6 +37,12 @@ def read_dicom(
     called = name or path
     study = read_study(path, called)
     chosen = choose(called, study, series, wanted or Wanted())
+    if "MOSAIC" in chosen.image_type:
+        raise ScanError(
+            called,
+            f"{chosen.label} holds Siemens mosaics: each image is all slices of one volume, tiled",
+            "Convert it with dcm2niix.",
+        )
     if path.is_file() and len(chosen.frames) == 1:
         raise ScanError(called, "this DICOM file holds one slice", "Give the folder of its series.")
     others = tuple(one.label for one in study.series if one is not chosen)
@@ -55,12 +61,6 @@ def read_dicom(
 def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> "Scan":
     from voxtune.imaging.read import Scan
 
-    if "MOSAIC" in chosen.image_type:
-        raise ScanError(
-            called,
-            f"{chosen.label} holds Siemens mosaics: each image is all slices of one volume, tiled",
-            "Convert it with dcm2niix.",
-        )
     _check_rescale(chosen)
     stack = stacked(chosen, lambda frames: identical(frames, called))
     voxels, lps = volume_of(stack, called)

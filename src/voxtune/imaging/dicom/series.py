@@ -136,7 +136,7 @@ def read_study(path: Path, called: Path) -> Study:
                 raise
             unreadable += 1
             continue
-        kind = str(header.get("SOPClassUID", "") or "")
+        kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
         if kind == DIRECTORY and file == path:
             raise ScanError(
                 called, "this is a DICOMDIR, a table of contents", "Give the folder that it stands in."
@@ -149,7 +149,7 @@ def read_study(path: Path, called: Path) -> Study:
             unreadable += 1
             continue
         if not _of_volume(header, kind):
-            name = header.SOPClassUID.name if kind else "no known kind"
+            name = getattr(kind, "name", "") or "no known kind"
             others[name] = others.get(name, 0) + 1
             continue
         uid = str(header.get("SeriesInstanceUID", "") or "none")

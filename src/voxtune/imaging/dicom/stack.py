@@ -98,10 +98,14 @@ def _alike(series: Series, said: _Said) -> tuple[list[Frame], str]:
     """The frames of the commonest direction and size; the few others are left out, and what they differ in."""
     frames = list(series.frames)
     for frame in frames:
+        if not frame.photometric:
+            raise ScanError(
+                "scan", f"{series.label} does not say what its pixels mean (photometric interpretation)"
+            )
         if frame.samples != 1 or not frame.photometric.startswith("MONOCHROME"):
             raise ScanError(
                 "scan",
-                f"{series.label} holds colour images ({frame.photometric or 'no photometric interpretation'})",
+                f"{series.label} holds colour images ({frame.photometric})",
             )
     placed = [one for one in frames if one.position is not None and one.directions is not None]
     if len(placed) < (1 - FEW_ODD) * len(frames):
