@@ -125,8 +125,6 @@ def preprocess_one(job: Job) -> str | None:
 
     The record ``chain.json`` is written last: a scan is done when it is there and its key fits.
     """
-    from voxtune.run_dir import write_text
-
     try:
         with one_sentence(job.scan_id, "preprocessed"):
             _do(job)
