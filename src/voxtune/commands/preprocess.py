@@ -40,9 +40,9 @@ class Job:
     folder: Path
     preset: Preset
     stripped: bool | None
-    series: str | None
     resume: bool
     simulated: bool
+    series: str | None = None
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
@@ -105,9 +105,9 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             (out / row.scan_id).absolute(),
             settings,
             stripped,
-            series,
             resume,
             _simulated(row),
+            series,
         )
         for row in rows[part - 1 :: parts]
     ]

@@ -22,7 +22,7 @@ FLAIR_INVERSION_MS = (1400.0, 3200.0)
 """Inversion times that null cerebrospinal fluid."""
 NAMES = {"CT": "a CT", "MR": "an MR scan", "PT": "a PET scan"}
 _WORDS = (
-    ("T1", r"t1|mp2?rage|spgr|bravo|t1w|vibe"),
+    ("T1", r"t1w?|mp2?rage|f?spgr|bravo|vibe"),
     ("FLAIR", r"flair|dark.?fluid|tirm"),
     ("T2", r"t2\w?|t2star\w?|haste|ciss|fiesta"),
     (
