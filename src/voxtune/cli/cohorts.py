@@ -96,6 +96,11 @@ def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]
     show_default=True,
     help="Of a CT whose Hounsfield units look wrong.",
 )
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 def preprocess(
     manifest: Path,
     out: Path,
@@ -104,6 +109,7 @@ def preprocess(
     scheduler: str | None,
     shard: str | None,
     hu_policy: Literal["refuse", "trust"],
+    orientation: str | None,
     *,
     resume: bool,
     stripped: bool | None,
@@ -121,6 +127,7 @@ def preprocess(
         resume=resume,
         stripped=stripped,
         hu_policy=hu_policy,
+        orientation=orientation,
     )
     click.echo(f"Preprocessed: {done}")
 

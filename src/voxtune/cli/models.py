@@ -138,6 +138,11 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -145,6 +150,7 @@ def predict(
     scans: tuple[Path, ...],
     output: Path | None,
     base: Path | None,
+    orientation: str | None,
     *,
     stripped: bool | None,
     as_tsv: bool,
@@ -163,6 +169,7 @@ def predict(
         output=output,
         base=base,
         stripped=stripped,
+        orientation=orientation,
         say=lambda line: click.echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -186,6 +193,11 @@ def predict(
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @as_json_option
 def explain(
@@ -201,6 +213,7 @@ def explain(
     control: Path | None,
     limit: int,
     base: Path | None,
+    orientation: str | None,
     seed: int,
     *,
     stripped: bool | None,
@@ -215,6 +228,7 @@ def explain(
         output=output,
         base=base,
         stripped=stripped,
+        orientation=orientation,
         target=target,
         biomarkers=biomarkers,
         method=method,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.progress import progress
@@ -21,6 +22,9 @@ QC_COLUMNS = (
     "brain_ml",
     "dice",
     "correlation",
+    "contents",
+    "dark",
+    "turned",
     "scale",
     "clipped",
     "slice_mm",
@@ -40,6 +44,7 @@ class Job:
     stripped: bool | None
     resume: bool
     simulated: bool
+    orientation: str | None = None
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
@@ -53,6 +58,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     resume: bool = True,
     stripped: bool | None = None,
     hu_policy: Literal["refuse", "trust"] = "refuse",
+    orientation: str | None = None,
 ) -> Path:
     """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
 
@@ -66,12 +72,13 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         resume: keep scans that are done with the same input and the same parameters.
         stripped: whether the skull is already gone; ``None``: look, scan by scan.
         hu_policy: ``trust`` takes CTs that do not look like Hounsfield units as they are.
+        orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
 
     Returns:
         The manifest of the preprocessed volumes, ``out/manifest.tsv``.
 
     Raises:
-        SettingError: ``shard`` is not ``I/N``.
+        SettingError: ``shard`` is not ``I/N``, or ``orientation`` no three directions.
         DataError: every scan failed.
         SomeScansFailedError: some failed; ``failed.tsv`` says which and why.
     """
@@ -79,6 +86,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.sources import as_manifest
 
+    orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
         settings = settings.model_copy(
@@ -100,6 +108,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             stripped,
             resume,
             _simulated(row),
+            orientation,
         )
         for row in rows[part - 1 :: parts]
     ]
@@ -149,13 +158,21 @@ def _do(job: Job) -> None:
     if job.resume and job.image.exists():
         done = read_record(record_file)
         if done and (job.folder / "volume.nii.gz").is_file():
-            key = chain_key(content_sha256(job.image), job.preset, Declared(job.stripped))
+            key = chain_key(
+                content_sha256(job.image), job.preset, Declared(job.stripped, orientation=job.orientation)
+            )
             if done["key"] == key:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
         leftover.unlink(missing_ok=True)
-    result = preprocess_scan(job.image, job.preset, stripped=job.stripped, cache=job.folder / ".steps")
+    result = preprocess_scan(
+        job.image,
+        job.preset,
+        stripped=job.stripped,
+        orientation=job.orientation,
+        cache=job.folder / ".steps",
+    )
     write_volume(
         result.volume,
         job.folder / "volume.nii.gz",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
-from voxtune.imaging.nifti import check_affine, read_nifti
+from voxtune.imaging.affine import check_affine
+from voxtune.imaging.nifti import read_nifti
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def read_dicom_zip(path: Path, wanted: str | None = None) -> "Scan":
             raise ScanError(path, f"the zip is damaged or encrypted ({type(error).__name__})") from error
         volumes = [file for file in folder.iterdir() if file.name.endswith((".nii", ".nii.gz"))]
         if len(volumes) == 1:
-            volume, stored = read_nifti(volumes[0])
-            return Scan(volume, stored)
+            found = read_nifti(volumes[0])
+            return Scan(found.volume, found.stored, notes=found.notes)
         if volumes:
             raise ScanError(path, f"the zip holds {len(volumes)} NIfTI files, expected one or a DICOM series")
         return read_dicom_folder(folder, wanted, name=path)

@@ -51,6 +51,7 @@ class Predictor:
         *,
         name: str | None = None,
         stripped: bool | None = None,
+        orientation: str | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
@@ -61,12 +62,13 @@ class Predictor:
             scan: file or folder with one scan.
             name: what to call it; otherwise its file name.
             stripped: whether the skull is gone already; ``None``: look.
+            orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
             tell: hears the name of each slow step as it begins.
 
         Raises:
             ScanError: the scan cannot be read or processed.
         """
-        prepared = prepare_scan(scan, self.preset, stripped=stripped, tell=tell)
+        prepared = prepare_scan(scan, self.preset, stripped=stripped, orientation=orientation, tell=tell)
         if tell is not None:
             tell("score")
         made, volume = prepared.preprocessed, prepared.tensor
