@@ -97,6 +97,11 @@ def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]
     help="Of a CT whose Hounsfield units look wrong.",
 )
 @series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 def preprocess(
     manifest: Path,
     out: Path,
@@ -106,6 +111,7 @@ def preprocess(
     shard: str | None,
     hu_policy: Literal["refuse", "trust"],
     series: str | None,
+    orientation: str | None,
     *,
     resume: bool,
     stripped: bool | None,
@@ -124,6 +130,7 @@ def preprocess(
         stripped=stripped,
         hu_policy=hu_policy,
         series=series,
+        orientation=orientation,
     )
     click.echo(f"Preprocessed: {done}")
 

@@ -139,6 +139,11 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -147,6 +152,7 @@ def predict(
     output: Path | None,
     base: Path | None,
     series: str | None,
+    orientation: str | None,
     *,
     stripped: bool | None,
     as_tsv: bool,
@@ -166,6 +172,7 @@ def predict(
         base=base,
         stripped=stripped,
         series=series,
+        orientation=orientation,
         say=lambda line: click.echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -190,6 +197,11 @@ def predict(
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @as_json_option
 def explain(
@@ -205,6 +217,7 @@ def explain(
     control: Path | None,
     limit: int,
     base: Path | None,
+    orientation: str | None,
     seed: int,
     series: str | None,
     *,
@@ -221,6 +234,7 @@ def explain(
         base=base,
         stripped=stripped,
         series=series,
+        orientation=orientation,
         target=target,
         biomarkers=biomarkers,
         method=method,

@@ -73,7 +73,7 @@ class Predicted:
         return "\n".join(lines)
 
 
-def predict(
+def predict(  # noqa: PLR0913  (the options of the command)
     adapter: Path,
     scans: Sequence[Path],
     *,
@@ -81,6 +81,7 @@ def predict(
     base: Path | None = None,
     stripped: bool | None = None,
     series: str | None = None,
+    orientation: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Preprocess and score every scan; write a page for each, and one table. Answers of earlier calls in it are kept.
@@ -92,6 +93,7 @@ def predict(
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look, scan by scan.
         series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
+        orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
         say: takes a line for each failed scan.
 
     Raises:
@@ -99,8 +101,10 @@ def predict(
         DataError: none of several scans can be read.
         WeightsError: the adapter does not load.
     """
+    from voxtune.imaging.affine import checked_axes
     from voxtune.serving.bundled import adapter_folder, base_file, scan_file
 
+    orientation = orientation and checked_axes(orientation)
     # Names are looked at first: a wrong one should not cost the time of loading a model.
     inputs = [one for scan in scans for one in inputs_of(scan_file(scan), alone=len(scans) == 1)]
     if not inputs:
@@ -122,7 +126,9 @@ def predict(
     with progress("Predicting", len(inputs)) as advance:
         for one, page in zip(inputs, pages, strict=True):
             try:
-                result = predictor.predict(one.path, name=one.name, stripped=stripped, series=series)
+                result = predictor.predict(
+                    one.path, name=one.name, stripped=stripped, series=series, orientation=orientation
+                )
             except ScanError as error:
                 failed.append((one.name, str(error)))
                 if say is not None and len(inputs) > 1:

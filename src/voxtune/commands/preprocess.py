@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
@@ -23,6 +24,9 @@ QC_COLUMNS = (
     "brain_ml",
     "dice",
     "correlation",
+    "contents",
+    "dark",
+    "turned",
     "scale",
     "clipped",
     "slice_mm",
@@ -43,6 +47,7 @@ class Job:
     resume: bool
     simulated: bool
     series: str | None = None
+    orientation: str | None = None
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
@@ -57,6 +62,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     stripped: bool | None = None,
     series: str | None = None,
     hu_policy: Literal["refuse", "trust"] = "refuse",
+    orientation: str | None = None,
 ) -> Path:
     """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
 
@@ -71,12 +77,13 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         stripped: whether the skull is already gone; ``None``: look, scan by scan.
         series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
         hu_policy: ``trust`` takes CTs that do not look like Hounsfield units as they are.
+        orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
 
     Returns:
         The manifest of the preprocessed volumes, ``out/manifest.tsv``.
 
     Raises:
-        SettingError: ``shard`` is not ``I/N``.
+        SettingError: ``shard`` is not ``I/N``, or ``orientation`` no three directions.
         DataError: every scan failed.
         SomeScansFailedError: some failed; ``failed.tsv`` says which and why.
     """
@@ -86,6 +93,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.run_dir import make_folder
 
     make_folder(out)
+    orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
         settings = settings.model_copy(
@@ -108,6 +116,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             resume,
             _simulated(row),
             series,
+            orientation,
         )
         for row in rows[part - 1 :: parts]
     ]
@@ -148,14 +157,20 @@ def _do(job: Job) -> None:
     if job.resume and job.image.exists():
         done = read_record(record_file)
         if done and (job.folder / "volume.nii.gz").is_file():
-            key = chain_key(content_sha256(job.image), job.preset, Declared(job.stripped, series=job.series))
+            declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
+            key = chain_key(content_sha256(job.image), job.preset, declared)
             if done["key"] == key:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
         leftover.unlink(missing_ok=True)
     result = preprocess_scan(
-        job.image, job.preset, stripped=job.stripped, series=job.series, cache=job.folder / ".steps"
+        job.image,
+        job.preset,
+        stripped=job.stripped,
+        series=job.series,
+        orientation=job.orientation,
+        cache=job.folder / ".steps",
     )
     write_volume(
         result.volume,

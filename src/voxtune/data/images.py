@@ -67,6 +67,7 @@ def prepare_scan(
     *,
     stripped: bool | None = None,
     series: str | None = None,
+    orientation: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> PreparedScan:
     """A scan preprocessed, or as it is where ``voxtune preprocess`` made it with this preset; then the very numbers of ``evaluate``.
@@ -76,6 +77,7 @@ def prepare_scan(
         preset: which steps, on which grid.
         stripped: whether the skull is gone already; ``None``: look.
         series: a DICOM series by its UID, number or description.
+        orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
         tell: hears the name of each slow step as it begins.
 
     Raises:
@@ -84,7 +86,9 @@ def prepare_scan(
     """
     stored = stored_scan(scan, preset) if stripped is not False else None
     if stored is None:
-        made = preprocess_scan(scan, preset, stripped=stripped, series=series, tell=tell)
+        made = preprocess_scan(
+            scan, preset, stripped=stripped, series=series, orientation=orientation, tell=tell
+        )
         return PreparedScan(made, torch.from_numpy(to_tensor(made.volume, preset)))
     cache = ScanCache.beside(scan.parent, preset)
     array = None if cache is None else cache.of_volume(scan.parent.name, scan)

@@ -51,6 +51,7 @@ def read_zip(
     wanted: Wanted | None = None,
     name: Path | None = None,
     depth: int = 0,
+    orientation: str | None = None,
 ) -> "Scan":
     """The volume of a zip.
 
@@ -60,6 +61,7 @@ def read_zip(
         wanted: what the preset takes.
         name: what messages call it, where that is not ``path``.
         depth: how many zips it lies in.
+        orientation: where the voxel axes point, for a header that does not say.
 
     Raises:
         ScanError: the zip is damaged, too large, holds links or names that leave its folder, or more than one scan.
@@ -92,9 +94,9 @@ def read_zip(
                 called, f"the zip holds {len(volumes)} volumes, expected one scan or a DICOM study"
             )
         if volumes:
-            return open_inside(volumes[0], called)
+            return open_inside(volumes[0], called, orientation)
         if len(inner) == 1 and depth < DEEPEST and not _dicom(files):
-            return read_zip(inner[0], series, wanted, called, depth + 1)
+            return read_zip(inner[0], series, wanted, called, depth + 1, orientation)
         from voxtune.imaging.dicom.read import read_dicom
 
         try:

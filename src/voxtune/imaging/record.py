@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voxtune.imaging.nifti import nifti_files
 from voxtune.imaging.qc import Qc
+from voxtune.imaging.read import Scan
 from voxtune.types.reliability import SeriesChoice
 
 
@@ -76,3 +77,21 @@ def versions() -> dict[str, str]:
         name: importlib.metadata.version(name)
         for name in ("voxtune", "numpy", "scipy", "SimpleITK", "deepbet", "nilearn")
     }
+
+
+def read_step(scan: Scan, orientation: str | None = None) -> Step:
+    """What reading a scan taught, and what was declared of it."""
+    return Step(
+        name="read",
+        parameters={"orientation": orientation} if orientation else {},
+        result={
+            "shape": scan.volume.shape,
+            "spacing_mm": [round(s, 4) for s in scan.volume.spacing],
+            "stored": scan.stored,
+            "nonfinite": scan.nonfinite,
+            "series": scan.series,
+            "modality": scan.modality,
+            "other_series": scan.others,
+        }
+        | ({"remarks": scan.remarks} if scan.remarks else {}),
+    )

@@ -53,6 +53,7 @@ class Predictor:
         name: str | None = None,
         stripped: bool | None = None,
         series: str | None = None,
+        orientation: str | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
@@ -64,13 +65,16 @@ class Predictor:
             name: what to call it; otherwise its file name.
             stripped: whether the skull is gone already; ``None``: look.
             series: a DICOM series by its UID, number or description.
+            orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
             tell: hears the name of each slow step as it begins.
 
         Raises:
             ScanError: the scan cannot be read or processed.
         """
         with one_sentence(name or scan.name, "predicted"):
-            prepared = prepare_scan(scan, self.preset, stripped=stripped, series=series, tell=tell)
+            prepared = prepare_scan(
+                scan, self.preset, stripped=stripped, series=series, orientation=orientation, tell=tell
+            )
             if tell is not None:
                 tell("score")
             made, volume = prepared.preprocessed, prepared.tensor

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtune.errors import ScanError
+from voxtune.imaging.affine import check_affine
 from voxtune.imaging.dicom.pixels import identical, inverted, volume_of
 from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study
 from voxtune.imaging.dicom.stack import stacked
 from voxtune.imaging.kind import Wanted
-from voxtune.imaging.nifti import check_affine
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
