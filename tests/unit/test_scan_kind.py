@@ -38,6 +38,11 @@ def head_ct() -> Volume:
     return volume(voxels)
 
 
+def head_without_bone() -> Volume:
+    """As where a window clipped it away."""
+    return volume(np.minimum(head_ct().voxels, 100))
+
+
 def chest_ct() -> Volume:
     voxels = np.full(GRID.shape[:3], -1000.0)
     voxels[ellipsoid(180, 120, 400)] = 40
@@ -59,6 +64,10 @@ def test_a_head_looks_like_one_and_other_bodies_do_not() -> None:
     assert not looks_like_head_ct(chest_ct())
     assert not looks_like_head_ct(abdomen_ct())
     assert not looks_like_head_ct(volume(np.full((8, 8, 8), -1000.0)))
+    assert looks_like_head_ct(head_without_bone(), bone=0)
+    assert not looks_like_head_ct(head_without_bone())
+    # A chest that is cut off at the lungs still holds lung.
+    assert not looks_like_head_ct(volume(chest_ct().voxels[20:61, 20:53]), bone=0)
 
 
 def test_real_chests_are_no_heads(shared_data: Path) -> None:

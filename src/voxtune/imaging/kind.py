@@ -40,8 +40,8 @@ _REGIONS = (
 SUFFIXES = {"t1w", "t2w", "flair", "pdw", "t2starw", "bold", "dwi", "asl", "swi", "t1map", "t2map", "angio"}
 """Of a BIDS file name; anything else in a name is its owner's word for something else."""
 SIDECAR_BYTES = 2_000_000
-HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML = 260.0, 0.10, 100.0
-"""A head is narrower than a chest, a tenth of it or more is bone, and it holds no lung."""
+HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML, HEAD_LITRES = 260.0, 0.10, 50.0, (1.5, 8.0)
+"""A head is narrower than a chest, holds no lung, and a tenth of it or more is bone, which a child's abdomen has not."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,11 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             notes.append(f"its name says {called}, this preset takes T1-weighted images")
     if wanted.region is not None:
         said = by_region(kind)
-        seen = "head" if wanted.region != "head" and looks_like_head_ct(volume) else None
+        seen = None
+        if wanted.region != "head" and looks_like_head_ct(
+            volume, bone=0 if wanted.region == "chest" else HEAD_BONE
+        ):
+            seen = "head"
         if said == seen == "head":
             raise ScanError(
                 scan,
@@ -140,8 +144,8 @@ def by_region(kind: Kind) -> str | None:
     return None
 
 
-def looks_like_head_ct(volume: Volume) -> bool:
-    """Whether a CT in Hounsfield units shows a head: narrow, much bone, no lung; on a grid of about 4 mm."""
+def looks_like_head_ct(volume: Volume, bone: float = HEAD_BONE) -> bool:
+    """Whether a CT in Hounsfield units shows a head: narrow, so much bone, no lung; on a grid of about 4 mm."""
     from scipy import ndimage
 
     every = [max(1, round(4.0 / step)) for step in volume.spacing]
@@ -152,20 +156,23 @@ def looks_like_head_ct(volume: Volume) -> bool:
     if count == 0:
         return False
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    # The axis along the body: the world's third.
+    litres = float(np.count_nonzero(largest) * np.prod(step) / 1e6)
+    # What is left of voxels like lung without the shell that every surface has.
+    lung = ndimage.binary_erosion((voxels > -950) & (voxels < -600))
+    lung_ml = float(np.count_nonzero(lung) * np.prod(step) / 1e3)
+    # The axis along the body is the world's third.
     long = int(np.argmax(np.abs(volume.affine[2, :3])))
-    body = largest.copy()
-    for index in range(body.shape[long]):
-        where = tuple(index if axis == long else slice(None) for axis in range(3))
-        body[where] = ndimage.binary_fill_holes(largest[where])
-    lung_ml = float(np.count_nonzero(body & (voxels < -600) & (voxels > -980)) * np.prod(step) / 1e3)
-    bone = float(np.mean(voxels[largest] > 300))
-    across = [axis for axis in range(3) if axis != long]
     widths = [
         step[axis] * np.count_nonzero(largest.any(axis=tuple(other for other in range(3) if other != axis)))
-        for axis in across
+        for axis in range(3)
+        if axis != long
     ]
-    return max(widths) < HEAD_WIDTH_MM and bone > HEAD_BONE and lung_ml < LUNG_ML
+    return (
+        max(widths) < HEAD_WIDTH_MM
+        and HEAD_LITRES[0] < litres < HEAD_LITRES[1]
+        and lung_ml < LUNG_ML
+        and float(np.mean(voxels[largest] > 300)) >= bone
+    )
 
 
 def kind_of_file(path: Path) -> Kind:
