@@ -172,9 +172,14 @@ def inputs_of(source: Path, *, alone: bool) -> list[Input]:
     with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
         manifest = as_manifest(source, Path(scratch))
         return [
-            Input(row.scan_id, resolve_image(manifest, row).absolute(), row.participant_id, row.diagnosis)
+            Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
             for row in read_manifest(manifest)
         ]
+
+
+def _outside(image: Path) -> Path:
+    """The image without the scratch folder of its manifest, which goes; a link keeps its own name."""
+    return image.parent.resolve() / image.name
 
 
 def scan_label(scan: Path) -> str:

@@ -91,7 +91,8 @@ def read_zip(
         inner = [file for member, file in files if member.ending == ".zip"]
         if len(volumes) > 1:
             raise ScanError(
-                called, f"the zip holds {len(volumes)} volumes, expected one scan or a DICOM study"
+                called,
+                f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
             )
         if volumes:
             return open_inside(volumes[0], called, orientation)
