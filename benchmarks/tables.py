@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from explain import tables as explained
+from qc import tables as quality
 from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,7 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "serve.md",
@@ -266,6 +268,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "explain-biomarkers": explained.biomarkers,
     "explain-words": explained.words,
     "explain-cost": explained.cost,
+    "qc-summary": quality.summary,
+    "qc-distortions": quality.distortions,
+    "qc-forms": quality.forms,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
