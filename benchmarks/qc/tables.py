@@ -26,10 +26,10 @@ def summary() -> str:
     count = {
         verdict: sum(one["verdict"] == verdict for one in bad) for verdict in ("refused", "fail", "warn")
     }
+    run = f"; their `contents` run from {min(contents):.2f} to {max(contents):.2f}" if contents else ""
     return (
         f"Of {len(bad)} distorted scans {sum(count.values())} are caught: {count['refused']} refused, {count['fail']} fail, {count['warn']} warned of. "
-        f"Of {len(good)} scans in good forms of storage {sum(one['verdict'] == 'pass' for one in good)} pass; their `contents` run from "
-        f"{min(contents):.2f} to {max(contents):.2f}."
+        f"Of {len(good)} scans in good forms of storage {sum(one['verdict'] == 'pass' for one in good)} pass{run}."
     )
 
 
