@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= demo-output
 
-.PHONY: demo test setup check docs wheel lowest fix tables clean
+.PHONY: demo test setup check docs wheel lowest bytes test-isa fix tables clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make docs    set up, then build the documentation site into site/; opens without a server or a network"
 	@echo "make wheel   set up, then build the wheel and the source archive into dist/"
 	@echo "make lowest  run the fast tests with the lowest version of every library, in an environment of its own"
+	@echo "make test-isa run the tests that promise bits under several instruction sets, with one and two threads"
+	@echo "make bytes   run the whole path with this tree and with another (BEFORE=REVISION) and say which files differ"
 	@echo "make fix     format and mend what ruff can mend"
 	@echo "make clean   remove the virtual environment and outputs"
 
@@ -47,6 +49,7 @@ EXACT := src/voxtune/losses/*,src/voxtune/reports/*,src/voxtune/data/*,src/voxtu
 # One thread a process: on two cores, two processes of two threads each stand in each other's way and take half as long again.
 test: check
 	PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist worksteal --cov --cov-report=
+	$(BIN)/python benchmarks/isa/run.py --short
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --skip-covered --include='$(EXACT)' --fail-under=100
 
@@ -67,6 +70,21 @@ lowest:
 	  -e '.[augment,dask,serve]' pytest pytest-xdist hypothesis beartype captum pyyaml import-linter httpx
 	PYTHONUTF8=1 .venv-lowest/bin/pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/property tests/parity
 
+# Settings of the matrix libraries stand in for other processors. SELECTION=fast runs all tests that are not slow: hours.
+SELECTION ?=
+test-isa: $(STAMP)
+	$(BIN)/python benchmarks/isa/run.py $(addprefix --selection ,$(SELECTION))
+	$(BIN)/python benchmarks/tables.py
+
+# A rebuild that should change nothing shows it here: both trees run on this machine, because sums differ between processors.
+BEFORE ?= HEAD
+bytes: $(STAMP)
+	rm -rf .bytes && git worktree prune && git worktree add --quiet --detach .bytes/tree $(BEFORE)
+	PYTHONPATH=$(CURDIR)/.bytes/tree/src $(BIN)/python tests/bytes/harness.py .bytes/before.json
+	PYTHONPATH=$(CURDIR)/src $(BIN)/python tests/bytes/harness.py .bytes/after.json
+	git worktree remove --force .bytes/tree
+	$(BIN)/python tests/bytes/differences.py .bytes/before.json .bytes/after.json
+
 fix: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -75,4 +93,4 @@ tables: $(STAMP)
 	$(BIN)/python benchmarks/tables.py
 
 clean:
-	rm -rf $(VENV) .venv-lowest $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) .venv-lowest .bytes $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .coverage*

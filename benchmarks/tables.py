@@ -10,6 +10,8 @@ from typing import Any
 
 from dicom import tables as dicom
 from explain import tables as explained
+from isa import tables as instructions
+from qc import tables as quality
 from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +20,7 @@ CONCEPTS = ROOT / "docs" / "concepts"
 CHEST = ROOT / "benchmarks" / "chest" / "results"
 METHOD = ROOT / "benchmarks" / "method" / "results"
 SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
+BIDS_EXAMPLES = ROOT / "benchmarks" / "bids_examples" / "results" / "trees.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
 PAGES = (
     ROOT / "README.md",
@@ -25,10 +28,13 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
+    CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "serve.md",
+    ROOT / "docs" / "reference" / "bids-examples.md",
 )
 
 
@@ -263,6 +269,31 @@ def serve_load() -> str:
     )
 
 
+def bids_examples() -> str:
+    """What ``ingest bids`` makes of each tree of the BIDS examples."""
+    trees = json.loads(BIDS_EXAMPLES.read_text(encoding="utf-8"))
+    lines = ["| tree | T1w images | kept | dropped | what is said |", "|---|---|---|---|---|"]
+    for name, one in trees.items():
+        said = [one["refused"].removeprefix(f"{name}: ")] if "refused" in one else []
+        said += ["So read with `unlabelled=keep`."] if said and "kept" in one else []
+        said += [f"{count} x {reason}" for reason, count in one.get("reasons", {}).items()]
+        said += (
+            [f"{one['elsewhere']} T1w outside the folders `sub-*`."]
+            if one["elsewhere"] and "kept" in one
+            else []
+        )
+        cells = [one.get(column, "refused" if column == "kept" else "") for column in ("kept", "dropped")]
+        lines.append(f"| {name} | {one['images']} | {cells[0]} | {cells[1]} | {' '.join(said)} |")
+    read_ = [one for one in trees.values() if "kept" in one]
+    total = sum(one["images"] for one in read_)
+    kept, dropped = (sum(one[column] for one in read_) for column in ("kept", "dropped"))
+    lines.append(
+        f"\n{len(read_)} of {len(trees)} trees are read: {total} images = {kept} kept + {dropped} dropped; "
+        f"{len(trees) - len(read_)} are refused with the sentence in the last column."
+    )
+    return "\n".join(lines)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "explain-localisation": explained.localisation,
     "explain-biomarkers": explained.biomarkers,
@@ -271,6 +302,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "dicom-kinds": dicom.kinds,
     "dicom-against": dicom.against,
     "dicom-speed": dicom.speed,
+    "qc-summary": quality.summary,
+    "qc-distortions": quality.distortions,
+    "qc-forms": quality.forms,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
@@ -279,7 +313,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
+    "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

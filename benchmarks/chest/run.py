@@ -131,8 +131,9 @@ def cost(manifest: Path) -> dict[str, Any]:
     from voxtune.config import read_recipe
     from voxtune.data.images import load_preset, scan_reader
     from voxtune.data.manifest import read_manifest
-    from voxtune.evaluation.pairs import pair_features, score_pairs
+    from voxtune.evaluation.answers import see_scans
     from voxtune.model.build import build_model
+    from voxtune.model.questions import FindingQuestion, encoded_texts
 
     torch.set_num_threads(1)
     config = read_recipe("medct_small")
@@ -152,10 +153,10 @@ def cost(manifest: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for count in COUNTS:
         encoded, began = 0, time.process_time()
-        texts = pair_features(model, FINDINGS[:count], config.classes.pair, model.backbone.tokenize)
+        question = FindingQuestion({name: (name,) for name in FINDINGS[:count]}, config.classes.pair)
+        texts = encoded_texts(model, question.texts)
         after_texts = time.process_time()
-        for _ in score_pairs(model, names, read, texts):
-            pass
+        see_scans(model, {"": texts}, names, read)
         done = time.process_time()
         found[str(count)] = {
             "volumes": VOLUMES,

@@ -20,8 +20,9 @@ from scipy.stats import norm
 
 import voxtune
 from voxtune.evaluation.auc import delong, obuchowski
-from voxtune.evaluation.intervals import normal_interval
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.intervals import Draw, normal_interval
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import of_records
 from voxtune.types.records import Prediction
 
 CLASSES = ("NC", "AD")
@@ -60,8 +61,8 @@ def test_set(participants: int, shared: float, rng: np.random.Generator) -> list
 def intervals(rows: list[Prediction], seed: int, resamples: int) -> dict[str, tuple[float, float]]:
     """Every kind of interval for one test set."""
     alone = [row.model_copy(update={"participant_id": row.scan_id}) for row in rows]
-    clustered = evaluate_predictions(rows, CLASSES, resamples=resamples, seed=seed)
-    naive = evaluate_predictions(alone, CLASSES, resamples=resamples, seed=seed)
+    clustered = evaluate(of_records(rows, CLASSES), Draw(resamples=resamples, seed=seed))
+    naive = evaluate(of_records(alone, CLASSES), Draw(resamples=resamples, seed=seed))
     positive = [row.diagnosis == "AD" for row in rows]
     score = [row.probabilities["AD"] for row in rows]
     pairs = {

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from voxtune.explanation.target import number_target
+
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
 TRAINED_ON, EXPLAINED, LOCALISED = 160, 54, 12
@@ -92,7 +94,7 @@ def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, cu
     from voxtune.explanation.placement import to_stored
     from voxtune.explanation.randomised import correlation
     from voxtune.explanation.region_table import on_cube
-    from voxtune.explanation.target import class_target, mmse_target
+    from voxtune.explanation.target import class_target
 
     preset = load_preset(adapters[""].facts.preset)
     inside = tensor_mask(preset)
@@ -101,7 +103,7 @@ def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, cu
         name = f"{method}, {asked}"
         made = {}
         for which, adapter in adapters.items():
-            target = mmse_target(adapter) if asked == "MMSE" else class_target(adapter, "AD")
+            target = number_target(adapter) if asked == "MMSE" else class_target(adapter, "AD")
             [made[which]] = explain_targets(adapter, tensor, [target], method)
             heat = on_cube(to_stored(made[which].voxels, stored, preset))
             found["scores"][name + which] = localisation(heat, truth)

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 GROUPS: dict[str, dict[str, list[str]]] = {
     "losses": {
         f"losses/{name}.py": ["tests/parity/test_parity_equations.py", "tests/unit/test_loss_terms.py"]
-        for name in ("contrastive", "mmse", "total", "classification", "findings")
+        for name in ("contrastive", "regression", "total", "classification", "findings")
     },
     "splits": {
         f"data/{name}.py": ["tests/unit/test_split_small.py", "tests/unit/test_split_files.py", "tests/property/test_split_participants.py"]

@@ -30,6 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+CLASSES = ("NC", "MCI", "AD")
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 ARMS: dict[str, list[str]] = {
@@ -104,7 +105,7 @@ def cohort(tokens: int, count: int) -> tuple[Any, Any]:
     """Random scans by name, and their facts."""
     import torch
 
-    from voxtune.data.examples import Examples
+    from voxtune.data.examples import Examples, Labels
 
     generator = torch.Generator().manual_seed(0)
     scans = {f"scan-{i}": torch.rand(1, tokens // 16, 128, 128, generator=generator) for i in range(count)}
@@ -112,7 +113,7 @@ def cohort(tokens: int, count: int) -> tuple[Any, Any]:
     ids = torch.randint(1000, 30000, (count, 130), generator=generator)
     labels, mmse = torch.arange(count) % 3, 20 + 10 * torch.rand(count, generator=generator)
     mask = torch.arange(130)[None] < lengths[:, None]
-    return Examples(tuple(scans), tuple(scans), labels, mmse, ids, mask), scans.__getitem__
+    return Examples(tuple(scans), tuple(scans), Labels(labels, {"mmse": mmse}), ids, mask), scans.__getitem__
 
 
 def measure(given: dict[str, Any]) -> dict[str, Any]:
@@ -193,10 +194,12 @@ def plain_step(config: Any, examples: Any, read: Any, device: str) -> Callable[[
     import torch.nn.functional as F
 
     from voxtune.losses.total import total
-    from voxtune.model.build import MmseScale, build_model
+    from voxtune.model.build import TargetScale, build_model
+    from voxtune.tasks.task import task_of
     from voxtune.training.objective import loss_terms
 
-    model = build_model(config, scale=MmseScale(25.0, 3.0)).to(device).train()
+    task, weights = task_of(config, CLASSES), {target.name: target.weight for target in config.targets}
+    model = build_model(config, scales={"mmse": TargetScale(25.0, 3.0)}).to(device).train()
     model.vision.tower.reads_lead = False  # the last block whole, as the published class computes it
     trained = [value for value in model.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -209,8 +212,8 @@ def plain_step(config: Any, examples: Any, read: Any, device: str) -> Callable[[
     batch = replace(batch, token_ids=F.pad(batch.token_ids, wide), token_mask=F.pad(batch.token_mask, wide))
 
     def step(_: int) -> float:
-        terms = loss_terms(model(batch), batch, config.loss, model.mmse_head)
-        loss = total(terms, config.loss.mmse_weight, config.loss.class_weight)
+        terms = loss_terms(model(batch), batch, config.loss, task, model.target_heads)
+        loss = total(terms, weights, config.loss.class_weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, config.optimiser.clip)
@@ -224,24 +227,28 @@ def engine_step(config: Any, examples: Any, read: Any, _: str) -> Callable[[int]
     """The step of ``voxtune.training.loop``."""
     import torch
 
-    from voxtune.model.build import MmseScale, build_model
+    from voxtune.model.build import TargetScale, build_model
+    from voxtune.tasks.task import task_of
     from voxtune.training.devices import clip_gradients, place
     from voxtune.training.loop import read_shares
     from voxtune.training.ranks import start_ranks
-    from voxtune.training.records import Task
+    from voxtune.training.records import TrainingInputs
     from voxtune.training.step import StepSettings, step_gradients
 
     ranks = start_ranks(config.training)
-    model = place(build_model(config, scale=MmseScale(25.0, 3.0)), config.training, ranks).train()
+    model = place(
+        build_model(config, scales={"mmse": TargetScale(25.0, 3.0)}), config.training, ranks
+    ).train()
     trained = [value for value in model.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(
         trained, lr=config.optimiser.rate, weight_decay=config.optimiser.weight_decay
     )
-    task = Task(examples, read, lambda _: 0.0, [])
-    settings = StepSettings(config.loss, "volumes", config.training.chunk, ranks)
+    task, weights = task_of(config, CLASSES), {target.name: target.weight for target in config.targets}
+    inputs = TrainingInputs(task, examples, read, lambda _: 0.0, [])
+    settings = StepSettings(config.loss, task, weights, "volumes", config.training.chunk, ranks)
 
     def step(number: int) -> float:
-        share = next(read_shares(task, [list(range(len(examples)))], 0, 0, ranks))
+        share = next(read_shares(inputs, [list(range(len(examples)))], 0, 0, ranks))
         optimiser.zero_grad(set_to_none=True)
         loss, _ = step_gradients(model, share.to(ranks.device), None, settings, number)
         clip_gradients(trained, config.optimiser.clip, ranks)
@@ -305,12 +312,13 @@ def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from voxtune.config import read_recipe
-    from voxtune.data.examples import Examples
+    from voxtune.data.examples import Examples, Labels
     from voxtune.data.images import load_preset
     from voxtune.data.scans import ScanCache
-    from voxtune.model.build import MmseScale, build_model
+    from voxtune.model.build import TargetScale, build_model
+    from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
-    from voxtune.training.records import Task
+    from voxtune.training.records import TrainingInputs
 
     count = given["scans"]
     preset = load_preset("tiny")
@@ -331,14 +339,16 @@ def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
             f"training.workers={given['workers']}",
         ):
             config = config.edit(assignment)
-        model = build_model(config, scale=MmseScale(25.0, 3.0))
+        model = build_model(config, scales={"mmse": TargetScale(25.0, 3.0)})
         ids, mask = model.backbone.tokenize(["A photo of NC. Hippocampal volume: 7323.00 mm^3."] * count)
-        facts = torch.arange(count) % 3, 20 + torch.arange(count) % 10.0
-        examples = Examples(tuple(files), tuple(files), *facts, ids, mask.bool())
-        task = Task(examples, lambda scan: torch.from_numpy(cache[scan]), lambda _: 0.0, [])
+        known = Labels(torch.arange(count) % 3, {"mmse": 20 + torch.arange(count) % 10.0})
+        examples = Examples(tuple(files), tuple(files), known, ids, mask.bool())
+        inputs = TrainingInputs(
+            task_of(config, CLASSES), examples, lambda scan: torch.from_numpy(cache[scan]), lambda _: 0.0, []
+        )
         from voxtune.training.records import Watcher
 
-        (epoch,) = fit(model, task, config, folder / "checkpoints", Watcher()).epochs
+        (epoch,) = fit(model, inputs, config, folder / "checkpoints", Watcher()).epochs
     training = epoch.seconds - epoch.validation_seconds
     return {
         "scans": count, "workers": given["workers"], "steps": epoch.steps, "seconds": training,

@@ -20,11 +20,11 @@ from voxtune.losses.contrastive import (
     scale,
     similarity,
 )
-from voxtune.losses.mmse import masked_mmse
+from voxtune.losses.regression import masked_squared_error
 from voxtune.losses.total import LossTerms, total
 from voxtune.model.build import build_model
 from voxtune.model.cross_attention import attend, similarities_alone, similarities_of_sets
-from voxtune.model.heads import MmseHead, Projection
+from voxtune.model.heads import Projection, TargetHead
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune_recipes.deft import recipe
 
@@ -128,7 +128,7 @@ def projection() -> str:
 
 def mmse_head() -> str:
     """From the scale of the loss to points (Eq. 5)."""
-    head = MmseHead(4, 2, mean=26.0, sd=3.0)
+    head = TargetHead(4, 2, mean=26.0, sd=3.0, low=0.0, high=30.0)
     scaled = torch.linspace(-10, 4, 200)
     figure, [plot] = canvas()
     plot.plot(scaled, head.points(scaled))
@@ -286,7 +286,10 @@ def mmse_loss() -> str:
         target = torch.tensor([0.0, 1.0, -1.0, last])
         plot.plot(
             moving,
-            [float(masked_mmse(torch.tensor([float(one), 0.5, -0.5, -0.5]), target)) for one in moving],
+            [
+                float(masked_squared_error(torch.tensor([float(one), 0.5, -0.5, -0.5]), target))
+                for one in moving
+            ],
             label=label,
         )
     plot.set(xlabel="first prediction minus its score (standard deviations)", ylabel="Eq. 14")

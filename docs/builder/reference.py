@@ -21,7 +21,6 @@ from voxtune.config import (
     Aggregation,
     ClassTexts,
     LossSettings,
-    MmseSettings,
     OptimiserSettings,
     ReportSettings,
     RunConfig,
@@ -30,13 +29,14 @@ from voxtune.config import (
 from voxtune.data.splits import SplitSettings
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
+from voxtune.types.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
     RunConfig,
     ReportSettings,
     ClassTexts,
-    MmseSettings,
+    Target,
     Aggregation,
     LossSettings,
     OptimiserSettings,

@@ -68,6 +68,25 @@ COHORTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "classification": "voxtune.tasks.classification:Classification",
+        "combined": "voxtune.tasks.combined:Combined",
+        "findings": "voxtune.tasks.findings:Findings",
+        "regression": "voxtune.tasks.regression:Regression",
+    }
+)
+"""What may be asked of a scan; ``tasks.task.task_of`` chooses by the settings of a run."""
+
+SCORED_TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "classification": "voxtune.tasks.classification:ScoredClasses",
+        "findings": "voxtune.tasks.findings:ScoredFindings",
+        "regression": "voxtune.tasks.regression:ScoredNumbers",
+    }
+)
+"""The same when a model is scored; ``tasks.task.scored_task`` chooses by the model."""
+
 RECIPES: Mapping[str, str] = MappingProxyType(
     {
         "ablation_all_four": "voxtune_recipes.ablations:all_four",

@@ -10,96 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from voxtune.catalog import BACKBONES, PEFT_METHODS, RECIPES, load
+from voxtune.catalog import RECIPES, load
+from voxtune.choices import BackboneChoice, Methods
+from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
-from voxtune.types.calls import Call, read_calls
 from voxtune.types.settings import Settings
+from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
 
-
-def _parse_choice(table: Mapping[str, str], what: str, value: object) -> object:
-    if isinstance(value, str):
-        calls = _read_calls(value, what)
-        if len(calls) != 1:
-            raise UsageError(f"Expected one {what}, got '{value}'.")
-        return _parse_call(table, what, calls[0])
-    if not isinstance(value, Mapping):
-        return value
-    named = dict(value)
-    kind = named.pop("kind", None)
-    if not isinstance(kind, str):
-        raise UsageError(f"A {what} needs its name as 'kind'; known: {', '.join(sorted(table))}.")
-    return load(table, kind, what).model_validate(named)
-
-
-def _read_calls(text: str, what: str) -> tuple[Call, ...]:
-    try:
-        return read_calls(text)
-    except ValueError as error:
-        raise UsageError(f"Not a {what}: {error}.") from None
-
-
-def _parse_call(table: Mapping[str, str], what: str, call: Call) -> Settings:
-    """``lora(8, alpha=16)``: a value without a name is the first field of the settings, their main size."""
-    kind = load(table, call.kind, what)
-    fields = list(kind.model_fields)
-    if len(call.positional) > min(1, len(fields)):
-        room = f"one value without a name ('{fields[0]}')" if fields else "no value"
-        raise UsageError(
-            f"{call.kind} takes {room}, got {len(call.positional)}; its settings: {_listed(fields)}."
-        )
-    values = dict(zip(fields, call.positional, strict=False))
-    if twice := values.keys() & call.named.keys():
-        raise UsageError(f"{call.kind}: '{twice.pop()}' is given twice.")
-    if unknown := [name for name in call.named if name not in fields]:
-        raise UsageError(f"{call.kind} has no setting '{unknown[0]}'; it has: {_listed(fields)}.")
-    try:
-        found = kind.model_validate(values | call.named)
-    except ValidationError as error:
-        raise UsageError(f"{call.kind}: {explain(error)}") from None
-    assert isinstance(found, Settings)
-    return found
-
-
-def _parse_methods(value: object) -> object:
-    """A whole side as one text: ``visual_prompts(20), lora(8)``; ``none`` is no method."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return tuple(
-            _parse_call(PEFT_METHODS, "adaptation method", call)
-            for call in _read_calls(value, "list of methods")
-        )
-    return value
-
-
-def _listed(fields: list[str]) -> str:
-    return ", ".join(fields) or "none"
-
-
-def _dump_choice(table: Mapping[str, str], value: Settings, info: SerializationInfo) -> dict[str, Any]:
-    path = f"{type(value).__module__}:{type(value).__qualname__}"
-    kind = next((name for name, target in table.items() if target == path), None)
-    if kind is None:
-        raise UsageError(
-            f"'{path}' is in no catalogue table, so a run that uses it cannot be written down; add it to voxtune/catalog.py."
-        )
-    return {"kind": kind, **value.model_dump(mode=info.mode)}
-
-
-BackboneChoice = Annotated[
-    Settings,
-    BeforeValidator(lambda value: _parse_choice(BACKBONES, "backbone", value)),
-    PlainSerializer(lambda value, info: _dump_choice(BACKBONES, value, info)),
-]
-MethodChoice = Annotated[
-    Settings,
-    BeforeValidator(lambda value: _parse_choice(PEFT_METHODS, "adaptation method", value)),
-    PlainSerializer(lambda value, info: _dump_choice(PEFT_METHODS, value, info)),
-]
-Methods = Annotated[tuple[MethodChoice, ...], BeforeValidator(_parse_methods)]
-"""The methods of one side, in the order they are attached."""
+Targets = Annotated[tuple[Target, ...], BeforeValidator(read_targets)]
 
 
 class ReportSettings(Settings):
@@ -118,8 +45,8 @@ class ClassTexts(Settings):
 
     names: tuple[str, ...] = ()
     """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
-    templates: tuple[str, ...] = Field(("A photo of {name}",), min_length=1)
-    """One or several; several are an ensemble (mean similarity)."""
+    templates: tuple[str, ...] = ("A photo of {name}",)
+    """One or several; several are an ensemble (mean similarity). None at all: no diagnosis is asked (``--set classes=none``)."""
     findings: tuple[str, ...] = ()
     """Columns of the manifest that hold findings (0, 1 or n/a), each yes or no for itself; empty: the task is the diagnosis."""
     held_out: tuple[str, ...] = ()
@@ -127,16 +54,22 @@ class ClassTexts(Settings):
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
 
+    @property
+    def asked(self) -> bool:
+        """Whether scans are told apart by class texts at all."""
+        return bool(self.findings or self.templates)
 
-class MmseSettings(Settings):
-    """The MMSE token and its head (method.md A3, Eq. 5)."""
+    @model_validator(mode="after")
+    def _worded(self) -> Self:
+        if self.names and not self.templates:
+            raise ValueError("classes.names need words: classes.templates is empty")
+        return self
 
-    enabled: bool = True
-    init_std: float = Field(0.02, gt=0)
-    hidden_ratio: float = Field(0.5, gt=0, le=4)
-    """Hidden width of the head over the tower's width (384 / 768)."""
-    scale: Literal["standardised", "points"] = "standardised"
-    """Targets standardised by the training scans inside the loss, or raw points."""
+
+def _parse_classes(value: object) -> object:
+    """``none``: no words, so no class."""
+    none = value is None or (isinstance(value, str) and value.strip().lower() == "none")
+    return ClassTexts(templates=()) if none else value
 
 
 class Aggregation(Settings):
@@ -158,7 +91,6 @@ class LossSettings(Settings):
     temperature_high: float = Field(100.0, gt=0)
     targets: Literal["instance", "class"] = "instance"
     directions: Literal["sum", "mean"] = "sum"
-    mmse_weight: float = Field(0.5, ge=0)
     class_weight: float = Field(0.0, ge=0)
     """Weight of the cross-entropy over class texts; with findings, of the two-way one over each finding's pair of texts."""
     contrastive_weight: float = Field(1.0, ge=0)
@@ -187,8 +119,9 @@ class TrainingSettings(Settings):
     """Scans of one contrastive batch."""
     stop_after: int | None = Field(12, ge=1)
     """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
-    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc"] = "balanced_accuracy"
-    """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings."""
+    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae"] = "balanced_accuracy"
+    """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings;
+    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked."""
     chunk: int | None = Field(None, ge=1)
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -255,14 +188,25 @@ class RunConfig(Settings):
     text: Methods = ()
     projections: Literal["trained", "frozen"] = "trained"
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
-    mmse: MmseSettings = MmseSettings()
+    targets: Targets = (Target(name=MMSE),)
+    """Numbers to predict, columns of the manifest; ``none`` is no number. ``--set targets.cdr_sb.weight=1`` names one by its column."""
     aggregation: Aggregation = Aggregation()
     report: ReportSettings = ReportSettings()
-    classes: ClassTexts = ClassTexts()
+    classes: Annotated[ClassTexts, BeforeValidator(_parse_classes)] = ClassTexts()
+    """``none``: no class is asked, the targets alone."""
     loss: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     training: TrainingSettings = TrainingSettings()
     augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return from_file(value) if isinstance(value, Mapping) else value
+
+    @model_serializer(mode="wrap")
+    def _for_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return for_file(handler(self))
 
     def same_run(self, other: "RunConfig") -> bool:
         """Whether both describe the same run, wherever and however fast it is computed."""
@@ -298,8 +242,11 @@ class RunConfig(Settings):
         path, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set takes PATH=VALUE, got '{assignment}'.")
-        tree = self.model_dump(mode="json")
         *parents, leaf = path.strip().split(".")
+        tree = self.model_dump(mode="json")
+        if [*parents, leaf][0] == "targets":  # with mmse among them
+            tree = from_file(tree)
+            tree["targets"] = [one.model_dump(mode="json") for one in tree["targets"]]
         here: Any = tree
         for step in parents:
             here = here[_key(here, step, path)]
@@ -335,6 +282,9 @@ def _key(here: object, step: str, path: str) -> str | int:
     if isinstance(here, list):
         if step.isdigit() and int(step) < len(here):
             return int(step)
+        named = [part["name"] if isinstance(part, dict) and "name" in part else None for part in here]
+        if step in named:
+            return named.index(step)
         raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
     if isinstance(here, dict) and step in here:
         return step
@@ -350,12 +300,3 @@ def _readings(text: str) -> list[object]:
     with contextlib.suppress(json.JSONDecodeError):
         found.append(json.loads(text))
     return [*found, text]
-
-
-def explain(error: ValidationError) -> str:
-    """A validation error as sentences: setting, what is wrong, what came."""
-    lines = []
-    for one in error.errors(include_url=False):
-        path = ".".join(str(part) for part in one["loc"]) or "the configuration"
-        lines.append(f"Setting '{path}': {one['msg']}, got {one['input']!r}.")
-    return " ".join(lines)

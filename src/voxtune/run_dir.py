@@ -141,3 +141,14 @@ class RunDir:
                 f"'{self.root.name}' is not a run: it has no config.json. 'voxtune train RECIPE -o RUN' makes one."
             )
         return RunConfig.from_json(self.config.read_text(encoding="utf-8"))
+
+
+LOCAL = ("weights", "tokenizer", "text_weights")
+"""Settings of a backbone that are places on one machine."""
+
+
+def shared_config(config: RunConfig) -> dict[str, Any]:
+    """A configuration as JSON without places on this machine."""
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
+    return tree

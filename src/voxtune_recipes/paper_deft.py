@@ -16,7 +16,7 @@ from voxtune.backbones.medclip import MedClip
 from voxtune.backbones.radfm import RadFm
 from voxtune.backbones.tiny import Tiny
 from voxtune.commands.reproduce.paper import Mode, Paper, Role, Row, Table, Value
-from voxtune.config import Aggregation, MmseSettings, ReportSettings, RunConfig
+from voxtune.config import Aggregation, ReportSettings, RunConfig
 from voxtune.errors import UsageError
 from voxtune.peft.adapter import Adapter
 from voxtune.peft.full import Full
@@ -38,7 +38,6 @@ BASES: dict[str, tuple[Settings, str]] = {
     "biomedclip": (BiomedClip(), "biomedclip"),
 }
 """Settings and preset of each base of the paper's tables."""
-OFF = MmseSettings(enabled=False)
 ALONE = Aggregation(form="none")
 LABEL = ReportSettings(template="label")
 
@@ -86,7 +85,7 @@ def figures(
 
 def compared(base: str) -> dict[str, RunConfig]:
     """The systems that the paper compares itself with, on one base."""
-    plain = ours(base).model_copy(update={"vision": (), "text": (), "mmse": OFF, "aggregation": ALONE})
+    plain = ours(base).model_copy(update={"vision": (), "text": (), "targets": (), "aggregation": ALONE})
     training = plain.training.model_copy(update={"checkpointing": base != "tiny"})
     return {
         "zero-shot": plain,
@@ -183,10 +182,10 @@ def ablation(base: str) -> Table:
     """Table 3: which part does what."""
     whole = ours(base)
     bare = whole.model_copy(
-        update={"vision": (), "text": (), "mmse": OFF, "aggregation": ALONE, "report": LABEL}
+        update={"vision": (), "text": (), "targets": (), "aggregation": ALONE, "report": LABEL}
     )
     prompts, words, report = {"vision": whole.vision}, {"text": whole.text}, {"report": whole.report}
-    token = {"mmse": whole.mmse}
+    token = {"targets": whole.targets}
     rows = (
         Row("none (zero-shot)", bare, "zero_shot", figures(54.9)),
         Row("visual prompts", bare.model_copy(update=prompts), published=figures(65.3)),

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from voxtune.cli import main
-from voxtune.commands.evaluate.subject import read_subject
+from voxtune.evaluation.evaluated_model import read_model
 
 
 def call(*arguments: object, code: int = 0) -> Result:
@@ -188,7 +188,7 @@ def test_a_base_without_training(home: Path) -> None:
     assert facts["classes"] == ["NC", "MCI", "AD"]
     assert "Nothing was trained here" in facts["leakage"]
     assert "tiny as published" in (home / "base/page.html").read_text(encoding="utf-8")
-    assert read_subject(home / "run" / "config.json").classes == ("NC", "AD")
+    assert read_model(home / "run" / "config.json").classes == ("NC", "AD")
     assert "-o DIR" in call("evaluate", "deft", "--data", manifest, code=2).output
     assert "--data MANIFEST" in call("evaluate", "deft", code=2).output
 

@@ -13,7 +13,7 @@ SOURCE = ROOT / "src"
 HARD_LIMIT = 400
 ROOMS = {
     "audit", "backbones", "cli", "cohorts", "commands", "data", "evaluation", "explanation", "imaging", "losses", "model", "pages", "peft",
-    "reports", "serving", "simulate", "training", "types", "weights",
+    "reports", "serving", "simulate", "tasks", "training", "types", "weights",
 }  # fmt: skip
 DATA_FOLDERS = {"templates", "assets"}
 NAMELESS = {"utils", "common", "helpers", "misc"}
@@ -103,7 +103,7 @@ def test_imports_point_down() -> None:
     ("file", "line"),
     [
         ("errors.py", "import voxtune.config"),
-        ("losses/mmse.py", "import voxtune.model.vlm"),
+        ("losses/regression.py", "import voxtune.model.vlm"),
         ("cohorts/folder.py", "import torch"),
         ("backbones/bert.py", "import voxtune.losses.total"),
         ("data/examples.py", "import voxtune_recipes.deft"),

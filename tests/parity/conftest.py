@@ -83,6 +83,17 @@ class Case:
         assert not worst, "; ".join(worst)
 
 
+def parted(tolerance: Any) -> Any:
+    """The tolerances of a case, or the part of each that ``VOXTUNE_TOLERANCE_PART`` asks for (``make test-isa``: a tenth)."""
+    if isinstance(tolerance, dict):
+        return {name: parted(one) for name, one in tolerance.items()}
+    return (
+        tolerance * float(os.environ.get("VOXTUNE_TOLERANCE_PART", "1"))
+        if isinstance(tolerance, float)
+        else tolerance
+    )
+
+
 def cases(kind: str) -> list[Case]:
     """Every case folder of a kind, whatever the folder's name; unknown kinds belong to other tests."""
     base = Path(os.environ.get("VOXTUNE_PARITY") or ROOT.parent / "shared" / "parity").resolve()
@@ -90,6 +101,7 @@ def cases(kind: str) -> list[Case]:
     for file in sorted(base.rglob("case.json")) if base.is_dir() else []:
         facts = json.loads(file.read_text(encoding="utf-8"))
         if facts.get("case") == kind:
+            facts["tolerance"] = parted(facts["tolerance"])
             found.append(Case(file.parent, facts))
     return found
 

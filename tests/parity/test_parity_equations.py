@@ -18,8 +18,8 @@ from voxtune.losses.contrastive import (
     similarity,
     text_to_image,
 )
-from voxtune.losses.mmse import masked_mmse
-from voxtune.losses.total import LossTerms, total
+from voxtune.losses.regression import masked_squared_error
+from voxtune.losses.total import LossTerms, TaskTerms, total
 from voxtune.model.cross_attention import (
     attend,
     similarities_alone,
@@ -69,7 +69,7 @@ def check_group(
     scores = similarity(attend(v, w), attend(w, v))
     same("s", scores)
     torch.testing.assert_close(similarities_of_sets(v, w), scores)
-    mse = masked_mmse(predicted, torch.where(mask.bool(), target, torch.nan))
+    mse = masked_squared_error(predicted, torch.where(mask.bool(), target, torch.nan))
     same("mmse_mse", mse)
     weight = facts["constructor"]["mmse_weight"]
     losses, totals = (
@@ -87,7 +87,7 @@ def check_group(
                 mean,
                 contrastive(logits, targets, "sum"),
             ]
-            totals.append(total(LossTerms(mean, mse), weight))
+            totals.append(total(LossTerms(mean, TaskTerms(targets={"mmse": mse})), {"mmse": weight}))
     same("contrastive", torch.stack(losses).reshape(stored[f"output/contrastive_{group}"].shape))
     same("total", torch.stack(totals).reshape(stored[f"output/total_{group}"].shape))
 

@@ -15,9 +15,9 @@ from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, RunConfig
 from voxtune.losses.contrastive import class_targets, contrastive, image_to_text
-from voxtune.losses.mmse import masked_mmse
-from voxtune.losses.total import LossTerms, total
-from voxtune.model.build import MmseScale, build_model
+from voxtune.losses.regression import masked_squared_error
+from voxtune.losses.total import LossTerms, TaskTerms, total
+from voxtune.model.build import TargetScale, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
@@ -37,7 +37,7 @@ def model() -> VisionLanguageModel:
         name="t", backbone=SMALL, preset="deft", vision=(VisualPrompts(length=4),), text=(TextPrompts(length=3),),
         aggregation=Aggregation(form="batch", learned=True, heads=4),
     )  # fmt: skip
-    built = build_model(config, scale=MmseScale(26.0, 3.0)).double()
+    built = build_model(config, scales={"mmse": TargetScale(26.0, 3.0)}).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for value in built.parameters():
@@ -174,8 +174,7 @@ def test_scans_to_vectors_and_mmse(model: VisionLanguageModel) -> None:
         c, m = slow_vision(volume, model)
         np.testing.assert_allclose(found.vector[i].numpy(), slow_image_vector(c, model), atol=1e-10)
         score = head.linear(np.maximum(head.linear(m, "linear1"), 0), "linear2")[0]
-        assert found.mmse is not None
-        assert found.mmse[i].item() == pytest.approx(score, abs=1e-10)
+        assert found.targets["mmse"][i].item() == pytest.approx(score, abs=1e-10)
 
 
 @torch.no_grad()
@@ -223,7 +222,9 @@ def test_class_targets_and_the_total() -> None:
 
     said, truth = rng.normal(size=5), np.array([0.3, np.nan, -1.0, np.nan, 2.0])
     squares = [(p - y) ** 2 for p, y in zip(said, truth, strict=True) if not np.isnan(y)]
-    mmse = masked_mmse(torch.from_numpy(said), torch.from_numpy(truth))
+    mmse = masked_squared_error(torch.from_numpy(said), torch.from_numpy(truth))
     assert mmse.item() == pytest.approx(sum(squares) / 3)
     whole = slow_i2t + slow_t2i + 0.5 * sum(squares) / 3
-    assert total(LossTerms(aligned, mmse)).item() == pytest.approx(whole)
+    assert total(
+        LossTerms(aligned, TaskTerms(targets={"mmse": mmse})), {"mmse": 0.5}
+    ).item() == pytest.approx(whole)

@@ -9,14 +9,16 @@ from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import AucPair, delong, obuchowski
 from voxtune.evaluation.calibration import reliability
 from voxtune.evaluation.intervals import (
+    Draw,
     normal_interval,
     number_participants,
     percentile_interval,
     resampled_weights,
 )
 from voxtune.evaluation.metrics import confusion as confusion_of
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.metrics import evaluate
 from voxtune.evaluation.paired import McNemar, holm, mcnemar
+from voxtune.evaluation.predictions import of_records
 from voxtune.types.records import Prediction
 
 
@@ -95,7 +97,9 @@ def test_multiclass_as_users_get_it(statistics_case: Any) -> None:
     k = statistics_case.facts["multiclass"]["inputs"]["classes"]
     classes = [f"C{number}" for number in range(k)]
     rows = predictions(label, p, classes)
-    m = {name: metric.value for name, metric in evaluate_predictions(rows, classes, resamples=2).items()}
+    m = {
+        name: metric.value for name, metric in evaluate(of_records(rows, classes), Draw(resamples=2)).items()
+    }
     counts = np.bincount(label, minlength=k)
     areas = np.array([m[f"auroc/{name}"] for name in classes])
     total = one(weighted_metrics.mean(np.ones((1, len(label))), ((p - np.eye(k)[label]) ** 2).sum(axis=1)))
@@ -110,7 +114,7 @@ def test_multiclass_as_users_get_it(statistics_case: Any) -> None:
             "f1_weighted": m["weighted_f1"],
             "f1_per_class": [m[f"f1/{name}"] for name in classes],
             "recall_per_class": [m[f"sensitivity/{name}"] for name in classes],
-            "confusion_true_by_predicted": confusion_of(rows, classes),
+            "confusion_true_by_predicted": confusion_of(of_records(rows, classes)),
             "brier_sum_over_classes": total,
             "brier_mean_over_classes": total / k,
             "ece_top_label": m["ece"],

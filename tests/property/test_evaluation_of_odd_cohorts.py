@@ -12,16 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voxtune.commands.evaluate.facts import more_metrics, page_facts, stated_facts
-from voxtune.commands.evaluate.subject import ScoredCohort, Subject
+from voxtune.commands.evaluate.facts import page_facts, stated_facts
 from voxtune.config import read_recipe
 from voxtune.errors import DataError
-from voxtune.evaluation.baselines import run_baselines
-from voxtune.evaluation.cohort_selection import choose
-from voxtune.evaluation.metrics import evaluate_predictions
-from voxtune.evaluation.run_predictions import Answers
-from voxtune.evaluation.site_probe import probe_sites
+from voxtune.evaluation.baseline_answers import ClassAnswer
+from voxtune.evaluation.baselines import Inputs, run_baselines
+from voxtune.evaluation.cohort_selection import choose_classes
+from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort
+from voxtune.evaluation.evaluation import Evaluation
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import of_records
+from voxtune.model.questions import ClassQuestion
 from voxtune.pages.evaluation_page import evaluation_page
+from voxtune.tasks.task import scored_task
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
@@ -95,8 +99,8 @@ def rows_of(
 
 def answers(
     rng: np.random.Generator, rows: list[ManifestRow], classes: tuple[str, ...], model: str, *, points: bool
-) -> Answers:
-    """Predictions of a model of that kind, in its own words and in others."""
+) -> tuple[list[Prediction], dict[str, np.ndarray], list[Prediction]]:
+    """Predictions of a model of that kind, its vectors, and its predictions in other words."""
     k = len(classes)
 
     def one(row: ManifestRow) -> Prediction:
@@ -115,11 +119,15 @@ def answers(
             diagnosis=row.diagnosis,
             predicted=classes[int(p.argmax())],
             probabilities=dict(zip(classes, (p / p.sum()).tolist(), strict=True)),
-            mmse=float(rng.normal(24, 4)) if points else None,
+            targets={
+                name: points
+                for name, points in {"mmse": float(rng.normal(24, 4)) if points else None}.items()
+                if points is not None
+            },
         )
 
     vectors = {row.scan_id: rng.normal(size=4).astype(np.float32) for row in rows}
-    return Answers([one(row) for row in rows], vectors, {"{name}": [one(row) for row in rows]})
+    return [one(row) for row in rows], vectors, [one(row) for row in rows]
 
 
 def sane(metrics: dict[str, Metric]) -> None:
@@ -157,28 +165,27 @@ def test_an_evaluation_of_any_cohort_is_sane(
     classes = ("NC", "AD") if two else CLASSES
     test = rows_of(rng, people, visits, tuple(sorted(present)), mmse, "test")
     try:
-        chosen = choose(test, classes)
+        chosen = choose_classes(test, classes)
     except DataError:
         assert not [row for row in test if row.diagnosis in classes]
         return
     train = rows_of(rng, 9, 2, classes, "some", "train")
-    found = answers(rng, chosen.rows, classes, model, points=points)
-    rivals = run_baselines(train, chosen.rows, classes)
+    said, vectors, reworded = answers(rng, chosen.rows, classes, model, points=points)
+    rivals = run_baselines(ClassAnswer(ClassQuestion(tuple(classes), ())), train, chosen.rows, Inputs())
     truth = {row.scan_id: row.mmse for row in chosen.rows if row.mmse is not None}
     thresholds = {name: float(rng.random()) for name in classes[1:]}
-    metrics = evaluate_predictions(
-        found.predictions, classes, mmse_true=truth, thresholds=thresholds, resamples=RESAMPLES
-    )
-    probe = probe_sites(chosen.rows, found.vectors, resamples=RESAMPLES)
+    table = of_records(said, classes, {"mmse": truth}, thresholds)
     with TemporaryDirectory() as folder:
         cohort = ScoredCohort(
             Path(folder) / "manifest.tsv", own=False, chosen=chosen, training=None, train_rows=[], val_rows=[]
         )
         cohort.manifest.write_text("x", encoding="utf-8")
-        subject = Subject(read_recipe("deft"))
-        facts = page_facts(subject, cohort, found, rivals, metrics, probe, resamples=RESAMPLES)
-        stated = stated_facts(subject, cohort, facts, thresholds)
-    everything = metrics | more_metrics(facts, probe)
+        subject = EvaluatedModel(read_recipe("deft"))
+        words = {"{name}": of_records(reworded, classes)}
+        found = Evaluation(subject, scored_task(subject), cohort, table, rivals, words, vectors, RESAMPLES)
+        facts = page_facts(found)
+        stated = stated_facts(found, facts)
+    everything = found.all_metrics()
     sane(everything)
     json.dumps({name: one.model_dump() for name, one in everything.items()} | stated, allow_nan=False)
     page = " ".join(Words(evaluation_page(facts)).words)
@@ -194,8 +201,8 @@ def test_what_each_kind_of_model_gets(model: str) -> None:
         row.model_copy(update={"diagnosis": CLASSES[int(row.participant_id[4:]) % 3]})
         for row in rows_of(rng, 60, 1, CLASSES, "all", "test")
     ]
-    metrics = evaluate_predictions(
-        answers(rng, rows, CLASSES, model, points=True).predictions, CLASSES, resamples=200
+    metrics = evaluate(
+        of_records(answers(rng, rows, CLASSES, model, points=True)[0], CLASSES), Draw(resamples=200)
     )
     accuracy, auroc = metrics["accuracy"], metrics["auroc"]
     want = {"constant": 1 / 3, "ties": 1 / 3, "perfect": 1.0, "wrong": 0.0}.get(model)

@@ -1,8 +1,10 @@
 """What unit tests share: the shrunken backbones of the contract test."""
 
 import importlib.util
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,3 +19,22 @@ def shrunken() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def vanishing() -> Callable[[Mapping[str, Any]], list[str]]:
+    """A function from parameters with gradients in float64 to the names of those whose gradient is zero in truth.
+
+    In float32 a gradient that is zero in truth may be rounding noise, which is not zero, or not, by the instruction set; in
+    float64 zero and very little are far apart.
+    """
+
+    def names(parameters: Mapping[str, Any]) -> list[str]:
+        sizes = {}
+        for name, value in parameters.items():
+            assert str(value.dtype) == "torch.float64", name
+            sizes[name] = 0.0 if value.grad is None else float(value.grad.abs().max())
+        least = 1e-12 * max(sizes.values())
+        return [name for name, size in sizes.items() if size <= least]
+
+    return names

@@ -15,15 +15,16 @@ from safetensors.torch import save_file
 def child(worker: ModuleType, folder: Path, out: Path, pipe: int) -> None:
     """Train to the end, one byte into the pipe for each step."""
     from voxtune.config import TrainingSettings
-    from voxtune.model.build import MmseScale, adapter_state, build_model
+    from voxtune.model.build import TargetScale, adapter_state, build_model
+    from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
-    from voxtune.training.records import Task, Watcher
+    from voxtune.training.records import TrainingInputs, Watcher
 
     examples, scans = worker.cohort(24)
     training = TrainingSettings(accelerator="cpu", save_steps=2, stop_after=None)
     config = worker.settings("batch", 4, training)
     config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 8})})
-    model = build_model(config, scale=MmseScale(24.0, 3.0))
+    model = build_model(config, scales={"mmse": TargetScale(24.0, 3.0)})
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
     mask = torch.ones_like(texts, dtype=torch.bool)
 
@@ -31,9 +32,11 @@ def child(worker: ModuleType, folder: Path, out: Path, pipe: int) -> None:
         with torch.no_grad():
             return float(model.encode_image(torch.stack(list(scans.values())[:4])).vector.sum())
 
-    task = Task(examples, scans.__getitem__, validate, [(texts, mask)])
+    inputs = TrainingInputs(
+        task_of(config, ("a", "b", "c")), examples, scans.__getitem__, validate, [(texts, mask)]
+    )
     watcher = Watcher(step=lambda *_: os.write(pipe, b"."), say=lambda line: print(line, file=sys.stderr))
-    fitted = fit(model, task, config, folder, watcher, resume=True)
+    fitted = fit(model, inputs, config, folder, watcher, resume=True)
     history = [[epoch.loss, epoch.metric, epoch.gradient] for epoch in fitted.history]
     save_file(adapter_state(model) | {"history": torch.tensor(history, dtype=torch.float64)}, out)
 

@@ -11,15 +11,16 @@ from safetensors.torch import save_file
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, LossSettings, OptimiserSettings, RunConfig, TrainingSettings
-from voxtune.data.examples import Examples
-from voxtune.model.build import MmseScale, build_model
+from voxtune.data.examples import Examples, Labels
+from voxtune.model.build import TargetScale, build_model
 from voxtune.peft.lora import Lora
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
+from voxtune.tasks.task import task_of
 from voxtune.training.devices import can_shard, whole
 from voxtune.training.loop import fit
 from voxtune.training.ranks import start_ranks
-from voxtune.training.records import Task, Watcher
+from voxtune.training.records import TrainingInputs, Watcher
 
 BACKBONE = M3dClip(
     volume=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=4, mlp=48,
@@ -58,7 +59,7 @@ def cohort(count: int) -> tuple[Examples, dict[str, torch.Tensor]]:
     mmse = 24 + 3 * torch.randn(count, generator=generator)
     mmse[::3] = torch.nan
     mask = torch.arange(12)[None] < lengths[:, None]
-    return Examples(tuple(scans), tuple(scans), labels, mmse, ids, mask), scans
+    return Examples(tuple(scans), tuple(scans), Labels(labels, {"mmse": mmse}), ids, mask), scans
 
 
 def five_steps(form: str, size: str, training: TrainingSettings) -> dict[str, torch.Tensor]:
@@ -66,16 +67,20 @@ def five_steps(form: str, size: str, training: TrainingSettings) -> dict[str, to
     count, batch = SIZES[size]
     examples, scans = cohort(count)
     config = settings(form, batch, training)
-    model = build_model(config, scale=MmseScale(24.0, 3.0))
+    model = build_model(config, scales={"mmse": TargetScale(24.0, 3.0)})
     losses: list[float] = []
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
-    task = Task(
-        examples, scans.__getitem__, lambda _: 0.0, [(texts, torch.ones_like(texts, dtype=torch.bool))]
+    inputs = TrainingInputs(
+        task_of(config, ("a", "b", "c")),
+        examples,
+        scans.__getitem__,
+        lambda _: 0.0,
+        [(texts, torch.ones_like(texts, dtype=torch.bool))],
     )
     watcher = Watcher(step=lambda _done, _of, loss: losses.append(loss))
     ranks = start_ranks(config.training)
     with TemporaryDirectory() as folder:
-        fit(model, task, config, Path(folder), watcher, ranks=ranks)
+        fit(model, inputs, config, Path(folder), watcher, ranks=ranks)
     assert len(losses) == 5
     found = {"losses": torch.tensor(losses)}
     for name, value in model.named_parameters():

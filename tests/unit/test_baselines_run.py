@@ -4,16 +4,26 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError
+from voxtune.evaluation.baseline_answers import ClassAnswer
 from voxtune.evaluation.baselines import (
     BASELINES,
+    Inputs,
     baseline_notes,
     cross_fitted_baselines,
     run_baselines,
-    score_baselines,
 )
-from voxtune.evaluation.metrics import evaluate_predictions
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate, score_each
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.site_probe import site_probe
+from voxtune.model.questions import ClassQuestion
 from voxtune.types.records import REGION_COLUMNS, ManifestRow, Prediction, Report
+
+
+def _rows_of(found):
+    """The records of each baseline."""
+    return {name: table.rows() for name, table in found.items()}
+
 
 CLASSES = ("NC", "AD")
 
@@ -60,25 +70,55 @@ def accuracy(found: list[Prediction]) -> float:
 
 def test_every_baseline_predicts_every_test_scan() -> None:
     train, test = rows(80, 0), rows(40, 1)
-    found = run_baselines(train, test, CLASSES, reports(train + test), vectors(train + test))
+    found = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test,
+            Inputs(reports(train + test) or {}, vectors(train + test) or {}, 0),
+        )
+    )
     assert tuple(found) == BASELINES
     for name, some in found.items():
         assert [one.scan_id for one in some] == [row.scan_id for row in test]
         for one in some:
             assert sum(one.probabilities.values()) == pytest.approx(1)
-        assert evaluate_predictions(some, CLASSES, resamples=10)["accuracy"].value == accuracy(some), name
+        assert evaluate(of_records(some, CLASSES), Draw(resamples=10))["accuracy"].value == accuracy(some), (
+            name
+        )
     assert accuracy(found["majority"]) == 0.5
     for name in ("mmse", "volumes", "text", "linear_probe"):
         assert accuracy(found[name]) > 0.75, name
-    assert found == run_baselines(train, test, CLASSES, reports(train + test), vectors(train + test))
+    assert found == _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test,
+            Inputs(reports(train + test) or {}, vectors(train + test) or {}, 0),
+        )
+    )
 
 
 def test_a_test_label_is_never_looked_at() -> None:
     train, test = rows(40, 0), rows(20, 1)
     hidden = [row.model_copy(update={"diagnosis": None}) for row in test]
     texts = reports(train + test)
-    seen = run_baselines(train, test, CLASSES, texts, vectors(train + test))
-    blind = run_baselines(train, hidden, CLASSES, texts, vectors(train + test))
+    seen = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test,
+            Inputs(texts or {}, vectors(train + test) or {}, 0),
+        )
+    )
+    blind = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            hidden,
+            Inputs(texts or {}, vectors(train + test) or {}, 0),
+        )
+    )
     for name in BASELINES:
         for one, other in zip(seen[name], blind[name], strict=True):
             assert other.diagnosis is None
@@ -88,13 +128,39 @@ def test_a_test_label_is_never_looked_at() -> None:
 def test_the_class_named_in_a_report_is_cut_out() -> None:
     train, test = rows(40, 0), rows(20, 1)
     named = {r.scan_id: Report(scan_id=r.scan_id, text=f"{r.diagnosis} scan") for r in train + test}
-    assert accuracy(run_baselines(train, test, CLASSES, named)["text"]) == 0.5
+    assert (
+        accuracy(
+            _rows_of(
+                run_baselines(
+                    ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+                    train,
+                    test,
+                    Inputs(named),
+                )
+            )["text"]
+        )
+        == 0.5
+    )
 
 
 def test_one_test_row_does_not_change_another() -> None:
     train, test = rows(40, 0), rows(20, 1)
-    together = run_baselines(train, test, CLASSES, reports(train + test))
-    alone = run_baselines(train, test[1:2], CLASSES, reports(train + test))
+    together = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test,
+            Inputs(reports(train + test) or {}, {} or {}, 0),
+        )
+    )
+    alone = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test[1:2],
+            Inputs(reports(train + test) or {}, {} or {}, 0),
+        )
+    )
     assert alone.keys() == together.keys()
     for name in together:
         for label in CLASSES:
@@ -105,34 +171,52 @@ def test_one_test_row_does_not_change_another() -> None:
 
 def test_inputs_that_nobody_has_leave_their_baseline_out() -> None:
     train, test = rows(20, 0, mmse=None, sex=None), rows(10, 1)
-    assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex", "volumes")
+    assert tuple(
+        _rows_of(run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), train, test, Inputs()))
+    ) == ("majority", "age_sex", "volumes")
     silent = {r.scan_id: Report(scan_id=r.scan_id, text="AD") for r in train}
     spoken = {r.scan_id: Report(scan_id=r.scan_id, text="wide ventricles") for r in test}
-    assert "text" not in run_baselines(train, test, CLASSES, silent | spoken)
+    assert "text" not in _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            test,
+            Inputs(silent | spoken or {}, {} or {}, 0),
+        )
+    )
 
 
 def test_inputs_that_no_scored_scan_has_leave_their_baseline_out() -> None:
     nothing = dict.fromkeys((*REGION_COLUMNS, "icv_mm3", "mmse"))
     train, test = rows(20, 0), rows(10, 1, **nothing)
-    assert tuple(run_baselines(train, test, CLASSES)) == ("majority", "age_sex")
-    notes = baseline_notes(train, test)
+    assert tuple(
+        _rows_of(run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), train, test, Inputs()))
+    ) == ("majority", "age_sex")
+    notes = baseline_notes(ClassAnswer(ClassQuestion(("NC", "AD"), ())), train, test)
     assert notes["volumes"] == "no scored scan has volumes"
     assert notes["mmse"] == "no scored scan has an MMSE"
-    assert baseline_notes(test, train)["mmse"] == "no training scan has an MMSE"
+    assert (
+        baseline_notes(ClassAnswer(ClassQuestion(("NC", "AD"), ())), test, train)["mmse"]
+        == "no training scan has an MMSE"
+    )
     silent = {r.scan_id: Report(scan_id=r.scan_id, text="wide ventricles") for r in train}
-    assert "text" not in run_baselines(train, test, CLASSES, silent)
+    assert "text" not in _rows_of(
+        run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), train, test, Inputs(silent))
+    )
 
 
 def test_whether_a_value_is_missing_says_nothing() -> None:
     # Every ill person has an MMSE, no healthy one has: the scores themselves are the same.
     some = [row.model_copy(update={"mmse": 25.0 if row.diagnosis == "AD" else None}) for row in rows(40, 0)]
     train, test = some[:20], some[20:]
-    found = run_baselines(train, test, CLASSES)["mmse"]
+    found = _rows_of(run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), train, test, Inputs()))[
+        "mmse"
+    ]
     assert len({tuple(one.probabilities.values()) for one in found}) == 1
-    assert baseline_notes(train, test)["mmse"] == (
+    assert baseline_notes(ClassAnswer(ClassQuestion(("NC", "AD"), ())), train, test)["mmse"] == (
         "training mean where missing: 10 of 20 training, 10 of 20 scored scans"
     )
-    assert "age_sex" not in baseline_notes(train, test)
+    assert "age_sex" not in baseline_notes(ClassAnswer(ClassQuestion(("NC", "AD"), ())), train, test)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +231,7 @@ def test_whether_a_value_is_missing_says_nothing() -> None:
 )
 def test_a_baseline_on_what_the_label_is_made_from_is_named(rule: str | None, noted: dict[str, str]) -> None:
     some = rows(20, 0, diagnosis_rule=rule, mmse=20.0)
-    found = baseline_notes(some, some)
+    found = baseline_notes(ClassAnswer(ClassQuestion(("NC", "AD"), ())), some, some)
     assert found.keys() == noted.keys()
     for name, note in noted.items():
         assert note in found[name]
@@ -155,19 +239,35 @@ def test_a_baseline_on_what_the_label_is_made_from_is_named(rule: str | None, no
 
 def test_one_class_in_training_leaves_the_majority() -> None:
     train = rows(20, 0, diagnosis="AD")
-    found = run_baselines(train, rows(10, 1, diagnosis="FTD"), CLASSES)
+    found = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            train,
+            rows(10, 1, diagnosis="FTD"),
+            Inputs(),
+        )
+    )
     assert tuple(found) == ("majority",)
     assert found["majority"][0].probabilities == {"NC": 0, "AD": 1}
     assert found["majority"][0].diagnosis is None
 
 
 def test_a_class_that_training_does_not_have_gets_zero() -> None:
-    found = run_baselines(rows(20, 0), rows(4, 1), ("NC", "MCI", "AD"))
+    found = _rows_of(
+        run_baselines(
+            ClassAnswer(ClassQuestion(("NC", "MCI", "AD"), ())),
+            rows(20, 0),
+            rows(4, 1),
+            Inputs(),
+        )
+    )
     assert all(one.probabilities["MCI"] == 0 for some in found.values() for one in some)
 
 
 def test_no_test_rows_give_no_predictions() -> None:
-    assert run_baselines(rows(20, 0), [], CLASSES) == {"majority": []}
+    assert _rows_of(
+        run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), rows(20, 0), [], Inputs())
+    ) == {"majority": []}
 
 
 def test_without_training_rows_each_person_is_predicted_by_others() -> None:
@@ -175,22 +275,49 @@ def test_without_training_rows_each_person_is_predicted_by_others() -> None:
         row.model_copy(update={"participant_id": f"p{n // 2}"})
         for n, row in enumerate(sorted(rows(60, 0), key=lambda r: str(r.diagnosis)))
     ]
-    found = cross_fitted_baselines(cohort, CLASSES, reports(cohort), vectors(cohort))
+    found = _rows_of(
+        cross_fitted_baselines(
+            ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+            cohort,
+            Inputs(reports(cohort) or {}, vectors(cohort) or {}, 0),
+        )
+    )
     assert tuple(found) == BASELINES
     for name, some in found.items():
         assert [one.scan_id for one in some] == [row.scan_id for row in cohort], name
     assert accuracy(found["linear_probe"]) > 0.8
-    assert cross_fitted_baselines(cohort[:2], CLASSES) == {}  # one participant
-    assert cross_fitted_baselines([row for row in cohort if row.diagnosis == "AD"], CLASSES) == {}
-    assert cross_fitted_baselines([], CLASSES) == {}
+    assert (
+        _rows_of(cross_fitted_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), cohort[:2], Inputs()))
+        == {}
+    )  # one participant
+    assert (
+        _rows_of(
+            cross_fitted_baselines(
+                ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+                [row for row in cohort if row.diagnosis == "AD"],
+                Inputs(),
+            )
+        )
+        == {}
+    )
+    assert (
+        _rows_of(cross_fitted_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), [], Inputs())) == {}
+    )
 
 
 def test_refusals() -> None:
     train, test = rows(20, 0), rows(4, 1)
     with pytest.raises(DataError, match="no training row has a diagnosis among NC, AD"):
-        run_baselines([], test, CLASSES)
+        _rows_of(run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), [], test, Inputs()))
     with pytest.raises(DataError, match="4 scans have no embedding, the first is 's1_0'"):
-        run_baselines(train, test, CLASSES, embeddings=vectors(train))
+        _rows_of(
+            run_baselines(
+                ClassAnswer(ClassQuestion(tuple(CLASSES), ())),
+                train,
+                test,
+                Inputs({}, vectors(train) or {}, 0),
+            )
+        )
 
 
 def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
@@ -199,17 +326,19 @@ def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
     rng = np.random.default_rng(0)
     noise = {r.scan_id: rng.normal(size=6) for r in some}
     marked = {r.scan_id: noise[r.scan_id] + 3 * (r.site == "A") for r in some}
-    found = site_probe(some, marked)
-    assert {one.diagnosis for one in found} == {"A", "B"}
+    found, chance = site_probe(some, marked), site_probe(some, noise)
+    assert found is not None
+    assert chance is not None
+    assert {one.diagnosis for one in found.rows()} == {"A", "B"}
     assert len(found) == 60
-    assert accuracy(found) > 0.95
-    assert 0.3 < accuracy(site_probe(some, noise)) < 0.7
-    assert site_probe(some[-2:], marked) == []
+    assert accuracy(found.rows()) > 0.95
+    assert 0.3 < accuracy(chance.rows()) < 0.7
+    assert site_probe(some[-2:], marked) is None
 
 
 def test_baselines_are_scored_with_intervals() -> None:
-    found = run_baselines(rows(40, 0), rows(20, 1), CLASSES)
-    scores = score_baselines(found, CLASSES, resamples=50)
+    found = run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), rows(40, 0), rows(20, 1), Inputs())
+    scores = score_each(found, Draw(resamples=50))
     assert scores.keys() == found.keys()
     for name, some in scores.items():
         assert set(some) == {"accuracy", "balanced_accuracy", "auroc"}

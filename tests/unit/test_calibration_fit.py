@@ -14,6 +14,7 @@ from voxtune.evaluation.calibration import (
     softmax,
     top_label,
 )
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.thresholds import apply_thresholds, best_threshold, fit_thresholds
 from voxtune.types.records import Prediction
 
@@ -113,7 +114,9 @@ def test_top_label_takes_scans_with_a_diagnosis() -> None:
         Prediction(scan_id="b", predicted="AD", probabilities={"NC": 0.4, "AD": 0.6}),
         Prediction(scan_id="c", predicted="NC", probabilities={"NC": 0.9, "AD": 0.1}, diagnosis="AD"),
     ]
-    confidence, hit = top_label(rows)
+    confidence, hit = top_label(
+        of_records([row.model_copy(update={"participant_id": "p"}) for row in rows], ("NC", "AD"))
+    )
     assert confidence.tolist() == [0.7, 0.9]
     assert hit.tolist() == [True, False]
 

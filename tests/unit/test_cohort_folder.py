@@ -42,7 +42,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
     assert "Ann" not in manifest.read_text(encoding="utf-8")
     assert {(one["what"], one["reason"]) for one in read_table(done.dropped)} == {
         ("b1", "image not found"),
-        ("c1", "no label (column: diagnosis)"),
+        ("c1", "no label (column: Group)"),
     }
     assert said[0] == "in 4, out 2 scans of 1 participants, dropped 2"
     assert any("Patient Name" in line for line in said)
@@ -51,7 +51,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
 def test_rules_renames_and_patterns_come_as_texts(tmp_path: Path) -> None:
     study(
         tmp_path,
-        "id,years,47,48,score\ns1,20,1.5,2,0\ns2,40,3,n/a,1\ns3,,3,4,1\n",
+        "id,years,47,48,score\ns1,20,3100.5,3200,0\ns2,40,3000,n/a,1\ns3,,3000,4000,1\n",
         "x/s1/t.nii",
         "x/s2/t.nii",
         "x/s3/t.nii",
@@ -63,7 +63,7 @@ def test_rules_renames_and_patterns_come_as_texts(tmp_path: Path) -> None:
         }
     ).read()  # fmt: skip
     assert [(row.scan_id, row.diagnosis, row.hippocampus_mm3) for row in reading.rows] == [
-        ("s1", "young", 3.5),
+        ("s1", "young", 6300.5),
         ("s2", "old", None),
     ]
     assert reading.dropped[0].what == "s3"
@@ -118,8 +118,8 @@ def test_an_error_names_the_setting_or_the_column(
 
 
 def test_two_image_patterns_are_a_choice_for_the_person(tmp_path: Path) -> None:
-    study(tmp_path, "MRID\na1\n", "a1_T1w.nii.gz", "a1_T2w.nii.gz")
-    with pytest.raises(SettingError, match=r"T1w.*T2w"):
+    study(tmp_path, "MRID\na1\n", "a1_x.nii.gz", "a1_y.nii.gz")
+    with pytest.raises(SettingError, match=r"_x.*_y"):
         Folder(root=tmp_path).read()
 
 

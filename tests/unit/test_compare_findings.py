@@ -1,27 +1,31 @@
 """Two models of many findings on the same scans: multi-label scores, DeLong for each finding, refusals that name what differs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from voxtune.commands.compare.command import compare
+from voxtune.commands.compare import compare
 from voxtune.data.manifest import read_table, write_table
-from voxtune.errors import DataError, TableError
-from voxtune.evaluation.auroc_difference import auroc_gain
-from voxtune.evaluation.compare_findings import Answered, compare_findings, of_findings, read_answered
-from voxtune.evaluation.multilabel import Findings, evaluate_findings
+from voxtune.errors import DataError, SettingError, TableError
+from voxtune.evaluation.auroc_difference import auroc_difference
+from voxtune.evaluation.compare import compare as compare_tables
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate
 from voxtune.evaluation.paired import holm
-from voxtune.evaluation.permutation_test import Draw
+from voxtune.evaluation.predictions import Predictions, of_findings
+from voxtune.evaluation.tables import read_predictions, write_predictions
 from voxtune.run_dir import write_json
+from voxtune.types.records import Comparison
 
 NAMES = ("Emphysema", "Lung nodule", "Never there")
 DRAW = Draw(resamples=300)
 
 
-def answers(shift: float, people: int = 30, unknown: bool = False) -> Answered:
+def answers(shift: float, people: int = 30, unknown: bool = False) -> Predictions:
     """Two scans a person; a larger shift ranks and calls better. No scan has the third finding."""
     rng = np.random.default_rng(0)
     n = 2 * people
@@ -29,26 +33,18 @@ def answers(shift: float, people: int = 30, unknown: bool = False) -> Answered:
     if unknown:
         labels[:7, 0] = np.nan
     chances = 1 / (1 + np.exp(-(rng.normal(size=(n, 3)) - 0.5 + shift * np.nan_to_num(labels))))
-    findings = Findings(NAMES, tuple(f"P{number // 2}" for number in range(n)), labels, chances)
-    return Answered(tuple(f"s{number:03d}" for number in range(n)), findings, chances >= 0.5)
+    people = [f"P{number // 2}" for number in range(n)]
+    scans = [f"s{number:03d}" for number in range(n)]
+    return of_findings(scans, people, NAMES, labels, chances, dict.fromkeys(NAMES, 0.5))
 
 
-def written(folder: Path, some: Answered) -> Path:
+def compare_findings(a: Predictions, b: Predictions, draw: Draw) -> list[Comparison]:
+    return [one.comparison for one in compare_tables({"": (a, b)}, draw)]
+
+
+def written(folder: Path, some: Predictions) -> Path:
     """As ``voxtune evaluate`` writes it."""
-    rows = []
-    for number, scan in enumerate(some.scan_ids):
-        said = [name for name, yes in zip(some.findings.names, some.called[number], strict=True) if yes]
-        rows.append(
-            {
-                "scan_id": scan,
-                "participant_id": some.findings.participants[number],
-                "predicted": ", ".join(said) or "no finding",
-                **{f"p_{name}": float(some.findings.probabilities[number, k]) for k, name in enumerate(some.findings.names)},
-                **{f"true_{name}": float(some.findings.labels[number, k]) for k, name in enumerate(some.findings.names)},
-            }
-        )  # fmt: skip
-    columns = ("scan_id", "participant_id", "diagnosis", "predicted", "mmse_predicted", *[name for name in rows[0] if name[:2] in {"p_", "tr"}])  # fmt: skip
-    write_table(folder / "predictions.tsv", columns, rows)
+    write_predictions(folder, some)
     return folder
 
 
@@ -56,7 +52,7 @@ def written(folder: Path, some: Answered) -> Path:
 def test_scores_are_those_of_sklearn_and_of_an_evaluation() -> None:
     some = answers(1.0)
     rows = {one.score: one for one in compare_findings(some, answers(0.0), DRAW)}
-    truth, chances = some.findings.labels, some.findings.probabilities
+    truth, chances = some.truth, some.probabilities
     aucs = [roc_auc_score(truth[:, k], chances[:, k]) for k in (0, 1)]
     assert rows["auroc"].a == pytest.approx(np.mean(aucs))
     assert rows["auroc/Emphysema"].a == pytest.approx(aucs[0])
@@ -67,7 +63,7 @@ def test_scores_are_those_of_sklearn_and_of_an_evaluation() -> None:
     assert rows["samples_f1"].a == pytest.approx(
         f1_score(truth, some.called, average="samples", zero_division=0)
     )
-    metrics = evaluate_findings(some.findings, dict.fromkeys(NAMES, 0.5), resamples=20)
+    metrics = evaluate(some, Draw(resamples=20))
     for name in ("auroc", "average_precision", "accuracy", "macro_f1", "micro_f1", "weighted_f1", "samples_f1", "brier"):  # fmt: skip
         assert rows[name].a == pytest.approx(metrics[name].value, abs=1e-12), name
 
@@ -76,7 +72,7 @@ def test_a_better_model_is_better_and_its_interval_is_the_gain() -> None:
     a, b = answers(2.0), answers(0.0)
     rows = {one.score: one for one in compare_findings(a, b, DRAW)}
     mean = rows["auroc"]
-    gain = auroc_gain(a.findings, b.findings, resamples=300)["auroc"]
+    gain = auroc_difference(a, b, Draw(resamples=300))["auroc"]
     assert (mean.difference, mean.low, mean.high) == pytest.approx((gain.value, gain.low, gain.high))
     assert mean.low is not None
     assert mean.low > 0
@@ -90,7 +86,7 @@ def test_a_better_model_is_better_and_its_interval_is_the_gain() -> None:
 
 def test_a_model_equals_itself_in_any_order() -> None:
     a = answers(1.0)
-    turned = a.ordered(a.scan_ids[::-1], NAMES[::-1])
+    turned = a.some(np.arange(len(a))[::-1]).of(NAMES[::-1])
     for one in compare_findings(a, turned, DRAW):
         if one.difference is not None:
             assert (one.difference, one.p_value) == (0, 1), one
@@ -109,24 +105,18 @@ def test_a_finding_that_nobody_has_is_none_and_unknown_labels_are_left_out() -> 
 # ----------------------------------------------------------------------------------------- refusals
 def test_other_scans_findings_people_and_labels_are_refused_by_name() -> None:
     a = answers(1.0)
-    fewer = a.ordered(a.scan_ids[2:], NAMES)
+    fewer = a.some(np.arange(2, len(a)))
     with pytest.raises(DataError, match=r"Only in A: 2 \(s000, s001\)\. Only in B: none"):
         compare_findings(a, fewer, DRAW)
     with pytest.raises(DataError, match="Only in A: Lung nodule, Never there"):
-        compare_findings(a, a.ordered(a.scan_ids, NAMES[:1]), DRAW)
-    whose = ("Q", *a.findings.participants[1:])
-    moved = Answered(
-        a.scan_ids, Findings(NAMES, whose, a.findings.labels, a.findings.probabilities), a.called
-    )
+        compare_findings(a, a.of(NAMES[:1]), DRAW)
+    whose = ("Q", *a.participants[1:])
+    moved = replace(a, participants=whose)
     with pytest.raises(DataError, match=r"another participant_id .*1 \(s000\)"):
         compare_findings(a, moved, DRAW)
-    labels = a.findings.labels.copy()
+    labels = a.truth.copy()
     labels[3, 1] = 1 - labels[3, 1]
-    other = Answered(
-        a.scan_ids,
-        Findings(NAMES, a.findings.participants, labels, a.findings.probabilities),
-        a.called,
-    )
+    other = replace(a, truth=labels)
     with pytest.raises(DataError, match=r"another label of 'Lung nodule' .*1 \(s003\)"):
         compare_findings(a, other, DRAW)
 
@@ -134,23 +124,44 @@ def test_other_scans_findings_people_and_labels_are_refused_by_name() -> None:
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     some = answers(1.0, unknown=True)
     file = written(tmp_path, some) / "predictions.tsv"
-    assert of_findings(file)
-    found = read_answered(file)
-    assert found.scan_ids == some.scan_ids
-    assert found.findings.names == NAMES
-    np.testing.assert_array_equal(found.findings.labels, some.findings.labels)
+    found = read_predictions(file)
+    assert (found.choice, found.scan_ids, found.names) == ("each", some.scan_ids, NAMES)
+    np.testing.assert_array_equal(found.truth, some.truth)
     np.testing.assert_array_equal(found.called, some.called)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Opacity, ground glass", "Nodule"), ("A, B", "A", "B"), ("Opacity, ground glass; diffuse", "Nodule")],
+)
+def test_a_finding_may_have_a_comma_in_its_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(1)
+    chances = rng.random((12, len(names)))
+    truth = (rng.random(chances.shape) < 0.5).astype(float)
+    scans = [f"s{n:02d}" for n in range(12)]
+    some = of_findings(scans, scans, names, truth, chances, dict.fromkeys(names, 0.5))
+    np.testing.assert_array_equal(
+        read_predictions(written(tmp_path, some) / "predictions.tsv").called, some.called
+    )
+    compare(written(tmp_path / "a", some), written(tmp_path / "b", some))
+
+
+def test_names_that_cannot_be_told_apart_in_a_cell_are_refused(tmp_path: Path) -> None:
+    names = ("a, b; c | d", "e")
+    some = of_findings("x", "x", names, np.ones((1, 2)), np.ones((1, 2)), dict.fromkeys(names, 0.5))
+    with pytest.raises(SettingError, match=r"classes\.findings"):
+        written(tmp_path, some)
 
 
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
         ("predicted", "Emphysema, Cough", "predicted 'Cough', which has no column"),
-        ("p_Emphysema", "1.5", "0..1"),
-        ("p_Emphysema", "n/a", "0..1"),
+        ("p_Emphysema", "1.5", "not a probability"),
+        ("p_Emphysema", "n/a", "not a probability"),
         ("true_Emphysema", "maybe", "maybe"),
-        ("participant_id", "n/a", r"without participant_id: 1 \(s001\)"),
-        ("scan_id", "s000", r"twice: 1 \(s000\)"),
+        ("participant_id", "n/a", r"scan 's001': no participant_id"),
+        ("scan_id", "s000", "s000: predicted more than once"),
     ],
 )
 def test_a_spoilt_table_is_refused_by_what_is_wrong(
@@ -162,17 +173,17 @@ def test_a_spoilt_table_is_refused_by_what_is_wrong(
     cells[header.split("\t").index(column)] = value
     file.write_text("\n".join([header, first, "\t".join(cells), *rest]) + "\n", encoding="utf-8")
     with pytest.raises(TableError, match=said):
-        read_answered(file)
+        read_predictions(file)
 
 
-@pytest.mark.parametrize("left", ["p_Emphysema", "every scan"])
+@pytest.mark.parametrize("left", ["true_Emphysema", "every scan"])
 def test_a_table_without_a_column_or_without_scans_is_refused(tmp_path: Path, left: str) -> None:
     file = written(tmp_path, answers(1.0)) / "predictions.tsv"
     rows = read_table(file)
     columns = [name for name in rows[0] if name != left]
     write_table(file, columns, [] if left == "every scan" else rows)
-    with pytest.raises(TableError, match="no scan, or no pair of columns"):
-        read_answered(file)
+    with pytest.raises(TableError, match=r"no scan, or no column|no column true_Emphysema|no column p_"):
+        read_predictions(file)
 
 
 # ----------------------------------------------------------------------------------------- the stage

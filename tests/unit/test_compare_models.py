@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxtune.commands.compare.command import compare
+from voxtune.commands.compare import compare
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.compare import compare_predictions, compare_with_each
+from voxtune.evaluation.compare import compare as compare_tables
+from voxtune.evaluation.compare import compare_with_each
+from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.paired import McNemar, holm, mcnemar, permutation_p
-from voxtune.evaluation.tables import write_measured, write_predictions_tsv
+from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.tables import write_predictions
 from voxtune.run_dir import write_json
 from voxtune.types.records import Comparison, Prediction
 
@@ -87,7 +90,12 @@ def test_holm_of_nothing_and_of_nonsense() -> None:
 
 # -------------------------------------------------------------------------------------- two models
 def test_a_better_model_is_found_better() -> None:
-    rows = compare_predictions(model(3, 0), model(0.5, 1), CLASSES, resamples=400)
+    rows = [
+        one.comparison
+        for one in compare_tables(
+            {"": (of_records(model(3, 0), CLASSES), of_records(model(0.5, 1), CLASSES))}, Draw(resamples=400)
+        )
+    ]
     assert {(r.score, r.test) for r in rows} >= {
         ("accuracy", "participants swapped"),
         ("accuracy", "McNemar, exact, by scan"),
@@ -106,8 +114,16 @@ def test_a_better_model_is_found_better() -> None:
 
 def test_sides_mirror_and_order_does_not_matter() -> None:
     a, b = model(2, 0), model(1, 1)
-    there = compare_predictions(a, b, CLASSES, resamples=200)
-    back = compare_predictions(b, a[::-1], CLASSES, resamples=200)
+    there = [
+        one.comparison
+        for one in compare_tables({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200))
+    ]
+    back = [
+        one.comparison
+        for one in compare_tables(
+            {"": (of_records(b, CLASSES), of_records(a[::-1], CLASSES))}, Draw(resamples=200)
+        )
+    ]
     for one, other in zip(there, back, strict=True):
         assert one.difference == pytest.approx(-other.difference)
         if "Obuchowski" in one.test or "McNemar" in one.test:
@@ -115,7 +131,12 @@ def test_sides_mirror_and_order_does_not_matter() -> None:
 
 
 def test_a_model_equals_itself() -> None:
-    rows = compare_predictions(model(1, 0), model(1, 0), CLASSES, resamples=100)
+    rows = [
+        one.comparison
+        for one in compare_tables(
+            {"": (of_records(model(1, 0), CLASSES), of_records(model(1, 0), CLASSES))}, Draw(resamples=100)
+        )
+    ]
     for r in rows:
         assert (r.difference, r.low, r.high, r.p_value, r.p_holm) == (0, None, None, 1, 1)
 
@@ -135,7 +156,11 @@ def answers(labels: str, said: str, people: str = "") -> list[Prediction]:
 
 
 def accuracies(a: list[Prediction], b: list[Prediction]) -> Comparison:
-    return compare_with_each(a, {"b": b}, "XY", resamples=500)["b"]
+    return compare_with_each(
+        of_records(a, "XY"),
+        {name: of_records(some, "XY") for name, some in ({"b": b}).items()},
+        Draw(resamples=500),
+    )["b"]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +209,15 @@ def test_a_rival_that_knows_one_class_only_is_drawn_without_the_mix() -> None:
 
 def test_an_absent_class_and_ten_people_give_none_not_nan() -> None:
     a, b = ([r for r in model(s, s, people=10) if r.diagnosis != "MCI"] for s in (1, 2))
-    rows = {(r.score, r.test): r for r in compare_predictions(a, b, CLASSES, resamples=100)}
+    rows = {
+        (r.score, r.test): r
+        for r in [
+            one.comparison
+            for one in compare_tables(
+                {"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=100)
+            )
+        ]
+    }
     json.dumps([vars(r) for r in rows.values()], allow_nan=False)
     absent = rows["auroc/MCI", "DeLong, clustered (Obuchowski)"]
     assert (absent.a, absent.difference, absent.low, absent.p_value, absent.p_holm) == (None,) * 5
@@ -196,9 +229,12 @@ def test_other_scans_are_refused_and_named() -> None:
     a = model(1, 0)
     other = [*a[2:], a[0].model_copy(update={"scan_id": "z9"})]
     with pytest.raises(DataError, match=r"Only in A: 2 \(s0, s1\)\. Only in B: 1 \(z9\)"):
-        compare_predictions(a, other, CLASSES)
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(other, CLASSES))})]
     with pytest.raises(DataError, match=r"Only in A: 42 \(s0, .* and 32 more\)\. Only in B: none"):
-        compare_predictions(a, a[42:], CLASSES)
+        [
+            one.comparison
+            for one in compare_tables({"": (of_records(a, CLASSES), of_records(a[42:], CLASSES))})
+        ]
 
 
 @pytest.mark.parametrize(("column", "value"), [("diagnosis", "AD"), ("participant_id", "q")])
@@ -206,13 +242,13 @@ def test_other_labels_of_the_same_scans_are_refused(column: str, value: str) -> 
     a = model(1, 0)
     b = [a[0].model_copy(update={column: value}), *a[1:]]
     with pytest.raises(DataError, match=rf"another {column} .*1 \(s0\)"):
-        compare_predictions(a, b, CLASSES)
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(b, CLASSES))})]
 
 
 def test_nothing_labelled_is_refused() -> None:
     a = [r.model_copy(update={"diagnosis": None}) for r in model(1, 0)]
     with pytest.raises(DataError, match="None of the scans has a diagnosis"):
-        compare_predictions(a, a, CLASSES)
+        [one.comparison for one in compare_tables({"": (of_records(a, CLASSES), of_records(a, CLASSES))})]
 
 
 def with_mmse(
@@ -223,7 +259,9 @@ def with_mmse(
     truth = {row.scan_id: float(rng.integers(10, 31)) for row in rows}
     said = [
         row.model_copy(
-            update={"mmse": None if n < silent else truth[row.scan_id] + error * (1 if n % 2 else -1)}
+            update={
+                "targets": {} if n < silent else {"mmse": truth[row.scan_id] + error * (1 if n % 2 else -1)}
+            }
         )
         for n, row in enumerate(rows)
     ]
@@ -234,7 +272,16 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
     near, truth = with_mmse(model(1, 0), 1.0)
     far, _ = with_mmse(model(1, 1), 3.0, silent=4)
     truth.pop("s10")
-    rows = {r.score: r for r in compare_predictions(near, far, CLASSES, mmse_true=truth, resamples=200)}
+    rows = {
+        r.score: r
+        for r in [
+            one.comparison
+            for one in compare_tables(
+                {"": (of_records(near, CLASSES, {"mmse": truth}), of_records(far, CLASSES, {"mmse": truth}))},
+                Draw(resamples=200),
+            )
+        ]
+    }
     for score in ("mmse_mae", "mmse_rmse"):
         one = rows[score]
         assert (one.a, one.b) == (pytest.approx(1), pytest.approx(3))
@@ -243,16 +290,38 @@ def test_mmse_is_compared_where_both_predict_it() -> None:
         assert one.n_scans == 72 - 4 - 1
         assert one.low is None  # every error of A is 1 point, every error of B is 3: nothing varies
         assert one.sign == -1
-    without = compare_predictions(near, model(1, 1), CLASSES, mmse_true=truth, resamples=50)
+    without = [
+        one.comparison
+        for one in compare_tables(
+            {
+                "": (
+                    of_records(near, CLASSES, {"mmse": truth}),
+                    of_records(model(1, 1), CLASSES, {"mmse": truth}),
+                )
+            },
+            Draw(resamples=50),
+        )
+    ]
     assert not [r for r in without if r.score.startswith("mmse")]
     assert not [
-        r for r in compare_predictions(near, far, CLASSES, resamples=50) if r.score.startswith("mmse")
+        r
+        for r in [
+            one.comparison
+            for one in compare_tables(
+                {"": (of_records(near, CLASSES), of_records(far, CLASSES))}, Draw(resamples=50)
+            )
+        ]
+        if r.score.startswith("mmse")
     ]
 
 
 def test_a_model_is_compared_with_each_rival() -> None:
     rivals = {"weak": model(0, 1), "same": model(3, 0), "also weak": model(0, 2)}
-    found = compare_with_each(model(3, 0), rivals, CLASSES, resamples=300)
+    found = compare_with_each(
+        of_records(model(3, 0), CLASSES),
+        {name: of_records(some, CLASSES) for name, some in (rivals).items()},
+        Draw(resamples=300),
+    )
     assert list(found) == list(rivals)
     assert found["same"].difference == 0
     assert found["same"].p_holm == 1
@@ -261,14 +330,30 @@ def test_a_model_is_compared_with_each_rival() -> None:
         assert one.difference > 0
         assert one.low > 0
         assert one.p_value < one.p_holm < 0.05
-    assert compare_with_each(model(3, 0), {}, CLASSES) == {}
+    assert (
+        compare_with_each(
+            of_records(model(3, 0), CLASSES),
+            {name: of_records(some, CLASSES) for name, some in ({}).items()},
+            Draw(),
+        )
+        == {}
+    )
     with pytest.raises(DataError, match="different scans"):
-        compare_with_each(model(3, 0), {"other": model(3, 0)[1:]}, CLASSES)
+        compare_with_each(
+            of_records(model(3, 0), CLASSES),
+            {name: of_records(some, CLASSES) for name, some in ({"other": model(3, 0)[1:]}).items()},
+            Draw(),
+        )
 
 
 # ------------------------------------------------------------------------------------------ the stage
-def evaluated(folder: Path, rows: list[Prediction], classes: tuple[str, ...] = CLASSES) -> Path:
-    write_predictions_tsv(folder / "predictions.tsv", rows, classes)
+def evaluated(
+    folder: Path,
+    rows: list[Prediction],
+    classes: tuple[str, ...] = CLASSES,
+    measured: dict[str, dict[str, float]] | None = None,
+) -> Path:
+    write_predictions(folder, of_records(rows, classes, measured))
     return folder
 
 
@@ -319,7 +404,7 @@ def test_stage_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
         if r.diagnosis != "MCI"
     ]
     fewer = evaluated(tmp_path / "c", two, ("NC", "AD"))
-    with pytest.raises(DataError, match="A has the classes NC, AD, B has NC, MCI, AD"):
+    with pytest.raises(DataError, match=r"answer for other classes\. Only in A: none\. Only in B: MCI"):
         compare(fewer, tmp_path / "b")
 
 
@@ -327,15 +412,15 @@ def test_stage_compares_mmse_and_refuses_other_measurements(tmp_path: Path) -> N
     near, truth = with_mmse(model(1, 0), 1.0)
     far, _ = with_mmse(model(1, 1), 3.0)
     for name, rows in (("a", near), ("b", far)):
-        write_measured(evaluated(tmp_path / name, rows) / "measured.tsv", truth)
+        evaluated(tmp_path / name, rows, measured={"mmse": truth})
     (found,) = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out")["evaluations"]
     assert "mmse_mae" in {one["score"] for one in found["comparisons"]}
     page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     assert "MMSE: mean absolute error (points)" in page
-    write_measured(tmp_path / "b" / "measured.tsv", truth | {"s3": 1.0})
+    evaluated(tmp_path / "b", far, measured={"mmse": truth | {"s3": 1.0}})
     with pytest.raises(
         DataError,
-        match=r"b: A and B give another measured MMSE to the same scans: 1 \(s3\)|another measured MMSE",
+        match=r"A and B give another measured mmse to the same scans: 1 \(s3\)",
     ):
         compare(tmp_path / "a", tmp_path / "b")
 

@@ -12,12 +12,14 @@ from voxtune.audit.people import associations
 from voxtune.audit.probe import _macro_auc, permuted_labels, site_probe, text_probe
 from voxtune.config import ReportSettings
 from voxtune.data import feature_cache
-from voxtune.data.examples import NO_LABEL, class_names, make_examples, reports_of
+from voxtune.data.examples import NO_LABEL, Labels, class_labels, class_names, make_examples, reports_of
 from voxtune.data.feature_cache import FrozenFeatures, embedded_scans, finished_features
 from voxtune.data.manifest import write_reports
 from voxtune.data.splits import Split
+from voxtune.data.targets import target_tensors
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow, Report
+from voxtune.types.target import Target
 from voxtune.types.volume import Volume
 
 
@@ -39,25 +41,30 @@ def tokens(texts: list[str]) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
+def asked(rows: list[ManifestRow]) -> Labels:
+    return Labels(class_labels(rows, ("NC", "AD")), target_tensors(rows, (Target(name="mmse"),)))
+
+
 def test_rows_become_examples_and_batches() -> None:
     rows = [row("a", mmse=28.0), row("b", "AD"), row("c", "FTD")]
     reports = {
         name: Report(scan_id=name, text=text) for name, text in (("a", "xy"), ("b", "xyzw"), ("c", "x"))
     }
-    some = make_examples(rows, reports, ("NC", "AD"), tokens)
+    some = make_examples(rows, reports, asked(rows), tokens)
     assert len(some) == 3
-    assert some.labels.tolist() == [0, 1, NO_LABEL]
-    assert some.mmse[0] == 28
-    assert some.mmse[1:].isnan().all()
+    assert some.labels.classes is not None
+    assert some.labels.classes.tolist() == [0, 1, NO_LABEL]
+    assert some.labels.targets["mmse"][0] == 28
+    assert some.labels.targets["mmse"][1:].isnan().all()
     batch = some.batch([2, 0], lambda name: torch.full((1, 2, 2, 2), float(ord(name))))
     assert batch.scan_ids == ("c", "a")
     assert batch.volumes[:, 0, 0, 0, 0].tolist() == [99, 97]
     assert batch.token_ids is not None
     assert batch.token_ids.shape == (2, 2)  # cut to the longest text of the batch
     with pytest.raises(DataError, match="has no scans"):
-        make_examples([], reports, ("NC", "AD"), tokens)
+        make_examples([], reports, asked([]), tokens)
     with pytest.raises(DataError, match="No report for 1 of 2 scans, first 'z'"):
-        make_examples([rows[0], row("z")], reports, ("NC", "AD"), tokens)
+        make_examples([rows[0], row("z")], reports, asked([rows[0], row("z")]), tokens)
 
 
 def test_reports_come_from_a_file_or_a_template(tmp_path: Path) -> None:

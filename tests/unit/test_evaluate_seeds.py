@@ -10,23 +10,31 @@ import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
-from voxtune.commands.compare.command import compare
-from voxtune.commands.evaluate import seeds as stage
-from voxtune.commands.evaluate.seeds import evaluate_seeds
+from voxtune.commands.compare import compare
+from voxtune.commands.evaluate.runs import evaluate_runs as evaluate_seeds
 from voxtune.config import RunConfig
 from voxtune.data.manifest import read_table
 from voxtune.errors import DataError, UsageError
-from voxtune.evaluation.compare import compare_predictions
-from voxtune.evaluation.compare_seeds import compare_seeds
-from voxtune.evaluation.metrics import evaluate_predictions
-from voxtune.evaluation.permutation_test import Draw
-from voxtune.evaluation.seeds import accuracy_interval, over_seeds
-from voxtune.evaluation.tables import write_evaluation
+from voxtune.evaluation.cohort_selection import choose_classes
+from voxtune.evaluation.compare import compare as compare_tables
+from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort, read_run
+from voxtune.evaluation.evaluation import Evaluation
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import Predictions, of_records
+from voxtune.evaluation.runs import mean_interval, over_runs
+from voxtune.evaluation.scored_task import ScoredTask
 from voxtune.run_dir import write_json, write_text
-from voxtune.types.records import Metric, OverSeeds, Prediction
+from voxtune.types.records import ManifestRow, Metric, OverRuns, Prediction
 from voxtune_recipes.deft import recipe
 
 CLASSES = ("NC", "MCI", "AD")
+
+
+def tables(
+    pairs: Mapping[int, tuple[Sequence[Prediction], Sequence[Prediction]]],
+) -> dict[str, tuple[Predictions, Predictions]]:
+    return {str(n): (of_records(a, CLASSES), of_records(b, CLASSES)) for n, (a, b) in pairs.items()}
 
 
 def answers(skill: float, seed: int, people: Sequence[int] = range(24)) -> list[Prediction]:
@@ -43,7 +51,11 @@ def answers(skill: float, seed: int, people: Sequence[int] = range(24)) -> list[
                     diagnosis=CLASSES[person % 3],
                     predicted=CLASSES[int(p.argmax())],
                     probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
-                    mmse=28.0 - 3 * (person % 3) + float(rng.normal()),
+                    targets={
+                        name: points
+                        for name, points in {"mmse": 28.0 - 3 * (person % 3) + float(rng.normal())}.items()
+                        if points is not None
+                    },
                 )
             )
     return rows
@@ -74,58 +86,75 @@ def seeds(root: Path, *numbers: int, **edits: str) -> list[Path]:
     return [run(root / f"run{n}", config.model_copy(update={"seed": n})) for n in numbers]
 
 
+class Answered(Evaluation):
+    """An evaluation without a model; seed 2 does not define a score that the others have."""
+
+    def all_metrics(self) -> dict[str, Metric]:
+        found = super().all_metrics()
+        if self.model.config.seed == 2:
+            found["auroc"] = found["auroc"].model_copy(update={"value": None, "low": None, "high": None})
+            found.pop("baseline/volumes/auroc")
+        return found
+
+
 @pytest.fixture
 def scores(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[int, Sequence[Prediction]]], None]:
-    """Evaluations without models: what each seed answers, written as ``voxtune evaluate`` writes it."""
+    """Evaluations without models: what each seed answers is given."""
 
     def use(found: Mapping[int, Sequence[Prediction]]) -> None:
-        def evaluated(folder: Path, *, output: Path, **_: object) -> None:
-            seed = json.loads((folder / "config.json").read_text(encoding="utf-8"))["seed"]
-            rows = list(found[seed])
-            measured = {row.scan_id: 25.0 for row in rows}
-            metrics = evaluate_predictions(rows, CLASSES, mmse_true=measured, resamples=50)
-            rival = Metric(value=0.4, low=0.3, high=0.5, n_scans=len(rows), n_participants=len(rows) // 2)
-            baselines = {"baseline/volumes/accuracy": rival, "baseline/volumes/auroc": rival}
-            if seed == 2:  # one seed without a score that the others have
-                metrics["auroc"] = metrics["auroc"].model_copy(
-                    update={"value": None, "low": None, "high": None}
-                )
-                baselines.pop("baseline/volumes/auroc")
-            write_evaluation(output, rows, CLASSES, metrics | baselines, mmse=measured, rivals={})
-            facts = {
-                "kind": "fine-tuned, seen classes", "simulated": True, "model": "deft on tiny", "base": "tiny", "cohort": "the run's own test side",
-                "classes": list(CLASSES), "held_out": [], "label_map": None, "label_rules": {}, "left_out": {}, "leakage": "Nothing found.",
-                "looks": seed + 1, "resamples": 50, "confidence": 0.95,
-            }  # fmt: skip
-            write_json(output / "evaluation.json", facts)
+        def model(folder: Path) -> EvaluatedModel:
+            run, config, split = read_run(folder)
+            write_json(folder / "audit.json", {"verdict": "Nothing found."})
+            return EvaluatedModel(config, None, run, split)
 
-        monkeypatch.setattr(stage, "evaluate", evaluated)
+        def evaluated(model: EvaluatedModel, asked: ScoredTask, *_: object) -> Evaluation:
+            rows = list(found[model.config.seed])
+            scans = [
+                ManifestRow(
+                    participant_id=str(one.participant_id), scan_id=one.scan_id, image="x", diagnosis=one.diagnosis, source="SIMULATED"
+                )
+                for one in rows
+            ]  # fmt: skip
+            manifest = model.manifest()
+            assert manifest is not None
+            cohort = ScoredCohort(manifest, True, choose_classes(scans, CLASSES), manifest, [], [])
+            table = of_records(rows, CLASSES, {"mmse": {row.scan_id: 25.0 for row in rows}})
+            weak = [
+                one.model_copy(update={"probabilities": dict.fromkeys(CLASSES, 1 / 3), "predicted": "NC"})
+                for one in rows
+            ]
+            return Answered(model, asked, cohort, table, {"volumes": of_records(weak, CLASSES)}, resamples=50)
+
+        monkeypatch.setattr("voxtune.evaluation.evaluated_model.read_model", model)
+        monkeypatch.setattr("voxtune.evaluation.evaluation.evaluation_of", evaluated)
 
     return use
 
 
 # ------------------------------------------------------------------------------------------ mean and sd
 def test_mean_and_sd_leave_out_what_is_not_defined() -> None:
-    found = over_seeds([0.7, 0.8, None])
+    found = over_runs([0.7, 0.8, None])
     assert (found.mean, found.sd) == pytest.approx((0.75, 0.1 / 2**0.5))
-    assert (found.defined, found.seeds) == (2, 3)
-    assert over_seeds([0.7]) == OverSeeds(0.7, None, 1, 1)
-    assert over_seeds([None, None]) == OverSeeds(None, None, 0, 2)
+    assert (found.defined, found.runs) == (2, 3)
+    assert over_runs([0.7]) == OverRuns(0.7, None, 1, 1)
+    assert over_runs([None, None]) == OverRuns(None, None, 0, 2)
 
 
 def test_the_interval_of_a_mean_over_equal_seeds_is_that_of_one() -> None:
     rows = answers(1.5, 0)
-    one = evaluate_predictions(rows, CLASSES, resamples=300)["accuracy"]
-    found = accuracy_interval([rows, rows[::-1], rows], CLASSES, Draw(resamples=300))
+    one = evaluate(of_records(rows, CLASSES), Draw(resamples=300))["accuracy"]
+    found = mean_interval(
+        [of_records(some, CLASSES) for some in (rows, rows[::-1], rows)], Draw(resamples=300)
+    )
     assert found is not None
     assert found == pytest.approx((one.low, one.high), abs=0.03), "other draws of the same participants"
     with pytest.raises(DataError, match="different scans"):
-        accuracy_interval([rows, rows[1:]], CLASSES, Draw(resamples=20))
+        mean_interval([of_records(rows, CLASSES), of_records(rows[1:], CLASSES)], Draw(resamples=20))
 
 
 def test_without_a_diagnosis_there_is_no_accuracy_and_no_interval() -> None:
     rows = [row.model_copy(update={"diagnosis": None}) for row in answers(1.5, 0)]
-    assert accuracy_interval([rows, rows], CLASSES, Draw(resamples=20)) is None
+    assert mean_interval([of_records(rows, CLASSES)] * 2, Draw(resamples=20)) is None
 
 
 # -------------------------------------------------------------------------------------------- the stage
@@ -271,15 +300,24 @@ def test_slips_are_refused_before_anything_is_scored(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------- sets of seeds compared
 def test_one_seed_is_compared_as_two_runs_are() -> None:
     a, b = answers(2.0, 0), answers(0.5, 1)
-    single = {r.score: r for r in compare_predictions(a, b, CLASSES, resamples=200)[::-1]}
-    for one in compare_seeds({0: (a, b)}, CLASSES, {}, Draw(resamples=200)):
-        assert one.comparison == single[one.comparison.score]
-        assert one.over.sd is None
+    single = {
+        r.score: r
+        for r in [
+            one.comparison
+            for one in compare_tables(
+                {"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200)
+            )
+        ][::-1]
+    }
+    for one in compare_tables({"0": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=200)):
+        if one.differences:
+            assert one.comparison == single[one.comparison.score]
+            assert one.over.sd is None
 
 
 def test_seeds_are_paired_and_people_swapped_in_all_of_them() -> None:
     pairs = {n: (answers(2.0, n), answers(0.3, 10 + n)) for n in range(3)}
-    rows = {one.comparison.score: one for one in compare_seeds(pairs, CLASSES, {}, Draw(resamples=300))}
+    rows = {one.comparison.score: one for one in compare_tables(tables(pairs), Draw(resamples=300))}
     accuracy = rows["accuracy"]
     each = [
         np.mean([row.predicted == row.diagnosis for row in a]) - np.mean([row.predicted == row.diagnosis for row in b])
@@ -297,15 +335,15 @@ def test_seeds_are_paired_and_people_swapped_in_all_of_them() -> None:
 def test_seeds_with_other_test_sides_count_each_person_once() -> None:
     sides = {0: range(18), 1: range(6, 24)}
     pairs = {n: (answers(2.0, n, side), answers(0.3, 10 + n, side)) for n, side in sides.items()}
-    found = compare_seeds(pairs, CLASSES, {}, Draw(resamples=100))[0].comparison
+    found = compare_tables(tables(pairs), Draw(resamples=100))[0].comparison
     assert (found.n_scans, found.n_participants) == (48, 24)
 
 
 def test_a_seed_without_a_score_is_left_out_of_it() -> None:
     alone = [range(24), [n for n in range(24) if n % 3 != 1]]  # nobody with MCI
     pairs = {n: (answers(2.0, n, side), answers(0.3, 10 + n, side)) for n, side in enumerate(alone)}
-    rows = {one.comparison.score: one for one in compare_seeds(pairs, CLASSES, {}, Draw(resamples=50))}
-    assert (rows["auroc"].over.defined, rows["auroc"].differences[1]) == (1, None)
+    rows = {one.comparison.score: one for one in compare_tables(tables(pairs), Draw(resamples=50))}
+    assert (rows["auroc"].over.defined, rows["auroc"].differences["1"]) == (1, None)
     assert rows["accuracy"].over.defined == 2
 
 

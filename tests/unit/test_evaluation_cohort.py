@@ -7,7 +7,7 @@ import pytest
 
 from voxtune.errors import DataError, ScanError, SettingError
 from voxtune.evaluation.class_texts import TEMPLATES, other_templates
-from voxtune.evaluation.cohort_selection import choose, kind_of, label_rules, unseen_rows
+from voxtune.evaluation.cohort_selection import choose_classes, kind_of, label_rules, unseen_rows
 from voxtune.evaluation.leakage import base_verdict, external_verdict, own_verdict
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
@@ -30,17 +30,17 @@ COHORT = [row("a", "NC"), row("b", "MCI"), row("c", "AD"), row("d", None), row("
 
 # -------------------------------------------------------------------------------------------- the choice
 def test_the_adapters_classes_are_scored_and_the_rest_is_counted() -> None:
-    found = choose(COHORT, TRAINED)
+    found = choose_classes(COHORT, TRAINED)
     assert [one.scan_id for one in found.rows] == ["a", "b", "c", "f"]
     assert found.classes == TRAINED
     assert found.left_out == {"FTD": 1, "no diagnosis": 1}
     assert (found.held_out, found.label_map, found.people) == ((), None, 4)
-    assert kind_of(found, adapted=True) == "fine-tuned, seen classes"
-    assert kind_of(found, adapted=False) == "zero-shot"
+    assert kind_of(None, found, adapted=True) == "fine-tuned, seen classes"
+    assert kind_of(None, found, adapted=False) == "zero-shot"
 
 
 def test_fewer_classes_are_stated() -> None:
-    found = choose(COHORT, TRAINED, ["AD", " NC"])
+    found = choose_classes(COHORT, TRAINED, ["AD", " NC"])
     assert found.classes == ("NC", "AD")  # the adapter's order
     assert [one.scan_id for one in found.rows] == ["a", "c", "f"]
     assert found.left_out == {"FTD": 1, "MCI": 1, "no diagnosis": 1}
@@ -48,43 +48,47 @@ def test_fewer_classes_are_stated() -> None:
 
 
 def test_a_class_that_training_never_saw_is_held_out() -> None:
-    found = choose(COHORT, TRAINED, ["FTD", "AD"])
+    found = choose_classes(COHORT, TRAINED, ["FTD", "AD"])
     assert found.classes == ("AD", "FTD")
     assert found.held_out == ("FTD",)
-    assert kind_of(found, adapted=True) == "held-out classes"
-    assert choose(COHORT, ("NC", "AD"), ["AD", "MCI", "NC"]).classes == ("NC", "MCI", "AD")  # by severity
+    assert kind_of(None, found, adapted=True) == "held-out classes"
+    assert choose_classes(COHORT, ("NC", "AD"), ["AD", "MCI", "NC"]).classes == (
+        "NC",
+        "MCI",
+        "AD",
+    )  # by severity
     assert "FTD was never seen in training and is known by its class text alone" in str(found.label_map)
 
 
 def test_labels_are_renamed_and_the_map_is_stated() -> None:
     cohort = [row("a", "CN"), row("b", "Dementia"), row("c", "AD"), row("d", None)]
-    found = choose(cohort, TRAINED, renamed={"CN": "NC", "Dementia": "AD"})
+    found = choose_classes(cohort, TRAINED, renamed={"CN": "NC", "Dementia": "AD"})
     assert [one.diagnosis for one in found.rows] == ["NC", "AD", "AD"]
     assert found.label_map == "CN as NC; Dementia as AD"
     assert cohort[0].diagnosis == "CN"
 
 
 def test_a_base_alone_takes_the_labels_of_the_cohort() -> None:
-    assert choose(COHORT, ()).classes == ("NC", "MCI", "AD", "FTD")
-    found = choose(COHORT, (), ["FTD", "NC"])
+    assert choose_classes(COHORT, ()).classes == ("NC", "MCI", "AD", "FTD")
+    found = choose_classes(COHORT, (), ["FTD", "NC"])
     assert (found.classes, found.held_out, found.label_map) == (("FTD", "NC"), (), None)
 
 
 @pytest.mark.parametrize("asked", [["AD"], ["AD", "AD"], ["NC", ""], [""]])
 def test_impossible_classes_are_refused(asked: list[str]) -> None:
     with pytest.raises(SettingError, match="two or more different names of NC, MCI, AD"):
-        choose(COHORT, TRAINED, asked)
+        choose_classes(COHORT, TRAINED, asked)
 
 
 def test_slips_of_the_pen_are_refused() -> None:
     with pytest.raises(SettingError, match=r"\(it has AD, FTD, MCI, NC\), got 'ADD'"):
-        choose(COHORT, TRAINED, ["NC", "ADD"])
+        choose_classes(COHORT, TRAINED, ["NC", "ADD"])
     with pytest.raises(SettingError, match="labels of this cohort: AD, FTD, MCI, NC, got 'CN'"):
-        choose(COHORT, TRAINED, renamed={"CN": "NC"})
+        choose_classes(COHORT, TRAINED, renamed={"CN": "NC"})
     with pytest.raises(DataError, match=r"this cohort has X\. --map LABEL=CLASS"):
-        choose([row("a", "X")], TRAINED)
+        choose_classes([row("a", "X")], TRAINED)
     with pytest.raises(DataError, match="this cohort has no label at all"):
-        choose([row("a", None)], TRAINED)
+        choose_classes([row("a", None)], TRAINED)
 
 
 # --------------------------------------------------------------------------------------- a run's own scans
@@ -99,11 +103,11 @@ def test_only_unseen_scans_of_the_own_manifest_are_scored() -> None:
     assert [one.scan_id for one in unseen_rows(OWN, SIDES, ())] == ["s1", "s2"]
     # Of a held-out class also scans on no side, unless the training knows their participant.
     assert [one.scan_id for one in unseen_rows(OWN, SIDES, ("FTD",))] == ["s1", "s2", "x1"]
-    assert [one.scan_id for one in choose(OWN, ("NC", "AD"), sides=SIDES).rows] == ["s1"]
-    found = choose(OWN, ("NC", "AD"), ["NC", "AD", "FTD"], sides=SIDES)
+    assert [one.scan_id for one in choose_classes(OWN, ("NC", "AD"), sides=SIDES).rows] == ["s1"]
+    found = choose_classes(OWN, ("NC", "AD"), ["NC", "AD", "FTD"], sides=SIDES)
     assert [one.scan_id for one in found.rows] == ["s1", "s2", "x1"]
     with pytest.raises(DataError, match="the test side of the run is empty of them"):
-        choose(OWN[:3], ("NC", "AD"), sides=SIDES)
+        choose_classes(OWN[:3], ("NC", "AD"), sides=SIDES)
 
 
 def test_how_labels_were_made_is_told_once_where_it_is_one_rule() -> None:

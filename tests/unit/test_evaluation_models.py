@@ -11,13 +11,13 @@ from voxtune.config import read_recipe
 from voxtune.data.images import load_preset
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import ScanError
+from voxtune.evaluation.answers import Answers, ask
 from voxtune.evaluation.baselines import unlabelled_texts
-from voxtune.evaluation.predict import Scores, joined, predictions, validation_metric
-from voxtune.evaluation.run_predictions import predict_rows
 from voxtune.evaluation.site_probe import probe_sites
-from voxtune.evaluation.zero_shot import zero_shot
+from voxtune.evaluation.validation import validation_metric
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config
 from voxtune.model.build import build_model, frozen_base
+from voxtune.model.questions import ClassQuestion
 from voxtune.types.records import ManifestRow
 
 CLASSES = ("NC", "MCI", "AD")
@@ -56,15 +56,25 @@ def adapter() -> LoadedAdapter:
     return LoadedAdapter(model, facts, config)
 
 
+def asked(
+    adapter: LoadedAdapter, rows: list[ManifestRow], manifest: Path, wordings: tuple[str, ...] = ()
+) -> Answers:
+    facts = adapter.facts
+    offsets = tuple(facts.offsets_of(CLASSES))
+    question = ClassQuestion(CLASSES, facts.class_texts, facts.temperature, offsets, wordings)
+    return ask(adapter.model, question, rows, manifest, facts.preset)
+
+
 def test_an_adapter_answers_beside_the_truth(
     study: tuple[Path, list[ManifestRow]], adapter: LoadedAdapter
 ) -> None:
     manifest, rows = study
-    found = predict_rows(adapter, rows, manifest, CLASSES, ("{name}", "A photo of {name}"))
-    assert [(one.scan_id, one.participant_id, one.diagnosis) for one in found.predictions] == [
+    found = asked(adapter, rows, manifest, ("{name}", "A photo of {name}"))
+    said = found.table.rows()
+    assert [(one.scan_id, one.participant_id, one.diagnosis) for one in said] == [
         (row.scan_id, row.participant_id, row.diagnosis) for row in rows
     ]
-    for one in found.predictions:
+    for one in said:
         assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert one.predicted == max(one.probabilities, key=one.probabilities.__getitem__)
         assert one.mmse is not None
@@ -72,16 +82,16 @@ def test_an_adapter_answers_beside_the_truth(
     assert all(np.linalg.norm(vector) == pytest.approx(1, abs=1e-4) for vector in found.vectors.values())
     # Its own words asked for again give the same answers; other words need not.
     for one, same, other in zip(
-        found.predictions, found.reworded["A photo of {name}"], found.reworded["{name}"], strict=True
+        said, found.reworded["A photo of {name}"].rows(), found.reworded["{name}"].rows(), strict=True
     ):
         assert [one.probabilities[name] for name in CLASSES] == pytest.approx(
             [same.probabilities[name] for name in CLASSES], abs=1e-5
         )
         assert other.probabilities != one.probabilities
     # A scan's answer does not depend on which others are scored with it.
-    alone = predict_rows(adapter, rows[3:4], manifest, CLASSES).predictions[0]
+    alone = asked(adapter, rows[3:4], manifest).table.rows()[0]
     assert [alone.probabilities[name] for name in CLASSES] == pytest.approx(
-        [found.predictions[3].probabilities[name] for name in CLASSES], abs=1e-4
+        [said[3].probabilities[name] for name in CLASSES], abs=1e-4
     )
 
 
@@ -89,20 +99,21 @@ def test_a_base_answers_without_any_run(study: tuple[Path, list[ManifestRow]]) -
     manifest, rows = study
     config = read_recipe("deft")
     base = frozen_base(config)
-    found = zero_shot(config, rows, manifest, ("NC", "AD"), templates=("{name}",), base=base)
-    assert [one.scan_id for one in found.predictions] == [row.scan_id for row in rows]
-    assert all(one.mmse is None for one in found.predictions)
+    question = ClassQuestion(("NC", "AD"), config.classes.templates, wordings=("{name}",))
+    found = ask(base, question, rows, manifest, config.preset, published=True)
+    said = found.table.rows()
+    assert [one.scan_id for one in said] == [row.scan_id for row in rows]
+    assert all(one.mmse is None for one in said)
     assert list(found.reworded) == ["{name}"]
-    again = zero_shot(config, rows[:1], manifest, ("NC", "AD"))
+    bare = ClassQuestion(("NC", "AD"), config.classes.templates)
+    again = ask(base, bare, rows[:1], manifest, config.preset, published=True)
     assert again.reworded == {}
-    assert again.predictions[0].probabilities["AD"] == pytest.approx(
-        found.predictions[0].probabilities["AD"], abs=1e-5
-    )
+    assert again.table.probabilities[0] == pytest.approx(found.table.probabilities[0], abs=1e-5)
     # The probability is the base's own reading of similarity.
     texts = base.backbone.encode_text([f"A photo of {name}" for name in ("NC", "AD")])
     image = torch.from_numpy(found.vectors["s0"])[None]
     want = base.backbone.logit(image, texts).softmax(dim=-1)[0, 1].item()
-    assert found.predictions[0].probabilities["AD"] == pytest.approx(want, abs=1e-5)
+    assert said[0].probabilities["AD"] == pytest.approx(want, abs=1e-5)
 
 
 def test_a_scan_of_another_preset_is_refused(tmp_path: Path) -> None:
@@ -113,56 +124,35 @@ def test_a_scan_of_another_preset_is_refused(tmp_path: Path) -> None:
     rows = [ManifestRow(participant_id="p", scan_id="s", image="s.nii.gz", diagnosis="NC")]
     manifest = write_manifest(rows, tmp_path / "manifest.tsv")
     with pytest.raises(ScanError, match="not preprocessed with preset 'tiny'"):
-        zero_shot(read_recipe("deft"), rows, manifest, CLASSES)
-
-
-def scores(names: str, **more: torch.Tensor | None) -> Scores:
-    return Scores(tuple(names), torch.zeros(len(names), 3), None, **more)  # type: ignore[arg-type]
-
-
-def test_batches_of_scores_become_one() -> None:
-    parts = [
-        Scores(
-            tuple(names),
-            torch.zeros(len(names), 3),
-            torch.ones(len(names)),
-            torch.ones(len(names), 4),
-            torch.ones(2, len(names), 3),
+        ask(
+            frozen_base(read_recipe("deft")),
+            ClassQuestion(CLASSES, ("{name}",)),
+            rows,
+            manifest,
+            "tiny",
+            published=True,
         )
-        for names in ("ab", "c")
-    ]
-    whole = joined(parts)
-    assert whole.scan_ids == ("a", "b", "c")
-    assert whole.mmse is not None
-    assert whole.mmse.shape == (3,)
-    assert whole.vectors is not None
-    assert whole.vectors.shape == (3, 4)
-    assert whole.reworded is not None
-    assert whole.reworded.shape == (2, 3, 3)
-    bare = joined([scores("ab"), scores("c")])
-    assert (bare.mmse, bare.vectors, bare.reworded) == (None, None, None)
 
 
 def test_calibration_enters_the_probabilities() -> None:
-    some = Scores(("a",), torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([21.5]))
+    logits = torch.tensor([[2.0, 0.0, 0.0]])
     plain, cooler, moved = (
-        predictions(some, CLASSES, *how)[0] for how in ((), (4.0,), (1.0, (-3.0, 3.0, 0.0)))
+        ClassQuestion(CLASSES, ("{name}",), *how).probabilities(logits)[0]
+        for how in ((), (4.0,), (1.0, (-3.0, 3.0, 0.0)))
     )
-    assert plain.predicted == cooler.predicted == "NC"
-    assert cooler.probabilities["NC"] < plain.probabilities["NC"]
-    assert moved.predicted == "MCI"
-    assert plain.mmse == 21.5
+    assert plain.argmax() == cooler.argmax() == 0
+    assert cooler[0] < plain[0]
+    assert moved.argmax() == 1
 
 
 def test_the_figure_that_steers_a_run() -> None:
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
     labels = torch.tensor([0, 0, 1, 1])
-    some = Scores(tuple("abcd"), logits, None)
-    assert validation_metric(some, labels, "accuracy") == 0.75
-    assert validation_metric(some, labels, "balanced_accuracy") == 0.75
-    assert validation_metric(some, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
-    assert validation_metric(some, torch.full((4,), -100), "accuracy") == 0
-    assert validation_metric(some, labels, "loss") == pytest.approx(
+    assert validation_metric(logits, labels, "accuracy") == 0.75
+    assert validation_metric(logits, labels, "balanced_accuracy") == 0.75
+    assert validation_metric(logits, torch.tensor([0, 0, 0, -100]), "accuracy") == pytest.approx(2 / 3)
+    assert validation_metric(logits, torch.full((4,), -100), "accuracy") == 0
+    assert validation_metric(logits, labels, "loss") == pytest.approx(
         -torch.nn.functional.cross_entropy(logits, labels).item()
     )
 

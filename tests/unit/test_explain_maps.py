@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import DataError, UsageError
 from voxtune.explanation.attention_capture import last_attention
 from voxtune.explanation.grad_eclip import grad_eclip, relevance
@@ -15,7 +15,7 @@ from voxtune.explanation.heat_map import METHODS, explain_targets, heat_map, ten
 from voxtune.explanation.placement import stored_atlas, to_stored
 from voxtune.explanation.randomised import correlation, randomised
 from voxtune.explanation.regions import REGIONS_OF, brain_atlas, plain_name, tensor_atlas
-from voxtune.explanation.target import MMSE, Target, class_target, mmse_target, text_target
+from voxtune.explanation.target import MMSE, Target, class_target, number_target, text_target
 from voxtune.explanation.token_grid import spread_tokens
 from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, RADFM, TINY, Brain, Preset
@@ -37,7 +37,7 @@ REPORT = "A photo of AD. The MRI scan reveals the following biomarkers: Hippocam
 def adapter(form: str = "batch", **changes: object) -> LoadedAdapter:
     config = RunConfig(
         name="t", backbone=SMALL, preset="tiny", vision=(VisualPrompts(length=5),), text=(TextPrompts(length=4),),
-        aggregation=Aggregation(form=form), mmse=MmseSettings(), seed=2,
+        aggregation=Aggregation(form=form), seed=2,
     )  # fmt: skip
     model = build_model(config)
     generator = torch.Generator().manual_seed(1)
@@ -107,7 +107,7 @@ def test_grad_eclip_of_the_model_is_that_of_the_slow_twin(
     model = loaded.model
 
     def asked() -> Target:
-        return class_target(loaded, "AD") if read_out == "class" else mmse_target(loaded)
+        return class_target(loaded, "AD") if read_out == "class" else number_target(loaded)
 
     embedded = model.vision.embed(scan[None]).detach()
     [ours] = grad_eclip(model, embedded, 64, [asked()], heads)  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ def test_watching_changes_no_output_and_leaves_no_hook(loaded: LoadedAdapter, sc
     block = model.vision.tower.blocks[-1]
     with last_attention(block) as captured:
         during = model.encode_image(scan[None])
-    assert torch.equal(before.vector, during.vector.detach())
+    torch.testing.assert_close(during.vector.detach(), before.vector, atol=1e-6, rtol=1e-6)
     assert captured.attended.output.shape == (1, 64 + 5 + 2, 32)
     assert not block._forward_pre_hooks
     assert torch.is_grad_enabled()
@@ -194,7 +194,7 @@ def test_every_method_gives_a_finite_map(loaded: LoadedAdapter, scan: torch.Tens
 def test_every_target_gives_its_own_map(form: str, scan: torch.Tensor) -> None:
     loaded = adapter(form)
     targets = [
-        class_target(loaded, "NC"), class_target(loaded, "AD"), mmse_target(loaded), text_target(loaded, REPORT),
+        class_target(loaded, "NC"), class_target(loaded, "AD"), number_target(loaded), text_target(loaded, REPORT),
         text_target(loaded, REPORT, keep="hippocampus"), text_target(loaded, REPORT, keep="ventricles_mm3"),
     ]  # fmt: skip
     maps = explain_targets(loaded, scan, targets)

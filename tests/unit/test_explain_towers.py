@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from voxtune.catalog import BACKBONES
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import UsageError
 from voxtune.explanation.heat_map import explain_targets
 from voxtune.explanation.randomised import randomised
-from voxtune.explanation.target import MMSE, Target, mmse_target
+from voxtune.explanation.target import MMSE, Target, number_target
 from voxtune.explanation.voxel_gradient import voxel_gradient
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 from voxtune.model.build import build_model
 from voxtune.model.vlm import ImageFeatures
+from voxtune.types.target import read_targets
 
 EXPECTED = {
     "m3d": "grad_eclip", "hlip": "grad_eclip", "medblip_vit": "grad_eclip", "radfm": "grad_activation", "med3dvlm": "grad_activation",
@@ -26,7 +27,7 @@ EXPECTED = {
 
 def loaded(backbone: Any, *, mmse: bool) -> LoadedAdapter:
     config = RunConfig(
-        name="t", backbone="tiny", preset="m3d", aggregation=Aggregation(form="none"), mmse=MmseSettings(enabled=mmse)
+        name="t", backbone="tiny", preset="m3d", aggregation=Aggregation(form="none"), targets=read_targets("mmse" if mmse else None)
     )  # fmt: skip
     model = build_model(config, backbone=backbone)
     facts = AdapterFacts(
@@ -82,7 +83,7 @@ def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) 
             ):  # a bridge begins as the identity
                 value.add_(0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1)))
     [scan] = shrunken.volumes(backbone, 1)
-    asked = mmse_target(adapter)
+    asked = number_target(adapter)
     [heat] = explain_targets(adapter, scan, [asked])
     flipped = Target(MMSE, "mmse", "the score", lambda image: -asked.score(image))
     [other] = explain_targets(adapter, scan, [flipped])

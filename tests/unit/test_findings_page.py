@@ -5,53 +5,66 @@ import re
 import numpy as np
 import pytest
 
-from voxtune.evaluation.auroc_difference import auroc_gain
-from voxtune.evaluation.multilabel import Findings, evaluate_findings
+from voxtune.evaluation.auroc_difference import auroc_difference
+from voxtune.evaluation.evaluation import Group
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import Predictions, of_findings
+from voxtune.pages.evaluation_facts import EvaluationFacts, FindingsFacts, Kind
+from voxtune.pages.evaluation_page import evaluation_page
 from voxtune.pages.finding_figures import distribution, paired_bars, radar
-from voxtune.pages.findings_page import FindingsFacts, Group, Kind, findings_page
-from voxtune.pages.seed_figure import seed_dots
-from voxtune.types.records import Metric, OverSeeds
+from voxtune.pages.runs_figure import run_dots
+from voxtune.types.records import Metric, OverRuns
 
 NAMES = ("Emphysema", "Coronary artery wall calcification", "Never there")
 
 
-def scored(shift: float) -> Findings:
+def scored(shift: float) -> Predictions:
     rng = np.random.default_rng(0)
     labels = np.column_stack([rng.random((40, 2)) < 0.4, np.zeros(40)]).astype(float)
     chances = 1 / (1 + np.exp(-(rng.normal(size=(40, 3)) + shift * labels)))
-    return Findings(NAMES, tuple(f"P{n // 2}" for n in range(40)), labels, chances)
+    scans, people = [f"s{n}" for n in range(40)], [f"P{n // 2}" for n in range(40)]
+    return of_findings(scans, people, NAMES, labels, chances, dict.fromkeys(NAMES, 0.5))
 
 
-def facts(held_out: bool = False) -> FindingsFacts:
-    half = dict.fromkeys(NAMES, 0.5)
-    own, base = (evaluate_findings(scored(shift), half, resamples=40) for shift in (1.5, 0.0))
-    gain = auroc_gain(scored(1.5), scored(0.0), resamples=40)
+def facts(held_out: bool = False) -> EvaluationFacts:
+    draw = Draw(resamples=40)
+    own, base = (evaluate(scored(shift), draw) for shift in (1.5, 0.0))
+    gain = auroc_difference(scored(1.5), scored(0.0), draw)
     kinds: dict[str, Kind] = dict.fromkeys(NAMES, "fine-tuned, seen classes")
     if held_out:
         kinds[NAMES[0]] = "held-out classes"
-    return FindingsFacts(
+    return EvaluationFacts(
         model="medct on ct_clip",
         cohort="a cohort",
-        kinds=kinds,
+        kind="fine-tuned, seen classes",
+        task="findings",
+        classes=NAMES,
         metrics=own,
-        base_metrics=base,
-        gain=gain,
-        thresholds=half,
-        threshold_rule="Thresholds are frozen.",
-        groups=[Group("fine-tuned, seen classes", 3, own["auroc"], base["auroc"], gain["auroc"])],
-        counts=dict.fromkeys(NAMES, (5, 2, 3)),
-        sides=("train", "val", "test"),
-        side_sizes=(60, 20, 40),
+        headline="auroc",
+        second="average_precision",
+        baselines={"zero_shot": base},
+        labels=FindingsFacts(
+            kinds=kinds,
+            base_metrics=base,
+            gain=gain,
+            thresholds=dict.fromkeys(NAMES, 0.5),
+            threshold_rule="Thresholds are frozen.",
+            groups=[Group("fine-tuned, seen classes", 3, own["auroc"], base["auroc"], gain["auroc"])],
+            counts=dict.fromkeys(NAMES, (5, 2, 3)),
+            sides=("train", "val", "test"),
+            side_sizes=(60, 20, 40),
+        ),
         looks=2,
         simulated=True,
     )
 
 
 def test_counts_units_and_what_is_not_defined_are_said() -> None:
-    page = findings_page(facts())
+    page = evaluation_page(facts())
     for words in (
         "SIMULATED",
-        "40 scans of 20 participants, 3 findings",
+        "40 scans, 20 participants",
         "Means over findings with their 95% intervals, 40 scans, 20 participants.",
         "of 60 train, 20 val, 40 test scans",
         "every labelled scan is on one side: Never there",
@@ -65,8 +78,8 @@ def test_counts_units_and_what_is_not_defined_are_said() -> None:
 
 
 def test_the_kind_has_a_column_only_where_there_is_more_than_one() -> None:
-    assert ">Kind</th>" not in findings_page(facts())
-    page = findings_page(facts(held_out=True))
+    assert ">Kind</th>" not in evaluation_page(facts())
+    page = evaluation_page(facts(held_out=True))
     assert ">Kind</th>" in page
     assert "In italics: held out" in page
 
@@ -99,11 +112,11 @@ def test_figures_are_drawn_for_a_phone(kind: str) -> None:
 
 def test_the_seeds_stand_in_their_own_lanes_inside_the_axis() -> None:
     each = {
-        0: Metric(value=0.7, low=0.31, high=0.99, n_scans=9, n_participants=5),
-        1: None,
-        2: Metric(value=1.0, n_scans=9, n_participants=5),
+        "0": Metric(value=0.7, low=0.31, high=0.99, n_scans=9, n_participants=5),
+        "1": None,
+        "2": Metric(value=1.0, n_scans=9, n_participants=5),
     }
-    svg = seed_dots({"Accuracy": (OverSeeds(0.85, 0.21, 2, 3), each)}, "score", share=True)
+    svg = run_dots({"Accuracy": (OverRuns(0.85, 0.21, 2, 3), each)}, "score", share=True)
     dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
     assert len(dots) == 2
     assert dots[1][1] - dots[0][1] == pytest.approx(18)
@@ -113,8 +126,8 @@ def test_the_seeds_stand_in_their_own_lanes_inside_the_axis() -> None:
     band = re.search(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
     assert band is not None
     assert float(band[1]) + float(band[2]) <= 350, "mean + sd may leave 0..1, its band not"
-    points = seed_dots(
-        {"MMSE": (OverSeeds(2.1, 0.3, 1, 1), {0: Metric(value=2.1, low=1.3, high=13.4, n_scans=9, n_participants=5)})},
+    points = run_dots(
+        {"MMSE": (OverRuns(2.1, 0.3, 1, 1), {"0": Metric(value=2.1, low=1.3, high=13.4, n_scans=9, n_participants=5)})},
         "points", share=False,
     )  # fmt: skip
     assert re.findall(r">([\d.]+)</text>", points) == ["0", "5", "10", "15"]

@@ -1,42 +1,48 @@
 """Several seeds of a model of many findings: the interval of their mean AUROC, sets of seeds written and compared."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from voxtune.commands.compare.command import compare
-from voxtune.commands.evaluate import seeds as stage
-from voxtune.commands.evaluate.seeds import evaluate_seeds
+from voxtune.commands.compare import compare
+from voxtune.commands.evaluate.runs import evaluate_runs
 from voxtune.config import RunConfig
-from voxtune.data.manifest import file_sha256, write_table
+from voxtune.data.manifest import file_sha256
 from voxtune.errors import DataError
-from voxtune.evaluation.compare_findings import Answered, compare_findings, read_answered
-from voxtune.evaluation.compare_seeds import compare_findings_seeds
-from voxtune.evaluation.multilabel import Findings, evaluate_findings
-from voxtune.evaluation.permutation_test import Draw
-from voxtune.evaluation.seeds import auroc_interval
+from voxtune.evaluation.cohort_selection import choose_findings
+from voxtune.evaluation.compare import compare as compare_tables
+from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort, read_run
+from voxtune.evaluation.evaluation import Evaluation
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.leakage import Verdict
+from voxtune.evaluation.metrics import evaluate
+from voxtune.evaluation.predictions import Predictions, of_findings
+from voxtune.evaluation.runs import mean_interval
+from voxtune.evaluation.scored_task import ScoredTask
+from voxtune.evaluation.tables import read_predictions
 from voxtune.run_dir import write_json, write_text
+from voxtune.types.records import ManifestRow
 from voxtune_recipes.medct import small
 
 NAMES = ("Emphysema", "Lung nodule")
 DRAW = Draw(resamples=300)
 
 
-def answers(shift: float, seed: int, people: int = 30) -> Answered:
+def answers(shift: float, seed: int, people: int = 30) -> Predictions:
     """Two scans a person, the same labels whatever the seed; a larger shift ranks and calls better."""
     n = 2 * people
     labels = (np.random.default_rng(0).random((n, 2)) < 0.4).astype(float)
     chances = 1 / (1 + np.exp(-(np.random.default_rng(seed + 1).normal(size=(n, 2)) - 0.5 + shift * labels)))
-    findings = Findings(NAMES, tuple(f"P{number // 2}" for number in range(n)), labels, chances)
-    return Answered(tuple(f"s{number:03d}" for number in range(n)), findings, chances >= 0.5)
+    scans, whose = [f"s{number:03d}" for number in range(n)], [f"P{number // 2}" for number in range(n)]
+    return of_findings(scans, whose, NAMES, labels, chances, dict.fromkeys(NAMES, 0.5))
 
 
-def auroc(some: Answered) -> float:
-    found = evaluate_findings(some.findings, dict.fromkeys(NAMES, 0.5), resamples=20)["auroc"].value
+def auroc(some: Predictions) -> float:
+    found = evaluate(some, Draw(resamples=20))["auroc"].value
     assert found is not None
     return found
 
@@ -44,9 +50,9 @@ def auroc(some: Answered) -> float:
 # --------------------------------------------------------------------------------------- the interval
 def test_the_interval_of_equal_seeds_is_that_of_one_whatever_their_order() -> None:
     one = answers(1.5, 0)
-    alone = evaluate_findings(one.findings, dict.fromkeys(NAMES, 0.5), resamples=300)["auroc"]
-    turned = one.ordered(one.scan_ids[::-1], NAMES[::-1])
-    found = auroc_interval([one, turned, one], DRAW)
+    alone = evaluate(one, Draw(resamples=300))["auroc"]
+    turned = one.some(np.arange(len(one))[::-1]).of(NAMES[::-1])
+    found = mean_interval([one, turned, one], DRAW)
     assert found is not None
     assert found == pytest.approx((alone.low, alone.high), abs=0.03), "other draws of the same participants"
 
@@ -54,32 +60,30 @@ def test_the_interval_of_equal_seeds_is_that_of_one_whatever_their_order() -> No
 def test_seeds_on_other_scans_have_no_common_interval() -> None:
     one = answers(1.5, 0)
     with pytest.raises(DataError, match="different scans"):
-        auroc_interval([one, one.ordered(one.scan_ids[2:], NAMES)], DRAW)
+        mean_interval([one, one.some(np.arange(2, len(one)))], DRAW)
 
 
 def test_where_nobody_has_a_finding_there_is_no_interval() -> None:
     one = answers(1.5, 0)
-    nobody = Findings(
-        NAMES,
-        one.findings.participants,
-        np.zeros_like(one.findings.labels),
-        one.findings.probabilities,
-    )
-    assert auroc_interval([Answered(one.scan_ids, nobody, one.called)] * 2, DRAW) is None
+    nobody = replace(one, truth=np.zeros_like(one.truth))
+    assert mean_interval([nobody] * 2, DRAW) is None
 
 
 # --------------------------------------------------------------------------------------- sets compared
 def test_one_seed_of_findings_is_compared_as_two_runs_are() -> None:
     a, b = answers(2.0, 0), answers(0.3, 1)
-    single = {row.score: row for row in compare_findings(a, b, DRAW)}
-    for one in compare_findings_seeds({0: (a, b)}, DRAW):
-        assert one.comparison == single[one.comparison.score]
+    single = {one.comparison.score: one.comparison for one in compare_tables({"": (a, b)}, DRAW)}
+    for one in compare_tables({"0": (a, b)}, DRAW):
+        if one.differences:
+            assert one.comparison == single[one.comparison.score]
 
 
 def test_findings_are_paired_by_seed_and_people_swapped_in_all_of_them() -> None:
     pairs = {n: (answers(2.0, n), answers(0.3, 10 + n)) for n in range(3)}
     row = next(
-        one for one in compare_findings_seeds(pairs, Draw(resamples=200)) if one.comparison.score == "auroc"
+        one
+        for one in compare_tables({str(n): pair for n, pair in pairs.items()}, Draw(resamples=200))
+        if one.comparison.score == "auroc"
     )
     each = [auroc(a) - auroc(b) for a, b in pairs.values()]
     assert list(row.differences.values()) == pytest.approx(each)
@@ -103,39 +107,31 @@ def run(folder: Path, config: RunConfig) -> Path:
     return folder
 
 
-def written(folder: Path, some: Answered) -> None:
-    """As ``voxtune evaluate`` writes it."""
-    rows: list[dict[str, Any]] = []
-    for number, scan in enumerate(some.scan_ids):
-        said = [name for name, yes in zip(NAMES, some.called[number], strict=True) if yes]
-        row = {"scan_id": scan, "participant_id": some.findings.participants[number]}
-        row["predicted"] = ", ".join(said) or "no finding"
-        for k, name in enumerate(NAMES):
-            row |= {f"p_{name}": float(some.findings.probabilities[number, k]), f"true_{name}": float(some.findings.labels[number, k])}  # fmt: skip
-        rows.append(row)
-    write_table(folder / "predictions.tsv", tuple(rows[0]), rows)
-    metrics = evaluate_findings(some.findings, dict.fromkeys(NAMES, 0.5), resamples=50)
-    base = {f"baseline/zero_shot/{name}": one.model_copy(update={"value": 0.5}) for name, one in metrics.items() if name == "auroc"}  # fmt: skip
-    write_json(
-        folder / "metrics.json", {name: one.model_dump() for name, one in (metrics | base).items()} | {"n_scans": len(rows), "n_participants": 30}
-    )  # fmt: skip
-    facts = {
-        "task": "findings", "kind": "fine-tuned, seen classes", "simulated": True, "model": "medct on ct_clip_small", "base": "ct_clip_small",
-        "cohort": "the run's own test side", "classes": list(NAMES), "held_out": [], "label_map": None, "label_rules": {}, "left_out": {},
-        "leakage": None, "looks": 1, "resamples": 50, "confidence": 0.95,
-    }  # fmt: skip
-    write_json(folder / "evaluation.json", facts)
-
-
-def seed_set(monkeypatch: pytest.MonkeyPatch, root: Path, found: Mapping[int, Answered]) -> dict[str, Any]:
+def seed_set(monkeypatch: pytest.MonkeyPatch, root: Path, found: Mapping[int, Predictions]) -> dict[str, Any]:
     """Runs whose evaluations need no model: what each seed answers is given."""
 
-    def evaluated(folder: Path, *, output: Path, **_: object) -> None:
-        written(output, found[json.loads((folder / "config.json").read_text(encoding="utf-8"))["seed"]])
+    def model(folder: Path) -> EvaluatedModel:
+        run, config, split = read_run(folder)
+        write_json(folder / "audit.json", {"verdict": "Nothing found."})
+        return EvaluatedModel(config, None, run, split)
 
-    monkeypatch.setattr(stage, "evaluate", evaluated)
+    def evaluated(model: EvaluatedModel, asked: ScoredTask, *_: object) -> Evaluation:
+        table = found[model.config.seed]
+        scans = [
+            ManifestRow(participant_id=str(person), scan_id=scan, image="x", source="SIMULATED", **dict(zip(NAMES, truth.astype(int), strict=True)))
+            for scan, person, truth in zip(table.scan_ids, table.participants, table.truth, strict=True)
+        ]  # fmt: skip
+        manifest = model.manifest()
+        assert manifest is not None
+        chosen = choose_findings(scans, NAMES, ())
+        cohort = ScoredCohort(manifest, False, chosen, manifest, [], [])
+        return Evaluation(model, asked, cohort, table, {}, resamples=50)
+
+    monkeypatch.setattr("voxtune.evaluation.evaluated_model.read_model", model)
+    monkeypatch.setattr("voxtune.evaluation.evaluation.evaluation_of", evaluated)
+    monkeypatch.setattr("voxtune.evaluation.leakage.verdict_of", lambda *_: Verdict("Nothing."))
     runs = [run(root / f"run{n}", small().model_copy(update={"seed": n})) for n in found]
-    return evaluate_seeds(runs, output=root / "set", say=lambda _: None).metrics
+    return evaluate_runs(runs, output=root / "set", say=lambda _: None).metrics
 
 
 def test_seeds_of_findings_are_written_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,15 +141,14 @@ def test_seeds_of_findings_are_written_and_compared(tmp_path: Path, monkeypatch:
     assert metrics["auroc"]["mean"] == pytest.approx(np.mean(values))
     assert metrics["auroc"]["low"] < np.mean(values) < metrics["auroc"]["high"]
     assert (metrics["auroc"]["low"], metrics["auroc"]["high"]) == pytest.approx(
-        auroc_interval(list(good.values()), Draw(resamples=50))
+        mean_interval(list(good.values()), Draw(resamples=50))
     )
     page = (tmp_path / "a" / "set" / "page.html").read_text(encoding="utf-8")
     for words in (
         "SIMULATED",
         "Lung nodule",
-        "mean AUROC over findings",
-        f"{np.mean(values):.3f} ±\N{NO-BREAK SPACE}{np.std(values, ddof=1):.3f}",
-        "Leakage was not audited for seed 0, 1.",
+        "Mean AUROC over findings",
+        f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}",
     ):
         assert words in page, words
     seed_set(monkeypatch, tmp_path / "b", weak)
@@ -162,5 +157,5 @@ def test_seeds_of_findings_are_written_and_compared(tmp_path: Path, monkeypatch:
     gains = [auroc(good[n]) - auroc(weak[n]) for n in (0, 1)]
     assert one["comparisons"][0]["score"] == "auroc"
     assert one["comparisons"][0]["difference"] == pytest.approx(np.mean(gains))
-    again = read_answered(tmp_path / "a" / "set" / "seed-1" / "predictions.tsv")
+    again = read_predictions(tmp_path / "a" / "set" / "seed-1" / "predictions.tsv")
     assert auroc(again) == pytest.approx(values[1])

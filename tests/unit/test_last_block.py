@@ -7,7 +7,7 @@ from torch import nn
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
 from voxtune.config import Aggregation, RunConfig, read_recipe
-from voxtune.model.build import MmseScale, build_model
+from voxtune.model.build import TargetScale, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.lora import Lora
 from voxtune.peft.visual_prompts import VisualPrompts
@@ -41,16 +41,15 @@ def test_vector_mmse_and_gradients_are_those_of_the_whole_block(
     vision: tuple[object, ...], checkpointing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volumes = torch.rand(2, 1, 8, 16, 16, generator=torch.Generator().manual_seed(0))
-    model = build_model(deft_of(vision=vision), scale=MmseScale(25.0, 3.0))
+    model = build_model(deft_of(vision=vision), scales={"mmse": TargetScale(25.0, 3.0)})
     model.vision.checkpointing = checkpointing
     trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
 
     def gradients() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         model.zero_grad()
         image = model.encode_image(volumes)
-        assert image.mmse is not None
-        (image.vector[:, 0].sum() + image.mmse.sum()).backward()  # type: ignore[no-untyped-call]
-        return torch.cat([image.vector, image.mmse[:, None]], dim=1).detach(), {
+        (image.vector[:, 0].sum() + image.targets["mmse"].sum()).backward()  # type: ignore[no-untyped-call]
+        return torch.cat([image.vector, image.targets["mmse"][:, None]], dim=1).detach(), {
             name: value.grad.clone() for name, value in trained if value.grad is not None
         }
 
@@ -67,13 +66,13 @@ def test_vector_mmse_and_gradients_are_those_of_the_whole_block(
 def test_only_what_is_read_leaves_the_last_block() -> None:
     volumes = torch.rand(1, 1, 8, 16, 16)
     lead_prompts_mmse = 1 + 3 + 1
-    model = build_model(deft_of(vision=(VisualPrompts(length=3),)), scale=MmseScale(25.0, 3.0))
+    model = build_model(deft_of(vision=(VisualPrompts(length=3),)), scales={"mmse": TargetScale(25.0, 3.0)})
     assert seen_by_last(model, volumes)[1] == lead_prompts_mmse
 
 
 def test_texts_that_attend_to_patches_get_all_of_them() -> None:
     volumes = torch.rand(1, 1, 8, 16, 16)
     config = deft_of(vision=(VisualPrompts(length=3),), aggregation=Aggregation(form="tokens"))
-    model = build_model(config, scale=MmseScale(25.0, 3.0))
+    model = build_model(config, scales={"mmse": TargetScale(25.0, 3.0)})
     assert seen_by_last(model, volumes)[1] == 5 + 8
     assert model.encode_image(volumes).patches is not None

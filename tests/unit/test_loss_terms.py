@@ -17,8 +17,8 @@ from voxtune.losses.contrastive import (
     text_to_image,
 )
 from voxtune.losses.findings import pair_cross_entropy, pair_differences
-from voxtune.losses.mmse import masked_mmse
-from voxtune.losses.total import LossTerms, total
+from voxtune.losses.regression import masked_squared_error
+from voxtune.losses.total import LossTerms, TaskTerms, total
 
 
 def test_similarity_is_the_cosine_of_rows() -> None:
@@ -61,7 +61,7 @@ def test_info_nce_by_hand() -> None:
 
 def test_mmse_counts_known_scores_only() -> None:
     predicted = torch.tensor([1.0, 5.0, 2.0], requires_grad=True)
-    loss = masked_mmse(predicted, torch.tensor([3.0, math.nan, 3.0]))
+    loss = masked_squared_error(predicted, torch.tensor([3.0, math.nan, 3.0]))
     assert loss.item() == pytest.approx((4 + 1) / 2)
     loss.backward()
     assert predicted.grad is not None
@@ -70,7 +70,7 @@ def test_mmse_counts_known_scores_only() -> None:
 
 def test_no_known_score_is_no_loss() -> None:
     predicted = torch.tensor([1.0, 5.0], requires_grad=True)
-    loss = masked_mmse(predicted, torch.full((2,), math.nan))
+    loss = masked_squared_error(predicted, torch.full((2,), math.nan))
     loss.backward()
     assert loss.item() == 0
     assert predicted.grad is not None
@@ -79,16 +79,22 @@ def test_no_known_score_is_no_loss() -> None:
 
 def test_the_total_adds_what_is_there() -> None:
     one, two, three = torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0)
-    assert float(total(LossTerms(one))) == 1
-    assert float(total(LossTerms(one, two))) == 2
-    assert float(total(LossTerms(one, two, three))) == 2, "the class term is off by default"
-    assert float(total(LossTerms(one, two, three), mmse_weight=0.25, class_weight=2.0)) == 7.5
-    assert float(total(LossTerms(one, two, three), mmse_weight=0.0, class_weight=0.5)) == 2.5
+    both = LossTerms(one, TaskTerms(three, {"mmse": two}))
+    assert float(total(LossTerms(one), {})) == 1
+    assert float(total(LossTerms(one, TaskTerms(targets={"mmse": two})), {"mmse": 0.5})) == 2
+    assert float(total(both, {"mmse": 0.5})) == 2, "the class term is off by default"
+    assert float(total(both, {"mmse": 0.25}, class_weight=2.0)) == 7.5
+    assert float(total(both, {"mmse": 0.0}, class_weight=0.5)) == 2.5
+    assert (
+        float(total(LossTerms(one, TaskTerms(targets={"mmse": two, "age": three})), {"mmse": 0.5, "age": 2}))
+        == 8
+    )
 
 
 def test_a_term_without_weight_is_not_looked_at() -> None:
     broken = torch.tensor(math.nan)
-    assert float(total(LossTerms(torch.tensor(1.0), broken, broken), mmse_weight=0.0, class_weight=0.0)) == 1
+    terms = LossTerms(torch.tensor(1.0), TaskTerms(broken, {"mmse": broken}))
+    assert float(total(terms, {"mmse": 0.0}, class_weight=0.0)) == 1
 
 
 def test_class_cross_entropy_skips_scans_without_a_label() -> None:
@@ -111,9 +117,9 @@ def test_no_label_is_no_class_loss() -> None:
 
 
 def test_the_contrastive_term_has_a_weight_too() -> None:
-    one, two = torch.tensor(1.0), torch.tensor(2.0)
-    assert float(total(LossTerms(one, two), contrastive_weight=3.0)) == 4
-    assert float(total(LossTerms(torch.tensor(math.nan), two), contrastive_weight=0.0)) == 1
+    one, two = torch.tensor(1.0), TaskTerms(targets={"mmse": torch.tensor(2.0)})
+    assert float(total(LossTerms(one, two), {"mmse": 0.5}, contrastive_weight=3.0)) == 4
+    assert float(total(LossTerms(torch.tensor(math.nan), two), {"mmse": 0.5}, contrastive_weight=0.0)) == 1
 
 
 def test_pairs_are_two_way_choices() -> None:

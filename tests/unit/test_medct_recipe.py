@@ -8,7 +8,6 @@ import torch
 
 from voxtune.backbones.ct_clip import CtClip, CtClipSmall
 from voxtune.cohorts.ct_rate import FINDINGS
-from voxtune.commands.train.findings import findings_rows
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.findings import pair_texts
 from voxtune.errors import SettingError, WeightsError
@@ -18,6 +17,7 @@ from voxtune.model.build import build_model
 from voxtune.model.injection import merge
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow
 from voxtune.weights.published import PUBLISHED
 
@@ -156,6 +156,12 @@ def row(**cells: str) -> ManifestRow:
     return ManifestRow.model_validate({"participant_id": "a", "scan_id": "a", "image": "x", **cells})
 
 
+def selected(config: RunConfig, **cells: str) -> list[ManifestRow]:
+    task = task_of(config)
+    check_settings(task, config)
+    return task.select_rows([row(**cells)], print)
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -168,21 +174,21 @@ def row(**cells: str) -> ManifestRow:
 )
 def test_settings_that_cannot_go_together_are_named(edit: str, message: str) -> None:
     cells = dict.fromkeys(FINDINGS, "1")
-    assert findings_rows([row(**cells)], small())
+    assert selected(small(), **cells)
     with pytest.raises(SettingError, match=message):
-        findings_rows([row(**cells)], small().edit(edit))
+        selected(small().edit(edit), **cells)
 
 
 def test_reports_would_give_held_out_findings_away() -> None:
     config = small().edit('classes.held_out=["Emphysema"]')
-    assert findings_rows([row(**dict.fromkeys(FINDINGS, "0"))], config)
+    assert selected(config, **dict.fromkeys(FINDINGS, "0"))
     with pytest.raises(SettingError, match="reports name them"):
-        findings_rows([row(**dict.fromkeys(FINDINGS, "0"))], config.edit("loss.contrastive_weight=0.5"))
+        selected(config.edit("loss.contrastive_weight=0.5"), **dict.fromkeys(FINDINGS, "0"))
 
 
 def test_the_small_recipe_is_the_same_method() -> None:
     large, little = read_recipe("medct"), read_recipe("medct_small")
-    for part in ("classes", "loss", "aggregation", "projections", "mmse"):
+    for part in ("classes", "loss", "aggregation", "projections", "targets"):
         assert getattr(large, part) == getattr(little, part)
     assert isinstance(large.backbone, CtClip)
     assert RunConfig.from_json(little.to_json()) == little

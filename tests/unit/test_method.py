@@ -1,6 +1,8 @@
 """The model of DEFT: extra tokens, prompts, scores of a scan alone, what is trained, what an adapter holds."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +10,10 @@ from torch import nn
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
-from voxtune.evaluation.predict import score_scans
-from voxtune.model.build import MmseScale, adapter_state, build_model, load_adapter_state
+from voxtune.evaluation.answers import see_scans
+from voxtune.model.build import TargetScale, adapter_state, build_model, load_adapter_state
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
@@ -100,8 +102,8 @@ def test_a_scan_is_scored_alone(form: str, learned: bool) -> None:
     features = class_texts(model)
 
     def logits(names: str, batch_size: int) -> dict[str, torch.Tensor]:
-        parts = score_scans(model, list(names), scans.__getitem__, features, batch_size=batch_size)
-        return {name: row for part in parts for name, row in zip(part.scan_ids, part.logits, strict=True)}
+        _, found = see_scans(model, {"": features}, list(names), scans.__getitem__, batch_size=batch_size)
+        return dict(zip(names, found[""], strict=True))
 
     alone, crowd = logits("a", 1), logits("bcdefghijklmnopqa", 17)
     torch.testing.assert_close(alone["a"], crowd["a"], atol=1e-5, rtol=1e-5)
@@ -117,23 +119,26 @@ def batch_of(count: int, mmse: torch.Tensor | None = None) -> Batch:
         ids,
         mask,
         torch.arange(count) % 3,
-        torch.full((count,), 25.0) if mmse is None else mmse,
+        {"mmse": torch.full((count,), 25.0) if mmse is None else mmse},
     )
 
 
 @pytest.mark.parametrize(
     ("form", "learned"), [("batch", False), ("batch", True), ("tokens", False), ("none", False)]
 )
-def test_gradient_reaches_every_trained_part_and_nothing_else(form: str, learned: bool) -> None:
-    model = shaken(small(form, learned=learned)).train()
-    output = model(batch_of(4))
-    assert output.mmse is not None
-    (output.scores.diag().sum() + output.mmse.square().sum()).backward()
-    for name, value in model.named_parameters():
-        assert (value.grad is not None and bool(value.grad.any())) == value.requires_grad, name
+def test_gradient_reaches_every_trained_part_and_nothing_else(
+    form: str, learned: bool, vanishing: Any
+) -> None:
+    model = shaken(small(form, learned=learned)).train().double()
+    batch = batch_of(4)
+    output = model(replace(batch, volumes=batch.volumes.double()))
+    (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
+    named = dict(model.named_parameters())
+    assert all((value.grad is not None) == value.requires_grad for value in named.values())
+    assert vanishing({name: value for name, value in named.items() if value.requires_grad}) == []
     prompts = model.vision.sets()[1].vectors
     assert prompts.grad is not None
-    assert bool(prompts.grad.flatten(1).any(dim=1).all())  # every layer
+    assert float(prompts.grad.flatten(1).abs().amax(dim=1).min()) > 1e-12  # every layer
 
 
 def test_the_backbone_stays_in_eval_mode_and_unchanged() -> None:
@@ -145,18 +150,16 @@ def test_the_backbone_stays_in_eval_mode_and_unchanged() -> None:
 
 
 def test_an_adapter_holds_what_is_trained_and_nothing_else() -> None:
-    model = shaken(build_model(config(vision=(VisualPrompts(length=5),)), scale=MmseScale(26.0, 3.0)))
+    model = shaken(
+        build_model(config(vision=(VisualPrompts(length=5),)), scales={"mmse": TargetScale(26.0, 3.0)})
+    )
     state = adapter_state(model)
     assert not any(name.startswith("backbone") for name in state)
     other = build_model(config(vision=(VisualPrompts(length=5),)))
     load_adapter_state(other, state)
     image, again = model.encode_image(volumes(2)), other.encode_image(volumes(2))
     torch.testing.assert_close(image.vector, again.vector)
-    assert image.mmse is not None
-    assert again.mmse is not None
-    assert other.mmse_head is not None
-    assert model.mmse_head is not None
-    torch.testing.assert_close(other.mmse_head.points(again.mmse), model.mmse_head.points(image.mmse))
+    torch.testing.assert_close(other.target_values(again.targets), model.target_values(image.targets))
     with pytest.raises(WeightsError, match=r"unknown vision\.extra\.prompt\.vectors"):
         load_adapter_state(build_model(config()), state)
 
@@ -187,9 +190,7 @@ def test_methods_refuse_the_wrong_side() -> None:
 
 
 def test_vpt_start_is_uniform_within_its_bound() -> None:
-    model = build_model(
-        config(vision=(VisualPrompts(length=200, init="vpt"),), mmse=MmseSettings(enabled=False))
-    )
+    model = build_model(config(vision=(VisualPrompts(length=200, init="vpt"),), targets=()))
     vectors = model.vision.sets()[0].vectors
     bound = (6 / (3 * 4 * 8 * 8 + 32)) ** 0.5
     assert vectors.abs().max() <= bound

@@ -12,15 +12,16 @@ from voxtune.backbones.tiny import Tiny
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
-from voxtune.evaluation.predict import class_features, score_scans
-from voxtune.evaluation.run_predictions import predict_rows
+from voxtune.evaluation.answers import ask, see_scans
 from voxtune.imaging.presets import TINY
-from voxtune.losses.mmse import masked_mmse
+from voxtune.losses.regression import masked_squared_error
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, shareable_config
 from voxtune.model.build import build_model
 from voxtune.model.parameter_table import parameter_table, part_of, trained_in_words
+from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.training.loop import refuse_unused
+from voxtune.training.reach import Unreached
 from voxtune.types.records import ManifestRow
 from voxtune.types.tensors import Batch
 
@@ -91,15 +92,12 @@ def test_a_scan_is_scored_alone_whatever_the_method(method: str, form: str, lear
     )
     generator = torch.Generator().manual_seed(0)
     scans = {f"s{i}": torch.rand(1, 32, 32, 16, generator=generator) for i in range(17)}
-    texts = class_features(model, CLASSES, ["A photo of {name}"], model.backbone.tokenize)
+    texts = encoded_texts(model, [[f"A photo of {name}" for name in CLASSES]])
 
     def scores(names: list[str], batch_size: int) -> dict[str, torch.Tensor]:
-        found = {}
-        for part in score_scans(model, names, scans.__getitem__, texts, batch_size=batch_size):
-            assert part.mmse is not None
-            rows = torch.cat([part.logits, part.mmse[:, None]], dim=1)
-            found |= dict(zip(part.scan_ids, rows, strict=True))
-        return found
+        seen, found = see_scans(model, {"": texts}, names, scans.__getitem__, batch_size=batch_size)
+        rows = torch.cat([found[""], seen.targets["mmse"][:, None]], dim=1)
+        return dict(zip(names, rows, strict=True))
 
     alone, crowd = scores(["s0"], 1)["s0"], scores(list(scans), 17)
     torch.testing.assert_close(crowd["s0"], alone, atol=1e-4, rtol=1e-5)
@@ -111,10 +109,10 @@ def test_a_scan_is_scored_alone_whatever_the_method(method: str, form: str, lear
 
 def test_a_model_without_an_mmse_token_scores_classes_alone() -> None:
     model = build_model(config(*METHODS["prompts"], "mmse.enabled=false"))
-    texts = class_features(model, CLASSES, ["A photo of {name}"], model.backbone.tokenize)
-    (part,) = score_scans(model, ["s"], lambda _: torch.rand(1, 32, 32, 16), texts)
-    assert part.mmse is None
-    assert part.logits.shape == (1, 3)
+    texts = encoded_texts(model, [[f"A photo of {name}" for name in CLASSES]])
+    seen, found = see_scans(model, {"": texts}, ["s"], lambda _: torch.rand(1, 32, 32, 16))
+    assert seen.targets == {}
+    assert found[""].shape == (1, 3)
 
 
 def test_a_case_cannot_tell_its_own_truth(tmp_path: Path) -> None:
@@ -146,10 +144,10 @@ def test_a_case_cannot_tell_its_own_truth(tmp_path: Path) -> None:
         )
     manifest = write_manifest(rows, tmp_path / "manifest.tsv")
     adapter = LoadedAdapter(model, facts, chosen)
-    one = predict_rows(adapter, rows, manifest, CLASSES).predictions
-    two = predict_rows(adapter, others, manifest, CLASSES).predictions
+    one = ask(adapter.model, question_of(facts), rows, manifest, "tiny").table.rows()
+    two = ask(adapter.model, question_of(facts), others, manifest, "tiny").table.rows()
     silent = [row.model_copy(update={"diagnosis": None, "mmse": None}) for row in rows]
-    three = predict_rows(adapter, silent, manifest, CLASSES).predictions
+    three = ask(adapter.model, question_of(facts), silent, manifest, "tiny").table.rows()
     for first, second, third in zip(one, two, three, strict=True):
         assert first.probabilities == second.probabilities == third.probabilities
         assert first.mmse == second.mmse == third.mmse
@@ -161,7 +159,7 @@ def batch(mmse: torch.Tensor) -> Batch:
     ids = torch.randint(5, 1000, (4, 6), generator=generator)
     return Batch(
         tuple("abcd"), torch.rand(4, 1, 32, 32, 16, generator=generator), ids, torch.ones_like(ids, dtype=torch.bool),
-        torch.tensor([0, 1, 2, 0]), mmse,
+        torch.tensor([0, 1, 2, 0]), {"mmse": mmse},
     )  # fmt: skip
 
 
@@ -169,13 +167,12 @@ def test_half_of_the_scores_missing_trains_on_the_other_half() -> None:
     model = shaken(build_model(config("visual_prompts(4)", "none")))
     known = torch.tensor([25.0, torch.nan, 18.0, torch.nan])
     output = model(batch(known))
-    assert output.mmse is not None
-    assert model.mmse_head is not None
-    loss = masked_mmse(output.mmse, model.mmse_head.scaled(known))
-    (gradient,) = torch.autograd.grad(loss, output.mmse)
+    head = model.target_heads["mmse"]
+    loss = masked_squared_error(output.targets["mmse"], head.scaled(known))
+    (gradient,) = torch.autograd.grad(loss, output.targets["mmse"])
     assert gradient[0] != 0 != gradient[2]
     assert gradient[1] == 0 == gradient[3]
-    assert loss == masked_mmse(output.mmse[::2], model.mmse_head.scaled(known)[::2])
+    assert loss == masked_squared_error(output.targets["mmse"][::2], head.scaled(known)[::2])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -185,11 +182,10 @@ def test_a_part_that_nothing_reaches_is_named(method: str) -> None:
     model = build_model(chosen).train()
     model.idle = torch.nn.Linear(2, 2)
     output = model(batch(torch.full((4,), 25.0)))
-    assert output.mmse is not None
-    (output.scores.diag().sum() + output.mmse.square().sum()).backward()
+    (output.scores.diag().sum() + output.targets["mmse"].square().sum()).backward()
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     with pytest.raises(DataError, match=r"no gradient reaches idle\.weight, idle\.bias;"):
-        refuse_unused(trained, chosen, has_mmse=True)
+        refuse_unused(trained, Unreached(), chosen)
     del model.idle
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    refuse_unused(trained, chosen, has_mmse=True)
+    refuse_unused(trained, Unreached(), chosen)

@@ -12,6 +12,7 @@ from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import (
+    Draw,
     exact_interval,
     expanded_interval,
     normal_interval,
@@ -20,8 +21,8 @@ from voxtune.evaluation.intervals import (
     resampled_weights,
     share_interval,
 )
-from voxtune.evaluation.metrics import HEADLINE, confusion, evaluate_predictions, headline_scores
-from voxtune.evaluation.scored import scored
+from voxtune.evaluation.metrics import confusion, evaluate, headline_names, headline_scores
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
@@ -38,7 +39,7 @@ def one(
         diagnosis=true,
         predicted=names[int(np.argmax(p))],
         probabilities=dict(zip(names, map(float, p), strict=True)),
-        mmse=mmse,
+        targets={name: points for name, points in {"mmse": mmse}.items() if points is not None},
     )
 
 
@@ -76,7 +77,7 @@ def sane(metrics: dict[str, Metric]) -> None:
 
 def test_every_score_has_an_interval_and_counts() -> None:
     rows = study()
-    metrics = evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 25.0 + len(r.scan_id) for r in rows})
+    metrics = evaluate(of_records(rows, CLASSES, {"mmse": {r.scan_id: 25.0 + len(r.scan_id) for r in rows}}))
     sane(metrics)
     assert all(m.value is not None and m.low is not None for n, m in metrics.items() if "mmse_r2" not in n)
     assert {
@@ -90,17 +91,17 @@ def test_every_score_has_an_interval_and_counts() -> None:
     assert (metrics["accuracy"].n_scans, metrics["accuracy"].n_participants) == (90, 30)
     assert (metrics["sensitivity/AD"].n_scans, metrics["sensitivity/AD"].n_participants) == (30, 10)
     assert metrics["participant/specificity/AD"].n_scans == 60
-    assert metrics == evaluate_predictions(
-        rows, CLASSES, mmse_true={r.scan_id: 25.0 + len(r.scan_id) for r in rows}
+    assert metrics == evaluate(
+        of_records(rows, CLASSES, {"mmse": {r.scan_id: 25.0 + len(r.scan_id) for r in rows}})
     )
-    assert metrics != evaluate_predictions(rows, CLASSES, seed=1)
+    assert metrics != evaluate(of_records(rows, CLASSES), Draw(seed=1))
 
 
 def test_intervals_are_wider_than_if_scans_were_independent() -> None:
     rows = study(people=45, scans=6)
-    clustered = evaluate_predictions(rows, CLASSES)["accuracy"]
+    clustered = evaluate(of_records(rows, CLASSES))["accuracy"]
     alone = [r.model_copy(update={"participant_id": r.scan_id}) for r in rows]
-    naive = evaluate_predictions(alone, CLASSES)["accuracy"]
+    naive = evaluate(of_records(alone, CLASSES))["accuracy"]
     assert clustered.value == naive.value
     assert clustered.high - clustered.low > 1.4 * (naive.high - naive.low)
 
@@ -112,8 +113,8 @@ def test_participant_level_is_the_mean_probability() -> None:
         one("a3", "a", "NC", [0.4, 0.6]),
         one("b1", "b", "MCI", [0.6, 0.4], 10),
     ]
-    metrics = evaluate_predictions(
-        rows, CLASSES[:2], mmse_true={"a1": 20, "a2": 24, "a3": 9, "b1": 10}, resamples=50
+    metrics = evaluate(
+        of_records(rows, CLASSES[:2], {"mmse": {"a1": 20, "a2": 24, "a3": 9, "b1": 10}}), Draw(resamples=50)
     )
     assert metrics["accuracy"].value == 0.25
     assert metrics["participant/accuracy"].value == 0.5  # a: mean 0.567 of NC
@@ -135,8 +136,8 @@ def test_participant_scores_are_those_of_mean_probabilities_however_many_scans()
         for person in dict.fromkeys(r.participant_id for r in rows)
         for own in [[r for r in rows if r.participant_id == person]]
     ]
-    found = evaluate_predictions(rows, CLASSES, resamples=5)
-    alone = evaluate_predictions(mean, CLASSES, resamples=5)
+    found = evaluate(of_records(rows, CLASSES), Draw(resamples=5))
+    alone = evaluate(of_records(mean, CLASSES), Draw(resamples=5))
     for name in (
         "accuracy",
         "auroc",
@@ -155,25 +156,21 @@ def test_some_rows_keep_their_values_and_number_their_people_anew() -> None:
     chosen = np.array([r.participant_id in {"p1", "p3"} for r in rows])
     kept = [r for r, own in zip(rows, chosen, strict=True) if own]
     measured = {r.scan_id: 20.0 + n for n, r in enumerate(rows)}
-    for mmse in (measured, None):
-        some, alone = scored(rows, CLASSES, mmse).some(chosen), scored(kept, CLASSES, mmse)
+    for known in ({"mmse": measured}, {}):
+        some, alone = (
+            of_records(rows, CLASSES, known).scored().some(chosen),
+            of_records(kept, CLASSES, known).scored(),
+        )
         assert some.participant.tolist() == [0, 0, 1, 1]
-        for name in (
-            "participant",
-            "scans",
-            "true",
-            "predicted",
-            "probabilities",
-            "mmse_predicted",
-            "strata",
-        ):
+        for name in ("participant", "scans", "true", "predicted", "probabilities", "strata"):
             np.testing.assert_array_equal(getattr(some, name), getattr(alone, name), err_msg=name)
-        if mmse is None:
-            assert some.mmse_true is None
-            said = some.by_participant().mmse_predicted
-            assert said == pytest.approx([np.mean([kept[n].mmse, kept[n + 1].mmse]) for n in (0, 2)])
+        np.testing.assert_array_equal(some.estimate("mmse"), alone.estimate("mmse"))
+        if known:
+            np.testing.assert_array_equal(some.measurement("mmse"), [22, 23, 26, 27])
         else:
-            np.testing.assert_array_equal(some.mmse_true, [22, 23, 26, 27])
+            assert np.isnan(some.measurement("mmse")).all()
+            said = some.by_participant().estimate("mmse")
+            assert said == pytest.approx([np.mean([kept[n].mmse, kept[n + 1].mmse]) for n in (0, 2)])
 
 
 def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -> None:
@@ -184,7 +181,7 @@ def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -
         one("b2", "b", "NC", [0.2, 0.5, 0.3]),
         one("b3", "b", "NC", [0.9, 0.05, 0.05]),
     ]
-    metrics = evaluate_predictions(rows, CLASSES, resamples=50)
+    metrics = evaluate(of_records(rows, CLASSES), Draw(resamples=50))
     assert metrics["participant/sensitivity/MCI"].n_participants == 1
     assert metrics["participant/sensitivity/NC"].n_participants == 1
     assert metrics["participant/sensitivity/AD"].value is None
@@ -193,14 +190,14 @@ def test_a_converter_counts_as_the_class_most_scans_have_of_equals_the_later() -
 
 def test_scans_without_a_diagnosis_are_not_scored() -> None:
     rows = [*study(9), one("x", None, None, [0.2, 0.3, 0.5])]
-    metrics = evaluate_predictions(rows, CLASSES, resamples=100)
-    assert metrics == evaluate_predictions(rows[:-1], CLASSES, resamples=100)
-    assert confusion(rows, CLASSES).sum() == 27
+    metrics = evaluate(of_records(rows, CLASSES), Draw(resamples=100))
+    assert metrics == evaluate(of_records(rows[:-1], CLASSES), Draw(resamples=100))
+    assert confusion(of_records(rows, CLASSES)).sum() == 27
 
 
 def test_nothing_to_score_is_none_and_zero_scans() -> None:
     for rows in ([], [one("x", None, None, [0.2, 0.3, 0.5])]):
-        metrics = evaluate_predictions(rows, CLASSES, mmse_true={})
+        metrics = evaluate(of_records(rows, CLASSES, {"mmse": {}}))
         assert all(m.value is None and m.low is None and m.n_scans == 0 for m in metrics.values())
 
 
@@ -212,7 +209,7 @@ def test_hopeless_classifiers_get_sensible_numbers(kind: str, people: int) -> No
     for person in range(people):
         p = {"guess": rng.dirichlet([1, 1, 1]), "constant": [1, 0, 0], "ties": [0.5, 0.25, 0.25]}[kind]
         rows += [one(f"s{person}_{n}", f"p{person}", CLASSES[person % 3], list(p)) for n in range(2)]
-    metrics = evaluate_predictions(rows, CLASSES, resamples=300)
+    metrics = evaluate(of_records(rows, CLASSES), Draw(resamples=300))
     sane(metrics)
     if kind != "guess":
         assert metrics["auroc"].value == 0.5
@@ -229,7 +226,7 @@ def test_a_perfect_score_of_few_people_is_not_certain(people: int) -> None:
         for n in range(people)
         for scan in range(9)
     ]
-    metrics = evaluate_predictions(rows, CLASSES, resamples=50)
+    metrics = evaluate(of_records(rows, CLASSES), Draw(resamples=50))
     sane(metrics)
     assert metrics["accuracy"].low == pytest.approx(0.025 ** (1 / people))
     assert metrics["accuracy"].high == 1
@@ -244,7 +241,7 @@ def test_a_perfect_score_is_as_certain_as_the_smallest_side_it_rests_on() -> Non
     rows = [
         one(f"s{n}", f"p{n}", label, list(np.eye(3)[CLASSES.index(label)])) for n, label in enumerate(labels)
     ]
-    metrics = evaluate_predictions(rows, CLASSES, resamples=20)
+    metrics = evaluate(of_records(rows, CLASSES), Draw(resamples=20))
     for name, people in {
         "accuracy": 11,
         "balanced_accuracy": 2,
@@ -261,14 +258,16 @@ def test_a_perfect_score_is_as_certain_as_the_smallest_side_it_rests_on() -> Non
 
 def test_without_arguments_there_are_2000_resamples_of_seed_0_at_95_percent() -> None:
     rows = study(people=9, scans=1)
-    said = {"resamples": 2000, "seed": 0, "confidence": 0.95}
-    assert evaluate_predictions(rows, CLASSES) == evaluate_predictions(rows, CLASSES, **said)
-    assert headline_scores(rows, CLASSES) == headline_scores(rows, CLASSES, **said)
+    table, draw = of_records(rows, CLASSES), Draw(2000, 0, 0.95)
+    assert evaluate(table) == evaluate(table, draw)
+    assert headline_scores(table) == headline_scores(table, draw)
 
 
 def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
     rows = [r for r in study() if r.diagnosis != "MCI"]
-    metrics = evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 20.0 for r in rows}, resamples=100)
+    metrics = evaluate(
+        of_records(rows, CLASSES, {"mmse": {r.scan_id: 20.0 for r in rows}}), Draw(resamples=100)
+    )
     sane(metrics)
     for name in ("auroc", "auroc/MCI", "sensitivity/MCI", "auroc_ovo", "mmse_mae/MCI", "mmse_r2"):
         assert metrics[name].value is None, name
@@ -279,9 +278,9 @@ def test_an_absent_class_is_none_and_the_rest_is_defined() -> None:
 def test_missing_mmse_is_left_out_and_counted() -> None:
     rows = study(9)
     truth = {r.scan_id: 25.0 + n % 3 for n, r in enumerate(rows)}
-    silent = [r.model_copy(update={"mmse": None}) if n < 6 else r for n, r in enumerate(rows)]
+    silent = [r.model_copy(update={"targets": {}}) if n < 6 else r for n, r in enumerate(rows)]
     del truth[rows[-1].scan_id]
-    metrics = evaluate_predictions(silent, CLASSES, mmse_true=truth, resamples=100)
+    metrics = evaluate(of_records(silent, CLASSES, {"mmse": truth}), Draw(resamples=100))
     both = [r for r in silent if r.mmse is not None and r.scan_id in truth]
     error = np.array([r.mmse - truth[r.scan_id] for r in both])
     assert metrics["mmse_mae"].value == pytest.approx(np.abs(error).mean())
@@ -290,15 +289,17 @@ def test_missing_mmse_is_left_out_and_counted() -> None:
     assert metrics["mmse_mae"].n_participants == 7
     assert metrics["participant/mmse_mae"].n_participants == 7
     sane(metrics)
-    headless = [r.model_copy(update={"mmse": None}) for r in rows]
-    assert evaluate_predictions(headless, CLASSES, mmse_true=truth, resamples=10)["mmse_mae"].value is None
-    assert "mmse_mae" not in evaluate_predictions(rows, CLASSES, resamples=10)
+    headless = [r.model_copy(update={"targets": {}}) for r in rows]
+    assert (
+        evaluate(of_records(headless, CLASSES, {"mmse": truth}), Draw(resamples=10))["mmse_mae"].value is None
+    )
+    assert "mmse_mae" not in evaluate(of_records(rows, CLASSES), Draw(resamples=10))
 
 
 def test_a_study_of_the_papers_size_takes_seconds() -> None:
     rows = study(people=79, scans=4)
     start = time.perf_counter()
-    evaluate_predictions(rows, CLASSES, mmse_true={r.scan_id: 25.0 for r in rows}, resamples=2000)
+    evaluate(of_records(rows, CLASSES, {"mmse": {r.scan_id: 25.0 for r in rows}}), Draw(resamples=2000))
     assert time.perf_counter() - start < 10
 
 
@@ -319,16 +320,16 @@ def test_predictions_that_cannot_be_scored_are_refused_by_name(change: dict, mes
     rows = study(3)
     rows[4] = rows[4].model_copy(update=change)
     with pytest.raises(DataError, match=f"{rows[4].scan_id}: .*{message}"):
-        evaluate_predictions(rows, CLASSES)
+        evaluate(of_records(rows, CLASSES))
 
 
 def test_copies_and_impossible_classes_are_refused() -> None:
     rows = study(3)
     with pytest.raises(DataError, match=f"{rows[0].scan_id}: .*more than once"):
-        evaluate_predictions([*rows, rows[0]], CLASSES)
+        evaluate(of_records([*rows, rows[0]], CLASSES))
     for classes in ((), ("NC",), ("NC", "NC")):
         with pytest.raises(SettingError, match="classes"):
-            evaluate_predictions(rows, classes)
+            evaluate(of_records(rows, classes))
 
 
 # ------------------------------------------------------------------------------------------ subgroups
@@ -346,25 +347,30 @@ def test_subgroups_have_intervals_counts_and_a_warning() -> None:
         for n, r in enumerate(rows)
     }
     del table[rows[-1].scan_id]
-    found = {(g.column, g.value): g for g in subgroups(rows, table, CLASSES, resamples=50)}
+    found = {(g.column, g.value): g for g in subgroups(of_records(rows, CLASSES), table, Draw(resamples=50))}
     assert [key for key in found if key[0] == "age_band"] == [
         ("age_band", "under 60"), ("age_band", "60-69"), ("age_band", "80 and over"),
     ]  # fmt: skip
     assert {"1.5 T", "3 T"} == {value for column, value in found if column == "field_strength"}
     assert {column for column, _ in found} == {"sex", "age_band", "field_strength"} <= set(COLUMNS)
     assert found["sex", "F"].warning is None
-    assert (found["sex", "F"].n_scans, found["sex", "F"].n_participants) == (120, 40)
-    assert found["sex", "M"].n_scans == 23
+    assert (
+        found["sex", "F"].scores["accuracy"].n_scans,
+        found["sex", "F"].scores["accuracy"].n_participants,
+    ) == (120, 40)
+    assert found["sex", "M"].scores["accuracy"].n_scans == 23
     assert "only 8 participants" in found["sex", "M"].warning
-    assert found["sex", "M"].accuracy.low is not None
+    assert found["sex", "M"].scores["accuracy"].low is not None
 
 
 def test_a_subgroup_of_one_says_so() -> None:
     row = one("s", "p", "NC", [0.5, 0.2, 0.3])
     table = {"s": ManifestRow(participant_id="p", scan_id="s", image="x", sex="M")}
-    (group,) = subgroups([row, one("t", "p", None, [1, 0, 0])], table, CLASSES, resamples=10)
+    (group,) = subgroups(
+        of_records([row, one("t", "p", None, [1, 0, 0])], CLASSES), table, Draw(resamples=10)
+    )
     assert group.warning.startswith("only 1 participant:")
-    assert group.auroc.value is None
+    assert group.scores["auroc"].value is None
 
 
 # ------------------------------------------------------------------------------- thresholds, cross-checks
@@ -372,7 +378,7 @@ def test_sensitivity_at_a_frozen_threshold_is_counted_against_the_rest() -> None
     rows = study(people=30)
     # A probability that is the threshold is above it.
     limits = {"MCI": 0.2, "AD": next(r.probabilities["AD"] for r in rows if r.diagnosis == "AD")}
-    found = evaluate_predictions(rows, CLASSES, thresholds=limits, resamples=100)
+    found = evaluate(of_records(rows, CLASSES, None, limits), Draw(resamples=100))
     for name, limit in limits.items():
         called = {one.scan_id for one in rows if one.probabilities[name] >= limit}
         ill = {one.scan_id for one in rows if one.diagnosis == name}
@@ -387,12 +393,14 @@ def test_sensitivity_at_a_frozen_threshold_is_counted_against_the_rest() -> None
         assert sensitivity.low < sensitivity.value < sensitivity.high or sensitivity.value in {0, 1}
         assert f"participant/sensitivity_at_threshold/{name}" in found
     assert "sensitivity_at_threshold/NC" not in found
-    assert not [name for name in evaluate_predictions(rows, CLASSES, resamples=5) if "threshold" in name]
+    assert not [
+        name for name in evaluate(of_records(rows, CLASSES), Draw(resamples=5)) if "threshold" in name
+    ]
 
 
 def test_ranking_scores_are_those_of_scikit_learn() -> None:
     rows = study(people=20)
-    found = evaluate_predictions(rows, CLASSES, resamples=5)
+    found = evaluate(of_records(rows, CLASSES), Draw(resamples=5))
     truth = [r.diagnosis for r in rows]
     for name, score in (("auroc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)):
         values = [
@@ -406,7 +414,7 @@ def test_the_normal_interval_of_the_cross_check_ends_at_0_and_1() -> None:
     cut = []
     for skill in (-2.5, -2.0, 1.0, 4.0):
         rows = study(people=12, scans=2, skill=skill)
-        found = evaluate_predictions(rows, CLASSES, resamples=5)
+        found = evaluate(of_records(rows, CLASSES), Draw(resamples=5))
         for name in CLASSES:
             score = [r.probabilities[name] for r in rows]
             pair = obuchowski(
@@ -429,7 +437,7 @@ def test_the_interval_of_the_calibration_error_is_reflected_at_its_value() -> No
     seen = set()
     for seed in range(30):
         resamples = (1, 20)[seed % 2]
-        found = evaluate_predictions(rows, CLASSES, resamples=resamples, seed=seed)["ece"]
+        found = evaluate(of_records(rows, CLASSES), Draw(resamples=resamples, seed=seed))["ece"]
         drawn = resample_participants(np.arange(12) % 3, resamples, seed)
         replicates = weighted_metrics.ece(resampled_weights(drawn, participant), said, right)
         low, high = expanded_interval(replicates, 4, 1)  # four participants of each diagnosis
@@ -442,28 +450,29 @@ def test_the_interval_of_the_calibration_error_is_reflected_at_its_value() -> No
 
 def test_each_auroc_is_cross_checked_and_one_label_a_scan_makes_micro_f1_the_accuracy() -> None:
     rows = study(people=30)
-    found = evaluate_predictions(rows, CLASSES, resamples=100)
+    found = evaluate(of_records(rows, CLASSES), Draw(resamples=100))
     for name in CLASSES:
         check, own = found[f"auroc_obuchowski/{name}"], found[f"auroc/{name}"]
         assert check.value == pytest.approx(own.value)
         assert 0 <= check.low < check.value < check.high <= 1
     assert found["micro_f1"] == found["samples_f1"] == found["accuracy"]
     two = [row for row in rows if row.diagnosis != "AD"]
-    assert evaluate_predictions(two, CLASSES, resamples=5)["auroc_obuchowski/AD"].value is None
+    assert evaluate(of_records(two, CLASSES), Draw(resamples=5))["auroc_obuchowski/AD"].value is None
 
 
 def test_headline_scores_are_those_of_the_whole_evaluation() -> None:
     rows = study(people=20)
-    whole = evaluate_predictions(rows, CLASSES, resamples=60, seed=3)
-    few = headline_scores(rows, CLASSES, resamples=60, seed=3)
-    assert tuple(few) == HEADLINE
-    assert few == {name: whole[name] for name in HEADLINE}
+    table = of_records(rows, CLASSES)
+    whole = evaluate(table, Draw(resamples=60, seed=3))
+    few = headline_scores(table, Draw(resamples=60, seed=3))
+    assert tuple(few) == headline_names(table)
+    assert few == {name: whole[name] for name in few}
 
 
 def test_a_diagnosis_with_one_participant_widens_a_share() -> None:
     rows = [row for row in study(people=13) if row.diagnosis == "NC" or row.participant_id == "p1"]
     assert len({row.participant_id for row in rows if row.diagnosis != "NC"}) == 1
-    found = evaluate_predictions(rows, CLASSES, resamples=100)["accuracy"]
+    found = evaluate(of_records(rows, CLASSES), Draw(resamples=100))["accuracy"]
     low, high = exact_interval(found.value, found.n_participants)
     assert found.low <= low < high <= found.high
 
@@ -482,5 +491,5 @@ def test_only_a_diagnosis_of_one_participant_is_lonely(
     rows = [row for row in study(people=13) if row.diagnosis == "NC" or row.participant_id in alone]
     assert len({row.participant_id for row in rows if row.diagnosis != "NC"}) == len(alone)
     assert len({row.diagnosis for row in rows}) == 2
-    headline_scores(rows, CLASSES, resamples=20, seed=0)
+    headline_scores(of_records(rows, CLASSES), Draw(resamples=20, seed=0))
     assert asked[0] is expected

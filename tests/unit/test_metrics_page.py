@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from voxtune.evaluation.calibration import reliability, top_label
-from voxtune.evaluation.compare import compare_predictions
-from voxtune.evaluation.curves import mmse_points, roc_curves
-from voxtune.evaluation.metrics import confusion, evaluate_predictions
+from voxtune.evaluation.compare import compare
+from voxtune.evaluation.curves import roc_curves, target_points
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import confusion, evaluate
+from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.subgroups import subgroups
 from voxtune.pages import figures
 from voxtune.pages.comparison_page import (
@@ -20,12 +22,13 @@ from voxtune.pages.comparison_page import (
     headline,
     number_text,
 )
-from voxtune.pages.evaluation_facts import EvaluationFacts
-from voxtune.pages.evaluation_page import evaluation_page
-from voxtune.pages.score_labels import difference_text, interval_text, p_text, verdict
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, TargetFacts
+from voxtune.pages.evaluation_page import evaluation_page, verdict
+from voxtune.pages.score_labels import headline_scale, interval_text, p_text
 from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")
+PERCENT = headline_scale("accuracy", "diagnosis")
 
 
 def predictions(people: int = 24, seed: int = 0) -> list[Prediction]:
@@ -41,7 +44,11 @@ def predictions(people: int = 24, seed: int = 0) -> list[Prediction]:
                 diagnosis=CLASSES[true],
                 predicted=CLASSES[int(p.argmax())],
                 probabilities=dict(zip(CLASSES, (p / p.sum()).tolist(), strict=True)),
-                mmse=28 - 3 * true + float(rng.normal()),
+                targets={
+                    name: points
+                    for name, points in {"mmse": 28 - 3 * true + float(rng.normal())}.items()
+                    if points is not None
+                },
             )
         )
     return rows
@@ -55,17 +62,25 @@ def facts(rows: list[Prediction], **more: object) -> EvaluationFacts:
         )
         for row in rows
     }
+    scored = of_records(rows, CLASSES, {"mmse": truth})
+    labels = ClassFacts(
+        confusion=confusion(scored).tolist(),
+        reliability=reliability(*top_label(scored)),
+        roc=roc_curves(scored),
+        temperature=more.pop("temperature", None),
+    )
     values = {
         "model": "deft on tiny",
         "cohort": "simulated",
         "kind": "fine-tuned, seen classes",
+        "task": "diagnosis",
         "classes": CLASSES,
-        "metrics": evaluate_predictions(rows, CLASSES, mmse_true=truth, resamples=60),
-        "confusion": confusion(rows, CLASSES).tolist(),
-        "reliability": reliability(*top_label(rows)),
-        "roc": roc_curves(rows, CLASSES),
-        "mmse": mmse_points(rows, truth),
-        "subgroups": subgroups(rows, table, CLASSES, resamples=60),
+        "metrics": evaluate(scored, Draw(resamples=60)),
+        "headline": "accuracy",
+        "second": "auroc",
+        "labels": labels,
+        "targets": {"mmse": TargetFacts("MMSE", "points", 30.0, target_points(scored, "mmse"))},
+        "subgroups": subgroups(scored, table, Draw(resamples=60)),
         "resamples": 60,
     }
     return EvaluationFacts(**(values | more))
@@ -99,7 +114,7 @@ def accuracies(*values: float) -> list[dict[str, Metric]]:
 
 
 def test_the_headline_comes_first_with_its_interval_and_counts() -> None:
-    some = facts(predictions(), simulated=True, leakage="Audit: nothing crosses the split.", looks=3)
+    some = facts(predictions(), simulated=True, leakage=["Audit: nothing crosses the split."], looks=3)
     page = evaluation_page(some)
     read = Reader(page)
     m = some.metrics["accuracy"]
@@ -186,20 +201,20 @@ def test_the_verdict_is_the_paired_difference_to_the_best_baseline(
 
 def test_the_verdict_without_an_interval_or_a_score() -> None:
     some = facts(predictions(), baselines={"mmse": accuracies(0.5)[0]}, against={"mmse": minus(0.1)})
-    said = verdict(some, some.metrics)
+    said = verdict(some)
     assert "above the best baseline (MMSE alone, 50.0%): +10.0 points" in said
     assert "(no interval: it does not vary from participant to participant; p < 0.001)" in said
     few = replace(minus(-0.8), n_participants=5, p_holm=0.3)
-    assert "not told apart from" in (said := verdict(replace(some, against={"mmse": few}), some.metrics))
+    assert "not told apart from" in (said := verdict(replace(some, against={"mmse": few})))
     assert "no interval: too few participants" in said
     denied = replace(minus(-0.8, -0.857, -0.75), p_holm=1.0)
-    assert "not told apart from" in verdict(replace(some, against={"mmse": denied}), some.metrics)
+    assert "not told apart from" in verdict(replace(some, against={"mmse": denied}))
     unknown = replace(some, against={"mmse": minus(None)})
-    assert "the difference is not defined" in verdict(unknown, some.metrics)
-    assert verdict(some, {}) == ""
-    assert verdict(facts(predictions()), some.metrics) == ""
-    assert difference_text(minus(None)) == "not defined"
-    assert difference_text(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
+    assert "the difference is not defined" in verdict(unknown)
+    assert verdict(replace(some, metrics={})) == ""
+    assert verdict(facts(predictions())) == ""
+    assert PERCENT.difference(minus(None)) == "not defined"
+    assert PERCENT.difference(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
 
 
 def test_what_is_absent_is_said() -> None:
@@ -208,9 +223,11 @@ def test_what_is_absent_is_said() -> None:
         cohort="c",
         kind="zero-shot",
         classes=CLASSES,
-        metrics=evaluate_predictions([], CLASSES),
-        confusion=[[0] * 3] * 3,
-        reliability=reliability([], []),
+        metrics=evaluate(of_records([], CLASSES)),
+        task="diagnosis",
+        headline="accuracy",
+        labels=ClassFacts(confusion=[[0] * 3] * 3, reliability=reliability([], [])),
+        targets={"mmse": TargetFacts("MMSE", "points")},
     )
     text = Reader(evaluation_page(empty)).text
     for said in (
@@ -222,7 +239,14 @@ def test_what_is_absent_is_said() -> None:
         assert said in text
     assert "Accuracy not defined" in text
     no_metrics = EvaluationFacts(
-        model="m", cohort="c", kind="zero-shot", classes=CLASSES, metrics={}, confusion=[[0] * 3] * 3
+        model="m",
+        cohort="c",
+        kind="zero-shot",
+        classes=CLASSES,
+        metrics={},
+        task="diagnosis",
+        headline="accuracy",
+        labels=ClassFacts(confusion=[[0] * 3] * 3),
     )
     assert "on no scans from c" in evaluation_page(no_metrics)
 
@@ -247,7 +271,7 @@ def test_method_and_extras() -> None:
                 left_out={"MCI": 1, "no diagnosis": 4},
                 held_out=("AD",),
                 kind="held-out classes",
-                leakage="Some of its images are training images.",
+                leakage=["Some of its images are training images."],
                 leakage_alarms=True,
                 looks=7,
                 models_looked=3,
@@ -279,11 +303,11 @@ def test_names_from_tables_are_escaped() -> None:
 
 
 def test_an_outlying_mmse_widens_its_axes() -> None:
-    drawing = figures.mmse([(28.0, 72.0, "NC"), (3.0, -7.0, "AD")], CLASSES)
+    drawing = figures.target([(28.0, 72.0, "NC"), (3.0, -7.0, "AD")], CLASSES, "MMSE", "points", highest=30.0)
     assert all(f">{tick}</text>" in drawing for tick in (-10, 0, 70, 80))
     x = [float(v) for v in re.findall(r'cx="([\d.]+)"', drawing)]
     assert all(figures.LEFT <= one <= figures.RIGHT for one in x)
-    assert figures.mmse([], CLASSES).startswith("<svg")
+    assert figures.target([], CLASSES, "MMSE", "points", highest=30.0).startswith("<svg")
 
 
 def test_interval_bar_stays_in_its_box() -> None:
@@ -296,30 +320,35 @@ def test_interval_bar_stays_in_its_box() -> None:
 # --------------------------------------------------------------------------------------------- curves
 def test_roc_points_give_the_area_and_ties_move_together() -> None:
     rows = predictions()
-    for name, points in roc_curves(rows, CLASSES).items():
+    for name, points in roc_curves(of_records(rows, CLASSES)).items():
         x, y = np.array(points).T
-        area = evaluate_predictions(rows, CLASSES, resamples=1)[f"auroc/{name}"].value
+        area = evaluate(of_records(rows, CLASSES), Draw(resamples=1))[f"auroc/{name}"].value
         assert np.diff(x) @ (y[1:] + y[:-1]) / 2 == pytest.approx(area)
         assert points[0] == (0, 0)
         assert points[-1] == (1, 1)
     same = [row.model_copy(update={"probabilities": dict.fromkeys(CLASSES, 1 / 3)}) for row in rows]
-    assert roc_curves(same, CLASSES)["AD"] == ((0, 0), (1, 1))
+    assert roc_curves(of_records(same, CLASSES))["AD"] == ((0, 0), (1, 1))
 
 
 def test_curves_leave_out_absent_classes_and_unlabelled_scans() -> None:
     rows = [row for row in predictions() if row.diagnosis != "MCI"]
     hidden = rows[0].model_copy(update={"diagnosis": None})
-    assert set(roc_curves([hidden, *rows[1:]], CLASSES)) == {"NC", "AD"}
-    assert roc_curves([], CLASSES) == {}
-    silent = rows[1].model_copy(update={"mmse": None})
+    assert set(roc_curves(of_records([hidden, *rows[1:]], CLASSES))) == {"NC", "AD"}
+    assert roc_curves(of_records([], CLASSES)) == {}
+    silent = rows[1].model_copy(update={"targets": {}})
     truth = {row.scan_id: 20 for row in rows[:3]}
-    assert mmse_points([hidden, silent, *rows[2:]], truth) == ((20, rows[2].mmse, rows[2].diagnosis),)
+    assert target_points(of_records([hidden, silent, *rows[2:]], CLASSES, {"mmse": truth}), "mmse") == (
+        (20, rows[2].mmse, rows[2].diagnosis),
+    )
 
 
 # ----------------------------------------------------------------------------------------- comparison
 def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     a, b = predictions(seed=0), predictions(seed=1)
-    rows = compare_predictions(a, b, CLASSES, resamples=100)
+    rows = [
+        one.comparison
+        for one in compare({"": (of_records(a, CLASSES), of_records(b, CLASSES))}, Draw(resamples=100))
+    ]
     page = Reader(
         comparison_page(
             ComparisonFacts("run-a", "run-b", [ComparedCohort("adni", CLASSES, rows, simulated=True)])
@@ -340,7 +369,13 @@ def test_a_comparison_says_who_is_better_and_how_sure() -> None:
     ],
 )
 def test_the_comparison_headline(low: float | None, high: float | None, said: str) -> None:
-    one = compare_predictions(predictions(), predictions(seed=1), CLASSES, resamples=20)[0]
+    one = next(
+        one.comparison
+        for one in compare(
+            {"": (of_records(predictions(), CLASSES), of_records(predictions(seed=1), CLASSES))},
+            Draw(resamples=20),
+        )
+    )
 
     def sentence(**values: float | None) -> str:
         return headline(ComparedCohort("adni", CLASSES, [replace(one, **({"p_holm": 0.01} | values))]))

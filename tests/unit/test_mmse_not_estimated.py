@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from voxtune.commands.simulate.command import simulate
-from voxtune.commands.train.adapter import mmse_scores
+from voxtune.data.targets import target_values
 from voxtune.model.adapter import load_adapter
 from voxtune.pages.scan_page import scan_page
 from voxtune.serving.answer import Answer, columns
 from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.predictor import Predictor
 from voxtune.types.records import ManifestRow
+from voxtune.types.reliability import TargetScores
+from voxtune.types.target import Target
 
 
 def rows(*scores: float | None) -> list[ManifestRow]:
@@ -20,6 +22,11 @@ def rows(*scores: float | None) -> list[ManifestRow]:
         ManifestRow(participant_id=f"p{n}", scan_id=f"s{n}", image="x.nii.gz", mmse=one)
         for n, one in enumerate(scores)
     ]
+
+
+def mmse_scores(some: list[ManifestRow]) -> TargetScores:
+    known = [value for value in target_values(some, Target(name="mmse")) if value is not None]
+    return TargetScores(scans=len(known), values=len(set(known)))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +49,8 @@ def test_a_prediction_says_so_in_place_of_a_number(tmp_path: Path) -> None:
     demo = load_adapter(adapter_folder(Path("demo")))
     said = {}
     for name, scores in {"older": None, "enough": rows(*[20.0, 30.0] * 8), "few": rows(30.0, 30.0)}.items():
-        facts = demo.facts.model_copy(update={"mmse_scores": None if scores is None else mmse_scores(scores)})
+        taught = {} if scores is None else {"mmse": mmse_scores(scores)}
+        facts = demo.facts.model_copy(update={"target_scores": taught})
         said[name] = Predictor(replace(demo, facts=facts)).predict(scan), facts
     older, enough, few = (result for result, _ in said.values())
     assert older.prediction.mmse is not None
@@ -57,7 +65,7 @@ def test_a_prediction_says_so_in_place_of_a_number(tmp_path: Path) -> None:
     assert answer.lines()[0].endswith(f"; {note}")
     assert answer.as_json()["mmse"] is None
     row = answer.row()
-    assert (row["mmse_predicted"], row["mmse_low"], row["mmse_note"]) == (None, None, note)
+    assert (row.get("mmse_predicted"), row["mmse_low"], row["mmse_note"]) == (None, None, note)
     assert {*row, "adapter"} == set(columns(demo.facts.classes))
     facts = said["few"][1].model_dump(mode="json")
     page = scan_page(few.prediction, few.caveats, few.preprocessed.volume, facts)

@@ -10,10 +10,10 @@ from voxtune.cli import main
 from voxtune.cohorts.reading import Reading
 from voxtune.commands.ingest.command import summary
 from voxtune.commands.split import split
-from voxtune.commands.train.command import labelled
 from voxtune.data.manifest import unlabelled_note, write_manifest
 from voxtune.data.splits import make_split
 from voxtune.errors import DataError
+from voxtune.tasks.classification import labelled
 from voxtune.types.records import ManifestRow
 
 TODO = "--set diagnosis=COLUMN"

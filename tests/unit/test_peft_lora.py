@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxtune.backbones.ct_clip import CtClip
 from voxtune.catalog import BACKBONES, load
-from voxtune.config import Aggregation, LossSettings, MmseSettings, RunConfig
+from voxtune.config import Aggregation, LossSettings, RunConfig
 from voxtune.errors import SettingError, UsageError
 from voxtune.model.build import adapter_state, build_model, load_adapter_state
 from voxtune.model.injection import merge, swapped_layers, write_peft
@@ -20,7 +20,7 @@ from voxtune.peft.lora import Lora
 from voxtune.peft.text_prompts import TextPrompts
 
 BARE: dict[str, Any] = {
-    "mmse": MmseSettings(enabled=False),
+    "targets": (),
     "aggregation": Aggregation(form="none"),
     "projections": "frozen",
     "loss": LossSettings(temperature_learned=False),

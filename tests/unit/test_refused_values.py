@@ -8,7 +8,7 @@ import pytest
 from voxtune.commands.explain.reports import read_report, row_of
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
-from voxtune.training.environment import environment, git_state
+from voxtune.training.environment import environment, git_state, other_bits
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -68,3 +68,19 @@ def test_away_from_a_work_tree_the_environment_is_still_told(monkeypatch: pytest
     told = environment()
     assert told["git"] is None
     assert told["packages"]["torch"]
+
+
+def test_what_last_bits_depend_on_is_compared_as_far_as_it_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    here = environment()
+    assert here["arithmetic"]["MKL_CBWR"] == "COMPATIBLE"
+    assert here["instructions"]
+    older = {name: here[name] for name in ("packages", "processor", "threads")}  # as 0.1 wrote it
+    assert other_bits(older, here) is None
+    packages = here["packages"] | {"torch": "2.6.0", "peft": "0"}
+    told = other_bits(older | {"packages": packages}, here)
+    assert told is not None
+    assert f"version of torch (2.6.0 before, {here['packages']['torch']} now)" in told
+    assert "peft" not in told

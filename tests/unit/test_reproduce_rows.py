@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.reproduce import cells as cells_of_sweep
 from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
 from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
-from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps, shared_config
+from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.evaluation.tables import write_predictions_tsv
-from voxtune.run_dir import write_json
+from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.tables import write_predictions
+from voxtune.run_dir import shared_config, write_json
 from voxtune.types.records import Prediction
 from voxtune_recipes.deft import recipe
 from voxtune_recipes.paper_deft import paper
@@ -205,17 +207,17 @@ def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
         tried.append(cell.name)
         raise error
 
-    monkeypatch.setattr(cells, "run_cell", broken)
+    monkeypatch.setattr(cells_of_sweep, "run_cell", broken)
     since = time.time()
-    cells.run_cells(sweep, cells, lambda _: None, since=since)
-    cells.run_cells(sweep, cells, lambda _: None, since=since)
+    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
+    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
     assert tried == [cell.name for cell in cells], (
         "one bad cell must not stop the others, nor be tried by each worker"
     )
     if left is None:
         assert sweep.failure(cells[0])
         assert sweep.result(cells[0]) is None
-        cells.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
+        cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
         assert len(tried) == 4
     else:
         found = sweep.result(cells[0])
@@ -245,9 +247,7 @@ def predictions(right: Sequence[bool], people: Sequence[str]) -> list[Prediction
 
 def finished(sweep: Sweep, cell: Cell, right: Sequence[bool], people: Sequence[str]) -> None:
     folder = sweep.folder(cell)
-    write_predictions_tsv(
-        folder / "evaluation" / "own" / "predictions.tsv", predictions(right, people), CLASSES
-    )
+    write_predictions(folder / "evaluation" / "own", of_records(predictions(right, people), CLASSES))
     score = {"accuracy": {"value": float(np.mean(right))}, "auroc": {"value": 0.5}}
     write_json(
         folder / "result.json",

@@ -15,11 +15,11 @@ from voxtune.model.build import build_model
 from voxtune.peft.lora import Lora
 from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.serving.bundled import MERGED, base_file
-from voxtune.types.reliability import AbstentionRule, MmseInterval, Trust
+from voxtune.types.reliability import AbstentionRule, TargetInterval, Trust
 from voxtune_recipes.deft import recipe
 
 TRUST = Trust(
-    mmse=MmseInterval(level=0.9, half_width=3.25, n_scans=40, n_participants=20),
+    targets={"mmse": TargetInterval(level=0.9, half_width=3.25, n_scans=40, n_participants=20)},
     abstention=AbstentionRule(
         confidence=0.61,
         cost=0.4,
@@ -100,8 +100,7 @@ def features(adapter: Path) -> tuple[torch.Tensor, torch.Tensor]:
                 for place, one in enumerate(model.backbone.tokenize(["A photo of AD"]))
             )
         )
-    assert image.mmse is not None
-    return torch.cat([image.vector[0], image.mmse]), text.vector[0]
+    return torch.cat([image.vector[0], image.targets["mmse"]]), text.vector[0]
 
 
 def test_merged_it_answers_as_before(run: Path, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from voxtune.evaluation.abstention import COST, abstains, fit_abstention
-from voxtune.evaluation.mmse_interval import around, fit_mmse_interval
 from voxtune.evaluation.ood_detection import distance, fit_familiar
+from voxtune.evaluation.target_interval import around, fit_target_interval
 from voxtune.types.reliability import Trust
+from voxtune.types.target import Target
 
 
 def visits(
@@ -25,7 +26,7 @@ def test_the_mmse_interval_covers_scans_of_new_people() -> None:
     covered = []
     for _ in range(400):
         true, predicted, people = visits(generator, 30, 2.5)
-        fitted = fit_mmse_interval(predicted, true, people, level=0.9)
+        fitted = fit_target_interval(predicted, true, people, level=0.9)
         assert fitted is not None
         new_true, new_predicted, _ = visits(generator, 20, 2.5)
         covered.append(np.mean(np.abs(new_true - new_predicted) <= fitted.half_width))
@@ -36,7 +37,7 @@ def test_a_person_with_many_visits_counts_once() -> None:
     true = np.full(29, 20.0)
     few = np.r_[np.full(9, 21.0), np.full(20, 27.0)]
     people = [f"p{one}" for one in range(9)] + ["often"] * 20
-    fitted = fit_mmse_interval(few, true, people, level=0.8)
+    fitted = fit_target_interval(few, true, people, level=0.8)
     assert fitted is not None
     assert fitted.n_participants == 10
     assert fitted.half_width == pytest.approx(1.0)
@@ -44,12 +45,13 @@ def test_a_person_with_many_visits_counts_once() -> None:
 
 def test_too_few_people_give_no_interval_and_missing_scores_do_not_count() -> None:
     true = np.array([20.0] * 8 + [np.nan] * 5)
-    assert fit_mmse_interval(true + 1, true, [f"p{one}" for one in range(13)], level=0.9) is None
-    fitted = fit_mmse_interval(
+    assert fit_target_interval(true + 1, true, [f"p{one}" for one in range(13)], level=0.9) is None
+    fitted = fit_target_interval(
         np.full(10, 29.0), np.full(10, 27.0), [f"p{one}" for one in range(10)], level=0.9
     )
     assert fitted is not None
-    assert around(29.0, fitted) == (27.0, 30.0)
+    assert around(29.0, fitted, Target(name="mmse")) == (27.0, 30.0)
+    assert around(29.0, fitted, Target(name="age")) == (27.0, 31.0)
 
 
 def scored(confidence: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,19 +7,21 @@ import torch
 
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.m3d_clip import M3dClip
-from voxtune.config import LossSettings, MmseSettings, OptimiserSettings, RunConfig, TrainingSettings
-from voxtune.data.examples import Examples
+from voxtune.config import LossSettings, OptimiserSettings, RunConfig, TrainingSettings
+from voxtune.data.examples import Examples, Labels
 from voxtune.errors import DataError
-from voxtune.evaluation.predict import joined, score_scans, validation_metric
+from voxtune.evaluation.answers import see_scans
+from voxtune.evaluation.validation import validation_metric
 from voxtune.losses.contrastive import class_targets
-from voxtune.model.build import MmseScale, adapter_state, build_model
+from voxtune.model.build import TargetScale, adapter_state, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
+from voxtune.tasks.task import task_of
 from voxtune.training.checkpoint import load_checkpoint
 from voxtune.training.loop import fit
 from voxtune.training.order import batches
-from voxtune.training.records import Epoch, Fitted, Task, Watcher
+from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
 
 SMALL = M3dClip(
     volume=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=4, mlp=48,
@@ -48,7 +50,8 @@ def boxes(count: int, seed: int) -> tuple[Examples, dict[str, torch.Tensor]]:
     mmse = torch.where(labels == 0, 28.0, 20.0)
     mmse[::3] = torch.nan
     people = tuple(f"p{i}" for i in range(count))
-    return Examples(tuple(scans), people, labels, mmse, ids, torch.ones_like(ids, dtype=torch.bool)), scans
+    known = Labels(labels, {"mmse": mmse})
+    return Examples(tuple(scans), people, known, ids, torch.ones_like(ids, dtype=torch.bool)), scans
 
 
 def run(
@@ -62,18 +65,20 @@ def run(
     train, scans = boxes(24, 0)
     validation, more = boxes(10, 1)
     scans |= more
-    model = build_model(chosen, scale=MmseScale(24.0, 4.0))
+    model = build_model(chosen, scales={"mmse": TargetScale(24.0, 4.0)})
     if poison:
         scans = {name: torch.full_like(scan, torch.nan) for name, scan in scans.items()}
     mask = torch.ones_like(CLASS_IDS, dtype=torch.bool)
 
     def validate(model: VisionLanguageModel) -> float:
         texts = [model.encode_text(CLASS_IDS, mask)]
-        scores = joined(score_scans(model, validation.scan_ids, scans.__getitem__, texts))
-        return validation_metric(scores, validation.labels, "loss")
+        _, logits = see_scans(model, {"": texts}, validation.scan_ids, scans.__getitem__)
+        return validation_metric(logits[""], validation.labels.classes, "loss")
 
-    task = Task(train, scans.__getitem__, validate, [(CLASS_IDS, mask)])
-    return model, fit(model, task, chosen, folder, watcher or Watcher(), resume=resume)
+    inputs = TrainingInputs(
+        task_of(chosen, ("dark", "bright")), train, scans.__getitem__, validate, [(CLASS_IDS, mask)]
+    )
+    return model, fit(model, inputs, chosen, folder, watcher or Watcher(), resume=resume)
 
 
 def test_it_learns(tmp_path: Path) -> None:
@@ -82,8 +87,8 @@ def test_it_learns(tmp_path: Path) -> None:
     assert fitted.epochs[-1].mmse is not None
     validation, scans = boxes(40, 2)
     texts = [model.encode_text(CLASS_IDS, torch.ones_like(CLASS_IDS, dtype=torch.bool))]
-    scores = joined(score_scans(model, validation.scan_ids, scans.__getitem__, texts))
-    assert validation_metric(scores, validation.labels, "accuracy") > 0.9
+    _, logits = see_scans(model, {"": texts}, validation.scan_ids, scans.__getitem__)
+    assert validation_metric(logits[""], validation.labels.classes, "accuracy") > 0.9
 
 
 class StoppedError(Exception):
@@ -134,7 +139,7 @@ def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:
         vision=(),
         text=(),
         projections="frozen",
-        mmse=MmseSettings(enabled=False),
+        targets=(),
         loss=LossSettings(temperature_learned=False),
     )
     with pytest.raises(DataError, match="Nothing to train"):

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from voxtune.config import LossSettings, TrainingSettings
-from voxtune.model.build import MmseScale, build_model
+from voxtune.model.build import TargetScale, build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.lora import Lora
+from voxtune.tasks.task import task_of
 from voxtune.training.cost import energy_meter, memory_mib
 from voxtune.training.devices import place, round_frozen
 from voxtune.training.interrupt import stop_requests
 from voxtune.training.loop import read_shares
 from voxtune.training.prefetch import AHEAD, read_ahead
 from voxtune.training.ranks import start_ranks
-from voxtune.training.records import Task
+from voxtune.training.records import TrainingInputs
 from voxtune.training.step import Share, StepSettings, step_gradients
 
 CPU = TrainingSettings(accelerator="cpu")
@@ -34,18 +35,20 @@ def load_worker() -> ModuleType:
 
 
 worker = load_worker()
+TASK = task_of(worker.settings("batch", 8, CPU), ("a", "b", "c"))
 
 
 def share_of(count: int) -> Share:
     examples, scans = worker.cohort(count)
-    task = Task(examples, scans.__getitem__, lambda _: 0.0, [])
-    return next(read_shares(task, [list(range(count))], 0, 0, RANKS))
+    inputs = TrainingInputs(TASK, examples, scans.__getitem__, lambda _: 0.0, [])
+    return next(read_shares(inputs, [list(range(count))], 0, 0, RANKS))
 
 
 def model_with(*methods: Lora) -> VisionLanguageModel:
     config = worker.settings("batch", 8, CPU)
     model = build_model(
-        config.model_copy(update={"vision": methods or config.vision}), scale=MmseScale(24.0, 3.0)
+        config.model_copy(update={"vision": methods or config.vision}),
+        scales={"mmse": TargetScale(24.0, 3.0)},
     )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -59,7 +62,9 @@ def gradients(
     model: VisionLanguageModel, share: Share, chunk: int | None, seed: int
 ) -> dict[str, torch.Tensor]:
     model.zero_grad(set_to_none=True)
-    step_gradients(model, share, None, StepSettings(LossSettings(), "volumes", chunk, RANKS), seed)
+    step_gradients(
+        model, share, None, StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", chunk, RANKS), seed
+    )
     return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
 
 
@@ -70,7 +75,7 @@ def test_dropout_is_drawn_alike_in_both_passes_over_a_chunk() -> None:
     assert all(torch.equal(found[name], one) for name, one in gradients(model, share, 2, seed=7).items())
     other = gradients(model, share, 2, seed=8)
     assert any(not torch.equal(found[name], one) for name, one in other.items())
-    settings = StepSettings(LossSettings(), "volumes", 2, RANKS)
+    settings = StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", 2, RANKS)
     direction = {name: grad / grad.norm() for name, grad in found.items() if "lora" in name}
     named = dict(model.named_parameters())
 
@@ -105,8 +110,12 @@ def test_frozen_weights_in_bf16_train_what_is_learned_in_float32() -> None:
     assert torch.bfloat16 in kinds[False]
     mixed = start_ranks(TrainingSettings(accelerator="cpu", precision="bf16-mixed"))
     rounded.zero_grad(set_to_none=True)
-    loss, _ = step_gradients(rounded, share, None, StepSettings(LossSettings(), "volumes", 2, mixed), 0)
-    plain, _ = step_gradients(exact, share, None, StepSettings(LossSettings(), "volumes", None, RANKS), 0)
+    loss, _ = step_gradients(
+        rounded, share, None, StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", 2, mixed), 0
+    )
+    plain, _ = step_gradients(
+        exact, share, None, StepSettings(LossSettings(), TASK, {"mmse": 0.5}, "volumes", None, RANKS), 0
+    )
     assert float(loss) == pytest.approx(float(plain), rel=0.03)
     assert all(value.grad.dtype == torch.float32 for value in rounded.parameters() if value.grad is not None)
 

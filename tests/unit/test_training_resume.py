@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from voxtune.config import TrainingSettings
 from voxtune.errors import DataError, StoppedError
-from voxtune.model.build import MmseScale, adapter_state, build_model
+from voxtune.model.build import TargetScale, adapter_state, build_model
+from voxtune.tasks.task import task_of
 from voxtune.training.checkpoint import Standing, load_last, save_standing, standings
 from voxtune.training.loop import fit
-from voxtune.training.records import Fitted, Task, Watcher
+from voxtune.training.records import Fitted, TrainingInputs, Watcher
 
 HERE = Path(__file__).parent
 
@@ -46,11 +47,17 @@ def run(
     training = TrainingSettings(accelerator="cpu", save_steps=save_steps, stop_after=None)
     config = worker.settings("batch", 4, training)
     config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
-    model = build_model(config, scale=MmseScale(24.0, 3.0))
+    model = build_model(config, scales={"mmse": TargetScale(24.0, 3.0)})
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
     tokens = [(texts, torch.ones_like(texts, dtype=torch.bool))]
-    task = Task(examples, scans.__getitem__, lambda model: float(model.temperature()), tokens)
-    fitted = fit(model, task, config, folder, watcher or Watcher(), resume=resume)
+    inputs = TrainingInputs(
+        task_of(config, ("a", "b", "c")),
+        examples,
+        scans.__getitem__,
+        lambda model: float(model.temperature()),
+        tokens,
+    )
+    fitted = fit(model, inputs, config, folder, watcher or Watcher(), resume=resume)
     return adapter_state(model), fitted
 
 

@@ -16,7 +16,6 @@ from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import (
     Aggregation,
     AugmentSettings,
-    MmseSettings,
     RunConfig,
     TrainingSettings,
     read_recipe,
@@ -71,9 +70,14 @@ def config(training: TrainingSettings = TRAINING, **changes: object) -> RunConfi
 
 
 def run(
-    cohort: TrainingCohort, folder: Path, chosen: RunConfig, *, resume: bool = False
+    cohort: TrainingCohort,
+    folder: Path,
+    chosen: RunConfig,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, list[dict[str, Any]]]:
-    session = Session(RunDir(folder), chosen, cohort, lambda _: None, resume, start_ranks(chosen.training))
+    session = Session(RunDir(folder), chosen, cohort, say, resume, start_ranks(chosen.training))
     summary = fit_run(session)
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return summary, [json.loads(line) for line in lines]
@@ -85,10 +89,10 @@ def losses(log: list[dict[str, Any]]) -> list[float]:
 
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "prompts": {},
-    "neither": {"vision": (), "text": (), "mmse": MmseSettings(enabled=False)},
+    "neither": {"vision": (), "text": (), "targets": ()},
     "text only, tokens": {
         "vision": (),
-        "mmse": MmseSettings(enabled=False),
+        "targets": (),
         "aggregation": Aggregation(form="tokens"),
     },
     "vision only, tokens": {"text": (), "aggregation": Aggregation(form="tokens")},
@@ -108,7 +112,7 @@ def test_what_is_encoded_once_gives_the_same_run(cohort: TrainingCohort, tmp_pat
 def test_a_frozen_tower_runs_once_for_each_scan_and_never_again(
     cohort: TrainingCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = config(vision=(), mmse=MmseSettings(enabled=False), text=(TextPrompts(length=7),))
+    chosen = config(vision=(), targets=(), text=(TextPrompts(length=7),))
     session = Session(RunDir(tmp_path), chosen, cohort, lambda _: None, False, start_ranks(TRAINING))
     model = build_model(chosen)
     scans = session.scans(model)
@@ -162,12 +166,29 @@ def test_stopped_and_resumed_with_other_workers_is_the_same_run(
     monkeypatch.undo()
     other = config(TRAINING.model_copy(update={"workers": 3, "save_steps": 1}))
     assert other.same_run(config())
-    _, resumed = run(cohort, tmp_path / "cut", other, resume=True)
+    said: list[str] = []
+    _, resumed = run(cohort, tmp_path / "cut", other, resume=True, say=said.append)
+    assert not [line for line in said if "last bits" in line]
     assert losses(resumed) == losses(whole)
     adapters = [
         (tmp_path / name / "adapter" / "adapter.safetensors").read_bytes() for name in ("whole", "cut")
     ]
     assert adapters[0] == adapters[1]
+
+
+def test_a_run_that_goes_on_elsewhere_says_that_its_last_bits_may_differ(
+    cohort: TrainingCohort, tmp_path: Path
+) -> None:
+    run(cohort, tmp_path, config())
+    file = tmp_path / "environment.json"
+    here = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(here | {"threads": 77, "arithmetic": {"MKL_CBWR": "AVX2"}}), encoding="utf-8")
+    said: list[str] = []
+    run(cohort, tmp_path, config(), resume=True, say=said.append)
+    (line,) = [line for line in said if "last bits" in line]
+    assert f"number of threads (77 before, {here['threads']} now)" in line
+    assert "settings of the matrix libraries ({'MKL_CBWR': 'AVX2'} before" in line
+    assert json.loads(file.read_text(encoding="utf-8")) == here
 
 
 def test_bf16_trains_and_stays_close(cohort: TrainingCohort, tmp_path: Path) -> None:
@@ -294,7 +315,7 @@ def test_augmentation_without_monai_says_how_to_get_it(monkeypatch: pytest.Monke
 
 def test_the_model_of_a_frozen_vision_run_scores_volumes_as_features(cohort: TrainingCohort) -> None:
     """``finished`` enters where ``base_image`` left off."""
-    model: VisionLanguageModel = build_model(config(vision=(), mmse=MmseSettings(enabled=False)))
+    model: VisionLanguageModel = build_model(config(vision=(), targets=()))
     cache = ScanCache(cohort.manifest.parent / "cache" / "tiny")
     volumes = torch.from_numpy(np.stack([cache["scan-0"], cache["scan-1"]]))
     with torch.no_grad():

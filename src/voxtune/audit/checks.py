@@ -30,6 +30,8 @@ class AuditInputs:
     permute: int = 0
     """Draws of random labels; 0 leaves that out."""
     seed: int = 0
+    targets: tuple[str, ...] = ()
+    """Columns that are predicted: no text may hold them."""
 
 
 def audit_split(
@@ -77,7 +79,7 @@ def find_leaks(
     findings = [*participants_across(rows, split), *absent_classes(rows, split), *associations(rows, split)]
     checked = {"participants": "done", "classes": "done", "shortcut": "done"}
     for part, states in (
-        _texts(used, reports, sides, inputs.seed),
+        _texts(used, reports, sides, inputs),
         _images(used, sides, inputs),
     ):
         findings += part
@@ -88,18 +90,22 @@ def find_leaks(
         )
     if not any(row.diagnosis for row in used):
         asked = {"classes", "shortcut", "label_in_text"}
+        asked -= {"label_in_text"} if inputs.targets else set()
         checked |= {check: UNLABELLED for check in asked if checked[check] == "done"}
     checked["ancestors"] = "done" if inputs.ancestors is not None else "no earlier run was named"
     return AuditReport(findings=tuple(findings), checked=checked, allowed=allowed)
 
 
 def _texts(
-    rows: Sequence[ManifestRow], reports: Mapping[str, Report] | None, sides: Mapping[str, str], seed: int
+    rows: Sequence[ManifestRow],
+    reports: Mapping[str, Report] | None,
+    sides: Mapping[str, str],
+    inputs: AuditInputs,
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
-    probed, state = text_probe(rows, reports, seed)
-    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports), *probed]
+    probed, state = text_probe(rows, reports, inputs.seed)
+    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports, inputs.targets), *probed]
     return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}
 
 

@@ -46,18 +46,20 @@ def same_texts(
     return [Finding(check="same_text", level="refuse", message=message, scans=scans)]
 
 
-def label_in_text(rows: Sequence[ManifestRow], reports: Mapping[str, Report]) -> list[Finding]:
-    """Class names outside the label sentence, telling words, and fields that define the class, by name or by value."""
+def label_in_text(
+    rows: Sequence[ManifestRow], reports: Mapping[str, Report], targets: Sequence[str] = ()
+) -> list[Finding]:
+    """Class names outside the label sentence, telling words, and fields that define the class or are a target, by name or by value."""
     classes = sorted({row.diagnosis for row in rows if row.diagnosis}, key=len, reverse=True)
     why: dict[str, list[str]] = {}
     for row in rows:
         report = reports.get(row.scan_id)
-        if report is None or (row.diagnosis is None and not classes):
+        if report is None or (row.diagnosis is None and not classes and not targets):
             continue
         rest = body(report.text, row.diagnosis)
-        for reason in _said(rest, classes) + _used(row, report, rest):
+        for reason in _said(rest, classes) + _used(row, report, rest, targets):
             why.setdefault(reason, []).append(row.scan_id)
-    for reason, scans in _same_values(rows, reports).items():
+    for reason, scans in _same_values(rows, reports, targets).items():
         why.setdefault(reason, []).extend(scans)
     findings = []
     for reason, scans in why.items():
@@ -81,7 +83,7 @@ def _said(text: str, classes: Sequence[str]) -> list[str]:
     )
 
 
-def _used(row: ManifestRow, report: Report, text: str) -> list[str]:
+def _used(row: ManifestRow, report: Report, text: str, targets: Sequence[str]) -> list[str]:
     defining = {
         field
         for field in report.fields
@@ -97,21 +99,27 @@ def _used(row: ManifestRow, report: Report, text: str) -> list[str]:
         for name in ruled
         if re.search(rf"\b{re.escape(name.removesuffix('_mm3'))}\b", text, re.IGNORECASE)
     }
+    found = defining | (ruled & set(report.fields)) | in_text
+    stated = set(targets) & set(report.fields) - found
     return [
-        f"hold '{name}', which defines the class"
-        for name in sorted(defining | (ruled & set(report.fields)) | in_text)
+        *(f"hold '{name}', which defines the class" for name in sorted(found)),
+        *(f"hold '{name}', which is a target" for name in sorted(stated)),
     ]
 
 
-def _same_values(rows: Sequence[ManifestRow], reports: Mapping[str, Report]) -> dict[str, list[str]]:
-    """Named numbers that equal CDR, MMSE or a field of the rule in nearly every text: that field under another name."""
+def _same_values(
+    rows: Sequence[ManifestRow], reports: Mapping[str, Report], targets: Sequence[str]
+) -> dict[str, list[str]]:
+    """Named numbers that equal CDR, MMSE, a target or a field of the rule in nearly every text: that field under another name."""
     hits: dict[tuple[str, str], list[str]] = {}
     said: dict[tuple[str, str], list[float]] = {}
     total: dict[tuple[str, str], int] = {}
     for row in rows:
         if row.scan_id not in reports:
             continue
-        fields = {"cdr", "mmse"} | rule_fields(row.diagnosis_rule, [*POLICY, *(row.model_extra or {})]) - {
+        fields = {"cdr", "mmse", *targets} | rule_fields(
+            row.diagnosis_rule, [*POLICY, *(row.model_extra or {})]
+        ) - {
             "source",
             "image",
         }

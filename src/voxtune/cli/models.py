@@ -85,7 +85,7 @@ def train(
     "renamed",
     multiple=True,
     metavar="LABEL=CLASS",
-    help="A label of this cohort is this class; may be repeated.",
+    help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @as_json_option
@@ -100,7 +100,8 @@ def evaluate(
 ) -> None:
     """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants.
 
-    Several runs that differ in their seed alone are scored each by itself, and as mean and standard deviation over seeds (-o DIR).
+    Several runs (-o DIR), or a folder of runs: seeds of one recipe are scored each by itself, and as mean and standard deviation;
+    folds of a cross-validation are pooled, each fold beside the whole.
     """
     chosen = tuple(classes.split(",")) if classes else None
     label_map = pairs(renamed, "--map", "LABEL=CLASS")
@@ -108,14 +109,9 @@ def evaluate(
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    if len(runs) == 1:
-        from voxtune.commands.evaluate.command import evaluate as one_run
+    from voxtune.commands.evaluate.command import evaluate as score
 
-        done = one_run(runs[0], data=data, classes=chosen, label_map=label_map, output=output, say=tell)
-    else:
-        from voxtune.commands.evaluate.seeds import evaluate_seeds
-
-        done = evaluate_seeds(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
+    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
     say(done.as_json(), done.summary, as_json=as_json)
 
 
@@ -127,7 +123,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
     """Compare two runs, or two sets of seeds, on the same test scans with paired tests."""
     import json
 
-    from voxtune.commands.compare.command import compare as stage
+    from voxtune.commands.compare import compare as stage
 
     click.echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
 

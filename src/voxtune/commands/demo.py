@@ -172,7 +172,7 @@ def _explain(adapter: Path, manifest: Path, run: Path) -> dict[str, Any]:
     from voxtune.imaging.read import read_scan
     from voxtune.serving.predictor import Predictor
 
-    found, _ = read_predictions(RunDir(run).evaluation("test") / "predictions.tsv")
+    found = read_predictions(RunDir(run).evaluation("test") / "predictions.tsv").rows()
     chosen = max((one for one in found if one.diagnosis == "AD"), key=lambda one: one.probabilities["AD"])
     row = next(row for row in read_manifest(manifest) if row.scan_id == chosen.scan_id)
     predictor = Predictor(adapter)

@@ -34,8 +34,8 @@ def export(
         DataError: the run has no adapter (its training did not finish).
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
     """
-    from voxtune.commands.evaluate.subject import OWN
     from voxtune.commands.train.adapter import audited
+    from voxtune.evaluation.evaluated_model import OWN
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 

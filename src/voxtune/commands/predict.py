@@ -74,11 +74,11 @@ class Predicted:
 
 
 def predict(  # noqa: PLR0913  (the options of the command)
-    adapter: Path,
-    scans: Sequence[Path],
+    adapter: str | Path,
+    scans: str | Path | Sequence[str | Path],
     *,
-    output: Path | None = None,
-    base: Path | None = None,
+    output: str | Path | None = None,
+    base: str | Path | None = None,
     stripped: bool | None = None,
     series: str | None = None,
     orientation: str | None = None,
@@ -105,18 +105,20 @@ def predict(  # noqa: PLR0913  (the options of the command)
     from voxtune.serving.bundled import adapter_folder, base_file, scan_file
 
     orientation = orientation and checked_axes(orientation)
+    sources = [Path(one) for one in ([scans] if isinstance(scans, str | Path) else scans)]
+    home, weights = (None if one is None else Path(one) for one in (output, base))
     # Names are looked at first: a wrong one should not cost the time of loading a model.
-    inputs = [one for scan in scans for one in inputs_of(scan_file(scan), alone=len(scans) == 1)]
+    inputs = [one for scan in sources for one in inputs_of(scan_file(scan), alone=len(sources) == 1)]
     if not inputs:
         raise DataError("There is no scan to predict: the table is empty.")
     from voxtune.progress import progress
     from voxtune.serving.answers import FAILED, AnswerFolder
     from voxtune.serving.predictor import Predictor
 
-    target = output or Path("predictions")
+    target = home or Path("predictions")
     make_folder(target)
-    folder = adapter_folder(adapter)
-    predictor = Predictor(folder, base_file(folder, base))
+    folder = adapter_folder(Path(adapter))
+    predictor = Predictor(folder, base_file(folder, weights))
     facts = predictor.adapter.facts
     kept = AnswerFolder(target, facts)
     answers: list[Answer] = []
@@ -207,4 +209,4 @@ def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path
     )
     facts = predictor.adapter.facts.model_dump(mode="json")
     write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
-    return Answer(prediction, result.caveats, page)
+    return Answer(prediction, result.caveats, page, predictor.adapter.model.targets)

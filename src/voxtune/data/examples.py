@@ -1,10 +1,9 @@
 """Rows and their reports as the arrays a training step needs; batches are cut from them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
+from voxtune.reports.policy import Use
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.tensors import Batch
@@ -20,21 +20,50 @@ ReadScan = Callable[[str], Tensor]
 """scan_id to its tensor (C, X, Y, Z), or (T, D) once a frozen tower embedded it."""
 
 NO_LABEL = -100
+_NEVER: Use = "never"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of some scans in their order, as arrays; what no task asks for is absent."""
+
+    classes: Int[Tensor, " N"] | None = None
+    """-100 where there is none."""
+    targets: Mapping[str, Float[Tensor, " N"]] = field(default_factory=dict)
+    """By name, in their own units; NaN where missing."""
+    findings: Float[Tensor, "N F"] | None = None
+    """1 present, 0 absent, NaN unknown."""
+    finding_weights: Float[Tensor, "N F"] | None = None
+    """Of each cell in the loss."""
+
+    def beside(self, other: "Labels") -> "Labels":
+        """What both know of the same scans; no two tasks know the same."""
+        return Labels(
+            self.classes if other.classes is None else other.classes,
+            {**self.targets, **other.targets},
+            self.findings if other.findings is None else other.findings,
+            self.finding_weights if other.finding_weights is None else other.finding_weights,
+        )
+
+    def at(self, places: Int[Tensor, " B"]) -> "Labels":
+        """Those of some scans."""
+        return Labels(
+            None if self.classes is None else self.classes[places],
+            {name: values[places] for name, values in self.targets.items()},
+            None if self.findings is None else self.findings[places],
+            None if self.finding_weights is None else self.finding_weights[places],
+        )
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Scans of one side of a split, in manifest order. Missing MMSE is NaN, a missing label -100."""
+    """Scans of one side of a split, in manifest order, with their tokenised reports and what is known of them."""
 
     scan_ids: tuple[str, ...]
     participant_ids: tuple[str, ...]
-    labels: Int[Tensor, " N"]
-    mmse: Float[Tensor, " N"]
+    labels: Labels
     token_ids: Int[Tensor, "N L"]
     token_mask: Bool[Tensor, "N L"]
-    findings: Float[Tensor, "N F"] | None = None
-    """1 present, 0 absent, NaN unknown; ``finding_weights`` is each cell's weight in the loss."""
-    finding_weights: Float[Tensor, "N F"] | None = None
 
     def __len__(self) -> int:
         return len(self.scan_ids)
@@ -49,54 +78,74 @@ class Examples:
         places = torch.as_tensor(list(index))
         mask = self.token_mask[places]
         longest = int(mask.sum(dim=1).max())
+        labels = self.labels.at(places)
         return Batch(
             scan_ids=tuple(self.scan_ids[i] for i in index),
             volumes=torch.empty(len(index), 0),
             token_ids=self.token_ids[places, :longest],
             token_mask=mask[:, :longest],
-            labels=self.labels[places],
-            mmse=self.mmse[places],
-            findings=None if self.findings is None else self.findings[places],
-            finding_weights=None if self.finding_weights is None else self.finding_weights[places],
+            labels=labels.classes,
+            targets=dict(labels.targets),
+            findings=labels.findings,
+            finding_weights=labels.finding_weights,
         )
 
 
 def make_examples(
     rows: Sequence[ManifestRow],
     reports: Mapping[str, Report],
-    classes: Sequence[str],
+    labels: Labels,
     tokenize: Callable[[list[str]], tuple[Tensor, Tensor]],
 ) -> Examples:
-    """Collect labels, scores and tokenised reports of some rows.
+    """Collect labels and tokenised reports of some rows; without any report their texts are empty, which costs next to nothing.
 
     Raises:
         DataError: no rows, or a row without a report; the scan is named.
     """
     if not rows:
         raise DataError("This side of the split has no scans; expected at least one.")
-    absent = [row.scan_id for row in rows if row.scan_id not in reports]
+    absent = [row.scan_id for row in rows if row.scan_id not in reports] if reports else []
     if absent:
         raise DataError(
             f"No report for {len(absent)} of {len(rows)} scans, first '{absent[0]}'; 'voxtune describe' writes them."
         )
-    places = {name: place for place, name in enumerate(classes)}
-    ids, mask = tokenize([reports[row.scan_id].text for row in rows])
+    ids, mask = tokenize([reports[row.scan_id].text if reports else "" for row in rows])
     return Examples(
         scan_ids=tuple(row.scan_id for row in rows),
         participant_ids=tuple(row.participant_id for row in rows),
-        labels=torch.tensor([places.get(row.diagnosis or "", NO_LABEL) for row in rows]),
-        mmse=torch.tensor([np.nan if row.mmse is None else row.mmse for row in rows], dtype=torch.float32),
+        labels=labels,
         token_ids=ids,
         token_mask=mask.bool(),
     )
 
 
-def reports_of(rows: Sequence[ManifestRow], settings: ReportSettings) -> dict[str, Report]:
-    """The training texts of some rows: read from the file the settings name, or written by their template."""
+def reports_of(
+    rows: Sequence[ManifestRow], settings: ReportSettings, *, label: bool = True, targets: Sequence[str] = ()
+) -> dict[str, Report]:
+    """The training texts of some rows: read from the file the settings name, or written by their template.
+
+    Args:
+        rows: the scans.
+        settings: template or file.
+        label: whether the label sentence is written.
+        targets: columns that are predicted, which no text may state.
+
+    Raises:
+        LeakageError: the template asks for a target, or another field that may never be in a text.
+    """
     if settings.file is not None:
         return read_reports(Path(settings.file))
-    template = load_template(settings.template)
-    return {row.scan_id: write_report(row, template, missing=settings.missing) for row in rows}
+    template, policy = load_template(settings.template), dict.fromkeys(targets, _NEVER)
+    return {
+        row.scan_id: write_report(row, template, missing=settings.missing, label=label, policy=policy)
+        for row in rows
+    }
+
+
+def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Tensor, " N"]:
+    """The place of each row's diagnosis among the classes, -100 where it is none of them."""
+    places = {name: place for place, name in enumerate(classes)}
+    return torch.tensor([places.get(row.diagnosis or "", NO_LABEL) for row in rows])
 
 
 CLASS_ORDER = ("NC", "CN", "MCI", "AD")

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from voxtune.data.manifest import MISSING_WORDS
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import ManifestRow
 
-MISSING = frozenset({"", "n/a", "NA", "N/A", "nan", "NaN"})
 PRESENT = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0}
 
 
@@ -33,7 +33,7 @@ def finding_labels(rows: Sequence[ManifestRow], findings: Sequence[str]) -> Floa
         extra = row.model_extra or {}
         for place, name in enumerate(findings):
             cell = extra.get(name)
-            if cell is None or str(cell) in MISSING:
+            if cell is None or str(cell) in MISSING_WORDS:
                 continue
             if str(cell) not in PRESENT:
                 raise TableError(

@@ -18,7 +18,7 @@ MISSING = "n/a"
 REQUIRED = tuple(name for name, field in ManifestRow.model_fields.items() if field.is_required())
 REPORT_COLUMNS = ("scan_id", "text", "fields")
 LABEL_TODO = "'voxtune ingest ... --set diagnosis=COLUMN' says which column holds it"
-_MISSING_WORDS = frozenset({"", "n/a", "NA", "N/A", "nan", "NaN"})
+MISSING_WORDS = frozenset({"", "n/a", "NA", "N/A", "nan", "NaN"})
 
 
 # ------------------------------------------------------------------------------------ any table
@@ -134,7 +134,7 @@ def unlabelled_note(rows: Iterable[ManifestRow]) -> str | None:
             return None
         for name, value in (row.model_extra or {}).items():
             findings.setdefault(name, set()).add(str(value))
-    known = [cells - _MISSING_WORDS - {"None"} for cells in findings.values()]
+    known = [cells - MISSING_WORDS - {"None"} for cells in findings.values()]
     if any(cells and cells <= {"0", "1", "0.0", "1.0"} for cells in known):
         return None
     return f"no scan has a label; {LABEL_TODO}"
@@ -142,7 +142,7 @@ def unlabelled_note(rows: Iterable[ManifestRow]) -> str | None:
 
 def _row(path: Path, number: int, texts: Mapping[str, str]) -> ManifestRow:
     values: dict[str, Any] = {
-        name: None if text.strip() in _MISSING_WORDS else text.strip() for name, text in texts.items()
+        name: None if text.strip() in MISSING_WORDS else text.strip() for name, text in texts.items()
     }
     where = f"line {number} (scan_id '{texts['scan_id']}')"
     for name in REQUIRED:
@@ -221,7 +221,7 @@ def read_reports(path: Path) -> dict[str, Report]:
                 path, f"scan_id '{scan_id}' stands again on line {number}", "Every scan has one report."
             )
         text = texts["text"].strip()
-        if text in _MISSING_WORDS:
+        if text in MISSING_WORDS:
             raise TableError(path, f"column 'text', line {number} (scan_id '{scan_id}'): the report is empty")
         fields = tuple(name for name in texts.get("fields", "").split(",") if name and name != MISSING)
         reports[scan_id] = Report(scan_id=scan_id, text=text, fields=fields)

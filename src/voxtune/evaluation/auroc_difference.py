@@ -5,20 +5,18 @@ import numpy as np
 from voxtune.errors import DataError
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import (
+    Draw,
     blocks,
     expanded_interval,
-    number_participants,
     resample_participants,
     resampled_weights,
 )
-from voxtune.evaluation.multilabel import Findings
+from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.types.records import Metric
 
 
-def auroc_gain(
-    a: Findings, b: Findings, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> dict[str, Metric]:
+def auroc_difference(a: Predictions, b: Predictions, draw: Draw) -> dict[str, Metric]:
     """AUROC of A minus AUROC of B: ``auroc`` for the mean over findings, ``auroc/<finding>`` for each.
 
     Whole participants are resampled, and A and B are scored on the same resamples, so that what makes a scan hard for both
@@ -30,11 +28,11 @@ def auroc_gain(
     if (
         a.names != b.names
         or a.participants != b.participants
-        or not np.array_equal(a.labels, b.labels, equal_nan=True)
+        or not np.array_equal(a.truth, b.truth, equal_nan=True)
     ):
         raise DataError("A and B must score the same findings of the same scans with the same labels.")
-    participant = number_participants(a.participants)
-    people = resample_participants(np.zeros(participant.max(initial=-1) + 1), resamples, seed)
+    participant = a.participant
+    people = resample_participants(a.strata, draw.resamples, draw.seed)
     value = _areas(a, np.ones((1, len(participant)))) - _areas(b, np.ones((1, len(participant))))
     spread = np.concatenate(
         [
@@ -43,7 +41,7 @@ def auroc_gain(
             for weights in (resampled_weights(people[block], participant),)
         ]
     )
-    known = np.isfinite(a.labels)
+    known = a.known
     found = {}
     columns = {
         "auroc": (weighted_metrics.some_mean(value), weighted_metrics.some_mean(spread), known.any(axis=1))
@@ -54,7 +52,7 @@ def auroc_gain(
     }
     for name, (one, many, scans) in columns.items():
         inside = len(np.unique(participant[scans]))
-        interval = expanded_interval(many, inside, 1, confidence) if np.isfinite(one[0]) else None
+        interval = expanded_interval(many, inside, 1, draw.confidence) if np.isfinite(one[0]) else None
         low, high = interval or (None, None)
         found[name] = Metric(
             value=float(one[0]) if np.isfinite(one[0]) else None, low=low, high=high,
@@ -63,14 +61,14 @@ def auroc_gain(
     return found
 
 
-def _areas(findings: Findings, weights: Floats) -> Floats:
+def _areas(findings: Predictions, weights: Floats) -> Floats:
     """The area of each finding for each row of weights (R, f), NaN where a side is empty."""
     columns = []
     for number in range(len(findings.names)):
-        known = np.isfinite(findings.labels[:, number])
+        known = findings.known[:, number]
         columns.append(
             weighted_metrics.auroc(
-                weights[:, known], findings.labels[known, number] > 0.5, findings.probabilities[known, number]
+                weights[:, known], findings.truth[known, number] > 0.5, findings.probabilities[known, number]
             )
         )
     areas: Floats = np.stack(columns, axis=1)

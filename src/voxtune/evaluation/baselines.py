@@ -4,8 +4,9 @@ Everything (means, scales, words, weights) is fitted on the training rows only.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from voxtune.cohorts.labels import parse_rule
 from voxtune.cohorts.table import plain
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation.metrics import headline_scores
+from voxtune.evaluation.baseline_answers import Answer
+from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
-from voxtune.types.records import REGION_COLUMNS, ManifestRow, Metric, Prediction, Report
+from voxtune.types.records import REGION_COLUMNS, ManifestRow, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
 """Every baseline that is fitted, by its name; one whose inputs no training row or no scored row has is left out of the answer."""
@@ -32,89 +34,106 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 _SAID = {"age_sex": "an age or sex", "mmse": "an MMSE", "volumes": "volumes"}
 
 
-def run_baselines(
-    train_rows: Iterable[ManifestRow],
-    test_rows: Iterable[ManifestRow],
-    classes: Sequence[str],
-    reports: Mapping[str, Report] | None = None,
-    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
-    seed: int = 0,
-) -> dict[str, list[Prediction]]:
-    """The predictions of every baseline that the data allow, for all test rows in their order.
+@dataclass(frozen=True)
+class Inputs:
+    """What baselines are given beside the manifest."""
 
-    ``majority``: the share of each class in training. ``age_sex``, ``mmse``, ``volumes``: logistic regression on
-    standardised columns; a missing value is the training mean, and whether it is missing is never an input.
-    ``text``: TF-IDF of the report without the names of the classes. ``linear_probe``: logistic regression on the
-    frozen backbone's image embeddings.
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    """Texts without their label sentence, by scan_id; without them no ``text``."""
+    embeddings: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    """Of the frozen base by scan_id, all of one length; without them no ``linear_probe``."""
+    seed: int = 0
+    """Of the solvers."""
+
+
+def run_baselines(
+    answer: Answer, train: Sequence[ManifestRow], test: Sequence[ManifestRow], inputs: Inputs
+) -> dict[str, Predictions]:
+    """The answers of every baseline that the data allow, for all test rows in their order.
+
+    ``majority``: the share of each class or finding in training, the mean of each target. ``age_sex``, ``mmse``, ``volumes``: regression
+    on standardised columns; a missing value is the training mean, and whether it is missing is never an input. ``text``: TF-IDF of the
+    report without the names of the classes. ``linear_probe``: regression on the frozen backbone's image embeddings. Of classes and
+    findings the regression is logistic, of targets linear (ridge); a column that is a target itself is no input.
 
     Args:
-        train_rows: rows with a diagnosis outside ``classes`` are left out.
-        test_rows: their diagnosis is copied into the predictions and never looked at.
-        classes: the order of the probabilities.
-        reports: by scan_id; without them no ``text``.
-        embeddings: by scan_id, all of one length; without them no ``linear_probe``.
-        seed: of the solvers.
+        answer: what is asked for: how truth is read from rows, and how numbers become a table.
+        train: rows of which nothing is known are left out.
+        test: what is known of them is copied into the tables and never looked at.
+        inputs: texts, embeddings, seed.
 
     Raises:
-        DataError: no training row has one of the classes, or a scan has no embedding while others do.
+        DataError: nothing is known of any training row, or a scan has no embedding while others do.
     """
-    train = [row for row in train_rows if row.diagnosis in classes]
-    test = list(test_rows)
-    if not train:
-        raise DataError(f"Baselines: no training row has a diagnosis among {', '.join(classes)}.")
-    label = np.array([classes.index(str(row.diagnosis)) for row in train])
-    share = np.bincount(label, minlength=len(classes)) / len(label)
-    found = {"majority": np.tile(share, (len(test), 1))}
-    inputs = {name: _columns(train, test, columns) for name, columns in _COLUMNS.items()}
-    inputs["text"] = _words(train, test, classes, reports or {})
-    inputs["linear_probe"] = _vectors(train, test, embeddings or {})
-    if test and len(np.unique(label)) > 1:
-        for name, pair in inputs.items():
+    known = answer.truth(train)
+    usable = np.asarray(np.isfinite(known).any(axis=1))
+    if not usable.any():
+        raise DataError(f"Baselines: no training row has a {answer.lacks}.")
+    train, known = [row for row, yes in zip(train, usable, strict=True) if yes], known[usable]
+    found = {"majority": np.tile(np.nanmean(known, axis=0), (len(test), 1))}
+    named: dict[str, tuple[Floats, Floats] | None] = {
+        name: _columns(train, test, columns) for name, columns in input_columns(answer).items()
+    }
+    named["text"] = _words(train, test, answer.names, inputs.reports)
+    named["linear_probe"] = _vectors(train, test, inputs.embeddings)
+    if test and answer.varies(known):
+        for name, pair in named.items():
             if pair is not None:
-                found[name] = regression(*pair, label, len(classes), seed)
-    return {name: named_predictions(test, found[name], classes) for name in BASELINES if name in found}
+                found[name] = answer.fit(*pair, known, inputs.seed)
+    return {name: answer.table(test, found[name]) for name in BASELINES if name in found}
 
 
 def cross_fitted_baselines(
-    rows: Sequence[ManifestRow],
-    classes: Sequence[str],
-    reports: Mapping[str, Report] | None = None,
-    embeddings: Mapping[str, NDArray[np.floating]] | None = None,
-    seed: int = 0,
-) -> dict[str, list[Prediction]]:
+    answer: Answer, rows: Sequence[ManifestRow], inputs: Inputs
+) -> dict[str, Predictions]:
     """The baselines where no training rows are at hand: each scan is predicted by a fit on other participants of its own cohort.
 
     At most five folds by participant; empty where a class has fewer than two participants.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    people = {name: {row.participant_id for row in rows if row.diagnosis == name} for name in classes}
-    fewest = min((len(some) for some in people.values() if some), default=0)
-    if fewest < 2 or sum(bool(some) for some in people.values()) < 2:
-        return {}
-    folds = StratifiedGroupKFold(n_splits=min(FOLDS, fewest), shuffle=True, random_state=seed)
-    labels, owners = [str(row.diagnosis) for row in rows], [row.participant_id for row in rows]
-    parts: list[dict[str, list[Prediction]]] = [
-        run_baselines(
-            [rows[n] for n in train], [rows[n] for n in test], classes, reports, embeddings, seed=seed
-        )
+    owners = [row.participant_id for row in rows]
+    if answer.stratified:
+        labels = [str(row.diagnosis) for row in rows]
+        people = {
+            name: {row.participant_id for row in rows if row.diagnosis == name} for name in answer.names
+        }
+        fewest = min((len(some) for some in people.values() if some), default=0)
+        if fewest < 2 or sum(bool(some) for some in people.values()) < 2:
+            return {}
+        folds = StratifiedGroupKFold(n_splits=min(FOLDS, fewest), shuffle=True, random_state=inputs.seed)
+    else:
+        labels = [""] * len(rows)
+        if len(set(owners)) < 2:
+            return {}
+        folds = GroupKFold(n_splits=min(FOLDS, len(set(owners))), shuffle=True, random_state=inputs.seed)
+    parts = [
+        run_baselines(answer, [rows[n] for n in train], [rows[n] for n in test], inputs)
         for train, test in folds.split(np.zeros((len(rows), 1)), labels, owners)
         if len(test)
     ]
-    order = {row.scan_id: number for number, row in enumerate(rows)}
-    return {
-        name: sorted((one for part in parts for one in part[name]), key=lambda one: order[one.scan_id])
-        for name in BASELINES
-        if all(name in part for part in parts)
-    }
+    order = [row.scan_id for row in rows]
+    found = {}
+    for name in BASELINES:
+        if all(name in part for part in parts):
+            whole = stacked([part[name] for part in parts])
+            found[name] = whole.some(whole.places(order))
+    return found
 
 
-def baseline_notes(train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow]) -> dict[str, str]:
+def input_columns(answer: Answer) -> dict[str, tuple[str, ...]]:
+    """The columns of the manifest that a baseline may use, by its name."""
+    return {name: columns for name, columns in _COLUMNS.items() if not set(columns) & set(answer.targets)}
+
+
+def baseline_notes(
+    answer: Answer, train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow]
+) -> dict[str, str]:
     """What a reader must know of the inputs of a baseline, by its name: absent, filled in, or what the label is made from."""
     sides = {"training": train_rows, "scored": test_rows}
     used = label_columns([*train_rows, *test_rows])
     notes = {}
-    for name, columns in _COLUMNS.items():
+    for name, columns in input_columns(answer).items():
         known = {side: np.isfinite(_numbers(rows, columns)) for side, rows in sides.items()}
         measured = known["training"].any(axis=0)
         if side := next((side for side, cells in known.items() if not cells[:, measured].any()), None):
@@ -157,52 +176,6 @@ def unlabelled_texts(rows: Sequence[ManifestRow], template: str) -> dict[str, Re
     return found
 
 
-def score_baselines(
-    baselines: Mapping[str, Sequence[Prediction]],
-    classes: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> dict[str, dict[str, Metric]]:
-    """Accuracy, balanced accuracy and AUROC of each baseline, by its name."""
-    return {
-        name: headline_scores(predictions, classes, resamples=resamples, seed=seed)
-        for name, predictions in baselines.items()
-    }
-
-
-def named_predictions(
-    test: Sequence[ManifestRow], probabilities: Floats, classes: Sequence[str]
-) -> list[Prediction]:
-    """Rows and their probabilities (n, k) as predictions; a diagnosis outside the classes is not scored."""
-    return [
-        Prediction(
-            scan_id=row.scan_id,
-            participant_id=row.participant_id,
-            diagnosis=row.diagnosis if row.diagnosis in classes else None,
-            predicted=classes[int(some.argmax())],
-            probabilities=dict(zip(classes, some.tolist(), strict=True)),
-        )
-        for row, some in zip(test, probabilities, strict=True)
-    ]
-
-
-def regression(train: Floats, test: Floats, label: NDArray[np.int64], classes: int, seed: int) -> Floats:
-    """Logistic regression with L2 (C = 1) on standardised columns: probabilities of the test rows (n, k).
-
-    Needs two classes or more among the labels.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed))
-    model.fit(train, label)
-    probabilities = np.zeros((len(test), classes))
-    probabilities[:, model.classes_] = model.predict_proba(test)
-    return probabilities
-
-
 # --------------------------------------------------------------------------------------------- the inputs
 def _columns(
     train: Sequence[ManifestRow], test: Sequence[ManifestRow], columns: Sequence[str]
@@ -237,7 +210,8 @@ def _words(
     names = re.compile(rf"\b({'|'.join(re.escape(name) for name in classes)})\b", re.IGNORECASE)
 
     def texts(rows: Sequence[ManifestRow]) -> list[str]:
-        return [names.sub(" ", reports[row.scan_id].text) if row.scan_id in reports else "" for row in rows]
+        found = [reports[row.scan_id].text if row.scan_id in reports else "" for row in rows]
+        return [names.sub(" ", text) for text in found] if classes else found
 
     if not any(texts(test)):
         return None

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
 from voxtune.evaluation import weighted_metrics
+from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.thresholds import class_thresholds
 from voxtune.evaluation.weighted_metrics import CALIBRATION_BINS, Floats
-from voxtune.types.records import Prediction
 
 FEWEST = 5
 """Validation scans that every class must have before its offset is fitted."""
@@ -153,13 +153,10 @@ def softmax(logits: ArrayLike, temperature: float = 1.0, offsets: ArrayLike = ()
     return probabilities
 
 
-def top_label(predictions: Sequence[Prediction]) -> tuple[Floats, weighted_metrics.Booleans]:
-    """Largest probability (n,) and whether the prediction is right (n,), of scans that have a diagnosis."""
-    known = [one for one in predictions if one.diagnosis is not None]
-    return (
-        np.array([max(one.probabilities.values()) for one in known], dtype=float),
-        np.array([one.predicted == one.diagnosis for one in known], dtype=bool),
-    )
+def top_label(predictions: Predictions) -> tuple[Floats, weighted_metrics.Booleans]:
+    """Largest probability (n,) and whether the class it stands for is the right one (n,), of scans that have a diagnosis."""
+    table = predictions.scored()
+    return table.probabilities.max(axis=1, initial=0.0), table.predicted == table.true
 
 
 def reliability(

@@ -1,11 +1,15 @@
-"""Which scans an evaluation scores: a run's own test side or another cohort, with which labels and which classes."""
+"""Which scans an evaluation scores: a run's own test side or another cohort, with which labels, classes or findings."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
+from voxtune.cohorts.rad_chestct import MERGED
 from voxtune.data.examples import CLASS_ORDER, class_names
+from voxtune.data.findings import finding_labels
 from voxtune.errors import DataError, SettingError
 from voxtune.types.records import ManifestRow
 
@@ -28,6 +32,8 @@ class Chosen:
     """Scans that are not scored, by their label (``no diagnosis`` where they have none)."""
     label_map: str | None
     """How the labels of the cohort became these classes, in words; ``None`` where they are the same."""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of findings what each label stands for."""
 
     @property
     def people(self) -> int:
@@ -35,7 +41,7 @@ class Chosen:
         return len({row.participant_id for row in self.rows})
 
 
-def choose(
+def choose_classes(
     rows: Sequence[ManifestRow],
     trained: Sequence[str],
     asked: Sequence[str] | None = None,
@@ -122,11 +128,112 @@ def _words(
     return "; ".join(parts) or None
 
 
-def kind_of(chosen: Chosen, *, adapted: bool) -> Kind:
-    """What the figures of these scans are called."""
+def choose_findings(
+    rows: Sequence[ManifestRow],
+    known: Sequence[str],
+    held_out: Collection[str],
+    asked: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    sides: Mapping[str, Collection[str]] | None = None,
+) -> Chosen:
+    """Keep the rows in which some finding is known, and say which label of the cohort is which finding.
+
+    A label that stands for several findings (RAD-ChestCT's calcification) is taken where its parts have no column.
+
+    Args:
+        rows: of a cohort; findings are columns, 0 or 1.
+        known: findings of the run.
+        held_out: those whose labels training never saw.
+        asked: score among these only.
+        renamed: columns of the cohort to findings, as ``{"GGO": "Lung opacity"}``.
+        sides: scan IDs of ``train``, ``val`` and ``test``, where the rows are of the run's own manifest.
+
+    Raises:
+        DataError: no column is one of the findings, or no scan is left.
+        SettingError: a finding the run does not know, a column to rename that is not there, or one that would be there twice.
+    """
+    renamed = {label: name for label, name in (renamed or {}).items() if label != name}
+    columns = {name for row in rows for name in (row.model_extra or {})}
+    for label, name in renamed.items():
+        if label not in columns:
+            raise SettingError("map", f"columns of this cohort: {_known(columns)}", label)
+        if name not in known:
+            raise SettingError("map", f"a finding of the run: {', '.join(known)}", name)
+        if name in columns or list(renamed.values()).count(name) > 1:
+            raise SettingError("map", f"one column that is '{name}'", f"{label}, beside another one")
+    if strange := [name for name in asked or () if name not in known and name not in MERGED]:
+        raise SettingError("classes", f"some of {', '.join(known)}", ",".join(strange))
+    if renamed:
+        rows = [_with_columns(row, renamed) for row in rows]
+        columns = {renamed.get(name, name) for name in columns}
+    parts: dict[str, tuple[str, ...]] = {name: (name,) for name in known if name in columns}
+    parts |= {
+        name: some
+        for name, some in MERGED.items()
+        if name in columns and not columns.intersection(some) and set(some) <= set(known)
+    }
+    if asked:
+        parts = {name: some for name, some in parts.items() if name in asked}
+    if not parts:
+        raise DataError(
+            f"The manifest has a column for none of the findings; expected some of: {', '.join(known)}. "
+            "--map COLUMN=FINDING says which column is which."
+        )
+    test = rows if sides is None else [row for row in rows if row.scan_id in sides["test"]]
+    labelled = np.isfinite(finding_labels(test, tuple(parts)).numpy()).any(axis=1)
+    kept = [row for row, some in zip(test, labelled, strict=True) if some]
+    if not kept:
+        where = "This cohort" if sides is None else "The run's test side"
+        raise DataError(f"{where} has no scan with a known finding of {', '.join(parts)}.")
+    unknown = len(test) - len(kept)
+    words = [f"{label} as {name}" for label, name in renamed.items()]
+    return Chosen(
+        kept,
+        tuple(parts),
+        tuple(name for name, some in parts.items() if set(some) & set(held_out)),
+        {"no known finding": unknown} if unknown else {},
+        "; ".join(words) or None,
+        parts,
+    )
+
+
+def _with_columns(row: ManifestRow, renamed: Mapping[str, str]) -> ManifestRow:
+    extra = {renamed.get(name, name): value for name, value in (row.model_extra or {}).items()}
+    return ManifestRow(**{name: getattr(row, name) for name in ManifestRow.model_fields}, **extra)
+
+
+def choose_measured(
+    rows: Sequence[ManifestRow],
+    targets: Mapping[str, Mapping[str, float]],
+    sides: Mapping[str, Collection[str]] | None = None,
+) -> Chosen:
+    """Keep the rows in which some target was measured.
+
+    Args:
+        rows: of a cohort.
+        targets: measured numbers by target and scan_id.
+        sides: scan IDs of ``train``, ``val`` and ``test``, where the rows are of the run's own manifest.
+
+    Raises:
+        DataError: no scan is left.
+    """
+    test = rows if sides is None else [row for row in rows if row.scan_id in sides["test"]]
+    kept = [row for row in test if any(row.scan_id in values for values in targets.values())]
+    if not kept:
+        where = "this cohort" if sides is None else "the test side of the run"
+        raise DataError(
+            f"No scan of {where} has a measured {' or '.join(targets)}: there is nothing to score."
+        )
+    out = len(test) - len(kept)
+    return Chosen(kept, (), (), {"no measured target": out} if out else {}, None)
+
+
+def kind_of(name: str | None, chosen: Chosen, *, adapted: bool) -> Kind:
+    """What the figures of a finding are called, or (``None``) those of one answer among all the classes."""
     if not adapted:
         return "zero-shot"
-    return "held-out classes" if chosen.held_out else "fine-tuned, seen classes"
+    held_out = chosen.held_out if name is None else name in chosen.held_out
+    return "held-out classes" if held_out else "fine-tuned, seen classes"
 
 
 def label_rules(rows: Sequence[ManifestRow]) -> dict[str, str]:

@@ -1,95 +1,95 @@
-"""Is model A better than model B on the same scans? Differences with clustered intervals, tests, Holm."""
+"""Is model A better than model B on the same scans? Differences with clustered intervals, tests, Holm; of one training each, or several."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voxtune.errors import DataError
-from voxtune.evaluation import weighted_metrics
-from voxtune.evaluation.auc import AucPair, obuchowski
+from voxtune.evaluation.auc import obuchowski
+from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.metrics import rules_of
 from voxtune.evaluation.paired import mcnemar
-from voxtune.evaluation.permutation_test import Draw, Sides, compared, corrected, swapped
-from voxtune.evaluation.scored import Scored, scored
-from voxtune.evaluation.weighted_metrics import Floats
-from voxtune.types.records import Comparison, Prediction
+from voxtune.evaluation.permutation_test import Sides, compared, corrected, swapped
+from voxtune.evaluation.predictions import Predictions, stacked
+from voxtune.evaluation.runs import over_runs
+from voxtune.evaluation.score_rules import Score
+from voxtune.evaluation.weighted_metrics import Floats, Integers
+from voxtune.types.records import Comparison, OverRuns
 
 NAMED = 10  # scans an error message names before it counts the rest
 
-Score = Callable[[Scored, Floats], Floats]
 
+@dataclass(frozen=True)
+class RunComparison:
+    """A score of A and B, over several trainings their means, with its test and the difference of each training."""
 
-def _table_score(score: Callable[[Floats], Floats]) -> Score:
-    return lambda table, weights: score(
-        weighted_metrics.confusion(weights, table.true, table.predicted, len(table.classes))
-    )
+    comparison: Comparison
+    differences: Mapping[str, float | None]
+    """A minus B by run; of a test that is of one training alone empty."""
 
-
-def _auroc(table: Scored, weights: Floats) -> Floats:
-    areas = [
-        weighted_metrics.auroc(weights, table.true == c, table.probabilities[:, c])
-        for c in range(len(table.classes))
-    ]
-    mean: Floats = np.mean(areas, axis=0)
-    return mean
-
-
-SCORES: dict[str, Score] = {
-    "accuracy": _table_score(weighted_metrics.accuracy),
-    "balanced_accuracy": _table_score(weighted_metrics.balanced_accuracy),
-    "macro_f1": _table_score(weighted_metrics.macro_f1),
-    "auroc": _auroc,
-    "brier": lambda table, weights: weighted_metrics.brier(weights, table.true, table.probabilities),
-}
-"""The scores that are compared; of ``brier`` the smaller is better, of the others the larger."""
-
-
-def _error(measure: Callable[[Floats, Floats, Floats], Floats]) -> Score:
-    def score(table: Scored, weights: Floats) -> Floats:
-        assert table.mmse_true is not None
-        return measure(weights, table.mmse_true, table.mmse_predicted)
-
-    return score
-
-
-MMSE_SCORES: dict[str, Score] = {
-    "mmse_mae": _error(weighted_metrics.mean_absolute_error),
-    "mmse_rmse": _error(weighted_metrics.root_mean_squared_error),
-}
-"""Compared on the scans that have a measured MMSE and one predicted by both; in points, the smaller is better."""
+    @property
+    def over(self) -> OverRuns:
+        """Mean and standard deviation of the differences."""
+        return over_runs(list(self.differences.values()))
 
 
 # ----------------------------------------------------------------------------------------- the same scans
-def check_same_ids(a: Sequence[str], b: Sequence[str]) -> None:
-    """Refuse two lists of scan IDs that do not hold the same ones.
+def same_scans(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
+    """A and B with the rows that can be scored, B in the order of A.
 
     Raises:
-        DataError: the message says which differ.
+        DataError: other scans, participants, classes, findings or labels in A than in B (which ones is said), or nothing to score.
     """
-    only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
-    if only_a or only_b:
+    if set(a.names) != set(b.names) or a.choice != b.choice:
         raise DataError(
-            "A and B were tested on different scans, so their scores cannot be compared. "
-            f"Only in A: {named_scans(only_a)}. Only in B: {named_scans(only_b)}. Evaluate both on one split."
+            f"A and B answer for other {'classes' if a.choice == 'one' else 'findings'}. "
+            f"Only in A: {_listed(set(a.names) - set(b.names))}. Only in B: {_listed(set(b.names) - set(a.names))}. "
+            "Evaluate both with the same --classes."
+        )
+    _check_same("tested on different scans", set(a.scan_ids), set(b.scan_ids), "Evaluate both on one split.")
+    b = b.some(b.places(a.scan_ids)).of(a.names)
+    other = [
+        scan
+        for scan, mine, yours in zip(a.scan_ids, a.participants, b.participants, strict=True)
+        if mine != yours
+    ]
+    _refuse("participant_id", other)
+    differs = ~((a.truth == b.truth) | (np.isnan(a.truth) & np.isnan(b.truth)))
+    if a.choice == "one":
+        _refuse("diagnosis", [scan for scan, bad in zip(a.scan_ids, differs.any(axis=1), strict=True) if bad])
+    for number, name in enumerate(a.names):
+        _refuse(
+            f"label of '{name}'",
+            [scan for scan, bad in zip(a.scan_ids, differs[:, number], strict=True) if bad],
+        )
+    for target in a.measured.keys() & b.measured.keys():
+        mine, yours = a.measured[target], b.measured[target]
+        differs = np.isfinite(mine) & np.isfinite(yours) & (mine != yours)
+        _refuse(f"measured {target}", [scan for scan, bad in zip(a.scan_ids, differs, strict=True) if bad])
+    a, b = a.scored(), b.scored()
+    if not len(a) or not (len(a.names) == 0 or a.known.any()):
+        raise DataError("None of the scans has a diagnosis or label, so there is nothing to compare.")
+    return a, b
+
+
+def _check_same(how: str, a: set[str], b: set[str], todo: str) -> None:
+    if a != b:
+        raise DataError(
+            f"A and B were {how}, so their scores cannot be compared. "
+            f"Only in A: {named_scans(sorted(a - b))}. Only in B: {named_scans(sorted(b - a))}. {todo}"
         )
 
 
-def check_same_scans(a: Sequence[Prediction], b: Sequence[Prediction]) -> None:
-    """Refuse two lists of predictions that are not of the same scans with the same diagnoses.
-
-    Raises:
-        DataError: the message says which scans differ.
-    """
-    in_a, in_b = ({one.scan_id: one for one in side} for side in (a, b))
-    check_same_ids(list(in_a), list(in_b))
-    for column in ("diagnosis", "participant_id"):
-        other = sorted(
-            name for name, one in in_a.items() if getattr(one, column) != getattr(in_b[name], column)
+def _refuse(column: str, scans: Sequence[str]) -> None:
+    if scans:
+        raise DataError(
+            f"A and B give another {column} to the same scans: {named_scans(sorted(scans))}. Evaluate both on one manifest."
         )
-        if other:
-            raise DataError(
-                f"A and B give another {column} to the same scans: {named_scans(other)}. Evaluate both on one manifest."
-            )
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def named_scans(scans: Sequence[str]) -> str:
@@ -101,141 +101,171 @@ def named_scans(scans: Sequence[str]) -> str:
 
 
 # ---------------------------------------------------------------------------------------- the comparison
-def compare_predictions(
-    a: Sequence[Prediction],
-    b: Sequence[Prediction],
-    classes: Sequence[str],
-    *,
-    mmse_true: Mapping[str, float] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> list[Comparison]:
-    """Every comparison of two models on the same scans.
+def compare(
+    pairs: Mapping[str, tuple[Predictions, Predictions]], draw: Draw | None = None
+) -> list[RunComparison]:
+    """Every comparison of two models; several trainings of each are paired by run, and their means compared.
 
-    Scores: difference with the interval of the participant-cluster bootstrap, p by swapping participants. AUROC of
-    each class: DeLong's test with Obuchowski's clustered variance. Accuracy: McNemar's exact test, of scans (which it
-    takes as independent) and of participants (one mean prediction each).
+    Scores: difference with the interval of the participant-cluster bootstrap, p by swapping participants (of several trainings in all
+    of them together). With one training also, by class or finding, the AUROC by DeLong's test with Obuchowski's clustered variance, and
+    of classes accuracy by McNemar's exact test, of scans (which it takes as independent) and of participants (one mean prediction each).
+
+    Args:
+        pairs: by run the answers of A and of B for the same scans; other runs may have other scans.
+        draw: how participants are drawn and swapped.
 
     Raises:
-        DataError: other scans, diagnoses or participants in A than in B, or predictions that cannot be scored.
+        DataError: see :func:`same_scans`.
     """
-    table_a, table_b = paired_tables(a, b, classes, mmse_true)
-    both = np.isfinite(table_a.mmse_predicted) & np.isfinite(table_b.mmse_predicted)
-    both &= np.zeros(len(both), bool) if table_a.mmse_true is None else np.isfinite(table_a.mmse_true)
-    tests = [(name, score, table_a, table_b) for name, score in SCORES.items()]
-    if both.any():
-        tests += [
-            (name, score, table_a.some(both), table_b.some(both)) for name, score in MMSE_SCORES.items()
-        ]
-    draw = Draw(resamples, seed, confidence)
-    return [
-        *corrected(_swapped(*test, draw) for test in tests),
-        *corrected(_delong(c, table_a, table_b, confidence) for c in range(len(classes))),
-        *corrected(
-            _mcnemar(name, one, other)
-            for name, one, other in (
-                ("accuracy", table_a, table_b),
-                ("participant/accuracy", table_a.by_participant(), table_b.by_participant()),
-            )
-        ),
+    draw = draw or Draw()
+    tables = {run: same_scans(a, b) for run, (a, b) in pairs.items()}
+    both = _both_measured(tables)
+    first = next(iter(both.values()))[0]
+    rows = [
+        row
+        for rules in rules_of(first)
+        for name, score in rules.compared.items()
+        if (row := _over_runs(name, score, both, draw)) is not None
+    ]
+    found = [
+        RunComparison(one, row.differences)
+        for one, row in zip(corrected(row.comparison for row in rows), rows, strict=True)
+    ]
+    if len(tables) > 1:
+        return found
+    a, b = next(iter(tables.values()))
+    return found + [
+        RunComparison(one, {}) for one in (*_areas(a, b, draw.confidence), *_counts_of_right(a, b))
     ]
 
 
 def compare_with_each(
-    own: Sequence[Prediction],
-    rivals: Mapping[str, Sequence[Prediction]],
-    classes: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    own: Predictions, rivals: Mapping[str, Predictions], draw: Draw
 ) -> dict[str, Comparison]:
-    """The accuracy of a model minus that of each rival on the same scans; Holm corrects over the rivals.
+    """The first headline score of a model minus that of each rival on the same scans; Holm corrects over the rivals.
 
     Raises:
-        DataError: see :func:`compare_predictions`.
+        DataError: see :func:`same_scans`.
     """
-    draw = Draw(resamples, seed, confidence)
-    rows = corrected(
-        _swapped("accuracy", SCORES["accuracy"], *paired_tables(own, rival, classes), draw)
-        for rival in rivals.values()
-    )
-    return dict(zip(rivals, rows, strict=True))
+    rules = rules_of(own.scored())[0]
+    name = rules.headline[0]
+    rows = []
+    for rival in rivals.values():
+        row = _over_runs(name, rules.compared[name], {"": same_scans(own, rival)}, draw)
+        if row is None:
+            raise DataError(f"A and B have no scan with which {name} can be compared.")
+        rows.append(row.comparison)
+    return dict(zip(rivals, corrected(rows), strict=True))
 
 
-def paired_tables(
-    a: Sequence[Prediction],
-    b: Sequence[Prediction],
-    classes: Sequence[str],
-    mmse_true: Mapping[str, float] | None = None,
-) -> tuple[Scored, Scored]:
-    """The same scans in the same order.
-
-    Raises:
-        DataError: they are not the same, or none has a diagnosis.
-    """
-    check_same_scans(a, b)
-    order = {one.scan_id: number for number, one in enumerate(a)}
-    tables = (
-        scored(a, classes, mmse_true),
-        scored(sorted(b, key=lambda one: order[one.scan_id]), classes, mmse_true),
-    )
-    if not tables[0].true.size:
-        raise DataError("None of the scans has a diagnosis, so there is nothing to compare.")
-    return tables
+def _both_measured(
+    tables: Mapping[str, tuple[Predictions, Predictions]],
+) -> dict[str, tuple[Predictions, Predictions]]:
+    """The pairs, each with what either side knows as measured."""
+    found = {}
+    for run, (a, b) in tables.items():
+        known = dict(b.measured) | dict(a.measured)
+        for target in a.measured.keys() & b.measured.keys():
+            known[target] = np.where(np.isfinite(a.measured[target]), a.measured[target], b.measured[target])
+        found[run] = replace(a, measured=known), replace(b, measured=known)
+    return found
 
 
-def _swapped(name: str, score: Score, a: Scored, b: Scored, draw: Draw) -> Comparison:
-    return swapped(name, [sides(score, a, b)], a.strata, draw, n_scans=int(a.scans.sum()))
-
-
-def sides(score: Score, a: Scored, b: Scored) -> Sides:
-    """The scans of A and B, the same ones in the same order, with a score of them."""
-    both = replace(
-        a,
-        true=np.r_[a.true, b.true],
-        predicted=np.r_[a.predicted, b.predicted],
-        probabilities=np.r_[a.probabilities, b.probabilities],
-        mmse_true=None if a.mmse_true is None else np.r_[a.mmse_true, a.mmse_true],
-        mmse_predicted=np.r_[a.mmse_predicted, b.mmse_predicted],
-    )
-    return Sides(
-        a.participant,
-        lambda weights: (score(a, weights), score(b, weights)),
-        lambda of_a, of_b: score(both, np.hstack([of_a, of_b])),
-    )
-
-
-def _delong(number: int, a: Scored, b: Scored, confidence: float) -> Comparison:
-    positive = a.true == number
-    pair = obuchowski(a.participant, positive, a.probabilities[:, number], b.probabilities[:, number])
-    return by_delong(a.classes[number], pair, confidence, _counts(a))
-
-
-def by_delong(label: str, pair: AucPair | None, confidence: float, counts: tuple[int, int]) -> Comparison:
-    """The AUROC of one class or finding by DeLong's test; a pair that is not there is not defined."""
-    return compared(
-        f"auroc/{label}",
-        "DeLong, clustered (Obuchowski)",
-        (pair.auc_a, pair.auc_b) if pair else (float("nan"), float("nan")),
-        interval=pair.interval(confidence) if pair and pair.z is not None else None,
-        p_value=pair.p_value if pair else None,
-        counts=counts,
+def _over_runs(
+    name: str, score: Score, tables: Mapping[str, tuple[Predictions, Predictions]], draw: Draw
+) -> RunComparison | None:
+    """One score on the rows of each run that both models can be scored by it; ``None`` where no run has any."""
+    kept: dict[str, tuple[Predictions, Predictions]] = {}
+    for run, (a, b) in tables.items():
+        rules = next(rules for rules in rules_of(a) if name in rules.compared)
+        rows = rules.rows(a, name) & rules.rows(b, name)
+        if rows.any():
+            kept[run] = (a, b) if rows.all() else (a.some(rows), b.some(rows))
+    if not kept:
+        return None
+    whole = stacked([a for a, _ in kept.values()])
+    ends = np.cumsum([len(a) for a, _ in kept.values()])[:-1]
+    whose = dict(zip(kept, np.split(whole.participant, ends), strict=True))
+    sides = {run: _sides(score, a, b, whose[run]) for run, (a, b) in kept.items()}
+    differences: dict[str, float | None] = dict.fromkeys(tables)
+    for run, one in sides.items():
+        of_a, of_b = one.values()
+        differences[run] = of_a - of_b if np.isfinite(of_a - of_b) else None
+    defined = [run for run in kept if differences[run] is not None]
+    if not defined:
+        nothing = (float("nan"), float("nan"))
+        return RunComparison(
+            compared(name, "participants swapped", nothing, interval=None, p_value=None, counts=(0, 0)),
+            differences,
+        )
+    scans = {
+        scan
+        for run in defined
+        for scan, known in zip(kept[run][0].scan_ids, _scored_by(kept[run][0]), strict=True)
+        if known
+    }
+    return RunComparison(
+        swapped(name, [sides[run] for run in defined], whole.strata, draw, n_scans=len(scans)), differences
     )
 
 
-def _mcnemar(name: str, a: Scored, b: Scored) -> Comparison:
-    by = "participant" if name.startswith("participant/") else "scan"
-    return compared(
-        name,
-        f"McNemar, exact, by {by}",
-        (float((a.predicted == a.true).mean()), float((b.predicted == b.true).mean())),
-        interval=None,
-        p_value=mcnemar(a.true, a.predicted, b.predicted).p_value,
-        counts=_counts(a),
+def _sides(score: Score, a: Predictions, b: Predictions, whose: Integers) -> Sides:
+    """The rows of A and B, the same ones in the same order, with a score of them; ``whose`` (n,) numbers people over all runs."""
+    both = stacked([a, b])
+
+    def of_each(weights: Floats) -> tuple[Floats, Floats]:
+        return score(a, weights), score(b, weights)
+
+    def mixed(of_a: Floats, of_b: Floats) -> Floats:
+        return score(both, np.hstack([of_a, of_b]))
+
+    return Sides(whose, of_each, mixed)
+
+
+def _scored_by(table: Predictions) -> list[bool]:
+    """Whether each row counts: something is known of it."""
+    return [bool(one) for one in table.anything_known] if table.names else [True] * len(table)
+
+
+def _areas(a: Predictions, b: Predictions, confidence: float) -> list[Comparison]:
+    """The AUROC of each class or finding by DeLong's test; one that is not defined says so."""
+    rows = []
+    for number, label in enumerate(a.names):
+        known = a.known[:, number]
+        pair = obuchowski(
+            a.participant[known],
+            a.truth[known, number] > 0.5,
+            a.probabilities[known, number],
+            b.probabilities[known, number],
+        )
+        rows.append(
+            compared(
+                f"auroc/{label}",
+                "DeLong, clustered (Obuchowski)",
+                (pair.auc_a, pair.auc_b) if pair else (float("nan"), float("nan")),
+                interval=pair.interval(confidence) if pair and pair.z is not None else None,
+                p_value=pair.p_value if pair else None,
+                counts=(int(a.scans[known].sum()), len(np.unique(a.participant[known]))),
+            )
+        )
+    return corrected(rows)
+
+
+def _counts_of_right(a: Predictions, b: Predictions) -> list[Comparison]:
+    """McNemar's test of one class among several, by scan and by participant."""
+    if a.choice == "each" or not a.names:
+        return []
+    return corrected(
+        compared(
+            name,
+            f"McNemar, exact, by {by}",
+            (float((one.predicted == one.true).mean()), float((other.predicted == other.true).mean())),
+            interval=None,
+            p_value=mcnemar(one.true, one.predicted, other.predicted).p_value,
+            counts=(int(one.scans.sum()), len(np.unique(one.participant))),
+        )
+        for name, by, one, other in (
+            ("accuracy", "scan", a, b),
+            ("participant/accuracy", "participant", a.by_participant(), b.by_participant()),
+        )
     )
-
-
-def _counts(table: Scored) -> tuple[int, int]:
-    return int(table.scans.sum()), len(np.unique(table.participant))

@@ -1,26 +1,25 @@
-"""The points of ROC curves and of predicted against measured MMSE, for figures."""
-
-from collections.abc import Mapping, Sequence
+"""The points of ROC curves and of predicted against measured numbers, for figures."""
 
 import numpy as np
 
-from voxtune.types.records import Prediction
+from voxtune.evaluation.predictions import Predictions
 
 Curve = tuple[tuple[float, float], ...]
 
 
-def roc_curves(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, Curve]:
+def roc_curves(predictions: Predictions) -> dict[str, Curve]:
     """For each class against the rest the points (1 - specificity, sensitivity), from (0, 0) to (1, 1).
 
     A class that all or none of the scored scans have is left out.
     """
-    known = [one for one in predictions if one.diagnosis is not None]
+    table = predictions.scored()
     curves = {}
-    for name in classes:
-        positive = np.array([one.diagnosis == name for one in known], dtype=bool)
+    for number, name in enumerate(table.names):
+        known = table.known[:, number]
+        positive = table.truth[known, number] > 0.5
         if not positive.any() or positive.all():
             continue
-        score = np.array([one.probabilities[name] for one in known])
+        score = table.probabilities[known, number]
         order = np.argsort(-score, kind="stable")
         last = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])  # tied scans move the curve together
         up, down = np.cumsum(positive[order])[last], np.cumsum(~positive[order])[last]
@@ -29,12 +28,13 @@ def roc_curves(predictions: Sequence[Prediction], classes: Sequence[str]) -> dic
     return curves
 
 
-def mmse_points(
-    predictions: Sequence[Prediction], mmse_true: Mapping[str, float]
-) -> tuple[tuple[float, float, str], ...]:
-    """Measured and predicted MMSE (points) and diagnosis of the scored scans that have both."""
+def target_points(predictions: Predictions, target: str) -> tuple[tuple[float, float, str], ...]:
+    """Measured and predicted number and diagnosis (empty without classes) of the scored scans that have both numbers."""
+    table = predictions.scored()
+    if target not in table.measured:
+        return ()
+    measured, predicted = table.measured[target], table.estimate(target)
     return tuple(
-        (float(mmse_true[one.scan_id]), one.mmse, one.diagnosis)
-        for one in predictions
-        if one.diagnosis is not None and one.mmse is not None and one.scan_id in mmse_true
+        (float(measured[place]), float(predicted[place]), table.diagnosis(place) or "")
+        for place in np.flatnonzero(np.isfinite(measured) & np.isfinite(predicted))
     )

@@ -6,6 +6,7 @@ the resamples with Student's t, and any other score percentiles moved outwards b
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,17 @@ from voxtune.errors import SettingError
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 
 BLOCK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How participants are resampled, and swapped."""
+
+    resamples: int = 2000
+    seed: int = 0
+    confidence: float = 0.95
+
+
 MIN_DEFINED = 0.9
 """A percentile interval is given where at least this share of the resamples defines the score."""
 

@@ -6,6 +6,10 @@ from typing import Any
 
 from voxtune.audit.images import look_at, near_duplicates, same_images
 from voxtune.audit.report import Finding
+from voxtune.data.manifest import resolve_image
+from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort
+from voxtune.imaging.read import read_scan
+from voxtune.run_dir import read_json
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -16,6 +20,20 @@ class Verdict:
 
     text: str
     alarms: bool = False
+
+
+def verdict_of(model: EvaluatedModel, cohort: ScoredCohort) -> Verdict:
+    """What is known of leakage between what a model has learned from and the scans it is scored on."""
+    if model.run is None:
+        return base_verdict(model.base)
+    if cohort.own:
+        return own_verdict(read_json(model.run.root / "audit.json", "the audit of the run"))
+    seen = [*cohort.train_rows, *cohort.val_rows]
+    of_training = {row.scan_id for row in seen}
+    homes = {True: cohort.training or cohort.manifest, False: cohort.manifest}
+    return external_verdict(
+        seen, cohort.rows, lambda row: read_scan(resolve_image(homes[row.scan_id in of_training], row))
+    )
 
 
 def own_verdict(audit: Mapping[str, Any]) -> Verdict:

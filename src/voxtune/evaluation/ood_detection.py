@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from voxtune.evaluation.encode import encode
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.reliability import FamiliarScans
 
@@ -26,32 +27,25 @@ MOST = 512
 """Training scans that are looked at; more change the estimate little."""
 
 
-def scan_features(model: VisionLanguageModel, inputs: Tensor, *, embedded: bool = False) -> Tensor:
-    """What the image tower gives for scans (B, F): its read-out and the mean of all tokens, before any projection to text."""
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        found = model.vision.run(inputs.to(device)) if embedded else model.vision(inputs.to(device))
-        pooled = model.vision.tower.pool(found.tokens, found.mask)
-        return torch.cat([pooled, found.tokens.mean(dim=1)], dim=1).float().cpu()
-
-
 def features_of(
     model: VisionLanguageModel,
     scan_ids: Sequence[str],
     read: Callable[[str], Tensor],
     *,
     embedded: bool = False,
-    batch_size: int = 8,
 ) -> Floats:
-    """The features of some scans (n, F); of more than 512, evenly chosen ones."""
+    """The features of some scans (n, F), of more than 512 those of evenly chosen ones.
+
+    Of each the read-out of the image tower and the mean of all its tokens, before any projection to text.
+    """
     some = [scan_ids[place] for place in np.unique(np.linspace(0, len(scan_ids) - 1, MOST).astype(int))]
-    parts = [
-        scan_features(
-            model, torch.stack([read(name) for name in some[start : start + batch_size]]), embedded=embedded
-        )
-        for start in range(0, len(some), batch_size)
-    ]
-    return torch.cat(parts).double().numpy()
+
+    def see(inputs: Tensor) -> Tensor:
+        found = model.vision.run(inputs) if embedded else model.vision(inputs)
+        pooled = model.vision.tower.pool(found.tokens, found.mask)
+        return torch.cat([pooled, found.tokens.mean(dim=1)], dim=1).float().cpu()
+
+    return torch.cat([part for _, part in encode(model, some, read, see)]).double().numpy()
 
 
 def fit_familiar(training: ArrayLike, validation: ArrayLike) -> FamiliarScans | None:

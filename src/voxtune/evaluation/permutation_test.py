@@ -5,22 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voxtune.evaluation.intervals import blocks, expanded_interval, resample_participants, resampled_weights
+from voxtune.evaluation.intervals import (
+    Draw,
+    blocks,
+    expanded_interval,
+    resample_participants,
+    resampled_weights,
+)
 from voxtune.evaluation.paired import holm, permutation_p
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import FEWEST_COMPARED, Comparison
 
 ALIKE = 1e-9
 """Differences that vary less over resamples are the same."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How participants are resampled and swapped."""
-
-    resamples: int = 2000
-    seed: int = 0
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True)

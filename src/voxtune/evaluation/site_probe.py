@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.evaluation.baselines import named_predictions, regression
+from voxtune.evaluation.baseline_answers import regression
+from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import headline_scores
-from voxtune.types.records import ManifestRow, Metric, Prediction
+from voxtune.evaluation.predictions import Predictions, of_classes
+from voxtune.types.records import ManifestRow, Metric
 
 FOLDS = 5
 
@@ -54,12 +56,10 @@ def probe_sites(
 ) -> SiteProbe | None:
     """The site probe with its interval; ``None`` where fewer than two sites have enough participants."""
     found = site_probe(rows, embeddings, seed)
-    if not found:
+    if found is None:
         return None
-    sites = tuple(found[0].probabilities)
-    counts = Counter(one.diagnosis for one in found)
-    scores = headline_scores(found, sites, resamples=resamples, seed=seed)
-    return SiteProbe(scores["accuracy"], max(counts.values()) / len(found), sites)
+    scores = headline_scores(found, Draw(resamples, seed))
+    return SiteProbe(scores["accuracy"], float(found.truth.mean(axis=0).max()), found.names)
 
 
 def site_probe(
@@ -67,10 +67,10 @@ def site_probe(
     embeddings: Mapping[str, NDArray[np.floating]],
     seed: int = 0,
     folds: int = FOLDS,
-) -> list[Prediction]:
+) -> Predictions | None:
     """Predictions of the site, cross-validated by participant; the "diagnosis" here is the site.
 
-    Sites of fewer than ``folds`` participants are left out; an empty list means fewer than two sites remain.
+    Sites of fewer than ``folds`` participants are left out; ``None`` means fewer than two sites remain.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -79,7 +79,7 @@ def site_probe(
     sites = sorted(str(site) for site, count in people.items() if count >= folds)
     kept = [row for row in kept if row.site in sites]
     if len(sites) < 2:
-        return []
+        return None
     label = np.array([sites.index(str(row.site)) for row in kept])
     vectors = np.array([np.asarray(embeddings[row.scan_id], dtype=float).ravel() for row in kept])
     probabilities = np.zeros((len(kept), len(sites)))
@@ -87,4 +87,4 @@ def site_probe(
     for train, test in cut.split(vectors, label, [row.participant_id for row in kept]):
         probabilities[test] = regression(vectors[train], vectors[test], label[train], len(sites), seed)
     named = [row.model_copy(update={"diagnosis": row.site}) for row in kept]
-    return named_predictions(named, probabilities, sites)
+    return of_classes(named, probabilities, sites)

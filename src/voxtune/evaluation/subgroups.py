@@ -1,10 +1,14 @@
 """The same score for parts of the people: a mean can hide that a model fails women, one site or one scanner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import headline_scores
-from voxtune.types.records import ManifestRow, Metric, Prediction
+from voxtune.evaluation.predictions import Predictions
+from voxtune.types.records import ManifestRow, Metric
 
 SMALL = 20
 """Below this many participants a subgroup carries a warning."""
@@ -21,15 +25,12 @@ AGE_BANDS: tuple[tuple[float, str], ...] = (
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Scores of the scans that share one value of a column, and a warning where they are of few participants."""
+    """The scores that stand for a model, of the scans that share one value of a column; a warning where they are of few participants."""
 
     column: str
     value: str
-    n_scans: int
-    n_participants: int
-    accuracy: Metric
-    balanced_accuracy: Metric
-    auroc: Metric
+    scores: Mapping[str, Metric]
+    """By name, the first one above all."""
     warning: str | None
 
 
@@ -44,48 +45,23 @@ def group_of(row: ManifestRow, column: str) -> str | None:
 
 
 def subgroups(
-    predictions: Sequence[Prediction],
-    rows: Mapping[str, ManifestRow],
-    classes: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
+    predictions: Predictions, rows: Mapping[str, ManifestRow], draw: Draw | None = None
 ) -> list[Subgroup]:
-    """Scores by sex, age band, site, scanner and field strength, of scans that have a diagnosis.
+    """Scores by sex, age band, site, scanner and field strength, of scans that can be scored.
 
     Args:
-        predictions: one for each scan.
+        predictions: one row a scan.
         rows: manifest rows by scan_id; a scan without a row or a value is in no subgroup of that column.
-        classes: as in the evaluation.
-        resamples: of participants.
-        seed: of the resampling.
-        confidence: of the intervals.
+        draw: how participants are resampled.
     """
+    table = predictions.scored()
     answer = []
     for column in COLUMNS:
-        groups: dict[str, list[Prediction]] = {}
-        for one in predictions:
-            value = group_of(rows[one.scan_id], column) if one.scan_id in rows else None
-            if value is not None and one.diagnosis is not None:
-                groups.setdefault(value, []).append(one)
-        for value in sorted(groups, key=_order):
-            metrics = headline_scores(
-                groups[value], classes, resamples=resamples, seed=seed, confidence=confidence
-            )
-            whole = metrics["accuracy"]
-            answer.append(
-                Subgroup(
-                    column=column,
-                    value=value,
-                    n_scans=whole.n_scans,
-                    n_participants=whole.n_participants,
-                    accuracy=whole,
-                    balanced_accuracy=metrics["balanced_accuracy"],
-                    auroc=metrics["auroc"],
-                    warning=_warning(whole.n_participants),
-                )
-            )
+        values = [group_of(rows[scan], column) if scan in rows else None for scan in table.scan_ids]
+        for value in sorted({one for one in values if one is not None}, key=_order):
+            scores = headline_scores(table.some(np.array([one == value for one in values])), draw)
+            people = next(iter(scores.values())).n_participants
+            answer.append(Subgroup(column, value, scores, _warning(people)))
     return answer
 
 

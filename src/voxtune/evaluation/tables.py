@@ -1,124 +1,217 @@
-"""What an evaluation leaves behind: ``predictions.tsv``, ``measured.tsv``, ``metrics.json``, ``evaluation.json``."""
+"""What an evaluation leaves behind: ``predictions.tsv``, ``measured.tsv``, ``metrics.json``, ``evaluation.json``; one writer, one reader."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from voxtune.data.manifest import MISSING, read_table, write_table
-from voxtune.errors import TableError
+from voxtune.errors import DataError, TableError
+from voxtune.evaluation.predictions import NOTHING, Predictions, check_once, separator
+from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.model.questions import one_of
 from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
-SEEDS = "seeds.tsv"
-"""One row a seed; a folder that has it is an evaluation over seeds."""
+RUNS = "runs.tsv"
+"""One row a run; a folder that has it is an evaluation of several."""
+CHANCE, TRUE, ESTIMATE = "p_", "true_", "_predicted"
 _COUNTS = ("n_scans", "n_participants")
 
 
-def write_predictions_tsv(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> Path:
-    """Write ``predictions.tsv``: ``scan_id participant_id diagnosis predicted p_<CLASS>... mmse_predicted``."""
-    columns = (
+# -------------------------------------------------------------------------------------------- predictions.tsv
+def prediction_columns(names: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+    """The columns that every ``predictions.tsv`` begins with, of an evaluation and of ``voxtune predict`` alike.
+
+    ``scan_id participant_id diagnosis predicted p_<CLASS>... <target>_predicted...``; without a target ``mmse_predicted``, empty.
+    """
+    return (
         "scan_id",
         "participant_id",
         "diagnosis",
         "predicted",
-        *(f"p_{name}" for name in classes),
-        "mmse_predicted",
+        *(CHANCE + name for name in names),
+        *(name + ESTIMATE for name in targets or ("mmse",)),
     )
-    rows = (
-        {
-            "scan_id": one.scan_id,
-            "participant_id": one.participant_id,
-            "diagnosis": one.diagnosis,
-            "predicted": one.predicted,
-            **{f"p_{name}": one.probabilities.get(name) for name in classes},
-            "mmse_predicted": one.mmse,
-        }
-        for one in predictions
-    )
-    return write_table(path, columns, rows)
 
 
-def read_predictions(path: Path) -> tuple[list[Prediction], tuple[str, ...]]:
-    """The predictions of a ``predictions.tsv`` and its classes in the order of their columns.
+def prediction_row(one: Prediction) -> dict[str, object]:
+    """The cells of one scan under :func:`prediction_columns`."""
+    return {
+        "scan_id": one.scan_id,
+        "participant_id": one.participant_id,
+        "diagnosis": one.diagnosis,
+        "predicted": one.predicted,
+        **{CHANCE + name: value for name, value in one.probabilities.items()},
+        **{name + ESTIMATE: value for name, value in one.targets.items()},
+    }
+
+
+def write_predictions(folder: Path, table: Predictions) -> Path:
+    """Write ``predictions.tsv``, of findings with the truth of each as ``true_<FINDING>``, and ``measured.tsv`` where something was."""
+    columns = prediction_columns(table.names, tuple(table.targets))
+    rows = [prediction_row(one) for one in table.rows()]
+    if table.choice == "each":
+        columns += tuple(TRUE + name for name in table.names)
+        for place, row in enumerate(rows):
+            row |= dict(zip((TRUE + name for name in table.names), table.truth[place].tolist(), strict=True))
+    if table.measured:
+        _write_measured(folder / MEASURED, table)
+    return write_table(folder / PREDICTIONS, columns, rows)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """The table of a ``predictions.tsv``, with the numbers of ``measured.tsv`` beside it.
 
     Raises:
-        TableError: a column is missing or a value is not what its column holds.
+        TableError: a column is missing or a value is not what its column holds; scan and column are named.
     """
-    rows = read_table(path, ("scan_id", "participant_id", "diagnosis", "predicted", "mmse_predicted"))
-    columns = [name for name in rows[0] if name.startswith("p_")] if rows else []
-    if not columns:
+    rows = read_table(path, ("scan_id", "participant_id", "predicted"))
+    columns = list(rows[0]) if rows else []
+    names = tuple(name.removeprefix(CHANCE) for name in columns if name.startswith(CHANCE))
+    targets = tuple(name.removesuffix(ESTIMATE) for name in columns if name.endswith(ESTIMATE))
+    said = any(row["predicted"] != MISSING for row in rows)
+    if not names and (said or not targets):
         raise TableError(
             path,
             "no scan, or no column p_<CLASS>",
-            "Expected one row for each scan, with a probability for each class.",
+            "Expected one row for each scan, with a probability for each class, as 'voxtune evaluate' writes it.",
         )
-    return [_prediction(path, row, columns) for row in rows], tuple(name[2:] for name in columns)
-
-
-def _prediction(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> Prediction:
-    known = {name: text for name, text in row.items() if text != MISSING}
+    each = any(name.startswith(TRUE) for name in columns)
+    if each and (lost := [name for name in names if TRUE + name not in columns]):
+        raise TableError(
+            path, f"no column {TRUE}{lost[0]}", "Of findings every p_<FINDING> has its true_<FINDING>."
+        )
+    scans = tuple(row["scan_id"] for row in rows)
     try:
-        return Prediction(
-            scan_id=known["scan_id"],
-            participant_id=known.get("participant_id"),
-            diagnosis=known.get("diagnosis"),
-            predicted=known["predicted"],
-            probabilities={name[2:]: float(known[name]) for name in columns if name in known},
-            mmse=float(known["mmse_predicted"]) if "mmse_predicted" in known else None,
-        )
-    except (KeyError, ValueError, ValidationError) as error:
-        raise TableError(path, f"scan '{row['scan_id']}': not a prediction ({error})") from None
+        check_once(scans)
+    except DataError as error:
+        raise TableError(path, str(error)) from None
+    if each and (nobody := [row["scan_id"] for row in rows if row["participant_id"] == MISSING]):
+        raise TableError(path, f"scan '{nobody[0]}': no participant_id ({len(nobody)} scans in all)")
+    chances = _numbers(path, rows, [CHANCE + name for name in names])
+    _check_chances(path, scans, names, chances, sums=not each)
+    if each:
+        truth = _numbers(path, rows, [TRUE + name for name in names])
+        if (bad := np.argwhere(~(np.isin(truth, (0.0, 1.0)) | np.isnan(truth)))).size:
+            raise TableError(
+                path,
+                f"scan '{scans[bad[0][0]]}': column '{TRUE}{names[bad[0][1]]}' is neither 0 nor 1 nor missing",
+            )
+    else:
+        truth = one_of([_diagnosis(path, row, names) for row in rows], names)
+    return Predictions(
+        scan_ids=scans,
+        participants=tuple(
+            None if row["participant_id"] == MISSING else row["participant_id"] for row in rows
+        ),
+        names=names,
+        probabilities=chances,
+        truth=truth,
+        called=np.array([_called(path, row, names, each=each) for row in rows], dtype=bool).reshape(
+            chances.shape
+        ),
+        choice="each" if each else "one",
+        targets={
+            name: values
+            for name, values in zip(
+                targets, _numbers(path, rows, [t + ESTIMATE for t in targets]).T, strict=True
+            )
+            if np.isfinite(values).any()
+        },
+        measured=_read_measured(path.with_name(MEASURED), scans),
+    )
 
 
-def write_evaluation(
-    folder: Path,
-    predictions: Sequence[Prediction],
-    classes: Sequence[str],
-    metrics: Mapping[str, Metric],
-    *,
-    mmse: Mapping[str, float],
-    rivals: Mapping[str, Sequence[Prediction]],
+def _numbers(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> Floats:
+    found = np.full((len(rows), len(columns)), np.nan)
+    for place, row in enumerate(rows):
+        for number, name in enumerate(columns):
+            if row[name] == MISSING:
+                continue
+            try:
+                found[place, number] = float(row[name])
+            except ValueError:
+                raise TableError(
+                    path, f"scan '{row['scan_id']}': column '{name}' holds '{row[name]}', not a number"
+                ) from None
+    return found
+
+
+def _check_chances(
+    path: Path, scans: Sequence[str], names: Sequence[str], chances: Floats, *, sums: bool
 ) -> None:
-    """Write the tables of an evaluation.
-
-    Args:
-        folder: of the evaluation.
-        predictions: of the model.
-        classes: in the order of their columns.
-        metrics: what ``metrics.json`` holds.
-        mmse: measured points by scan_id.
-        rivals: predictions of other models on the same scans, by the folder they go to; ``voxtune compare`` takes it.
-    """
-    write_predictions_tsv(folder / PREDICTIONS, predictions, classes)
-    write_measured(folder / MEASURED, mmse)
-    for name, some in rivals.items():
-        write_predictions_tsv(folder / name / PREDICTIONS, some, classes)
-    people = len({one.participant_id for one in predictions})
-    write_metrics_json(folder / METRICS, metrics, n_scans=len(predictions), n_participants=people)
+    bad = np.argwhere(~((chances >= 0) & (chances <= 1)))  # NaN too
+    if bad.size:
+        place, number = bad[0]
+        raise TableError(
+            path,
+            f"scan '{scans[place]}': column '{CHANCE}{names[number]}' is {chances[place, number]}, not a probability",
+        )
+    if sums and names and (off := np.flatnonzero(np.abs(chances.sum(axis=1) - 1) > 1e-3)).size:
+        raise TableError(path, f"scan '{scans[off[0]]}': the probabilities of the classes do not sum to 1")
 
 
-def write_measured(path: Path, mmse: Mapping[str, float]) -> Path:
-    """Write ``measured.tsv``: the measured MMSE (points) of the scans that have one."""
-    return write_table(path, ("scan_id", "mmse"), ({"scan_id": scan, "mmse": mmse[scan]} for scan in mmse))
+def _diagnosis(path: Path, row: Mapping[str, str], names: Sequence[str]) -> str | None:
+    label = row.get("diagnosis", MISSING)
+    if label == MISSING or not names:
+        return None
+    if label not in names:
+        raise TableError(path, f"scan '{row['scan_id']}': diagnosis '{label}' has no column {CHANCE}{label}")
+    return label
 
 
-def read_measured(path: Path) -> dict[str, float]:
-    """The measured MMSE by scan_id; empty where there is no such file.
+def _called(path: Path, row: Mapping[str, str], names: Sequence[str], *, each: bool) -> list[bool]:
+    """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``."""
+    cell = row["predicted"]
+    said = (
+        {cell}
+        if names and not each
+        else set()
+        if cell in {NOTHING, MISSING}
+        else set(cell.split(separator(names)))
+    )
+    if names and (strange := said.difference(names)):
+        raise TableError(
+            path, f"scan '{row['scan_id']}': predicted '{', '.join(sorted(strange))}', which has no column"
+        )
+    return [name in said for name in names]
 
-    Raises:
-        TableError: a column is missing or a value is not a number.
-    """
+
+# --------------------------------------------------------------------------------------------- measured.tsv
+def _write_measured(path: Path, table: Predictions) -> None:
+    """The measured numbers of the scans that have one."""
+    places = [
+        place
+        for place in range(len(table))
+        if any(np.isfinite(values[place]) for values in table.measured.values())
+    ]
+    write_table(
+        path,
+        ("scan_id", *table.measured),
+        (
+            {"scan_id": table.scan_ids[place]}
+            | {name: float(values[place]) for name, values in table.measured.items()}
+            for place in places
+        ),
+    )
+
+
+def _read_measured(path: Path, scans: Sequence[str]) -> dict[str, Floats]:
     if not path.is_file():
         return {}
-    try:
-        return {row["scan_id"]: float(row["mmse"]) for row in read_table(path, ("scan_id", "mmse"))}
-    except ValueError as error:
-        raise TableError(path, f"column 'mmse': {error}", "Expected a number of points.") from None
+    rows = read_table(path, ("scan_id",))
+    columns = [name for name in (rows[0] if rows else ()) if name != "scan_id"]
+    values = dict(zip((row["scan_id"] for row in rows), _numbers(path, rows, columns), strict=True))
+    nothing = np.full(len(columns), np.nan)
+    found = np.array([values.get(scan, nothing) for scan in scans]).reshape(len(scans), len(columns))
+    return dict(zip(columns, found.T, strict=True))
 
 
+# --------------------------------------------------------------------------------------------- metrics.json
 def write_metrics_json(
     path: Path, metrics: Mapping[str, Metric], *, n_scans: int, n_participants: int
 ) -> Path:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import DataError
-from voxtune.types.records import Prediction
 
 LOOKS = "looks.jsonl"
 
@@ -34,7 +33,7 @@ class Looks:
     models: int
 
 
-def log_look(logs: Sequence[Path], predictions: Sequence[Prediction], look: Look) -> Looks:
+def log_look(logs: Sequence[Path], scan_ids: Sequence[str], look: Look) -> Looks:
     """Add one line to each log and count the looks at these scans in the log that knows most of them.
 
     The scans are kept as a hash: a log can be shared. One log lies in the run, another beside the manifest, where all runs on
@@ -42,18 +41,18 @@ def log_look(logs: Sequence[Path], predictions: Sequence[Prediction], look: Look
 
     Args:
         logs: files ``looks.jsonl``; made where absent.
-        predictions: of the scans that were scored.
+        scan_ids: that were scored.
         look: by whom and when.
 
     Raises:
         DataError: a line of a log is not one of ours.
     """
-    scans = hashlib.sha256("\n".join(sorted(one.scan_id for one in predictions)).encode()).hexdigest()
+    scans = hashlib.sha256("\n".join(sorted(scan_ids)).encode()).hexdigest()
     line = {
         "when": look.when.isoformat(timespec="seconds"),
         "cohort": look.cohort,
         "model": look.model,
-        "scans": len(predictions),
+        "scans": len(scan_ids),
         "scans_sha256": scans,
     }
     counts = Looks(1, 1)

@@ -8,10 +8,9 @@ from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
 from voxtune.evaluation.weighted_metrics import Booleans, Floats
+from voxtune.model.questions import UNDECIDED
 
 Criterion = Literal["youden", "f1"]
-UNDECIDED = 0.5
-"""The threshold of a finding that validation cannot decide: never or always present there."""
 
 
 def best_threshold(labels: ArrayLike, probabilities: ArrayLike, criterion: Criterion = "youden") -> float:

@@ -86,15 +86,15 @@ def grad_eclip(
 
 
 def read_out_place(encoder: TokenEncoder, target: Target) -> int:
-    """Where the read-out token stands in the sequence of the last block: CLS first, MMSE after the lead.
+    """Where the read-out token stands in the sequence of the last block: CLS first, the tokens of targets after the lead.
 
     Raises:
         UsageError: the tower reads out a mean, not a token.
     """
-    if target.read_out == "mmse":
+    if target.read_out != "class":
         before = 0
         for one in encoder.sets():
-            if one.name == "mmse":
+            if one.name == target.read_out:
                 return encoder.tower.lead + before
             before += one.length
     if encoder.tower.lead == 0:
@@ -116,7 +116,7 @@ def grad_activation(
         UsageError: a score is read from one token, so no gradient reaches the finished patch tokens.
     """
     for target in targets:
-        if model.vision.tower.lead or target.read_out == "mmse":
+        if model.vision.tower.lead or target.read_out != "class":
             raise UsageError(
                 f"'{target.name}' is read from one token of this tower, not from its last grid: use method 'grad_eclip'."
             )

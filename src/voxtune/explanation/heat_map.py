@@ -183,7 +183,7 @@ def suited(method: str, tower: Any, grid: tuple[int, int, int] | None, target: T
         return "voxel_gradient"
     return (
         "grad_eclip"
-        if (tower.lead > 0 or target.read_out == "mmse") and len(tower.blocks)
+        if (tower.lead > 0 or target.read_out != "class") and len(tower.blocks)
         else "grad_activation"
     )
 

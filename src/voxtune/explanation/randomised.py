@@ -30,7 +30,7 @@ def randomised(loaded: LoadedAdapter, seed: int) -> LoadedAdapter:
     parts: list[nn.Module] = [
         twin.vision,
         twin.image_projection,
-        *([twin.mmse_head] if twin.mmse_head is not None else []),
+        *twin.target_heads.values(),
     ]
     backbone = cast(nn.Module, twin.backbone)
     parts += [part for name, part in backbone.named_children() if name.startswith("vision")]

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from voxtune.data.findings import pair_texts
 from voxtune.errors import UsageError
 from voxtune.explanation.biomarkers import biomarker_text, find_part, report_parts
-from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter
+from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures, TextFeatures, VisionLanguageModel
 
 MMSE = "mmse"
@@ -23,7 +21,8 @@ class Target:
     """A number of each scan and the token it is read from."""
 
     name: str
-    read_out: Literal["class", "mmse"]
+    read_out: str
+    """``class``, or the key of the target whose token it is read from."""
     says: str
     """What a higher score means, to go on after 'raises': "the log-odds of AD against NC, MCI"."""
     score: Callable[[ImageFeatures], Tensor]
@@ -32,35 +31,18 @@ class Target:
 
 
 def class_texts(loaded: LoadedAdapter) -> list[TextFeatures]:
-    """The adapter's class texts encoded, one set for each template; of findings their pairs of texts as one set."""
-    model, facts = loaded.model, loaded.facts
-    if facts.task == "findings":
-        present, absent = facts.class_texts
-        texts = [pair_texts(facts.classes, (present, absent))]
-    else:
-        texts = [
-            [template.replace("{name}", name) for name in facts.classes] for template in facts.class_texts
-        ]
-    with torch.no_grad():
-        return [model.encode_text(*_tokens(model, one)) for one in texts]
+    """The texts of the adapter's question encoded: one set for each template; of findings their pairs of texts as one set."""
+    return encoded_texts(loaded.model, question_of(loaded.facts).texts)
 
 
 def class_scores(loaded: LoadedAdapter, image: ImageFeatures, texts: list[TextFeatures]) -> Tensor:
-    """Log-odds (B, K): of each class against the others (calibrated), or of each finding being present.
+    """Log-odds (B, K): of each class against the others (calibrated), or of each finding being present; (B, 0) without either.
 
     Unlike probabilities they do not saturate where the model is sure.
     """
-    logits = loaded.model.class_logits(image, texts)
-    if loaded.facts.task == "findings":
-        return pair_differences(logits)
-    logits = loaded.facts.calibrated(logits)
-    return torch.stack(
-        [
-            logits[:, k] - torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1).logsumexp(dim=1)
-            for k in range(logits.shape[1])
-        ],
-        dim=1,
-    )
+    if not texts:
+        return image.vector[:, :0]
+    return question_of(loaded.facts).log_odds(loaded.model.class_logits(image, texts))
 
 
 def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | None = None) -> Target:
@@ -69,36 +51,32 @@ def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | 
     Raises:
         UsageError: the adapter has no such class or finding.
     """
-    classes = loaded.facts.classes
-    if label not in classes:
-        also = f", {MMSE}" if loaded.model.mmse_head is not None else ""
-        raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(classes)}{also}.")
-    place, known = classes.index(label), texts or class_texts(loaded)
+    question = question_of(loaded.facts)
+    if label not in question.names:
+        known = [*question.names, *loaded.facts.targets]
+        raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(known)}.")
+    place, encoded = question.names.index(label), texts or class_texts(loaded)
 
     def score(image: ImageFeatures) -> Tensor:
-        return class_scores(loaded, image, known)[:, place]
+        return class_scores(loaded, image, encoded)[:, place]
 
-    if loaded.facts.task == "findings":
-        says = f"the log-odds that '{label}' is present"
-    else:
-        says = f"the log-odds of {label} against {', '.join(name for name in classes if name != label)}"
-    return Target(label, "class", says, score)
+    return Target(label, "class", question.says(label), score)
 
 
-def mmse_target(loaded: LoadedAdapter) -> Target:
-    """Minus the predicted MMSE, read from the MMSE token: what is bright speaks for a lower score.
+def number_target(loaded: LoadedAdapter, name: str = MMSE) -> Target:
+    """A predicted number, read from its own token; of MMSE minus it, so that what is bright speaks for a lower score.
 
     Raises:
-        UsageError: the adapter predicts no MMSE.
+        UsageError: the adapter predicts no such number.
     """
-    if loaded.model.mmse_head is None:
-        raise UsageError("The adapter predicts no MMSE, so there is none to explain.")
-
-    def score(image: ImageFeatures) -> Tensor:
-        assert image.mmse is not None
-        return -image.mmse
-
-    return Target(MMSE, "mmse", "the predicted loss of MMSE points", score)
+    found = {one.name: one for one in loaded.model.targets}.get(name)
+    if found is None:
+        raise UsageError(
+            f"The adapter predicts no {'MMSE' if name == MMSE else name}, so there is none to explain."
+        )
+    sign = -1 if name == MMSE else 1
+    says = "the predicted loss of MMSE points" if name == MMSE else f"the predicted {name}"
+    return Target(name, found.key, says, lambda image: sign * image.targets[name])
 
 
 def text_target(loaded: LoadedAdapter, text: str, *, keep: str | None = None, name: str = "report") -> Target:
@@ -147,21 +125,24 @@ def choose_target(
     Args:
         loaded: the adapter.
         volume: the scan (C, X, Y, Z), to find the predicted class where ``target`` is ``None``.
-        target: a class, ``mmse``, or ``report``; ``None``: the predicted class.
+        target: a class, a finding, a predicted number such as ``mmse``, or ``report``; ``None``: the predicted class, without classes the
+            first number.
         biomarker: explain the similarity to a report in which only this biomarker is kept.
         report: the scan's report; without it a biomarker is asked for by its name alone.
 
     Raises:
         UsageError: no such class, biomarker, MMSE head or report.
     """
-    if target == MMSE:
-        return mmse_target(loaded)
+    if target in loaded.facts.targets or target == MMSE:
+        return number_target(loaded, target)
     if target == "report" and report is None:
         raise UsageError("There is no report to explain: give its text or its facts.")
     if report is not None and (target == "report" or biomarker is not None):
         return text_target(loaded, report, keep=biomarker)
+    if target is None and not loaded.facts.classes:
+        return number_target(loaded, loaded.facts.targets[0])
     label = predicted_class(loaded, volume) if target is None else target
-    if biomarker is not None and loaded.facts.task == "findings":
+    if biomarker is not None and question_of(loaded.facts).choice == "each":
         raise UsageError(
             "This adapter was trained on findings, its reports name no biomarkers: give a finding as target."
         )

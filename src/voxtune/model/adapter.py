@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_serializer, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -20,8 +20,9 @@ from voxtune.model.build import BackboneSettings, adapter_state, build_model, lo
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import atomic_path, read_json, write_text
 from voxtune.types.protocols import Backbone
-from voxtune.types.reliability import MmseScores, Trust
+from voxtune.types.reliability import TargetScores, Trust
 from voxtune.types.settings import Settings
+from voxtune.types.target import MMSE, mmse_among, mmse_apart
 
 FORMAT = 1
 
@@ -36,12 +37,12 @@ class AdapterFacts(Settings):
     """Of the base's tensors (name, type, shape, values), whatever file they came in."""
     adapter_sha256: str
     preset: str
-    task: Literal["diagnosis", "findings"] = "diagnosis"
-    """One of the classes, or each of them yes or no for itself."""
-    classes: tuple[str, ...] = Field(min_length=1)
+    task: Literal["diagnosis", "findings", "regression"] = "diagnosis"
+    """One of the classes, each of them yes or no for itself, or no class: targets alone."""
+    classes: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     """Findings whose labels training never saw."""
-    class_texts: tuple[str, ...] = Field(min_length=1)
+    class_texts: tuple[str, ...]
     """Templates with ``{name}``; of findings the pair with ``{finding}``: present, absent."""
     temperature: float = Field(1.0, gt=0)
     """Calibration fixed on validation: logits are divided by it, then ``offsets`` are added."""
@@ -52,8 +53,8 @@ class AdapterFacts(Settings):
     """The training scans were simulated: every page says so."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Counts and settings of the training cohort, without IDs."""
-    mmse_scores: MmseScores | None = None
-    """The scores that taught the MMSE head; ``None`` without one, and in adapters of before."""
+    target_scores: dict[str, TargetScores] = Field(default_factory=dict)
+    """What taught the head of each target; in files that of ``mmse`` stands under ``mmse_scores``. Adapters of before have none."""
     control_of: str | None = None
     """The ``adapter_sha256`` of the adapter this is the control of: it was taught labels and texts dealt out at random and answers nothing."""
     trust: Trust = Trust()
@@ -61,11 +62,37 @@ class AdapterFacts(Settings):
     licence: str = "unstated"
     config: dict[str, Any]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return mmse_among(value, "target_scores", "mmse_scores") if isinstance(value, Mapping) else value
+
+    @model_serializer(mode="wrap")
+    def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return mmse_apart(handler(self), "target_scores", "mmse_scores")
+
+    @model_validator(mode="after")
+    def _worded(self) -> "AdapterFacts":
+        if self.task != "regression" and not (self.classes and self.class_texts):
+            raise ValueError("an adapter that answers with classes names them and their texts")
+        return self
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The numbers it predicts, by name."""
+        mmse = (MMSE,) if self.config.get(MMSE, {}).get("enabled") else ()
+        return mmse + tuple(str(one["name"]) for one in self.config.get("targets", ()))
+
+    def target_note(self, target: str) -> str | None:
+        """Why a target of a scan is not estimated, although there is a head; ``None`` where it is."""
+        scores = self.target_scores.get(target)
+        why = scores.too_few if scores else None
+        return f"{'MMSE' if target == MMSE else target} not estimated: {why}" if why else None
+
     @property
     def mmse_note(self) -> str | None:
-        """Why the MMSE of a scan is not estimated, although there is a head; ``None`` where it is."""
-        why = self.mmse_scores.too_few if self.mmse_scores else None
-        return f"MMSE not estimated: {why}" if why else None
+        """``target_note`` of MMSE."""
+        return self.target_note(MMSE)
 
     def offsets_of(self, classes: Sequence[str]) -> list[float]:
         """The offsets of some classes in their order; empty where one of them was not trained on."""

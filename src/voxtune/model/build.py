@@ -1,6 +1,7 @@
-"""From a configuration to a model: build and freeze the backbone, add the MMSE token, attach the methods."""
+"""From a configuration to a model: build and freeze the backbone, add the tokens of targets, attach the methods."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -8,15 +9,16 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from voxtune.config import Aggregation, MmseSettings, RunConfig
+from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.model.bridge import Bridge
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
-from voxtune.model.heads import MmseHead, Temperature
+from voxtune.model.heads import TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_token_tower
 from voxtune.types.settings import Settings
+from voxtune.types.target import Target
 
 
 class Method(Protocol):
@@ -40,22 +42,22 @@ class BackboneSettings(Protocol):
 
 
 @dataclass(frozen=True)
-class MmseScale:
-    """Mean and sd of the training scans' MMSE in points."""
+class TargetScale:
+    """Mean and sd of a target over the training scans that have one, in its own units."""
 
     mean: float = 0.0
     sd: float = 1.0
 
 
 def build_model(
-    config: RunConfig, *, backbone: Backbone | None = None, scale: MmseScale | None = None
+    config: RunConfig, *, backbone: Backbone | None = None, scales: Mapping[str, TargetScale] | None = None
 ) -> VisionLanguageModel:
     """The model a configuration describes; the same configuration and seed give the same parameters.
 
     Args:
         config: what to build.
         backbone: a backbone already in memory; otherwise it is built from the configuration.
-        scale: of the MMSE targets; needed for training, restored by ``load_adapter_state`` otherwise.
+        scales: of the targets by name; needed for training, restored by ``load_adapter_state`` otherwise.
 
     Raises:
         SettingError: a method that makes no sense on this backbone.
@@ -84,8 +86,8 @@ def build_model(
         )
         model.base_sha256 = base_sha256
         model.base_identity = identity(base_sha256, config.backbone)
-        if config.mmse.enabled:
-            add_mmse_token(model, config, generator, scale or MmseScale())
+        for target in config.targets:
+            add_target(model, target, generator, (scales or {}).get(target.name, TargetScale()))
         for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
             for method in methods:
                 cast(Method, method).attach(model, encoder, generator)
@@ -101,9 +103,7 @@ def build_model(
 def frozen_base(config: RunConfig) -> VisionLanguageModel:
     """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on."""
     bare = {"vision": (), "text": (), "projections": "frozen"}
-    plain = config.model_copy(
-        update=bare | {"mmse": MmseSettings(enabled=False), "aggregation": Aggregation(form="none")}
-    )
+    plain = config.model_copy(update=bare | {"targets": (), "aggregation": Aggregation(form="none")})
     return build_model(plain)
 
 
@@ -147,28 +147,33 @@ def vision_tower(tower: nn.Module, *, bridged: bool) -> TokenTower:
 
 def needs_layers(config: RunConfig) -> bool:
     """Whether something travels through the layers of the vision tower, so that a convolutional one needs a bridge."""
-    return config.mmse.enabled or any(getattr(method, "needs_layers", False) for method in config.vision)
+    return bool(config.targets) or any(getattr(method, "needs_layers", False) for method in config.vision)
 
 
-def add_mmse_token(
-    model: VisionLanguageModel, config: RunConfig, generator: torch.Generator, scale: MmseScale
+def add_target(
+    model: VisionLanguageModel, target: Target, generator: torch.Generator, scale: TargetScale
 ) -> None:
     """One learned vector carried through all layers, and its head (Eq. 3 and 5)."""
     width = model.vision.width
-    model.vision.add(ExtraTokens("mmse", normal_vectors(1, 1, width, config.mmse.init_std, generator)))
-    mean, sd = (scale.mean, scale.sd) if config.mmse.scale == "standardised" else (0.0, 1.0)
-    model.mmse_head = MmseHead(width, max(1, round(width * config.mmse.hidden_ratio)), mean, sd)
+    tokens = ExtraTokens(target.key, normal_vectors(1, 1, width, target.init_std, generator))
+    mean, sd = (scale.mean, scale.sd) if target.scale == "standardised" else (0.0, 1.0)
+    hidden = max(1, round(width * target.hidden_ratio))
+    model.add_target(target, tokens, TargetHead(width, hidden, mean, sd, low=target.low, high=target.high))
 
 
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
-    """What the adapter is: every trained parameter, and the buffers of our own layers (the MMSE scale)."""
+    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets)."""
     state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
-    state |= (
-        {f"mmse_head.{name}": value for name, value in model.mmse_head.named_buffers()}
-        if model.mmse_head
-        else {}
-    )
+    state |= _scales(model)
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
+
+
+def _scales(model: VisionLanguageModel) -> dict[str, Tensor]:
+    return {
+        f"{target.key}_head.{name}": value
+        for target in model.targets
+        for name, value in model.head(target).named_buffers()
+    }
 
 
 def _whole(value: Tensor) -> Tensor:
@@ -185,11 +190,7 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
     places: dict[str, Tensor] = {
         name: value for name, value in model.named_parameters() if value.requires_grad
     }
-    places |= (
-        {f"mmse_head.{name}": value for name, value in model.mmse_head.named_buffers()}
-        if model.mmse_head
-        else {}
-    )
+    places |= _scales(model)
     problems = [f"missing {name}" for name in sorted(places.keys() - state.keys())]
     problems += [f"unknown {name}" for name in sorted(state.keys() - places.keys())]
     problems += [

@@ -1,21 +1,17 @@
-"""Learned vectors that travel with a frozen tower's own tokens: prompts and the MMSE token (the first seam)."""
-
-from typing import Literal
+"""Learned vectors that travel with a frozen tower's own tokens: prompts and the tokens of targets (the first seam)."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-NAMES = ("mmse", "prompt")
-"""The order in which extra tokens follow CLS: [CLS, MMSE, P_1..P_n, patches] (method.md A3)."""
+PROMPT = "prompt"
+"""The name of the prompts. They follow the tokens of targets: [CLS, MMSE, P_1..P_n, patches] (method.md A3)."""
 
 
 class ExtraTokens(nn.Module):
     """Learned vectors (layers, length, width): one set carried through all layers, or a fresh set for every layer (deep)."""
 
-    def __init__(
-        self, name: Literal["mmse", "prompt"], vectors: Float[Tensor, "layers length width"]
-    ) -> None:
+    def __init__(self, name: str, vectors: Float[Tensor, "layers length width"]) -> None:
         super().__init__()
         self.name = name
         self.vectors = nn.Parameter(vectors)

@@ -1,4 +1,4 @@
-"""Small trained layers at the end: the projections of Eq. 4 and 7, the MMSE head of Eq. 5, the temperature."""
+"""Small trained layers at the end: the projections of Eq. 4 and 7, the head of a target (Eq. 5), the temperature."""
 
 from typing import cast
 
@@ -26,14 +26,15 @@ class Projection(nn.Module):
         return F.normalize(self.linear(features), dim=-1)
 
 
-class MmseHead(nn.Module):
-    """Linear, ReLU, Linear on the finished MMSE token (Eq. 5); keeps the scale of its targets.
+class TargetHead(nn.Module):
+    """Linear, ReLU, Linear on the finished token of a target (Eq. 5); keeps the scale of its values.
 
-    ``mean`` and ``sd`` are those of the training scans (0 and 1 when trained on points), so ``points`` are MMSE points always.
+    ``mean`` and ``sd`` are those of the training scans (0 and 1 when trained in units), so ``points`` are in the target's own units always.
     """
 
-    def __init__(self, width: int, hidden: int, mean: float = 0.0, sd: float = 1.0) -> None:
+    def __init__(self, width: int, hidden: int, mean: float = 0.0, sd: float = 1.0, *, low: float | None = None, high: float | None = None) -> None:  # fmt: skip
         super().__init__()
+        self.low, self.high = low, high
         self.linear1 = nn.Linear(width, hidden)
         self.linear2 = nn.Linear(hidden, 1)
         self.mean: Tensor
@@ -42,15 +43,16 @@ class MmseHead(nn.Module):
         self.register_buffer("sd", torch.tensor(sd))
 
     def forward(self, token: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
-        """The score on the scale of the loss."""
+        """The value on the scale of the loss."""
         return cast(Tensor, self.linear2(F.relu(self.linear1(token))).squeeze(-1))
 
     def points(self, scaled: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """From the scale of the loss to MMSE points, kept within 0..30."""
-        return (scaled * self.sd + self.mean).clamp(0.0, 30.0)
+        """From the scale of the loss to the target's own units, kept within its range."""
+        values = scaled * self.sd + self.mean
+        return values if self.low is None and self.high is None else values.clamp(self.low, self.high)
 
     def scaled(self, points: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """From MMSE points to the scale of the loss; NaN stays NaN."""
+        """From the target's own units to the scale of the loss; NaN stays NaN."""
         return (points - self.mean) / self.sd
 
 

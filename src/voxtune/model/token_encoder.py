@@ -9,9 +9,10 @@ from torch.utils.checkpoint import checkpoint
 
 from voxtune.errors import SettingError
 from voxtune.model.between_layers import BetweenLayers
-from voxtune.model.extra_tokens import NAMES, ExtraTokens
+from voxtune.model.extra_tokens import PROMPT, ExtraTokens
 from voxtune.types.protocols import TokenTower, is_lead_tower
 from voxtune.types.tensors import TokenFeatures
+from voxtune.weights.memory import aligned
 
 
 class TokenEncoder(nn.Module):
@@ -79,13 +80,13 @@ class TokenEncoder(nn.Module):
         self.extra[tokens.name] = tokens
 
     def sets(self) -> list[ExtraTokens]:
-        """The extra tokens in the order of the sequence."""
-        found = [self.extra[name] for name in NAMES if name in self.extra]
-        return [one for one in found if isinstance(one, ExtraTokens)]
+        """The extra tokens in the order of the sequence: as they were added, prompts last."""
+        found = sorted(self.extra.items(), key=lambda entry: entry[0] == PROMPT)
+        return [one for _, one in found if isinstance(one, ExtraTokens)]
 
     def embed(self, inputs: Tensor) -> Float[Tensor, "B T D"]:
         """The tower's own sequence before its first block; nothing trained reaches into it unless the tower itself is trained."""
-        return self.tower.embed(inputs)
+        return self.tower.embed(aligned(inputs))
 
     def forward(
         self, inputs: Tensor, mask: Bool[Tensor, "B T"] | None = None, *, body: bool = True

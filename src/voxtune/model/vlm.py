@@ -1,7 +1,7 @@
-"""The whole model: two frozen towers with what is learned around them, from volumes and texts to similarities and MMSE."""
+"""The whole model: two frozen towers with what is learned around them, from volumes and texts to similarities and targets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -13,19 +13,21 @@ from voxtune.config import Aggregation
 from voxtune.losses.contrastive import TemperatureForm, scale
 from voxtune.model import cross_attention
 from voxtune.model.cross_attention import LearnedAttention
-from voxtune.model.heads import MmseHead, Projection, Temperature
+from voxtune.model.extra_tokens import ExtraTokens
+from voxtune.model.heads import Projection, TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.types.protocols import Backbone, TokenTower
+from voxtune.types.target import Target
 from voxtune.types.tensors import Batch, Output, TokenFeatures
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """A scan as the model sees it: unit vector, unit patch vectors (``tokens`` form only), scaled MMSE."""
+    """A scan as the model sees it: unit vector, unit patch vectors (``tokens`` form only), targets by name on the scale of the loss."""
 
     vector: Float[Tensor, "B E"]
     patches: Float[Tensor, "B P E"] | None
-    mmse: Float[Tensor, " B"] | None
+    targets: dict[str, Float[Tensor, " B"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class VisionLanguageModel(nn.Module):
         )
         self.temperature = temperature
         self.temperature_form = temperature_form
-        self.mmse_head: MmseHead | None = None
+        self.targets: tuple[Target, ...] = ()
+        """What has a token and a head, in their order; ``add_target`` adds one."""
         self.awake: list[nn.Module] = []
         """Learned layers inside the backbone that follow training mode (dropout), unlike the frozen layers around them."""
         self.base_sha256 = ""
@@ -86,6 +89,26 @@ class VisionLanguageModel(nn.Module):
         for layer in self.awake:
             layer.train(mode)
         return self
+
+    def add_target(self, target: Target, tokens: ExtraTokens, head: TargetHead) -> None:
+        """Let a target's token travel through the vision tower and its head read it; parts are called by ``target.key``."""
+        self.vision.add(tokens)
+        self.add_module(f"{target.key}_head", head)
+        self.targets = (*self.targets, target)
+
+    def head(self, target: Target) -> TargetHead:
+        """The head of a target."""
+        return cast(TargetHead, getattr(self, f"{target.key}_head"))
+
+    @property
+    def target_heads(self) -> dict[str, TargetHead]:
+        """The heads by the names of their targets."""
+        return {one.name: self.head(one) for one in self.targets}
+
+    def target_values(self, scaled: Mapping[str, Float[Tensor, " B"]]) -> dict[str, Float[Tensor, " B"]]:
+        """Targets on the scale of the loss (``ImageFeatures.targets``) in their own units, float32, within their range."""
+        heads = self.target_heads
+        return {name: heads[name].points(values).float() for name, values in scaled.items()}
 
     @property
     def vision_frozen(self) -> bool:
@@ -125,10 +148,8 @@ class VisionLanguageModel(nn.Module):
 
     def read_image(self, found: TokenFeatures) -> ImageFeatures:
         """Finished tokens to features: what ``encode_image`` does after the last layer."""
-        mmse = None
-        if self.mmse_head is not None:
-            mmse = self.mmse_head(found.extra["mmse"][:, 0])
-        return replace(self.project_image(self.base_image(found)), mmse=mmse)
+        targets = {one.name: self.head(one)(found.extra[one.key][:, 0]) for one in self.targets}
+        return replace(self.project_image(self.base_image(found)), targets=targets)
 
     def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
         """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
@@ -142,9 +163,9 @@ class VisionLanguageModel(nn.Module):
         return torch.cat([vector, self.backbone.project_image(found.tokens[:, tower.lead :])], dim=1)
 
     def project_image(self, base: Float[Tensor, "B parts E"]) -> ImageFeatures:
-        """What ``base_image`` made, after our own projection (Eq. 4); no MMSE, which needs its token."""
+        """What ``base_image`` made, after our own projection (Eq. 4); no target, which needs its token."""
         parts = self.image_projection(base)
-        return ImageFeatures(parts[:, 0], parts[:, 1:] if self.needs_patches else None, None)
+        return ImageFeatures(parts[:, 0], parts[:, 1:] if self.needs_patches else None)
 
     def encode_text(self, ids: Int[Tensor, "N L"], mask: Bool[Tensor, "N L"]) -> TextFeatures:
         """Token ids and their mask to features (Eq. 6-7)."""
@@ -207,18 +228,18 @@ class VisionLanguageModel(nn.Module):
     def compare(
         self, image: ImageFeatures, text: TextFeatures, classes: list[TextFeatures] | None = None
     ) -> Output:
-        """Features of a whole training batch to logits (B, B), scaled MMSE and, given class texts, logits to them (B, K)."""
+        """Features of a whole training batch to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
         class_scores = None if classes is None else self.class_logits(image, classes)
         return Output(
             image.vector,
             text.vector,
             self.scaled(self.cosines_of_batch(image, text)),
-            image.mmse,
+            image.targets,
             class_scores,
         )
 
     def forward(self, batch: Batch, classes: ClassTokens | None = None, *, embedded: bool = False) -> Output:
-        """A training batch with its own texts to logits (B, B), scaled MMSE and, given class texts, logits to them (B, K)."""
+        """A training batch with its own texts to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
         if batch.token_ids is None or batch.token_mask is None:
             raise ValueError("A training batch needs the token ids of its reports.")
         image = self.encode_image(batch.volumes, embedded=embedded)

@@ -7,9 +7,16 @@ from math import ceil
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.findings_page import OVERALL
 from voxtune.pages.layout import render
-from voxtune.pages.score_labels import NAMES, SHORT, no_interval, p_text
+from voxtune.pages.score_labels import (
+    ERRORS,
+    FINDINGS_NAMES,
+    NAMES,
+    PER_CLASS,
+    headline_scale,
+    no_interval,
+    p_text,
+)
 from voxtune.types.records import Comparison
 
 
@@ -35,8 +42,8 @@ class ComparedCohort:
     """What the figures of A and of B are called."""
     said: str = ""
     """The cohort as a person says it, where that is known."""
-    findings: bool = False
-    """Many findings, each yes or no, in place of one class."""
+    task: str = "diagnosis"
+    """``diagnosis``, ``findings`` (each yes or no) or ``regression`` (numbers alone)."""
     simulated: bool = False
     seeds: Sequence[int] = ()
     """Of several trainings of A and B the seeds they share."""
@@ -61,8 +68,9 @@ def comparison_page(facts: ComparisonFacts) -> str:
     context = {
         "facts": facts,
         "cohorts": cohorts,
-        "diagnosis": any(not one.findings for one in facts.cohorts),
-        "findings": any(one.findings for one in facts.cohorts),
+        "diagnosis": any(one.task == "diagnosis" for one in facts.cohorts),
+        "findings": any(one.task == "findings" for one in facts.cohorts),
+        "errors": any(is_error(row.score) for one in facts.cohorts for row in one.comparisons),
         "single": any(not one.seeds for one in facts.cohorts),
         "seeds": any(one.seeds for one in facts.cohorts),
         "figure_style": figures.STYLE,
@@ -84,7 +92,7 @@ def _tables(
     tables: dict[str, list[tuple[Comparison, str, Markup, SeedSpread | None]]] = {}
     for one, over in zip(cohort.comparisons, spread, strict=True):
         test, by, unit = one.test.partition(", by ")
-        name = score_name(one.score, findings=cohort.findings)
+        name = score_name(one.score, cohort.task)
         if by and not name.endswith(unit):
             name += f", by {unit}"
         tables.setdefault(test, []).append((one, name, _bar(one, span), over))
@@ -92,29 +100,36 @@ def _tables(
 
 
 def headline(cohort: ComparedCohort) -> str:
-    """The difference in the first score in a sentence: accuracy in points of a percent, of findings the mean AUROC."""
+    """The difference in the first score in a sentence: accuracy in points of a percent, of findings the mean AUROC, of numbers the error."""
     one = cohort.comparisons[0]
-    name, unit, scale, form = (
-        ("mean AUROC over findings", "", 1, "+.3f")
-        if cohort.findings
-        else ("accuracy", " points", 100, "+.1f")
-    )
+    scale = headline_scale(one.score, cohort.task)
+    name, unit = scale.name, scale.difference_unit
     over = f", mean of {cohort.spread[0].n_seeds} seeds" if cohort.seeds else ""
     if one.difference is None:
         return f"The difference in {name} is not defined on these scans."
-    value = f"{name[0].upper()}{name[1:]} of A minus B{over}: {scale * one.difference:{form}}{unit}"
+    value = f"{name[0].upper()}{name[1:]} of A minus B{over}: {scale.plain(one.difference, '+')}{unit}"
     interval = no_interval(one)
     if one.low is not None and one.high is not None:
-        interval = f"95% interval {scale * one.low:{form}} to {scale * one.high:{form}}"
-    sure = {1: "A is better", -1: "B is better", 0: "no difference can be told"}[one.sign]
+        interval = f"95% interval {scale.plain(one.low, '+')} to {scale.plain(one.high, '+')}"
+    sure = {1: "A is better", -1: "B is better", 0: "no difference can be told"}[scale.better(one)]
     return f"{value} ({interval}; p {p_text(one.p_holm)}): {sure}."
 
 
-def score_name(score: str, *, findings: bool = False) -> str:
+def is_error(score: str) -> bool:
+    """Whether a score is an error of a predicted number, in its units: the smaller is better."""
+    return score.rpartition("_")[2] in ERRORS
+
+
+def score_name(score: str, task: str = "diagnosis") -> str:
     """The name of a score as a person says it: ``auroc/AD`` is AUROC, AD."""
     name, _, label = score.removeprefix("participant/").partition("/")
-    known = OVERALL if findings else NAMES
-    said = (SHORT if label else known).get(name) or known.get(name, name)
+    known = FINDINGS_NAMES if task == "findings" else NAMES
+    said = (PER_CLASS if label else known).get(name) or known.get(name, name)
+    if is_error(name):
+        target, _, error = name.rpartition("_")
+        said = f"{'MMSE' if target == 'mmse' else target}: {ERRORS[error]}" + (
+            " (points)" if target == "mmse" else ""
+        )
     return (
         said
         + (f", {label}" if label else "")
@@ -131,13 +146,13 @@ def number_text(value: float | None, sign: str = "") -> str:
 
 
 def _span(rows: Sequence[Comparison]) -> float:
-    """The end of the bars' range: the largest number in them, up to the next 0.1; MMSE, in points, has no bar."""
-    shares = [one for one in rows if not one.score.startswith("mmse")]
+    """The end of the bars' range: the largest number in them, up to the next 0.1; an error, in units of its own, has no bar."""
+    shares = [one for one in rows if not is_error(one.score)]
     numbers = [abs(n) for one in shares for n in (one.difference, one.low, one.high) if n is not None]
     return max(ceil(10 * max(numbers, default=0.0)), 1) / 10
 
 
 def _bar(one: Comparison, span: float) -> Markup:
-    if one.score.startswith("mmse"):
+    if is_error(one.score):
         return Markup("")
     return figures.interval_bar(one.difference, one.low, one.high, -span, span)

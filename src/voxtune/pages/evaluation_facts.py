@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from markupsafe import Markup
+
 from voxtune.pages import figures
-from voxtune.types.records import Comparison, Metric
+from voxtune.types.records import Comparison, Metric, OverRuns
 
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
 
 CITATION = "Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease. arXiv:2509.07613."
-"""Of the method a page speaks of, unless it is told another."""
+"""Of the method a page of one class among several speaks of, unless it is told another."""
+FINDINGS_CITATION = "Alzubaidi, Nezami, Behzad: Scaling Down to Scale Up. arXiv:2512.00597. Hamamci et al.: CT-CLIP, arXiv:2403.17834."
+"""The same of findings."""
 
 
 class SubgroupScores(Protocol):
@@ -26,20 +30,118 @@ class SubgroupScores(Protocol):
         """The value they share."""
 
     @property
-    def accuracy(self) -> Metric:
-        """Their accuracy."""
-
-    @property
-    def balanced_accuracy(self) -> Metric:
-        """Their balanced accuracy."""
-
-    @property
-    def auroc(self) -> Metric:
-        """Their AUROC."""
+    def scores(self) -> Mapping[str, Metric]:
+        """The scores that stand for a model, the first one above all."""
 
     @property
     def warning(self) -> str | None:
         """Why not to read much into it."""
+
+
+class FindingGroup(Protocol):
+    """Findings of one kind: how the model and the base do on them."""
+
+    @property
+    def kind(self) -> Kind:
+        """What their figures are called."""
+
+    @property
+    def findings(self) -> int:
+        """How many there are."""
+
+    @property
+    def model(self) -> Metric:
+        """Mean AUROC of the model."""
+
+    @property
+    def base(self) -> Metric | None:
+        """Mean AUROC of the base."""
+
+    @property
+    def gain(self) -> Metric | None:
+        """The difference."""
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """What is said of one class among several."""
+
+    confusion: Sequence[Sequence[int]] = ()
+    """True class by predicted class, scans."""
+    reliability: Sequence[figures.Bin] = ()
+    roc: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    temperature: float | None = None
+    offsets: bool = False
+    """Whether the calibration moved the classes against one another."""
+
+
+@dataclass(frozen=True)
+class FindingsFacts:
+    """What is said of findings, each yes or no."""
+
+    kinds: Mapping[str, Kind]
+    """What each finding is to the model, in their order."""
+    groups: Sequence[FindingGroup]
+    thresholds: Mapping[str, float]
+    threshold_rule: str
+    """Where the thresholds come from, one sentence."""
+    base_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """Of the base as published; empty where the model is the base."""
+    gain: Mapping[str, Metric] = field(default_factory=dict)
+    """AUROC of the model minus that of the base."""
+    counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Scans that have each finding, side by side of ``sides``."""
+    sides: Sequence[str] = ("test",)
+    side_sizes: Sequence[int] = ()
+    """Scans of each side."""
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Labels of the cohort that stand for several findings."""
+    augmentation: Markup | None = None
+    """Slices before and after augmentation, as the source of an image."""
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What is said of one predicted number."""
+
+    label: str
+    """As a person says it."""
+    units: str
+    highest: float | None = None
+    """The largest value there can be."""
+    points: Sequence[tuple[float, float, str]] = ()
+    """Measured and predicted number and the diagnosis, of each scan that has both."""
+    interval: str | None = None
+    """How far off an estimate may be, a sentence."""
+
+
+@dataclass(frozen=True)
+class RunsFacts:
+    """Several runs scored together: seeds, of which means are given, or the folds of a cross-validation, whose answers are pooled."""
+
+    of: Literal["seed", "fold"]
+    runs: Mapping[str, str]
+    """Folder name of the run by its seed or fold."""
+    metrics: Mapping[str, Mapping[str, Metric]]
+    """Every score of every run."""
+    over: Mapping[str, OverRuns]
+    """Every score over the runs."""
+    minus: Mapping[str, OverRuns]
+    """Of each baseline: the model's headline score minus its own, run by run."""
+    counts: Mapping[str, tuple[int, int]]
+    """Scans and participants by run."""
+    one_side: bool
+    """Whether all runs are scored on the same scans."""
+    test_side: str
+    """What the runs share, a sentence or two."""
+    interval: tuple[float, float] | None = None
+    """Over participants, of the headline's mean; only where all runs are scored on the same scans."""
+    leakage: Mapping[str, str] = field(default_factory=dict)
+    """By run."""
+
+    def each(self, name: str) -> dict[str, Metric | None]:
+        """A score of every run."""
+        return {run: some.get(name) for run, some in self.metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -49,24 +151,29 @@ class EvaluationFacts:
     model: str
     """What was evaluated, as a person would name it."""
     cohort: str
-    kind: Kind
+    kind: str
+    task: str
+    """``diagnosis``, ``findings`` or ``regression``."""
     classes: Sequence[str]
+    """Classes or findings; none of targets alone."""
     metrics: Mapping[str, Metric]
-    confusion: Sequence[Sequence[int]] = ()
-    """True class by predicted class, scans."""
-    reliability: Sequence[figures.Bin] = ()
-    roc: Mapping[str, Sequence[Point]] = field(default_factory=dict)
-    mmse: Sequence[tuple[float, float, str]] = ()
-    """Measured and predicted points and the diagnosis, of each scan."""
+    """Of the model; of seeds none, see ``runs``."""
+    headline: str
+    """The score that stands for the model above all."""
+    second: str | None = None
+    """The score beside it."""
+    labels: "ClassFacts | FindingsFacts | None" = None
+    targets: Mapping[str, TargetFacts] = field(default_factory=dict)
+    runs: RunsFacts | None = None
     baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader must know of the inputs of a baseline, by its name; of one that is not among ``baselines`` why it was not run."""
     cross_fitted: bool = False
     """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
     against: Mapping[str, Comparison] = field(default_factory=dict)
-    """The accuracy of the model minus that of each baseline."""
+    """The headline score of the model minus that of each baseline."""
     subgroups: Sequence[SubgroupScores] = ()
-    leakage: str | None = None
+    leakage: Sequence[str] = ()
     """What is known of leakage, without any ID."""
     leakage_alarms: bool = False
     looks: int | None = None
@@ -80,16 +187,13 @@ class EvaluationFacts:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Scans that were not scored, by their label."""
     held_out: Sequence[str] = ()
-    """Classes that training never saw."""
-    temperature: float | None = None
-    offsets: bool = False
-    """Whether the calibration moved the classes against one another."""
+    """Classes or findings that training never saw."""
     site_probe: str | None = None
     """How well the site can be read from the embeddings, one sentence."""
     templates: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     """Scores by class-text template, the model's own first."""
     n_predicted: int | None = None
-    """Scans predicted; those without a diagnosis are not scored."""
+    """Scans predicted; those of which nothing is known are not scored."""
     resamples: int = 2000
     seed: int = 0
     confidence: float = 0.95

@@ -1,117 +1,238 @@
-"""The page of an evaluation: the headline with its interval first, then what a reviewer asks next."""
+"""The page of an evaluation: the headline with its interval first, then what a reviewer asks next.
+
+One page for every task and for one run or several: what a task adds is a section of it, several runs are columns of it.
+"""
 
 from collections.abc import Mapping
 
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.pages.evaluation_facts import EvaluationFacts
+from voxtune.pages.class_section import class_section
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts
+from voxtune.pages.findings_section import findings_section
 from voxtune.pages.layout import render
+from voxtune.pages.method_paragraph import method_paragraph
+from voxtune.pages.runs_section import headline_of_runs, people_of_runs, runs_section
 from voxtune.pages.score_labels import (
     BASELINES,
     COLUMNS,
+    FINDINGS_NAMES,
     NAMES,
-    PER_CLASS,
-    SHORT,
-    difference_text,
+    HeadlineScale,
+    baseline_name,
+    headline_scale,
     interval_text,
-    method_paragraph,
+    no_interval,
     p_text,
-    percent_text,
-    spread,
-    verdict,
+    target_score_names,
+    within,
 )
 from voxtune.types.records import Comparison, Metric
+
+NOT_SCORED = {
+    "diagnosis": "have no diagnosis to score",
+    "findings": "have no label to score",
+    "regression": "have no measured number to score",
+}
 
 
 def evaluation_page(facts: EvaluationFacts) -> str:
     """The page of an evaluation as one HTML text: same facts, same text."""
-    people = {
-        name.removeprefix("participant/"): m
-        for name, m in facts.metrics.items()
-        if name.startswith("participant/")
-    }
-    scans = {
-        name: m for name, m in facts.metrics.items() if not name.startswith(("participant/", "baseline/"))
-    }
-    # A model without an MMSE head, or a cohort without scores, has no MMSE rows; the page says so under the figures.
-    scans = {name: m for name, m in scans.items() if not (name.startswith("mmse") and m.n_scans == 0)}
+    scale = scale_of(facts)
     context = {
         "facts": facts,
         "figure_style": figures.STYLE,
-        "headline": scans.get("accuracy"),
-        "percent": percent_text,
+        "headline": facts.metrics.get(facts.headline),
+        "headline_text": headline_text(facts),
+        "second_name": _score_name(facts, facts.second) if facts.second else None,
         "number": interval_text,
-        "difference": difference_text,
+        "scale": scale,
         "p_value": p_text,
         "p": f"{100 * facts.confidence:g}%",
-        "overall": [
-            (name, label, scans[name], people.get(name)) for name, label in NAMES.items() if name in scans
-        ],
-        "per_class": [
-            (
-                SHORT.get(name, NAMES.get(name, name)),
-                [scans.get(f"{name}/{label}") for label in facts.classes],
-            )
-            for name in PER_CLASS
-            if any(f"{name}/{label}" in scans for label in facts.classes)
-        ],
-        "confusion": _confusion(facts),
-        "roc": figures.roc(facts.roc, facts.classes) if facts.roc else None,
-        "reliability": figures.reliability(facts.reliability)
-        if any(b.count for b in facts.reliability)
-        else None,
-        "mmse": figures.mmse(facts.mmse, facts.classes) if facts.mmse else None,
-        "roc_legend": figures.legend(facts.classes, dashes=True),
-        "mmse_legend": figures.legend(facts.classes, dashes=False),
-        "rivals": _rivals(facts, scans),
-        "verdict": verdict(facts, scans),
-        "absent": [
-            label + (f" ({facts.baseline_notes[name]})" if name in facts.baseline_notes else "")
-            for name, label in BASELINES.items()
-            if name not in facts.baselines and not (name == "zero_shot" and facts.kind == "zero-shot")
-        ],
-        "subgroups": [
-            (COLUMNS.get(one.column, one.column), one, _bar(one.accuracy)) for one in facts.subgroups
-        ],
-        "templates": [(text, found, _bar(found["accuracy"])) for text, found in facts.templates.items()],
-        "spread": spread(facts),
+        "not_scored": NOT_SCORED[facts.task],
+        "verdict": verdict(facts),
+        "overall": _overall(facts),
+        "rivals": _rivals(facts, scale),
+        "absent": _absent(facts),
+        "bar": _bar,
+        "column_names": COLUMNS,
+        "subgroup_scores": _subgroup_scores(facts),
+        "spread": wording_spread(facts),
+        "targets": [_target(facts, name) for name in facts.targets],
+        "several_kinds": False,
         "method": method_paragraph(facts),
+        "classes": class_section(facts, facts.labels) if isinstance(facts.labels, ClassFacts) else None,
+        "findings": findings_section(facts, facts.labels)
+        if isinstance(facts.labels, FindingsFacts)
+        else None,
+        "runs": runs_section(facts, scale, names_of(facts)) if facts.runs else None,
     }
-    return render(
-        "evaluation_page.html.j2",
-        context,
-        title=f"{facts.model} on {facts.cohort}",
-        simulated=facts.simulated,
+    title = f"{facts.model} on {facts.cohort}"
+    if facts.runs:
+        title += f", {len(facts.runs.runs)} {facts.runs.of}s"
+    return render("evaluation_page.html.j2", context, title=title, simulated=facts.simulated)
+
+
+def scale_of(facts: EvaluationFacts) -> HeadlineScale:
+    """How the headline score is written."""
+    target = facts.targets.get(facts.headline.rpartition("_")[0])
+    return headline_scale(
+        facts.headline, facts.task, target.label if target else "", target.units if target else ""
+    )
+
+
+def names_of(facts: EvaluationFacts) -> dict[str, str]:
+    """Overall scores as a person says them, whether or not they are there."""
+    found = dict({"diagnosis": NAMES, "findings": FINDINGS_NAMES}.get(facts.task, {}))
+    for name, target in facts.targets.items():
+        found |= target_score_names(name, target.label, target.units)
+    return found
+
+
+def _score_name(facts: EvaluationFacts, score: str) -> str:
+    return names_of(facts).get(score, score).partition(",")[0].partition(" (")[0]
+
+
+def headline_text(facts: EvaluationFacts) -> str:
+    """``Accuracy 78.8% (95% interval 70.1 to 86.6%)``; of seeds ``Accuracy 77.4 ± 2.0%``."""
+    scale = scale_of(facts)
+    name = scale.name[:1].upper() + scale.name[1:]
+    if facts.runs and not facts.metrics:
+        return f"{name} {headline_of_runs(facts, scale)}"
+    metric = facts.metrics.get(facts.headline)
+    if metric is None or metric.value is None:
+        return f"{name} not defined: no scan here has a {'diagnosis' if facts.task == 'diagnosis' else 'known answer'}"
+    value = scale.value(metric.value)
+    if metric.low is None or metric.high is None:
+        return f"{name} {value} (too few participants for an interval)"
+    return f"{name} {value} ({100 * facts.confidence:g}% interval {scale.plain(metric.low)} to {scale.value(metric.high)})"
+
+
+def summary(facts: EvaluationFacts) -> str:
+    """A line for a person at a terminal."""
+    label = "SIMULATED scans: " if facts.simulated else ""
+    if facts.runs and not facts.metrics:
+        said = f"{headline_text(facts)} (mean ± sd of {len(facts.runs.runs)} {facts.runs.of}s)"
+        return f"{label}{facts.kind}: {within(said)}. {facts.runs.test_side} {people_of_runs(facts, scale_of(facts))}"
+    metric = facts.metrics[facts.headline]
+    counts = f"{metric.n_scans} scans of {metric.n_participants} participants"
+    if isinstance(facts.labels, FindingsFacts) and len(facts.labels.groups) > 1:
+        parts = [
+            f"{group.kind}: mean AUROC {interval_text(group.model)}, {group.findings} findings"
+            + (f", {interval_text(group.gain)} over zero-shot" if group.gain else "")
+            for group in facts.labels.groups
+        ]
+        return f"{label}{'; '.join(parts)}; {counts}."
+    return f"{label}{facts.kind}: {within(headline_text(facts))} on {counts}. {verdict(facts)}".rstrip()
+
+
+def verdict(facts: EvaluationFacts) -> str:
+    """The paired difference to the best baseline: the sentence under the headline."""
+    scale, own = scale_of(facts), facts.metrics.get(facts.headline)
+    known: list[tuple[float, str]] = [
+        (score, rival)
+        for rival, found in facts.baselines.items()
+        if facts.headline in found and (score := found[facts.headline].value) is not None
+    ]
+    if not known or own is None or own.value is None:
+        return ""
+    best, rival = min(known) if scale.smaller_is_better else max(known)
+    name = f"the best baseline ({within(baseline_name(rival, facts.task))}, {scale.value(best)})"
+    one = facts.against.get(rival)
+    if one is None or one.difference is None:
+        return f"On the same scans {name}; the difference is not defined."
+    interval = no_interval(one)
+    if one.low is not None and one.high is not None:
+        interval = f"{100 * facts.confidence:g}% interval {scale.plain(one.low, '+')} to {scale.plain(one.high, '+')}"
+    words = ("better than", "worse than") if scale.smaller_is_better else ("above", "below")
+    place = {1: words[0], -1: words[1], 0: "not told apart from"}[scale.better(one)]
+    return (
+        f"The model is {place} {name}: {scale.plain(one.difference, '+')}{scale.difference_unit} on the same scans "
+        f"({interval}; p {p_text(one.p_holm)})."
     )
 
 
 def _rivals(
-    facts: EvaluationFacts, scans: Mapping[str, Metric]
+    facts: EvaluationFacts, scale: HeadlineScale
 ) -> list[tuple[str, str, Mapping[str, Metric], Markup, Comparison | None]]:
-    """The model and its baselines, a row each: name, note, scores, bar of the accuracy, the model minus the baseline."""
-    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [("This model", "", scans, None)]
+    """The model and its baselines, a row each: name, note, scores, bar of the headline, the model minus the baseline."""
+    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [
+        ("This model", "", facts.metrics, None)
+    ]
     rows += [
-        (BASELINES.get(name, name), facts.baseline_notes.get(name, ""), found, facts.against.get(name))
+        (baseline_name(name, facts.task), facts.baseline_notes.get(name, ""), found, facts.against.get(name))
         for name, found in facts.baselines.items()
     ]
+    bar = (lambda _: Markup("")) if scale.smaller_is_better else _bar
     return [
-        (name, note, found, _bar(found["accuracy"]), against)
+        (name, note, found, bar(found[facts.headline]), against)
         for name, note, found, against in rows
-        if "accuracy" in found
+        if facts.headline in found
     ]
 
 
-def _confusion(facts: EvaluationFacts) -> list[tuple[str, int, list[tuple[int, str, float]]]]:
-    """A row for each true class: its name, its scans, and for each cell the count, the percent and the share."""
+def _absent(facts: EvaluationFacts) -> list[str]:
+    """The baselines that were not run, with the reason where it is known."""
+    return [
+        label + (f" ({facts.baseline_notes[name]})" if name in facts.baseline_notes else "")
+        for name, label in BASELINES.items()
+        if name not in facts.baselines
+        and not (facts.task == "regression" and name in facts.targets)
+        and not (name == "zero_shot" and (facts.kind == "zero-shot" or facts.task == "regression"))
+    ]
+
+
+def _overall(facts: EvaluationFacts) -> list[tuple[str, Metric, Metric | None]]:
+    """Scores over all classes, findings or scans: name, by scan, by participant."""
     rows = []
-    for label, row in zip(facts.classes, facts.confusion, strict=False):
-        total = sum(row)
-        cells = [
-            (int(n), f"{100 * n / total:.0f}%" if total else "", n / total if total else 0.0) for n in row
-        ]
-        rows.append((label, int(total), cells))
+    for name, label in names_of(facts).items():
+        one = facts.metrics.get(name)
+        # A model without a head for a target, or a cohort without measured ones, has no rows of it; the page says so.
+        if one is None or (name.rpartition("_")[0] in facts.targets and one.n_scans == 0):
+            continue
+        rows.append((label, one, facts.metrics.get(f"participant/{name}")))
     return rows
+
+
+def _target(facts: EvaluationFacts, name: str) -> dict[str, object]:
+    """One predicted number: figure, error overall and within each class."""
+    target = facts.targets[name]
+    figure = None
+    if target.points:
+        figure = figures.target(
+            target.points,
+            facts.classes if facts.task == "diagnosis" else (),
+            target.label,
+            target.units,
+            highest=target.highest,
+        )
+    return {
+        "label": target.label,
+        "units": target.units,
+        "figure": figure,
+        "legend": figures.legend(facts.classes, dashes=False) if facts.task == "diagnosis" else "",
+        "scans": len(target.points),
+        "mae": facts.metrics.get(f"{name}_mae"),
+        "interval": target.interval,
+    }
+
+
+def _subgroup_scores(facts: EvaluationFacts) -> list[tuple[str, str]]:
+    """The scores of the table of subgroups: name and title."""
+    names = list(facts.subgroups[0].scores) if facts.subgroups else []
+    return [(name, _score_name(facts, name)) for name in names[:2]]
+
+
+def wording_spread(facts: EvaluationFacts) -> str:
+    """From the worst to the best wording, in a sentence."""
+    known = [
+        value for found in facts.templates.values() if (value := found[facts.headline].value) is not None
+    ]
+    if len(known) < 2:
+        return ""
+    scale = scale_of(facts)
+    return f"From {scale.plain(min(known))} to {scale.value(max(known))} with the wording alone."
 
 
 def _bar(metric: Metric) -> Markup:

@@ -3,6 +3,7 @@
 Every figure has axes with units, says how many scans it shows and can be told apart without colour (dashes, shapes).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -93,17 +94,46 @@ def reliability(bins: Sequence[Bin]) -> Markup:
     return _svg(parts, f"Reliability of {total} predictions in {len(bins)} bins")
 
 
-def mmse(points: Sequence[tuple[float, float, str]], classes: Sequence[str]) -> Markup:
-    """Predicted against measured MMSE, one mark a scan; shape and colour are the diagnosis."""
+def target(
+    points: Sequence[tuple[float, float, str]],
+    classes: Sequence[str],
+    name: str,
+    units: str,
+    *,
+    highest: float | None = None,
+) -> Markup:
+    """Predicted against measured numbers, one mark a scan; shape and colour are the diagnosis.
+
+    Args:
+        points: measured, predicted, diagnosis.
+        classes: in their order.
+        name: of the target.
+        units: of both axes; may be empty.
+        highest: a value that the axes reach in any case.
+    """
     values = [number for true, said, _ in points for number in (true, said)]
-    least, most = min(values, default=0.0), max([30.0, *values])
-    step = 5 if most - least <= 40 else 10
-    low, high = step * (least // step), -step * (-most // step)
+    least, most = (
+        min(values, default=0.0),
+        max([*values, *([highest] if highest is not None else [])], default=1.0),
+    )
+    step = _tick_step(most - least, coarse=highest is not None and highest >= 20)
+    low, high = step * math.floor(least / step), step * math.ceil(most / step)
+    high = max(high, low + step)
     scale = _Scale(low, high)
-    ticks = [low + step * number for number in range(int((high - low) / step) + 1)]
-    parts = [_frame(scale, ticks, "measured MMSE (points)", "predicted MMSE (points)"), _diagonal(scale)]
-    parts += [_mark(scale.x(true), scale.y(said), list(classes).index(name)) for true, said, name in points]
-    return _svg(parts, f"Predicted against measured MMSE of {len(points)} scans")
+    ticks = [round(low + step * number, 9) for number in range(round((high - low) / step) + 1)]
+    said = f"{name} ({units})" if units else name
+    parts = [_frame(scale, ticks, f"measured {said}", f"predicted {said}"), _diagonal(scale)]
+    places = {label: number for number, label in enumerate(classes)}
+    parts += [_mark(scale.x(true), scale.y(said), places.get(label, 0)) for true, said, label in points]
+    return _svg(parts, f"Predicted against measured {name} of {len(points)} scans")
+
+
+def _tick_step(span: float, *, coarse: bool) -> float:
+    """A round number that gives at most eight steps; ``coarse``: 5 for a span of up to 40."""
+    if coarse and span <= 40:
+        return 5
+    size = 10.0 ** math.floor(math.log10(max(span, 1e-9) / 4))
+    return next(size * step for step in (1, 2, 5, 10) if span / (size * step) <= 8)
 
 
 def interval_bar(

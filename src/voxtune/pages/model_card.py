@@ -5,19 +5,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from voxtune.pages.score_labels import BASELINES, NAMES
-
-SHOWN = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc",
-    "brier",
-    "ece",
-    "mmse_mae",
-    "mmse_rmse",
-    "mmse_r2",
+from voxtune.pages.score_labels import (
+    BASELINES,
+    ERRORS,
+    FINDINGS_NAMES,
+    NAMES,
+    baseline_name,
+    target_score_names,
 )
+
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece")
+"""Scores over all classes or findings, where a task has them."""
 
 
 def model_card(
@@ -53,21 +51,41 @@ def model_card(
         for label in facts["classes"]
         if all(defined(f"{score}/{label}") for score in ("sensitivity", "specificity", "auroc"))
     ]
+    task = facts.get("task", "diagnosis")
+    names = {
+        name: label for name, label in {"findings": FINDINGS_NAMES}.get(task, NAMES).items() if name in SHOWN
+    }
+    for target in (evaluation or {}).get(
+        "targets", ["mmse"] if f"mmse_{next(iter(ERRORS))}" in found else []
+    ):
+        names |= target_score_names(target, *(("MMSE", "points") if target == "mmse" else (target, "")))
+    headline = next((name for name in ("accuracy", "auroc", *names) if defined(name)), "accuracy")
     baselines = [
-        (label, found[f"baseline/{name}/accuracy"])
-        for name, label in BASELINES.items()
-        if defined(f"baseline/{name}/accuracy")
+        (baseline_name(name, task), found[f"baseline/{name}/{headline}"])
+        for name in BASELINES
+        if defined(f"baseline/{name}/{headline}")
     ]
     return environment.get_template("model_card.md.j2").render(
         facts=facts,
         metrics=metrics,
         evaluation=evaluation if metrics else None,
         leakage=leakage,
-        rows=[(NAMES[name], found[name]) for name in SHOWN if defined(name)],
+        rows=[(label, found[name]) for name, label in names.items() if defined(name)],
+        headline=names.get(headline, headline),
+        targets=predicted_numbers(facts),
         per_class=per_class,
         baselines=baselines,
         number=_number,
     )
+
+
+def predicted_numbers(facts: Mapping[str, Any]) -> list[str]:
+    """The numbers an adapter predicts, as a person says them."""
+    config = facts["config"]
+    mmse = ["MMSE"] if config.get("mmse", {}).get("enabled") else []
+    return mmse + [
+        one["name"] if isinstance(one, Mapping) else str(one) for one in config.get("targets") or ()
+    ]
 
 
 def _number(metric: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ def scan_page(
         "facts": facts,
         "trust": facts["trust"],
         "findings": facts.get("task") == "findings",
+        "targets": [name for name in caveats.targets if name != "mmse"],
         "texts": texts,
         "slices": image(slice_figure(volume), dpi=100),
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],

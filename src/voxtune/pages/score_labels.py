@@ -1,9 +1,9 @@
-"""The names of scores, baselines and subgroups as a page says them, and its sentences."""
+"""The names of scores, baselines and subgroups as a page says them, and how their numbers are written."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from voxtune.pages.evaluation_facts import EvaluationFacts
-from voxtune.types.records import FEWEST_COMPARED, Comparison, Metric
+from voxtune.types.records import FEWEST_COMPARED, Comparison, Metric, OverRuns
 
 NAMES: Mapping[str, str] = {
     "accuracy": "Accuracy",
@@ -17,36 +17,40 @@ NAMES: Mapping[str, str] = {
     "brier": "Brier score (smaller is better)",
     "log_loss": "Log loss (smaller is better)",
     "ece": "Expected calibration error (smaller is better)",
-    "mmse_mae": "MMSE: mean absolute error (points)",
-    "mmse_rmse": "MMSE: root mean squared error (points)",
-    "mmse_r2": "MMSE: R²",
+}
+"""Scores over all classes."""
+FINDINGS_NAMES: Mapping[str, str] = {
+    "auroc": "AUROC, mean over findings",
+    "average_precision": "Average precision, mean over findings",
+    "accuracy": "Accuracy, mean over findings",
+    "sensitivity": "Sensitivity, mean over findings",
+    "specificity": "Specificity, mean over findings",
+    "macro_f1": "F1 of the positive class, mean over findings (macro)",
+    "micro_f1": "F1 of the positive class, all findings together (micro)",
+    "weighted_f1": "F1 of the positive class, findings weighted by their number (weighted)",
+    "samples_f1": "F1 of the positive class, mean over scans (samples)",
+    "ct_clip_f1": "Weighted F1 as CT-CLIP prints it: present and absent together",
+    "brier": "Brier score (smaller is better)",
+}
+"""Scores over all findings."""
+PER_CLASS: Mapping[str, str] = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
-    "f1": "F1",
-}
-PER_CLASS = (
-    "sensitivity",
-    "specificity",
-    "sensitivity_at_threshold",
-    "specificity_at_threshold",
-    "f1",
-    "auroc",
-    "auroc_obuchowski",
-    "average_precision",
-    "mmse_mae",
-    "mmse_rmse",
-    "mmse_r2",
-)
-SHORT = {
     "sensitivity_at_threshold": "Sensitivity at the frozen threshold",
     "specificity_at_threshold": "Specificity at the frozen threshold",
+    "f1": "F1",
     "auroc": "AUROC",
     "auroc_obuchowski": "AUROC, interval after Obuchowski",
     "average_precision": "Average precision",
-    "mmse_mae": "MMSE MAE (points)",
-    "mmse_rmse": "MMSE RMSE (points)",
-    "mmse_r2": "MMSE R² within",
 }
+"""Scores of each class, in their order."""
+PER_FINDING: Mapping[str, str] = {
+    "average_precision": "Average precision",
+    "f1": "F1, positive class",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+"""Scores of each finding beside its AUROC."""
 BASELINES = {
     "majority": "Majority class",
     "age_sex": "Age and sex",
@@ -56,6 +60,8 @@ BASELINES = {
     "linear_probe": "Linear probe on the frozen base",
     "zero_shot": "Zero-shot base",
 }
+MAJORITY = {"findings": "Share of each finding in training", "regression": "Mean of training"}
+"""What the simplest guess is called where no class is chosen."""
 COLUMNS = {
     "sex": "Sex",
     "age_band": "Age (years)",
@@ -63,6 +69,82 @@ COLUMNS = {
     "scanner": "Scanner",
     "field_strength": "Field strength",
 }
+ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R²"}
+
+
+def baseline_name(name: str, task: str) -> str:
+    """A baseline as a page says it."""
+    return MAJORITY.get(task, BASELINES[name]) if name == "majority" else BASELINES.get(name, name)
+
+
+def target_score_names(target: str, label: str, units: str) -> dict[str, str]:
+    """The scores of a target: ``MMSE: mean absolute error (points)``."""
+    unit = f" ({units})" if units else ""
+    return {
+        f"{target}_{name}": f"{label}: {said}{'' if name == 'r2' else unit}" for name, said in ERRORS.items()
+    }
+
+
+# --------------------------------------------------------------------------------------------------- numbers
+@dataclass(frozen=True)
+class HeadlineScale:
+    """How a headline score and a difference of two of them are written."""
+
+    name: str
+    """In a sentence, its first letter small."""
+    title: str
+    """At the head of a column."""
+    factor: float = 1
+    digits: int = 3
+    unit: str = ""
+    difference_unit: str = ""
+    smaller_is_better: bool = False
+
+    def value(self, number: float) -> str:
+        """``78.8%``, ``0.689``, ``2.31 points``."""
+        return f"{self.factor * number:.{self.digits}f}{self.unit}"
+
+    def plain(self, number: float, sign: str = "") -> str:
+        """The number alone."""
+        return f"{self.factor * number:{sign}.{self.digits}f}"
+
+    def spread(self, one: OverRuns | None) -> str:
+        """``77.4 ± 2.0%``; ``3 of 5 seeds`` where not all define it."""
+        if one is None or one.mean is None:
+            return "not defined"
+        sd = "" if one.sd is None else f" ± {self.plain(one.sd)}"
+        return f"{self.plain(one.mean)}{sd}{self.unit}{_some(one)}"
+
+    def spread_of_differences(self, one: OverRuns | None) -> str:
+        """``+12.3 ± 2.0``."""
+        if one is None or one.mean is None:
+            return "not defined"
+        sd = "" if one.sd is None else f" ±\N{NO-BREAK SPACE}{self.plain(one.sd)}"
+        return f"{self.plain(one.mean, '+')}{sd}{_some(one)}"
+
+    def difference(self, one: Comparison) -> str:
+        """A difference with its interval: ``+12.3 [+2.1, +22.0]``."""
+        if one.difference is None:
+            return "not defined"
+        value = self.plain(one.difference, "+")
+        if one.low is None or one.high is None:
+            return f"{value} [no\N{NO-BREAK SPACE}interval]"
+        return f"{value} [{self.plain(one.low, '+')},\N{NO-BREAK SPACE}{self.plain(one.high, '+')}]"
+
+    def better(self, one: Comparison) -> int:
+        """1 where A is better, -1 where B is, 0 where that cannot be told."""
+        return -one.sign if self.smaller_is_better else one.sign
+
+
+def headline_scale(score: str, task: str, label: str = "", units: str = "") -> HeadlineScale:
+    """How the headline score of a task is written."""
+    if task == "findings":
+        return HeadlineScale("mean AUROC over findings", "Mean AUROC")
+    if task == "regression":
+        said = f"{label or score.rpartition('_')[0]}: mean absolute error"
+        unit = f" {units}" if units else ""
+        return HeadlineScale(said, "Mean absolute error", 1, 2, unit, unit, smaller_is_better=True)
+    return HeadlineScale("accuracy", "Accuracy", 100, 1, "%", " points")
 
 
 def interval_text(metric: Metric | None, digits: int = 3) -> str:
@@ -77,14 +159,16 @@ def interval_text(metric: Metric | None, digits: int = 3) -> str:
     return f"{metric.value:.{digits}f} [{metric.low:.{digits}f},\N{NO-BREAK SPACE}{metric.high:.{digits}f}]"
 
 
-def difference_text(one: Comparison) -> str:
-    """A difference of accuracies with its interval, in points of a percent: ``+12.3 [+2.1, +22.0]``."""
-    if one.difference is None:
+def spread_text(one: OverRuns | None, digits: int = 3) -> str:
+    """``0.774 ± 0.020``; ``n of k seeds`` is added where some run does not define the score."""
+    if one is None or one.mean is None:
         return "not defined"
-    value = f"{100 * one.difference:+.1f}"
-    if one.low is None or one.high is None:
-        return f"{value} [no\N{NO-BREAK SPACE}interval]"
-    return f"{value} [{100 * one.low:+.1f},\N{NO-BREAK SPACE}{100 * one.high:+.1f}]"
+    sd = "" if one.sd is None else f" ±\N{NO-BREAK SPACE}{one.sd:.{digits}f}"
+    return f"{one.mean:.{digits}f}{sd}{_some(one)}"
+
+
+def _some(one: OverRuns) -> str:
+    return "" if one.defined == one.runs else f" ({one.defined} of {one.runs} runs)"
 
 
 def p_text(value: float | None) -> str:
@@ -94,40 +178,6 @@ def p_text(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def percent_text(metric: Metric, confidence: str) -> str:
-    """The headline: ``78.8% (95% interval 70.1 to 86.6%)``."""
-    if metric.value is None:
-        return "not defined: no scan here has a diagnosis"
-    value = f"{100 * metric.value:.1f}%"
-    if metric.low is None or metric.high is None:
-        return f"{value} (too few participants for an interval)"
-    return f"{value} ({confidence} interval {100 * metric.low:.1f} to {100 * metric.high:.1f}%)"
-
-
-def verdict(facts: EvaluationFacts, scans: Mapping[str, Metric]) -> str:
-    """The paired difference to the best baseline: the sentence under the headline."""
-    known: list[tuple[float, str]] = [
-        (score, rival)
-        for rival, found in facts.baselines.items()
-        if "accuracy" in found and (score := found["accuracy"].value) is not None
-    ]
-    if not known or "accuracy" not in scans or scans["accuracy"].value is None:
-        return ""
-    best, rival = max(known)
-    name = f"the best baseline ({_within(BASELINES.get(rival, rival))}, {100 * best:.1f}%)"
-    one = facts.against.get(rival)
-    if one is None or one.difference is None:
-        return f"On the same scans {name}; the difference is not defined."
-    interval = no_interval(one)
-    if one.low is not None and one.high is not None:
-        interval = f"{100 * facts.confidence:g}% interval {100 * one.low:+.1f} to {100 * one.high:+.1f}"
-    place = {1: "above", -1: "below", 0: "not told apart from"}[one.sign]
-    return (
-        f"The model is {place} {name}: {100 * one.difference:+.1f} points on the same scans "
-        f"({interval}; p {p_text(one.p_holm)})."
-    )
-
-
 def no_interval(one: Comparison) -> str:
     """Why a difference has no interval."""
     if one.n_participants < FEWEST_COMPARED:
@@ -135,48 +185,6 @@ def no_interval(one: Comparison) -> str:
     return "no interval: it does not vary from participant to participant"
 
 
-def _within(name: str) -> str:
+def within(name: str) -> str:
     """A name within a sentence: its first letter small, unless it is an abbreviation."""
     return name if name[:2].isupper() else name[:1].lower() + name[1:]
-
-
-def spread(facts: EvaluationFacts) -> str:
-    """From the worst to the best wording, in a sentence."""
-    known = [value for found in facts.templates.values() if (value := found["accuracy"].value) is not None]
-    if len(known) < 2:
-        return ""
-    return f"From {100 * min(known):.1f} to {100 * max(known):.1f}% with the wording alone."
-
-
-def method_paragraph(facts: EvaluationFacts) -> str:
-    """How the figures were made, ready for a paper."""
-    whole = facts.metrics.get("accuracy")
-    counts = f"{whole.n_scans} scans of {whole.n_participants} participants" if whole else "no scans"
-    name = "the zero-shot base model" if facts.kind == "zero-shot" else f"the model ({facts.kind})"
-    offsets = " and an offset for each class" if facts.offsets else ""
-    calibrated = (
-        f" Probabilities were calibrated by one temperature ({facts.temperature:.3g}){offsets}, and a threshold for each class against the "
-        "rest was fixed (Youden), on the validation set."
-        if facts.temperature is not None
-        else ""
-    )
-    fitted = (
-        "Baselines were fitted by cross-validation over participants of this cohort, as no training scans were at hand"
-        if facts.cross_fitted
-        else "Baselines were fitted on the training participants only"
-    )
-    labels = "".join(f" {label}: {rule}." for label, rule in facts.label_rules.items())
-    mapped = (f" Labels: {facts.label_map}." if facts.label_map else "") + (
-        f" How the labels were made:{labels}" if labels else ""
-    )
-    return (
-        f"We scored {name} on {counts} from {facts.cohort} with the classes {', '.join(facts.classes)}; each scan was scored "
-        f"by itself against the class texts.{mapped}{calibrated} Because scans of one participant are not independent, {100 * facts.confidence:g}% "
-        f"intervals rest on {facts.resamples} resamples of whole participants, drawn with replacement within each diagnosis "
-        f"(seed {facts.seed}): shares on the logit scale with Student's t, exact (Clopper-Pearson over participants) at 0 and 1, errors by "
-        "percentiles widened for few participants; the AUROC of each class is checked by the variance of Obuchowski (1997). "
-        "Participant-level scores take the mean probability over the scans of a participant. "
-        "Macro scores are unweighted means over classes; AUROC is one against the rest; the calibration error uses 15 equal bins "
-        f"of the largest probability. {fitted}; the model is compared with each on the same "
-        "scans by swapping participants, with Holm's correction (1979) over the baselines."
-    )

@@ -35,7 +35,7 @@ class Lga(Settings):
         """Put the blocks between the layers.
 
         Raises:
-            SettingError: on the text side, or a second one.
+            SettingError: on the text side, or a second one; texts that the backbone's tokenizer reads as the same.
             WeightsError: the backbone has no tokenizer for the texts.
         """
         if encoder is not model.vision:
@@ -44,6 +44,10 @@ class Lga(Settings):
         ids, mask = (
             part.to(next(tower.parameters()).device) for part in model.backbone.tokenize(list(self.texts))
         )
+        if len(torch.unique(ids * mask, dim=0)) < len(
+            self.texts
+        ):  # one key twice is one key: nothing to choose between
+            raise SettingError("lga.texts", "texts that the backbone's tokenizer tells apart", self.texts)
         with torch.no_grad():
             guide = tower.pool(tower(ids, mask), mask)  # type: ignore[operator]  # towers have a read-out
         depth = encoder.depth

@@ -1,12 +1,17 @@
 """An answer for one scan as people and programs read it: JSON, a row of a table, a few lines."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxtune.evaluation.tables import ESTIMATE, prediction_columns, prediction_row
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats
+from voxtune.types.reliability import Caveats, TargetCaveat
+from voxtune.types.target import MMSE, Target
+
+TARGET_COLUMNS = ("low", "high", "note")
+"""Of each target beside its prediction."""
 
 
 @dataclass(frozen=True)
@@ -16,34 +21,42 @@ class Answer:
     prediction: Prediction
     caveats: Caveats
     page: Path
+    targets: Sequence[Target] = field(default_factory=tuple)
+    """What the adapter predicts, with their units."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""
+        one, beside = self.prediction, self.caveats
         said = {
-            "scan": self.prediction.scan_id,
-            "predicted": self.prediction.predicted,
-            "probabilities": self.prediction.probabilities,
-            "mmse": self.prediction.mmse,
+            "scan": one.scan_id,
+            "predicted": one.predicted,
+            "probabilities": one.probabilities,
+            "mmse": one.mmse,
+            "targets": {
+                target.name: {
+                    "value": one.targets.get(target.name),
+                    "units": target.units,
+                    "interval": caveat.interval,
+                    "note": caveat.note,
+                }
+                for target in self._targets()
+                for caveat in (beside.targets.get(target.name, TargetCaveat()),)
+            },
+            "mmse_interval": beside.mmse_interval,
+            "mmse_note": beside.mmse_note,
         }
-        beside = self.caveats.model_dump(
-            mode="json", exclude={"series"} if self.caveats.series is None else None
-        )
-        return said | beside | {"page": str(self.page)}
+        hidden = {"targets", *(["series"] if beside.series is None else [])}
+        return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
         """One row of ``predictions.tsv``, without the adapter."""
         one, beside = self.prediction, self.caveats
-        low, high = beside.mmse_interval or (None, None)
-        return {
-            "scan_id": plain_cell(one.scan_id),
-            "participant_id": one.participant_id,
-            "diagnosis": one.diagnosis,
-            "predicted": one.predicted,
-            **{f"p_{name}": value for name, value in one.probabilities.items()},
-            "mmse_predicted": one.mmse,
-            "mmse_low": low,
-            "mmse_high": high,
-            "mmse_note": beside.mmse_note,
+        nothing = {f"{target.name}{ESTIMATE}": None for target in self._targets()}
+        found = nothing | prediction_row(one) | {"scan_id": plain_cell(one.scan_id)}
+        for name, caveat in beside.targets.items():
+            low, high = caveat.interval or (None, None)
+            found |= {f"{name}_low": low, f"{name}_high": high, f"{name}_note": caveat.note}
+        return found | {
             "confidence": beside.confidence,
             "abstained": _yes_no(beside.abstained),
             "distance": beside.distance,
@@ -56,22 +69,48 @@ class Answer:
     def lines(self) -> list[str]:
         """For a terminal."""
         one, beside = self.prediction, self.caveats
-        chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
-        score = f"; {beside.mmse_note}" if beside.mmse_note else ""
-        if one.mmse is not None:
-            score = f"; MMSE {one.mmse:.1f}"
-            if beside.mmse_interval is not None:
-                score += " ({:.1f} to {:.1f})".format(*beside.mmse_interval)
-        said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
-        return [f"{one.scan_id}: {said} ({chances}){score}", *beside.warnings(), f"  page: {self.page}"]
+        parts = []
+        if one.predicted is not None:
+            chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
+            said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
+            parts.append(f"{said} ({chances})")
+        parts += [text for target in self._targets() if (text := self._number(target))]
+        return [f"{one.scan_id}: {'; '.join(parts)}", *beside.warnings(), f"  page: {self.page}"]
+
+    def _targets(self) -> Sequence[Target]:
+        """Those of the adapter; where it is not at hand those that something is said of."""
+        named = dict.fromkeys([*self.prediction.targets, *self.caveats.targets])
+        return self.targets or [Target(name=name) for name in named]
+
+    def _number(self, target: Target) -> str:
+        value, beside = self.prediction.targets.get(target.name), self.caveats.targets.get(target.name)
+        if value is None:
+            return (beside.note or "") if beside else ""
+        name = "MMSE" if target.name == MMSE else target.name
+        units = f" {target.units}" if target.units and target.name != MMSE else ""
+        interval = " ({:.1f} to {:.1f})".format(*beside.interval) if beside and beside.interval else ""
+        return f"{name} {value:.1f}{units}{interval}"
 
 
-def columns(classes: Sequence[str]) -> tuple[str, ...]:
+def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
+    """The prediction and what stands beside it, of an answer written as JSON."""
+    targets: Mapping[str, Mapping[str, Any]] = said["targets"]
+    prediction = Prediction(
+        scan_id=said["scan"],
+        predicted=said["predicted"],
+        probabilities=said["probabilities"],
+        targets={name: one["value"] for name, one in targets.items() if one["value"] is not None},
+    )
+    beside = {name: said[name] for name in Caveats.model_fields if name != "targets" and name in said}
+    notes = {name: {"interval": one["interval"], "note": one["note"]} for name, one in targets.items()}
+    return prediction, Caveats.model_validate(beside | {"targets": notes})
+
+
+def columns(classes: Sequence[str], targets: Sequence[str] = (MMSE,)) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
-        "scan_id", "participant_id", "diagnosis", "predicted", *(f"p_{name}" for name in classes), "mmse_predicted",
-        "mmse_low", "mmse_high", "mmse_note", "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page",
-        "adapter",
+        *prediction_columns(classes, targets), *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
+        "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
 
 

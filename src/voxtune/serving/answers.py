@@ -35,7 +35,7 @@ class AnswerFolder:
     def __init__(self, root: Path, facts: AdapterFacts) -> None:
         self.root = root
         self.adapter = facts.adapter_sha256[:SHORT]
-        self.header = columns(facts.classes)
+        self.header = columns(facts.classes, facts.targets)
         self.table = root / TABLE
         self.earlier: Rows = []
         self.foreign: Rows | None = None

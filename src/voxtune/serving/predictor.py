@@ -8,17 +8,18 @@ import torch
 
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.abstention import abstains
-from voxtune.evaluation.mmse_interval import around
-from voxtune.evaluation.ood_detection import distance, scan_features
-from voxtune.evaluation.pairs import called, pair_features, score_pairs
-from voxtune.evaluation.predict import class_features, joined, predictions, score_scans
+from voxtune.evaluation.answers import answers_alone
+from voxtune.evaluation.encode import encode
+from voxtune.evaluation.ood_detection import distance, features_of
+from voxtune.evaluation.target_interval import around
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
-from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import LoadedAdapter, load_adapter
-from voxtune.model.vlm import TextFeatures
+from voxtune.model.questions import encoded_texts, question_of
+from voxtune.model.vlm import ImageFeatures
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats
+from voxtune.types.reliability import Caveats, TargetCaveat
+from voxtune.types.target import Target
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,13 @@ class ScanResult:
 
 
 class Predictor:
-    """An adapter on its base with the class texts encoded; ``predict`` is all it does."""
+    """An adapter on its base with the texts of its question encoded; ``predict`` is all it does."""
 
     def __init__(self, adapter: str | Path | LoadedAdapter, base: str | Path | None = None) -> None:
         self.adapter = adapter if isinstance(adapter, LoadedAdapter) else load_adapter(adapter, base)
         self.preset = load_preset(self.adapter.facts.preset)
-        model, facts = self.adapter.model, self.adapter.facts
-        tokenize = model.backbone.tokenize
-        self._pairs: TextFeatures | None = None
-        if facts.task == "findings":
-            pair = (facts.class_texts[0], facts.class_texts[1])
-            self._pairs = pair_features(model, facts.classes, pair, tokenize)
-            self._texts = [self._pairs]
-        else:
-            self._texts = class_features(model, facts.classes, facts.class_texts, tokenize)
+        self.question = question_of(self.adapter.facts)
+        self._texts = encoded_texts(self.adapter.model, self.question.texts)
 
     def predict(
         self,
@@ -83,33 +77,44 @@ class Predictor:
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
         """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""
-        found = self._scored(label, volume)
-        if self.adapter.facts.mmse_note:
-            found = found.model_copy(update={"mmse": None})
+        found = self.answer(label, volume)
         return found, self._caveats(found, volume, prepared)
 
-    def _scored(self, label: str, volume: torch.Tensor) -> Prediction:
+    def answer(self, label: str, volume: torch.Tensor) -> Prediction:
+        """What the adapter says of a tensor (C, X, Y, Z)."""
         model, facts = self.adapter.model, self.adapter.facts
-        if self._pairs is None:
-            scores = joined(score_scans(model, [label], lambda _: volume, self._texts))
-            return predictions(scores, facts.classes, facts.temperature, facts.offsets_of(facts.classes))[0]
-        (pairs,) = score_pairs(model, [label], lambda _: volume, self._pairs)
-        chances = dict(zip(facts.classes, pairs.probabilities[0].tolist(), strict=True))
-        return Prediction(scan_id=label, predicted=called(chances, facts.thresholds), probabilities=chances)
+        image = self._seen(volume)
+        values = {
+            name: one.cpu()
+            for name, one in model.target_values(image.targets).items()
+            if facts.target_note(name) is None
+        }
+        (found,) = answers_alone(self.question, [label], self._logits(image), values).rows()
+        return found
+
+    def _seen(self, volume: torch.Tensor) -> ImageFeatures:
+        model = self.adapter.model
+        ((_, image),) = encode(model, ["scan"], lambda _: volume, model.encode_image)
+        return image
+
+    def _logits(self, image: ImageFeatures) -> torch.Tensor:
+        """(1, texts); of numbers alone (1, 0)."""
+        with torch.no_grad():
+            if not self._texts:
+                return image.vector[:, :0].cpu()
+            return self.adapter.model.class_logits(image, self._texts).float().cpu()
 
     def _caveats(self, found: Prediction, volume: torch.Tensor, prepared: Preprocessed) -> Caveats:
         trust, quality = self.adapter.facts.trust, prepared.record.qc
-        confidence = max(found.probabilities.values())
+        confidence = max(found.probabilities.values(), default=None)
         away = None
         if trust.familiar is not None:
-            away = distance(scan_features(self.adapter.model, volume[None])[0].numpy(), trust.familiar)
+            features = features_of(self.adapter.model, ["scan"], lambda _: volume)
+            away = distance(features[0], trust.familiar)
         return Caveats(
             confidence=confidence,
-            abstained=abstains(confidence, trust.abstention),
-            mmse_interval=around(found.mmse, trust.mmse)
-            if trust.mmse is not None and found.mmse is not None
-            else None,
-            mmse_note=self.adapter.facts.mmse_note,
+            abstained=confidence is not None and abstains(confidence, trust.abstention),
+            targets={target.name: self._beside(target, found) for target in self.adapter.model.targets},
             distance=away,
             unlike_training=None
             if away is None or trust.familiar is None
@@ -119,17 +124,20 @@ class Predictor:
             series=prepared.record.series,
         )
 
+    def _beside(self, target: Target, found: Prediction) -> TargetCaveat:
+        """The interval of a predicted number, or why there is no number."""
+        facts = self.adapter.facts
+        if target.name not in found.targets:
+            return TargetCaveat(note=facts.target_note(target.name))
+        interval = facts.trust.targets.get(target.name)
+        return TargetCaveat(
+            interval=None if interval is None else around(found.targets[target.name], interval, target)
+        )
+
     def log_odds(self, volume: torch.Tensor, label: str) -> float:
         """Calibrated log-odds of one class, or of one finding, for a tensor (C, X, Y, Z) of the preset: what explanations perturb.
 
         Unlike a probability it does not saturate where the model is sure.
         """
-        model, facts = self.adapter.model, self.adapter.facts
-        place = facts.classes.index(label)
-        with torch.no_grad():
-            logits = model.class_logits(model.encode_image(volume[None]), self._texts)
-        if self._pairs is not None:
-            return float(pair_differences(logits)[0, place])
-        logits = facts.calibrated(logits)[0]
-        others = torch.cat([logits[:place], logits[place + 1 :]])
-        return float(logits[place] - others.logsumexp(dim=0))
+        odds = self.question.log_odds(self._logits(self._seen(volume)))
+        return float(odds[0, self.question.names.index(label)])

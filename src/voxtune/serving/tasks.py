@@ -18,11 +18,9 @@ from voxtune.pages.map_figure import map_figure
 from voxtune.pages.scan_page import MapFigure, scan_page
 from voxtune.pages.slices import slice_figure, to_ras
 from voxtune.run_dir import atomic_path, read_json, write_json, write_text
-from voxtune.serving.answer import Answer
+from voxtune.serving.answer import Answer, from_json
 from voxtune.serving.predictor import Predictor
 from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
-from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats
 from voxtune.types.volume import Volume
 
 Tell = Callable[[dict[str, Any]], None]
@@ -43,9 +41,8 @@ class Bench:
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self.targets = [*predictor.adapter.facts.classes]
-        if predictor.adapter.model.mmse_head is not None and predictor.adapter.facts.mmse_note is None:
-            self.targets.append(MMSE)
+        facts = predictor.adapter.facts
+        self.targets = [*facts.classes, *(name for name in facts.targets if facts.target_note(name) is None)]
         self.biomarkers = dict(NAMES) if isinstance(predictor.preset.steps, Brain) else {}
 
     def warm_up(self) -> None:
@@ -62,7 +59,7 @@ class Bench:
 
             brain_mask(preset.shape[0])
         zeros = torch.zeros(preset.tensor_shape)
-        self.predictor.log_odds(zeros, self.targets[0])
+        self.predictor.answer("warm-up", zeros)
         image(slice_figure(seen(zeros.numpy()[0], preset)), dpi=20)
 
     def describe(self) -> dict[str, Any]:
@@ -99,7 +96,8 @@ class Bench:
         preset = self.predictor.preset
         tensor = to_tensor(found.preprocessed.volume, preset)
         view = seen(tensor[0], preset)
-        answer = Answer(found.prediction, found.caveats, folder / PAGE).as_json()
+        targets = self.predictor.adapter.model.targets
+        answer = Answer(found.prediction, found.caveats, folder / PAGE, targets).as_json()
         del answer["page"]
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
         _write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
@@ -133,15 +131,7 @@ class Bench:
         return f"What speaks for {what}{only}"
 
     def _page(self, answer: dict[str, Any], view: Volume, maps: list[MapFigure]) -> str:
-        prediction = Prediction(
-            scan_id=answer["scan"],
-            predicted=answer["predicted"],
-            probabilities=answer["probabilities"],
-            mmse=answer["mmse"],
-        )
-        caveats = Caveats.model_validate(
-            {name: answer[name] for name in Caveats.model_fields if name in answer}
-        )
+        prediction, caveats = from_json(answer)
         facts = self.predictor.adapter.facts.model_dump(mode="json")
         return scan_page(prediction, caveats, view, facts, maps)
 

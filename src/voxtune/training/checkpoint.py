@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from voxtune.errors import DataError
 from voxtune.run_dir import atomic_path, read_json, write_json
+from voxtune.weights.memory import read_tensors
 
 KEPT = 2
 
@@ -111,7 +112,7 @@ def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Standin
             f"checkpoints/{path.name} is missing or not the file that {name}.json describes (truncated or altered)."
         )
     try:
-        return load_file(path), Standing(**facts)
+        return dict(read_tensors(path)), Standing(**facts)
     except (SafetensorError, TypeError) as error:
         raise DataError(f"checkpoints/{path.name} cannot be read: {error}.") from None
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ PACKAGES = (
     "nibabel",
 )
 
+ARITHMETIC = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""Variables by which torch, oneDNN and MKL choose their instructions."""
+BITS = {
+    "device": "device",
+    "accelerator": "accelerator",
+    "processor": "processor",
+    "instructions": "instruction set",
+    "arithmetic": "settings of the matrix libraries",
+    "threads": "number of threads",
+    "processes": "number of processes",
+}
+"""What the last bits of a result depend on, by name and in words; so they do on the version of torch."""
+
 
 def environment() -> dict[str, Any]:
     """Versions and hardware as JSON."""
@@ -33,10 +47,32 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "arithmetic": {name: os.environ[name] for name in ARITHMETIC if name in os.environ},
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
     }
+
+
+def other_bits(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Why a run that goes on here may differ in its last bits from one that never stopped; ``None`` where it does not.
+
+    Args:
+        before: ``environment.json`` of the run; what it does not say, as one of an earlier version may not, is not compared.
+        now: the same of this process.
+    """
+    found = [
+        f"{words} ({before[name]} before, {now[name]} now)"
+        for name, words in BITS.items()
+        if name in before and before[name] != now[name]
+    ]
+    torches = [side.get("packages", {}).get("torch") for side in (before, now)]
+    if torches[0] != torches[1]:
+        found.append(f"version of torch ({torches[0]} before, {torches[1]} now)")
+    if not found:
+        return None
+    return f"This run began elsewhere: other {', '.join(found)}. It goes on, but its last bits may not be those of a run that never stopped."
 
 
 def processor() -> str:

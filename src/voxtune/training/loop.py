@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import AdamW
 
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, StoppedError
+from voxtune.losses.total import LossTerms
 from voxtune.model.vlm import ClassTokens, VisionLanguageModel
 from voxtune.training import state
 from voxtune.training.checkpoint import Standing, forget, load_last, save_checkpoint, save_standing
@@ -21,14 +22,16 @@ from voxtune.training.interrupt import stop_requests
 from voxtune.training.order import batches, epoch_order, seed_of
 from voxtune.training.prefetch import read_ahead
 from voxtune.training.ranks import Ranks, start_ranks
-from voxtune.training.records import Epoch, Fitted, Task, Watcher
+from voxtune.training.reach import Unreached, unreached
+from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
 from voxtune.training.schedule import advance, make_schedule, schedule_state
 from voxtune.training.step import Share, StepSettings, step_gradients
+from voxtune.types.target import MMSE
 
 
 def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads from top to bottom)
     model: VisionLanguageModel,
-    task: Task,
+    inputs: TrainingInputs,
     config: RunConfig,
     checkpoints: Path,
     watcher: Watcher,
@@ -38,11 +41,11 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
 ) -> Fitted:
     """Train what is trainable in ``model``; it holds the best epoch's parameters afterwards.
 
-    Same configuration, data and seed give the same parameters on CPU, to the bit, also when the run is killed at any moment
-    and resumed.
+    Same configuration, data and seed give the same parameters to the bit on one processor with one number of threads, also when
+    the run is killed at any moment and resumed (``docs/concepts/same-bits.md``).
 
     Raises:
-        DataError: nothing to train, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
+        DataError: nothing to train, a part that no gradient can reach, a loss that is not finite (the scans of the step are named), no whole checkpoint to resume.
         StoppedError: SIGINT or SIGTERM came; the run is saved.
     """
     # ---- what is trained, on what
@@ -51,7 +54,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     model = place(model, settings, ranks)
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     if not trained:
-        raise DataError("Nothing to train: the recipe has no method, no MMSE token and frozen projections.")
+        raise DataError("Nothing to train: the recipe has no method, no target and frozen projections.")
     optimiser = AdamW(
         list(trained.values()),
         lr=config.optimiser.rate,
@@ -59,9 +62,10 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         foreach=False if any(is_sharded(value) for value in trained.values()) else None,
     )
     schedule = make_schedule(optimiser, config.optimiser, settings.epochs)
-    step_settings = StepSettings(config.loss, task.form, settings.chunk, ranks)
-    classes = class_inputs(model, task, ranks) if config.loss.class_weight else None
-    train = task.train
+    weights = {target.name: target.weight for target in config.targets}
+    step_settings = StepSettings(config.loss, inputs.task, weights, inputs.form, settings.chunk, ranks)
+    classes = class_inputs(model, inputs, ranks) if config.loss.class_weight and inputs.class_tokens else None
+    train = inputs.train
 
     # ---- pick up where a stopped run left off
     now, best = Standing(), state.values(trained)
@@ -76,12 +80,13 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         forget(checkpoints)
     history = [Epoch(**line) for line in now.history]
     before = len(history)
+    dead = Unreached()
 
     def save(standing: Standing) -> Standing:
         """Write where the run stands; every process takes part, the first one writes."""
         standing = replace(
             standing, schedule=schedule_state(schedule), groups=optimiser.state_dict()["param_groups"],
-            history=[asdict(epoch) for epoch in history],
+            history=[epoch.line() for epoch in history],
         )  # fmt: skip
         tensors = state.taken(trained, best, optimiser)
         if ranks.leads:
@@ -103,14 +108,17 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
             model.train()
             steps = batches(epoch_order(len(train), config.seed, number), settings.batch_size)
             sums = dict(now.sums)
-            shares = read_shares(task, steps[now.step :], number, settings.workers, ranks)
+            shares = read_shares(inputs, steps[now.step :], number, settings.workers, ranks)
             for step in range(now.step, len(steps)):
                 asked = time.perf_counter()
                 share = next(shares)
                 data_seconds += time.perf_counter() - asked
                 seed = seed_of(config.seed, number, step, ranks.rank)
                 optimiser.zero_grad(set_to_none=True)
-                loss, terms = step_gradients(model, share.to(ranks.device), classes, step_settings, seed)
+                share = share.to(ranks.device)
+                if number == step == 0:
+                    dead = unreached(model, trained, share, classes, step_settings)
+                loss, terms = step_gradients(model, share, classes, step_settings, seed)
                 ranks.average_gradients(trained.values())
                 norm = clip_gradients(trained.values(), config.optimiser.clip, ranks)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -119,13 +127,13 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                         f"{norm if math.isfinite(loss) else loss.item()}; scans of the step: {', '.join(share.facts.scan_ids)}."
                     )
                 if number == step == 0:
-                    refuse_unused(trained, config, has_mmse=terms.mmse is not None)
+                    refuse_unused(trained, dead, config, resting=resting_heads(model, terms))
                 optimiser.step()
                 parts = {
                     "loss": loss,
                     "contrastive": terms.contrastive,
-                    "mmse": terms.mmse,
-                    "classes": terms.classes,
+                    "classes": terms.task.classes,
+                    **{_sum_of(name): term for name, term in terms.task.targets.items()},
                 }
                 for name, value in parts.items():
                     if value is not None:
@@ -150,7 +158,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
             model.eval()
             validating = time.perf_counter()
             with torch.no_grad(), ranks.autocast():
-                metric = task.validate(model)
+                metric = inputs.validate(model)
             if not math.isfinite(metric):
                 raise DataError(f"The validation metric '{settings.metric}' of epoch {number} is {metric}.")
             rate = float(optimiser.param_groups[0]["lr"])
@@ -166,10 +174,11 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 return sums[name] / count if count else None
 
             epoch = Epoch(
-                number, mean("loss") or 0.0, mean("contrastive") or 0.0, mean("mmse"), metric, rate,
+                number, mean("loss") or 0.0, mean("contrastive") or 0.0, mean(MMSE), metric, rate,
                 float(model.temperature().item()), len(train), time.perf_counter() - began + spent_before, better,
                 mean("classes"), sums.get("gradient", 0.0) / len(steps), len(steps), data_seconds,
                 time.perf_counter() - validating, memory_mib(ranks.device), energy.used_wh(), energy.source,
+                {name: mean(_sum_of(name)) for name in weights if name != MMSE},
             )  # fmt: skip
             history.append(epoch)
             now = save(replace(now, epoch=number + 1, step=0, sums={}))
@@ -189,21 +198,21 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
 
 
 def read_shares(
-    task: Task, steps: list[list[int]], epoch: int, workers: int, ranks: Ranks
+    inputs: TrainingInputs, steps: list[list[int]], epoch: int, workers: int, ranks: Ranks
 ) -> Iterator[Share]:
     """This process's part of each batch, its scans read ahead."""
-    facts = [task.train.facts(index) for index in steps]
+    facts = [inputs.train.facts(index) for index in steps]
     rows = [ranks.filled(len(index)) for index in steps]
     names = [[one.scan_ids[row] for row in own] for one, (own, _) in zip(facts, rows, strict=True)]
-    images = read_ahead(names, epoch_reader(task, epoch), workers)
+    images = read_ahead(names, epoch_reader(inputs, epoch), workers)
     for one, (own, real), scans, volumes in zip(facts, rows, names, images, strict=True):
-        texts = None if task.reports is None else padded([task.reports(name) for name in scans])
+        texts = None if inputs.reports is None else padded([inputs.reports(name) for name in scans])
         yield Share(one, own, real, volumes, texts)
 
 
-def epoch_reader(task: Task, epoch: int) -> Callable[[str], Tensor]:
+def epoch_reader(inputs: TrainingInputs, epoch: int) -> Callable[[str], Tensor]:
     """How a scan is read in this epoch: as it is, or changed by its augmentation."""
-    read, augment = task.read, task.augment
+    read, augment = inputs.read, inputs.augment
     if augment is None:
         return read
     return lambda name: augment(read(name), name, epoch)
@@ -214,25 +223,46 @@ def padded(texts: list[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
 
 
-def class_inputs(model: VisionLanguageModel, task: Task, ranks: Ranks) -> ClassTokens:
+def class_inputs(model: VisionLanguageModel, inputs: TrainingInputs, ranks: Ranks) -> ClassTokens:
     """The class texts for every step: their tokens, or, with a frozen text tower, what it makes of them, once."""
-    tokens = [(ids.to(ranks.device), mask.bool().to(ranks.device)) for ids, mask in task.class_tokens]
-    if task.reports is None:
+    tokens = [(ids.to(ranks.device), mask.bool().to(ranks.device)) for ids, mask in inputs.class_tokens]
+    if inputs.reports is None:
         return tokens
     with torch.no_grad(), ranks.autocast():
         return [(model.base_text(ids, mask).float(), mask) for ids, mask in tokens]
 
 
-def refuse_unused(trained: dict[str, torch.nn.Parameter], config: RunConfig, *, has_mmse: bool) -> None:
-    """An adapter part that the loss does not reach is a mistake, not a detail.
+def resting_heads(model: VisionLanguageModel, terms: LossTerms) -> tuple[str, ...]:
+    """How the parameters of those heads begin that rightly stand still: no scan of the batch has a value; the token still travels."""
+    return tuple(f"{target.key}_head." for target in model.targets if target.name not in terms.task.targets)
+
+
+def _sum_of(target: str) -> str:
+    """Under which name the error of a target is summed: no column can have that of another term."""
+    return target if target == MMSE else f"target {target}"
+
+
+def refuse_unused(
+    trained: dict[str, torch.nn.Parameter],
+    dead: Unreached,
+    config: RunConfig,
+    *,
+    resting: tuple[str, ...] = (),
+) -> None:
+    """An adapter part that the loss does not reach, or cannot reach at these sizes, is a mistake, not a detail.
 
     Raises:
         DataError: names the parts without a gradient.
     """
-    idle = [name for name, value in trained.items() if value.grad is None]
-    if not has_mmse:  # without one known score the MMSE head rightly stands still; the token still travels
-        idle = [name for name in idle if not name.startswith("mmse_head.")]
+    idle = [name for name, value in trained.items() if value.grad is None or name in dead.names]
+    idle = [name for name in idle if not name.startswith(resting)]
     if idle:
+        more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+        why = (
+            f" {dead.single} of the model's attentions have a single thing to look at here, so what they ask makes no difference: "
+            "give them more (a larger volume, no spatial pooling, more guiding texts) or leave the method out."
+        )
         raise DataError(
-            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}; they would be saved untrained."
+            f"Recipe '{config.name}': no gradient reaches {', '.join(idle[:5])}{more}; they would be saved untrained."
+            f"{why if dead.single else ''}"
         )

@@ -1,13 +1,14 @@
 """What goes into a training and what comes out of it, as records."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from torch import Tensor
 
 from voxtune.data.examples import Examples, ReadScan
 from voxtune.model.vlm import ClassTokens, VisionLanguageModel
+from voxtune.tasks.task import Task
 
 Form = Literal["volumes", "embedded", "finished"]
 """What is read of a scan: its volume, what the frozen front of the vision tower made of it (``vision.embed``), or what a
@@ -18,9 +19,10 @@ Validate = Callable[[VisionLanguageModel], float]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingInputs:
     """What a run learns from and is steered by."""
 
+    task: Task
     train: Examples
     read: ReadScan
     """Called from several threads at once."""
@@ -61,6 +63,13 @@ class Epoch:
     energy_wh: float | None = None
     energy_from: str | None = None
     """Measured by the GPU, or estimated from processor time."""
+    targets: dict[str, float | None] = field(default_factory=dict)
+    """The errors of targets other than ``mmse``, unweighted, on the scale of the loss."""
+
+    def line(self) -> dict[str, Any]:
+        """The epoch as a line of the log; ``targets`` where there are some."""
+        line = asdict(self)
+        return line if self.targets else {name: value for name, value in line.items() if name != "targets"}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from torch import Tensor
 from voxtune.config import LossSettings
 from voxtune.losses.total import LossTerms, total
 from voxtune.model.vlm import ClassTokens, ImageFeatures, TextFeatures, VisionLanguageModel
+from voxtune.tasks.task import Task
 from voxtune.training.objective import loss_terms
 from voxtune.training.order import seed_of
 from voxtune.training.ranks import Ranks
@@ -42,7 +43,7 @@ class Share:
     real: int
     """How many of ``rows`` count."""
     images: Tensor
-    """(rows, ...) in the form of the task."""
+    """(rows, ...) in the form of the run."""
     texts: Tensor | None = None
     """(rows, 1 + L, E) from a wholly frozen text tower."""
 
@@ -62,6 +63,8 @@ class StepSettings:
     """What decides how a step is computed, the same for all steps of a run."""
 
     loss: LossSettings
+    task: Task
+    target_weights: Mapping[str, float]
     form: Form
     chunk: int | None
     ranks: Ranks
@@ -93,22 +96,15 @@ def step_gradients(
 
     # ---- 1. features of the own scans, then of all
     with torch.set_grad_enabled(keep_graph):
-        found = [_encode(model, share, chunk, settings, seed) for chunk in chunks]
+        found = [encode(model, share, chunk, settings, seed) for chunk in chunks]
         own = {name: torch.cat([one[name] for one in found]) for name in found[0]}
-    with ranks.autocast():
-        sets = None if classes is None else [_class_text(model, one) for one in classes]
+    sets = None if classes is None else encode_classes(model, classes, settings)
     count = len(share.facts.scan_ids)
     whole = {name: ranks.rows_of_all(rows.detach(), count).requires_grad_() for name, rows in own.items()}
 
     # ---- 2. the loss of the whole batch, and the gradient of each feature
     leaves = None if sets is None else [_leaf(one) for one in sets]
-    image = ImageFeatures(whole["image"], whole.get("patches"), whole.get("mmse"))
-    words = whole.get("words")
-    text = TextFeatures(whole["text"], words, None if words is None else share.facts.token_mask)
-    output = model.compare(image, text, leaves)
-    terms = loss_terms(output, share.facts, settings.loss, model.mmse_head)
-    weights = settings.loss
-    loss = total(terms, weights.mmse_weight, weights.class_weight, weights.contrastive_weight)
+    loss, terms = loss_of(model, share, whole, leaves, settings)
     if not bool(torch.isfinite(loss)):
         return loss.detach(), terms
     loss.backward()  # type: ignore[no-untyped-call]
@@ -121,14 +117,36 @@ def step_gradients(
         if value.grad is not None
     }
     for chunk in chunks:
-        rows = own if keep_graph else _encode(model, share, chunk, settings, seed)
+        rows = own if keep_graph else encode(model, share, chunk, settings, seed)
         _backward(rows, {name: grad[chunk] for name, grad in grads.items()})
     for one, leaf in zip(sets or [], leaves or [], strict=True):
         _backward(_texts(one), {name: part.grad for name, part in _texts(leaf).items()})
     return loss.detach(), terms
 
 
-def _encode(
+def loss_of(
+    model: VisionLanguageModel,
+    share: Share,
+    whole: Parts,
+    classes: list[TextFeatures] | None,
+    settings: StepSettings,
+) -> tuple[Tensor, LossTerms]:
+    """The loss of a whole batch and its terms, from the features of all its scans, their reports and the class texts."""
+    targets = {
+        target.name: whole[f"target {target.name}"]
+        for target in model.targets
+        if f"target {target.name}" in whole
+    }
+    image = ImageFeatures(whole["image"], whole.get("patches"), targets)
+    words = whole.get("words")
+    text = TextFeatures(whole["text"], words, None if words is None else share.facts.token_mask)
+    output = model.compare(image, text, classes)
+    weights = settings.loss
+    terms = loss_terms(output, share.facts, weights, settings.task, model.target_heads)
+    return total(terms, settings.target_weights, weights.class_weight, weights.contrastive_weight), terms
+
+
+def encode(
     model: VisionLanguageModel, share: Share, chunk: slice, settings: StepSettings, seed: int
 ) -> Parts:
     """Features of the own scans of a chunk and of their reports, in float32."""
@@ -145,14 +163,22 @@ def _encode(
             text = model.encode_text(ids[rows], mask[rows])
         else:
             text = model.project_text(share.texts[chunk], mask[rows])
-    named = {"image": image.vector, "patches": image.patches, "mmse": image.mmse, **_texts(text)}
+    targets = {f"target {name}": values for name, values in image.targets.items()}
+    named = {"image": image.vector, "patches": image.patches, **targets, **_texts(text)}
     return {name: value.float() for name, value in named.items() if value is not None}
 
 
-def _class_text(model: VisionLanguageModel, one: tuple[Tensor, Tensor]) -> TextFeatures:
-    """Features of one set of class texts, from token ids or from what a frozen tower made of them (floating point)."""
-    inputs, mask = one
-    return model.project_text(inputs, mask) if inputs.is_floating_point() else model.encode_text(inputs, mask)
+def encode_classes(
+    model: VisionLanguageModel, classes: ClassTokens, settings: StepSettings
+) -> list[TextFeatures]:
+    """Features of each set of class texts, from token ids or from what a frozen text tower made of them (floating point)."""
+    with settings.ranks.autocast():
+        return [
+            model.project_text(inputs, mask)
+            if inputs.is_floating_point()
+            else model.encode_text(inputs, mask)
+            for inputs, mask in classes
+        ]
 
 
 def _texts(text: TextFeatures) -> dict[str, Tensor]:

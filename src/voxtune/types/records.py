@@ -105,16 +105,23 @@ class Report(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What the model says of one scan: a probability for each class, and the MMSE in points (``None``: no MMSE head)."""
+    """What a model says of one scan: a probability for each class or finding, and the numbers it predicts by target."""
 
     model_config = ConfigDict(frozen=True)
 
     scan_id: str
-    predicted: str
+    predicted: str | None
+    """The class, or the findings called; ``None`` where only numbers are predicted."""
     probabilities: dict[str, float]
-    mmse: float | None = None
+    targets: dict[str, float] = Field(default_factory=dict)
+    """In the units of each target (MMSE: points)."""
     participant_id: str | None = None
     diagnosis: str | None = None
+
+    @property
+    def mmse(self) -> float | None:
+        """The MMSE in points; ``None``: not predicted."""
+        return self.targets.get("mmse")
 
 
 class Metric(BaseModel):
@@ -164,12 +171,12 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class OverSeeds:
-    """Mean and standard deviation (n - 1) of a score over the seeds that define it; ``None`` is not defined."""
+class OverRuns:
+    """Mean and standard deviation (n - 1) of a score over the runs (seeds, folds) that define it; ``None`` is not defined."""
 
     mean: float | None
     sd: float | None
     defined: int
-    """Seeds that have a value."""
-    seeds: int
-    """Seeds in all."""
+    """Runs that have a value."""
+    runs: int
+    """Runs in all."""

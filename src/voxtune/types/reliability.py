@@ -1,14 +1,16 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field, model_serializer, model_validator
 
 from voxtune.types.settings import Settings
+from voxtune.types.target import MMSE, mmse_among, mmse_apart
 
 
-class MmseInterval(Settings):
-    """The half width, in MMSE points, that held the error of a share ``level`` of validation participants."""
+class TargetInterval(Settings):
+    """The half width, in the units of a target, that held the error of a share ``level`` of validation participants."""
 
     level: float = Field(gt=0, lt=1)
     half_width: float = Field(gt=0)
@@ -17,11 +19,11 @@ class MmseInterval(Settings):
 
 
 FEWEST_SCORES = 10
-"""Training scans with an MMSE that an estimate needs."""
+"""Training scans with a value that an estimate of it needs."""
 
 
-class MmseScores(Settings):
-    """What an MMSE head was taught by."""
+class TargetScores(Settings):
+    """What the head of a target was taught by."""
 
     scans: int = Field(ge=0)
     """Training scans that have a score."""
@@ -67,11 +69,30 @@ class FamiliarScans(Settings):
 
 
 class Trust(Settings):
-    """All three; ``None`` where validation had too few scans to say."""
+    """What validation says of answers; absent where it had too few scans to say."""
 
-    mmse: MmseInterval | None = None
+    targets: dict[str, TargetInterval] = Field(default_factory=dict)
+    """By name; in files that of ``mmse`` stands under ``mmse``."""
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return mmse_among(value, "targets", MMSE) if isinstance(value, Mapping) else value
+
+    @model_serializer(mode="wrap")
+    def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return mmse_apart(handler(self), "targets", MMSE)
+
+
+class TargetCaveat(Settings):
+    """What stands beside one predicted number."""
+
+    interval: tuple[float, float] | None = None
+    """In the units of the target; ``None`` with too few validation participants."""
+    note: str | None = None
+    """Why no number is given, of an adapter that was taught by too few."""
 
 
 class SeriesChoice(Settings):
@@ -98,14 +119,12 @@ class SeriesChoice(Settings):
 class Caveats(Settings):
     """What stands beside one prediction: how sure, how far off, how familiar, how good the scan."""
 
-    confidence: float
-    """The largest calibrated probability."""
+    confidence: float | None
+    """The largest calibrated probability; ``None`` where only numbers are predicted."""
     abstained: bool
     """The confidence is below the one chosen on validation: no class is given."""
-    mmse_interval: tuple[float, float] | None = None
-    """Points; ``None`` without an MMSE head or with too few validation participants."""
-    mmse_note: str | None = None
-    """Why no MMSE is given, of an adapter that was taught by too few scores."""
+    targets: dict[str, TargetCaveat] = Field(default_factory=dict)
+    """By target."""
     distance: float | None = None
     """From the training scans in feature space, about 1 for one of them; ``None`` where the adapter does not know."""
     unlike_training: bool | None = None
@@ -114,6 +133,18 @@ class Caveats(Settings):
     reasons: tuple[str, ...] = ()
     series: SeriesChoice | None = None
     """``None`` of files that are not DICOM."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mmse_interval(self) -> tuple[float, float] | None:
+        """Of MMSE, points."""
+        return self.targets[MMSE].interval if MMSE in self.targets else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mmse_note(self) -> str | None:
+        """Why no MMSE is given."""
+        return self.targets[MMSE].note if MMSE in self.targets else None
 
     def warnings(self) -> list[str]:
         """What a terminal says under the answer."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Scans side by side, as the model takes them. Missing MMSE and unknown labels are NaN and -100."""
+    """Scans side by side, as the model takes them. Missing targets are NaN, unknown labels -100."""
 
     scan_ids: tuple[str, ...]
     volumes: Float[Tensor, "B *inputs"]
@@ -17,7 +17,8 @@ class Batch:
     token_ids: Int[Tensor, "B L"] | None = None
     token_mask: Bool[Tensor, "B L"] | None = None
     labels: Int[Tensor, " B"] | None = None
-    mmse: Float[Tensor, " B"] | None = None
+    targets: dict[str, Float[Tensor, " B"]] = field(default_factory=dict)
+    """By name, in their own units."""
     findings: Float[Tensor, "B F"] | None = None
     """1 present, 0 absent, NaN unknown."""
     finding_weights: Float[Tensor, "B F"] | None = None
@@ -30,7 +31,7 @@ class Batch:
             token_ids=None if self.token_ids is None else self.token_ids.to(device),
             token_mask=None if self.token_mask is None else self.token_mask.to(device),
             labels=None if self.labels is None else self.labels.to(device),
-            mmse=None if self.mmse is None else self.mmse.to(device),
+            targets={name: values.to(device) for name, values in self.targets.items()},
             findings=None if self.findings is None else self.findings.to(device),
             finding_weights=None if self.finding_weights is None else self.finding_weights.to(device),
         )
@@ -38,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TokenFeatures:
-    """Tokens after the last layer, without the extra ones; those under their names (``prompt``, ``mmse``)."""
+    """Tokens after the last layer, without the extra ones; those under their names (``prompt``, ``mmse``, ...)."""
 
     tokens: Float[Tensor, "B T D"]
     mask: Bool[Tensor, "B T"] | None = None
@@ -47,11 +48,27 @@ class TokenFeatures:
 
 @dataclass(frozen=True)
 class Output:
-    """What one forward gives: unit features before cross-attention, similarity logits to the texts, MMSE (standardised)."""
+    """What one forward gives: unit features before cross-attention, similarity logits to the texts, and targets by name.
+
+    Targets are on the scale of the loss.
+    """
 
     image: Float[Tensor, "B E"]
     text: Float[Tensor, "N E"]
     scores: Float[Tensor, "B N"]
-    mmse: Float[Tensor, " B"] | None = None
+    targets: dict[str, Float[Tensor, " B"]] = field(default_factory=dict)
     class_scores: Float[Tensor, "B K"] | None = None
     """Logits to the class texts, where the class term of the loss is on."""
+
+
+@dataclass(frozen=True)
+class ScanOutputs:
+    """What a model says of some scans before calibration; each scan was scored alone, against the class texts."""
+
+    scan_ids: tuple[str, ...]
+    vectors: Float[Tensor, "N E"]
+    """Unit image vectors."""
+    logits: Float[Tensor, "N K"] | None = None
+    """To the class texts; ``None`` where no class is asked."""
+    targets: dict[str, Float[Tensor, " N"]] = field(default_factory=dict)
+    """By name, in their own units and within their range."""

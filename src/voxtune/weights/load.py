@@ -1,8 +1,8 @@
 """How a published checkpoint becomes a model: safetensors only, every key accounted for, no second copy in memory.
 
 A model is built on the meta device (shapes without storage) and the file's tensors are then assigned, so nothing is
-initialised only to be overwritten and the file is held once: tensors stay mapped to it, so replace such a file, never
-write into it. Every key must find its place and every place its key: what is left over is an error that lists it, save
+initialised only to be overwritten and the weights are held once. They are copied to where torch would have put them, so that
+the same weights give the same bits from any file (``memory``). Every key must find its place and every place its key: what is left over is an error that lists it, save
 for the harmless extras that a model's ``KeyRules`` name.
 """
 
@@ -19,6 +19,7 @@ from torch import nn
 
 from voxtune.errors import WeightsError
 from voxtune.weights.batch_norm import StoredBatchNorm
+from voxtune.weights.memory import read_tensors
 from voxtune.weights.plan import BERT_RULES, KeyRules, Plan, plan
 from voxtune.weights.shapes import shapes_only
 from voxtune.weights.tokenizer import Tokenizer
@@ -118,7 +119,8 @@ def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str) -> tuple[
         found = plan(shapes, {name: tuple(tensor.shape) for name, tensor in ours.items()}, rules, part=part)
         if not found.fits:
             raise WeightsError(f"{file.name}: {found.misfit(rules.model)}")
-        state = {name: tensors.get_tensor(key).to(ours[name].dtype) for name, key in found.places.items()}
+    names = {key: name for name, key in found.places.items()}
+    state = {names[key]: tensor.to(ours[names[key]].dtype) for key, tensor in read_tensors(file, list(names))}
     model.load_state_dict(state, strict=False, assign=True)
     new = tuple(name for name in found.new if ours[name].is_meta)
     return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, new), new

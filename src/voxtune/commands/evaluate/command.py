@@ -1,4 +1,4 @@
-"""``voxtune evaluate``: score a run on its test scans, or on another cohort, with intervals over participants."""
+"""``voxtune evaluate``: score a run on its test scans or on another cohort, or several runs together, with intervals over participants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
-from voxtune.types.records import Prediction
 
 if TYPE_CHECKING:
-    from voxtune.commands.evaluate.subject import ScoredCohort, Subject
-    from voxtune.evaluation.run_predictions import Answers
-    from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.pages.evaluation_facts import EvaluationFacts
+    from voxtune.evaluation.evaluation import Evaluation
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""
@@ -34,113 +30,103 @@ class Evaluated:
 
 
 def evaluate(
-    run: Path,
+    run: str | Path | Sequence[str | Path],
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
-    output: Path | None = None,
+    output: str | Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Evaluated:
     """Predict and score; writes ``predictions.tsv``, ``metrics.json``, ``evaluation.json`` and ``page.html``.
 
-    With the manifest the run was trained on (found again where it lay), its test side is scored; with any other manifest, all
-    labelled scans of it (an external cohort). Each baseline's predictions go to ``baselines/<name>/predictions.tsv``.
+    With the manifest the run was trained on (found again where it lay), its test side is scored; with any other manifest, all scans of
+    it of which something is known (an external cohort). Each baseline's predictions go to ``baselines/<name>/predictions.tsv``.
 
     Args:
-        run: the run directory; or a recipe (name or ``config.json``), whose base is then scored as published: zero-shot.
+        run: a run directory; or a recipe (name or ``config.json``), whose base is then scored as published: zero-shot; or several runs,
+            or a folder that holds them: seeds of one recipe are given as mean and standard deviation, folds of a cross-validation pooled.
         data: ``manifest.tsv`` of preprocessed scans.
-        classes: score and choose among these classes only; one that training never saw is scored by its class text.
-        label_map: labels of the cohort to classes, as ``{"CN": "NC"}``.
-        output: folder to write; otherwise ``RUN/evaluation/<cohort>``.
+        classes: score and choose among these classes (findings) only; a class that training never saw is scored by its class text.
+        label_map: labels of the cohort to classes, of findings columns to findings, as ``{"CN": "NC"}``.
+        output: folder to write; otherwise ``RUN/evaluation/<cohort>``, of a folder of runs ``FOLDER/evaluation/<cohort>``.
         say: takes lines for a person.
 
     Raises:
         UsageError: no manifest, no place to write to, impossible classes or labels.
-        DataError: nothing to score.
+        DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
     """
-    from voxtune.commands.evaluate.facts import more_metrics, page_facts, stated_facts
-    from voxtune.commands.evaluate.subject import (
-        cohort_to_score,
-        manifest_to_score,
-        read_subject,
-        thresholds_of,
-    )
-    from voxtune.evaluation.metrics import evaluate_predictions
-    from voxtune.evaluation.site_probe import probe_sites
-    from voxtune.evaluation.tables import write_evaluation
-    from voxtune.model.build import frozen_base
-    from voxtune.pages.evaluation_page import evaluation_page
+    from voxtune.commands.evaluate.runs import evaluate_runs
+    from voxtune.evaluation.evaluated_model import read_model
+    from voxtune.evaluation.evaluation import evaluation_of
+    from voxtune.evaluation.run_list import run_folders
+    from voxtune.tasks.task import scored_task
 
-    subject = read_subject(run)
-    if subject.config.classes.findings:
-        from voxtune.commands.evaluate.findings import evaluate_findings
-
-        return evaluate_findings(subject, data, classes, output, say)
-    manifest = manifest_to_score(subject, data)
-    cohort = cohort_to_score(subject, manifest, classes, label_map)
-    folder = output or (subject.run.evaluation(cohort.folder) if subject.run else None)
-    if folder is None:
+    sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
+    manifest, target = (None if one is None else Path(one) for one in (data, output))
+    runs = run_folders(sources[0]) if len(sources) == 1 else sources
+    if len(runs) > 1:
+        home = sources[0] if len(sources) == 1 else None
+        return evaluate_runs(
+            runs, data=manifest, classes=classes, label_map=label_map, output=target, home=home, say=say
+        )
+    model = read_model(runs[0])
+    if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    if cohort.chosen.left_out:
-        listed = ", ".join(f"{label} {count}" for label, count in cohort.chosen.left_out.items())
+    found = evaluation_of(model, scored_task(model), manifest, classes, label_map)
+    tell_left_out(found, say)
+    return write_evaluation(found, target or folder_of(found), say)
+
+
+def folder_of(found: "Evaluation") -> Path:
+    """Where the evaluation of a run lies inside it: never where that of other scans lies already."""
+    assert found.model.run is not None
+    return evaluation_folder(found.model.run.root / "evaluation", found)
+
+
+def evaluation_folder(root: Path, found: "Evaluation") -> Path:
+    """The folder of a cohort in ``root``; of another manifest by the same name the beginning of its sha256 is added."""
+    from voxtune.data.manifest import file_sha256
+    from voxtune.evaluation.tables import FACTS
+
+    folder = root / found.cohort.folder
+    own = file_sha256(found.cohort.manifest)
+    if (folder / FACTS).is_file():
+        stored = read_json(folder / FACTS, "the facts of an evaluation").get("manifest_sha256")
+        if stored not in {own, None}:
+            return folder.with_name(f"{folder.name}-{own[:8]}")
+    return folder
+
+
+def tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:
+    """What is not scored, and what is reported beside the rest."""
+    chosen = found.cohort.chosen
+    if chosen.left_out:
+        listed = ", ".join(f"{label} {count}" for label, count in chosen.left_out.items())
         say(f"Not scored, for their label: {listed}.")
-    base = frozen_base(subject.config)
-    found, of_base = subject.answers(cohort.chosen.rows, manifest, cohort.chosen.classes, base)
-    rivals = _rivals(subject, cohort, of_base, base)
-    thresholds = thresholds_of(subject, cohort.chosen)
-    truth = {row.scan_id: row.mmse for row in cohort.chosen.rows if row.mmse is not None}
-    metrics = evaluate_predictions(
-        found.predictions,
-        cohort.chosen.classes,
-        mmse_true=truth,
-        thresholds=thresholds,
-        seed=subject.config.seed,
-    )
-    probe = probe_sites(cohort.chosen.rows, found.vectors, seed=subject.config.seed)
-    facts = page_facts(subject, cohort, found, rivals, metrics, probe)
-    stated = stated_facts(subject, cohort, facts, thresholds)
-    write_evaluation(
-        folder,
-        found.predictions,
-        cohort.chosen.classes,
-        metrics | more_metrics(facts, probe),
-        mmse=truth,
-        rivals={f"{BASELINES}/{name}": some for name, some in rivals.items()},
-    )
-    write_json(folder / "evaluation.json", stated)
+    if chosen.held_out and chosen.parts and found.model.adapter is not None:
+        say("Held-out findings are reported beside the others: training never saw their labels.")
+
+
+def write_evaluation(found: "Evaluation", folder: Path, say: Callable[[str], None]) -> Evaluated:
+    """Write everything an evaluation leaves behind; the look at its scans is logged."""
+    from voxtune.commands.evaluate.facts import page_facts, stated_facts
+    from voxtune.evaluation.tables import FACTS, METRICS, write_metrics_json, write_predictions
+    from voxtune.pages.evaluation_page import evaluation_page, summary
+
+    del say
+    facts = page_facts(found)
+    stated = stated_facts(found, facts)
+    write_predictions(folder, found.table)
+    for name, rival in found.rivals.items():
+        write_predictions(folder / BASELINES / name, rival)
+    people = len(set(found.table.participants))
+    write_metrics_json(folder / METRICS, found.all_metrics(), n_scans=len(found.table), n_participants=people)
+    write_json(folder / FACTS, stated)
     write_text(folder / "page.html", evaluation_page(facts))
-    summary = _summary(facts, folder)
-    return Evaluated(folder, read_json(folder / "metrics.json", "metrics"), summary, stated)
-
-
-def _rivals(
-    subject: "Subject", cohort: "ScoredCohort", of_base: "Answers", base: "VisionLanguageModel"
-) -> dict[str, list[Prediction]]:
-    """What the model must beat, on the same scans: guesses from the table, a probe on the frozen base, the base alone."""
-    from voxtune.evaluation.baselines import cross_fitted_baselines, run_baselines, unlabelled_texts
-    from voxtune.evaluation.zero_shot import zero_shot
-
-    rows, classes = cohort.chosen.rows, cohort.chosen.classes
-    train_rows = [row for row in cohort.train_rows if row.diagnosis in classes]
-    texts = unlabelled_texts([*train_rows, *rows], subject.config.report.template)
-    seed = subject.config.seed
-    if train_rows and cohort.training is not None:
-        vectors = zero_shot(subject.config, train_rows, cohort.training, classes, base=base).vectors
-        found = run_baselines(train_rows, rows, classes, texts, vectors | of_base.vectors, seed=seed)
-    else:
-        found = cross_fitted_baselines(rows, classes, texts, of_base.vectors, seed=seed)
-    if subject.adapter is not None:
-        found["zero_shot"] = of_base.predictions
-    return found
-
-
-def _summary(facts: "EvaluationFacts", folder: Path) -> str:
-    accuracy = facts.metrics["accuracy"]
-    value = "not defined" if accuracy.value is None else f"{accuracy.value:.3f}"
-    interval = "" if accuracy.low is None else f" (95% interval {accuracy.low:.3f} to {accuracy.high:.3f})"
-    label = "SIMULATED scans: " if facts.simulated else ""
-    return (
-        f"{label}{facts.kind}: accuracy {value}{interval} on {accuracy.n_scans} scans of {accuracy.n_participants} participants. "
-        f"Page: {folder / 'page.html'}"
+    return Evaluated(
+        folder,
+        read_json(folder / METRICS, "metrics"),
+        f"{summary(facts)} Page: {folder / 'page.html'}",
+        stated,
     )

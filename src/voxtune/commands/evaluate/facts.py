@@ -1,161 +1,178 @@
-"""What an evaluation says of itself: the facts of its page, ``evaluation.json``, and the scores beside the model's own."""
+"""What an evaluation says of itself: the facts of its page, and ``evaluation.json``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.evaluate.subject import ScoredCohort, Subject
 from voxtune.commands.train.command import is_simulated
-from voxtune.run_dir import read_json
-from voxtune.types.records import Metric, Prediction
+from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
-    from voxtune.evaluation.leakage import Verdict
-    from voxtune.evaluation.run_predictions import Answers
-    from voxtune.evaluation.site_probe import SiteProbe
-    from voxtune.pages.evaluation_facts import EvaluationFacts
+    from voxtune.evaluation.evaluation import Evaluation
+    from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
 
 
-def page_facts(
-    subject: Subject,
-    cohort: ScoredCohort,
-    found: "Answers",
-    rivals: Mapping[str, Sequence[Prediction]],
-    metrics: Mapping[str, Metric],
-    probe: "SiteProbe | None",
-    *,
-    resamples: int = 2000,
-) -> "EvaluationFacts":
-    """Everything the page shows; the look at these scans is logged.
-
-    Args:
-        subject: the model.
-        cohort: the scans.
-        found: what the model says of them.
-        rivals: what its baselines say of them, by name.
-        metrics: the scores of the model.
-        probe: the site probe.
-        resamples: of participants, for the scores of baselines, subgroups and wordings.
-    """
-    from voxtune.evaluation.baselines import baseline_notes, score_baselines
-    from voxtune.evaluation.calibration import reliability, top_label
-    from voxtune.evaluation.cohort_selection import kind_of, label_rules
-    from voxtune.evaluation.compare import compare_with_each
-    from voxtune.evaluation.curves import mmse_points, roc_curves
-    from voxtune.evaluation.metrics import confusion
-    from voxtune.evaluation.subgroups import subgroups
+def page_facts(found: "Evaluation") -> "EvaluationFacts":
+    """Everything the page of one run shows; the look at these scans is logged."""
+    from voxtune.evaluation.leakage import verdict_of
     from voxtune.evaluation.test_set_log import LOOKS, Look, log_look
-    from voxtune.pages.evaluation_facts import EvaluationFacts
 
-    chosen, seed, adapter = cohort.chosen, subject.config.seed, subject.adapter
-    rows, classes, predicted = chosen.rows, chosen.classes, found.predictions
-    logs = [cohort.manifest.parent / LOOKS, *([subject.run.looks] if subject.run else [])]
-    looks = log_look(logs, predicted, Look(cohort.name, subject.identity, datetime.now(UTC)))
-    verdict = _verdict(subject, cohort)
-    fitted_on = [row for row in cohort.train_rows if row.diagnosis in classes]
-    own_text = " + ".join(subject.config.classes.templates)
-    return EvaluationFacts(
-        model=subject.name,
-        cohort=cohort.name,
-        kind=kind_of(chosen, adapted=adapter is not None),
-        classes=classes,
-        metrics=metrics,
-        confusion=confusion(predicted, classes).tolist(),
-        reliability=reliability(*top_label(predicted)),
-        roc=roc_curves(predicted, classes),
-        mmse=mmse_points(predicted, {row.scan_id: row.mmse for row in rows if row.mmse is not None}),
-        cross_fitted=not fitted_on,
-        baseline_notes=baseline_notes(fitted_on or rows, rows),
-        baselines=score_baselines(rivals, classes, resamples=resamples, seed=seed),
-        against=compare_with_each(predicted, rivals, classes, resamples=resamples, seed=seed),
-        subgroups=subgroups(
-            predicted, {row.scan_id: row for row in rows}, classes, resamples=resamples, seed=seed
-        ),
-        leakage=verdict.text,
+    model, cohort = found.model, found.cohort
+    logs: list[Path] = [cohort.manifest.parent / LOOKS, *([model.run.looks] if model.run else [])]
+    looks = log_look(logs, found.table.scan_ids, Look(cohort.name, model.identity, datetime.now(UTC)))
+    verdict = verdict_of(model, cohort)
+    return replace(
+        described(found),
+        leakage=[verdict.text],
         leakage_alarms=verdict.alarms,
         looks=looks.times,
         models_looked=looks.models,
+    )
+
+
+def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
+    """What a page says of answers and their scores; without ``scored`` only what they are of."""
+    from voxtune.evaluation.cohort_selection import label_rules
+    from voxtune.pages.evaluation_facts import CITATION, FINDINGS_CITATION, EvaluationFacts
+
+    cohort, chosen, asked = found.cohort, found.cohort.chosen, found.asked
+    headline = [*_headline(found), None]
+    facts = EvaluationFacts(
+        model=found.model.name,
+        cohort=cohort.name,
+        kind=found.kind,
+        task=asked.task,
+        classes=found.table.names,
+        metrics={},
+        headline=str(headline[0]),
+        second="auroc" if asked.task == "diagnosis" else headline[1],
+        targets=_targets(found),
         label_map=chosen.label_map,
-        label_rules=label_rules(rows),
+        label_rules=label_rules(cohort.rows) if asked.task == "diagnosis" else _one_rule(cohort.rows),
         left_out=chosen.left_out,
         held_out=chosen.held_out,
+        n_predicted=len(found.table),
+        resamples=found.draw.resamples,
+        seed=found.draw.seed,
+        confidence=found.draw.confidence,
+        citation=FINDINGS_CITATION if asked.task == "findings" else CITATION,
+        simulated=any(is_simulated(row) for row in cohort.rows),
+    )
+    if not scored:
+        return facts
+    return replace(
+        facts,
+        metrics=found.metrics,
+        labels=_labels(found),
+        cross_fitted=not found.fitted_on,
+        baseline_notes=found.baseline_notes,
+        baselines=found.rival_metrics,
+        against=found.against,
+        subgroups=found.subgroups,
+        site_probe=found.site_probe.sentence if found.site_probe else None,
+        templates=found.wordings,
+    )
+
+
+def _headline(found: "Evaluation") -> tuple[str, ...]:
+    from voxtune.evaluation.metrics import headline_names
+
+    return headline_names(found.table)
+
+
+def _one_rule(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """How the labels of findings, or the numbers, came into the manifest."""
+    rules = sorted({row.diagnosis_rule for row in rows if row.diagnosis_rule})
+    return {"each finding": "; ".join(rules)} if rules else {}
+
+
+def _labels(found: "Evaluation") -> "ClassFacts | FindingsFacts | None":
+    from voxtune.evaluation.calibration import reliability, top_label
+    from voxtune.evaluation.curves import roc_curves
+    from voxtune.evaluation.metrics import confusion
+    from voxtune.pages.evaluation_facts import ClassFacts
+
+    adapter, chosen = found.model.adapter, found.cohort.chosen
+    if found.table.choice == "each":
+        return _findings(found)
+    if not found.table.names:
+        return None
+    return ClassFacts(
+        confusion=confusion(found.table).tolist(),
+        reliability=reliability(*top_label(found.table)),
+        roc=roc_curves(found.table),
         temperature=adapter.facts.temperature if adapter else None,
         offsets=bool(adapter and adapter.facts.offsets_of(chosen.classes)),
-        site_probe=probe.sentence if probe else None,
-        templates=score_baselines(
-            {own_text: predicted, **found.reworded}, classes, resamples=resamples, seed=seed
-        ),
-        n_predicted=len(predicted),
-        resamples=resamples,
-        seed=seed,
-        simulated=any(is_simulated(row) for row in rows),
     )
 
 
-def more_metrics(facts: "EvaluationFacts", probe: "SiteProbe | None") -> dict[str, Metric]:
-    """What ``metrics.json`` holds beside the model's own scores: baselines, subgroups, other class texts, the site probe."""
-    found = {
-        f"baseline/{name}/{score}": one
-        for name, some in facts.baselines.items()
-        for score, one in some.items()
-    }
-    for group in facts.subgroups:
-        place = f"subgroup/{group.column}/{group.value}"
-        found |= {
-            f"{place}/accuracy": group.accuracy,
-            f"{place}/balanced_accuracy": group.balanced_accuracy,
-            f"{place}/auroc": group.auroc,
-        }
-    found |= {
-        f"class_text/{text}/{score}": one
-        for text, some in facts.templates.items()
-        for score, one in some.items()
-    }
-    return found | ({"site_probe/accuracy": probe.accuracy} if probe else {})
+def _findings(found: "Evaluation") -> "FindingsFacts":
+    from voxtune.commands.train.draw_augmentation import augmentation_picture
+    from voxtune.data.findings import finding_labels
+    from voxtune.evaluation.evaluation import ZERO_SHOT
+    from voxtune.pages.evaluation_facts import FindingsFacts
 
-
-def _verdict(subject: Subject, cohort: ScoredCohort) -> "Verdict":
-    from voxtune.data.manifest import resolve_image
-    from voxtune.evaluation.leakage import base_verdict, external_verdict, own_verdict
-    from voxtune.imaging.read import read_scan
-
-    if subject.run is None:
-        return base_verdict(subject.base)
-    if cohort.own:
-        return own_verdict(read_json(subject.run.root / "audit.json", "the audit of the run"))
-    assert cohort.training is None or cohort.train_rows
-    seen = [*cohort.train_rows, *cohort.val_rows]
-    of_training = {row.scan_id for row in seen}
-    homes = {True: cohort.training or cohort.manifest, False: cohort.manifest}
-    return external_verdict(
-        seen, cohort.chosen.rows, lambda row: read_scan(resolve_image(homes[row.scan_id in of_training], row))
+    cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
+    sides = (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
+    present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in sides]
+    return FindingsFacts(
+        kinds=found.kinds,
+        groups=found.groups,
+        thresholds=found.table.thresholds,
+        threshold_rule=found.asked.threshold_rule(cohort),
+        base_metrics=found.rival_metrics.get(ZERO_SHOT, {}),
+        gain=found.gain,
+        counts={name: [int(side[number]) for side in present] for number, name in enumerate(names)},
+        sides=("train", "val", "test") if cohort.own else ("scored",),
+        side_sizes=[len(rows) for rows in sides],
+        merged={name: parts for name, parts in chosen.parts.items() if len(parts) > 1},
+        augmentation=augmentation_picture(found.model.config, cohort.train_rows, cohort.manifest)
+        if found.model.adapter and cohort.own
+        else None,
     )
 
 
-def stated_facts(
-    subject: Subject, cohort: ScoredCohort, facts: "EvaluationFacts", thresholds: Mapping[str, float]
-) -> dict[str, Any]:
+def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
+    from voxtune.evaluation.curves import target_points
+    from voxtune.pages.evaluation_facts import TargetFacts
+
+    known = {"mmse": ("MMSE", "points", 30.0)}
+    facts = {}
+    for name in found.table.measured:
+        label, units, highest = known.get(name, (name, "", None))
+        facts[name] = TargetFacts(label, units, highest, target_points(found.table, name))
+    return facts
+
+
+def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any]:
     """``evaluation.json``: what the figures are of."""
     from voxtune.data.manifest import file_sha256
+    from voxtune.pages.evaluation_facts import ClassFacts
 
+    adapter, chosen = found.model.adapter, found.cohort.chosen
     return {
+        "task": facts.task,
         "kind": facts.kind,
         "simulated": facts.simulated,
         "model": facts.model,
-        "base": subject.base,
-        "adapter_sha256": subject.adapter.facts.adapter_sha256 if subject.adapter else None,
+        "base": found.model.base,
+        "adapter_sha256": adapter.facts.adapter_sha256 if adapter else None,
         "cohort": facts.cohort,
-        "manifest_sha256": file_sha256(cohort.manifest),
+        "manifest_sha256": file_sha256(found.cohort.manifest),
         "classes": list(facts.classes),
+        "targets": list(facts.targets),
         "held_out": list(facts.held_out),
+        "merged": {name: list(parts) for name, parts in chosen.parts.items() if len(parts) > 1},
         "label_map": facts.label_map,
         "label_rules": dict(facts.label_rules),
         "left_out": dict(facts.left_out),
-        "temperature": facts.temperature,
-        "thresholds": dict(thresholds),
+        "temperature": facts.labels.temperature if isinstance(facts.labels, ClassFacts) else None,
+        "thresholds": dict(found.table.thresholds),
         "baseline_notes": dict(facts.baseline_notes),
-        "leakage": facts.leakage,
+        "leakage": " ".join(facts.leakage),
         "looks": facts.looks,
         "models_looked": facts.models_looked,
         "resamples": facts.resamples,

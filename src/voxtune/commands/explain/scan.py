@@ -80,7 +80,7 @@ def explain_scan(
     from voxtune.explanation.heat_map import TITLES, explain_targets
     from voxtune.explanation.placement import stored_atlas, to_stored
     from voxtune.explanation.region_table import on_cube, region_table
-    from voxtune.explanation.target import MMSE, choose_target, mmse_target
+    from voxtune.explanation.target import MMSE, choose_target, number_target
     from voxtune.imaging.orient import orient
 
     own = case.reports.get(case.own) if case.own else None
@@ -90,8 +90,8 @@ def explain_scan(
     atlas = stored_atlas(case.stored, preset)
     [hidden] = explain_targets(loaded, case.tensor, [target], "occlusion", atlas)
     found = {"heat": heat, "occlusion": hidden}
-    if loaded.model.mmse_head is not None and loaded.facts.mmse_note is None and target.name != MMSE:
-        [found["mmse"]] = explain_targets(loaded, case.tensor, [mmse_target(loaded)])
+    if MMSE in loaded.model.target_heads and loaded.facts.mmse_note is None and target.name != MMSE:
+        [found["mmse"]] = explain_targets(loaded, case.tensor, [number_target(loaded)])
     maps = {name: to_stored(one.voxels, case.stored, preset) for name, one in found.items()}
     panel, panel_facts = _panel(loaded, preset, case, question, said)
     table: list[dict[str, Any]] = []
@@ -130,15 +130,15 @@ def predicted(loaded: "LoadedAdapter", tensor: "Tensor") -> dict[str, Any]:
     """What the model says of the scan, as ``predict`` does."""
     import torch
 
-    from voxtune.explanation.target import class_scores, class_texts
+    from voxtune.explanation.target import MMSE, class_scores, class_texts
 
     model, classes = loaded.model, loaded.facts.classes
     with torch.no_grad():
         image = model.encode_image(tensor[None])
         chances = class_scores(loaded, image, class_texts(loaded))[0].sigmoid().tolist()
         mmse = None
-        if model.mmse_head is not None and image.mmse is not None:
-            mmse = float(model.mmse_head.points(image.mmse)[0])
+        if MMSE in image.targets:
+            mmse = float(model.target_values(image.targets)[MMSE][0])
     probabilities = dict(zip(classes, chances, strict=True))
     return {
         "predicted": max(classes, key=lambda name: probabilities[name]),

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.data import Sources, prepared
 from voxtune.commands.reproduce.lock import claimed
-from voxtune.commands.reproduce.paper import Cell, Role, shared_config
+from voxtune.commands.reproduce.paper import Cell, Role
 from voxtune.errors import DataError, SettingError, VoxTuneError
-from voxtune.run_dir import RunDir, read_json, write_json, write_text
-from voxtune.types.records import ManifestRow, Prediction
+from voxtune.run_dir import RunDir, read_json, shared_config, write_json, write_text
+from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
+    from voxtune.evaluation.predictions import Predictions
 
 RESULT = "result.json"
 FAILED = "failed.json"
@@ -132,8 +133,8 @@ def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     score = _trained if cell.mode == "trained" else _untrained
     counts, predicted = score(sweep, cell, folder)
     scores = {}
-    for role, (classes, found, truth) in predicted.items():
-        scores[role] = _write(folder / "evaluation" / role, classes, found, truth)
+    for role, found in predicted.items():
+        scores[role] = _write(folder / "evaluation" / role, found)
     return _result(sweep, cell, counts, scores, (began, cpu))
 
 
@@ -159,13 +160,15 @@ def _result(
     }
 
 
-Predicted = dict[Role, tuple[tuple[str, ...], list[Prediction], list[ManifestRow]]]
+Predicted = dict[Role, "Predictions"]
 
 
 def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Predicted]:
     from voxtune.commands.train.command import train
-    from voxtune.evaluation.run_predictions import predict_rows
+    from voxtune.evaluation.answers import ask
+    from voxtune.evaluation.scored_task import with_measured
     from voxtune.model.adapter import load_adapter
+    from voxtune.model.questions import ClassQuestion
 
     recipe = folder / "recipe.json"
     write_text(recipe, cell.config.to_json())
@@ -190,7 +193,12 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
     predicted: Predicted = {}
     for role, rows, manifest in _sides(sweep, cell):
         classes = _classes(sweep, role, adapter.facts.classes)
-        predicted[role] = (classes, predict_rows(adapter, rows, manifest, classes).predictions, rows)
+        facts = adapter.facts
+        question = ClassQuestion(
+            classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(classes))
+        )
+        found = ask(adapter.model, question, rows, manifest, facts.preset).table
+        predicted[role] = with_measured(found, rows, adapter.model.targets)
     return counts, predicted
 
 
@@ -198,9 +206,9 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
 def _looks(manifest: Path) -> "Images":
     """The audit's pictures of all labelled scans, made once a process; each run is still audited."""
     from voxtune.audit.images import look_at
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.imaging.read import read_scan
+    from voxtune.tasks.classification import labelled
 
     rows = labelled(read_manifest(manifest), (), lambda _: None)
     return look_at(rows, lambda row: read_scan(resolve_image(manifest, row)))
@@ -209,9 +217,12 @@ def _looks(manifest: Path) -> "Images":
 def _untrained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Predicted]:
     """The frozen base: its own similarity to the class texts, or a logistic regression on its embeddings."""
     from voxtune.data.examples import class_names
-    from voxtune.evaluation.baselines import run_baselines
-    from voxtune.evaluation.zero_shot import zero_shot
+    from voxtune.evaluation.answers import ask
+    from voxtune.evaluation.baseline_answers import ClassAnswer
+    from voxtune.evaluation.baselines import Inputs, run_baselines
+    from voxtune.evaluation.scored_task import with_measured
     from voxtune.model.build import frozen_base
+    from voxtune.model.questions import ClassQuestion
 
     folder.mkdir(parents=True, exist_ok=True)
     training = _rows(sweep, cell, "own", "train")
@@ -225,17 +236,19 @@ def _untrained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], 
     vectors = {}
     if cell.mode == "linear_probe":
         manifest = prepared(sweep.sources, "own", cell.config.preset)
-        vectors = zero_shot(cell.config, training, manifest, known, base=base).vectors
+        asked = ClassQuestion(known, cell.config.classes.templates)
+        vectors = ask(base, asked, training, manifest, cell.config.preset, published=True).vectors
         counts["trained_parameters"] = (next(iter(vectors.values())).size + 1) * len(known)
     predicted: Predicted = {}
     for role, rows, manifest in _sides(sweep, cell):
         classes = _classes(sweep, role, known)
-        found = zero_shot(cell.config, rows, manifest, classes, base=base)
-        answer = found.predictions
+        asked = ClassQuestion(classes, cell.config.classes.templates)
+        found = ask(base, asked, rows, manifest, cell.config.preset, published=True)
+        answer = found.table
         if cell.mode == "linear_probe":
-            kept = [row for row in training if row.diagnosis in classes]
-            answer = run_baselines(kept, rows, classes, {}, vectors | found.vectors)["linear_probe"]
-        predicted[role] = (classes, answer, rows)
+            inputs = Inputs(embeddings=vectors | found.vectors)
+            answer = run_baselines(ClassAnswer(asked), training, rows, inputs)["linear_probe"]
+        predicted[role] = with_measured(answer, rows, cell.config.targets)
     return counts, predicted
 
 
@@ -246,9 +259,9 @@ def _sides(sweep: Sweep, cell: Cell) -> Iterator[tuple[Role, list[ManifestRow], 
 
 
 def _rows(sweep: Sweep, cell: Cell, role: Role, side: str) -> list[ManifestRow]:
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
+    from voxtune.tasks.classification import labelled
 
     rows = read_manifest(prepared(sweep.sources, role, cell.config.preset))
     if role == "external":
@@ -261,19 +274,16 @@ def _classes(sweep: Sweep, role: Role, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in known if role == "own" or name in sweep.external_classes)
 
 
-def _write(
-    folder: Path, classes: Sequence[str], found: Sequence[Prediction], rows: Sequence[ManifestRow]
-) -> dict[str, Any]:
-    from voxtune.evaluation.metrics import evaluate_predictions
-    from voxtune.evaluation.tables import write_metrics_json, write_predictions_tsv
+def _write(folder: Path, found: "Predictions") -> dict[str, Any]:
+    from voxtune.evaluation.metrics import evaluate
+    from voxtune.evaluation.tables import write_metrics_json, write_predictions
 
-    truth = {row.scan_id: row.mmse for row in rows if row.mmse is not None}
-    metrics = evaluate_predictions(found, classes, mmse_true=truth)
-    people = len({row.participant_id for row in rows})
-    write_predictions_tsv(folder / "predictions.tsv", found, classes)
-    write_metrics_json(folder / "metrics.json", metrics, n_scans=len(rows), n_participants=people)
+    metrics = evaluate(found)
+    people = len(set(found.participants))
+    write_predictions(folder, found)
+    write_metrics_json(folder / "metrics.json", metrics, n_scans=len(found), n_participants=people)
     kept = ("accuracy", "balanced_accuracy", "auroc", "mmse_mae")
     return {name: metrics[name].model_dump() for name in kept if name in metrics} | {
-        "n_scans": len(rows),
+        "n_scans": len(found),
         "n_participants": people,
     }

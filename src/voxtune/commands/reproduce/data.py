@@ -165,10 +165,10 @@ def _says_simulated(manifest: Path) -> bool:
 
 def _split(sources: Sources, paper: Paper, shares: Sequence[float], test: float) -> None:
     """The one split, and nested shares of its training and validation sides with the same test side."""
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.split_files import read_split, write_split
     from voxtune.data.splits import SplitSettings, make_split
+    from voxtune.tasks.classification import labelled
 
     manifest = sources.manifests["own"]
     sha256 = file_sha256(manifest)

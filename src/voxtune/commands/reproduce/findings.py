@@ -48,7 +48,7 @@ def run_findings(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any]
 
 def findings_accuracy(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[Role, Accuracy]:
     """Mean and sd of each score over seeds, percent; an interval is the mean of the runs' own intervals over participants."""
-    from voxtune.evaluation.seeds import over_seeds
+    from voxtune.evaluation.runs import over_runs
 
     found: dict[Role, Accuracy] = {}
     for name in SCORES:
@@ -57,7 +57,7 @@ def findings_accuracy(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[Ro
         if not known:
             continue
         values = [100 * float(one["value"]) for one in known]
-        over = over_seeds(values)
+        over = over_runs(values)
         assert over.mean is not None
         found[name] = Accuracy(
             over.mean,

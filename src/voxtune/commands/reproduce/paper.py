@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voxtune.config import RunConfig
+from voxtune.run_dir import LOCAL, shared_config
 from voxtune.types.settings import Settings
 
 Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
 """How a row comes about; ``quoted`` is the published number alone."""
 Role = str
 """What a block of a table is about: ``own`` (the test side of the cohort that trained) or ``external``; of findings, a score."""
-LOCAL = ("weights", "tokenizer", "text_weights")
-"""Settings of a backbone that are places on one machine."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,6 @@ class Cell:
         if self.mode == "trained":
             return tree
         return {key: tree[key] for key in ("backbone", "preset", "classes") if key in tree}
-
-
-def shared_config(config: RunConfig) -> dict[str, Any]:
-    """A configuration as JSON without places on this machine."""
-    tree: dict[str, Any] = config.model_dump(mode="json")
-    tree["backbone"] = {key: value for key, value in tree["backbone"].items() if key not in LOCAL}
-    return tree
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -133,19 +133,17 @@ def _filled(
 def _right(sweep: Sweep, cells: Sequence[Cell], role: Role) -> _Right:
     import numpy as np
 
-    from voxtune.evaluation.scored import scored
     from voxtune.evaluation.tables import read_predictions
 
     rows, order, table = [], None, None
     for cell in cells:
-        found, classes = read_predictions(sweep.folder(cell) / "evaluation" / role / "predictions.tsv")
-        found = sorted(found, key=lambda one: one.scan_id)
-        names = tuple(one.scan_id for one in found)
+        found = read_predictions(sweep.folder(cell) / "evaluation" / role / "predictions.tsv")
+        names = tuple(sorted(found.scan_ids))
         if order is not None and names != order:
             raise DataError(
                 f"{cell.name}: scored on other scans than the other seeds; remove that cell and run again."
             )
-        order, table = names, scored(found, classes)
+        order, table = names, found.some(found.places(names)).scored()
         rows.append((table.true == table.predicted).astype(float))
     assert table is not None
     assert order is not None
@@ -156,13 +154,13 @@ def _accuracy(right: _Right, scores: Sequence[Mapping[str, Any]]) -> Accuracy:
     import numpy as np
 
     from voxtune.evaluation import weighted_metrics
-    from voxtune.evaluation.permutation_test import Draw
-    from voxtune.evaluation.seeds import mean_interval, over_seeds
+    from voxtune.evaluation.intervals import Draw
+    from voxtune.evaluation.runs import interval_of_mean, over_runs
 
     each = right.share.mean(axis=1).tolist()
-    over = over_seeds(each)
+    over = over_runs(each)
     of_scans = right.share.mean(axis=0)
-    interval = mean_interval(
+    interval = interval_of_mean(
         [lambda weights: weighted_metrics.mean(weights, of_scans)],
         right.participant,
         right.strata,
@@ -218,7 +216,8 @@ def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], t
 
 def _against(a: _Right, b: _Right) -> Against:
     from voxtune.evaluation import weighted_metrics
-    from voxtune.evaluation.permutation_test import Draw, Sides, swapped
+    from voxtune.evaluation.intervals import Draw
+    from voxtune.evaluation.permutation_test import Sides, swapped
 
     if a.scans != b.scans:
         raise DataError(

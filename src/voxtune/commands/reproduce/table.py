@@ -176,9 +176,9 @@ def cost_text(facts: Facts) -> str:
 
 
 def _sides(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
-    from voxtune.commands.train.command import labelled
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
+    from voxtune.tasks.classification import labelled
 
     by_scan = {row.scan_id: row for row in read_manifest(sources.manifests["own"])}
     found = {

@@ -1,47 +1,33 @@
 """The adapter a training hands over: tensors, facts about base and cohort without IDs, model card."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxtune.run_dir import RunDir, read_json
-from voxtune.types.records import ManifestRow
-from voxtune.types.reliability import MmseScores
 
 if TYPE_CHECKING:
     from voxtune.commands.train.session import Session
-    from voxtune.evaluation.calibration import Calibration
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.tasks.task import TaskFacts
     from voxtune.training.records import Fitted
     from voxtune.types.reliability import Trust
 
 
 def hand_over(
-    session: "Session",
-    fitted: "Fitted",
-    model: "VisionLanguageModel",
-    classes: Sequence[str],
-    calibration: "Calibration",
-    trust: "Trust",
+    session: "Session", fitted: "Fitted", model: "VisionLanguageModel", task: "TaskFacts", trust: "Trust"
 ) -> None:
-    """Write the adapter of a fitted model with its facts and its card."""
+    """Write the adapter of a fitted model with what its task must know, and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
     from voxtune.pages.model_card import model_card
 
     name, config, cohort = model.backbone.name, session.config, session.cohort
-    diagnoses = {name: sum(row.diagnosis == name for row in cohort.sides["train"]) for name in classes}
     facts = AdapterFacts(
         base=name,
         base_sha256=model.base_sha256,
         adapter_sha256="",
         preset=config.preset,
-        classes=tuple(classes),
-        class_texts=config.classes.templates,
-        temperature=calibration.temperature,
-        offsets=calibration.offsets,
-        thresholds=calibration.thresholds,
+        **task.fields,
         simulated=cohort.simulated,
-        training=training_facts(session, fitted, {"diagnoses": diagnoses}),
-        mmse_scores=mmse_scores(cohort.sides["train"]) if model.mmse_head is not None else None,
+        training=training_facts(session, fitted, dict(task.training)),
         control_of=cohort.control_of,
         trust=trust,
         licence=licence_of(name),
@@ -72,12 +58,6 @@ def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any])
     if session.cohort.control_of is not None:
         facts["learned"] = {"metric": session.config.training.metric, "value": fitted.best_metric}
     return facts
-
-
-def mmse_scores(rows: Sequence[ManifestRow]) -> MmseScores:
-    """How many of the training scans have a score, and how many different ones."""
-    known = [row.mmse for row in rows if row.mmse is not None]
-    return MmseScores(scans=len(known), values=len(set(known)))
 
 
 def licence_of(base: str) -> str:

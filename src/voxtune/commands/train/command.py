@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.train.control import with_control
-from voxtune.commands.train.findings import findings_reports, findings_rows, fit_findings
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig, read_recipe
-from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.run_dir import RunDir, write_json, write_text
-from voxtune.types.records import ManifestRow
+from voxtune.tasks.task import check_settings, task_of
+from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
@@ -65,7 +64,6 @@ def train(  # noqa: PLR0913  (the options of the command)
         StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
     from voxtune.audit.checks import AuditInputs, audit_split
-    from voxtune.data.examples import reports_of
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
@@ -86,11 +84,11 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
-    many = bool(config.classes.findings)
-    everyone = read_manifest(data)
-    rows = findings_rows(everyone, config) if many else labelled(everyone, config.classes.names, say)
+    task = task_of(config)
+    check_settings(task, config)
+    rows = task.select_rows(read_manifest(data), say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
-    reports = findings_reports(rows, config) if many else reports_of(rows, config.report)
+    reports = training_reports(rows, config)
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
@@ -100,13 +98,16 @@ def train(  # noqa: PLR0913  (the options of the command)
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
-    config = config if many else _without_unknown_mmse(config, sides["train"], say)
+    config = task.settle(config, sides, say)
     if leads:
         if run.config.exists() and not run.read_config().same_run(config):
             raise UsageError(
                 f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
             )
-        inputs = AuditInputs(read=lambda row: read_scan(resolve_image(data, row)), images=images)
+        targets = tuple(target.name for target in config.targets)
+        inputs = AuditInputs(
+            read=lambda row: read_scan(resolve_image(data, row)), images=images, targets=targets
+        )
         verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
         write_text(run.config, config.to_json())
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
@@ -115,8 +116,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     simulated = any(is_simulated(row) for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
-    fit = fit_findings if many else fit_run
-    return Trained(output, _together(partial(with_control, fit) if control else fit, session))
+    return Trained(output, _together(partial(with_control, fit_run) if control else fit_run, session))
 
 
 def _together(fit: Callable[[Session], str], session: Session) -> str:
@@ -137,30 +137,27 @@ def _silence(_: str) -> None:
     """The first process speaks for all."""
 
 
-def _without_unknown_mmse(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
-    """The same settings, the MMSE term off where no training scan has a score."""
-    if not config.mmse.enabled or any(row.mmse is not None for row in rows):
-        return config
-    say("No training scan has an MMSE: the MMSE term is off, and the model predicts none.")
-    return config.model_copy(update={"mmse": config.mmse.model_copy(update={"enabled": False})})
-
-
-def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> list[ManifestRow]:
-    """The rows that have a diagnosis (among ``classes``, where given); the others are counted aloud.
+def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
+    """The texts to align with, without the label sentence where no class is asked; none are read where their weight is 0.
 
     Raises:
-        DataError: none has.
+        DataError: nothing can be said of a scan; the message says how to train without texts.
+        LeakageError: a text would state a target.
     """
-    kept = [row for row in rows if row.diagnosis and (not classes or row.diagnosis in classes)]
-    if not kept:
-        found = ", ".join(sorted({row.diagnosis for row in rows if row.diagnosis}))
-        among = f" among {', '.join(classes)}" if classes else ""
+    from voxtune.data.examples import reports_of
+
+    if not config.loss.contrastive_weight:
+        return {}
+    targets = [target.name for target in config.targets]
+    try:
+        return reports_of(rows, config.report, label=config.classes.asked, targets=targets)
+    except DataError as error:
+        if config.classes.asked:
+            raise
         raise DataError(
-            f"No scan of {len(rows)} has a diagnosis{among}{': the manifest has ' + found if found else ''}. {LABEL_TODO}."
-        )
-    if len(kept) < len(rows):
-        say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
-    return kept
+            f"{error} Without a class the reports are all that the text side learns from; train without it: "
+            "--set loss.contrastive_weight=0 --set text=none --set projections=frozen --set loss.temperature_learned=false"
+        ) from None
 
 
 def is_simulated(row: ManifestRow) -> bool:

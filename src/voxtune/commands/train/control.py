@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig
 from voxtune.types.records import ManifestRow, Report
+from voxtune.types.target import MMSE
 
 EPOCHS = 8
 """Most epochs of a control: nonsense has no best epoch to wait for."""
-DEALT = ("diagnosis", "mmse")
-"""Columns that targets are made of, besides findings; everything else a text says comes with the text."""
+DEALT = ("diagnosis", MMSE)
+"""Columns that what is asked is made of, besides findings and other targets; everything else a text says comes with the text."""
 
 
 def with_control(fit: Callable[[Session], str], session: Session) -> str:
@@ -36,9 +37,8 @@ def control_session(session: Session) -> Session:
 
     facts = read_facts(session.run.adapter)
     config, cohort = session.config, session.cohort
-    rows, reports = deal(
-        cohort.sides["train"], cohort.reports, (*DEALT, *config.classes.findings), config.seed
-    )
+    asked = {*DEALT, *config.classes.findings, *(target.name for target in config.targets)}
+    rows, reports = deal(cohort.sides["train"], cohort.reports, asked, config.seed)
     dealt = TrainingCohort(
         cohort.manifest,
         {"train": rows, "val": rows, "test": []},
@@ -46,7 +46,7 @@ def control_session(session: Session) -> Session:
         cohort.simulated,
         facts.adapter_sha256,
     )
-    names = facts.classes if facts.task == "diagnosis" else ()
+    names = () if config.classes.findings else facts.classes
     return dataclasses.replace(
         session, run=session.run.control, config=control_config(config, names), cohort=dealt
     )

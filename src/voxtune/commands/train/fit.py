@@ -1,74 +1,76 @@
-"""What ``voxtune train`` does for a diagnosis once its data are settled: build, fit, calibrate, hand the adapter over."""
+"""What ``voxtune train`` does once its data are settled, whatever is asked of a scan: build, fit, calibrate, hand the adapter over."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voxtune.commands.train.adapter import hand_over
 from voxtune.commands.train.session import Session
+from voxtune.config import RunConfig
+from voxtune.tasks.task import Task, Validated, task_of
 
 if TYPE_CHECKING:
-    from voxtune.evaluation.predict import Scores
+    from voxtune.model.build import TargetScale
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.types.records import ManifestRow
+    from voxtune.types.tensors import ScanOutputs
 
 
 def fit_run(session: Session) -> str:
     """Build, train, calibrate on validation, write the adapter and the page; every process of the run calls it."""
     from voxtune.commands.train.validate import score_together
-    from voxtune.data.examples import class_names, make_examples
-    from voxtune.evaluation.calibration import calibrate
-    from voxtune.evaluation.predict import class_features, validation_metric
-    from voxtune.evaluation.reliability import fit_trust
-    from voxtune.model.build import MmseScale, adapter_state, build_model
+    from voxtune.data.examples import make_examples
+    from voxtune.evaluation.ood_detection import features_of, fit_familiar
+    from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
-    from voxtune.training.records import Task
+    from voxtune.model.questions import encoded_texts
+    from voxtune.training.records import TrainingInputs
     from voxtune.types.reliability import Trust
 
     config, cohort = session.config, session.cohort
-    classes = config.classes.names or class_names(cohort.sides["train"])
-    scores = [row.mmse for row in cohort.sides["train"] if row.mmse is not None]
-    model = build_model(config, scale=_scale(scores, MmseScale))
-    tokenize, templates = model.backbone.tokenize, config.classes.templates
+    rows = cohort.sides["train"]
+    task = trained_task(config, rows)
+    model = build_model(config, scales=training_scales(config, rows))
+    tokenize, texts = model.backbone.tokenize, task.class_texts()
     train_set, val_set = (
-        make_examples(cohort.sides[side], cohort.reports, classes, tokenize) for side in ("train", "val")
+        make_examples(cohort.sides[side], cohort.reports, task.labels(cohort.sides[side], rows), tokenize)
+        for side in ("train", "val")
     )
     table = parameter_table(model)
     session.say(f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate.")
+    for note in task.notes(train_set.labels):
+        session.say(note)
     scans = session.scans(model)
 
-    def score_validation(model: "VisionLanguageModel") -> "Scores":
-        texts = class_features(model, classes, templates, tokenize)
-        return score_together(model, val_set.scan_ids, scans.score, scans.score_form, texts, session.ranks)
+    def score_validation(model: "VisionLanguageModel") -> "ScanOutputs":
+        encoded = encoded_texts(model, texts)
+        return score_together(model, val_set.scan_ids, scans.score, scans.score_form, encoded, session.ranks)
 
-    task = Task(
+    inputs = TrainingInputs(
+        task=task,
         train=train_set,
         read=scans.train,
-        validate=lambda model: validation_metric(
-            score_validation(model), val_set.labels, config.training.metric
+        validate=lambda model: task.validation_metric(
+            score_validation(model), val_set.labels, config.training.metric, model.target_heads
         ),
-        class_tokens=[tokenize([one.replace("{name}", name) for name in classes]) for one in templates],
+        class_tokens=[tokenize(some) for some in texts],
         form=scans.train_form,
         reports=session.reports(model, train_set),
         augment=session.augmentation(),
     )
-    fitted = session.fit(model, task)
+    fitted = session.fit(model, inputs)
 
     with session.ranks.autocast():
-        found = score_validation(model)
-    calibration = calibrate(found.logits.numpy(), val_set.labels.numpy(), classes)
+        outputs = score_validation(model)
+    facts = task.adapter_facts(Validated(outputs, val_set, train_set))
     trust = Trust()
     if cohort.control_of is None:  # a control answers nobody
         with session.ranks.autocast():
-            trust = fit_trust(
-                model,
-                train_set.scan_ids,
-                val_set,
-                found,
-                scans.plain,
-                calibration=calibration,
-                embedded=scans.embedded,
+            familiar = fit_familiar(
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
             )
+        trust = Trust(**facts.trust, familiar=familiar)
     if session.leads:
-        hand_over(session, fitted, model, classes, calibration, trust)
+        hand_over(session, fitted, model, facts, trust)
         session.page(fitted, table)
     else:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
@@ -76,9 +78,17 @@ def fit_run(session: Session) -> str:
     return session.summary(fitted)
 
 
-def _scale(scores: Sequence[float], make: Any) -> Any:
-    if not scores:
-        return make()
-    mean = sum(scores) / len(scores)
-    spread = (sum((score - mean) ** 2 for score in scores) / len(scores)) ** 0.5
-    return make(mean, spread or 1.0)  # all equal: leave the errors in points
+def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:
+    """What a run is asked, its classes those of the training scans where the settings name none."""
+    from voxtune.data.examples import class_names
+
+    open_names = config.classes.templates and not (config.classes.names or config.classes.findings)
+    return task_of(config, class_names(rows) if open_names else ())
+
+
+def training_scales(config: RunConfig, rows: "list[ManifestRow]") -> "dict[str, TargetScale]":
+    """Mean and sd of each target over the training scans."""
+    from voxtune.data.targets import mean_and_sd, target_values
+    from voxtune.model.build import TargetScale
+
+    return {target.name: TargetScale(*mean_and_sd(target_values(rows, target))) for target in config.targets}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
-from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voxtune.model.parameter_table import PartCount
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.ranks import Ranks
-    from voxtune.training.records import Fitted, Form, Task
+    from voxtune.training.records import Fitted, Form, TrainingInputs
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Session:
         self.ranks.wait()
 
     # ------------------------------------------------------------- training
-    def fit(self, model: "VisionLanguageModel", task: "Task") -> "Fitted":
+    def fit(self, model: "VisionLanguageModel", inputs: "TrainingInputs") -> "Fitted":
         """Train, with log, progress and trackers; the model holds the best epoch afterwards.
 
         Raises:
@@ -171,7 +171,7 @@ class Session:
         from voxtune.model.adapter import shareable_config
         from voxtune.progress import progress
         from voxtune.training.checkpoint import position
-        from voxtune.training.environment import environment
+        from voxtune.training.environment import environment, other_bits
         from voxtune.training.loop import fit
         from voxtune.training.order import batches
         from voxtune.training.records import Watcher
@@ -180,22 +180,27 @@ class Session:
         training, config = self.config.training, self.config
         where = self.run.checkpoints
         if not self.leads:
-            return fit(model, task, config, where, Watcher(), resume=self.resume, ranks=self.ranks)
+            return fit(model, inputs, config, where, Watcher(), resume=self.resume, ranks=self.ranks)
         facts = {
             "processes": self.ranks.count,
             "device": self.ranks.device.type,
             "precision": training.precision,
         }
-        write_json(self.run.environment, environment() | facts)
+        here = environment() | facts
+        if self.resume and self.run.environment.is_file():
+            elsewhere = other_bits(read_json(self.run.environment, "what a run ran on"), here)
+            if elsewhere:
+                self.say(elsewhere)
+        write_json(self.run.environment, here)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
-        steps = len(batches(list(range(len(task.train))), training.batch_size))
+        steps = len(batches(list(range(len(inputs.train))), training.batch_size))
         epoch, step = position(where) if self.resume else (0, 0)
         left = (training.epochs - epoch) * steps - step
         try:
             with progress("Training", left) as advance:
                 told = Told(self.run.log, training.metric, self.ranks.device, left, advance, trackers)
                 watcher = Watcher(told.epochs, told.step, self.say)
-                return fit(model, task, config, where, watcher, resume=self.resume, ranks=self.ranks)
+                return fit(model, inputs, config, where, watcher, resume=self.resume, ranks=self.ranks)
         finally:
             for tracker in trackers:
                 tracker.close()
@@ -203,7 +208,6 @@ class Session:
     def page(self, fitted: "Fitted", table: "Sequence[PartCount]") -> None:
         """Write the page of the run; a control has none."""
         from voxtune.pages.run_page import run_page
-        from voxtune.run_dir import read_json
 
         if self.cohort.control_of is not None:
             return
@@ -211,7 +215,7 @@ class Session:
             self.run.page,
             run_page(
                 self.config.to_json(),
-                [dataclasses.asdict(epoch) for epoch in fitted.history],
+                [epoch.line() for epoch in fitted.history],
                 [dataclasses.asdict(part) for part in table],
                 self.config.training.metric,
                 simulated=self.cohort.simulated,

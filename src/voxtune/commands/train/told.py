@@ -1,6 +1,5 @@
 """What a training tells people on the way: the log, a line of progress, other trackers."""
 
-import dataclasses
 import json
 import time
 from collections import deque
@@ -55,12 +54,14 @@ class Told:
 
     def epochs(self, history: "list[Epoch]") -> None:
         """An epoch has ended."""
-        write_text(self.log, "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in history))
+        write_text(self.log, "".join(json.dumps(one.line()) + "\n" for one in history))
         now = history[-1]
         self.last = f", {self.metric} {now.metric:.3f}, {now.scans / now.seconds:.2g} scans/s"
         figures = {
             f"epoch/{name}": float(value)
-            for name, value in dataclasses.asdict(now).items()
+            for name, value in (
+                now.line() | {f"error/{name}": error for name, error in now.targets.items()}
+            ).items()
             if isinstance(value, int | float) and name != "epoch"
         }
         for tracker in self.trackers:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import ReadScan
-    from voxtune.evaluation.predict import Scores
     from voxtune.model.vlm import TextFeatures, VisionLanguageModel
     from voxtune.training.ranks import Ranks
     from voxtune.training.records import Form
+    from voxtune.types.tensors import ScanOutputs
 
 BATCH = 32
 
@@ -20,26 +22,31 @@ def score_together(
     form: "Form",
     texts: "list[TextFeatures]",
     ranks: "Ranks",
-) -> "Scores":
-    """Logits and MMSE of all scans, in their order, the same on every process; each scan is scored alone."""
+) -> "ScanOutputs":
+    """What the model says of all scans, in their order, the same on every process; each scan is scored alone."""
     import torch
 
-    from voxtune.evaluation.predict import Scores
+    from voxtune.evaluation.encode import encode
+    from voxtune.types.tensors import ScanOutputs
 
-    own, _ = ranks.filled(len(scan_ids))
-    logits, vectors, points = [], [], []
-    with torch.no_grad(), ranks.autocast():
-        for start in range(0, len(own), BATCH):
-            names = [scan_ids[place] for place in own[start : start + BATCH]]
-            inputs = torch.stack([read(name) for name in names]).to(ranks.device)
-            image = model.encode_image(inputs, embedded=form == "embedded", finished=form == "finished")
-            logits.append(model.class_logits(image, texts).float())
-            vectors.append(image.vector.float())
-            if image.mmse is not None and model.mmse_head is not None:
-                points.append(model.mmse_head.points(image.mmse).float())
-    found = [
-        ranks.rows_of_all(torch.cat(parts), len(scan_ids)).cpu() if parts else None
-        for parts in (logits, points, vectors)
-    ]
-    assert found[0] is not None
-    return Scores(tuple(scan_ids), found[0], found[1], found[2])
+    def see(inputs: "Tensor") -> "dict[str, Tensor]":
+        image = model.encode_image(inputs, embedded=form == "embedded", finished=form == "finished")
+        found = {"vectors": image.vector.float()}
+        if texts:
+            found["logits"] = model.class_logits(image, texts).float()
+        values = model.target_values(image.targets)
+        return found | {f"target {name}": some for name, some in values.items()}
+
+    own = [scan_ids[place] for place in ranks.filled(len(scan_ids))[0]]
+    parts: dict[str, list[Tensor]] = {}
+    with ranks.autocast():
+        for _, found in encode(model, own, read, see, batch_size=BATCH):
+            for name, some in found.items():
+                parts.setdefault(name, []).append(some)
+    whole = {name: ranks.rows_of_all(torch.cat(some), len(scan_ids)).cpu() for name, some in parts.items()}
+    return ScanOutputs(
+        tuple(scan_ids),
+        whole["vectors"],
+        whole.get("logits"),
+        {one.name: whole[f"target {one.name}"] for one in model.targets if f"target {one.name}" in whole},
+    )

@@ -1,1 +1,0 @@
-"""``voxtune compare``."""

@@ -1,0 +1,66 @@
+"""What a task says when a model is scored: which scans answer it, how the model and its rivals are asked, what the figures are called."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from voxtune.data.targets import measured
+from voxtune.evaluation.baseline_answers import Answer
+from voxtune.evaluation.cohort_selection import Chosen, Kind
+from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
+from voxtune.evaluation.predictions import Predictions
+from voxtune.model.questions import Question
+from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.records import ManifestRow
+from voxtune.types.target import Target
+
+
+class ScoredTask(Protocol):
+    """One kind of question, as an evaluation puts it."""
+
+    @property
+    def task(self) -> str:
+        """``diagnosis``, ``findings`` or ``regression``, as ``evaluation.json`` says it."""
+
+    def choose(
+        self, cohort: CohortRows, classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+    ) -> Chosen:
+        """The scans to score, with the labels they are scored by."""
+
+    def question(self, chosen: Chosen) -> Question:
+        """Put to the model, with its calibration."""
+
+    def base_question(self, cohort: ScoredCohort, base: VisionLanguageModel) -> Question:
+        """Put to the frozen base, as published."""
+
+    def baseline_answer(self, chosen: Chosen) -> Answer:
+        """Put to the baselines."""
+
+    def kinds(self, chosen: Chosen) -> dict[str, Kind]:
+        """What the figures of each finding are called; of classes and targets those of the whole answer under the empty name."""
+
+    def thresholds(self, chosen: Chosen) -> dict[str, float]:
+        """Fixed on validation, by class or finding."""
+
+    def threshold_rule(self, cohort: ScoredCohort) -> str:
+        """Where the thresholds come from, a sentence or two; empty where the page says it elsewhere."""
+
+
+def model_targets(model: EvaluatedModel) -> tuple[Target, ...]:
+    """The numbers that a model predicts, or would by its recipe."""
+    return model.adapter.model.targets if model.adapter else model.config.targets
+
+
+def with_measured(table: Predictions, rows: Sequence[ManifestRow], targets: Sequence[Target]) -> Predictions:
+    """The table with the measured numbers of its scans beside the predicted ones."""
+    nan = float("nan")
+    known = {target.name: measured(rows, target) for target in targets}
+    return replace(
+        table,
+        measured={
+            name: np.array([values.get(scan, nan) for scan in table.scan_ids], dtype=float)
+            for name, values in known.items()
+        },
+    )

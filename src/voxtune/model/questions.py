@@ -1,0 +1,256 @@
+"""What is asked of a scan in words: which of these classes, or of each finding whether it is there.
+
+A question knows the texts a scan is compared with, and how similarities become a row of the table of answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxtune.data.findings import finding_labels, pair_texts
+from voxtune.losses.findings import pair_differences
+from voxtune.model.adapter import AdapterFacts
+from voxtune.model.vlm import TextFeatures, VisionLanguageModel
+from voxtune.types.records import ManifestRow
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+Choice = Literal["one", "each"]
+"""One class of several, or each finding yes or no for itself."""
+UNDECIDED = 0.5
+"""The threshold of a finding that validation says nothing of."""
+
+
+@runtime_checkable
+class Question(Protocol):
+    """What is asked of every scan."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes or findings, in the order of their columns."""
+
+    @property
+    def choice(self) -> Choice:
+        """One of them, or each for itself."""
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Sets of texts; similarities are averaged over the sets."""
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Logits (B, texts) to calibrated log-odds (B, k) of each class against the others, or of each finding being there.
+
+        Unlike probabilities they do not saturate where the model is sure.
+        """
+
+    def probabilities(self, logits: Tensor) -> Floats:
+        """Logits (n, texts) to probabilities (n, k)."""
+
+    def called(self, probabilities: Floats) -> Booleans:
+        """What is said to be there (n, k)."""
+
+    def truth(self, rows: Sequence[ManifestRow]) -> Floats:
+        """What the manifest says (n, k), NaN where unknown."""
+
+    def reworded(self) -> "Mapping[str, Question]":
+        """The same question in other words, by the words."""
+
+    def says(self, name: str) -> str:
+        """What a higher log-odds means, to go on after 'raises'."""
+
+
+@dataclass(frozen=True)
+class ClassQuestion:
+    """Which of these classes; the text of each comes from templates with ``{name}``."""
+
+    names: tuple[str, ...]
+    templates: tuple[str, ...]
+    temperature: float = 1.0
+    offsets: tuple[float, ...] = ()
+    """Added to the logits of the classes after the temperature; none: as they are."""
+    wordings: tuple[str, ...] = ()
+    """Other templates to ask by as well."""
+    choice: Choice = "one"
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """One set for each template."""
+        return [[one.replace("{name}", name) for name in self.names] for one in self.templates]
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits (B, k) on the scale of the probabilities."""
+        scaled = logits / self.temperature
+        return scaled + torch.tensor(self.offsets, device=logits.device) if self.offsets else scaled
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Of each class against the others (B, k)."""
+        logits = self.calibrated(logits)
+        return torch.stack(
+            [
+                logits[:, k] - torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1).logsumexp(dim=1)
+                for k in range(logits.shape[1])
+            ],
+            dim=1,
+        )
+
+    def probabilities(self, logits: Tensor) -> Floats:
+        """The softmax over the classes (n, k)."""
+        found: Floats = self.calibrated(logits).softmax(dim=-1).double().numpy()
+        return found
+
+    def called(self, probabilities: Floats) -> Booleans:
+        """The class with the largest probability."""
+        return largest(probabilities)
+
+    def truth(self, rows: Sequence[ManifestRow]) -> Floats:
+        """The diagnosis, where it is one of the classes."""
+        return one_of([row.diagnosis for row in rows], self.names)
+
+    def reworded(self) -> Mapping[str, Question]:
+        """By each other template alone."""
+        return {
+            one: ClassQuestion(self.names, (one,), self.temperature, self.offsets) for one in self.wordings
+        }
+
+    def says(self, name: str) -> str:
+        """One against the others."""
+        return f"the log-odds of {name} against {', '.join(other for other in self.names if other != name)}"
+
+
+@dataclass(frozen=True)
+class FindingQuestion:
+    """Of each finding whether it is there, by a pair of texts with ``{finding}``: present, absent."""
+
+    labels: Mapping[str, tuple[str, ...]]
+    """Each label and the findings that it stands for: the largest probability of them is its own."""
+    pair: tuple[str, str]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of each label; 0.5 where it has none."""
+    choice: Choice = "each"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels."""
+        return tuple(self.labels)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Every finding that some label needs, once."""
+        return tuple(dict.fromkeys(part for parts in self.labels.values() for part in parts))
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """One set: present and absent of each finding."""
+        return [pair_texts(self.findings, self.pair)]
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Of each label being there (B, k)."""
+        odds, findings = pair_differences(logits), self.findings
+        return torch.stack(
+            [odds[:, [findings.index(part) for part in parts]].amax(dim=1) for parts in self.labels.values()],
+            dim=1,
+        )
+
+    def probabilities(self, logits: Tensor) -> Floats:
+        """The softmax over each pair, its first entry (n, k)."""
+        odds = self.log_odds(logits.float()).double().numpy()
+        return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
+
+    def called(self, probabilities: Floats) -> Booleans:
+        """What reaches its threshold."""
+        limits = np.array([self.thresholds.get(name, UNDECIDED) for name in self.names])
+        return np.asarray(probabilities >= limits)
+
+    def truth(self, rows: Sequence[ManifestRow]) -> Floats:
+        """The columns of the labels."""
+        found: Floats = finding_labels(rows, self.names).double().numpy()
+        return found
+
+    def reworded(self) -> Mapping[str, Question]:
+        """A pair is what training taught; other pairs are not asked."""
+        return {}
+
+    def says(self, name: str) -> str:
+        """There or not there."""
+        return f"the log-odds that '{name}' is present"
+
+
+@dataclass(frozen=True)
+class NoQuestion:
+    """Nothing is asked in words: the model predicts numbers alone."""
+
+    names: tuple[str, ...] = ()
+    texts: list[list[str]] = field(default_factory=list)
+    choice: Choice = "one"
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Of nothing (B, 0)."""
+        return logits
+
+    def probabilities(self, logits: Tensor) -> Floats:
+        """Of nothing (n, 0)."""
+        return np.zeros((len(logits), 0))
+
+    def called(self, probabilities: Floats) -> Booleans:
+        """Nothing (n, 0)."""
+        return np.zeros(probabilities.shape, dtype=bool)
+
+    def truth(self, rows: Sequence[ManifestRow]) -> Floats:
+        """Of nothing (n, 0)."""
+        return np.zeros((len(rows), 0))
+
+    def reworded(self) -> Mapping[str, Question]:
+        """None."""
+        return {}
+
+    def says(self, name: str) -> str:
+        """Nothing."""
+        return name
+
+
+def question_of(facts: AdapterFacts) -> Question:
+    """What an adapter was trained to answer, with the calibration it was given on validation."""
+    if facts.task == "findings":
+        pair = (facts.class_texts[0], facts.class_texts[1])
+        return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
+    if not facts.classes:
+        return NoQuestion()
+    return ClassQuestion(
+        facts.classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(facts.classes))
+    )
+
+
+def encoded_texts(model: VisionLanguageModel, texts: Sequence[list[str]]) -> list[TextFeatures]:
+    """The texts of a question, each set encoded once."""
+    device = next(model.parameters()).device
+    found = []
+    with torch.no_grad():
+        for some in texts:
+            ids, mask = model.backbone.tokenize(some)
+            found.append(model.encode_text(ids.to(device), mask.bool().to(device)))
+    return found
+
+
+def largest(probabilities: Floats) -> Booleans:
+    """The class with the largest probability of each row (n, k); of equals the first."""
+    columns = np.arange(probabilities.shape[1])
+    chosen: Booleans = (
+        probabilities.argmax(axis=1)[:, None] == columns
+        if len(columns)
+        else np.zeros(probabilities.shape, dtype=bool)
+    )
+    return chosen
+
+
+def one_of(labels: Sequence[str | None], classes: Sequence[str]) -> Floats:
+    """Labels (n,) as 1 and 0 of each class (n, k); a row of NaN where the label is none of them."""
+    found = np.array([[float(label == name) for name in classes] for label in labels]).reshape(
+        len(labels), len(classes)
+    )
+    found[~found.any(axis=1)] = np.nan
+    return found

@@ -1,0 +1,123 @@
+"""How the figures of an evaluation were made, ready for a paper."""
+
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts
+
+
+def method_paragraph(facts: EvaluationFacts) -> str:
+    """What was scored on whom, how answers were calibrated, how intervals and comparisons were made."""
+    if facts.runs and not facts.metrics:
+        return _of_seeds(facts)
+    asked = {"diagnosis": _classes, "findings": _findings, "regression": _numbers}[facts.task](facts)
+    return f"{asked} {_intervals(facts)} {_baselines(facts)}{_folds(facts)}"
+
+
+def _counts(facts: EvaluationFacts) -> str:
+    whole = facts.metrics.get(facts.headline)
+    return f"{whole.n_scans} scans of {whole.n_participants} participants" if whole else "no scans"
+
+
+def _labels(facts: EvaluationFacts) -> str:
+    rules = "".join(f" {label}: {rule}." for label, rule in facts.label_rules.items())
+    return (f" Labels: {facts.label_map}." if facts.label_map else "") + (
+        f" How the labels were made:{rules}" if rules else ""
+    )
+
+
+def _classes(facts: EvaluationFacts) -> str:
+    labels = facts.labels
+    name = "the zero-shot base model" if facts.kind == "zero-shot" else f"the model ({facts.kind})"
+    calibrated = ""
+    if isinstance(labels, ClassFacts) and labels.temperature is not None:
+        offsets = " and an offset for each class" if labels.offsets else ""
+        calibrated = (
+            f" Probabilities were calibrated by one temperature ({labels.temperature:.3g}){offsets}, and a threshold for each class against the "
+            "rest was fixed (Youden), on the validation set."
+        )
+    return (
+        f"We scored {name} on {_counts(facts)} from {facts.cohort} with the classes {', '.join(facts.classes)}; each scan was scored "
+        f"by itself against the class texts.{_labels(facts)}{calibrated}"
+    )
+
+
+def _findings(facts: EvaluationFacts) -> str:
+    labels = facts.labels
+    assert isinstance(labels, FindingsFacts)
+    merged = "".join(
+        f" The label {label} was scored by the largest probability of {' and '.join(parts)}."
+        for label, parts in labels.merged.items()
+    )
+    return (
+        f"We scored {facts.model} on {_counts(facts)} from {facts.cohort}. Each volume was encoded once and compared with a pair of texts for each of "
+        f"{len(facts.classes)} findings ('is present', 'is not present'); the probability is the softmax over the pair.{merged}{_labels(facts)} "
+        f"{labels.threshold_rule} Findings that no scan here has, or all have, are left out of means. Unknown labels are left out, never taken as "
+        "absent. F1 is that of the positive class unless it says CT-CLIP, whose script prints scikit-learn's weighted F1 of present and absent "
+        "together, with thresholds chosen on the test set itself, which ours never are."
+    )
+
+
+def _numbers(facts: EvaluationFacts) -> str:
+    names = ", ".join(target.label for target in facts.targets.values())
+    return (
+        f"We scored {facts.model} on {_counts(facts)} from {facts.cohort}. The model predicts {names}, each read from a token of its own; a scan "
+        f"without a measured value is not scored for it.{_labels(facts)}"
+    )
+
+
+def _intervals(facts: EvaluationFacts) -> str:
+    strata = (
+        ", drawn with replacement within each diagnosis"
+        if facts.task == "diagnosis"
+        else ", drawn with replacement"
+    )
+    said = (
+        f"Because scans of one participant are not independent, {100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole "
+        f"participants{strata} (seed {facts.seed}): shares on the logit scale with Student's t, exact (Clopper-Pearson over participants) at 0 and 1, "
+        "errors by percentiles widened for few participants"
+    )
+    if facts.task == "diagnosis":
+        said += "; the AUROC of each class is checked by the variance of Obuchowski (1997)"
+    if facts.task == "findings":
+        return said + "; the gain over the base is taken on the same resamples."
+    said += ". Participant-level scores take the mean over the scans of a participant"
+    if facts.task == "diagnosis":
+        said += (
+            ". Macro scores are unweighted means over classes; AUROC is one against the rest; the calibration error uses 15 equal bins "
+            "of the largest probability"
+        )
+    return said + "."
+
+
+def _baselines(facts: EvaluationFacts) -> str:
+    fitted = (
+        "Baselines were fitted by cross-validation over participants of this cohort, as no training scans were at hand"
+        if facts.cross_fitted
+        else "Baselines were fitted on the training participants only"
+    )
+    return f"{fitted}; the model is compared with each on the same scans by swapping participants, with Holm's correction (1979) over the baselines."
+
+
+def _folds(facts: EvaluationFacts) -> str:
+    if not facts.runs:
+        return ""
+    return (
+        f" The answers are those of {len(facts.runs.runs)} models, each for the fold of participants that it never saw, pooled; calibration and "
+        "thresholds are those that each model fixed on its own validation scans."
+    )
+
+
+def _of_seeds(facts: EvaluationFacts) -> str:
+    runs = facts.runs
+    assert runs is not None
+    of_mean = (
+        " That of the mean over seeds, of the score above, draws a participant for all seeds together."
+        if runs.interval
+        else ""
+    )
+    return (
+        f"We trained {facts.model} with {len(runs.runs)} seeds ({', '.join(runs.runs)}) and the same settings, and scored each on {facts.cohort}. "
+        f"{runs.test_side}{_labels(facts)} Figures are the mean and the standard deviation (n - 1) over seeds; a score that some seed does not define "
+        "says how many do. Temperature and thresholds are those that each run fixed on its own validation scans. "
+        f"{100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole participants, within one run.{of_mean} "
+        "Scans behind different seeds are not independent: the standard deviation is no standard error, and no test is made from it; "
+        "'voxtune compare' of two such sets tests one method against another."
+    )

@@ -1,0 +1,195 @@
+"""One of several classes, the diagnosis: the nearest class text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voxtune.config import RunConfig
+from voxtune.data.manifest import LABEL_TODO
+from voxtune.errors import DataError
+from voxtune.tasks.task import Say, TaskFacts, Validated
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.data.examples import Labels
+    from voxtune.evaluation.baseline_answers import Answer
+    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
+    from voxtune.losses.total import TaskTerms
+    from voxtune.model.heads import TargetHead
+    from voxtune.model.questions import Question
+    from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.types.tensors import Batch, Output, ScanOutputs
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The classes of a run and the words for them; ``names`` are empty until the training scans are known."""
+
+    names: tuple[str, ...]
+    wanted: tuple[str, ...]
+    """Those that the settings name, if any: other scans are left out."""
+    templates: tuple[str, ...]
+    class_weight: float
+
+    metrics = frozenset({"balanced_accuracy", "accuracy", "loss"})
+
+    @classmethod
+    def of(cls, config: RunConfig, classes: Sequence[str]) -> "Classification":
+        """The task that a run's settings ask for."""
+        wanted = config.classes.names
+        return cls(
+            wanted or tuple(classes), wanted, config.classes.templates, config.loss.class_weight
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Any settings go together."""
+
+    def select_rows(self, rows: Sequence[ManifestRow], say: Say) -> list[ManifestRow]:
+        """The rows that have a diagnosis (among the classes, where these are named).
+
+        Raises:
+            DataError: none has.
+        """
+        return labelled(rows, self.wanted, say)
+
+    def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:  # noqa: ARG002  (a task's signature)
+        """The settings as they are."""
+        return config
+
+    def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":  # noqa: ARG002  (a task's signature)
+        """The class of each scan."""
+        from voxtune.data.examples import Labels, class_labels
+
+        return Labels(classes=class_labels(rows, self.names))
+
+    def class_texts(self) -> list[list[str]]:
+        """The words of all classes, once for each template."""
+        return [[template.replace("{name}", name) for name in self.names] for template in self.templates]
+
+    def loss(self, output: "Output", batch: "Batch", heads: "Mapping[str, TargetHead]") -> "TaskTerms":  # noqa: ARG002  (a task's signature)
+        """Cross-entropy over the class texts, where its weight is not 0."""
+        from voxtune.losses.classification import class_cross_entropy
+        from voxtune.losses.total import TaskTerms
+
+        if not self.class_weight or output.class_scores is None or batch.labels is None:
+            return TaskTerms()
+        return TaskTerms(classes=class_cross_entropy(output.class_scores, batch.labels))
+
+    def validation_metric(
+        self, outputs: "ScanOutputs", labels: "Labels", metric: str, heads: "Mapping[str, TargetHead]"  # noqa: ARG002  (a task's signature)
+    ) -> float:  # fmt: skip
+        """Accuracy, balanced accuracy, or minus the cross-entropy; 0 where no scan has a label."""
+        from voxtune.evaluation.validation import validation_metric
+
+        assert outputs.logits is not None
+        assert labels.classes is not None
+        return validation_metric(outputs.logits, labels.classes, metric)
+
+    def notes(self, train: "Labels") -> list[str]:  # noqa: ARG002  (a task's signature)
+        """Nothing to say."""
+        return []
+
+    def adapter_facts(self, validated: Validated) -> TaskFacts:
+        """Classes, their words, calibration and thresholds, and how sure the model must be to answer."""
+        from voxtune.evaluation.abstention import fit_abstention
+        from voxtune.evaluation.calibration import calibrate, softmax
+
+        outputs, known, seen = validated.outputs, validated.validation.labels, validated.train.labels
+        assert outputs.logits is not None
+        assert known.classes is not None
+        assert seen.classes is not None
+        logits, labels = outputs.logits.numpy(), known.classes.numpy()
+        calibration = calibrate(logits, labels, self.names)
+        probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
+        counts = {name: int((seen.classes == place).sum()) for place, name in enumerate(self.names)}
+        return TaskFacts(
+            fields={
+                "task": "diagnosis",
+                "classes": self.names,
+                "class_texts": self.templates,
+                "temperature": calibration.temperature,
+                "offsets": calibration.offsets,
+                "thresholds": calibration.thresholds,
+            },
+            training={"diagnoses": counts},
+            trust={"abstention": fit_abstention(probabilities, labels, validated.validation.participant_ids)},
+        )
+
+
+def labelled(rows: Sequence[ManifestRow], classes: Sequence[str], say: Say) -> list[ManifestRow]:
+    """The rows that have a diagnosis (among ``classes``, where given); the others are counted aloud.
+
+    Raises:
+        DataError: none has.
+    """
+    kept = [row for row in rows if row.diagnosis and (not classes or row.diagnosis in classes)]
+    if not kept:
+        found = ", ".join(sorted({row.diagnosis for row in rows if row.diagnosis}))
+        among = f" among {', '.join(classes)}" if classes else ""
+        raise DataError(
+            f"No scan of {len(rows)} has a diagnosis{among}{': the manifest has ' + found if found else ''}. {LABEL_TODO}."
+        )
+    if len(kept) < len(rows):
+        say(f"{len(rows) - len(kept)} of {len(rows)} scans have no diagnosis of this run and are left out.")
+    return kept
+
+
+@dataclass(frozen=True)
+class ScoredClasses:
+    """One class of several."""
+
+    model: "EvaluatedModel"
+    task: str = "diagnosis"
+
+    def choose(
+        self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
+    ) -> "Chosen":
+        """Scans with a diagnosis among the classes."""
+        from voxtune.evaluation.cohort_selection import choose_classes
+
+        return choose_classes(cohort.rows, self.model.classes, classes, label_map, cohort.own_sides)
+
+    def question(self, chosen: "Chosen") -> "Question":
+        """With temperature, offsets (where every class has one), and in other words too."""
+        from voxtune.evaluation.class_texts import other_templates
+        from voxtune.model.questions import ClassQuestion
+
+        adapter = self.model.adapter
+        wordings = other_templates(self.model.config.classes.templates)
+        if adapter is None:
+            return ClassQuestion(chosen.classes, self.model.config.classes.templates, wordings=wordings)
+        facts = adapter.facts
+        offsets = tuple(facts.offsets_of(chosen.classes))
+        return ClassQuestion(chosen.classes, facts.class_texts, facts.temperature, offsets, wordings)
+
+    def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
+        """Nothing is calibrated."""
+        from voxtune.model.questions import ClassQuestion
+
+        del base
+        return ClassQuestion(cohort.chosen.classes, self.model.config.classes.templates)
+
+    def baseline_answer(self, chosen: "Chosen") -> "Answer":
+        """The classes."""
+        from voxtune.evaluation.baseline_answers import ClassAnswer
+        from voxtune.model.questions import ClassQuestion
+
+        return ClassAnswer(ClassQuestion(chosen.classes, ()))
+
+    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+        """One answer, one kind."""
+        from voxtune.evaluation.cohort_selection import kind_of
+
+        return {"": kind_of(None, chosen, adapted=self.model.adapter is not None)}
+
+    def thresholds(self, chosen: "Chosen") -> dict[str, float]:
+        """Of one class against the rest, where the model chooses among the very classes they were fixed with."""
+        adapter = self.model.adapter
+        same = adapter is not None and chosen.classes == adapter.facts.classes
+        return dict(adapter.facts.thresholds) if adapter is not None and same else {}
+
+    def threshold_rule(self, cohort: "ScoredCohort") -> str:
+        """Part of the calibration."""
+        del cohort
+        return ""
