@@ -16,7 +16,7 @@ from voxtune.cohorts.adni_exams import NEEDED, VOLUMES
 from voxtune.cohorts.reading import Reading
 from voxtune.errors import DataError, TableError
 
-COLUMNS = [*NEEDED, *VOLUMES, "IMAGEUID", "FLDSTRENG", "Years_bl", "VISCODE2", "update_stamp"]
+COLUMNS = [*NEEDED, *VOLUMES, "IMAGEUID", "FLDSTRENG", "Years_bl", "VISCODE2", "M", "update_stamp"]
 P1 = "901_S_9301"
 
 
@@ -254,8 +254,9 @@ def test_codes_that_say_no_months_match_by_day_or_viscode2_alone(tmp_path: Path,
     bids = {"sub-ADNI901S9301/ses-M012/anat/sub-ADNI901S9301_ses-M012_T1w.nii.gz": ""}
     _, gone, _ = read(tree(tmp_path, [exam(code)], bids))
     assert f"visit code {code or 'no visit code'!r}" in next(iter(gone.values()))
-    kept, _, _ = read(tree(tmp_path, [exam(code, VISCODE2="m12")], {}))
-    assert [row.session_id for row in kept.values()] == ["M012"]
+    for told in ({"VISCODE2": "m12"}, {"M": "12"}, {"M": "12.0"}):
+        kept, _, _ = read(tree(tmp_path, [exam(code, **told)], {}))
+        assert [row.session_id for row in kept.values()] == ["M012"]
     other = tmp_path / "dated"
     other.mkdir()
     kept, _, _ = read(tree(other, [exam(code)], {f"{P1}/MPR/2006-06-11/I1000/a_I1000.nii": ""}))

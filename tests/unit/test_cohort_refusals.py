@@ -65,7 +65,11 @@ TABLE = "scan_id,subject_id,age,diagnosis,file\na,p,70,NC,x/a.nii\n"
         ({"image": "{hand}.nii"}, {"a.csv": TABLE}, "Setting 'image': expected columns among .*'hand'"),
         ({}, {"a.csv": TABLE}, "no row could be used \\(1 x image not found\\)"),
         ({}, {"a.csv": TABLE.splitlines()[0] + "\n"}, "it has no rows"),
-        ({"also": "b.csv"}, {"a.csv": TABLE, "b.csv": "x\n1\n"}, "b.csv: no row belongs to a scan: its column 'x' has '1', the scans are 'a'"),
+        (
+            {"also": "b.csv"},
+            {"a.csv": TABLE, "b.csv": "x\n1\n"},
+            "b.csv: no column is known to name scans or people; it has x",
+        ),
     ],
 )
 def test_a_folder_says_what_it_lacks(

@@ -13,7 +13,7 @@ from voxtune.cohorts.visits import visit_month
 from voxtune.errors import TableError
 
 NEEDED = ("PTID", "VISCODE", "EXAMDATE", "DX", "DX_bl", "AGE", "PTGENDER", "SITE", "MMSE")
-OPTIONAL = ("VISCODE2", "IMAGEUID", "FLDSTRENG", "Years_bl")
+OPTIONAL = ("VISCODE2", "M", "Month", "IMAGEUID", "FLDSTRENG", "Years_bl")
 VOLUMES: Mapping[str, str] = MappingProxyType({
     "Hippocampus": "hippocampus_mm3", "Ventricles": "ventricles_mm3", "WholeBrain": "whole_brain_mm3",
     "Entorhinal": "entorhinal_mm3", "Fusiform": "fusiform_mm3", "MidTemp": "middle_temporal_mm3", "ICV": "icv_mm3",
@@ -35,7 +35,7 @@ class Exam:
     cells: Mapping[str, str | None]
     day: date | None
     month: int | None
-    """Months since baseline as the visit code says, ``None`` for codes that do not say it (``nv``, ``v06``, ``y1``)."""
+    """Months since baseline as VISCODE, VISCODE2 or the column ``M`` says, ``None`` where none does (``nv``, ``v06``, ``y1``)."""
     diagnosis: str | None
     uid: str | None
     """The number of the image the volumes were measured in."""
@@ -113,6 +113,12 @@ def _exam(
             "Is it another release?",
         )
     uid = code(cells.get("IMAGEUID"))
-    month = visit_month(cells["VISCODE"])
-    month = visit_month(cells.get("VISCODE2")) if month is None else month
-    return Exam(number, cells, day, month, VISIT_DX.get(raw), uid.lstrip("Ii") if uid else None)
+    return Exam(number, cells, day, _months(cells), VISIT_DX.get(raw), uid.lstrip("Ii") if uid else None)
+
+
+def _months(cells: Mapping[str, str | None]) -> int | None:
+    """Months since baseline, by the first of the columns that says them."""
+    codes = (visit_month(cells["VISCODE"]), visit_month(cells.get("VISCODE2")))
+    counted = [code(cells.get(name)) for name in ("M", "Month")]
+    numbers = [int(text) for text in counted if text and re.fullmatch(r"[0-9]{1,3}", text)]
+    return next((month for month in (*codes, *numbers) if month is not None), None)

@@ -89,6 +89,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     """
     from voxtune.catalog import PRESETS, load
     from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.simulated import with_marks
     from voxtune.data.sources import as_manifest
     from voxtune.run_dir import make_folder
 
@@ -100,7 +101,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             update={"steps": settings.steps.model_copy(update={"policy": hu_policy})}
         )
     manifest = as_manifest(manifest, out)
-    rows = read_manifest(manifest)
+    rows = with_marks(manifest, read_manifest(manifest))
     if (out / "manifest.tsv").resolve() == manifest.resolve():
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
@@ -114,7 +115,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             settings,
             stripped,
             resume,
-            _simulated(row),
+            row.simulated,
             series,
             orientation,
         )
@@ -159,7 +160,7 @@ def _do(job: Job) -> None:
         if done and (job.folder / "volume.nii.gz").is_file():
             declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
             key = chain_key(content_sha256(job.image), job.preset, declared)
-            if done["key"] == key:
+            if done["key"] == key and done.get("simulated", False) == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
@@ -176,12 +177,14 @@ def _do(job: Job) -> None:
         result.volume,
         job.folder / "volume.nii.gz",
         "template" if isinstance(job.preset.steps, Brain) else "scanner",
+        simulated=job.simulated,
     )
     with atomic_path(job.folder / "thumbnail.png") as part:
         part.write_bytes(thumbnail(result.volume))
     page = scan_page(job.scan_id, result.volume, result.record, simulated=job.simulated)
     write_text(job.folder / "page.html", page)
-    write_text(record_file, result.record.model_dump_json(indent=1) + "\n")
+    record = result.record.model_copy(update={"simulated": job.simulated})
+    write_text(record_file, record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -256,7 +259,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
         records, failed = _found(rows, out, preset)
     figures = {name: record.qc for name, record in records.items()}
     pending = len(rows) - len(figures) - len(failed)
-    simulated = any(_simulated(row) for row in rows)
+    simulated = any(row.simulated for row in rows)
     done = [
         row.model_copy(update={"image": f"{row.scan_id}/volume.nii.gz", "qc": figures[row.scan_id].verdict})
         for row in rows
@@ -351,10 +354,6 @@ def _series(record: ChainRecord) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _simulated(row: ManifestRow) -> bool:
-    return "simulated" in (row.source or "").lower()
 
 
 def _shard(text: str | None) -> tuple[int, int]:

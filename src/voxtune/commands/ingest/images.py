@@ -23,7 +23,7 @@ def write_pending(reading: Reading, folder: Path) -> None:
         try:
             with one_sentence(row.scan_id):
                 mean = mean_of([read_any(part, pending.axes) for part in pending.parts])
-            write_volume(mean, path)
+            write_volume(mean, path, simulated=row.simulated)
         except ScanError as error:
             reading.dropped.append(
                 Dropped(row.scan_id, row.participant_id, f"image cannot be read: {error.cause}")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.files import tex
 from voxtune.commands.reproduce.paper import Cell, Paper
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
 
@@ -248,7 +248,7 @@ def _maps(
         report = reports.get(stage)
         if report is None:
             continue
-        columns = columns_of(reports, ())
+        columns = columns_of(reports, (), loaded.config.known_profile)
         asked = [text_target(loaded, report), *(text_target(loaded, report, keep=key) for key in columns)]
         found = explain_targets(loaded, torch.from_numpy(to_tensor(stored, preset)), asked)
         scans[stage] = stored
