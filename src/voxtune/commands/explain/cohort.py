@@ -22,7 +22,9 @@ from voxtune.commands.explain.scan import (
     region_of,
 )
 from voxtune.commands.explain.summary import Gathered, group_lines, group_warnings, summarised, tokens_of
-from voxtune.errors import DataError
+from voxtune.data.manifest import write_table
+from voxtune.errors import DataError, ScanError, SomeScansFailedError
+from voxtune.imaging.boundary import one_sentence
 from voxtune.progress import progress
 from voxtune.run_dir import write_json, write_text
 from voxtune.types.volume import Volume
@@ -60,9 +62,16 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     gathered = Gathered()
     read = _reader(manifest, [row for _, row in chosen], preset)
     last: dict[str, Any] = {}
+    failed: list[dict[str, str]] = []
     with progress("Explaining scans", len(chosen)) as advance:
         for number, (group, row) in enumerate(chosen):
-            stored, tensor = read(row)
+            try:
+                with one_sentence(row.scan_id):
+                    stored, tensor = read(row)
+            except ScanError as error:
+                failed.append({"scan_id": row.scan_id, "reason": str(error)})
+                tell(str(error))
+                continue
             reports = reports_of_row(loaded, row)
             own = row.diagnosis if row.diagnosis in reports else next(iter(reports), None)
             case = Case(
@@ -80,6 +89,12 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
                 gathered, loaded, preset, case, group, question, control, curves=number % spread == 0
             )
             advance(row.scan_id)
+    if not gathered.groups:
+        raise DataError(f"Every scan failed ({len(failed)}). The first: {failed[0]['reason']}")
+    table = folder / "failed.tsv"
+    table.unlink(missing_ok=True)
+    if failed:
+        write_table(table, ("scan_id", "reason"), failed)
     tell("Drawing")
     facts = summarised(gathered, question.seed) | common_facts(loaded, question.seed)
     facts |= {
@@ -94,7 +109,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     write_json(folder / "explanation.json", facts)
     page = folder / "page.html"
     write_text(page, explain_group_page(facts, _mean_maps(gathered)))
-    return ExplainDone(page, facts)
+    return ExplainDone(page, facts, SomeScansFailedError(len(failed), len(chosen), table) if failed else None)
 
 
 def choose_rows(
