@@ -18,6 +18,7 @@ CONCEPTS = ROOT / "docs" / "concepts"
 CHEST = ROOT / "benchmarks" / "chest" / "results"
 METHOD = ROOT / "benchmarks" / "method" / "results"
 SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
+BIDS_EXAMPLES = ROOT / "benchmarks" / "bids_examples" / "results" / "trees.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
 PAGES = (
     ROOT / "README.md",
@@ -29,6 +30,7 @@ PAGES = (
     CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "serve.md",
+    ROOT / "docs" / "reference" / "bids-examples.md",
 )
 
 
@@ -263,6 +265,31 @@ def serve_load() -> str:
     )
 
 
+def bids_examples() -> str:
+    """What ``ingest bids`` makes of each tree of the BIDS examples."""
+    trees = json.loads(BIDS_EXAMPLES.read_text(encoding="utf-8"))
+    lines = ["| tree | T1w images | kept | dropped | what is said |", "|---|---|---|---|---|"]
+    for name, one in trees.items():
+        said = [one["refused"].removeprefix(f"{name}: ")] if "refused" in one else []
+        said += ["So read with `unlabelled=keep`."] if said and "kept" in one else []
+        said += [f"{count} x {reason}" for reason, count in one.get("reasons", {}).items()]
+        said += (
+            [f"{one['elsewhere']} T1w outside the folders `sub-*`."]
+            if one["elsewhere"] and "kept" in one
+            else []
+        )
+        cells = [one.get(column, "refused" if column == "kept" else "") for column in ("kept", "dropped")]
+        lines.append(f"| {name} | {one['images']} | {cells[0]} | {cells[1]} | {' '.join(said)} |")
+    read_ = [one for one in trees.values() if "kept" in one]
+    total = sum(one["images"] for one in read_)
+    kept, dropped = (sum(one[column] for one in read_) for column in ("kept", "dropped"))
+    lines.append(
+        f"\n{len(read_)} of {len(trees)} trees are read: {total} images = {kept} kept + {dropped} dropped; "
+        f"{len(trees) - len(read_)} are refused with the sentence in the last column."
+    )
+    return "\n".join(lines)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "explain-localisation": explained.localisation,
     "explain-biomarkers": explained.biomarkers,
@@ -276,6 +303,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
+    "bids-examples": bids_examples,
     "method-arms": method_arms,
     "isa": instructions.table,
     "train-step": trained.step,

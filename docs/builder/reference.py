@@ -133,7 +133,10 @@ def settings() -> str:
         "",
     ]
     names = {
-        kind: name for name, one in RunConfig.model_fields.items() if isinstance(kind := one.annotation, type)
+        kind: name
+        for name, one in RunConfig.model_fields.items()
+        for kind in (one.annotation, *typing.get_args(one.annotation))  # a setting may be a list of parts
+        if isinstance(kind, type)
     }
     for part in (*PARTS, SplitSettings):
         title = (

@@ -234,6 +234,28 @@ def predicting(folder: Path) -> None:
     shutil.copy(scan_file(Path(HEAD)), folder / "scan.nii.gz")
 
 
+def measured(folder: Path) -> None:
+    """Preprocessed pictures of people whose brightness follows how ill they are; some without a CDR-SB."""
+    from voxtune.imaging.presets import TINY
+
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, object]] = []
+    for number in range(30):
+        ill = number % 2
+        picture = np.kron(rng.random((8, 8, 8)), np.ones(tuple(size // 8 for size in TINY.shape)))
+        path = folder / "preprocessed" / f"s{number}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        nib.save(nib.Nifti1Image((0.5 * picture + 0.4 * ill).astype(np.float32), TINY.affine), path)
+        rows.append(
+            {
+                "participant_id": f"p{number}", "scan_id": f"s{number}", "image": path.name, "diagnosis": ("NC", "AD")[ill],
+                "age": 60 + number, "mmse": 29 - 6 * ill - number % 3, "cdr_sb": "n/a" if number % 5 == 0 else 5 * ill + number % 4,
+                "hippocampus_mm3": 7000 - 1500 * ill + number,
+            }
+        )  # fmt: skip
+    table(folder / "preprocessed/manifest.tsv", rows)
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small SIMULATED cohort."""
@@ -255,6 +277,7 @@ WORLDS: dict[str, World | str] = {
     "docs/how-to/predict.md": predicting,
     "docs/how-to/add-a-cohort.md": clinic,
     "docs/how-to/add-a-backbone.md": lambda _: None,
+    "docs/how-to/add-a-target.md": measured,
     "docs/how-to/add-a-template.md": "simulated",
     "docs/how-to/dask.md": "simulated",
 }

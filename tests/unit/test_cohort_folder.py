@@ -42,7 +42,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
     assert "Ann" not in manifest.read_text(encoding="utf-8")
     assert {(one["what"], one["reason"]) for one in read_table(done.dropped)} == {
         ("b1", "image not found"),
-        ("c1", "no label (column: diagnosis)"),
+        ("c1", "no label (column: Group)"),
     }
     assert said[0] == "in 4, out 2 scans of 1 participants, dropped 2"
     assert any("Patient Name" in line for line in said)
@@ -51,7 +51,7 @@ def test_columns_and_images_are_guessed_and_drops_are_listed(tmp_path: Path) -> 
 def test_rules_renames_and_patterns_come_as_texts(tmp_path: Path) -> None:
     study(
         tmp_path,
-        "id,years,47,48,score\ns1,20,1.5,2,0\ns2,40,3,n/a,1\ns3,,3,4,1\n",
+        "id,years,47,48,score\ns1,20,3100.5,3200,0\ns2,40,3000,n/a,1\ns3,,3000,4000,1\n",
         "x/s1/t.nii",
         "x/s2/t.nii",
         "x/s3/t.nii",
@@ -63,7 +63,7 @@ def test_rules_renames_and_patterns_come_as_texts(tmp_path: Path) -> None:
         }
     ).read()  # fmt: skip
     assert [(row.scan_id, row.diagnosis, row.hippocampus_mm3) for row in reading.rows] == [
-        ("s1", "young", 3.5),
+        ("s1", "young", 6300.5),
         ("s2", "old", None),
     ]
     assert reading.dropped[0].what == "s3"
@@ -84,6 +84,26 @@ def test_rules_renames_and_patterns_come_as_texts(tmp_path: Path) -> None:
 )
 def test_a_rule_takes_the_first_case_that_holds(text: str, age: str | None, label: str | None) -> None:
     assert parse_rule(text).label(lambda name: {"age": age}[name]) == label
+
+
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [("0", "NC"), ("0.0", "NC"), ("2", "other"), (None, None), ("n.d.", None), ("1", "AD")],
+)
+def test_the_rest_is_of_what_is_known(score: str | None, label: str | None) -> None:
+    rule = parse_rule("score==0:NC;score==1&mmse<30:AD;*:other")
+    assert rule.label(lambda name: {"score": score, "mmse": "20"}[name]) == label
+    unknown = parse_rule("score==1&mmse<30:AD;*:other")
+    assert unknown.label(lambda name: {"score": "1", "mmse": None}[name]) is None
+    assert unknown.label(lambda name: {"score": "0", "mmse": None}[name]) == "other"
+
+
+def test_a_number_of_another_style_is_no_rest() -> None:
+    for text in ("score==0:NC;*:other", "score>0.4:AD;*:NC"):
+        with pytest.raises(
+            ValueError, match=r"column 'score': expected a number written like 1234\.5, got '0,5'"
+        ):
+            parse_rule(text).label(lambda _: "0,5")
 
 
 @pytest.mark.parametrize("text", ["age<40", "age:young;age>=40:old", "", "age<40:"])
@@ -118,8 +138,8 @@ def test_an_error_names_the_setting_or_the_column(
 
 
 def test_two_image_patterns_are_a_choice_for_the_person(tmp_path: Path) -> None:
-    study(tmp_path, "MRID\na1\n", "a1_T1w.nii.gz", "a1_T2w.nii.gz")
-    with pytest.raises(SettingError, match=r"T1w.*T2w"):
+    study(tmp_path, "MRID\na1\n", "a1_x.nii.gz", "a1_y.nii.gz")
+    with pytest.raises(SettingError, match=r"_x.*_y"):
         Folder(root=tmp_path).read()
 
 

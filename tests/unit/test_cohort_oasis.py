@@ -63,7 +63,10 @@ def test_cdr_half_is_what_the_setting_says(tmp_path: Path, very_mild: str, label
     )
     reading = Oasis2.model_validate({"root": source, "very_mild": very_mild}).read()
     assert [row.diagnosis for row in reading.rows] == ([label] if label else [])
-    assert len(reading.dropped) == (label is None)
+    assert len(reading.rows) + len(reading.dropped) == 3
+    assert {one.reason for one in reading.dropped} == {
+        "another repeat of the visit was taken (repeats=first)" if label else "no label (CDR)"
+    }
 
 
 def test_repeats_are_chosen_averaged_or_all_kept(tmp_path: Path) -> None:
@@ -112,7 +115,7 @@ def test_nifti_files_need_no_conversion(tmp_path: Path) -> None:
 )
 def test_a_renamed_column_or_a_wrong_value_is_named(tmp_path: Path, table: str, words: list[str]) -> None:
     with pytest.raises(TableError) as caught:
-        Oasis2(root=oasis2(tmp_path, table)).read()
+        Oasis2(root=oasis2(tmp_path, table)).read().settle()
     for word in words:
         assert word in str(caught.value)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.cohorts.adni import NEEDED, VOLUMES, Adni
+from voxtune.cohorts.adni import Adni
+from voxtune.cohorts.adni_exams import NEEDED, VOLUMES
 from voxtune.cohorts.aibl import Aibl
 from voxtune.cohorts.bids import Bids
 from voxtune.cohorts.caps import Caps
@@ -60,11 +61,15 @@ TABLE = "scan_id,subject_id,age,diagnosis,file\na,p,70,NC,x/a.nii\n"
         ({"table": "none.csv"}, {"a.csv": TABLE}, "none.csv: no such table"),
         ({}, {"a.csv": "weight\n70\n"}, "Set 'scan_id' to the column"),
         ({}, {"a.csv": "scan_id\na\n"}, "no image starts with a scan's name"),
-        ({"rename": "age+file:icv_mm3"}, {"a.csv": TABLE}, "'age\\+file' is a sum"),
+        ({"rename": "age+file:icv_mm3"}, {"a.csv": TABLE}, "column 'file' for 'icv_mm3': expected a number"),
         ({"image": "{hand}.nii"}, {"a.csv": TABLE}, "Setting 'image': expected columns among .*'hand'"),
         ({}, {"a.csv": TABLE}, "no row could be used \\(1 x image not found\\)"),
         ({}, {"a.csv": TABLE.splitlines()[0] + "\n"}, "it has no rows"),
-        ({"also": "b.csv"}, {"a.csv": TABLE, "b.csv": "x\n1\n"}, "b.csv: column 'scan_id' is missing"),
+        (
+            {"also": "b.csv"},
+            {"a.csv": TABLE, "b.csv": "x\n1\n"},
+            "b.csv: no column is known to name scans or people; it has x",
+        ),
     ],
 )
 def test_a_folder_says_what_it_lacks(
@@ -136,8 +141,11 @@ def test_adni_months_tell_who_progressed(tmp_path: Path) -> None:
     ]
     source = adni(tmp_path, exams, [session(person) for person in later])
     reading = Adni(root=source, mci="progression", horizon=36).read()
-    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI", "sMCI"]
-    assert list(why(reading).values()) == ["MCI not followed for 36 months (censored)"]
+    assert [row.diagnosis for row in reading.rows] == ["pMCI", "sMCI"]
+    assert list(why(reading).values()) == [
+        "MCI not followed for 36 months (censored: last seen at 12.0 months)",
+        "Dementia began on an unknown side of the horizon of 36 months (last seen without it at 0.0 months, with it at 48.0)",
+    ]
 
 
 def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
@@ -152,7 +160,8 @@ def test_adni_drops_what_cannot_be_matched(tmp_path: Path) -> None:
         Adni(root=source).read()
     reading = Adni(root=source, table="tables/merged.csv").read()
     assert why(reading) == {
-        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched"
+        "011_S_0001_undated": "the path has neither a date nor a session, so no exam can be matched",
+        "x.nii": "the path names no participant",
     }
     assert [row.field_strength for row in reading.rows] == [3.0, None]
     baseline = Adni(root=source, table="tables/merged.csv", label="baseline")
@@ -196,8 +205,8 @@ def test_aibl_drops_what_cannot_be_matched_and_needs_two_tables_only(tmp_path: P
     assert [row.scan_id for row in reading.rows] == ["AIBL2_M000"]
     assert why(reading) == {
         "x.nii": "the path has neither a date nor a session, so no visit can be matched",
-        "y.nii": "another image of the visit was taken",
-        "z.nii": "2007-13-45 in the path is no date, so no visit can be matched",
+        "y.nii": "another image of the visit was taken (x.nii)",
+        "z.nii": "the path has a day that is no date (2007-13-45)",
         "u.nii": "no participant in the path",
         "v.nii": "no visit m36 in the tables",
     }
@@ -285,7 +294,7 @@ def test_oasis_names_a_wrong_cell(tmp_path: Path, column: str, value: str, words
 
 
 def test_oasis1_without_its_table_says_what_to_download(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no csv table with a column 'ASF'.*Download"):
+    with pytest.raises(DataError, match=r"no csv or xlsx table with a column 'ASF'.*Download"):
         Oasis1(root=put(tmp_path, {"other.csv": "a,b\n"})).read()
 
 
@@ -300,8 +309,8 @@ def test_caps_drops_who_is_not_in_the_table_and_names_the_other_kind(tmp_path: P
     )
     reading = Caps(root=source, table="t.tsv").read()
     assert [row.participant_id for row in Caps(root=source, table="t.tsv").rows()] == ["sub-01"]
-    assert [one.participant_id for one in reading.dropped] == ["sub-02", "sub-03"]
-    assert reading.dropped[1].reason == "not in t.tsv"
+    assert [one.participant_id for one in reading.dropped] == ["sub-03", "sub-02"]
+    assert reading.dropped[0].reason == "participant is not in t.tsv"
     with pytest.raises(DataError, match=r"of that kind\.$"):
         Caps(root=source, table="t.tsv", crop=False).read()
     for path in tmp_path.rglob("*desc-Crop*"):
@@ -344,7 +353,7 @@ def test_rad_chestct_drops_what_has_no_volume_and_names_a_wrong_label(tmp_path: 
     reading = RadChestCt(root=source).read()
     (row,) = RadChestCt(root=source).rows()
     assert (row.scan_id, (row.model_extra or {})["Calcification"]) == ("v1", "1")
-    assert why(reading) == {"v2": "image not found", "line 4": "image not found"}
+    assert why(reading) == {"v2": "image not found", "line 4": "no name of a volume"}
     (source / "l.csv").write_text(f"{header}v1,maybe,{ones}\n", encoding="utf-8")
     with pytest.raises(TableError, match="line 2, column 'Medical material': expected 0 or 1, got 'maybe'"):
         RadChestCt(root=source).read()

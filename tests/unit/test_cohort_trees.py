@@ -45,7 +45,7 @@ def test_aibl_reads_minus_four_as_missing_and_matches_visits(tmp_path: Path) -> 
     ]
     assert [one.reason for one in reading.dropped] == [
         "no visit within 180 days",
-        "no diagnosis at the visit",
+        "no diagnosis at the visit (DXCURREN is missing)",
         "participant is not in the tables",
     ]
 
@@ -88,8 +88,8 @@ def test_bids_sessions_win_over_participants(tmp_path: Path) -> None:
     assert (reading.rows[0].scanner, reading.rows[0].field_strength) == ("Siemens Trio", 3)
     assert [one.reason for one in reading.dropped] == [
         "another image of the session was taken",
-        "no label",
         "participant is not in participants.tsv",
+        "no label",
     ]
     assert "Doe" not in str(reading.rows)
     assert any("'O'" in note for note in reading.notes)
@@ -106,8 +106,11 @@ def test_bids_takes_a_rule_or_a_column_and_names_an_unknown_one(tmp_path: Path) 
         Bids(root=tmp_path, diagnosis="nothing").read()
     with pytest.raises(DataError, match=r"PDw"):
         Bids(root=tmp_path, suffix="PDw").read()
-    with pytest.raises(DataError, match=r"participants\.tsv"):
+    with pytest.raises(DataError, match=r"no folder sub-"):
         Bids(root=tmp_path / "sub-01").read()
+    (tmp_path / "participants.tsv").unlink()
+    with pytest.raises(DataError, match=r"no participants\.tsv.*unlabelled=keep"):
+        Bids(root=tmp_path).read()
 
 
 # ----------------------------------------------------------------------------------------- CAPS

@@ -182,3 +182,29 @@ def test_a_dicom_file_without_a_suffix_is_looked_into(tmp_path: Path) -> None:
     text = doctor(tmp_path).text
     assert "'PatientName' in IM0001" in text
     assert "Doe" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'id\tPatient Name\tnote\n1\tDoe\t"a\n',
+        'id,Patient Name,note\n1,Doe,"a\n2,Roe,b\n',
+        "id;Patient Name\n1;Doe;x\n",
+        "id|Patient Name\n1|Doe\n",
+    ],
+)
+def test_a_table_that_cannot_be_read_hides_no_names(tmp_path: Path, text: str) -> None:
+    for name in ("t.csv", "t.tsv"):
+        (tmp_path / name).write_text(text)
+        assert "Patient Name" in personal_columns(tmp_path / name)
+
+
+def test_names_in_a_workbook_are_found(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["id", "Patient Name"])
+    book.active.append([1, "Doe"])
+    book.save(tmp_path / "t.xlsx")
+    (tmp_path / "broken.xlsx").write_bytes(b"x")
+    assert personal_columns(tmp_path / "t.xlsx") == ["Patient Name"]
+    assert personal_columns(tmp_path / "broken.xlsx") == personal_columns(tmp_path / "none.csv") == []

@@ -17,7 +17,7 @@ from voxtune.model.build import build_model
 from voxtune.model.injection import merge
 from voxtune.model.parameter_table import parameter_table
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.tasks.task import task_of
+from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow
 from voxtune.weights.published import PUBLISHED
 
@@ -158,7 +158,7 @@ def row(**cells: str) -> ManifestRow:
 
 def selected(config: RunConfig, **cells: str) -> list[ManifestRow]:
     task = task_of(config)
-    task.check()
+    check_settings(task, config)
     return task.select_rows([row(**cells)], print)
 
 

@@ -14,11 +14,12 @@ from torch import Tensor
 
 import voxtune
 from voxtune.config import TrainingSettings
-from voxtune.model.build import MmseScale, adapter_state, build_model
+from voxtune.model.build import TargetScale, adapter_state, build_model
+from voxtune.tasks.task import task_of
 from voxtune.training import state
 from voxtune.training.checkpoint import load_last, standings
 from voxtune.training.loop import fit
-from voxtune.training.records import Task, Watcher
+from voxtune.training.records import TrainingInputs, Watcher
 from voxtune.weights import memory
 from voxtune.weights.memory import BOUNDARY, aligned, read_tensors
 
@@ -171,16 +172,17 @@ def trained(base: Path, folder: Path, *, resume: bool = False, steps: int | None
     config = worker.settings("batch", 4, TrainingSettings(accelerator="cpu", save_steps=2, stop_after=None))
     config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 2})})
     config = config.model_copy(update={"backbone": worker.BACKBONE.model_copy(update={"weights": base})})
-    model = build_model(config, scale=MmseScale(24.0, 3.0))
+    model = build_model(config, scales={"mmse": TargetScale(24.0, 3.0)})
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
-    task = Task(
+    inputs = TrainingInputs(
+        task_of(config, ("a", "b", "c")),
         examples,
         scans.__getitem__,
         lambda model: float(model.temperature()),
         [(texts, torch.ones_like(texts, dtype=torch.bool))],
     )
     try:
-        fit(model, task, config, folder, Watcher(step=step), resume=resume)
+        fit(model, inputs, config, folder, Watcher(step=step), resume=resume)
     except Killed:
         return {}
     return adapter_state(model)

@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from voxtune.catalog import BACKBONES, load
-from voxtune.config import Aggregation, LossSettings, MmseSettings, RunConfig, TrainingSettings
-from voxtune.data.examples import Examples
+from voxtune.config import Aggregation, LossSettings, RunConfig, TrainingSettings
+from voxtune.data.examples import Examples, Labels
 from voxtune.errors import DataError
 from voxtune.losses.total import total
-from voxtune.model.build import MmseScale, build_model
+from voxtune.model.build import build_model
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.tasks.task import task_of
 from voxtune.training.loop import fit, read_shares
 from voxtune.training.objective import loss_terms
 from voxtune.training.ranks import start_ranks
 from voxtune.training.reach import unreached
-from voxtune.training.records import Task, Watcher
+from voxtune.training.records import TrainingInputs, Watcher
 from voxtune.training.step import StepSettings
 
 RANKS = start_ranks(TrainingSettings(accelerator="cpu"))
@@ -63,9 +64,9 @@ class Case:
             self.methods
             | {"name": "reach", "preset": "t", "backbone": {"kind": self.backbone} | settings.model_dump(), "loss": self.loss}
             | {"aggregation": self.aggregation, "projections": self.projections}
-            | {"mmse": MmseSettings(enabled=False), "training": TrainingSettings(epochs=1, checkpointing=self.checkpointing)}
+            | {"targets": (), "training": TrainingSettings(epochs=1, checkpointing=self.checkpointing)}
         )  # fmt: skip
-        model = build_model(config, scale=MmseScale(24.0, 3.0))
+        model = build_model(config)
         generator = torch.Generator().manual_seed(9)
         with torch.no_grad():
             for value in model.parameters():
@@ -73,17 +74,17 @@ class Case:
                     value.add_(0.1 * torch.randn(value.shape, generator=generator))
         return config, model.train()
 
-    def task(self, model: VisionLanguageModel, shrunken: ModuleType) -> Task:
+    def inputs(self, config: RunConfig, model: VisionLanguageModel, shrunken: ModuleType) -> TrainingInputs:
         volumes = shrunken.volumes(model.backbone, self.scans)
         ids, _ = shrunken.ids(model.backbone, self.scans)
         mask = torch.arange(ids.shape[1]).expand_as(ids) < self.length
         names = tuple(f"s{number}" for number in range(self.scans))
         scans = dict(zip(names, volumes, strict=True))
         labels = torch.arange(self.scans) % max(1, self.classes)
-        examples = Examples(names, names, labels, torch.full((self.scans,), torch.nan), ids, mask)
+        examples = Examples(names, names, Labels(labels), ids, mask)
         kinds = shrunken.ids(model.backbone, self.classes)[0] if self.classes else None
         tokens = [] if kinds is None else [(kinds, torch.ones_like(kinds, dtype=torch.bool))]
-        return Task(examples, scans.__getitem__, lambda _: 0.0, tokens)
+        return TrainingInputs(task_of(config, "abc"), examples, scans.__getitem__, lambda _: 0.0, tokens)
 
 
 CASES = {
@@ -112,16 +113,19 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sizes_of_gradients(case: Case, model: VisionLanguageModel, task: Task) -> dict[str, float]:
+def sizes_of_gradients(case: Case, model: VisionLanguageModel, inputs: TrainingInputs) -> dict[str, float]:
     """The largest entry of each parameter's gradient in float64, as part of the largest of all."""
     exact = model.double()
     batch = replace(
-        task.train.facts(list(range(case.scans))),
-        volumes=torch.stack([task.read(name) for name in task.train.scan_ids]).double(),
+        inputs.train.facts(list(range(case.scans))),
+        volumes=torch.stack([inputs.read(name) for name in inputs.train.scan_ids]).double(),
     )
-    output = exact(batch, task.class_tokens if case.classes else None)
+    output = exact(batch, inputs.class_tokens if case.classes else None)
     loss = total(
-        loss_terms(output, batch, case.loss, None), 0.5, case.loss.class_weight, case.loss.contrastive_weight
+        loss_terms(output, batch, case.loss, inputs.task, {}),
+        {},
+        case.loss.class_weight,
+        case.loss.contrastive_weight,
     )
     names = {name: value for name, value in exact.named_parameters() if value.requires_grad}
     grads = torch.autograd.grad(loss, list(names.values()), allow_unused=True)
@@ -136,17 +140,19 @@ def sizes_of_gradients(case: Case, model: VisionLanguageModel, task: Task) -> di
 @pytest.mark.parametrize("name", CASES)
 def test_the_parts_without_a_gradient_are_known(shrunken: ModuleType, words: Path, name: str) -> None:
     case = CASES[name]
-    _, model = case.build(shrunken, words)
-    task = case.task(model, shrunken)
-    share = next(read_shares(task, [list(range(case.scans))], 0, 0, RANKS))
-    classes = task.class_tokens if case.classes else None
+    config, model = case.build(shrunken, words)
+    inputs = case.inputs(config, model, shrunken)
+    share = next(read_shares(inputs, [list(range(case.scans))], 0, 0, RANKS))
+    classes = inputs.class_tokens if case.classes else None
     trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
     state = torch.random.get_rng_state()
-    found = unreached(model, trained, share, classes, StepSettings(case.loss, "volumes", None, RANKS))
+    found = unreached(
+        model, trained, share, classes, StepSettings(case.loss, inputs.task, {}, "volumes", None, RANKS)
+    )
     torch.random.set_rng_state(state)
     assert all(value.grad is None for value in trained.values()), "it leaves no gradient behind"
     assert {key for key in trained if any(part in key for part in case.dead)} == set(found.names)
-    sizes = sizes_of_gradients(case, model, task)
+    sizes = sizes_of_gradients(case, model, inputs)
     dead = {key for key, size in sizes.items() if size < 1e-12}
     assert {key for key in dead if not key.endswith(SHIFTS)} <= set(found.names) <= dead
 
@@ -159,7 +165,7 @@ def test_a_run_that_would_train_in_vain_is_refused(shrunken: ModuleType, words: 
         DataError,
         match=r"no gradient reaches vision.between.lga.*and \d+ more.*5 of the model's attentions have a single",
     ):
-        fit(model, case.task(model, shrunken), config, tmp_path, Watcher())
+        fit(model, case.inputs(config, model, shrunken), config, tmp_path, Watcher())
     assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
 
 
@@ -167,7 +173,7 @@ def test_blocks_to_be_compiled_are_looked_at_as_they_are_written(
     shrunken: ModuleType, words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = CASES["one guiding text"]
-    _, model = case.build(shrunken, words)
+    config, model = case.build(shrunken, words)
     calls: list[Tensor] = []
     for block in model.vision.tower.blocks:
         block._compiled_call_impl = calls.append  # what nn.Module.compile leaves
@@ -184,8 +190,10 @@ def test_blocks_to_be_compiled_are_looked_at_as_they_are_written(
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(torch.compiler, "set_stance", Stance)
-    task = case.task(model, shrunken)
-    share = next(read_shares(task, [[0, 1, 2]], 0, 0, RANKS))
+    inputs = case.inputs(config, model, shrunken)
+    share = next(read_shares(inputs, [[0, 1, 2]], 0, 0, RANKS))
     trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
-    assert unreached(model, trained, share, None, StepSettings(case.loss, "volumes", None, RANKS)).names
+    assert unreached(
+        model, trained, share, None, StepSettings(case.loss, inputs.task, {}, "volumes", None, RANKS)
+    ).names
     assert (stances, calls) == (["force_eager"], [])

@@ -1,43 +1,56 @@
-"""AIBL: tables by participant (RID) and visit (VISCODE), and a folder of images; -4 means missing.
+"""AIBL: tables by participant (RID) and visit (VISCODE), and a folder of images, BIDS or as the archive packs them.
 
-The diagnosis is DXCURREN of the visit (1 NC, 2 MCI, 3 AD). An image belongs to the visit its session names
-(``ses-M018``), or to the visit whose EXAMDATE is nearest to the date in its path, within ``window_days``.
+The diagnosis is DXCURREN of the visit (1 NC, 2 MCI, 3 AD). An image belongs to the visit its session names (``ses-M018``), or to the visit
+whose EXAMDATE is nearest to the day in its path, within ``window_days``. Of the images of a visit the T1 is taken.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.aibl_visits import TABLES, TODO, Visit, Visits, read_visits
+from voxtune.cohorts.dates import in_months
+from voxtune.cohorts.image_files import NO_CONTENT, find_image_files, find_tables
 from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.releases import newest
+from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.table import SourceTable
-from voxtune.errors import DataError, TableError
+from voxtune.cohorts.visits import path_days, path_months
+from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "aibl_ptdemog": ("RID", "VISCODE", "PTGENDER", "PTDOB"),
-    "aibl_pdxconv": ("RID", "VISCODE", "DXCURREN"),
-    "aibl_mmse": ("RID", "VISCODE", "MMSCORE"),
-    "aibl_cdr": ("RID", "VISCODE", "CDGLOBAL"),
-    "aibl_neurobat": ("RID", "VISCODE", "EXAMDATE"),
-}
-"""Table -> columns that are read; the scan's own date, if any, is in its path."""
 NEEDED = ("aibl_ptdemog", "aibl_pdxconv")
 DIAGNOSES = {"1": "NC", "2": "MCI", "3": "AD"}
 SEXES = {"1": "M", "2": "F"}
 RULE = "DXCURREN of the visit: 1 NC, 2 MCI, 3 AD"
-TODO = (
-    "Download the AIBL non-imaging data (Data_extract_*.zip) and unpack its tables here, headers as they are."
+COLUMNS = {"mmse": "MMSCORE", "cdr": "CDGLOBAL", "age": "PTDOB"}
+_PEOPLE = (
+    re.compile(r"(?:^|/)sub-(?:AIBL)?(\d+)(?=[/_])", re.IGNORECASE),
+    re.compile(r"(?:^|/)AIBL_(\d+)_[^/]*$", re.IGNORECASE),
+    re.compile(r"(?:^|/)AIBL/(\d+)(?=/)", re.IGNORECASE),
 )
-_PERSON = re.compile(r"sub-AIBL(\d+)|(?:^|/)AIBL/(\d+)(?=/)|(?:^|/)(\d{1,4})(?=/)")
+"""Where a path names its participant; the folders of a download may be numbers too and name nobody."""
+_BEFORE_A_DAY = re.compile(r"(?:^|/)(\d{1,5})(?=/[^/]+/\d{4}-\d{2}-\d{2})")
+
+
+@dataclass(frozen=True)
+class _Image:
+    path: Path
+    person: str | None
+    visit: str
+    day: date | None
+    order: tuple[object, ...]
+    reason: str
 
 
 class Aibl(Settings):
-    """The folder with the ``aibl_*.csv`` tables and the images, BIDS or as the archive packs them."""
+    """The folder with the ``aibl_*.csv`` tables and the images."""
 
     root: Path
     window_days: int = Field(180, ge=0, le=730, description="largest distance between image and visit")
@@ -48,146 +61,180 @@ class Aibl(Settings):
         return self.read().rows
 
     def read(self) -> Reading:
-        """Match every image with its visit.
+        """Match every T1 with its visit; everything else is dropped with its reason.
 
         Raises:
-            DataError: a table is absent, or there is no image.
+            DataError: a table is absent, several releases whose dates do not tell, or there is no image.
             TableError: a column is missing or a value is not what it should be.
         """
-        tables = {name: self._table(name) for name in TABLES}
-        visits = _visits(tables)
-        source = tables["aibl_pdxconv"]
-        assert source is not None
         reading = Reading()
-        images = [path for path in sorted(self.root.rglob("*")) if path.name.endswith((".nii", ".nii.gz"))]
-        if not images:
-            raise DataError(
-                f"{self.root.name}: no NIfTI image below this folder; convert DICOM series first (dcm2niix)."
-            )
-        taken: set[tuple[str, str]] = set()
-        for path in images:
-            text = path.relative_to(self.root).as_posix()
-            found = _PERSON.search(text)
-            person = next((part for part in found.groups() if part), None) if found else None
-            person = str(int(person)) if person else None
-            if person is None or person not in visits:
-                reading.drop(
-                    path.name,
-                    "participant is not in the tables" if person else "no participant in the path",
-                    person,
-                )
+        tables = self._tables(reading)
+        visits = read_visits(tables)
+        files = find_image_files(self.root)
+        if not files.images:
+            raise DataError(f"{self.root.name}: no NIfTI image and no DICOM folder below this folder.")
+        for note in filter(None, (*visits.notes, files.note)):
+            reading.note(note)
+        for path in files.broken:
+            reading.drop(path.name, NO_CONTENT)
+        images = [self._image(path, visits) for path in files.images]
+        taken: dict[tuple[str | None, str], str] = {}
+        for image in sorted(images, key=lambda one: (int(one.person or 0), one.visit, *one.order)):
+            label, reason = "", image.reason
+            if not reason:
+                label, reason = self._label(visits.by_person[str(image.person)][image.visit])
+            if not reason and (image.person, image.visit) in taken:
+                reason = f"another image of the visit was taken ({taken[image.person, image.visit]})"
+            if reason:
+                reading.drop(image.path.name, reason, image.person)
                 continue
-            visit, reason = self._visit(text, visits[person])
-            label = DIAGNOSES.get(visits[person].get(visit or "", {}).get("DXCURREN") or "")
-            if visit is None:
-                reading.drop(path.name, reason, person)
-            elif (person, visit) in taken:
-                reading.drop(path.name, "another image of the visit was taken", person)
-            elif label is None or (label == "MCI" and self.mci == "drop"):
-                reading.drop(
-                    path.name, "no diagnosis at the visit" if label is None else "MCI (mci=drop)", person
-                )
-            else:
-                taken.add((person, visit))
-                reading.keep(
-                    source, _values(person, visit, visits[person], label, path), f"RID {person}, {visit}"
-                )
+            taken[image.person, image.visit] = image.path.name
+            values = _values(image, visits, label, reading)
+            reading.keep(tables["aibl_pdxconv"], values, f"RID {image.person}, {image.visit}", COLUMNS)
         return reading
 
-    def _table(self, name: str) -> SourceTable | None:
-        found = sorted(self.root.rglob(f"{name}_*.csv"))
-        if not found:
-            if name in NEEDED:
+    def _tables(self, reading: Reading) -> dict[str, SourceTable]:
+        tables = {}
+        known = find_tables(self.root)
+        for name in TABLES:
+            found = [
+                path for path in known if re.fullmatch(rf"{name}(?:[_ (-].*)?\.csv", path.name, re.IGNORECASE)
+            ]
+            if found:
+                path, older = newest(found, "another folder")
+                tables[name] = SourceTable.read(path)
+                if older:
+                    reading.note(older)
+            elif name in NEEDED:
                 raise DataError(f"{self.root.name}: no table {name}_*.csv. {TODO}")
-            return None
-        table = SourceTable.read(found[-1])
-        table.require(TABLES[name], TODO)
-        return table
+        return tables
 
-    def _visit(self, text: str, own: Mapping[str, Mapping[str, str | None]]) -> tuple[str | None, str]:
-        session = re.search(r"ses-M(\d+)", text)
-        if session:
-            code = "bl" if int(session.group(1)) == 0 else f"m{int(session.group(1))}"
-            return (code, "") if code in own else (None, f"no visit {code} in the tables")
-        found = re.search(r"(\d{4})-(\d{2})-(\d{2})", text)
-        if not found:
-            return None, "the path has neither a date nor a session, so no visit can be matched"
-        try:
-            day = date(*(int(part) for part in found.groups()))
-        except ValueError:
-            return None, f"{found.group(0)} in the path is no date, so no visit can be matched"
-        dated = [
-            (abs((day - when).days), code)
-            for code, cells in own.items()
-            if (when := _date(cells.get("EXAMDATE")))
-        ]
-        near = sorted(pair for pair in dated if pair[0] <= self.window_days)
-        return (near[0][1], "") if near else (None, f"no visit within {self.window_days} days")
+    def _image(self, path: Path, visits: Visits) -> _Image:
+        text = path.relative_to(self.root).as_posix()
+        person, reason = _person(f"{text}/" if path.is_dir() else text)
+        parts = _after(text.split("/"), person)
+        days, wrong = path_days(parts)
+        months = path_months(parts)
+        sequence = recognise(parts, read_sidecar(path))
+        reason = (
+            reason
+            or sequence.why_not
+            or ("" if person in visits.by_person else "participant is not in the tables")
+        )
+        if not reason and wrong:
+            reason = f"the path has a day that is no date ({wrong[0]})"
+        if not reason and (len(days) > 1 or len(months) > 1):
+            reason = "two dates or two sessions of the path disagree"
+        day, month = next(iter(sorted(days)), None), next(iter(sorted(months)), None)
+        visit = ""
+        if not reason:
+            own = visits.by_person[str(person)]
+            visit, reason = self._nearest(day, own) if month is None else self._named(month, day, own)
+        return _Image(path, person, visit, day, (sequence.order, natural(text)), reason)
+
+    def _named(self, month: int, day: date | None, own: Mapping[str, Visit]) -> tuple[str, str]:
+        """The visit a session names, and why there is none."""
+        visit = f"m{month}" if month else "bl"
+        known = own.get(visit)
+        if known is None:
+            return "", f"no visit {visit} in the tables"
+        if day is not None and known.day is not None and abs((day - known.day).days) > self.window_days:
+            return (
+                "",
+                f"the session and the date of the path disagree on the visit ({visit} was on {known.day})",
+            )
+        return visit, ""
+
+    def _nearest(self, day: date | None, own: Mapping[str, Visit]) -> tuple[str, str]:
+        """The visit nearest to a day, and why there is none."""
+        if day is None:
+            return "", "the path has neither a date nor a session, so no visit can be matched"
+        dated = sorted((abs((day - one.day).days), code) for code, one in own.items() if one.day is not None)
+        near = [pair for pair in dated if pair[0] <= self.window_days]
+        if not near:
+            return (
+                "",
+                f"no visit within {self.window_days} days"
+                if dated
+                else "no visit of the participant has a date (EXAMDATE)",
+            )
+        if len(near) > 1 and near[0][0] == near[1][0]:
+            return "", f"two visits are equally near ({near[0][1]}, {near[1][1]})"
+        return near[0][1], ""
+
+    def _label(self, visit: Visit) -> tuple[str, str]:
+        """The class of a visit, and why it has none."""
+        raw = visit.cells.get("DXCURREN")
+        if raw is None:
+            why = "two rows disagree on DXCURREN" if "DXCURREN" in visit.disagree else "DXCURREN is missing"
+            return "", f"no diagnosis at the visit ({why})"
+        label = DIAGNOSES.get(raw)
+        if label is None:
+            return "", f"no diagnosis at the visit (DXCURREN '{raw}' is none of 1, 2, 3)"
+        return ("", "MCI (mci=drop)") if label == "MCI" and self.mci == "drop" else (label, "")
 
 
-def _visits(tables: Mapping[str, SourceTable | None]) -> dict[str, dict[str, dict[str, str | None]]]:
-    """RID -> VISCODE -> cells of all tables; sex and year of birth stand at every visit."""
-    visits: dict[str, dict[str, dict[str, str | None]]] = {}
-    fixed: dict[str, dict[str, str | None]] = {}
-    for name, table in tables.items():
-        if table is None:
-            continue
-        columns = {column: table.column(column) for column in TABLES[name]}
-        site = table.find("SITEID")
-        for number, row in enumerate(table.rows, start=2):
-            person, visit = row[columns["RID"]], row[columns["VISCODE"]]
-            if person is None or visit is None:
-                continue
-            if not person.isdigit():
-                raise TableError(
-                    table.path, f"line {number}, column 'RID': expected a number, got '{person}'"
-                )
-            if not re.fullmatch(r"bl|m\d+", visit.lower()):
-                raise TableError(
-                    table.path, f"line {number}, column 'VISCODE': expected bl or m18, got '{visit}'"
-                )
-            cells = {
-                column: row[where] for column, where in columns.items() if column not in {"RID", "VISCODE"}
-            }
-            if name == "aibl_ptdemog":
-                fixed[str(int(person))] = cells | {"SITEID": row[site] if site else None}
-            else:
-                visits.setdefault(str(int(person)), {}).setdefault(visit.lower(), {}).update(cells)
-    return {
-        person: {code: {**fixed.get(person, {}), **cells} for code, cells in own.items()}
-        for person, own in visits.items()
-    }
+def _person(text: str) -> tuple[str | None, str]:
+    """The RID a path names, and why there is none."""
+    named = {str(int(found)) for pattern in _PEOPLE for found in pattern.findall(text)}
+    if not named:
+        named = {str(int(found)) for found in _BEFORE_A_DAY.findall(text)}
+    if not named:
+        named = {str(int(part)) for part in text.split("/")[:-1] if re.fullmatch(r"\d{1,4}", part)}
+    if len(named) > 1:
+        return None, f"the path can name several participants ({', '.join(sorted(named))})"
+    return (named.pop(), "") if named else (None, "no participant in the path")
 
 
-def _values(
-    person: str, visit: str, own: Mapping[str, Mapping[str, str | None]], label: str, path: Path
-) -> dict[str, Any]:
-    cells = own[visit]
-    month = 0 if visit == "bl" else int(visit[1:])
-    when = _date(cells.get("EXAMDATE"))
-    if when is None and (start := _date(own.get("bl", {}).get("EXAMDATE"))) is not None:
-        when = date(start.year + month // 12, start.month, 1)
-    born = re.search(r"(\d{4})", cells.get("PTDOB") or "")
+def _after(parts: list[str], person: str | None) -> list[str]:
+    """The parts of a path from the one that names the participant on; folders above say nothing of the scan."""
+    named = re.compile(rf"(?:sub-)?(?:AIBL_?)?0*{person or '(?!)'}(?:_.*)?", re.IGNORECASE)
+    first = next(
+        (
+            place
+            for place, part in reversed(list(enumerate(parts)))
+            if named.fullmatch(part) and place < len(parts) - 1
+        ),
+        None,
+    )
+    return parts[-1:] if first is None else parts[first:]
+
+
+def _values(image: _Image, visits: Visits, label: str, reading: Reading) -> dict[str, Any]:
+    person = str(image.person)
+    own, fixed = visits.by_person[person][image.visit], visits.fixed.get(person, Visit()).cells
+    month = 0 if image.visit == "bl" else int(image.visit[1:])
+    age, age_from = _age(image, visits, month)
+    sex = fixed.get("PTGENDER")
+    if sex is not None and sex not in SEXES:
+        reading.note(f"RID {person}: PTGENDER '{sex}' is neither 1 nor 2; sex is left out.")
     return {
         "participant_id": f"AIBL{person}",
         "session_id": f"M{month:03d}",
         "scan_id": scan_name(f"AIBL{person}_M{month:03d}"),
-        "image": str(path.absolute()),
+        "image": str(image.path.absolute()),
         "diagnosis": label,
         "diagnosis_rule": RULE,
-        # PTDOB holds the year of birth only.
-        "age": float(when.year - int(born.group(1))) if when and born else None,
-        "sex": SEXES.get(cells.get("PTGENDER") or ""),
-        "mmse": cells.get("MMSCORE"),
-        "cdr": cells.get("CDGLOBAL"),
-        "site": f"AIBL-{cells['SITEID']}" if cells.get("SITEID") else "AIBL",
+        "age": age,
+        "age_from": age_from,
+        "sex": SEXES.get(sex or ""),
+        "mmse": own.cells.get("MMSCORE"),
+        "cdr": own.cells.get("CDGLOBAL"),
+        "site": f"AIBL-{fixed['SITEID']}" if fixed.get("SITEID") else "AIBL",
     }
 
 
-def _date(text: str | None) -> date | None:
-    for form in ("%m/%d/%Y", "%Y-%m-%d"):
-        try:
-            return datetime.strptime(text or "", form).date()  # noqa: DTZ007
-        except ValueError:
-            continue
-    return None
+def _age(image: _Image, visits: Visits, month: int) -> tuple[float | None, str | None]:
+    """Whole years (PTDOB holds the year of birth only) at the day of the visit, and which day that is."""
+    person = str(image.person)
+    born = re.search(r"(\d{4})", visits.fixed.get(person, Visit()).cells.get("PTDOB", ""))
+    visit, first = visits.by_person[person][image.visit], visits.by_person[person].get("bl", Visit())
+    if visit.day is not None:
+        when, told = visit.day, f"EXAMDATE of {visit.day_from}"
+    elif image.day is not None:
+        when, told = image.day, "the day in the path"
+    elif first.day is not None:
+        when, told = in_months(first.day, month), f"EXAMDATE of bl and {month} months"
+    else:
+        return None, None
+    return (float(when.year - int(born[1])), told) if born else (None, None)

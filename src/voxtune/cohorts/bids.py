@@ -1,19 +1,42 @@
 """Any BIDS data set: ``participants.tsv``, ``sub-*_sessions.tsv``, images ``sub-*[_ses-*]..._T1w.nii.gz`` and sidecars."""
 
-import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
+from voxtune.cohorts.outputs import is_output
+from voxtune.cohorts.present import why_absent
+from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.sessions import SessionTables
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
+
+BELIEVED = frozenset({"localizer", "FLAIR", "T2", "proton density", "mask or labels"})
+"""What a sidecar may say against a name that ends in ``_T1w``: names of studies and projects in it also have words such as ``fmri``."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image with what its path and its sidecar say."""
+
+    path: Path
+    person: str
+    session: str | None
+    wrong: str
+    """Why it cannot be a scan of the cohort; empty where it may."""
+    order: tuple[Any, ...]
+    """Which of several images of a session comes first."""
 
 
 class Bids(Settings):
@@ -31,6 +54,18 @@ class Bids(Settings):
     )
     unlabelled: Literal["drop", "keep"] = "drop"
     runs: Literal["first", "all"] = Field("first", description="which of several images of a session")
+    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
+    on: Pairs = Field(
+        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
+    )
+    rename: Pairs = Field(
+        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
+    )
+    values: Codes = Field(
+        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
+    )
+    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
+    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -41,63 +76,105 @@ class Bids(Settings):
 
         Raises:
             DataError: no participants.tsv, or no such image.
-            SettingError: the diagnosis setting names an unknown column.
+            TableError: a table cannot be read, or a further table fits no scan.
+            SettingError: a setting names a column that no table has.
+        """
+        images = self._images()
+        tables = SessionTables.read(self._main(), sorted(self.root.glob("sub-*/sub-*_sessions.tsv")))
+        reading = Reading(numbers=self.numbers)
+        source = tables.main.path if tables.main else None
+        taken: set[tuple[str, str | None]] = set()
+        chosen: list[tuple[Scan, Any]] = []
+        for image in images:
+            name = scan_name(re.sub(r"\.nii(\.gz)?$", "", image.path.name))
+            found = tables.find(image.person, image.session)
+            wrong = image.wrong or why_absent(image.path)
+            if wrong:
+                reading.drop(name, wrong, image.person, source)
+                continue
+            if self.runs == "first" and (image.person, image.session) in taken:
+                reading.drop(name, "another image of the session was taken", image.person, source)
+                continue
+            if not found.rows and tables.main is not None:
+                reading.drop(name, found.why, image.person, source)
+                continue
+            taken.add((image.person, image.session))
+            chosen.append((Scan(name, image.person, image.session, image.path), found))
+        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
+        label = (self.diagnosis, self.classes, self.unlabelled)
+        keep_scans(self.root, tables, chosen, wanted, label, reading, _sidecar)
+        for person, row in tables.without_image():
+            reading.drop(
+                "_".join(filter(None, (person, row.cells.get("session_id")))),
+                f"no {self.suffix} image could be matched to this row",
+                person,
+                Path(row.table),
+                "row",
+            )
+        return reading
+
+    def _main(self) -> Path | None:
+        """The participants' table; ``None`` where there is none and labels are not asked for.
+
+        Raises:
+            DataError: there is none.
         """
         main = self.root / (self.table or "participants.tsv")
-        if not main.is_file():
-            raise DataError(
-                f"{self.root.name}: no {main.name}; a BIDS folder has participants.tsv, or set 'table'."
-            )
-        tables = SessionTables.read(main, sorted(self.root.glob("sub-*/sub-*_sessions.tsv")))
-        images = [
+        if main.is_file():
+            return main
+        if self.table is None and self.unlabelled == "keep":
+            return None
+        raise DataError(
+            f"{self.root.name}: no {main.name}; a BIDS folder has participants.tsv. Set 'table' to another table, "
+            "or unlabelled=keep to take the images without labels."
+        )
+
+    def _images(self) -> list[_Image]:
+        """The images of a suffix, those of each session in the order in which they are taken.
+
+        Raises:
+            DataError: there is none.
+        """
+        paths = [
             path
             for path in sorted([*self.root.glob("sub-*/**/*.nii.gz"), *self.root.glob("sub-*/**/*.nii")])
-            if re.search(rf"_{re.escape(self.suffix)}\.nii(\.gz)?$", path.name) and self.contains in path.name
+            if re.search(rf"_{re.escape(self.suffix)}\.nii(\.gz)?$", path.name)
+            and self.contains in path.name
+            and not is_output(path)
         ]
-        if not images:
-            raise DataError(
-                f"{self.root.name}: no image sub-*_{self.suffix}.nii.gz{' with ' + self.contains if self.contains else ''}."
+        if not paths:
+            hint = (
+                "" if any(path.is_dir() for path in self.root.glob("sub-*")) else " It has no folder sub-*."
             )
-        reading = Reading()
-        taken: set[tuple[str, str | None]] = set()
-        for path in images:
-            person = path.name.split("_")[0]
-            found = re.search(r"_(ses-[A-Za-z0-9]+)", path.name)
-            session = found.group(1) if found else None
-            cells = tables.cells(person, session)
-            name = scan_name(re.sub(r"\.nii(\.gz)?$", "", path.name))
-            if cells is None:
-                reading.drop(name, f"participant is not in {main.name}", person, main)
-                continue
-            if self.runs == "first" and (person, session) in taken:
-                reading.drop(name, "another image of the session was taken", person, main)
-                continue
-            values, unlabelled = tables.values(cells, self.diagnosis, self.classes)
-            if unlabelled and self.unlabelled == "drop":
-                reading.drop(name, unlabelled, person, main)
-                continue
-            taken.add((person, session))
-            values |= {
-                "participant_id": person,
-                "session_id": session,
-                "scan_id": name,
-                "image": str(path.absolute()),
-            }
-            reading.keep(tables.main, values | _sidecar(path, values), f"'{name}'")
-        return reading
+            raise DataError(
+                f"{self.root.name}: no image sub-*_{self.suffix}.nii.gz{' with ' + self.contains if self.contains else ''}.{hint}"
+            )
+        found = [self._image(path) for path in paths]
+        return sorted(
+            found, key=lambda image: (natural(image.person), natural(image.session or ""), image.order)
+        )
+
+    def _image(self, path: Path) -> _Image:
+        folders = path.relative_to(self.root).parts[:-1]
+        person = folders[0]
+        named = path.name.startswith(f"{person}_")
+        session = re.search(r"_(ses-[^_]+)", path.name[len(person) :]) if named else None
+        folder = next((part for part in folders[1:] if part.startswith("ses-")), None)
+        wrong = "" if named else f"the image lies in the folder of {person} and is named otherwise"
+        if named and folder is not None and (session is None or session.group(1) != folder):
+            wrong = f"the image lies in the folder {folder} and its name says {session.group(1) if session else 'no session'}"
+        sequence, told = recognise([path.name]), recognise([path.name], read_sidecar(path))
+        if sequence.is_t1 is False or told.kind in BELIEVED or told.is_t1:
+            sequence = told
+        if self.suffix == "T1w" and not wrong:
+            wrong = sequence.why_not
+        order = (sequence.order, path.name.count("_"), natural(path.name))
+        return _Image(path, person, session.group(1) if session else folder, wrong, order)
 
 
 def _sidecar(path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Scanner and field strength of the image's JSON sidecar, where the tables do not have them."""
-    sidecar = path.with_name(re.sub(r"\.nii(\.gz)?$", ".json", path.name))
-    if not sidecar.is_file():
-        return {}
-    try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        return {}
-    if not isinstance(facts, dict):
-        return {}
+    facts = read_sidecar(path)
     scanner = " ".join(
         str(facts[name]) for name in ("Manufacturer", "ManufacturersModelName") if facts.get(name)
     )

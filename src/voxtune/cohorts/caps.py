@@ -7,9 +7,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
+from voxtune.cohorts.outputs import is_output
+from voxtune.cohorts.present import why_absent
+from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.sessions import SessionTables
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
@@ -28,6 +34,18 @@ class Caps(Settings):
         default_factory=dict, description="names for the values of the diagnosis column, CN:NC,Dementia:AD"
     )
     unlabelled: Literal["drop", "keep"] = "drop"
+    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
+    on: Pairs = Field(
+        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
+    )
+    rename: Pairs = Field(
+        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
+    )
+    values: Codes = Field(
+        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
+    )
+    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
+    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -48,31 +66,35 @@ class Caps(Settings):
             raise DataError(
                 f"{self.root.name}: no image subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz of that kind{other}."
             )
-        reading = Reading()
+        reading = Reading(numbers=self.numbers)
+        main = tables.main.path if tables.main else self._table()
+        chosen = []
         for path in images:
             person, session = path.parts[-4], path.parts[-3]
             name = scan_name(re.sub(r"_space-.*$", "", path.name))
-            cells = tables.cells(person, session)
-            if cells is None:
-                reading.drop(name, f"not in {tables.main.path.name}", person, tables.main.path)
+            row = tables.find(person, session)
+            absent = why_absent(path) or ("" if row.rows else row.why)
+            if absent:
+                reading.drop(name, absent, person, main)
                 continue
-            values, unlabelled = tables.values(cells, self.diagnosis, self.classes)
-            if unlabelled and self.unlabelled == "drop":
-                reading.drop(name, unlabelled, person, tables.main.path)
-                continue
-            values |= {
-                "participant_id": person,
-                "session_id": session,
-                "scan_id": name,
-                "image": str(path.absolute()),
-            }
-            reading.keep(tables.main, values, f"'{name}'")
+            chosen.append((Scan(name, person, session, path), row))
+        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
+        label = (self.diagnosis, self.classes, self.unlabelled)
+        keep_scans(self.root, tables, chosen, wanted, label, reading)
+        for person, left in tables.without_image():
+            reading.drop(
+                "_".join(filter(None, (person, left.cells.get("session_id")))),
+                "no t1-linear image could be matched to this row",
+                person,
+                main,
+                "row",
+            )
         return reading
 
     def _table(self) -> Path:
         if self.table:
             return self.root / self.table
-        found = sorted(self.root.glob("*.tsv"))
+        found = sorted(path for path in self.root.glob("*.tsv") if not is_output(path))
         if len(found) != 1:
             listed = ", ".join(path.name for path in found) or "none"
             raise DataError(

@@ -1,17 +1,30 @@
 """CT-RATE: chest CT volumes named ``train_1_a_1`` (patient 1, scan a, reconstruction 1), labels, reports and metadata.
 
 Reconstructions of one scan are not independent: participant, scan (``session_id``) and reconstruction are all kept. The 18
-labels were read from the reports by a text model (RadBERT); each is an extra column under its own name, 0 or 1.
+labels were read from the reports by a text model (RadBERT); each is an extra column under its own name, 0 or 1. The folder may be a clone of
+the hub's (``dataset/multi_abnormality_labels``, ``radiology_text_reports``, ``metadata``, ``train_fixed``, ``valid_fixed``) or flat.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.image_files import find_tables
+from voxtune.cohorts.label_tables import (
+    Labelled,
+    drop_unlisted,
+    is_fixed,
+    read_facts,
+    read_labels,
+    read_tables,
+    volume_files,
+    volume_name,
+)
 from voxtune.cohorts.reading import Reading
+from voxtune.cohorts.sequence import natural
 from voxtune.cohorts.table import SourceTable, plain
 from voxtune.errors import DataError, TableError
 from voxtune.types.records import ManifestRow
@@ -26,6 +39,8 @@ FINDINGS = (
 RULE = "CT-RATE labels, read from the report by a text model"
 TODO = "Download the csv files of the CT-RATE data set (labels, reports, metadata) and leave their headers as they are."
 _NAME = re.compile(r"^([A-Za-z]+_\d+)_([A-Za-z]+)_(\d+)$")
+_AGE = re.compile(r"^0*(\d+)([YMWD]?)$")
+_A_YEAR = {"Y": 1.0, "": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 _METADATA = ("RescaleIntercept", "RescaleSlope", "XYSpacing", "ZSpacing", "ConvolutionKernel")
 
 
@@ -49,90 +64,98 @@ class CtRate(Settings):
             DataError: a table is absent.
             TableError: a column is missing or a label is neither 0 nor 1.
         """
-        tables = [SourceTable.read(path) for path in sorted(self.root.rglob("*.csv"))]
+        tables, unread = read_tables(self.root)
         labels = [table for table in tables if table.find("VolumeName") and table.find(FINDINGS[0])]
         if not labels:
             raise DataError(
-                f"{self.root.name}: no csv table with the columns VolumeName and '{FINDINGS[0]}'. {TODO}"
+                f"{self.root.name}: no csv table with the columns VolumeName and '{FINDINGS[0]}'. {TODO} {' '.join(unread)}".strip()
             )
-        reports = _by_volume(
-            [table for table in tables if table.find("Findings_EN")], ("Findings_EN", "Impressions_EN")
-        )
-        metadata = _by_volume(
-            [table for table in tables if table.find("RescaleSlope")],
-            (*_METADATA, "Manufacturer", "ManufacturerModelName", "PatientSex", "PatientAge"),
-        )
-        files = {
-            path.name.removesuffix(".gz").removesuffix(".nii"): path
-            for path in sorted(self.root.rglob("*.nii*"))
-        }
         reading = Reading()
-        if not reports:
-            reading.note("no report table (Findings_EN) was found: volumes have labels and no texts.")
-        taken: set[str] = set()
-        for table in labels:
-            table.require(FINDINGS, TODO)
-            columns = {name: table.column(name) for name in ("VolumeName", *FINDINGS)}
-            for number, row in enumerate(table.rows, start=2):
-                volume = (row[columns["VolumeName"]] or "").removesuffix(".gz").removesuffix(".nii")
-                parts = _NAME.match(volume)
-                if parts is None:
-                    raise TableError(
-                        table.path,
-                        f"line {number}, column 'VolumeName': expected train_1_a_1.nii.gz, got '{volume}'",
-                    )
-                person, scan, reconstruction = parts.groups()
-                if self.split != "both" and not volume.startswith(self.split):
-                    reading.drop(volume, f"not in split {self.split}", person, table.path)
-                elif volume not in files:
-                    reading.drop(volume, "image not found", person, table.path)
-                elif self.reconstructions == "first" and f"{person}_{scan}" in taken:
-                    reading.drop(volume, "another reconstruction of the scan was taken", person, table.path)
-                else:
-                    taken.add(f"{person}_{scan}")
-                    values = {
-                        "participant_id": person, "session_id": f"{person}_{scan}", "scan_id": volume, "reconstruction": reconstruction,
-                        "image": str(files[volume].absolute()), "diagnosis_rule": RULE,
-                        # 'fixed' volumes are in Hounsfield units; applying RescaleSlope again would be wrong.
-                        "hu": "yes" if "_fixed" in files[volume].as_posix() else "by RescaleSlope and RescaleIntercept",
-                    }  # fmt: skip
-                    values |= _labels(table, {name: row[columns[name]] for name in FINDINGS}, number)
-                    values |= _facts(reports.get(volume, {}), metadata.get(volume, {}))
-                    reading.keep(table, values, f"line {number} ('{volume}')")
+        facts = self._described(tables, reading)
+        for sentence in unread:
+            reading.note(sentence)
+        known, nameless = read_labels(labels, ("VolumeName",), FINDINGS, TODO)
+        for table, line in nameless:
+            reading.drop(f"{table.path.name}, line {line}", "no VolumeName", None, table.path, "row")
+        files = volume_files(self.root, reading)
+        outside = _no_chest(self.root)
+        reasons = {volume: self._reason(volume, row, files, outside) for volume, row in known.items()}
+        first: dict[str, str] = {}
+        for volume in sorted((name for name, reason in reasons.items() if not reason), key=natural):
+            first.setdefault(volume.rpartition("_")[0], volume)
+        for volume, row in known.items():
+            parts = _NAME.match(volume)
+            if parts is None:
+                raise TableError(
+                    row.table.path,
+                    f"line {row.line}, column 'VolumeName': expected train_1_a_1.nii.gz, got '{volume}'",
+                )
+            person, scan, reconstruction = parts.groups()
+            reason = reasons[volume]
+            if not reason and self.reconstructions == "first" and first[f"{person}_{scan}"] != volume:
+                reason = "another reconstruction of the scan was taken"
+            if reason:
+                reading.drop(volume, reason, person, row.table.path, "image" if volume in files else "row")
+                continue
+            values = {
+                "participant_id": person, "session_id": f"{person}_{scan}", "scan_id": volume, "reconstruction": reconstruction,
+                "image": str(files[volume].absolute()), "diagnosis_rule": RULE,
+                # 'fixed' volumes are in Hounsfield units; applying RescaleSlope again would be wrong.
+                "hu": "yes" if is_fixed(files[volume]) else "by RescaleSlope and RescaleIntercept",
+            }  # fmt: skip
+            values |= row.labels | _facts(facts.get(volume, {}), volume, reading)
+            reading.keep(row.table, values, f"line {row.line} ('{volume}')")
+        drop_unlisted(reading, files, known)
         return reading
 
+    def _described(self, tables: list[SourceTable], reading: Reading) -> dict[str, dict[str, str]]:
+        """Reports and metadata by volume."""
+        reports = [table for table in tables if table.find("Findings_EN") and table.find("VolumeName")]
+        metadata = [table for table in tables if table.find("RescaleSlope") and table.find("VolumeName")]
+        if not reports:
+            reading.note("no report table (Findings_EN) was found: volumes have labels and no texts.")
+        texts, told = read_facts(reports, ("VolumeName",), ("Findings_EN", "Impressions_EN"))
+        names = (*_METADATA, "Manufacturer", "ManufacturerModelName", "PatientSex", "PatientAge")
+        facts, more = read_facts(metadata, ("VolumeName",), names)
+        for sentence in (*told, *more):
+            reading.note(sentence)
+        return {volume: texts.get(volume, {}) | facts.get(volume, {}) for volume in {*texts, *facts}}
 
-def _by_volume(tables: list[SourceTable], names: tuple[str, ...]) -> dict[str, dict[str, str | None]]:
-    found: dict[str, dict[str, str | None]] = {}
-    for table in tables:
-        key = table.column("VolumeName")
-        columns = {name: column for name in names if (column := table.find(name))}
-        for row in table.rows:
-            volume = (row[key] or "").removesuffix(".gz").removesuffix(".nii")
-            found.setdefault(volume, {}).update({name: row[column] for name, column in columns.items()})
-    return found
+    def _reason(self, volume: str, row: Labelled, files: Mapping[str, Path], outside: Set[str]) -> str:
+        """Why a volume is left out whatever else there is of its scan, empty where it is not."""
+        if self.split != "both" and not volume.startswith(self.split):
+            return f"not in split {self.split}"
+        if volume not in files:
+            return "image not found"
+        if volume in outside:
+            return "no chest (CT-RATE's list no_chest_*.txt)"
+        return row.problem
 
 
-def _labels(table: SourceTable, row: Mapping[str, str | None], number: int) -> dict[str, str | None]:
-    """The findings of a row as ``0`` or ``1``."""
-    labels: dict[str, str | None] = {}
-    for finding, value in row.items():
-        if value is not None and value not in {"0", "1", "0.0", "1.0"}:
-            raise TableError(table.path, f"line {number}, column '{finding}': expected 0 or 1, got '{value}'")
-        labels[finding] = value[0] if value else None
-    return labels
-
-
-def _facts(report: Mapping[str, str | None], metadata: Mapping[str, str | None]) -> dict[str, Any]:
-    age = re.match(r"0*(\d+)Y?$", metadata.get("PatientAge") or "")
-    scanner = " ".join(
-        part for name in ("Manufacturer", "ManufacturerModelName") if (part := metadata.get(name))
-    )
+def _no_chest(root: Path) -> set[str]:
+    """The volumes that CT-RATE lists as showing no chest."""
+    lists = find_tables(root, (".txt",))
     return {
-        "findings": report.get("Findings_EN"),
-        "impressions": report.get("Impressions_EN"),
-        "age": age.group(1) if age else None,
-        "sex": metadata.get("PatientSex"),
+        volume_name(line)
+        for path in lists
+        if path.name.startswith("no_chest")
+        for line in path.read_text("utf-8", "replace").splitlines()
+        if line.strip()
+    }
+
+
+def _facts(own: Mapping[str, str], volume: str, reading: Reading) -> dict[str, Any]:
+    scanner = " ".join(part for name in ("Manufacturer", "ManufacturerModelName") if (part := own.get(name)))
+    given = own.get("PatientAge")
+    age = _AGE.match(given.strip().upper()) if given else None
+    if given and not age:
+        reading.note(f"PatientAge '{given}' is not like 060Y, 018M, 006W or 010D and is left out ({volume}).")
+    return {
+        "findings": own.get("Findings_EN"),
+        "impressions": own.get("Impressions_EN"),
+        # DICOM's age string: 018M is a year and a half.
+        "age": round(int(age[1]) / _A_YEAR[age[2]], 2) if age else None,
+        "sex": own.get("PatientSex"),
         "scanner": scanner or None,
-        **{plain(name): metadata.get(name) for name in _METADATA},
+        **{plain(name): own.get(name) for name in _METADATA},
     }

@@ -6,41 +6,30 @@ diagnosis="age<40:younger than 40;age>=40:40 and older", rename="lateral_ventric
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from voxtune.cohorts.labels import LabelRule, Pairs, is_rule, parse_rule
+from voxtune.cohorts.folder_images import Pattern, find_pattern
+from voxtune.cohorts.joins import Joined, Scan
+from voxtune.cohorts.labels import LabelRule, Pairs, cell_class, is_rule, parse_rule
+from voxtune.cohorts.outputs import is_output
+from voxtune.cohorts.present import why_absent
+from voxtune.cohorts.quantities import NumberStyle, number
 from voxtune.cohorts.reading import Reading, scan_name
-from voxtune.cohorts.table import PERSONAL, SourceTable, plain
+from voxtune.cohorts.supplement import Supplement
+from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
+from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 from voxtune.types.settings import Settings
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
-    "scan_id": (
-        "scan_id",
-        "mri_id",
-        "mrid",
-        "image_id",
-        "imageuid",
-        "scan",
-        "filename",
-        "participant_id",
-        "subject_id",
-        "id",
-    ),
-    "participant_id": (
-        "participant_id",
-        "subject_id",
-        "subject",
-        "ptid",
-        "patient_id",
-        "participant",
-        "patient",
-        "rid",
-    ),
+    "scan_id": ("scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "filename", "participant_id", "subject_id", "id"),
+    "participant_id": ("participant_id", "subject_id", "subject", "ptid", "patient_id", "participant", "patient", "rid"),
     "session_id": ("session_id", "session", "visit", "viscode", "timepoint"),
     "diagnosis": ("diagnosis", "dx", "group", "label", "class"),
     "age": ("age", "age_at_scan", "subject_age", "age_years"),
@@ -51,7 +40,8 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "scanner": ("scanner", "scanner_model", "manufacturer_model_name"),
     "field_strength": ("field_strength", "magnetic_field_strength", "fldstreng"),
     "simulated": ("simulated", "is_simulated"),
-}
+    **{name: (name,) for name in MANIFEST_COLUMNS if name.endswith("_mm3")},
+}  # fmt: skip
 """Names a column may go by, the likeliest first; compared without case, spaces and punctuation."""
 _TABLES = (
     "manifest.tsv",
@@ -61,8 +51,20 @@ _TABLES = (
     "participants.csv",
     "subjects.tsv",
 )
-_NOT_A_SCAN = re.compile(r"label|seg|mask|dlmuse|aseg|aparc|parc|atlas|roi|probab|dseg", re.IGNORECASE)
-_IMAGE = (".nii.gz", ".nii", ".img", ".mgz", ".mha", ".nrrd")
+_IDS = ("scan_id", "participant_id", "session_id")
+_BIRTH = ("yob", "birth_year", "year_of_birth", "dob", "ptdob", "date_of_birth", "birth_date", "ptdobyy")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table with what it names."""
+
+    line: int
+    cells: Mapping[str, str | None]
+    name: str
+    person: str
+    session: str | None
+    image: Path | None
 
 
 class Folder(Settings):
@@ -70,8 +72,9 @@ class Folder(Settings):
 
     root: Path
     table: str | None = Field(None, description="the table, relative to the folder")
-    also: tuple[str, ...] | str = Field(
-        (), description="more tables, joined on the scan column, for 'rename'"
+    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
+    on: Pairs = Field(
+        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
     )
     image: str | None = Field(
         None, description="a column that holds paths, or a pattern like {scan_id}_T1w.nii.gz"
@@ -89,6 +92,11 @@ class Folder(Settings):
     rename: Pairs = Field(
         default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
     )
+    values: Codes = Field(
+        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
+    )
+    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
+    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
     age: str | None = None
     sex: str | None = None
     mmse: str | None = None
@@ -102,50 +110,126 @@ class Folder(Settings):
         return self.read().rows
 
     def read(self) -> Reading:
-        """Read the table, find each image, and label each row.
+        """Read the tables, find each image, and label each row.
 
         Raises:
             DataError: there is no table, or no image that fits.
-            TableError: a column is missing or a value is not what its column holds.
+            TableError: a column is missing, a value is not what its column holds, or a further table fits no scan.
             SettingError: a setting names a column that is not there, or a choice has to be made.
         """
-        table = SourceTable.read(self._table())
-        reading = Reading()
+        table = read_any(self._table(), missing=WORDS)
+        reading = Reading(numbers=self.numbers)
         columns = self._columns(table, reading)
+        table = _whole_names(table, [columns[field] for field in _IDS if field in columns], reading)
+        pattern = find_pattern(self.root, table, self.image, columns["scan_id"], reading)
+        rows = self._rows(table, columns, pattern, reading)
+        scans = [Scan(row.name, row.person, row.session, row.image) for row in rows]
+        own = [Joined(table, row.cells, row.line, of_person=False) for row in rows]
+        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
+        more = Supplement.of(self.root, wanted, scans, own, reading)
+        self._same_birth(table, rows, reading)
         rule = parse_rule(self.diagnosis) if self.diagnosis and is_rule(self.diagnosis) else None
-        more = _joined([SourceTable.read(self.root / name) for name in self._also()], columns["scan_id"])
-        pattern = self._image_pattern(table, columns)
-        kept = _extras(table, set(columns.values()) | set(self.rename), reading)
-        for number, own in enumerate(table.rows, start=2):
-            name = own[columns["scan_id"]]
-            if name is None:
-                reading.drop(f"line {number}", "no scan name", source=table.path)
-                continue
-            cells = {**more.get(name, {}), **own}
-            values: dict[str, Any] = {extra: cells[extra] for extra in kept}
-            values |= {field: cells[column] for field, column in columns.items()}
-            values |= self._renamed(table, cells, number)
-            values["scan_id"] = scan_name(name)
-            values["participant_id"] = values.get("participant_id") or name
-            label, why = self._label(rule, cells, values)
-            image = self._image(pattern, cells, values)
-            if image is None or not image.is_file():
-                reason = "no image is named in the table" if image is None else "image not found"
-                reading.drop(name, reason, values["participant_id"], table.path)
+        extras = _extras(table, set(columns.values()) | set(self.rename), reading)
+        elsewhere = self._elsewhere(table, columns, more)
+        for place, row in enumerate(rows):
+            values: dict[str, Any] = {extra: row.cells[extra] for extra in extras}
+            values |= more.measured(place, columns) | more.named(place, elsewhere)
+            for field, column in columns.items():
+                text = more.word(column, row.cells[column])
+                values[field] = more.in_unit(field, column, text, table, row.line)
+            values |= more.renamed(place)
+            values |= {"scan_id": scan_name(row.name), "participant_id": row.person}
+            try:
+                label, why = self._label(rule, more, place, columns, values)
+            except ValueError as error:
+                raise TableError(
+                    table.path,
+                    f"line {row.line} ('{row.name}'): {error}",
+                    "Say how numbers are written: --set 'numbers=1234,5'.",
+                ) from None
+            absent = why_absent(row.image) if row.image else "no image is named in the table"
+            if absent:
+                reading.drop(
+                    row.name,
+                    absent,
+                    row.person,
+                    table.path,
+                    "row" if absent == "image not found" else "image",
+                )
             elif label is None and why and self.unlabelled == "drop":
-                reading.drop(name, f"no label ({why})", values["participant_id"], table.path)
+                reading.drop(row.name, f"no label ({why})", row.person, table.path)
             else:
-                values |= {"diagnosis": label, "diagnosis_rule": why or None, "image": str(image.absolute())}
-                reading.keep(table, values, f"line {number} ('{name}')")
+                values |= {
+                    "diagnosis": label,
+                    "diagnosis_rule": why or None,
+                    "image": str(row.image.absolute()) if row.image else "",
+                }
+                reading.keep(table, values, f"line {row.line} ('{row.name}')", columns)
         if not reading.rows:
             reasons = (
                 "; ".join(f"{count} x {reason}" for reason, count in reading.reasons().items())
                 or "it has no rows"
             )
             raise DataError(
-                f"{table.path.name}: no row could be used ({reasons}). Pattern of images: {pattern}."
+                f"{table.path.name}: no row could be used ({reasons}). Pattern of images: {pattern.text}."
             )
+        for path in pattern.others(self.root, {row.image for row in rows if row.image}):
+            reading.drop(path.name, f"no row of {table.path.name} names this image", source=table.path)
         return reading
+
+    def _rows(
+        self, table: SourceTable, columns: Mapping[str, str], pattern: Pattern, reading: Reading
+    ) -> list[_Row]:
+        """The rows that name a scan, each with its image."""
+        found = []
+        for line, cells in zip(table.lines, table.rows, strict=True):
+            name = cells[columns["scan_id"]]
+            if name is None:
+                reading.drop(f"line {line}", "no scan name", source=table.path, kind="row")
+                continue
+            known = {field: cells[column] for field, column in columns.items()} | dict(cells)
+            known["scan_id"] = cells.get("scan_id") or scan_name(name)
+            person = cells[columns["participant_id"]] if "participant_id" in columns else None
+            session = cells[columns["session_id"]] if "session_id" in columns else None
+            found.append(_Row(line, cells, name, person or name, session, pattern.image(self.root, known)))
+        return found
+
+    def _elsewhere(
+        self, table: SourceTable, columns: Mapping[str, str], more: Supplement
+    ) -> dict[str, tuple[str, ...]]:
+        """Manifest columns that the table does not have, with the names that further tables may have them by.
+
+        Raises:
+            TableError: a stated column is in no table.
+        """
+        found = {}
+        for field, guesses in GUESSES.items():
+            stated: str | None = getattr(self, field, None)
+            if field in columns or field in _IDS or (field == "diagnosis" and stated and is_rule(stated)):
+                continue
+            if stated and not more.has(stated):
+                table.column(stated, todo=f"Set '{field}' to a column of this table or of one of 'also'.")
+            found[field] = (stated,) if stated else guesses
+        return found
+
+    def _same_birth(self, table: SourceTable, rows: list[_Row], reading: Reading) -> None:
+        """Say whose date or year of birth changes from row to row; the dates themselves go nowhere."""
+        column = table.find(*_BIRTH)
+        if column is None:
+            return
+        born: dict[str, dict[str, int]] = {}
+        for row in rows:
+            if row.cells[column] is not None:
+                born.setdefault(row.person, {}).setdefault(row.cells[column] or "", row.line)
+        changed = {person: list(lines.values()) for person, lines in born.items() if len(lines) > 1}
+        if changed:
+            listed = "; ".join(
+                f"{person} (lines {' and '.join(map(str, lines))})"
+                for person, lines in list(changed.items())[:3]
+            )
+            reading.note(
+                f"{table.path.name}: '{column}' of {len(changed)} participants changes from row to row: {listed}."
+            )
 
     # ---- what is where
     def _table(self) -> Path:
@@ -153,9 +237,15 @@ class Folder(Settings):
             return self.root / self.table
         if not self.root.is_dir():
             raise DataError(f"{self.root}: no such folder.")
-        found = sorted(
-            path.name for path in self.root.iterdir() if path.suffix in {".csv", ".tsv"} and path.is_file()
-        )
+        files = [
+            path for path in sorted(self.root.iterdir()) if path.is_file() and path.name not in self.also
+        ]
+        tables = [path for path in files if path.suffix in {".csv", ".tsv"}]
+        # A manifest that ingest wrote is a source only where nothing else is.
+        own = [path for path in tables if not is_output(path)] or [
+            path for path in tables if path.name == "manifest.tsv"
+        ]
+        found = [path.name for path in own or files if path.suffix in {".csv", ".tsv", ".xlsx"}]
         chosen = next((name for name in _TABLES if name in found), found[0] if len(found) == 1 else None)
         if chosen is None and found:
             raise SettingError("table", f"one of {', '.join(found)}", None)
@@ -165,20 +255,17 @@ class Folder(Settings):
             )
         return self.root / chosen
 
-    def _also(self) -> tuple[str, ...]:
-        return tuple(filter(None, re.split(r"[;,]", self.also))) if isinstance(self.also, str) else self.also
-
     def _columns(self, table: SourceTable, reading: Reading) -> dict[str, str]:
         """Manifest column -> column of the table, stated or guessed."""
         columns: dict[str, str] = {}
-        taken = {table.find(target): target for target in self.rename.values()}
+        taken = {table.find(target) for target in self.rename.values()}
         for field, guesses in GUESSES.items():
             stated: str | None = getattr(self, field, None)
             if field == "diagnosis" and stated and is_rule(stated):
                 continue
-            if stated:
+            if stated and (field in _IDS or not self.also or table.find(stated)):
                 columns[field] = table.column(stated, todo=f"Set '{field}' to a column of this table.")
-            elif (found := table.find(*guesses)) and found not in taken:
+            elif not stated and (found := table.find(*guesses)) and found not in taken:
                 columns[field] = found
         if "scan_id" not in columns:
             columns["scan_id"] = columns.get("participant_id") or table.column(
@@ -189,83 +276,61 @@ class Folder(Settings):
                 f"{table.path.name} has no participant column: each scan counts as its own participant. "
                 "Set 'participant_id' if a person was scanned more than once, or splits will leak."
             )
-        for name in MANIFEST_COLUMNS:
-            if name.endswith("_mm3") and (found := table.find(name)):
-                columns[name] = found
         return columns
 
-    def _renamed(
-        self, table: SourceTable, cells: Mapping[str, str | None], number: int
-    ) -> dict[str, str | None]:
-        renamed: dict[str, str | None] = {}
-        for source, target in self.rename.items():
-            names = [source] if source in cells else source.split("+")
-            for name in names:
-                if name not in cells:
-                    raise SettingError("rename", f"columns among {', '.join(list(cells)[:40])}", name)
-            parts = [cells[name] for name in names]
-            if len(parts) == 1 or None in parts:
-                renamed[target] = parts[0] if len(parts) == 1 else None
-                continue
-            try:
-                renamed[target] = repr(sum(float(part) for part in parts if part is not None))
-            except ValueError:
-                raise TableError(table.path, f"line {number}: '{source}' is a sum, got {parts}") from None
-        return renamed
-
     def _label(
-        self, rule: LabelRule | None, cells: Mapping[str, str | None], values: Mapping[str, Any]
+        self,
+        rule: LabelRule | None,
+        more: Supplement,
+        place: int,
+        columns: Mapping[str, str],
+        values: Mapping[str, Any],
     ) -> tuple[str | None, str]:
+        """The class of a row and the rule that gave it, which names the column that was really used."""
         if rule is not None:
-            by_plain = {plain(name): text for name, text in cells.items()} | {
-                plain(k): v for k, v in values.items()
-            }
-            absent = [name for name in rule.columns if plain(name) not in by_plain]
-            if absent:
-                raise SettingError("diagnosis", f"columns among {', '.join(list(cells)[:40])}", absent[0])
-            return rule.label(lambda name: by_plain[plain(name)]), f"rule: {rule.text}"
+            return rule.label(lambda name: self._cell(more, place, name, values)), f"rule: {rule.text}"
         raw = values.get("diagnosis")
         if "diagnosis" not in values:
             return None, ""
+        renamed = next((source for source, target in self.rename.items() if target == "diagnosis"), None)
+        column = renamed or columns.get("diagnosis") or self.diagnosis or "diagnosis"
+        table = "" if renamed or "diagnosis" in columns else " of " + ", ".join(self.also)
         named = f", named by {self.classes}" if self.classes else ""
-        return (
-            self.classes.get(raw, raw) if raw is not None else None
-        ), f"column: {self.diagnosis or 'diagnosis'}{named}"
+        if raw is None:
+            return None, f"column: {column}{table}{named}"
+        label = cell_class(str(raw), self.classes)
+        if self.classes and label not in self.classes.values():
+            more.reading.note(
+                f"column '{column}': '{raw}' is not named in 'classes' and stays a class of its own."
+            )
+        return label, f"column: {column}{table}{named}"
 
-    # ---- images
-    def _image_pattern(self, table: SourceTable, columns: Mapping[str, str]) -> str:
-        if self.image:
-            column = table.find(self.image)
-            return self.image if column is None or "{" in self.image else f"{{{column}}}"
-        column = table.find("image", "image_path", "path", "file", "filename", "file_name")
-        if column:
-            return f"{{{column}}}"
-        return _guess_pattern(self.root, [row[columns["scan_id"]] for row in table.rows])
-
-    def _image(self, pattern: str, cells: Mapping[str, str | None], values: Mapping[str, Any]) -> Path | None:
-        known = {**values, **cells, "scan_id": cells.get("scan_id") or values["scan_id"]}
-        filled = pattern
-        for name in re.findall(r"\{([^{}]+)\}", pattern):
-            if name not in known:
-                raise SettingError("image", f"columns among {', '.join(known)}", name)
-            if known[name] is None:
-                return None
-            filled = filled.replace(f"{{{name}}}", str(known[name]))
-        if "*" in filled:
-            found = sorted(self.root.glob(filled))
-            return found[0] if len(found) == 1 else None
-        return self.root / filled
+    def _cell(self, more: Supplement, place: int, name: str, values: Mapping[str, Any]) -> str | None:
+        """A cell that a rule asks for, with its number in plain style."""
+        by_plain = {plain(key): value for key, value in values.items()}
+        if not more.has(name) and plain(name) not in by_plain:
+            listed = [column for table in more.tables for column in table.columns]
+            raise SettingError("diagnosis", f"columns among {', '.join(listed[:40])}", name)
+        text = by_plain.get(plain(name)) if plain(name) in by_plain else more.cell(place, name)
+        if not isinstance(text, str) or self.numbers == "1234.5":
+            return None if text is None else str(text)
+        try:
+            return repr(number(text, self.numbers))
+        except ValueError:
+            return text
 
 
-def _joined(tables: list[SourceTable], scan_column: str) -> dict[str, dict[str, str | None]]:
-    joined: dict[str, dict[str, str | None]] = {}
-    for table in tables:
-        key = table.column(scan_column, todo="Tables named in 'also' are joined on the scan column.")
-        for row in table.rows:
-            name = row[key]
-            if name is not None:
-                joined.setdefault(name, {}).update(row)
-    return joined
+def _whole_names(table: SourceTable, columns: list[str], reading: Reading) -> SourceTable:
+    """A table in which names that a spreadsheet or pandas made ``1.0`` are ``1`` again, where all names of a column are such."""
+    for column in columns:
+        names = [row[column] for row in table.rows if row[column] is not None]
+        if names and all(re.fullmatch(r"\d+\.0+", name or "") for name in names):
+            reading.note(
+                f"{table.path.name}: '{column}' has names like {names[0]}; they are read as whole numbers."
+            )
+            rows = tuple({**row, column: (row[column] or "").partition(".")[0] or None} for row in table.rows)
+            table = replace(table, rows=rows)
+    return table
 
 
 def _extras(table: SourceTable, used: set[str], reading: Reading) -> list[str]:
@@ -280,27 +345,3 @@ def _extras(table: SourceTable, used: set[str], reading: Reading) -> list[str]:
         for name in table.columns
         if name and name not in used and name not in personal and name not in MANIFEST_COLUMNS
     ]
-
-
-def _guess_pattern(root: Path, names: list[str | None]) -> str:
-    """The one ending that follows the scan names among the image files, label maps and masks aside."""
-    files = sorted(path for path in root.rglob("*") if path.name.endswith(_IMAGE))
-    wanted = [name for name in names if name]
-    endings: dict[str, int] = {}
-    for path in files:
-        relative = path.relative_to(root).as_posix()
-        name = next((name for name in wanted if path.name.startswith(name)), None)
-        if name is not None and not _NOT_A_SCAN.search(path.name[len(name) :]):
-            ending = relative.replace(name, "{scan_id}")
-            endings[ending] = endings.get(ending, 0) + 1
-    if not endings:
-        raise SettingError(
-            "image",
-            "a column or a pattern like '{scan_id}_T1w.nii.gz'; no image starts with a scan's name",
-            None,
-        )
-    most = max(endings.values())
-    best = [ending for ending, count in endings.items() if count == most]
-    if len(best) > 1:
-        raise SettingError("image", f"one pattern; the images fit {', '.join(best[:6])}", None)
-    return best[0]

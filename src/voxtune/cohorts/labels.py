@@ -2,12 +2,13 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from voxtune.cohorts.quantities import StyleError, number
 from voxtune.errors import SettingError
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -24,17 +25,29 @@ class Comparison:
     sign: str
     value: str
 
-    def holds(self, text: str | None) -> bool:
-        """Whether a cell passes; a missing cell passes nothing."""
+    def holds(self, text: str | None) -> bool | None:
+        """Whether a cell passes; ``None`` where that cannot be told: the cell is missing, or a word where a number is compared.
+
+        Raises:
+            ValueError: the cell is a number in another style (``0,5``), which equals no number by chance only.
+        """
         if text is None:
-            return False
+            return None
         compare = _COMPARE[self.sign]
         try:
-            return compare(float(text), float(self.value))
+            wanted = number(self.value)
         except ValueError:
-            if self.sign in {"==", "=", "!="}:
-                return compare(text.strip().lower(), self.value.strip().lower())
-            return False
+            wanted = None
+        if wanted is not None:
+            try:
+                return compare(number(text), wanted)
+            except StyleError as error:
+                raise ValueError(f"column '{self.column}': {error}") from None
+            except ValueError:
+                return None
+        if self.sign in {"==", "=", "!="}:
+            return compare(text.strip().lower(), self.value.strip().lower())
+        return None
 
 
 @dataclass(frozen=True)
@@ -50,10 +63,20 @@ class LabelRule:
         return tuple(dict.fromkeys(test.column for tests, _ in self.cases for test in tests))
 
     def label(self, cell: Callable[[str], str | None]) -> str | None:
-        """The class of a row, given how to look a column up; ``None`` where no case holds."""
-        return next(
-            (name for tests, name in self.cases if all(test.holds(cell(test.column)) for test in tests)), None
-        )
+        """The class of a row, given how to look a column up; ``None`` where no case holds.
+
+        ``*`` is the rest of what is known: where an earlier case could not be told, there is no class.
+
+        Raises:
+            ValueError: a cell is a number in another style than the rule's.
+        """
+        unknown = False
+        for tests, name in self.cases:
+            holds = [test.holds(cell(test.column)) for test in tests]
+            if all(holds) and (tests or not unknown):
+                return name
+            unknown = unknown or (False not in holds and None in holds)
+        return None
 
 
 def is_rule(text: str) -> bool:
@@ -79,6 +102,20 @@ def parse_rule(text: str) -> LabelRule:
     return LabelRule(text, tuple(cases))
 
 
+def cell_class(cell: str, classes: Mapping[str, str]) -> str:
+    """The class that ``classes`` names for a cell, by its text, its number (``1.0`` is 1) or its letters in any case; else the cell."""
+    if cell in classes:
+        return classes[cell]
+    for code, name in classes.items():
+        try:
+            same = number(code) == number(cell)
+        except ValueError:
+            same = code.casefold() == cell.casefold()
+        if same:
+            return name
+    return cell
+
+
 def pairs(value: Any) -> Any:
     """``a:b;c:d`` (or with commas) as a mapping, so that a mapping can be given on the command line."""
     if not isinstance(value, str):
@@ -90,6 +127,18 @@ def pairs(value: Any) -> Any:
 
 
 Pairs = Annotated[dict[str, str], BeforeValidator(pairs)]
+
+
+def code(text: str | None) -> str | None:
+    """A code as it was before a spreadsheet or pandas made it a float: ``1.0`` is ``1``, ``40817.0`` is ``40817``."""
+    if text is None or not re.fullmatch(r"\s*[-+]?\d+\.0*\s*", text):
+        return text
+    return text.strip().partition(".")[0]
+
+
+def missing_code(text: str | None, codes: Iterable[int]) -> str | None:
+    """The text, or ``None`` where it is one of a source's codes for missing however it is written: ``-4``, ``-4.0``, ``-4.00``."""
+    return None if text is not None and code(text) in {str(one) for one in codes} else text
 
 
 VeryMild = Literal["apart", "MCI", "AD", "drop"]

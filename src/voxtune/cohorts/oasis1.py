@@ -4,21 +4,27 @@ Only people of 60 and above were assessed for dementia: younger ones have no CDR
 so. The second scan (MR2) of the reliability set belongs to the same person.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.image_files import NO_CONTENT, find_image_files
 from voxtune.cohorts.labels import VeryMild, cdr_class, cdr_rule
 from voxtune.cohorts.reading import Pending, Reading
-from voxtune.cohorts.table import SourceTable
-from voxtune.errors import DataError, TableError
+from voxtune.cohorts.workbook import one_table, read_any
+from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
 COLUMNS = ("ID", "M/F", "Age", "MMSE", "CDR", "eTIV", "nWBV", "ASF")
-TODO = "Download 'OASIS-1: Cross-sectional MRI data' as csv (oasis_cross-sectional.csv) and leave its header as it is."
+TODO = (
+    "Download the table of 'OASIS-1: Cross-sectional MRI data' (oasis_cross-sectional.csv or oasis_cross-sectional-*.xlsx) and leave its header "
+    "as it is."
+)
+_SCAN = re.compile(r"OAS1[_-]?(\d{1,4})[_-]?MR(\d+)(?!\d)", re.IGNORECASE)
 PLACES = {
     "average": ("PROCESSED/MPRAGE/SUBJ_111/*_sbj_111.img", "ASL"),
     "raw": ("RAW/*_mpr-1_anon.img", "ASL"),
@@ -50,29 +56,30 @@ class Oasis1(Settings):
             DataError: no table.
             TableError: a column is missing or a value is not what it should be.
         """
-        table = SourceTable.read(self._table())
+        table = read_any(self.root / self.table if self.table else one_table(self.root, "ASF", TODO), "ASF")
         table.require(COLUMNS, TODO)
         columns = {name: table.column(name) for name in COLUMNS}
-        folders = {path.name: path for path in sorted(self.root.rglob("OAS1_*")) if path.is_dir()}
-        files = {
-            path.name.split(".")[0]: path for path in sorted(self.root.rglob("OAS1_*.nii*")) if path.is_file()
-        }
         reading = Reading()
+        places = _places(self.root, reading)
         rule = cdr_rule(self.very_mild) + (f", none {self.unassessed}" if self.unassessed else "")
-        for number, cells in enumerate(table.rows, start=2):
-            name = cells[columns["ID"]]
+        seen = set()
+        for number, cells in zip(table.lines, table.rows, strict=True):
+            name = _scan(cells[columns["ID"]])
             if name is None:
-                reading.drop(f"line {number}", "no ID", source=table.path)
+                given = cells[columns["ID"]]
+                reason = f"ID '{given}' is not like OAS1_0001_MR1" if given else "no ID"
+                reading.drop(f"line {number}", reason, source=table.path, kind="row")
                 continue
+            seen.add(name)
             person, _, session = name.rpartition("_")
             try:
                 label = cdr_class(cells[columns["CDR"]], self.very_mild)
             except ValueError as error:
                 raise TableError(table.path, f"line {number} ('{name}'): {error}") from None
             label = self.unassessed if cells[columns["CDR"]] is None else label
-            image, axes = self._image(name, folders, files)
+            image, axes = self._image(places.get(name, []))
             if image is None:
-                reading.drop(name, "image not found", person, table.path)
+                reading.drop(name, "image not found", person, table.path, "row")
                 continue
             if label is None:
                 reason = "no CDR: not assessed for dementia" if cells[columns["CDR"]] is None else "CDR 0.5"
@@ -90,22 +97,40 @@ class Oasis1(Settings):
                 "etiv": cells[columns["eTIV"]], "nwbv": cells[columns["nWBV"]], "asf": cells[columns["ASF"]],
             }  # fmt: skip
             reading.keep(table, values, f"line {number} ('{name}')")
+        for name in sorted(set(places) - seen):
+            reading.drop(name, "the scan is not in the table", name.rpartition("_")[0], table.path)
         return reading
 
-    def _table(self) -> Path:
-        if self.table:
-            return self.root / self.table
-        found = sorted(
-            path for path in self.root.glob("*.csv") if "ASF" in path.read_text("utf-8-sig", "replace")[:400]
-        )
-        if not found:
-            raise DataError(f"{self.root.name}: no csv table with a column 'ASF'. {TODO}")
-        return found[0]
-
-    def _image(self, name: str, folders: dict[str, Path], files: dict[str, Path]) -> tuple[Path | None, str]:
+    def _image(self, places: Sequence[Path]) -> tuple[Path | None, str]:
         """A NIfTI file named after the scan if there is one, else the chosen image of its folder."""
-        if name in files:
-            return files[name], ""
+        files = [path for path in places if path.is_file()]
+        if files:
+            return files[0], ""
         pattern, axes = PLACES[self.image]
-        found = sorted(folders[name].glob(pattern)) if name in folders else []
+        found = [path for folder in places for path in sorted(folder.glob(pattern))]
         return (found[0] if found else None), axes
+
+
+def _scan(text: str | None) -> str | None:
+    """A scan as OASIS-1 writes it, ``OAS1_0001_MR1``; ``None`` where a text is none."""
+    found = _SCAN.fullmatch(text or "")
+    return f"OAS1_{int(found[1]):04d}_MR{int(found[2])}" if found else None
+
+
+def _places(root: Path, reading: Reading) -> dict[str, list[Path]]:
+    """Files and folders that are named after a scan; what this program wrote is passed over."""
+    files = find_image_files(root, (".nii", ".nii.gz", ".img"))
+    if files.note:
+        reading.note(files.note)
+    for path in files.broken:
+        reading.drop(path.name, NO_CONTENT)
+    places: dict[str, list[Path]] = {}
+    for path in files.images:
+        own = _scan(re.sub(r"\.nii(\.gz)?$", "", path.name)) if path.suffix != ".img" else None
+        folder = next((above for above in path.parents if above != root.parent and _scan(above.name)), None)
+        name, place = (own, path) if own else (_scan(folder.name) if folder else None, folder)
+        if name is None or place is None:
+            reading.drop(path.name, "the path names no scan of OASIS-1")
+        elif place not in places.setdefault(name, []):
+            places[name].append(place)
+    return places

@@ -12,19 +12,25 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.image_files import NO_CONTENT, ImageFiles, find_image_files
 from voxtune.cohorts.labels import VeryMild, cdr_class, cdr_rule
 from voxtune.cohorts.reading import Pending, Reading
+from voxtune.cohorts.sequence import read_sidecar, recognise
 from voxtune.cohorts.table import SourceTable
-from voxtune.errors import DataError, TableError
+from voxtune.cohorts.workbook import one_table, read_any
+from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
 GROUPS = {"nondemented": "NC", "demented": "AD", "converted": "Converted"}
 COLUMNS = ("Subject ID", "MRI ID", "Group", "Visit", "M/F", "Age", "MMSE", "CDR", "eTIV", "nWBV", "ASF")
 TODO = (
-    "Download 'OASIS-2: Longitudinal MRI data' as csv (oasis_longitudinal.csv) and leave its header as it is; "
-    "save an .xlsx sheet as csv first."
+    "Download the table of 'OASIS-2: Longitudinal MRI data' (oasis_longitudinal.csv or oasis_longitudinal_demographics-*.xlsx) and leave its "
+    "header as it is."
 )
+ENDINGS = (".nii", ".nii.gz", ".img")
+_VISIT = re.compile(r"OAS2[_-]?(\d{1,4})[_-]?MR(\d+)(?!\d)", re.IGNORECASE)
+_SUBJECT = re.compile(r"^(?:OAS2[_-]?)?(\d{1,4})(?:\.0+)?$", re.IGNORECASE)
 AXES = "ASL"
 """Sagittal acquisition: the voxel axes of a raw image point to anterior, superior, left."""
 
@@ -34,7 +40,7 @@ class Oasis2(Settings):
 
     root: Path
     table: str | None = Field(
-        None, description="the table; otherwise the csv in the folder with the right columns"
+        None, description="the table; otherwise the csv or xlsx below the folder with the right columns"
     )
     label: Literal["cdr", "group"] = "cdr"
     very_mild: VeryMild = Field("apart", description="what CDR 0.5 is: apart, MCI, AD or drop")
@@ -51,56 +57,72 @@ class Oasis2(Settings):
             DataError: no table.
             TableError: a column is missing or a value is not what it should be.
         """
-        table = SourceTable.read(self._table())
+        table = read_any(
+            self.root / self.table if self.table else one_table(self.root, "MRI ID", TODO), "MRI ID"
+        )
         table.require(COLUMNS, TODO)
         columns = {name: table.column(name) for name in COLUMNS}
-        images = _repeats(self.root)
+        files = find_image_files(self.root, ENDINGS)
         reading = Reading()
-        for number, cells in enumerate(table.rows, start=2):
-            visit = cells[columns["MRI ID"]]
-            if visit is None:
-                reading.drop(f"line {number}", "no MRI ID", source=table.path)
-                continue
-            person = cells[columns["Subject ID"]] or visit.rpartition("_")[0]
-            try:
-                label = self._label(cells, columns)
-            except (KeyError, ValueError) as error:
-                raise TableError(table.path, f"line {number} ('{visit}'): {error}") from None
+        if files.note:
+            reading.note(files.note)
+        images = _repeats(files, self.root, reading)
+        seen = set()
+        for number, cells in zip(table.lines, table.rows, strict=True):
+            visit, person, reason = _identity(cells[columns["MRI ID"]], cells[columns["Subject ID"]])
+            seen.add(visit)
             repeats = images.get(visit, [])
-            if not repeats:
-                reading.drop(visit, "image not found", person, table.path)
-            elif label is None:
-                reading.drop(
-                    visit, f"no label ({'CDR' if self.label == 'cdr' else 'Group'})", person, table.path
-                )
-            else:
-                etiv = table.number(cells, columns["eTIV"], number)
-                values = self._values(cells, columns, label) | {
-                    "icv_mm3": etiv * 1000 if etiv else None,
-                    "participant_id": person,
-                    "session_id": visit.rpartition("_")[2],
-                }
-                self._keep(reading, table, values, visit, repeats)
+            label = None if reason else self._label(table, number, cells, columns)
+            if not reason and not repeats:
+                reason = "image not found"
+            if not reason and label is None:
+                reason = f"no label ({'CDR' if self.label == 'cdr' else 'Group'})"
+            if reason or label is None:
+                self._drop(reading, table, (visit or f"line {number}", person, repeats), reason)
+                continue
+            etiv = table.number(cells, columns["eTIV"], number)
+            values = self._values(cells, columns, label) | {
+                "icv_mm3": etiv * 1000 if etiv else None,
+                "participant_id": person,
+                "session_id": visit.rpartition("_")[2],
+            }
+            self._keep(reading, table, values, (visit, repeats))
+        for visit in sorted(set(images) - seen):
+            self._drop(
+                reading,
+                table,
+                (visit, visit.rpartition("_")[0], images[visit]),
+                "the visit is not in the table",
+            )
         return reading
 
-    def _table(self) -> Path:
-        if self.table:
-            return self.root / self.table
-        found = sorted(
-            path
-            for path in self.root.glob("*.csv")
-            if "MRI ID" in path.read_text("utf-8-sig", "replace")[:400]
-        )
-        if not found:
-            raise DataError(f"{self.root.name}: no csv table with a column 'MRI ID'. {TODO}")
-        return found[0]
+    def _drop(
+        self,
+        reading: Reading,
+        table: SourceTable,
+        what: tuple[str, str | None, list[tuple[int, Path]]],
+        reason: str,
+    ) -> None:
+        """Leave a visit out with each of its images."""
+        visit, person, repeats = what
+        reading.drop(visit, reason, person, table.path, "image" if repeats else "row")
+        for number, _ in repeats[1:]:
+            reading.drop(f"{visit}_mpr-{number}", reason, person, table.path)
 
-    def _label(self, cells: Mapping[str, str | None], columns: Mapping[str, str]) -> str | None:
+    def _label(
+        self, table: SourceTable, number: int, cells: Mapping[str, str | None], columns: Mapping[str, str]
+    ) -> str | None:
+        where = f"line {number} ('{cells[columns['MRI ID']]}')"
         if self.label == "cdr":
-            return cdr_class(cells[columns["CDR"]], self.very_mild)
+            try:
+                return cdr_class(cells[columns["CDR"]], self.very_mild)
+            except ValueError as error:
+                raise TableError(table.path, f"{where}: {error}") from None
         group = cells[columns["Group"]]
         if group is not None and group.lower() not in GROUPS:
-            raise ValueError(f"Group is Nondemented, Demented or Converted, got '{group}'")
+            raise TableError(
+                table.path, f"{where}: Group is Nondemented, Demented or Converted, got '{group}'"
+            )
         return GROUPS[group.lower()] if group else None
 
     def _values(
@@ -128,30 +150,64 @@ class Oasis2(Settings):
         reading: Reading,
         table: SourceTable,
         values: dict[str, Any],
-        visit: str,
-        repeats: list[tuple[int, Path]],
+        what: tuple[str, list[tuple[int, Path]]],
     ) -> None:
+        visit, repeats = what
         if self.repeats == "average" and len(repeats) > 1:
             reading.pending[visit] = Pending(tuple(path for _, path in repeats), AXES)
-            repeats = repeats[:1]
         elif self.repeats != "all":
-            repeats = repeats[:1]
-        for number, path in repeats:
+            for number, _ in repeats[1:]:
+                reason = "another repeat of the visit was taken (repeats=first)"
+                reading.drop(f"{visit}_mpr-{number}", reason, values["participant_id"], table.path)
+        for number, path in repeats if self.repeats == "all" else repeats[:1]:
             name = f"{visit}_mpr-{number}" if self.repeats == "all" else visit
             if path.suffix == ".img":
                 reading.pending.setdefault(name, Pending((path,), AXES))
             reading.keep(table, values | {"scan_id": name, "image": str(path.absolute())}, f"'{visit}'")
 
 
-def _repeats(root: Path) -> dict[str, list[tuple[int, Path]]]:
-    """Repeats of each visit by number; of several formats of one repeat the NIfTI file is taken."""
+def _identity(mri: str | None, subject: str | None) -> tuple[str, str | None, str]:
+    """Visit and participant as OASIS-2 writes them, and why a row has none."""
+    if mri is None:
+        return "", None, "no MRI ID"
+    found = _VISIT.fullmatch(mri)
+    if found is None:
+        return "", None, f"MRI ID '{mri}' is not like OAS2_0001_MR1"
+    person = f"OAS2_{int(found[1]):04d}"
+    visit = f"{person}_MR{int(found[2])}"
+    told = _SUBJECT.match(subject or person)
+    if told is None or int(told[1]) != int(found[1]):
+        return visit, person, f"Subject ID '{subject}' and MRI ID '{mri}' name two people"
+    return visit, person, ""
+
+
+def _repeats(files: ImageFiles, root: Path, reading: Reading) -> dict[str, list[tuple[int, Path]]]:
+    """Repeats of each visit by number; of several formats of one repeat the NIfTI file is taken. What is no T1 is dropped."""
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(root.rglob("*")):
-        name = re.search(r"(?:^|[_/])mpr-?(\d+)[^/]*?\.(?:nii\.gz|nii|img)$", path.as_posix())
-        visit = re.search(r"OAS2_\d{4}_MR\d+", path.as_posix())
-        if not visit or not path.is_file():
+    for path in files.images:
+        if path.is_dir():
             continue
-        number = int(name.group(1)) if name else 1 if re.search(r"\.(nii|nii\.gz)$", path.name) else 0
-        if number and (number not in found.setdefault(visit.group(0), {}) or path.suffix != ".img"):
-            found[visit.group(0)][number] = path
+        text = path.relative_to(root.parent).as_posix()
+        visits = list(_VISIT.finditer(text))
+        if not visits:
+            reading.drop(path.name, "the path names no visit of OASIS-2")
+            continue
+        visit = f"OAS2_{int(visits[-1][1]):04d}_MR{int(visits[-1][2])}"
+        name = re.search(r"(?:^|[_/])mpr-?(\d+)[^/]*$", text)
+        sequence = recognise(text[visits[-1].end() :].split("/"), read_sidecar(path))
+        if sequence.why_not or (name is None and path.suffix == ".img"):
+            reading.drop(
+                f"{visit}_{path.name}",
+                sequence.why_not or "no repeat of the visit (mpr-1, mpr-2, ...)",
+                visit[:9],
+            )
+            continue
+        number = int(name[1]) if name else 1
+        taken = found.setdefault(visit, {})
+        if number in taken and path.suffix != ".img" and taken[number].suffix != ".img":
+            reading.drop(f"{visit}_{path.name}", f"another file of repeat {number} was taken", visit[:9])
+        elif number not in taken or path.suffix != ".img":
+            taken[number] = path
+    for path in files.broken:
+        reading.drop(path.name, NO_CONTENT)
     return {visit: sorted(repeats.items()) for visit, repeats in found.items()}

@@ -1,12 +1,17 @@
 """Signs of who a person is: columns of tables, sidecars, DICOM tags. Found and named, never copied or shown."""
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from voxtune.cohorts.cells import decoded, grid
 from voxtune.cohorts.table import PERSONAL, plain
+from voxtune.cohorts.workbook import read_any
+from voxtune.errors import TableError
+
+MOST_BYTES = 2**20
+"""Of a table that is looked into for names."""
 
 DICOM_TAGS = {
     "0010|0010": "PatientName", "0010|0030": "PatientBirthDate", "0010|1001": "OtherPatientNames", "0010|1040": "PatientAddress",
@@ -30,14 +35,7 @@ _SIDECAR = (
 
 def personal_columns(path: Path) -> list[str]:
     """Columns of a table that by name or content tell who a person is; year-only birth dates are not counted."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = "\t" if path.suffix == ".tsv" else max(",\t;", key=first.count)
-            lines = [line for _, line in zip(range(50), csv.reader(file, delimiter=delimiter), strict=False)]
-    except (OSError, csv.Error):
-        return []
+    lines = _first_lines(path)
     if not lines:
         return []
     found = []
@@ -46,6 +44,26 @@ def personal_columns(path: Path) -> list[str]:
         if PERSONAL.search(plain(name)) and cells and not _only_years(cells):
             found.append(name)
     return found
+
+
+def _first_lines(path: Path, most: int = 50) -> list[list[str]]:
+    """The header and some rows of a table; one that cannot be read surely is cut at its separators, so that no name is missed."""
+    try:
+        if path.suffix.lower() == ".xlsx":
+            table = read_any(path)
+            return [
+                list(table.columns),
+                *([cell or "" for cell in row.values()] for row in table.rows[:most]),
+            ]
+        with path.open("rb") as file:
+            text = decoded(file.read(MOST_BYTES))
+    except (OSError, TableError):
+        return []
+    some = "\n".join(text.splitlines()[:most])
+    try:
+        return [cells for _, cells in grid(path, some)]
+    except TableError:
+        return [re.split(r"[,;\t|]", line) for line in some.splitlines()]
 
 
 def _only_years(cells: Sequence[str]) -> bool:

@@ -8,9 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from voxtune.cohorts.image_files import find_tables
+from voxtune.cohorts.label_tables import (
+    drop_unlisted,
+    read_facts,
+    read_labels,
+    read_tables,
+    volume_files,
+    volume_name,
+)
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.table import SourceTable
-from voxtune.errors import DataError, TableError
+from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
 
@@ -24,6 +33,7 @@ LABELS = (
     "Consolidation", "Bronchiectasis", "Interlobular septal thickening",
 )  # fmt: skip
 """In the order of CT-CLIP's tables."""
+NPZ = "the volume is here as .npz only; write its array 'ct' (Hounsfield units, 0.8 mm) as NIfTI"
 RULE = "RAD-ChestCT labels, read from the report by rules"
 NAMES = ("AccessionName", "NoteAcc_DEID", "VolumeName", "scan_id")
 TODO = (
@@ -47,35 +57,62 @@ class RadChestCt(Settings):
             DataError: there is no such table.
             TableError: a column is missing or a label is neither 0 nor 1.
         """
-        tables = [SourceTable.read(path) for path in sorted(self.root.rglob("*.csv"))]
+        tables, unread = read_tables(self.root)
         found = [table for table in tables if table.find(*NAMES) and table.find("Calcification")]
         if not found:
             raise DataError(
-                f"{self.root.name}: no csv table with a column of volumes ({', '.join(NAMES)}) and 'Calcification'. {TODO}"
+                f"{self.root.name}: no csv table with a column of volumes ({', '.join(NAMES)}) and 'Calcification'. {_todo(tables)} "
+                f"{' '.join(unread)}".strip()
             )
-        files = {
-            path.name.removesuffix(".gz").removesuffix(".nii"): path
-            for path in sorted(self.root.rglob("*.nii*"))
-        }
         reading = Reading()
-        for table in found:
-            table.require(LABELS, TODO)
-            name_column = table.column(*NAMES)
-            columns = {name: table.column(name) for name in LABELS}
-            for number, row in enumerate(table.rows, start=2):
-                name = (row[name_column] or "").removesuffix(".gz").removesuffix(".nii").removesuffix(".npz")
-                if name not in files:
-                    reading.drop(name or f"line {number}", "image not found", name or None, table.path)
-                    continue
-                values: dict[str, str | None] = {
-                    "participant_id": name, "scan_id": name, "image": str(files[name].absolute()), "diagnosis_rule": RULE,
-                    **{label: _label(table, row[column], label, number) for label, column in columns.items()},
-                }  # fmt: skip
-                reading.keep(table, values, f"line {number} ('{name}')")
+        for sentence in unread:
+            reading.note(sentence)
+        people, told = read_facts(
+            [table for table in tables if table.find("MRN_DEID") and table.find("NoteAcc_DEID")],
+            ("NoteAcc_DEID",),
+            ("MRN_DEID",),
+        )
+        for sentence in told:
+            reading.note(sentence)
+        known, nameless = read_labels(found, NAMES, LABELS, TODO)
+        for table, line in nameless:
+            reading.drop(f"line {line}", "no name of a volume", None, table.path, "row")
+        files = volume_files(self.root, reading)
+        packed = {volume_name(path.name) for path in find_tables(self.root, (".npz",))}
+        alone = 0
+        for name, row in known.items():
+            person = people.get(name, {}).get("MRN_DEID")
+            reason = row.problem
+            if name not in files:
+                reason = NPZ if name in packed else "image not found"
+            if reason:
+                reading.drop(
+                    name,
+                    reason,
+                    person or name,
+                    row.table.path,
+                    "image" if name in {*files, *packed} else "row",
+                )
+                continue
+            alone += person is None
+            values: dict[str, str | None] = {
+                "participant_id": person or name, "scan_id": name, "image": str(files[name].absolute()), "diagnosis_rule": RULE, **row.labels,
+            }  # fmt: skip
+            reading.keep(row.table, values, f"line {row.line} ('{name}')")
+        drop_unlisted(reading, files, known)
+        if alone:
+            reading.note(
+                f"{alone} volumes count as people of their own: no table here tells who was scanned twice (CT_Scan_Metadata_Complete_35747.csv has MRN_DEID)."
+            )
         return reading
 
 
-def _label(table: SourceTable, value: str | None, label: str, number: int) -> str | None:
-    if value is not None and value not in {"0", "1", "0.0", "1.0"}:
-        raise TableError(table.path, f"line {number}, column '{label}': expected 0 or 1, got '{value}'")
-    return value[0] if value else None
+def _todo(tables: list[SourceTable]) -> str:
+    """What to do; the original tables, with a column for each finding and place, are named where they are there."""
+    original = [table.path.name for table in tables if any("*" in name for name in table.columns)]
+    if not original:
+        return TODO
+    return (
+        f"{', '.join(original)} {'has' if len(original) == 1 else 'have'} a column for each finding and place (atelectasis*right_lung), which this "
+        f"cohort does not merge. {TODO}"
+    )

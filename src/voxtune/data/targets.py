@@ -103,7 +103,7 @@ def _value(row: ManifestRow, target: Target) -> float | None:
     if not low <= number <= high:
         raise TableError(
             "manifest",
-            f"{where}: expected {low:g} to {high:g}{' ' if target.units else ''}{target.units}, got {number:g}",
+            f"{where}: expected {target.span}, got {number:g}",
             "Write n/a where a value is missing.",
         )
     return number

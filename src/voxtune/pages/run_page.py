@@ -77,10 +77,13 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     number = [epoch["epoch"] + 1 for epoch in epochs]
     left.plot(number, [epoch["loss"] for epoch in epochs], label="total")
     left.plot(number, [epoch["contrastive"] for epoch in epochs], label="contrastive")
-    for term, label in (("mmse", "MMSE (unweighted)"), ("classes", "class texts (unweighted)")):
-        known = [epoch for epoch in epochs if epoch.get(term) is not None]
+    others = {name: f"{name} (unweighted)" for epoch in epochs for name in epoch.get("targets", {})}
+    terms = {"mmse": "MMSE (unweighted)"} | others | {"classes": "class texts (unweighted)"}
+    for term, label in terms.items():
+        values = [epoch["targets"][term] if term in others else epoch.get(term) for epoch in epochs]
+        known = [(place, value) for place, value in zip(number, values, strict=True) if value is not None]
         if known:
-            left.plot([epoch["epoch"] + 1 for epoch in known], [epoch[term] for epoch in known], label=label)
+            left.plot(*zip(*known, strict=True), label=label)
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(number, [epoch["metric"] for epoch in epochs], color="tab:green")

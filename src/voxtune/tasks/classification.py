@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
-from voxtune.errors import DataError, SettingError
+from voxtune.errors import DataError
 from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import ManifestRow
 
@@ -30,7 +30,6 @@ class Classification:
     wanted: tuple[str, ...]
     """Those that the settings name, if any: other scans are left out."""
     templates: tuple[str, ...]
-    metric: str
     class_weight: float
 
     metrics = frozenset({"balanced_accuracy", "accuracy", "loss"})
@@ -40,17 +39,11 @@ class Classification:
         """The task that a run's settings ask for."""
         wanted = config.classes.names
         return cls(
-            wanted or tuple(classes), wanted, config.classes.templates, config.training.metric, config.loss.class_weight
+            wanted or tuple(classes), wanted, config.classes.templates, config.loss.class_weight
         )  # fmt: skip
 
     def check(self) -> None:
-        """Nothing beyond the metric can go wrong.
-
-        Raises:
-            SettingError: a metric of another task.
-        """
-        if self.metric not in self.metrics | {"mae"}:
-            raise SettingError("training.metric", f"one of {', '.join(sorted(self.metrics))}", self.metric)
+        """Any settings go together."""
 
     def select_rows(self, rows: Sequence[ManifestRow], say: Say) -> list[ManifestRow]:
         """The rows that have a diagnosis (among the classes, where these are named).

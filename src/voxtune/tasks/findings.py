@@ -65,8 +65,6 @@ class Findings:
             raise SettingError(
                 "loss.class_weight", "more than 0 with findings: it weighs their loss", config.loss.class_weight
             )  # fmt: skip
-        if config.training.metric not in self.metrics | ({"mae"} if config.targets else set()):
-            raise SettingError("training.metric", "'auroc' or 'loss' with findings", config.training.metric)
         if held_out and config.loss.contrastive_weight:
             raise SettingError(
                 "loss.contrastive_weight", "0 with held-out findings: reports name them, so they would not be held out",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError
-from voxtune.tasks.task import Say, TaskFacts, Validated
+from voxtune.tasks.task import DEFAULT_METRIC, Say, TaskFacts, Validated
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import MMSE, Target
 
@@ -50,15 +50,11 @@ class Regression:
         """
         if not self.alone:
             return
-        metric, loss = self.config.training.metric, self.config.loss
-        if metric not in {
-            "mae",
-            "loss",
-            "balanced_accuracy",
-        }:  # the last is the default, and ``settle`` puts 'mae' in its place
-            raise SettingError("training.metric", "'mae' or 'loss' with targets alone", metric)
+        loss = self.config.loss
         if loss.class_weight:
             raise SettingError("loss.class_weight", "0 with classes=none: there is no class text to weigh", loss.class_weight)  # fmt: skip
+        if idle := [target.name for target in self.targets if not target.weight]:
+            raise SettingError(f"targets.{idle[0]}.weight", "more than 0 with targets alone", 0)
         if not loss.contrastive_weight and (self.config.text or self.config.projections == "trained"):
             raise SettingError(
                 "loss.contrastive_weight",
@@ -125,7 +121,7 @@ class Regression:
                 raise DataError(
                     f"No validation scan has a value of target '{target.name}', so nothing would steer its training."
                 )
-        if self.alone and config.training.metric == "balanced_accuracy":
+        if self.alone and config.training.metric == DEFAULT_METRIC:
             config = config.model_copy(
                 update={"training": config.training.model_copy(update={"metric": "mae"})}
             )

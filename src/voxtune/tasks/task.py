@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 Say = Callable[[str], None]
+DEFAULT_METRIC = "balanced_accuracy"
+"""Of ``training.metric``."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,23 @@ class Task(Protocol):
     def adapter_facts(self, validated: Validated) -> TaskFacts:
         """What the adapter must know to answer: classes and their texts, calibration, thresholds, intervals; fixed on validation."""
         ...
+
+
+def check_settings(task: Task, config: RunConfig) -> None:
+    """Refuse settings that cannot go together before anything is read.
+
+    Raises:
+        SettingError: names the setting; a metric that nothing that is asked has. Where no class is asked the default stands for ``mae``.
+    """
+    task.check()
+    metric, standing_in = (
+        config.training.metric,
+        config.training.metric == DEFAULT_METRIC and not config.classes.asked,
+    )
+    if metric not in task.metrics and not standing_in:
+        raise SettingError(
+            "training.metric", f"{' or '.join(sorted(task.metrics))}, of what this run is asked", metric
+        )
 
 
 def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:

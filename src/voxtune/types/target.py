@@ -71,6 +71,14 @@ class Target(Settings):
             return MMSE
         return f"target_{self.name.replace('%', '%25').replace('.', '%2E')}"
 
+    @property
+    def span(self) -> str:
+        """The range, as a sentence says it."""
+        units = f" {self.units}" if self.units else ""
+        if self.low is None or self.high is None:
+            return f"at least {self.low:g}{units}" if self.high is None else f"at most {self.high:g}{units}"
+        return f"{self.low:g} to {self.high:g}{units}"
+
     def text(self, value: float) -> str:
         """A value with its units, as people read it."""
         return f"{value:.1f}{' ' if self.units else ''}{self.units}"
@@ -111,7 +119,7 @@ def _from_text(text: str) -> Sequence[object]:
     try:
         return read_calls(text)
     except ValueError as error:
-        if "(" in text:
+        if set(text) & set("([{"):
             raise UsageError(f"Setting 'targets': {error}.") from None
         # Names of columns that are no words of the little language: 'CDR-SB, age at scan'.
         return [part.strip() for part in text.split(",") if part.strip()]

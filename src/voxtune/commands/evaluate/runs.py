@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.evaluate.command import (
+from voxtune.commands.evaluate.write import (
     BASELINES,
     Evaluated,
     evaluation_folder,
@@ -76,7 +76,7 @@ def evaluate_runs(
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
         parts[one.key] = found
-        write_evaluation(found, output / run_folder(listed.of, one.key), say)
+        write_evaluation(found, output / run_folder(listed.of, one.key))
     assert output is not None
     return _together(listed, parts, output)
 

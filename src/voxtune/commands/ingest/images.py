@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from voxtune.cohorts.outputs import MARK
 from voxtune.cohorts.reading import Dropped, Reading
 from voxtune.errors import ScanError
 
@@ -27,4 +28,6 @@ def write_pending(reading: Reading, folder: Path) -> None:
             )
             continue
         kept.append(row.model_copy(update={"image": str(path.absolute())}))
+    if folder.is_dir():
+        (folder / MARK).write_text("Written by voxtune ingest; never a source of it.\n", encoding="utf-8")
     reading.rows[:] = kept

@@ -4,58 +4,27 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.reproduce.data import Sources, prepared
+from voxtune.commands.reproduce.data import prepared
+from voxtune.commands.reproduce.findings import run_findings
 from voxtune.commands.reproduce.lock import claimed
 from voxtune.commands.reproduce.paper import Cell, Role
-from voxtune.errors import DataError, SettingError, VoxTuneError
-from voxtune.run_dir import RunDir, read_json, shared_config, write_json, write_text
+from voxtune.commands.reproduce.sweep import FAILED, RESULT, Sweep
+from voxtune.errors import SettingError, VoxTuneError
+from voxtune.run_dir import RunDir, shared_config, write_json, write_text
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
     from voxtune.evaluation.predictions import Predictions
 
-RESULT = "result.json"
-FAILED = "failed.json"
 POLL_SECONDS = 2.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The cells of some tables and where they are."""
-
-    sources: Sources
-    cells: tuple[Cell, ...]
-    external_classes: tuple[str, ...] = ()
-
-    def folder(self, cell: Cell) -> Path:
-        """The run directory of a cell."""
-        return self.sources.root / "cells" / cell.name
-
-    def result(self, cell: Cell) -> dict[str, Any] | None:
-        """What a finished cell gave; ``None`` where it is not finished."""
-        path = self.folder(cell) / RESULT
-        if not path.is_file():
-            return None
-        found = read_json(path, "the result of a cell")
-        if not cell.made_by(found["config"]):
-            raise DataError(
-                f"Cell {cell.name} was made with other defaults of this program; remove that folder to run it again."
-            )
-        return found
-
-    def failure(self, cell: Cell) -> str | None:
-        """Why the last try of an unfinished cell failed."""
-        path = self.folder(cell) / FAILED
-        return str(read_json(path, "the failure of a cell")["error"]) if path.is_file() else None
 
 
 def run_cells(
@@ -126,8 +95,6 @@ def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     folder = sweep.folder(cell)
     if cell.config.classes.findings:
-        from voxtune.commands.reproduce.findings import run_findings
-
         counts, scores = run_findings(sweep, cell, folder)
         return _result(sweep, cell, counts, scores, (began, cpu))
     score = _trained if cell.mode == "trained" else _untrained

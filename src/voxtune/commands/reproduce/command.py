@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxtune.catalog import PAPERS, load
-from voxtune.commands.reproduce.cells import Sweep, pending
+from voxtune.commands.reproduce.cells import pending
 from voxtune.commands.reproduce.data import Request, find_sources
 from voxtune.commands.reproduce.lock import waited
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
 from voxtune.commands.reproduce.scores import Line
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.commands.reproduce.table import Facts, gather_facts, shown, state_text, write_table_files
 from voxtune.commands.reproduce.weights import SHIPPED, Found, find_weights, with_weights
 from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers

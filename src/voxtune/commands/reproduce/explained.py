@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.files import tex
 from voxtune.commands.reproduce.paper import Cell, Paper
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
 

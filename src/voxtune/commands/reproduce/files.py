@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from voxtune.commands.reproduce.accuracy import Accuracy, Against
 from voxtune.commands.reproduce.paper import Paper, Role, Table
-from voxtune.commands.reproduce.scores import Accuracy, Against, Line
+from voxtune.commands.reproduce.scores import Line
 
 CSV_COLUMNS = (
     "table", "row", "cohort", "role", "simulated", "status", "reason", "accuracy", "sd", "low", "high", "seeds", "each_seed", "n_scans",

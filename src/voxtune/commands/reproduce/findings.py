@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxtune.commands.reproduce.cells import Sweep
+from voxtune.commands.reproduce.accuracy import Accuracy, Against
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.paper import Cell, Role, Row
-from voxtune.commands.reproduce.scores import Accuracy, Against
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.run_dir import RunDir, write_text
 
 SCORES = ("auroc", "accuracy", "macro_f1")

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.reproduce.cells import Sweep
+from voxtune.commands.reproduce.accuracy import Accuracy, Against
+from voxtune.commands.reproduce.findings import findings_accuracy
 from voxtune.commands.reproduce.paper import Cell, Role, Row, Table, Value
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,33 +24,6 @@ ROLES: tuple[Role, ...] = ("own", "external")
 RESAMPLES = 2000
 EXTRA = ("balanced_accuracy", "auroc", "mmse_mae")
 """Scores that the paper does not print and we do, in their own units."""
-
-
-@dataclass(frozen=True)
-class Against:
-    """A row minus the reference row on the same scans, in points of accuracy."""
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    p_holm: float | None = None
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Accuracy of a row on one cohort, percent."""
-
-    mean: float
-    sd: float | None
-    low: float | None
-    high: float | None
-    seeds: int
-    n_scans: int
-    n_participants: int
-    each: tuple[float, ...]
-    against: Against | None = None
-    extra: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,8 +73,6 @@ def score_rows(sweep: Sweep, table: Table, lines: Sequence[tuple[Line, Sequence[
             scored.append(replace(line, status="refused", reason=refused) if refused else line)
             continue
         if any(cell.config.classes.findings for cell, _ in done):
-            from voxtune.commands.reproduce.findings import findings_accuracy
-
             accuracy = findings_accuracy(line.row, [result for _, result in done])
             scored.append(_filled(line, cells, [result for _, result in done], accuracy))
             continue

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce import files
-from voxtune.commands.reproduce.cells import Sweep
 from voxtune.commands.reproduce.data import Sources
 from voxtune.commands.reproduce.method import findings_paragraph, method_paragraph
 from voxtune.commands.reproduce.paper import Cell, Paper, Table
 from voxtune.commands.reproduce.scores import Line, line_as_json, score_rows
+from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.run_dir import write_json, write_text
 from voxtune.types.records import ManifestRow
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from voxtune.commands.reproduce.cells import Say, Sweep, run_cells
+from voxtune.commands.reproduce.cells import Say, run_cells
 from voxtune.commands.reproduce.paper import Cell
+from voxtune.commands.reproduce.sweep import Sweep
 
 
 def run_on_workers(sweep: Sweep, cells: Sequence[Cell], workers: int, say: Say, *, wait: bool) -> None:

@@ -15,7 +15,7 @@ from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.policy import left_out_note
 from voxtune.run_dir import RunDir, write_json, write_text
-from voxtune.tasks.task import task_of
+from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     everyone = with_marks(data, read_manifest(data))
     config = _with_profile(config, everyone, say)
     task = task_of(config)
-    task.check()
+    check_settings(task, config)
     rows = task.select_rows(everyone, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = training_reports(rows, config)

@@ -1,0 +1,50 @@
+"""The settings that say what is taken from further tables: which tables, words for codes, new names, units, the style of numbers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from voxtune.cohorts.quantities import NumberStyle
+
+
+def _names(value: Any) -> Any:
+    return tuple(filter(None, re.split(r"[;,]", value))) if isinstance(value, str) else value
+
+
+def _codes(value: Any) -> Any:
+    """``sex=1:M,2:F;group=0:NC,1:AD`` as words by code by column."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, dict[str, str]] = {}
+    for part in filter(None, (part.strip() for part in value.split(";"))):
+        column, sign, codes = part.partition("=")
+        own = [code.partition(":") for code in codes.split(",") if code.strip()]
+        if (
+            not sign
+            or not own
+            or not all(colon and code.strip() and word.strip() for code, colon, word in own)
+        ):
+            raise ValueError(f"expected words for codes like 'sex=1:M,2:F;group=0:NC,1:AD', got {part!r}")
+        found[column.strip()] = {code.strip(): word.strip() for code, _, word in own}
+    return found
+
+
+Also = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""Names of further tables, separated by commas."""
+Codes = Annotated[dict[str, dict[str, str]], BeforeValidator(_codes)]
+"""Words for codes, by column."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The settings that say what is taken from which table."""
+
+    also: tuple[str, ...]
+    on: Mapping[str, str]
+    rename: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+    units: Mapping[str, str]
+    numbers: NumberStyle

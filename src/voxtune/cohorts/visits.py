@@ -1,0 +1,57 @@
+"""When a visit was: what visit codes (``bl``, ``m06``), sessions (``ses-M012``) and folders named by a day say."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+_MONTH = re.compile(r"^(?:ses-)?m(\d{1,3})$", re.IGNORECASE)
+_FIRST = frozenset({"bl", "sc", "scmri", "f", "baseline", "screening"})
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_])(\d{2})\2(\d{2})(?!\d)")
+_PLAIN_DAY = re.compile(r"^(?:ses-)?((?:19|20)\d{2})(\d{2})(\d{2})$", re.IGNORECASE)
+_SESSION = re.compile(r"(?:^|_)ses-([A-Za-z]+\d*)(?=_|$)", re.IGNORECASE)
+_VISIT_FOLDER = re.compile(r"^(bl|sc|scmri|m\d{1,3})$", re.IGNORECASE)
+
+
+def visit_month(viscode: str | None) -> int | None:
+    """Months since baseline of a visit code: ``bl``, ``sc``, ``scmri``, ``f`` are 0, ``m06`` 6; ``None`` for codes of a phase.
+
+    In ADNI ``v06`` is the first visit of phase 2 for those who came from phase 1, ``y1`` and ``4_bl`` count from the start of a phase,
+    ``nv`` and ``uns1`` are no planned visits: none of them says how long after the participant's baseline it was.
+    """
+    text = (viscode or "").strip().lower()
+    if text in _FIRST:
+        return 0
+    found = _MONTH.match(text)
+    return int(found[1]) if found else None
+
+
+def path_days(parts: Iterable[str]) -> tuple[set[date], list[str]]:
+    """The days that the parts of a path have, and what looks like a day and is none.
+
+    ``2006-06-11_20_04_45.0``, ``2006_06_11``, ``ses-20060611`` and a folder ``20060611`` are days. Longer runs of digits are not: in the
+    archive's file names they are the moment of an upload.
+    """
+    days, wrong = set(), []
+    for part in parts:
+        stem = _stem(part)
+        found = [(one[1], one[3], one[4]) for one in _DAY.finditer(stem)]
+        pieces = [stem, *(piece for piece in stem.split("_") if piece.lower().startswith("ses-"))]
+        found += [(one[1], one[2], one[3]) for piece in pieces if (one := _PLAIN_DAY.match(piece))]
+        for year, month, day in found:
+            try:
+                days.add(date(int(year), int(month), int(day)))
+            except ValueError:
+                wrong.append(f"{year}-{month}-{day}")
+    return days, list(dict.fromkeys(wrong))
+
+
+def path_months(parts: Iterable[str]) -> set[int]:
+    """Months since baseline of the sessions (``ses-M012``) and visit folders (``m12``) of a path."""
+    parts = list(parts)
+    codes = [code for part in parts for code in _SESSION.findall(_stem(part))]
+    codes += [part for part in parts if _VISIT_FOLDER.match(part)]
+    return {month for code in codes if (month := visit_month(code)) is not None}
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.nii(\.gz)?$", "", name)
