@@ -130,13 +130,14 @@ def keep_one(
     from voxtune.explanation.target import text_target
 
     preset = load_preset(adapter.facts.preset)
-    columns = [key for key in columns_of(reports, ()) if region_of(key)]
+    profile = adapter.config.known_profile
+    columns = [key for key in columns_of(reports, (), profile) if region_of(key, profile)]
     asked = [text_target(adapter, reports["AD"], keep=key) for key in [None, *columns]]
     full, *kept = (
         on_cube(to_stored(one.voxels, stored, preset)) for one in explain_targets(adapter, tensor, asked)
     )
     return {
-        key: (share_in(heat, region_of(key)), share_in(full, region_of(key)))
+        key: (share_in(heat, region_of(key, profile)), share_in(full, region_of(key, profile)))
         for key, heat in zip(columns, kept, strict=True)
     }
 

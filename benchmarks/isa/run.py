@@ -80,7 +80,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--selection", choices=SELECTIONS, action="append", help="otherwise 'bits' and 'parity'"
+        "--selection",
+        choices=[*SELECTIONS, "answers"],
+        action="append",
+        help="otherwise 'bits', 'parity' and 'answers'",
     )
     parser.add_argument("--setting", choices=SETTINGS, action="append", help="otherwise every one")
     parser.add_argument("--threads", type=int, action="append", help="otherwise 1 and 2")

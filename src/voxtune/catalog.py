@@ -68,6 +68,15 @@ COHORTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+PROFILES: Mapping[str, str] = MappingProxyType(
+    {
+        "blank": "voxtune.profiles.blank:PROFILE",
+        "chest": "voxtune.profiles.chest:PROFILE",
+        "dementia": "voxtune.profiles.dementia:PROFILE",
+    }
+)
+"""What a disease adds; a file of one's own is read beside them."""
+
 TASKS: Mapping[str, str] = MappingProxyType(
     {
         "classification": "voxtune.tasks.classification:Classification",
@@ -125,6 +134,7 @@ TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "recipes": RECIPES,
         "papers": PAPERS,
         "cohorts": COHORTS,
+        "profiles": PROFILES,
     }
 )
 """The tables by the plural a person would say; ``voxtune info`` prints them."""

@@ -1,13 +1,16 @@
-"""Choices as settings write them: a backbone, methods, by name or as ``{"kind": NAME, ...}``; found through the catalogue."""
+"""Choices as settings write them: a backbone, methods, a profile, by name or as ``{"kind": NAME, ...}``; found through the catalogue."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, ValidationError
 
 from voxtune.catalog import BACKBONES, PEFT_METHODS, load
 from voxtune.errors import UsageError
+from voxtune.profiles.read import read_profile
 from voxtune.types.calls import Call, read_calls
+from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
 
 
@@ -93,6 +96,21 @@ MethodChoice = Annotated[
 ]
 Methods = Annotated[tuple[MethodChoice, ...], BeforeValidator(_parse_methods)]
 """The methods of one side, in the order they are attached."""
+
+
+def _parse_profile(value: object) -> object:
+    return read_profile(value) if isinstance(value, str | Path) else value
+
+
+def _parse_names(value: object) -> object:
+    """``a,b`` as a list of names; a sequence stands."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
+"""Names, as a list or with commas between them."""
+ProfileChoice = Annotated[Profile | None, BeforeValidator(_parse_profile)]
+"""``dementia``, ``chest``, ``blank`` or ``FILE.toml``; written down with its whole content."""
 
 
 def explain(error: ValidationError) -> str:

@@ -20,9 +20,11 @@ from pydantic import (
 )
 
 from voxtune.catalog import RECIPES, load
-from voxtune.choices import BackboneChoice, Methods
+from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
 from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
+from voxtune.profiles.read import read_profile
+from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
 
@@ -32,8 +34,10 @@ Targets = Annotated[tuple[Target, ...], BeforeValidator(read_targets)]
 class ReportSettings(Settings):
     """How the training text of a scan is made (method.md A2)."""
 
-    template: str = "deft"
-    """Name of a shipped template, or path of a Jinja2 text file."""
+    template: str | None = None
+    """Name of a shipped template, or path of a Jinja2 text file; ``None``: the profile's own."""
+    fields: Names = ()
+    """Columns that the profile does not know and that may be text all the same, opened by name."""
     missing: Literal["omit", "unavailable"] = "omit"
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
@@ -44,7 +48,7 @@ class ClassTexts(Settings):
     """The classes and the words for them at inference (method.md A7)."""
 
     names: tuple[str, ...] = ()
-    """Empty: the diagnoses of the training scans, NC, MCI, AD first and the rest in alphabetical order."""
+    """Empty: the diagnoses of the training scans in the order of the profile, the rest in alphabetical order."""
     templates: tuple[str, ...] = ("A photo of {name}",)
     """One or several; several are an ensemble (mean similarity). None at all: no diagnosis is asked (``--set classes=none``)."""
     findings: tuple[str, ...] = ()
@@ -181,7 +185,11 @@ class RunConfig(Settings):
     """Everything that decides a run except the data it is given."""
 
     name: str = Field(min_length=1)
+    citation: str | None = None
+    """The paper of the recipe; pages name it."""
     seed: int = Field(0, ge=0)
+    profile: ProfileChoice = None
+    """What the disease adds; ``None``: recognised from the cohort when the run starts, and said."""
     backbone: BackboneChoice
     preset: str
     vision: Methods = ()
@@ -208,11 +216,40 @@ class RunConfig(Settings):
     def _for_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return for_file(handler(self))
 
+    @property
+    def known_profile(self) -> Profile:
+        """The profile of the run; of a run from before there were profiles the one whose fields it had."""
+        if self.profile is not None:
+            return self.profile
+        name = "chest" if self.classes.findings or self.report.template == "ct_rate" else "dementia"
+        return read_profile(name)
+
+    @property
+    def citations(self) -> str:
+        """The papers a page of this run names: the recipe's and the profile's."""
+        return " ".join(dict.fromkeys(filter(None, (self.citation, self.known_profile.citation))))
+
+    def settled(self, profile: Profile | None = None) -> Self:
+        """The same run with its profile, and with the template and the class text that the profile brings where none is stated."""
+        known = profile or self.known_profile
+        templates = self.classes.templates
+        if templates == ClassTexts().templates:
+            templates = known.class_texts[:1]
+        return self.model_copy(
+            update={
+                "profile": known,
+                "report": self.report.model_copy(update={"template": self.report.template or known.template}),
+                "classes": self.classes.model_copy(update={"templates": templates}),
+            }
+        )
+
     def same_run(self, other: "RunConfig") -> bool:
         """Whether both describe the same run, wherever and however fast it is computed."""
         free = dict.fromkeys(HOW)
         one, two = (
-            config.model_copy(update={"training": config.training.model_copy(update=free)})
+            config.settled().model_copy(
+                update={"citation": None, "training": config.training.model_copy(update=free)}
+            )
             for config in (self, other)
         )
         return one == two

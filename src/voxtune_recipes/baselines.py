@@ -9,14 +9,15 @@ and ``full`` learn from the same reports by the contrastive loss alone (Table 2:
 
 from voxtune.config import RunConfig
 from voxtune.peft.linear_probe import LinearProbe
+from voxtune_recipes.deft import CITATION
 from voxtune_recipes.paper_deft import compared, methods
 
 BASE = "tiny"
 
 
-def named(name: str, config: RunConfig) -> RunConfig:
-    """A row of the paper as a recipe of its own."""
-    return config.model_copy(update={"name": name})
+def named(name: str, config: RunConfig, citation: str | None = CITATION) -> RunConfig:
+    """A row of the paper as a recipe of its own, with the paper of its method."""
+    return config.model_copy(update={"name": name, "citation": citation})
 
 
 def table_4(label: str) -> RunConfig:
@@ -38,17 +39,17 @@ def deft_adapter() -> RunConfig:
 
 def spp_lora() -> RunConfig:
     """M3D's spatial pooling, and LoRA in both towers."""
-    return named("spp_lora", compared(BASE)["spp"])
+    return named("spp_lora", compared(BASE)["spp"], "Bai et al.: M3D. arXiv:2404.00578.")
 
 
 def lga() -> RunConfig:
     """The language-guided adapter in the vision tower."""
-    return named("lga", compared(BASE)["lga"])
+    return named("lga", compared(BASE)["lga"], "Hu et al.: LGA, the language-guided adapter. MICCAI 2024.")
 
 
 def full() -> RunConfig:
     """Both towers trained whole."""
-    return named("full", compared(BASE)["full"])
+    return named("full", compared(BASE)["full"], None)
 
 
 def linear_probe() -> RunConfig:
@@ -58,4 +59,5 @@ def linear_probe() -> RunConfig:
     return named(
         "linear_probe",
         plain.model_copy(update={"vision": (LinearProbe(),), "projections": "frozen", "loss": loss}),
+        None,
     )

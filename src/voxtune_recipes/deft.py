@@ -14,11 +14,14 @@ from voxtune.config import RunConfig
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
 
+CITATION = "Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease. arXiv:2509.07613."
+
 
 def recipe() -> RunConfig:
     """The paper's method with its settings (method.md part A)."""
     return RunConfig(
         name="deft",
+        citation=CITATION,
         backbone=Tiny(),
         preset="tiny",
         vision=(VisualPrompts(length=20),),

@@ -32,6 +32,7 @@ def recipe() -> RunConfig:
     """The paper's method at the published size."""
     return RunConfig(
         name="medct",
+        citation="Alzubaidi, Nezami, Behzad: Scaling Down to Scale Up. arXiv:2512.00597.",
         backbone=CtClip(),
         preset="ct_clip",
         vision=(Lora(rank=24, targets=VISION),),

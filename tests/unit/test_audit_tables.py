@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from voxtune.audit.checks import AuditInputs, audit_split, find_leaks
-from voxtune.audit.people import cramers_v
 from voxtune.audit.report import AuditReport
+from voxtune.audit.shortcuts import cramers_v
 from voxtune.commands.audit import audit
 from voxtune.commands.split import split
 from voxtune.data.manifest import read_manifest, write_manifest, write_reports
@@ -100,8 +100,7 @@ def test_the_same_text_on_both_sides_is_refused_and_a_bare_label_is_not() -> Non
     [
         (" CDR: {row.cdr}.", {}, ["CDR"]),
         (" Clinical Dementia Rating {row.cdr}.", {}, ["Clinical Dementia Rating"]),
-        (" This looks like AD.", {}, ["'AD'"]),
-        (" Typical of Alzheimer's disease.", {}, ["Alzheimer"]),
+        (" This looks like {row.diagnosis}.", {}, ["'AD'"]),
         (" Staging score: {row.cdr}.", {}, ["'cdr'", "staging score"]),
         (" Points: {row.mmse}.", {}, ["'mmse'", "points"]),
         (" Age: {row.age:.0f}.", {"diagnosis_rule": "rule: age<70:NC;age>=70:AD"}, ["'age'"]),
@@ -119,6 +118,26 @@ def test_a_text_that_gives_the_label_away_is_refused(
         audit_split(rows, make_split(rows), reports)
     for word in [*words, "s0_0", "--allow label_in_text"]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [
+        " From the Alzheimer's Disease Neuroimaging Initiative.",
+        " Family history of dementia unknown.",
+        " AD protocol.",
+    ],
+)
+def test_words_that_are_the_same_for_all_are_a_note(addition: str) -> None:
+    rows = cohort()
+    reports = {
+        name: report.model_copy(update={"text": report.text + addition})
+        for name, report in texts(rows).items()
+    }
+    found = [
+        one for one in find_leaks(rows, make_split(rows), reports).findings if one.check == "label_in_text"
+    ]
+    assert {one.level for one in found} == {"note"}
 
 
 def test_one_report_with_cdr_is_enough() -> None:
@@ -169,13 +188,12 @@ def test_what_is_accepted_is_written_down() -> None:
         audit_split(rows, by_file, allow=["everything"])
 
 
-def test_a_site_that_goes_with_the_diagnosis_is_a_warning() -> None:
+def test_a_site_that_tells_the_diagnosis_is_refused() -> None:
     rows = [row.model_copy(update={"site": "A" if row.diagnosis == "NC" else "B"}) for row in cohort()]
     report = find_leaks(rows, make_split(rows))
     (site,) = [one for one in report.findings if one.check == "shortcut"]
-    assert site.level == "warn"
-    assert site.figures["cramers_v"] > 0.9
-    assert not report.refusals
+    assert site.level == "refuse"
+    assert site.figures["cramers_v"] > 0.98
     assert cramers_v([("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 10) == 0
     assert cramers_v([("a", "x")] * 10) is None
 

@@ -86,6 +86,26 @@ def test_a_rule_takes_the_first_case_that_holds(text: str, age: str | None, labe
     assert parse_rule(text).label(lambda name: {"age": age}[name]) == label
 
 
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [("0", "NC"), ("0.0", "NC"), ("2", "other"), (None, None), ("n.d.", None), ("1", "AD")],
+)
+def test_the_rest_is_of_what_is_known(score: str | None, label: str | None) -> None:
+    rule = parse_rule("score==0:NC;score==1&mmse<30:AD;*:other")
+    assert rule.label(lambda name: {"score": score, "mmse": "20"}[name]) == label
+    unknown = parse_rule("score==1&mmse<30:AD;*:other")
+    assert unknown.label(lambda name: {"score": "1", "mmse": None}[name]) is None
+    assert unknown.label(lambda name: {"score": "0", "mmse": None}[name]) == "other"
+
+
+def test_a_number_of_another_style_is_no_rest() -> None:
+    for text in ("score==0:NC;*:other", "score>0.4:AD;*:NC"):
+        with pytest.raises(
+            ValueError, match=r"column 'score': expected a number written like 1234\.5, got '0,5'"
+        ):
+            parse_rule(text).label(lambda _: "0,5")
+
+
 @pytest.mark.parametrize("text", ["age<40", "age:young;age>=40:old", "", "age<40:"])
 def test_a_rule_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match="diagnosis"):

@@ -68,7 +68,7 @@ TABLE = "scan_id,subject_id,age,diagnosis,file\na,p,70,NC,x/a.nii\n"
         (
             {"also": "b.csv"},
             {"a.csv": TABLE, "b.csv": "x\n1\n"},
-            "b.csv: no row belongs to a scan: its column 'x' has '1', the scans are 'a'",
+            "b.csv: no column is known to name scans or people; it has x",
         ),
     ],
 )

@@ -406,3 +406,38 @@ def test_tables_of_one_tool_that_disagree_or_hold_no_number_are_refused(tmp_path
         TableError, match=r"c\.tsv: line 2, column 'Left-Hippocampus': '3\.000,5' is no number"
     ):
         read(root, "c.tsv")
+
+
+def test_columns_that_nobody_knows_are_found_by_their_cells(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    rows = [[f"{PEOPLE[p][4:]}", f"M{12 * v}", 6000 + k] for k, (p, v, _) in enumerate(SCANS)]
+    (root / "v.csv").write_text(table(["proband", "zeitpunkt", "H"], rows, ";"))
+    reading = read(root, "v.csv", rename="H:hippocampus_mm3")
+    assert [row.hippocampus_mm3 for row in reading.rows] == [6000, 6001, 6002, 6003]
+    assert any("joined on 'proband' and 'zeitpunkt'" in note for note in reading.notes)
+    (root / "w.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(
+        TableError,
+        match=r"w\.csv: no column is known to name scans or people; it has a, b.*--set on=w\.csv:COLUMN",
+    ):
+        read(root, "w.csv")
+    (root / "x.csv").write_text(
+        "subject,session,H\nsub-01,,6000\n,ses-M000,6001\nsub-02,ses-M012,6002\nsub-09,,1\n"
+    )
+    reading = read(root, "x.csv", rename="H:icv_mm3", units="icv_mm3:ml")
+    assert [row.icv_mm3 for row in reading.rows] == [None, None, None, None]  # 6 litres are no skull
+    assert any("x.csv: 1 rows belong to no scan of the cohort: sub-09" in note for note in reading.notes)
+
+
+def test_a_table_of_sessions_and_scans_without_any(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("scan,subject,label\na,P1,NC\nb,P2,AD\n")
+    for name in "ab":
+        (tmp_path / f"{name}.nii").write_bytes(b"x")
+    (tmp_path / "v.csv").write_text("subject,visit,H\nP1,bl,6000\nP2,bl,6100\n")
+    settings = {"root": tmp_path, "table": "t.csv", "also": "v.csv", "rename": "H:hippocampus_mm3"}
+    reading = Folder.model_validate(settings).read()
+    assert [row.hippocampus_mm3 for row in reading.rows] == [6000, 6100]
+    assert any("names sessions and the scans do not" in note for note in reading.notes)
+    (tmp_path / "v.csv").write_text("subject,visit,H\nP1,bl,6000\nP1,m12,5900\nP2,bl,6100\n")
+    with pytest.raises(TableError, match="two rows of 'P1/m12' \\(lines 2 and 3\\) disagree"):
+        Folder.model_validate(settings).read()

@@ -17,6 +17,7 @@ from voxtune.data.split_files import read_split, write_shareable, write_split
 from voxtune.data.splits import Split, SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, ScanError, SettingError, TableError, UsageError
 from voxtune.imaging.presets import CT_CLIP, TINY
+from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.reports.facts import Facts
 from voxtune.reports.policy import use_of
 from voxtune.reports.wording import load_template
@@ -124,15 +125,15 @@ def test_words_cannot_be_probed_without_two_classes() -> None:
 
 # ----------------------------------------------------------------------------------------------- reports
 def test_the_first_of_two_columns_with_one_plain_name_counts() -> None:
-    facts = Facts.of(row("a", **{"e-TIV": 1400.0, "E TIV": 1500.0, "eTIV": 1600.0}))
+    facts = Facts.of(row("a", **{"e-TIV": 1400.0, "E TIV": 1500.0, "eTIV": 1600.0}), DEMENTIA)
     assert facts.values["e_tiv"] == 1400.0
     assert facts.values["etiv"] == 1600.0
 
 
 def test_a_policy_has_three_words() -> None:
     with pytest.raises(SettingError, match="training, inference or never"):
-        use_of("age", {"age": "always"})  # type: ignore[dict-item]
-    assert use_of("age", {"age": "never"}) == "never"
+        use_of("age", {"age": "always"}, profile=DEMENTIA)  # type: ignore[dict-item]
+    assert use_of("age", {"age": "never"}, profile=DEMENTIA) == "never"
 
 
 def test_a_template_is_small_and_utf8(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from voxtune.errors import DataError, ScanError, SettingError
-from voxtune.evaluation.class_texts import TEMPLATES, other_templates
+from voxtune.evaluation.class_texts import other_templates
 from voxtune.evaluation.cohort_selection import choose_classes, kind_of, label_rules, unseen_rows
 from voxtune.evaluation.leakage import base_verdict, external_verdict, own_verdict
+from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -121,9 +122,9 @@ def test_how_labels_were_made_is_told_once_where_it_is_one_rule() -> None:
 
 
 def test_other_wordings_are_not_the_models_own() -> None:
-    assert other_templates(["A photo of {name}."]) == TEMPLATES[1:]
-    assert other_templates(["something else {name}"]) == TEMPLATES
-    assert all("{name}" in one for one in TEMPLATES)
+    wordings = DEMENTIA.class_texts
+    assert other_templates(["A photo of {name}."], wordings) == wordings[1:]
+    assert other_templates(["something else {name}"], wordings) == wordings
 
 
 # ----------------------------------------------------------------------------------------------- leakage

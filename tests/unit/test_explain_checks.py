@@ -17,17 +17,19 @@ from voxtune.explanation.faithfulness import CELLS, faithfulness
 from voxtune.explanation.localisation import changed_voxels, localise
 from voxtune.explanation.occlusion import occlusion_drops, painted, score_altered
 from voxtune.explanation.region_table import benjamini_hochberg, region_table, share_in
-from voxtune.explanation.regions import REGIONS_OF, blocks, brain_atlas
+from voxtune.explanation.regions import blocks, brain_atlas
 from voxtune.explanation.target import Target
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.vlm import ImageFeatures
 from voxtune.pages.explain_figures import coloured, heat_figure, panel_figure, viewer
 from voxtune.pages.explain_page import words
 from voxtune.pages.slices import cut
+from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.simulate.atlas import SIZE
 from voxtune.types.volume import Volume
 
-HIPPOCAMPI = np.isin(brain_atlas(64).labels, REGIONS_OF["hippocampus"])
+HIPPOCAMPUS = DEMENTIA.regions["hippocampus_mm3"].labels
+HIPPOCAMPI = np.isin(brain_atlas(64).labels, HIPPOCAMPUS)
 
 
 class Mean(torch.nn.Module):
@@ -92,8 +94,8 @@ def test_heat_in_the_hippocampi_is_found_there() -> None:
     assert table[2].share == 0
     assert table[2].p > 0.9
     assert [asdict(one) for one in table] == [asdict(one) for one in region_table(heat, seed=0, draws=200)]
-    assert share_in(heat.voxels, REGIONS_OF["hippocampus"]) == pytest.approx(1)
-    assert np.isnan(share_in(0 * heat.voxels, REGIONS_OF["hippocampus"]))
+    assert share_in(heat.voxels, HIPPOCAMPUS) == pytest.approx(1)
+    assert np.isnan(share_in(0 * heat.voxels, HIPPOCAMPUS))
 
 
 def test_an_even_map_is_nowhere_special() -> None:
@@ -105,7 +107,7 @@ def test_an_even_map_is_nowhere_special() -> None:
 
 
 def test_a_finer_map_gives_the_same_table() -> None:
-    fine = np.isin(brain_atlas(128).labels, REGIONS_OF["hippocampus"]).astype(np.float32)
+    fine = np.isin(brain_atlas(128).labels, HIPPOCAMPUS).astype(np.float32)
     table = region_table(Volume(fine, field_of_view(128)), seed=0, draws=20)
     assert {table[0].region, table[1].region} == {"left hippocampus", "right hippocampus"}
 
@@ -210,19 +212,19 @@ def test_one_biomarker_moves_the_heat_or_the_page_says_that_it_does_not() -> Non
 
 
 def test_reports_by_hand() -> None:
-    given = reports_of_text("A photo of MCI. Hippocampal volume: 5.00 mm^3.", ("NC", "AD"))
+    given = reports_of_text("A photo of MCI. Hippocampal volume: 5.00 mm^3.", ("NC", "AD"), DEMENTIA)
     assert given == {name: f"A photo of {name}. Hippocampal volume: 5.00 mm^3." for name in ("NC", "AD")}
-    assert reports_of_text("No effusion.", ("NC", "AD")) == {"report": "No effusion."}
+    assert reports_of_text("No effusion.", ("NC", "AD"), DEMENTIA) == {"report": "No effusion."}
     assert facts_row({"hippocampus_mm3": "5000"}).hippocampus_mm3 == 5000
-    assert columns_of(given, ("hippocampus",)) == {"hippocampus": "Hippocampal volume"}
-    assert region_of("Hippocampal volume") == region_of("hippocampus_mm3") == REGIONS_OF["hippocampus"]
-    assert region_of("Whole brain volume") == ()
+    assert columns_of(given, ("hippocampus",), DEMENTIA) == {"hippocampus": "Hippocampal volume"}
+    assert region_of("Hippocampal volume", DEMENTIA) == region_of("hippocampus_mm3", DEMENTIA) == HIPPOCAMPUS
+    assert region_of("Whole brain volume", DEMENTIA) == ()
 
 
 def test_tokens_keep_the_label_sentence_apart() -> None:
     texts = ["A", "photo", "of", "AD.", "Hippocampal", "volume:", "5000.00", "mm^3."]
     said = {"report": " ".join(texts), "words": [{"text": one, "value": 1.0, "part": "Hippocampal volume" if n > 3 else None} for n, one in enumerate(texts)]}  # fmt: skip
-    found = tokens_of(said)
+    found = tokens_of(said, DEMENTIA)
     assert found == {"label sentence": 4.0, "hippocampal": 1.0, "volume": 1.0, "value of Hippocampal volume": 1.0, "mm^3": 1.0}  # fmt: skip
 
 

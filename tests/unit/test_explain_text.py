@@ -19,6 +19,7 @@ from voxtune.explanation.target import text_target, token_places
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 from voxtune.model.build import build_model
 from voxtune.peft.text_prompts import TextPrompts
+from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.reports.wording import write_report
 from voxtune.types.records import ManifestRow
 
@@ -99,7 +100,7 @@ def test_attributions_add_up(loaded: LoadedAdapter, scan: torch.Tensor) -> None:
     assert sum(found.parts.values()) + found.frame == pytest.approx(found.score - found.baseline, abs=1e-4)
     assert [word.text for word in found.words] == REPORT.split(" ")
     assert all(REPORT[word.start : word.end] == word.text for word in found.words)
-    assert list(found.parts) == [part.name for part in report_parts(REPORT)]
+    assert list(found.parts) == [part.name for part in report_parts(REPORT, DEMENTIA)]
     coarse = attribute_report(loaded, scan, REPORT, steps=1)
     assert coarse.completeness_error > found.completeness_error
 
@@ -114,26 +115,26 @@ def test_special_tokens_give_nothing(loaded: LoadedAdapter) -> None:
 
 
 def test_parts_of_reports() -> None:
-    names = [part.name for part in report_parts(REPORT)]
+    names = [part.name for part in report_parts(REPORT, DEMENTIA)]
     assert names == ["Hippocampal volume", "Ventricular size", "Whole brain volume", "Entorhinal cortex volume", "Fusiform gyrus volume", "Middle temporal gyrus volume"]  # fmt: skip
     code = write_report(ROW, "deft_code").text
-    assert [part.name for part in report_parts(code)] == ["Hippocampal Vol", "Ventricular size", "Whole brain Vol", "Entorhinal Vol"]  # fmt: skip
+    assert [part.name for part in report_parts(code, DEMENTIA)] == ["Hippocampal Vol", "Ventricular size", "Whole brain Vol", "Entorhinal Vol"]  # fmt: skip
     for text in (REPORT, code):
         for asked in ("hippocampus", "hippocampus_mm3", "Hippocampal"):
-            part = find_part(report_parts(text), asked)
+            part = find_part(report_parts(text, DEMENTIA), asked, DEMENTIA)
             assert text[part.start : part.end].startswith("Hippocampal")
             assert "5270.00" in text[part.start : part.end]
     chest = "There is emphysema. No effusion is seen! Heart size normal"
-    assert [part.name for part in report_parts(chest)] == [
+    assert [part.name for part in report_parts(chest, DEMENTIA)] == [
         "There is emphysema.",
         "No effusion is seen!",
         "Heart size normal",
     ]
     for asked in ("fusiform", "age"):
         with pytest.raises(UsageError, match="Hippocampal Vol"):
-            find_part(report_parts(code), asked)
+            find_part(report_parts(code, DEMENTIA), asked, DEMENTIA)
     assert (
-        biomarker_text("AD", "middle_temporal")
+        biomarker_text("AD", "middle_temporal", DEMENTIA)
         == "A photo of AD. The MRI scan reveals the following biomarkers: Middle temporal gyrus volume."
     )
 

@@ -139,3 +139,12 @@ def test_an_unknown_finding_is_no_negative() -> None:
     assert logits.grad[0, :2].tolist() == [0.0, 0.0]
     nothing = pair_cross_entropy(logits, torch.full((1, 2), math.nan), torch.ones(1, 2))
     assert nothing.item() == 0
+
+
+def test_terms_of_two_tasks_stand_beside_each_other() -> None:
+    classes, error = torch.tensor(1.0), torch.tensor(2.0)
+    asked, numbers = TaskTerms(classes), TaskTerms(targets={"age": error})
+    for both in (asked.beside(numbers), numbers.beside(asked)):
+        assert both == TaskTerms(classes, {"age": error})
+    more = numbers.beside(TaskTerms(targets={"mmse": classes}))
+    assert more == TaskTerms(None, {"age": error, "mmse": classes})

@@ -24,7 +24,8 @@ from voxtune.pages.comparison_page import (
 )
 from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, TargetFacts
 from voxtune.pages.evaluation_page import evaluation_page, verdict
-from voxtune.pages.score_labels import headline_scale, interval_text, p_text
+from voxtune.pages.score_labels import interval_text, p_text
+from voxtune.pages.task_words import headline_scale
 from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
 
 CLASSES = ("NC", "MCI", "AD")

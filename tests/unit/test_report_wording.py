@@ -109,7 +109,9 @@ def test_a_users_template(tmp_path: Path) -> None:
     path.write_text(
         "A photo of {{ label }}.\n  {{ listed(('APOE', apoe4, '', 0), ('Sex code', age, 'y', 1)) }}\n"
     )
-    report = write_report(scan(APOE4="1"), path)
+    with pytest.raises(LeakageError, match=r"report\.fields=apoe4"):
+        write_report(scan(APOE4="1"), path)
+    report = write_report(scan(APOE4="1"), path, policy={"APOE4": "training"})
     assert report.text == "A photo of NC. APOE: 1, Sex code: 70.0 y"
     assert report.fields == ("diagnosis", "age", "apoe4")
 

@@ -69,7 +69,12 @@ def test_the_manifest_is_read_back_whole_and_says_simulated(cohort: Path) -> Non
 
 
 def test_a_folder_that_was_not_simulated_is_refused(cohort: Path, tmp_path: Path) -> None:
-    text = (cohort / "manifest.tsv").read_text(encoding="utf-8").replace("SIMULATED", "clinic")
+    text = (
+        (cohort / "manifest.tsv")
+        .read_text(encoding="utf-8")
+        .replace("SIMULATED", "clinic")
+        .replace("\ttrue\n", "\tfalse\n")
+    )
     (tmp_path / "manifest.tsv").write_text(text)
     with pytest.raises(TableError, match="SIMULATED"):
         Simulated(root=tmp_path).read()

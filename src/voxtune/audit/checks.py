@@ -1,16 +1,20 @@
 """Does information cross the split? Run before every training; what it refuses is refused with exit code 4."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voxtune.audit.images import Images, ReadVolume, look_at, near_duplicates, same_images
-from voxtune.audit.people import absent_classes, associations, participants_across, seen_by_ancestors
-from voxtune.audit.probe import permuted_labels, site_probe, text_probe
-from voxtune.audit.report import AuditReport, Finding, check_allowed
+from voxtune.audit.duplicates import DRAWS, compare, near_duplicates, permuted_sides, state
+from voxtune.audit.images import Images, ReadVolume, look_at, same_images
+from voxtune.audit.people import absent_classes, participants_across, seen_by_ancestors
+from voxtune.audit.probe import site_probe, text_probe
+from voxtune.audit.report import AuditReport, Finding, check_allowed, named
+from voxtune.audit.shortcuts import associations, future_labels
 from voxtune.audit.text import label_in_text, same_texts
 from voxtune.data.splits import Split
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import write_json
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 
 UNLABELLED = "no scan has a diagnosis"
@@ -27,9 +31,13 @@ class AuditInputs:
     """Pictures made before (``look_at``), for several splits of one cohort."""
     ancestors: Mapping[str, Collection[str]] | None = None
     """Participants that earlier runs of the adapter were trained on, by the name of the run."""
-    permute: int = 0
-    """Draws of random labels; 0 leaves that out."""
+    permute: int = DRAWS
+    """Draws of random sides; 0 leaves that out."""
     seed: int = 0
+    profile: Profile | None = None
+    """What the disease adds: fields that define a class, telling words, class texts; ``None``: recognised from the rows."""
+    fields: tuple[str, ...] = ()
+    """Columns that the profile does not know and that a person opened by name (``report.fields``)."""
     targets: tuple[str, ...] = ()
     """Columns that are predicted: no text may hold them."""
 
@@ -76,7 +84,14 @@ def find_leaks(
     known = {row.scan_id for row in rows}
     sides = {scan: side for scan, side in split.side_of().items() if scan in known}
     used = [row for row in rows if row.scan_id in sides]
-    findings = [*participants_across(rows, split), *absent_classes(rows, split), *associations(rows, split)]
+    seen = inputs.images or (look_at(used, inputs.read) if inputs.read is not None else None)
+    inputs = replace(inputs, images=seen)
+    findings = [
+        *participants_across(rows, split),
+        *absent_classes(rows, split),
+        *future_labels(used),
+        *associations(rows, split, inputs.profile, seen.headers if seen else None),
+    ]
     checked = {"participants": "done", "classes": "done", "shortcut": "done"}
     for part, states in (
         _texts(used, reports, sides, inputs),
@@ -104,26 +119,32 @@ def _texts(
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
-    probed, state = text_probe(rows, reports, inputs.seed)
-    findings = [*same_texts(rows, reports, sides), *label_in_text(rows, reports, inputs.targets), *probed]
+    profile = chosen_profile(inputs.profile, rows).profile
+    probed, state = text_probe(rows, reports, inputs.seed, profile)
+    findings = [
+        *same_texts(rows, reports, sides, profile),
+        *label_in_text(rows, reports, profile, inputs.fields, inputs.targets),
+        *probed,
+    ]
     return findings, {"same_text": "done", "label_in_text": "done", "text_probe": state}
 
 
 def _images(
     rows: Sequence[ManifestRow], sides: Mapping[str, str], inputs: AuditInputs
 ) -> tuple[list[Finding], dict[str, str]]:
-    images = inputs.images or (look_at(rows, inputs.read) if inputs.read is not None else None)
+    images = inputs.images
     if images is None:
         return [], dict.fromkeys(("same_image", "near_duplicate"), "images were not read")
-    findings = [*same_images(images, sides), *near_duplicates(images, sides)]
-    state = (
-        "done"
-        if not images.failed
-        else f"{len(images.failed)} scans could not be read: {', '.join(list(images.failed)[:6])}"
+    likeness = compare(images)
+    findings = [*same_images(images, sides), *near_duplicates(images, sides, likeness)]
+    unread = (
+        f"{len(images.failed)} scans could not be read: {named(images.failed)}" if images.failed else "done"
     )
-    checked = {"same_image": state, "near_duplicate": state}
+    checked = {"same_image": unread, "near_duplicate": state(images, likeness)}
     if inputs.permute:
-        found, checked["permuted_labels"] = permuted_labels(images, sides, inputs.permute, inputs.seed)
+        found, checked["permuted_labels"] = permuted_sides(
+            images, sides, likeness, inputs.permute, inputs.seed
+        )
         findings += found
     probes = (site_probe(images, rows, column, inputs.seed) for column in ("site", "scanner"))
     return [*findings, *(found for found in probes if found is not None)], checked

@@ -1,16 +1,10 @@
-"""Audit of who is where: participants across sides, ancestors, classes that a side lacks, shortcuts by site."""
+"""Audit of who is where: participants across sides, ancestors, classes that a side lacks."""
 
-import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from voxtune.audit.report import Finding, named
-from voxtune.data.splits import SIDES, Split, column_value
+from voxtune.data.splits import SIDES, Split
 from voxtune.types.records import ManifestRow
-
-SHORTCUTS = ("site", "scanner", "field_strength", "source")
-STRONG_ASSOCIATION = 0.3
-"""Cramer's V from which a column that goes with the diagnosis is worth a warning."""
 
 
 def participants_across(rows: Sequence[ManifestRow], split: Split) -> list[Finding]:
@@ -78,49 +72,3 @@ def absent_classes(rows: Sequence[ManifestRow], split: Split) -> list[Finding]:
         elif not split.sides()[side]:
             findings.append(Finding(check="classes", level="note", message=f"Side {side} is empty."))
     return findings
-
-
-def associations(rows: Sequence[ManifestRow], split: Split) -> list[Finding]:
-    """Site, scanner, field strength or source that goes with the diagnosis in train (Cramer's V over participants)."""
-    train = set(split.train)
-    findings = []
-    for column in SHORTCUTS:
-        pairs = {
-            (row.participant_id, row.diagnosis, column_value(row, column))
-            for row in rows
-            if row.scan_id in train
-        }
-        known = [(label, value) for _, label, value in pairs if label and value]
-        strength = cramers_v(known)
-        if strength is None:
-            continue
-        level = "warn" if strength >= STRONG_ASSOCIATION else "note"
-        message = (
-            f"In train, {column} goes with the diagnosis with Cramer's V {strength:.2f} (0 none, 1 complete)."
-        )
-        if level == "warn":
-            message += f" A model can tell the classes by {column}; test with --holdout {column}=VALUE."
-        findings.append(
-            Finding(check="shortcut", level=level, message=message, figures={"cramers_v": strength})
-        )
-    return findings
-
-
-def cramers_v(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Bias-corrected Cramer's V of two labels (Bergsma 2013); ``None`` where one of them does not vary."""
-    rows, columns = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    n, r, k = len(pairs), len(rows), len(columns)
-    if min(r, k) < 2 or n < 8:
-        return None
-    cells = Counter(pairs)
-    phi2 = (
-        sum(
-            (cells[a, b] - rows[a] * columns[b] / n) ** 2 / (rows[a] * columns[b] / n)
-            for a in rows
-            for b in columns
-        )
-        / n
-    )
-    phi2 = max(0.0, phi2 - (k - 1) * (r - 1) / (n - 1))
-    smaller = min(k - (k - 1) ** 2 / (n - 1), r - (r - 1) ** 2 / (n - 1)) - 1
-    return min(1.0, math.sqrt(phi2 / smaller)) if smaller > 0 else None

@@ -15,10 +15,10 @@ CHECKS: Mapping[str, str] = {
     "near_duplicate": "two scans that look like one person under two participant IDs",
     "same_text": "the same report text on two sides",
     "label_in_text": "a class name outside the label sentence, or a field that defines the class",
-    "text_probe": "words of the report text, numbers and label sentence aside, that tell the classes",
+    "text_probe": "anything in the report texts beside the label sentence and allowed values that tells the classes",
     "ancestors": "participants that an earlier run of this adapter has seen",
-    "shortcut": "site or scanner goes with the diagnosis",
-    "permuted_labels": "labels drawn at random per participant can be recovered across sides",
+    "shortcut": "a column, its gaps, the image folder or header goes with the diagnosis",
+    "permuted_labels": "sides that are nearer to each other than sides drawn again at random",
     "classes": "a class or MMSE that a side lacks",
     "manifest": "the manifest is not the one the split was made from",
 }
@@ -35,6 +35,10 @@ class Finding(BaseModel):
     message: str
     scans: tuple[str, ...] = ()
     figures: dict[str, float] = {}
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Scans that belong together, for a picture of both."""
+    tokens: tuple[str, ...] = ()
+    """Pieces of text that tell the class, the most telling first."""
 
 
 class AuditReport(BaseModel):

@@ -60,6 +60,22 @@ def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=V
     return found
 
 
+def text_settings(profile: str | None, assignments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """``--profile`` and the settings of texts that ``train`` has too: the profile, and the columns that are opened by name.
+
+    Raises:
+        UsageError: another setting, or two profiles.
+    """
+    given = pairs(assignments)
+    named = given.pop("profile", None)
+    fields = given.pop("report.fields", "")
+    if given:
+        raise UsageError(f"No setting '{next(iter(given))}' here; expected report.fields or profile.")
+    if named and profile and named != profile:
+        raise UsageError(f"Two profiles, '{profile}' and '{named}': give one.")
+    return profile or named, tuple(name.strip() for name in fields.split(",") if name.strip())
+
+
 def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """One JSON object on standard output, or the sentence for people."""
     if as_json:
@@ -73,5 +89,8 @@ def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 set_option = click.option(
     "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Change one setting; may be repeated."
+)
+profile_option = click.option(
+    "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."
 )
 data_option = click.option("--data", type=PATH, help="manifest.tsv of preprocessed scans.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from voxtune.cli.base import PATH, command, data_option, pairs, set_option
+from voxtune.cli.base import PATH, command, data_option, pairs, profile_option, set_option, text_settings
 from voxtune.errors import UsageError
 
 
@@ -73,11 +73,14 @@ def simulate(
 @click.argument("source", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The manifest to write.")
 @set_option
-def ingest(cohort: str, source: Path, output: Path, assignments: tuple[str, ...]) -> None:
+@profile_option
+def ingest(
+    cohort: str, source: Path, output: Path, assignments: tuple[str, ...], profile: str | None
+) -> None:
     """Read a cohort's download into a manifest; every label with its rule and source."""
     from voxtune.commands.ingest.command import ingest as stage
 
-    click.echo(stage(cohort, source, output, pairs(assignments)).summary)
+    click.echo(stage(cohort, source, output, pairs(assignments), profile).summary)
 
 
 @command("preprocess")
@@ -129,14 +132,27 @@ def preprocess(
 @click.argument("manifest", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The reports.tsv to write.")
 @click.option(
-    "--template", default="deft", show_default=True, help="A shipped template or a Jinja2 text file."
+    "--template", help="A shipped template or a Jinja2 text file; otherwise the one of the profile."
 )
 @click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
-def describe(manifest: Path, output: Path, template: str, missing: Literal["omit", "unavailable"]) -> None:
-    """Write a report text for every scan from its metadata."""
+@profile_option
+@set_option
+def describe(
+    manifest: Path,
+    output: Path,
+    template: str | None,
+    missing: Literal["omit", "unavailable"],
+    profile: str | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Write a report text for every scan from its metadata.
+
+    --set report.fields=COLUMN,... opens columns that the profile does not know.
+    """
     from voxtune.commands.describe import describe as stage
 
-    click.echo(stage(manifest, output, template, missing).summary)
+    profile, fields = text_settings(profile, assignments)
+    click.echo(stage(manifest, output, template, missing, profile=profile, fields=fields).summary)
 
 
 @command("split")
@@ -198,26 +214,37 @@ def split(
 @click.option(
     "--permute",
     type=click.IntRange(0),
-    default=0,
+    default=200,
     show_default=True,
-    help="Also test N draws of random labels.",
+    help="Draws of random sides against which the sides are tested; 0 leaves that out.",
 )
+@profile_option
+@set_option
 def audit(
-    directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], ancestors: tuple[Path, ...], permute: int
+    directory: Path, data: Path | None, reports: Path | None, allow: tuple[str, ...], ancestors: tuple[Path, ...], permute: int,
+    profile: str | None, assignments: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Look for information that crosses a split; exit 4 refuses."""
+    """Look for information that crosses a split; exit 4 refuses.
+
+    --set report.fields=COLUMN,... names columns that were opened for the texts.
+    """
     from voxtune.commands.audit import audit as stage
 
-    click.echo(stage(directory, data, reports, allow, ancestors=ancestors, permute=permute).text)
+    profile, fields = text_settings(profile, assignments)
+    done = stage(
+        directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields
+    )
+    click.echo(done.text)
 
 
 @command("doctor")
 @click.argument("path", type=PATH, required=False)
 @click.option("--cohort", help="Check PATH as this cohort.")
-def doctor(path: Path | None, cohort: str | None) -> None:
+@profile_option
+def doctor(path: Path | None, cohort: str | None, profile: str | None) -> None:
     """Check this installation, or say what a cohort folder lacks before anything runs."""
     from voxtune.commands.doctor import doctor as stage
 
-    report = stage(path, cohort)
+    report = stage(path, cohort, profile)
     click.echo(report.text)
     sys.exit(report.exit_code)

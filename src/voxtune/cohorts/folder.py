@@ -40,6 +40,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "scanner": ("scanner", "scanner_model", "manufacturer_model_name"),
     "field_strength": ("field_strength", "magnetic_field_strength", "fldstreng"),
     **{name: (name,) for name in MANIFEST_COLUMNS if name.endswith("_mm3")},
+    "simulated": ("simulated", "is_simulated"),
 }  # fmt: skip
 """Names a column may go by, the likeliest first; compared without case, spaces and punctuation."""
 _TABLES = (

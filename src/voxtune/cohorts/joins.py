@@ -169,7 +169,7 @@ def join(scans: Sequence[Scan], table: SourceTable, on: str | None, reading: Rea
     """
     index = _Index(scans)
     table, rows = _quality(table, reading)
-    columns = _columns(table, on, index)
+    columns = _columns(table, on, index, reading)
     found: dict[int, Joined] = {}
     strangers: list[str] = []
     for line, cells in rows:
@@ -270,7 +270,7 @@ def _quality(
     return table, list(newest.values())
 
 
-def _columns(table: SourceTable, on: str | None, index: _Index) -> tuple[str, ...]:
+def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading) -> tuple[str, ...]:
     """The columns that name a row's scan: stated, a tool's, known by name, or the one whose cells are names of scans."""
     if on:
         names = on.split("+")
@@ -299,11 +299,21 @@ def _columns(table: SourceTable, on: str | None, index: _Index) -> tuple[str, ..
         return (scans[0],)
     if people:
         return (people[0], *(visits[:1] or _visit_column(table, people[0], index)))
-    guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)
-    if guessed and guessed[0][0] and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
-        return (guessed[0][1], *_visit_column(table, guessed[0][1], index))
-    known = next((column for name in (*SCANS, *PEOPLE) if (column := _has(table, name))), table.columns[0])
-    return (known,)
+    guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)[:2]
+    if 2 * guessed[0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
+        found = (guessed[0][1], *_visit_column(table, guessed[0][1], index))
+        reading.note(
+            f"{table.path.name} is joined on {' and '.join(map(repr, found))}, whose cells are names of scans or people."
+        )
+        return found
+    named = next((column for name in (*SCANS, *PEOPLE) if (column := _has(table, name))), None)
+    if named is None:
+        raise TableError(
+            table.path,
+            f"no column is known to name scans or people; it has {', '.join(table.columns[:30])}",
+            f"Say which columns join it: --set on={table.path.name}:COLUMN or {table.path.name}:PERSON+SESSION.",
+        )
+    return (named,)
 
 
 def _visit_column(table: SourceTable, person: str, index: _Index) -> tuple[str, ...]:

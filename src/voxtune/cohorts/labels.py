@@ -44,7 +44,7 @@ class Comparison:
             except StyleError as error:
                 raise ValueError(f"column '{self.column}': {error}") from None
             except ValueError:
-                pass
+                return None
         if self.sign in {"==", "=", "!="}:
             return compare(text.strip().lower(), self.value.strip().lower())
         return None

@@ -1,22 +1,27 @@
 """``voxtune audit``: does information cross a split? Exit code 4 refuses."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from voxtune.audit.checks import AuditInputs, find_leaks, write_audit
+from voxtune.audit.duplicates import DRAWS
 from voxtune.audit.images import look_at
-from voxtune.audit.report import AuditReport, Finding, named
-from voxtune.data.manifest import file_sha256, read_manifest, read_reports, resolve_image
+from voxtune.audit.manifests import edited, moved_scans
+from voxtune.audit.report import AuditReport, named
+from voxtune.data.manifest import read_manifest, read_reports, resolve_image
 from voxtune.data.split_files import fold_folders, read_split
 from voxtune.data.splits import Split
 from voxtune.errors import DataError, UsageError
-from voxtune.run_dir import read_json
+from voxtune.pages.audit_page import audit_page
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.run_dir import read_json, write_text
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.volume import Volume
 
 
-def audit(
+def audit(  # noqa: PLR0913  (the options of the command)
     split_dir: Path,
     manifest: Path | None = None,
     reports: Path | None = None,
@@ -24,9 +29,11 @@ def audit(
     *,
     images: bool = True,
     ancestors: Sequence[Path] = (),
-    permute: int = 0,
+    permute: int = DRAWS,
+    profile: str | Profile | None = None,
+    fields: Sequence[str] = (),
 ) -> AuditReport:
-    """Audit a split folder, or each fold of one, and write ``audit.json`` into it.
+    """Audit a split folder, or each fold of one, and write ``audit.json`` and ``audit.html`` into it.
 
     Args:
         split_dir: what ``voxtune split`` wrote, or a folder with ``train.tsv``, ``val.tsv`` and ``test.tsv``.
@@ -35,7 +42,9 @@ def audit(
         allow: checks whose findings are accepted; that is written down.
         images: whether scans are read, to find one person under two IDs.
         ancestors: split folders of earlier runs of the same adapter.
-        permute: draws of random labels; 0 leaves that out.
+        permute: draws of random sides; 0 leaves that out.
+        profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised from the manifest.
+        fields: columns that the profile does not know and that may be in texts all the same.
 
     Raises:
         LeakageError: information crosses the split; ``audit.json`` is written all the same.
@@ -54,6 +63,8 @@ def audit(
     inputs = AuditInputs(
         ancestors={f.name: read_split(f).people("train") for f in ancestors} if ancestors else None,
         permute=permute,
+        profile=chosen_profile(profile, rows).profile,
+        fields=tuple(fields),
     )
     if images:
         wanted = {scan for split in splits for scan in split.side_of()}
@@ -64,13 +75,42 @@ def audit(
     for folder, split in zip(folders, splits, strict=True):
         _all_known(split, rows, path)
         found = find_leaks(rows, split, texts, inputs, allow)
-        found = found.model_copy(update={"findings": (*found.findings, *_changed(split, rows, path))})
+        found = found.model_copy(
+            update={
+                "findings": (*found.findings, *edited(split, rows, path, "warn"), *moved_scans(split, rows))
+            }
+        )
         write_audit(found, folder / "audit.json")
+        write_text(folder / "audit.html", _page(found, split, rows, texts, path))
         done.append((folder, found))
     if len(done) == 1:
         done[0][1].refuse()
         return done[0][1]
     return _together(done)
+
+
+def _page(
+    report: AuditReport,
+    split: Split,
+    rows: Sequence[ManifestRow],
+    texts: Mapping[str, Report] | None,
+    manifest: Path,
+) -> str:
+    """The findings drawn: pairs of scans side by side, texts with the telling piece marked."""
+    by_scan = {row.scan_id: row for row in rows}
+    read = _reader(manifest)
+
+    def picture(scan: str) -> Volume | None:
+        try:
+            return read(by_scan[scan])
+        except Exception:  # noqa: BLE001  (a page without one picture is better than none)
+            return None
+
+    used = [by_scan[scan] for scan in split.side_of() if scan in by_scan]
+    words = {scan: one.text for scan, one in (texts or {}).items()}
+    return audit_page(
+        report.as_json(), split.side_of(), words, picture, simulated=any(row.simulated for row in used)
+    )
 
 
 def _together(done: Sequence[tuple[Path, AuditReport]]) -> AuditReport:
@@ -114,17 +154,3 @@ def _all_known(split: Split, rows: Sequence[ManifestRow], manifest: Path) -> Non
         raise DataError(
             f"{len(absent)} scans of the split are not in {manifest.name}: {named(absent)}. Is it the right manifest?"
         )
-
-
-def _changed(split: Split, rows: Sequence[ManifestRow], manifest: Path) -> list[Finding]:
-    """Whether the manifest is the one the split was made from, and who changed hands since."""
-    findings = []
-    if split.manifest_sha256 and split.manifest_sha256 != file_sha256(manifest):
-        message = f"{manifest.name} is not the manifest this split was made from (its sha256 differs)."
-        findings.append(Finding(check="manifest", level="warn", message=message))
-    owner = {row.scan_id: row.participant_id for row in rows}
-    moved = [scan for scan in split.side_of() if split.participants.get(scan, owner[scan]) != owner[scan]]
-    if moved:
-        message = f"{len(moved)} scans belong to another participant in the manifest than in the split: {named(moved)}."
-        findings.append(Finding(check="manifest", level="warn", message=message, scans=tuple(moved)))
-    return findings

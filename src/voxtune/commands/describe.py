@@ -1,13 +1,16 @@
 """``voxtune describe``: a text for each scan of a manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxtune.data.manifest import read_manifest, write_reports
 from voxtune.errors import DataError
-from voxtune.reports.policy import Use
+from voxtune.profiles.plausible import implausible
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import Use, left_out_note, opened
 from voxtune.reports.wording import Missing, load_template, write_report
+from voxtune.types.profile import Profile
 from voxtune.types.records import Report
 
 
@@ -19,35 +22,45 @@ class Described:
     summary: str
 
 
-def describe(
+def describe(  # noqa: PLR0913  (the options of the command)
     manifest: Path,
     output: Path,
-    template: str | Path = "deft",
+    template: str | Path | None = None,
     missing: Missing = "omit",
     *,
     label: bool = True,
     policy: Mapping[str, Use] | None = None,
+    profile: str | Profile | None = None,
+    fields: Sequence[str] = (),
 ) -> Described:
     """Write ``reports.tsv``.
 
     Args:
         manifest: the manifest to read.
         output: the table of reports to write.
-        template: ``deft``, ``deft_code``, ``oasis`` or the path of a Jinja2 text file.
+        template: ``deft``, ``deft_code``, ``oasis``, ``fields`` or the path of a Jinja2 text file; ``None``: the profile's own.
         missing: leave missing values out, or write ``data unavailable``.
         label: whether texts state the class.
         policy: changes to the field policy.
+        profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised, and said.
+        fields: columns that the profile does not know, opened by name.
 
     Raises:
-        LeakageError: the template asks for a field that defines the class.
+        LeakageError: the template asks for a field that defines the class, or for one that nobody opened.
         DataError: no scan has anything to say.
     """
-    chosen = load_template(template)
+    rows = read_manifest(manifest)
+    found = chosen_profile(profile, rows, template)
+    allowed = {**(policy or {}), **opened(fields, found.profile, rows)}
+    chosen = load_template(template or found.profile.template, found.profile, allowed)
     reports: list[Report] = []
     silent: list[str] = []
-    for row in read_manifest(manifest):
+    for row in rows:
         try:
-            reports.append(write_report(row, chosen, missing=missing, label=label, policy=policy))
+            report = write_report(
+                row, chosen, missing=missing, label=label, policy=allowed, profile=found.profile
+            )
+            reports.append(report)
         except DataError as error:
             if "nothing to say" not in str(error):
                 raise
@@ -57,7 +70,9 @@ def describe(
             f"{manifest.name}: no scan has a label or a value that template '{chosen.name}' asks for."
         )
     write_reports(reports, output)
-    lines = preview(reports)
+    lines = [*preview(reports), found.sentence]
+    lines += [f"Warning: {sentence}." for sentence in implausible(rows, found.profile)]
+    lines += filter(None, [left_out_note(rows, found.profile, fields)])
     if silent:
         lines.append(
             f"{len(silent)} scans have neither a label nor a value: no report ({', '.join(silent[:5])})"

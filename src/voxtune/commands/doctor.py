@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from voxtune.catalog import COHORTS
 from voxtune.errors import DataError, ScanError, UsageError, VoxTuneError
+
+if TYPE_CHECKING:
+    from voxtune.types.records import ManifestRow
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "peft", "lightning-fabric", "nibabel", "numpy", "pandas", "scipy",
@@ -60,12 +63,13 @@ class Checkup:
         return "\n".join([self.title, *body, f"{problems} problems, {warnings} warnings."])
 
 
-def doctor(path: Path | None = None, cohort: str | None = None) -> Checkup:
+def doctor(path: Path | None = None, cohort: str | None = None, profile: str | None = None) -> Checkup:
     """Check the installation, or a folder (or manifest) before anything runs on it.
 
     Args:
         path: a download folder or a manifest; without one the installation is checked.
         cohort: read the folder as this cohort; otherwise it is guessed.
+        profile: whose plausible ranges values are held against; otherwise recognised.
 
     Raises:
         UsageError: no such cohort, or a cohort without a path.
@@ -82,10 +86,10 @@ def doctor(path: Path | None = None, cohort: str | None = None) -> Checkup:
         raise DataError(f"'{path.name}': no such file or folder.")
     checkup = Checkup(f"Checking '{path.name}'")
     if path.is_file():
-        _manifest(path, checkup)
+        _manifest(path, checkup, profile)
         _personal(path.parent, [path], checkup)
     else:
-        _folder(path, cohort, checkup)
+        _folder(path, cohort, checkup, profile)
         _personal(path, list(_files(path)), checkup)
     return checkup
 
@@ -129,13 +133,27 @@ def _version(name: str) -> str | None:
 
 
 # --------------------------------------------------------------------------------------- cohort
-def _manifest(path: Path, checkup: Checkup) -> None:
+def _values(rows: "list[ManifestRow]", profile: str | None, checkup: Checkup) -> None:
+    """The profile of the rows, and values that are hardly possible by it."""
+    from voxtune.profiles.plausible import implausible
+    from voxtune.profiles.recognise import chosen_profile
+
+    found = chosen_profile(profile, rows)
+    checkup.ok(found.sentence)
+    for sentence in implausible(rows, found.profile):
+        checkup.warn(f"{sentence}.")
+    if simulated := sum(row.simulated for row in rows):
+        checkup.ok(f"SIMULATED: {simulated} of {len(rows)} scans.")
+
+
+def _manifest(path: Path, checkup: Checkup, profile: str | None) -> None:
     from voxtune.cohorts.plausible import doubtful
     from voxtune.cohorts.ranges import RANGES, why_not
     from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.simulated import with_marks
 
     try:
-        rows = read_manifest(path)
+        rows = with_marks(path, read_manifest(path))
     except VoxTuneError as error:
         checkup.problem(str(error))
         return
@@ -161,12 +179,14 @@ def _manifest(path: Path, checkup: Checkup) -> None:
             checkup.problem(f"column '{name}': {len(wrong)} values cannot be what it says: {listed}.")
     for sentence in doubtful(rows, lambda row: lines[row.scan_id]):
         checkup.warn(sentence)
+    _values(rows, profile, checkup)
     for row in (row for row in rows[:FEW_IMAGES] if row.scan_id not in absent):
         _image(resolve_image(path, row), checkup)
 
 
-def _folder(path: Path, cohort: str | None, checkup: Checkup) -> None:
+def _folder(path: Path, cohort: str | None, checkup: Checkup, profile: str | None) -> None:
     from voxtune.commands.ingest.command import read_cohort, summary
+    from voxtune.data.simulated import with_marks
 
     name = cohort or guess_cohort(path)
     checkup.ok(f"read as cohort '{name}'{'' if cohort else ' (a guess; --cohort says otherwise)'}.")
@@ -181,6 +201,8 @@ def _folder(path: Path, cohort: str | None, checkup: Checkup) -> None:
         checkup.warn(
             f"{len(reading.dropped)} scans would be left out: {_few(one.what for one in reading.dropped)}."
         )
+    if reading.rows:
+        _values(with_marks(path / "manifest.tsv", reading.rows), profile, checkup)
     for row in reading.rows[:FEW_IMAGES]:
         if row.scan_id not in reading.pending:
             _image(Path(row.image), checkup)

@@ -48,8 +48,7 @@ class Predicted:
     def as_json(self) -> dict[str, Any]:
         """The contract of ``predict --json``: one object; for one scan its own, for several a list under ``scans``."""
         found = [
-            one.as_json()
-            | {"adapter": self.adapter, "base": self.facts.base, "simulated": self.facts.simulated}
+            one.as_json() | {"adapter": self.adapter, "base": self.facts.base, "simulated": one.simulated}
             for one in self.answers
         ]
         failed = [{"scan": name, "error": why} for name, why in self.failed]
@@ -66,6 +65,9 @@ class Predicted:
         lines = [line for answer in self.answers for line in answer.lines()]
         if len(self.answers) > 1 or self.note:
             lines.append(f"Table: {self.table}" + (f". {self.note}" if self.note else ""))
+        marked = sum(one.simulated for one in self.answers)
+        if marked and not self.facts.simulated:
+            lines.append(f"SIMULATED scans: {marked} of {len(self.answers)}.")
         if self.facts.simulated:
             lines.append("This adapter was trained on SIMULATED scans: it says nothing about a real person.")
         lines.append("Research only, not for diagnosis.")
@@ -190,5 +192,7 @@ def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path
         update={"participant_id": one.participant_id, "diagnosis": one.diagnosis}
     )
     facts = predictor.adapter.facts.model_dump(mode="json")
+    facts["simulated"] |= result.preprocessed.record.simulated
     write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
-    return Answer(prediction, result.caveats, page, predictor.adapter.model.targets)
+    targets = predictor.adapter.model.targets
+    return Answer(prediction, result.caveats, page, targets, simulated=facts["simulated"])

@@ -77,6 +77,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     """
     from voxtune.catalog import PRESETS, load
     from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.simulated import with_marks
     from voxtune.data.sources import as_manifest
 
     settings: Preset = load(PRESETS, preset, "preset")
@@ -85,7 +86,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             update={"steps": settings.steps.model_copy(update={"policy": hu_policy})}
         )
     manifest = as_manifest(manifest, out)
-    rows = read_manifest(manifest)
+    rows = with_marks(manifest, read_manifest(manifest))
     if (out / "manifest.tsv").resolve() == manifest.resolve():
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
@@ -99,7 +100,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             settings,
             stripped,
             resume,
-            _simulated(row),
+            row.simulated,
         )
         for row in rows[part - 1 :: parts]
     ]
@@ -150,7 +151,7 @@ def _do(job: Job) -> None:
         done = read_record(record_file)
         if done and (job.folder / "volume.nii.gz").is_file():
             key = chain_key(content_sha256(job.image), job.preset, Declared(job.stripped))
-            if done["key"] == key:
+            if done["key"] == key and done.get("simulated", False) == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
@@ -160,12 +161,14 @@ def _do(job: Job) -> None:
         result.volume,
         job.folder / "volume.nii.gz",
         "template" if isinstance(job.preset.steps, Brain) else "scanner",
+        simulated=job.simulated,
     )
     with atomic_path(job.folder / "thumbnail.png") as part:
         part.write_bytes(thumbnail(result.volume))
     page = scan_page(job.scan_id, result.volume, result.record, simulated=job.simulated)
     write_text(job.folder / "page.html", page)
-    write_text(record_file, result.record.model_dump_json(indent=1) + "\n")
+    record = result.record.model_copy(update={"simulated": job.simulated})
+    write_text(record_file, record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -246,7 +249,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
         elif (folder / "failed.txt").is_file():
             failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
     pending = len(rows) - len(figures) - len(failed)
-    simulated = any(_simulated(row) for row in rows)
+    simulated = any(row.simulated for row in rows)
     done = [
         row.model_copy(update={"image": f"{row.scan_id}/volume.nii.gz", "qc": figures[row.scan_id].verdict})
         for row in rows
@@ -295,10 +298,6 @@ def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> None:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _simulated(row: ManifestRow) -> bool:
-    return "simulated" in (row.source or "").lower()
 
 
 def _shard(text: str | None) -> tuple[int, int]:

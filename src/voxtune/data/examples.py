@@ -11,8 +11,10 @@ from torch import Tensor
 from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
-from voxtune.reports.policy import Use
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.tensors import Batch
 
@@ -20,7 +22,6 @@ ReadScan = Callable[[str], Tensor]
 """scan_id to its tensor (C, X, Y, Z), or (T, D) once a frozen tower embedded it."""
 
 NO_LABEL = -100
-_NEVER: Use = "never"
 
 
 @dataclass(frozen=True)
@@ -120,24 +121,34 @@ def make_examples(
 
 
 def reports_of(
-    rows: Sequence[ManifestRow], settings: ReportSettings, *, label: bool = True, targets: Sequence[str] = ()
+    rows: Sequence[ManifestRow],
+    settings: ReportSettings,
+    profile: Profile | None = None,
+    *,
+    label: bool = True,
+    targets: Sequence[str] = (),
 ) -> dict[str, Report]:
     """The training texts of some rows: read from the file the settings name, or written by their template.
 
     Args:
         rows: the scans.
-        settings: template or file.
+        settings: template or file, and the fields opened by name.
+        profile: of the cohort; ``None``: recognised.
         label: whether the label sentence is written.
         targets: columns that are predicted, which no text may state.
 
     Raises:
-        LeakageError: the template asks for a target, or another field that may never be in a text.
+        LeakageError: the template asks for a target, another field that may never be in a text, or one that nobody opened.
     """
     if settings.file is not None:
         return read_reports(Path(settings.file))
-    template, policy = load_template(settings.template), dict.fromkeys(targets, _NEVER)
+    profile = chosen_profile(profile, rows, settings.template).profile
+    policy = opened(settings.fields, profile, rows, targets)
+    template = load_template(settings.template or profile.template, profile, policy)
     return {
-        row.scan_id: write_report(row, template, missing=settings.missing, label=label, policy=policy)
+        row.scan_id: write_report(
+            row, template, missing=settings.missing, label=label, policy=policy, profile=profile
+        )
         for row in rows
     }
 
@@ -148,11 +159,12 @@ def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Ten
     return torch.tensor([places.get(row.diagnosis or "", NO_LABEL) for row in rows])
 
 
-CLASS_ORDER = ("NC", "CN", "MCI", "AD")
+def class_names(rows: Sequence[ManifestRow], profile: Profile | None = None) -> tuple[str, ...]:
+    """The diagnoses of some rows: those of the profile first in its order, the rest in alphabetical order.
 
-
-def class_names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
-    """The diagnoses of some rows: NC, CN, MCI, AD first in that order, the rest in alphabetical order.
+    Args:
+        rows: of a manifest.
+        profile: of the cohort; ``None``: recognised.
 
     Raises:
         DataError: fewer than two.
@@ -162,5 +174,6 @@ def class_names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
         raise DataError(
             f"The training scans have {len(found)} diagnosis ({', '.join(sorted(found)) or 'none'}); expected two or more."
         )
-    known = tuple(name for name in CLASS_ORDER if name in found)
+    order = chosen_profile(profile, rows).profile.classes
+    known = tuple(name for name in order if name in found)
     return known + tuple(sorted(found - set(known)))

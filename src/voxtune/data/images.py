@@ -1,7 +1,7 @@
 """Preprocessed scans as tensors: from the training cache where there is one, else from the volumes themselves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from voxtune.errors import ScanError
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.presets import Preset, fits, to_tensor
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.simulated import is_marked
 from voxtune.imaging.stored import stored_scan
 from voxtune.types.records import ManifestRow
 
@@ -83,12 +84,18 @@ def prepare_scan(
     stored = stored_scan(scan, preset) if stripped is not False else None
     if stored is None:
         made = preprocess_scan(scan, preset, stripped=stripped, tell=tell)
-        return PreparedScan(made, torch.from_numpy(to_tensor(made.volume, preset)))
+        return PreparedScan(_marked(made, scan), torch.from_numpy(to_tensor(made.volume, preset)))
     cache = ScanCache.beside(scan.parent, preset)
     array = None if cache is None else cache.of_volume(scan.parent.name, scan)
     return PreparedScan(
-        stored, torch.from_numpy(to_tensor(stored.volume, preset) if array is None else array)
+        _marked(stored, scan), torch.from_numpy(to_tensor(stored.volume, preset) if array is None else array)
     )
+
+
+def _marked(made: Preprocessed, scan: Path) -> Preprocessed:
+    """The same, its record SIMULATED where the scan says so of itself."""
+    simulated = made.record.simulated or is_marked(scan)
+    return replace(made, record=made.record.model_copy(update={"simulated": simulated}))
 
 
 def embedded_folder(manifest: Path) -> Path:

@@ -180,7 +180,11 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
     return write_table(
         path,
         (*MANIFEST_COLUMNS, *extra),
-        (row.model_dump() | {"image": _relative(row.image, folder)} for row in rows),
+        (
+            row.model_dump()
+            | {"image": _relative(row.image, folder), "simulated": "true" if row.simulated else "false"}
+            for row in rows
+        ),
     )
 
 

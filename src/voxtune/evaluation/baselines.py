@@ -6,7 +6,7 @@ Everything (means, scales, words, weights) is fitted on the training rows only.
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,13 @@ from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.weighted_metrics import Floats, ratio
+from voxtune.profiles.plausible import number
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.reports.wording import BUILT_IN, load_template, write_report
-from voxtune.types.records import REGION_COLUMNS, ManifestRow, Report
+from voxtune.types.profile import Profile
+from voxtune.types.profile import plain as column_name
+from voxtune.types.records import ManifestRow, Report
 
 BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", "linear_probe")
 """Every baseline that is fitted, by its name; one whose inputs no training row or no scored row has is left out of the answer."""
@@ -26,11 +31,6 @@ BASELINES: tuple[str, ...] = ("majority", "age_sex", "mmse", "volumes", "text", 
 FOLDS = 5
 """Of participants, where baselines are fitted on the scored cohort itself."""
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "age_sex": ("age", "sex"),
-    "mmse": ("mmse",),
-    "volumes": (*REGION_COLUMNS, "icv_mm3"),
-}
 _SAID = {"age_sex": "an age or sex", "mmse": "an MMSE", "volumes": "volumes"}
 
 
@@ -44,6 +44,8 @@ class Inputs:
     """Of the frozen base by scan_id, all of one length; without them no ``linear_probe``."""
     seed: int = 0
     """Of the solvers."""
+    profile: Profile | None = None
+    """Names the regions of ``volumes``; ``None``: recognised from the training rows."""
 
 
 def run_baselines(
@@ -51,8 +53,8 @@ def run_baselines(
 ) -> dict[str, Predictions]:
     """The answers of every baseline that the data allow, for all test rows in their order.
 
-    ``majority``: the share of each class or finding in training, the mean of each target. ``age_sex``, ``mmse``, ``volumes``: regression
-    on standardised columns; a missing value is the training mean, and whether it is missing is never an input. ``text``: TF-IDF of the
+    ``majority``: the share of each class or finding in training, the mean of each target. ``age_sex``, ``mmse``, ``volumes`` (the
+    regions of the profile): regression on standardised columns; a missing value is the training mean, and whether it is missing is never an input. ``text``: TF-IDF of the
     report without the names of the classes. ``linear_probe``: regression on the frozen backbone's image embeddings. Of classes and
     findings the regression is logistic, of targets linear (ridge); a column that is a target itself is no input.
 
@@ -73,7 +75,8 @@ def run_baselines(
     mean = ratio(np.nansum(known, axis=0), np.isfinite(known).sum(axis=0))
     found = {"majority": np.tile(mean, (len(test), 1))}
     named: dict[str, tuple[Floats, Floats] | None] = {
-        name: _columns(train, test, columns) for name, columns in input_columns(answer).items()
+        name: _columns(train, test, columns)
+        for name, columns in input_columns(answer, train, inputs.profile).items()
     }
     named["text"] = _words(train, test, answer.names, inputs.reports)
     named["linear_probe"] = _vectors(train, test, inputs.embeddings)
@@ -94,6 +97,7 @@ def cross_fitted_baselines(
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     owners = [row.participant_id for row in rows]
+    inputs = replace(inputs, profile=chosen_profile(inputs.profile, rows).profile)
     if answer.stratified:
         labels = [str(row.diagnosis) for row in rows]
         people = {
@@ -122,25 +126,44 @@ def cross_fitted_baselines(
     return found
 
 
-def input_columns(answer: Answer) -> dict[str, tuple[str, ...]]:
-    """The columns of the manifest that a baseline may use, by its name."""
-    return {name: columns for name, columns in _COLUMNS.items() if not set(columns) & set(answer.targets)}
+def input_columns(
+    answer: Answer, rows: Sequence[ManifestRow], profile: Profile | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The columns of the manifest that a baseline may use, by its name; ``volumes`` are the regions of the profile."""
+    known = {
+        "age_sex": ("age", "sex"),
+        "mmse": ("mmse",),
+        "volumes": tuple(chosen_profile(profile, rows).profile.regions),
+    }
+    targets = {column_name(name) for name in answer.targets}
+    return {name: columns for name, columns in known.items() if not set(columns) & targets}
 
 
 def baseline_notes(
-    answer: Answer, train_rows: Sequence[ManifestRow], test_rows: Sequence[ManifestRow]
+    answer: Answer,
+    train_rows: Sequence[ManifestRow],
+    test_rows: Sequence[ManifestRow],
+    profile: Profile | None = None,
 ) -> dict[str, str]:
     """What a reader must know of the inputs of a baseline, by its name: absent, filled in, or what the label is made from."""
+    profile = chosen_profile(profile, train_rows).profile
     sides = {"training": train_rows, "scored": test_rows}
     used = label_columns([*train_rows, *test_rows])
     notes = {}
-    for name, columns in input_columns(answer).items():
+    for name, columns in input_columns(answer, train_rows, profile).items():
+        if not columns:
+            notes[name] = f"profile '{profile.name}' names no region"
+            continue
         known = {side: np.isfinite(_numbers(rows, columns)) for side, rows in sides.items()}
         measured = known["training"].any(axis=0)
         if side := next((side for side, cells in known.items() if not cells[:, measured].any()), None):
             notes[name] = f"no {side} scan has {_SAID[name]}"
             continue
         said = []
+        if extra := [
+            column for column in np.array(columns)[measured] if column not in ManifestRow.model_fields
+        ]:
+            said.append(f"{' and '.join(extra)} among its columns")
         if own := [column for column in columns if column in used]:
             said.append(f"the label is made from {' and '.join(own)}")
         gaps = {side: int((~cells[:, measured]).any(axis=1).sum()) for side, cells in known.items()}
@@ -159,24 +182,35 @@ def label_columns(rows: Sequence[ManifestRow]) -> set[str]:
         kind, _, text = rule.partition(": ")
         with suppress(SettingError):
             found |= {plain(one) for one in parse_rule(text).columns} if kind == "rule" else set()
-    return {name for name in ManifestRow.model_fields if plain(name) in found}
+    extra = {column_name(name) for row in rows for name in (row.model_extra or {})}
+    return {name for name in (*ManifestRow.model_fields, *extra) if plain(name) in found}
 
 
 def unlabelled_texts(
-    rows: Sequence[ManifestRow], template: str, asked: Sequence[str] = ()
+    rows: Sequence[ManifestRow],
+    template: str | None,
+    profile: Profile | None = None,
+    fields: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> dict[str, Report]:
     """The reports without their label sentence and without what is asked for, by scan_id; a row with nothing else to say has none.
 
     Args:
         rows: of a manifest.
-        template: name of a shipped template; any other is replaced by ``deft``, since its label sentence is not known.
+        template: name of a shipped template; any other is replaced by the profile's, since its label sentence is not known.
+        profile: of the cohort; ``None``: recognised.
+        fields: columns opened by name.
         asked: columns that are to be predicted: a text that states them would answer for itself.
     """
-    wording = load_template(template if template in BUILT_IN else "deft")
+    profile = chosen_profile(profile, rows, template).profile
+    policy = opened(fields, profile, rows)
+    name = template if template in BUILT_IN else profile.template
+    wording = load_template(str(name), profile, policy)
     found = {}
     for row in rows:
         with suppress(DataError):
-            found[row.scan_id] = write_report(without_columns(row, asked), wording, label=False)
+            silent = without_columns(row, asked)
+            found[row.scan_id] = write_report(silent, wording, label=False, policy=policy, profile=profile)
     return found
 
 
@@ -203,8 +237,14 @@ def _columns(
 def _numbers(rows: Sequence[ManifestRow], columns: Sequence[str]) -> Floats:
     """The cells as numbers (n, columns), NaN where missing."""
     sexes = {"F": 0.0, "M": 1.0}
-    cells = [[getattr(row, name) for name in columns] for row in rows]
-    values = [[np.nan if one is None else sexes.get(one, one) for one in line] for line in cells]
+    values = []
+    for row in rows:
+        extra = {column_name(name): value for name, value in (row.model_extra or {}).items()}
+        cells = [
+            getattr(row, name) if name in ManifestRow.model_fields else extra.get(name) for name in columns
+        ]
+        known = [sexes[one] if one in sexes else number(one) for one in cells]
+        values.append([np.nan if one is None else one for one in known])
     return np.array(values, dtype=float).reshape(len(rows), len(columns))
 
 

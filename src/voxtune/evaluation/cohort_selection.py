@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from voxtune.cohorts.rad_chestct import MERGED
-from voxtune.data.examples import CLASS_ORDER, class_names
+from voxtune.data.examples import class_names
 from voxtune.data.findings import finding_labels
 from voxtune.errors import DataError, SettingError
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow
 
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
@@ -47,6 +49,7 @@ def choose_classes(
     asked: Sequence[str] | None = None,
     renamed: Mapping[str, str] | None = None,
     sides: Mapping[str, Collection[str]] | None = None,
+    profile: Profile | None = None,
 ) -> Chosen:
     """Label rows and keep those of the classes that are scored.
 
@@ -56,6 +59,7 @@ def choose_classes(
         asked: score among these only; may name classes outside ``trained``, which are then scored by their class text.
         renamed: labels of the cohort to classes, as ``{"CN": "NC"}``.
         sides: scan IDs of ``train``, ``val`` and ``test``, where the rows are of the run's own manifest.
+        profile: gives the order of classes; ``None``: recognised from the rows.
 
     Raises:
         SettingError: fewer than two classes, one twice, a class outside ``trained`` that no scan has (a slip of the pen), or a
@@ -71,7 +75,9 @@ def choose_classes(
         row.model_copy(update={"diagnosis": renamed.get(row.diagnosis or "", row.diagnosis)}) for row in rows
     ]
     present = {row.diagnosis for row in labelled if row.diagnosis}
-    classes = _classes(trained or (() if asked else class_names(labelled)), asked, present)
+    profile = chosen_profile(profile, labelled).profile
+    known = trained or (() if asked else class_names(labelled, profile))
+    classes = _classes(known, asked, present, profile.classes)
     held_out = tuple(name for name in classes if name not in trained) if trained else ()
     if sides is not None:
         labelled = unseen_rows(labelled, sides, held_out)
@@ -98,7 +104,7 @@ def _known(labels: Collection[str]) -> str:
 
 
 def _classes(
-    trained: Sequence[str], asked: Sequence[str] | None, present: Collection[str | None]
+    trained: Sequence[str], asked: Sequence[str] | None, present: Collection[str | None], order: Sequence[str]
 ) -> tuple[str, ...]:
     if asked is None:
         return tuple(trained)
@@ -111,8 +117,8 @@ def _classes(
         raise SettingError(
             "classes", f"{expected} (it has {_known([one for one in present if one])})", ",".join(strange)
         )
-    if set(wanted) - set(trained) and set(wanted) | set(trained) <= set(CLASS_ORDER):
-        return tuple(name for name in CLASS_ORDER if name in wanted)
+    if set(wanted) - set(trained) and set(wanted) | set(trained) <= set(order):
+        return tuple(name for name in order if name in wanted)
     seen = tuple(name for name in trained if name in wanted)
     return seen + tuple(name for name in wanted if name not in seen)
 

@@ -1,16 +1,18 @@
 """What is scored: the adapter of a run on its base, or the base of a recipe as published; and the scans it is scored on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxtune.catalog import RECIPES
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import file_sha256, read_manifest
+from voxtune.data.simulated import with_marks
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json
 from voxtune.types.records import ManifestRow
 
@@ -91,6 +93,15 @@ def read_run(source: Path) -> tuple[RunDir, RunConfig, dict[str, Any]]:
     return run, config, read_json(run.split, "the split of the run")
 
 
+def with_profile(model: EvaluatedModel, manifest: Path) -> EvaluatedModel:
+    """The model with the profile of its run; a recipe's base has that of the cohort it is scored on."""
+    config = model.config
+    if config.profile is not None or model.run is not None:
+        return replace(model, config=config.settled())
+    found = chosen_profile(None, read_manifest(manifest), config.report.template)
+    return replace(model, config=config.settled(found.profile))
+
+
 def manifest_to_score(model: EvaluatedModel, data: Path | None) -> Path:
     """The manifest given, or the one the run was trained on.
 
@@ -162,7 +173,7 @@ def cohort_rows(model: EvaluatedModel, manifest: Path) -> CohortRows:
     Raises:
         DataError: another cohort has scan IDs that the run has seen.
     """
-    rows = read_manifest(manifest)
+    rows = with_marks(manifest, read_manifest(manifest))
     own = model.split.get("manifest_sha256") == file_sha256(manifest)
     sides = {side: frozenset(model.split.get(side, ())) for side in ("train", "val", "test")}
     seen = sides["train"] | sides["val"]

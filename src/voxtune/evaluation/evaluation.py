@@ -127,6 +127,7 @@ class Evaluation:
             self.asked.baseline_answer(self.cohort.chosen),
             self.fitted_on or self.cohort.rows,
             self.cohort.rows,
+            self.model.config.known_profile,
         )
 
     def of(self, names: Sequence[str]) -> "Evaluation":
@@ -252,12 +253,14 @@ def _baselines(
     """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
     config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
     train = usable_training_rows(asked, cohort)
-    texts = unlabelled_texts([*train, *rows], config.report.template, answer.targets)
+    profile = config.known_profile
+    fields = config.report.fields
+    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
     if not train or cohort.training is None:
-        return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed))
+        return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
     question = asked.base_question(replace(cohort, val_rows=[]), base)
     seen = ask(base, question, train, cohort.training, config.preset, published=True).vectors
-    return run_baselines(answer, train, rows, Inputs(texts, seen | vectors, config.seed))
+    return run_baselines(answer, train, rows, Inputs(texts, seen | vectors, config.seed, profile))
 
 
 def pooled(parts: Sequence[Evaluation]) -> Evaluation:

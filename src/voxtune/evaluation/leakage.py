@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtune.audit.images import look_at, near_duplicates, same_images
+from voxtune.audit.duplicates import near_duplicates
+from voxtune.audit.images import look_at, same_images
 from voxtune.audit.report import Finding
 from voxtune.data.manifest import resolve_image
 from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort

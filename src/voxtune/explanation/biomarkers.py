@@ -1,26 +1,13 @@
 """The parts of a report a person would name: each biomarker with its value, or each sentence of a report without values."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from voxtune.errors import UsageError
+from voxtune.types.profile import Profile
 
-NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "hippocampus": "Hippocampal volume",
-        "ventricles": "Ventricular size",
-        "whole_brain": "Whole brain volume",
-        "entorhinal": "Entorhinal cortex volume",
-        "fusiform": "Fusiform gyrus volume",
-        "middle_temporal": "Middle temporal gyrus volume",
-    }
-)
-"""A manifest column without ``_mm3`` -> the name that template ``deft`` gives it."""
-_VALUE = re.compile(
-    r"([A-Z][A-Za-z ]*?): (?:-?\d+(?:\.\d+)?(?: (?:mm\^3|cm\^3|years|points))?|[Dd]ata unavailable)"
-)
+_UNITS = ("mm^3", "cm^3", "years", "points")
 _SENTENCE = re.compile(r"[^.!?\s][^.!?]*[.!?]?")
 
 
@@ -33,20 +20,34 @@ class Part:
     end: int
 
 
-def report_parts(text: str) -> list[Part]:
-    """The biomarkers of a report (``Name: value unit``), or its sentences where it names none."""
-    found = [Part(one.group(1), one.start(), one.end()) for one in _VALUE.finditer(text)]
+def report_parts(text: str, profile: Profile) -> list[Part]:
+    """The biomarkers of a report (``Name: value unit``), or its sentences where it names none.
+
+    Args:
+        text: a report.
+        profile: its names and units are known beside plain ones (letters and spaces; mm^3, cm^3, years, points).
+    """
+    found = [Part(one.group(1), one.start(), one.end()) for one in _named_values(profile).finditer(text)]
     return found or [Part(one.group().strip(), one.start(), one.end()) for one in _SENTENCE.finditer(text)]
 
 
-def find_part(parts: Sequence[Part], wanted: str) -> Part:
+def _named_values(profile: Profile) -> re.Pattern[str]:
+    fields = profile.columns.values()
+    units = sorted({*_UNITS, *(one.unit for one in fields if one.unit)}, key=len, reverse=True)
+    names = sorted({one.name for one in fields}, key=len, reverse=True)
+    name = "|".join([*map(re.escape, names), "[A-Z][A-Za-z ]*?"])
+    unit = "|".join(map(re.escape, units))
+    return re.compile(rf"(?<!\w)({name}): (?:-?\d+(?:\.\d+)?(?: (?:{unit}))?|[Dd]ata unavailable)")
+
+
+def find_part(parts: Sequence[Part], wanted: str, profile: Profile) -> Part:
     """The part a person means: its name in the report, its manifest column (``hippocampus_mm3``), or the start of either.
 
     Raises:
         UsageError: no such part, or several.
     """
     asked = _plain(wanted.removesuffix("_mm3"))
-    keys = {asked, _plain(NAMES.get(wanted.removesuffix("_mm3"), wanted))}
+    keys = {asked, _plain(profile.biomarkers.get(wanted.removesuffix("_mm3"), wanted))}
     # 'Hippocampal Vol' and 'Hippocampal volume' are one biomarker: the first six letters decide.
     found = [part for part in parts if _plain(part.name) in keys] or [
         part for part in parts if any(_plain(part.name)[:6] == key[:6] for key in keys if key)
@@ -58,11 +59,11 @@ def find_part(parts: Sequence[Part], wanted: str) -> Part:
     )
 
 
-def biomarker_text(label: str | None, biomarker: str) -> str:
+def biomarker_text(label: str | None, biomarker: str, profile: Profile) -> str:
     """A report of one biomarker without its value: what is asked of a scan that comes without a table."""
-    name = NAMES.get(biomarker.removesuffix("_mm3"), biomarker)
-    opening = f"A photo of {label}. " if label else ""
-    return f"{opening}The MRI scan reveals the following biomarkers: {name}."
+    name = profile.biomarkers.get(biomarker.removesuffix("_mm3"), biomarker)
+    opening = f"{profile.class_text(label)}. " if label else ""
+    return f"{opening}{profile.opening}: {name}."
 
 
 def _plain(name: str) -> str:

@@ -103,7 +103,7 @@ def attribute_report(
     with torch.no_grad():
         ends = score(torch.stack([end, start])).tolist()
     text = text[: max(stop for _, stop in places)]  # what is longer than the encoder reads gives nothing
-    parts = report_parts(text)
+    parts = report_parts(text, loaded.config.known_profile)
     words = tuple(_words(text, parts, places, values.tolist()))
     return TextAttribution(
         text,

@@ -24,18 +24,6 @@ from voxtune.types.volume import Volume
 Labels = NDArray[np.int16]
 NO_REGION = frozenset({0, 30, 31, 62, 63, 77, 80, 85, 1000, 2000})
 """Unknown places, vessels, plexus and lesion labels: too small or too vague to hold heat."""
-VENTRICLES = (4, 5, 14, 15, 43, 44)
-
-REGIONS_OF: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {
-        "hippocampus": (17, 53),
-        "ventricles": VENTRICLES,
-        "entorhinal": (1006, 2006),
-        "fusiform": (1007, 2007),
-        "middle_temporal": (1015, 2015),
-    }
-)
-"""The atlas labels of each biomarker of the reports that has a place; the whole brain is everywhere."""
 
 
 @dataclass(frozen=True)

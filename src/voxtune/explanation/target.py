@@ -95,8 +95,8 @@ def text_target(loaded: LoadedAdapter, text: str, *, keep: str | None = None, na
     ids, mask = _tokens(model, [text])
     kept = None
     if keep is not None:
-        parts = report_parts(text)
-        part = find_part(parts, keep)
+        parts = report_parts(text, loaded.config.known_profile)
+        part = find_part(parts, keep, loaded.config.known_profile)
         kept = part.name
         for place, (start, end) in enumerate(token_places(model, text)):
             if any(one != part and start < one.end and one.start < end for one in parts):
@@ -147,7 +147,8 @@ def choose_target(
             "This adapter was trained on findings, its reports name no biomarkers: give a finding as target."
         )
     if biomarker is not None:
-        text = biomarker_text(label if label in loaded.facts.classes else None, biomarker)
+        named = label if label in loaded.facts.classes else None
+        text = biomarker_text(named, biomarker, loaded.config.known_profile)
         found = text_target(loaded, text, name=f"'{text}'")
         return Target(label, "class", found.says, found.score, biomarker)
     return class_target(loaded, label)

@@ -31,6 +31,8 @@ class ChainRecord(BaseModel):
     key: str
     """Hash of the input's bytes and of every parameter; equal keys mean equal output."""
     input_sha256: str
+    simulated: bool = False
+    """Whether the scan is SIMULATED, by its row or its own mark."""
     steps: tuple[Step, ...]
     transform: tuple[tuple[float, ...], ...] | None
     """Template world to scan world, mm (4 x 4); ``None`` where nothing was registered."""

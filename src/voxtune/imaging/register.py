@@ -69,12 +69,12 @@ def register(brain: Volume, settings: Register) -> Registration:
     ]
     transform, correlation = _start(levels[0], fine, settings), 0.0
     for level in levels:
-        transform, correlation = _climb(level, transform, settings.steps, settings.tolerance_mm, affine=True)
+        transform, correlation = climb(level, transform, settings.steps, settings.tolerance_mm, affine=True)
     return Registration(transform, correlation)
 
 
 @dataclass(frozen=True)
-class _Level:
+class Level:
     """One resolution: template values at points, the scan and its gradient."""
 
     points: Matrix
@@ -87,7 +87,7 @@ class _Level:
     to_voxel: Matrix
 
 
-def _level(fine: Volume, grid: int, blur: float, margin: float) -> _Level:
+def _level(fine: Volume, grid: int, blur: float, margin: float) -> Level:
     from scipy.ndimage import binary_dilation, gaussian_filter
 
     size = round(template.FIELD_OF_VIEW_MM / grid)
@@ -103,7 +103,7 @@ def _level(fine: Volume, grid: int, blur: float, margin: float) -> _Level:
     values = still[near].astype(np.float64)
     values -= values.mean()
     slopes = tuple(np.asarray(slope, dtype=np.float32) for slope in np.gradient(scan))
-    return _Level(
+    return Level(
         points=np.argwhere(near) @ affine[:3, :3].T + affine[:3, 3],
         values=values / np.linalg.norm(values),
         scan=scan,
@@ -112,7 +112,7 @@ def _level(fine: Volume, grid: int, blur: float, margin: float) -> _Level:
     )
 
 
-def _start(level: _Level, fine: Volume, settings: Register) -> Matrix:
+def _start(level: Level, fine: Volume, settings: Register) -> Matrix:
     """The best of a few turns about the centre of mass, each climbed a little with rotation, shift and one scale."""
     from scipy.spatial.transform import Rotation
 
@@ -124,19 +124,19 @@ def _start(level: _Level, fine: Volume, settings: Register) -> Matrix:
         first = np.eye(4)
         first[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
         first[:3, 3] = centre_scan - first[:3, :3] @ mass
-        transform, correlation = _climb(level, first, 8, 0.5, affine=False)
+        transform, correlation = climb(level, first, 8, 0.5, affine=False)
         if correlation > best_correlation:
             best, best_correlation = transform, correlation
     return best
 
 
-def _climb(
-    level: _Level, transform: Matrix, steps: int, tolerance: float, *, affine: bool
+def climb(
+    level: Level, transform: Matrix, steps: int, tolerance: float, *, affine: bool
 ) -> tuple[Matrix, float]:
     """Gauss-Newton steps until one moves less than ``tolerance`` mm; the best transform met and its correlation."""
     best, best_correlation = transform, -np.inf
     for _ in range(steps):
-        values, slopes = _sample(level, transform)
+        values, slopes = sample(level, transform)
         centred = values - values.mean()
         correlation = float(level.values @ centred / max(float(np.linalg.norm(centred)), 1e-12))
         if correlation > best_correlation:
@@ -149,7 +149,7 @@ def _climb(
     return best, best_correlation
 
 
-def _sample(level: _Level, transform: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def sample(level: Level, transform: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The scan at the moved points (N,) and its slope against a shift in template space (N, 3)."""
     from scipy.ndimage import map_coordinates
 
@@ -160,7 +160,7 @@ def _sample(level: _Level, transform: Matrix) -> tuple[NDArray[np.float64], NDAr
     return values, np.asarray(slopes @ matrix[:3, :3], dtype=np.float64)
 
 
-def _jacobian(level: _Level, slopes: NDArray[np.float64], *, affine: bool) -> NDArray[np.float64]:
+def _jacobian(level: Level, slopes: NDArray[np.float64], *, affine: bool) -> NDArray[np.float64]:
     """Change of each sample with each parameter, mean removed: shift and matrix (N, 12), or shift, turn, scale (N, 7)."""
     from_centre = level.points - CENTRE
     if affine:
@@ -172,7 +172,7 @@ def _jacobian(level: _Level, slopes: NDArray[np.float64], *, affine: bool) -> ND
     return jacobian
 
 
-def _step(level: _Level, centred: NDArray[np.float64], jacobian: NDArray[np.float64]) -> NDArray[np.float64]:
+def _step(level: Level, centred: NDArray[np.float64], jacobian: NDArray[np.float64]) -> NDArray[np.float64]:
     """The parameters' change that maximises the linearised correlation (Evangelidis and Psarakis, eq. 17-20)."""
     scale = np.abs(jacobian).max(axis=0) + 1e-12
     scaled = jacobian / scale

@@ -5,14 +5,24 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from voxtune.imaging.simulated import MARK
 from voxtune.types.volume import Volume
 
 LEVEL = 4
 """gzip level: beyond it a volume of float32 hardly shrinks."""
 
 
-def write_volume(volume: Volume, path: Path, space: Literal["template", "scanner"] = "scanner") -> Path:
-    """Write float32 NIfTI (.nii or .nii.gz); ``space`` sets the code of the affine (4 for MNI, 1 for scanner)."""
+def write_volume(
+    volume: Volume, path: Path, space: Literal["template", "scanner"] = "scanner", *, simulated: bool = False
+) -> Path:
+    """Write float32 NIfTI (.nii or .nii.gz).
+
+    Args:
+        volume: what to write.
+        path: where.
+        space: sets the code of the affine (4 for MNI, 1 for scanner).
+        simulated: the header says that the scan is SIMULATED (``descrip``).
+    """
     import nibabel
 
     image = nibabel.Nifti1Image(volume.voxels, volume.affine)
@@ -20,6 +30,8 @@ def write_volume(volume: Volume, path: Path, space: Literal["template", "scanner
     image.set_sform(volume.affine, code=code)
     image.set_qform(volume.affine, code=code)
     image.header.set_xyzt_units("mm")
+    if simulated:
+        image.header["descrip"] = MARK.encode()
     data = image.to_bytes()
     if path.suffix == ".gz":
         # No time and no name in the gzip header.

@@ -136,8 +136,9 @@ def shareable_config(config: RunConfig) -> dict[str, Any]:
             tree["backbone"][key] = None
     if tree["report"]["file"] is not None:
         tree["report"]["file"] = Path(tree["report"]["file"]).name
-    if Path(tree["report"]["template"]).is_absolute():
-        tree["report"]["template"] = Path(tree["report"]["template"]).name
+    template = tree["report"]["template"]
+    if template is not None and Path(template).is_absolute():
+        tree["report"]["template"] = Path(template).name
     return tree
 
 

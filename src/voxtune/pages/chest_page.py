@@ -52,7 +52,7 @@ def chest_page(
         "examples": image(example_figure(examples)) if examples else None,
         "settings": dict(settings or {}),
     }
-    simulated = any("SIMULATED" in (row.source or "") for row in rows)
+    simulated = any(row.simulated for row in rows)
     title = "Simulated chest CT cohort" if simulated else "Chest CT cohort"
     return render("chest_page.html.j2", context, title=title, simulated=simulated)
 

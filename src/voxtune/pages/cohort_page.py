@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from voxtune.pages.layout import image, render
 from voxtune.pages.slices import cut
+from voxtune.profiles.recognise import recognise
 from voxtune.types.records import REGION_COLUMNS, ManifestRow
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ORDER = ("NC", "MCI", "AD")
-"""Classes in the order of the disease; others follow by name."""
 NAMES: Mapping[str, str] = {
     "age": "Age (years)",
     "mmse": "MMSE (points)",
@@ -83,15 +82,16 @@ def cohort_page(
         },
         "oracle": oracle,
     }
-    simulated = any(row.source == "SIMULATED" for row in rows)
+    simulated = any(row.simulated for row in rows)
     title = "Simulated cohort" if simulated else "Cohort"
     return render("cohort_page.html.j2", context, title=title, simulated=simulated)
 
 
 def class_order(rows: Sequence[ManifestRow]) -> list[str]:
-    """The classes of the rows, NC, MCI, AD first."""
+    """The classes of the rows in the order of their disease; others follow by name."""
+    order = recognise(rows).profile.classes
     present = {row.diagnosis for row in rows if row.diagnosis}
-    return [kind for kind in ORDER if kind in present] + sorted(present - set(ORDER))
+    return [kind for kind in order if kind in present] + sorted(present - set(order))
 
 
 def values(rows: Sequence[ManifestRow], name: str, kind: str) -> list[float]:

@@ -8,15 +8,8 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.layout import render
-from voxtune.pages.score_labels import (
-    ERRORS,
-    FINDINGS_NAMES,
-    NAMES,
-    PER_CLASS,
-    headline_scale,
-    no_interval,
-    p_text,
-)
+from voxtune.pages.score_labels import ERRORS, PER_CLASS, no_interval, p_text
+from voxtune.pages.task_words import WORDS, headline_scale
 from voxtune.types.records import Comparison
 
 
@@ -68,8 +61,7 @@ def comparison_page(facts: ComparisonFacts) -> str:
     context = {
         "facts": facts,
         "cohorts": cohorts,
-        "diagnosis": any(one.task == "diagnosis" for one in facts.cohorts),
-        "findings": any(one.task == "findings" for one in facts.cohorts),
+        **{task: any(one.task == task for one in facts.cohorts) for task in WORDS},
         "errors": any(is_error(row.score) for one in facts.cohorts for row in one.comparisons),
         "single": any(not one.seeds for one in facts.cohorts),
         "seeds": any(one.seeds for one in facts.cohorts),
@@ -123,7 +115,7 @@ def is_error(score: str) -> bool:
 def score_name(score: str, task: str = "diagnosis") -> str:
     """The name of a score as a person says it: ``auroc/AD`` is AUROC, AD."""
     name, _, label = score.removeprefix("participant/").partition("/")
-    known = FINDINGS_NAMES if task == "findings" else NAMES
+    known = WORDS[task].names
     said = (PER_CLASS if label else known).get(name) or known.get(name, name)
     if is_error(name):
         target, _, error = name.rpartition("_")

@@ -12,11 +12,6 @@ from voxtune.types.records import Comparison, Metric, OverRuns
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
 
-CITATION = "Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease. arXiv:2509.07613."
-"""Of the method a page of one class among several speaks of, unless it is told another."""
-FINDINGS_CITATION = "Alzubaidi, Nezami, Behzad: Scaling Down to Scale Up. arXiv:2512.00597. Hamamci et al.: CT-CLIP, arXiv:2403.17834."
-"""The same of findings."""
-
 
 class SubgroupScores(Protocol):
     """Scores of the scans that share one value of a column."""
@@ -197,5 +192,6 @@ class EvaluationFacts:
     resamples: int = 2000
     seed: int = 0
     confidence: float = 0.95
-    citation: str = CITATION
+    citation: str = ""
+    """The papers of the recipe and of the profile."""
     simulated: bool = False

@@ -17,24 +17,15 @@ from voxtune.pages.runs_section import headline_of_runs, people_of_runs, runs_se
 from voxtune.pages.score_labels import (
     BASELINES,
     COLUMNS,
-    FINDINGS_NAMES,
-    NAMES,
     HeadlineScale,
-    baseline_name,
-    headline_scale,
     interval_text,
     no_interval,
     p_text,
     target_score_names,
     within,
 )
+from voxtune.pages.task_words import WORDS, baseline_name, headline_scale
 from voxtune.types.records import Comparison, Metric
-
-NOT_SCORED = {
-    "diagnosis": "have no diagnosis to score",
-    "findings": "have no label to score",
-    "regression": "have no measured number to score",
-}
 
 
 def evaluation_page(facts: EvaluationFacts) -> str:
@@ -50,7 +41,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "scale": scale,
         "p_value": p_text,
         "p": f"{100 * facts.confidence:g}%",
-        "not_scored": NOT_SCORED[facts.task],
+        "not_scored": f"have no {WORDS[facts.task].nothing} to score",
         "verdict": verdict(facts),
         "overall": _overall(facts),
         "rivals": _rivals(facts, scale),
@@ -60,7 +51,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "subgroup_scores": _subgroup_scores(facts),
         "spread": wording_spread(facts),
         "targets": [_target(facts, name) for name in facts.targets],
-        "several_kinds": False,
+        "words": WORDS[facts.task],
         "method": method_paragraph(facts),
         "classes": class_section(facts, facts.labels) if isinstance(facts.labels, ClassFacts) else None,
         "findings": findings_section(facts, facts.labels)
@@ -84,7 +75,7 @@ def scale_of(facts: EvaluationFacts) -> HeadlineScale:
 
 def names_of(facts: EvaluationFacts) -> dict[str, str]:
     """Overall scores as a person says them, whether or not they are there."""
-    found = dict({"diagnosis": NAMES, "findings": FINDINGS_NAMES}.get(facts.task, {}))
+    found = dict(WORDS[facts.task].names)
     for name, target in facts.targets.items():
         found |= target_score_names(name, target.label, target.units)
     return found
@@ -102,7 +93,7 @@ def headline_text(facts: EvaluationFacts) -> str:
         return f"{name} {headline_of_runs(facts, scale)}"
     metric = facts.metrics.get(facts.headline)
     if metric is None or metric.value is None:
-        return f"{name} not defined: no scan here has a {'diagnosis' if facts.task == 'diagnosis' else 'known answer'}"
+        return f"{name} not defined: no scan here has a {WORDS[facts.task].nothing}"
     value = scale.value(metric.value)
     if metric.low is None or metric.high is None:
         return f"{name} {value} (too few participants for an interval)"
@@ -174,12 +165,15 @@ def _rivals(
 
 def _absent(facts: EvaluationFacts) -> list[str]:
     """The baselines that were not run, with the reason where it is known."""
+    spared = WORDS[facts.task].never_absent | set(facts.baselines)
+    if facts.kind == "zero-shot":
+        spared = spared | {"zero_shot"}
+    if not facts.classes:
+        spared = spared | set(facts.targets)  # a target is no baseline of itself
     return [
         label + (f" ({facts.baseline_notes[name]})" if name in facts.baseline_notes else "")
         for name, label in BASELINES.items()
-        if name not in facts.baselines
-        and not (facts.task == "regression" and name in facts.targets)
-        and not (name == "zero_shot" and (facts.kind == "zero-shot" or facts.task == "regression"))
+        if name not in spared
     ]
 
 
@@ -197,21 +191,15 @@ def _overall(facts: EvaluationFacts) -> list[tuple[str, Metric, Metric | None]]:
 
 def _target(facts: EvaluationFacts, name: str) -> dict[str, object]:
     """One predicted number: figure, error overall and within each class."""
-    target = facts.targets[name]
+    target, marked = facts.targets[name], facts.classes if WORDS[facts.task].marks_by_class else ()
     figure = None
     if target.points:
-        figure = figures.target(
-            target.points,
-            facts.classes if facts.task == "diagnosis" else (),
-            target.label,
-            target.units,
-            highest=target.highest,
-        )
+        figure = figures.target(target.points, marked, target.label, target.units, highest=target.highest)
     return {
         "label": target.label,
         "units": target.units,
         "figure": figure,
-        "legend": figures.legend(facts.classes, dashes=False) if facts.task == "diagnosis" else "",
+        "legend": figures.legend(marked, dashes=False),
         "scans": len(target.points),
         "mae": facts.metrics.get(f"{name}_mae"),
         "interval": target.interval,

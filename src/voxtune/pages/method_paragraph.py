@@ -1,6 +1,7 @@
 """How the figures of an evaluation were made, ready for a paper."""
 
 from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts
+from voxtune.pages.task_words import WORDS
 
 
 def method_paragraph(facts: EvaluationFacts) -> str:
@@ -64,27 +65,17 @@ def _numbers(facts: EvaluationFacts) -> str:
 
 
 def _intervals(facts: EvaluationFacts) -> str:
-    strata = (
-        ", drawn with replacement within each diagnosis"
-        if facts.task == "diagnosis"
-        else ", drawn with replacement"
+    words = WORDS[facts.task]
+    people = (
+        ". Participant-level scores take the mean over the scans of a participant"
+        if words.by_participant
+        else ""
     )
-    said = (
+    return (
         f"Because scans of one participant are not independent, {100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole "
-        f"participants{strata} (seed {facts.seed}): shares on the logit scale with Student's t, exact (Clopper-Pearson over participants) at 0 and 1, "
-        "errors by percentiles widened for few participants"
+        f"participants{words.strata} (seed {facts.seed}): shares on the logit scale with Student's t, exact (Clopper-Pearson over participants) at 0 "
+        f"and 1, errors by percentiles widened for few participants{words.checked}{people}{words.macro}."
     )
-    if facts.task == "diagnosis":
-        said += "; the AUROC of each class is checked by the variance of Obuchowski (1997)"
-    if facts.task == "findings":
-        return said + "; the gain over the base is taken on the same resamples."
-    said += ". Participant-level scores take the mean over the scans of a participant"
-    if facts.task == "diagnosis":
-        said += (
-            ". Macro scores are unweighted means over classes; AUROC is one against the rest; the calibration error uses 15 equal bins "
-            "of the largest probability"
-        )
-    return said + "."
 
 
 def _baselines(facts: EvaluationFacts) -> str:

@@ -5,14 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from voxtune.pages.score_labels import (
-    BASELINES,
-    ERRORS,
-    FINDINGS_NAMES,
-    NAMES,
-    baseline_name,
-    target_score_names,
-)
+from voxtune.pages.score_labels import BASELINES, ERRORS, target_score_names
+from voxtune.pages.task_words import WORDS, baseline_name
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece")
 """Scores over all classes or findings, where a task has them."""
@@ -52,9 +46,7 @@ def model_card(
         if all(defined(f"{score}/{label}") for score in ("sensitivity", "specificity", "auroc"))
     ]
     task = facts.get("task", "diagnosis")
-    names = {
-        name: label for name, label in {"findings": FINDINGS_NAMES}.get(task, NAMES).items() if name in SHOWN
-    }
+    names = {name: label for name, label in WORDS[task].names.items() if name in SHOWN}
     for target in (evaluation or {}).get(
         "targets", ["mmse"] if f"mmse_{next(iter(ERRORS))}" in found else []
     ):

@@ -13,9 +13,9 @@ from voxtune.pages.score_labels import (
     BASELINES,
     PER_FINDING,
     HeadlineScale,
-    baseline_name,
     spread_text,
 )
+from voxtune.pages.task_words import WORDS, baseline_name
 from voxtune.types.records import Metric
 
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "auroc", "average_precision")
@@ -38,7 +38,7 @@ def runs_section(facts: EvaluationFacts, scale: HeadlineScale, names: Mapping[st
     shares = {
         name: label.split(" (")[0]
         for name, label in known.items()
-        if name in SHARES and not (name == "micro_f1" and facts.task == "diagnosis")
+        if name in SHARES and not label.startswith("Micro F1 (one label")
     }
     errors = {
         name: label.partition(" (")[0]
@@ -63,7 +63,7 @@ def runs_section(facts: EvaluationFacts, scale: HeadlineScale, names: Mapping[st
         ],
         "overall": [(label, runs.over[name], _ends(runs, name)) for name, label in known.items()],
         "per_label": _per_label(facts, runs),
-        "label_columns": ["AUROC", *PER_FINDING.values()] if facts.task == "findings" else list(facts.classes),
+        "label_columns": ["AUROC", *PER_FINDING.values()] if WORDS[facts.task].label_columns else list(facts.classes),
         "spread": lambda name: spread_text(runs.over.get(name)),
         "rivals": [
             (
@@ -105,9 +105,9 @@ def people_of_runs(facts: EvaluationFacts, scale: HeadlineScale) -> str:
 
 def _per_label(facts: EvaluationFacts, runs: RunsFacts) -> list[tuple[str, list[str]]]:
     """A row for each score with a cell for each class; of findings a row for each finding with a cell for each score."""
-    if facts.task == "findings":
+    if columns := WORDS[facts.task].label_columns:
         return [
-            (name, [spread_text(runs.over.get(f"{score}/{name}")) for score in ("auroc", *PER_FINDING)])
+            (name, [spread_text(runs.over.get(f"{score}/{name}")) for score in columns])
             for name in facts.classes
         ]
     return [

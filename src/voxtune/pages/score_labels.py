@@ -60,8 +60,6 @@ BASELINES = {
     "linear_probe": "Linear probe on the frozen base",
     "zero_shot": "Zero-shot base",
 }
-MAJORITY = {"findings": "Share of each finding in training", "regression": "Mean of training"}
-"""What the simplest guess is called where no class is chosen."""
 COLUMNS = {
     "sex": "Sex",
     "age_band": "Age (years)",
@@ -70,11 +68,6 @@ COLUMNS = {
     "field_strength": "Field strength",
 }
 ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R²"}
-
-
-def baseline_name(name: str, task: str) -> str:
-    """A baseline as a page says it."""
-    return MAJORITY.get(task, BASELINES[name]) if name == "majority" else BASELINES.get(name, name)
 
 
 def target_score_names(target: str, label: str, units: str) -> dict[str, str]:
@@ -134,17 +127,6 @@ class HeadlineScale:
     def better(self, one: Comparison) -> int:
         """1 where A is better, -1 where B is, 0 where that cannot be told."""
         return -one.sign if self.smaller_is_better else one.sign
-
-
-def headline_scale(score: str, task: str, label: str = "", units: str = "") -> HeadlineScale:
-    """How the headline score of a task is written."""
-    if task == "findings":
-        return HeadlineScale("mean AUROC over findings", "Mean AUROC")
-    if task == "regression":
-        said = f"{label or score.rpartition('_')[0]}: mean absolute error"
-        unit = f" {units}" if units else ""
-        return HeadlineScale(said, "Mean absolute error", 1, 2, unit, unit, smaller_is_better=True)
-    return HeadlineScale("accuracy", "Accuracy", 100, 1, "%", " points")
 
 
 def interval_text(metric: Metric | None, digits: int = 3) -> str:

@@ -1,5 +1,6 @@
 """From a manifest row to the sentence the text encoder reads (DEFT, section on reports; method.md A2)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,12 +12,16 @@ from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from voxtune.errors import DataError, LeakageError, UsageError
+from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.facts import Facts
-from voxtune.reports.policy import Use, When, use_of
+from voxtune.reports.policy import Use, When, how_to_open, is_unknown, rule_fields, use_of
+from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow, Report
 
 Missing = Literal["omit", "unavailable"]
 BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate", "label")
+FIELDS = "fields"
+"""The template that a profile makes: its own regions and fields, then those that a person opened."""
 _LARGEST = 100_000
 _WORDS = frozenset({"label", "listed"})
 
@@ -32,7 +37,10 @@ class ReportTemplate:
 
 @dataclass(frozen=True)
 class Listed:
-    """``listed(("Hippocampal volume", hippocampus_mm3, "mm^3"), ...)``: named values, separated by commas."""
+    """``listed(("Hippocampal volume", hippocampus_mm3, "mm^3"), ...)``: named values, separated by commas.
+
+    A number is written with its decimals (2); with ``none`` in their place a value that is no number stands as it is.
+    """
 
     scan_id: str
     missing: Missing
@@ -43,32 +51,40 @@ class Listed:
         for item in items:
             name, value, unit, decimals = (*item, "", 2)[:4] if len(item) == 2 else (*item, 2)[:4]
             if value is not None:
-                written.append(
-                    f"{name}: {self._number(str(name), value, int(str(decimals)))}{' ' if unit else ''}{unit}"
-                )
+                places = None if decimals is None else int(str(decimals))
+                written.append(f"{name}: {self._said(str(name), value, places)}{' ' if unit else ''}{unit}")
             elif self.missing == "unavailable":
                 written.append(f"{name}: {unavailable}")
         return ", ".join(written)
 
-    def _number(self, name: str, value: object, decimals: int) -> str:
+    def _said(self, name: str, value: object, decimals: int | None) -> str:
         try:
-            return f"{float(str(value)):.{decimals}f}"
+            return f"{float(str(value)):.{2 if decimals is None else decimals}f}"
         except ValueError:
+            if decimals is None:
+                return str(value)
             raise DataError(f"Scan '{self.scan_id}': '{name}' should be a number, got {value!r}.") from None
 
 
-def class_text(name: str) -> str:
-    """The words that stand for a class at inference (method.md A7)."""
-    return f"A photo of {name}"
+def class_text(name: str, profile: Profile | None = None) -> str:
+    """The words that stand for a class at inference (method.md A7), by a profile or as DEFT has them."""
+    return profile.class_text(name) if profile else f"A photo of {name}"
 
 
-def label_sentence(name: str) -> str:
+def label_sentence(name: str, profile: Profile | None = None) -> str:
     """The sentence of a training text that states the class."""
-    return f"{class_text(name)}."
+    return f"{class_text(name, profile)}."
 
 
-def load_template(template: str | Path) -> ReportTemplate:
+def load_template(
+    template: str | Path, profile: Profile | None = None, policy: Mapping[str, Use] | None = None
+) -> ReportTemplate:
     """A built-in template by name, or a Jinja2 text file by path; it runs in a sandbox and opens no file.
+
+    Args:
+        template: ``deft``, ``deft_code``, ``oasis``, ``ct_rate``, ``label``, ``fields`` or a path.
+        profile: whose fields ``fields`` lists.
+        policy: fields opened or closed by name, for ``fields``.
 
     Raises:
         UsageError: no such template, or it is not valid Jinja2.
@@ -76,10 +92,12 @@ def load_template(template: str | Path) -> ReportTemplate:
     name = str(template)
     if name in BUILT_IN:
         return _built_in(name)
+    if name == FIELDS and profile is not None:
+        return fields_template(profile, policy)
     path = Path(template)
     if not path.is_file():
         raise UsageError(
-            f"No report template '{path.name}'. Built in: {', '.join(BUILT_IN)}; or the path of a Jinja2 text file."
+            f"No report template '{path.name}'. Built in: {', '.join((*BUILT_IN, FIELDS))}; or the path of a Jinja2 text file."
         )
     if path.stat().st_size > _LARGEST:
         raise UsageError(f"{path.name}: a report template has at most {_LARGEST} bytes.")
@@ -93,6 +111,36 @@ def load_template(template: str | Path) -> ReportTemplate:
 def _built_in(name: str) -> ReportTemplate:
     text = resources.files("voxtune.reports").joinpath("templates", f"{name}.txt").read_text(encoding="utf-8")
     return _compiled(name, text)
+
+
+def fields_template(profile: Profile, policy: Mapping[str, Use] | None = None) -> ReportTemplate:
+    """The profile's own text: the label sentence, then its regions and fields and those opened by name, in that order."""
+    shown = {
+        column: (one.name, one.unit, one.decimals) for column, one in profile.columns.items() if one.text
+    }
+    closed = {plain(name) for name, use in (policy or {}).items() if use == "never"}
+    named = [plain(name) for name, use in (policy or {}).items() if use != "never"]
+    for column in named:
+        known = profile.columns.get(column)
+        shown.setdefault(
+            column,
+            (known.name, known.unit, known.decimals)
+            if known
+            else (column.replace("_", " ").capitalize(), "", None),
+        )
+    items = "".join(
+        f"({json.dumps(name)}, {column}, {json.dumps(unit)}, {'none' if decimals is None else decimals}), "
+        for column, (name, unit, decimals) in shown.items()
+        if column not in closed
+    )
+    opening = json.dumps(profile.opening)
+    label = json.dumps(profile.class_texts[0] + ".")
+    return _compiled(
+        FIELDS,
+        f"{{% if label %}}{{{{ {label}.replace('{{name}}', label) }}}}{{% endif %}}"
+        f"{{% set measured = listed({items}) %}}"
+        f"{{% if measured %}} {{{{ {opening} }}}}: {{{{ measured }}}}.{{% endif %}}",
+    )
 
 
 def _compiled(name: str, text: str) -> ReportTemplate:
@@ -115,31 +163,43 @@ def write_report(
     label: bool = True,
     policy: Mapping[str, Use] | None = None,
     when: When = "training",
+    profile: Profile | None = None,
 ) -> Report:
     """The report of one scan: one line, two decimals, the order of the template.
 
     Args:
         row: the scan.
-        template: ``deft``, ``deft_code``, ``oasis``, a path, or a loaded template.
+        template: ``deft``, ``deft_code``, ``oasis``, ``fields`` (the profile's own list), a path, or a loaded template.
         missing: leave a missing value out with its comma, or write ``data unavailable``.
         label: whether the label sentence is written; never at inference.
-        policy: changes to ``voxtune.reports.policy.POLICY``.
+        policy: fields that are opened or closed by name; what the profile does not know is closed without it.
         when: the moment the text is for.
+        profile: of the cohort; ``None``: that of a built-in template, else recognised from this row.
 
     Raises:
         LeakageError: the template asks for a field that defines the class, or that is not for this moment.
         UsageError: the template asks for a column that is not there.
         DataError: the row has neither a label nor any fact the template asks for.
     """
-    chosen = template if isinstance(template, ReportTemplate) else load_template(template)
-    facts = Facts.of(row)
+    name = template.name if isinstance(template, ReportTemplate) else template
+    profile = chosen_profile(profile, [row], name).profile
+    chosen = template if isinstance(template, ReportTemplate) else load_template(template, profile, policy)
+    facts = Facts.of(row, profile)
     wanted = chosen.names - _WORDS
-    _check(chosen, facts, wanted, policy, when)
-    name = facts.diagnosis if label and when == "training" else None
+    unknown = {
+        field
+        for field in wanted
+        if is_unknown(field, profile, policy or ()) and not rule_fields(facts.rule, (field,))
+    }
+    # What defines the class is named before what nobody knows: it is the graver reason, and nothing opens it.
+    for field in sorted(wanted, key=lambda name: (name in unknown, name)):
+        use = use_of(field, policy, facts.rule, profile=profile)
+        _check(chosen, facts, field, use, when, how_to_open(field, profile) if field in unknown else None)
+    diagnosis = facts.diagnosis if label and when == "training" else None
     try:
         text = chosen.compiled.render(
             {field: facts.values[field] for field in wanted}
-            | {"label": name, "listed": Listed(facts.scan_id, missing)}
+            | {"label": diagnosis, "listed": Listed(facts.scan_id, missing)}
         )
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise UsageError(f"Report template '{chosen.name}', scan '{facts.scan_id}': {error}.") from None
@@ -149,33 +209,29 @@ def write_report(
             f"Scan '{facts.scan_id}': no label and no value for template '{chosen.name}'; there is nothing to say."
         )
     fields = [field for field in facts.values if field in wanted and facts.values[field] is not None]
-    if name is not None and "label" in chosen.names:
+    if diagnosis is not None and "label" in chosen.names:
         fields.insert(0, "diagnosis")
     return Report(scan_id=facts.scan_id, text=text, fields=tuple(fields))
 
 
 def _check(
-    template: ReportTemplate,
-    facts: Facts,
-    wanted: frozenset[str],
-    policy: Mapping[str, Use] | None,
-    when: When,
+    template: ReportTemplate, facts: Facts, field: str, use: Use, when: When, opens: str | None
 ) -> None:
-    for field in sorted(wanted):
-        if field not in facts.values:
-            raise UsageError(
-                f"Report template '{template.name}' asks for '{field}', and the manifest has no such column. "
-                f"It has: {', '.join(sorted(facts.values))}."
-            )
-        use = use_of(field, policy, facts.rule)
-        if use == "never":
-            hint = " Write {{ label }} in the label sentence." if field == "diagnosis" else ""
-            because = f" (the label's rule is '{facts.rule}')" if facts.rule else ""
-            raise LeakageError(
-                f"Report template '{template.name}' asks for '{field}', which may never be in a text: it defines the "
-                f"class, is a target, or tells who or where{because}.{hint}"
-            )
-        if when == "inference" and use != "inference":
-            raise LeakageError(
-                f"Report template '{template.name}' asks for '{field}', which is for training only."
-            )
+    if field not in facts.values:
+        raise UsageError(
+            f"Report template '{template.name}' asks for '{field}', and the manifest has no such column. "
+            f"It has: {', '.join(sorted(facts.values))}."
+        )
+    if use == "never":
+        asked = f"Report template '{template.name}' asks for '{field}'"
+        if opens is not None:
+            raise LeakageError(f"{asked}. {opens}")
+        hint = " Write {{ label }} in the label sentence." if field == "diagnosis" else ""
+        because = f" (the label's rule is '{facts.rule}')" if facts.rule else ""
+        raise LeakageError(
+            f"{asked}, which may never be in a text: it defines the class, is a target, or tells who or where{because}.{hint}"
+        )
+    if when == "inference" and use != "inference":
+        raise LeakageError(
+            f"Report template '{template.name}' asks for '{field}', which is for training only."
+        )

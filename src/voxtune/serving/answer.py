@@ -23,6 +23,8 @@ class Answer:
     page: Path
     targets: Sequence[Target] = field(default_factory=tuple)
     """What the adapter predicts, with their units."""
+    simulated: bool = False
+    """Whether the adapter or this very scan is SIMULATED."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""

@@ -31,6 +31,7 @@ RESULT: Json = {
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
         "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},
+        "simulated": {"type": "boolean", "description": "The adapter or this very scan is SIMULATED."},
         "confidence": {"type": "number"},
         "abstained": {
             "type": "boolean",

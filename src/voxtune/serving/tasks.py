@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxtune.explanation.biomarkers import NAMES
 from voxtune.explanation.heat_map import HeatMap, heat_map
 from voxtune.explanation.target import MMSE
 from voxtune.imaging.presets import Brain, Preset
@@ -43,7 +42,8 @@ class Bench:
         self.predictor = predictor
         facts = predictor.adapter.facts
         self.targets = [*facts.classes, *(name for name in facts.targets if facts.target_note(name) is None)]
-        self.biomarkers = dict(NAMES) if isinstance(predictor.preset.steps, Brain) else {}
+        profile = predictor.adapter.config.known_profile
+        self.biomarkers = profile.biomarkers if isinstance(predictor.preset.steps, Brain) else {}
 
     def warm_up(self) -> None:
         """Import and draw what the first scan would: no scan is slower than the others, and the limits bear on scans only."""
@@ -97,6 +97,7 @@ class Bench:
         targets = self.predictor.adapter.model.targets
         answer = Answer(found.prediction, found.caveats, folder / PAGE, targets).as_json()
         del answer["page"]
+        answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
         _write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
         _write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
@@ -131,6 +132,7 @@ class Bench:
     def _page(self, answer: dict[str, Any], view: Volume, maps: list[MapFigure]) -> str:
         prediction, caveats = from_json(answer)
         facts = self.predictor.adapter.facts.model_dump(mode="json")
+        facts["simulated"] |= bool(answer.get("simulated"))
         return scan_page(prediction, caveats, view, facts, maps)
 
 

@@ -148,7 +148,8 @@ class ScoredClasses:
         """Scans with a diagnosis among the classes."""
         from voxtune.evaluation.cohort_selection import choose_classes
 
-        return choose_classes(cohort.rows, self.model.classes, classes, label_map, cohort.own_sides)
+        profile = self.model.config.profile
+        return choose_classes(cohort.rows, self.model.classes, classes, label_map, cohort.own_sides, profile)
 
     def question(self, chosen: "Chosen") -> "Question":
         """With temperature, offsets (where every class has one), and in other words too."""
@@ -156,7 +157,8 @@ class ScoredClasses:
         from voxtune.model.questions import ClassQuestion
 
         adapter = self.model.adapter
-        wordings = other_templates(self.model.config.classes.templates)
+        config = self.model.config
+        wordings = other_templates(config.classes.templates, config.known_profile.class_texts)
         if adapter is None:
             return ClassQuestion(chosen.classes, self.model.config.classes.templates, wordings=wordings)
         facts = adapter.facts

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Sex = Literal["F", "M"]
 
@@ -22,6 +22,12 @@ def _sex(value: Any) -> Any:
     if isinstance(value, str):
         return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(value.strip().lower(), value)
     return value
+
+
+def _flag(value: Any) -> Any:
+    """A cell of a table as yes or no; missing is no."""
+    value = _missing_to_none(value)
+    return False if value is None else value.strip() if isinstance(value, str) else value
 
 
 Maybe = BeforeValidator(_missing_to_none)
@@ -80,9 +86,19 @@ class ManifestRow(BaseModel):
     icv_mm3: MaybeVolume = None
     """Intracranial volume, mm^3."""
     source: MaybeText = None
-    """The table the row came from, or ``SIMULATED``."""
+    """The table the row came from; of a scan that ``voxtune simulate`` made ``SIMULATED``."""
     source_sha256: MaybeText = None
     """The sha256 of that table."""
+    simulated: Annotated[bool, BeforeValidator(_flag)] = False
+    """Whether the scan was simulated: by this column, by ``source``, or by the mark that a simulated image carries."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_simulated(cls, values: Any) -> Any:
+        """Tables from before there was the column say it in ``source``; where either says so, the scan is simulated."""
+        if isinstance(values, dict) and "simulated" in str(values.get("source") or "").lower():
+            return values | {"simulated": True}
+        return values
 
 
 MANIFEST_COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)

@@ -35,7 +35,7 @@ def evaluate(
         UsageError: no manifest, no place to write to, impossible classes or labels.
         DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
     """
-    from voxtune.evaluation.evaluated_model import read_model
+    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model, with_profile
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.evaluation.run_list import run_folders
     from voxtune.tasks.task import scored_task
@@ -51,6 +51,7 @@ def evaluate(
     model = read_model(runs[0])
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
+    model = with_profile(model, manifest_to_score(model, manifest))
     found = evaluation_of(model, scored_task(model), manifest, classes, label_map)
     tell_left_out(found, say)
     return write_evaluation(found, target or folder_of(found))

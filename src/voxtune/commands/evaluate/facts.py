@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.train.command import is_simulated
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def page_facts(found: "Evaluation") -> "EvaluationFacts":
 def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
     """What a page says of answers and their scores; without ``scored`` only what they are of."""
     from voxtune.evaluation.cohort_selection import label_rules
-    from voxtune.pages.evaluation_facts import CITATION, FINDINGS_CITATION, EvaluationFacts
+    from voxtune.pages.evaluation_facts import EvaluationFacts
 
     cohort, chosen, asked = found.cohort, found.cohort.chosen, found.asked
     headline = [*_headline(found), None]
@@ -58,8 +57,8 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
         resamples=found.draw.resamples,
         seed=found.draw.seed,
         confidence=found.draw.confidence,
-        citation=FINDINGS_CITATION if asked.task == "findings" else CITATION,
-        simulated=any(is_simulated(row) for row in cohort.rows),
+        citation=found.model.config.citations,
+        simulated=any(row.simulated for row in cohort.rows),
     )
     if not scored:
         return facts

@@ -85,7 +85,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     facts |= {
         "cohort": manifest.parent.name, "limit": limit, "target": last["target"], "method": last["method"],
         "title": TITLES[last["method"]], "meaning": last["meaning"], "columns": last["columns"], "control": control.note,
-        "simulated": loaded.facts.simulated or any(row.source == "SIMULATED" for _, row in chosen),
+        "simulated": loaded.facts.simulated or any(row.simulated for _, row in chosen),
     }  # fmt: skip
     files = _write_maps(gathered, folder) if gathered.sums else []
     facts["files"] = [*files, "explanation.json", "page.html"]
@@ -106,6 +106,7 @@ def choose_rows(
         DataError: no row belongs to a group.
     """
     from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
 
     def group_of(row: "ManifestRow") -> str | None:
         if loaded.facts.task == "findings":
@@ -118,7 +119,7 @@ def choose_rows(
             }.get(cell)
         return row.diagnosis if row.diagnosis in loaded.facts.classes else None
 
-    rows = read_manifest(manifest)
+    rows = with_marks(manifest, read_manifest(manifest))
     order = np.random.default_rng(seed).permutation(len(rows))
     taken: dict[str, list[int]] = {}
     seen: set[str] = set()
@@ -176,9 +177,9 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
         gathered.parts.append(said["parts"])
         gathered.frames.append(said["frame"])
         gathered.errors.append(said["completeness_error"])
-        gathered.tokens.append(tokens_of(said))
+        gathered.tokens.append(tokens_of(said, loaded.config.known_profile))
     if report is not None and main is not None and loaded.facts.task == "diagnosis":
-        columns = columns_of(case.reports, question.biomarkers)
+        columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
         asked = [text_target(loaded, report), *(text_target(loaded, report, keep=key) for key in columns)]
         maps = [
             on_cube(to_stored(one.voxels, case.stored, preset))
@@ -188,9 +189,9 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
             _add(gathered, (group, name), one)
         gathered.moves.append(
             {
-                name: (share_in(one, region_of(key)), share_in(maps[0], region_of(key)))
+                name: (share_in(one, labels), share_in(maps[0], labels))
                 for (key, name), one in zip(columns.items(), maps[1:], strict=True)
-                if region_of(key)
+                if (labels := region_of(key, loaded.config.known_profile))
             }
         )
     made = checks(loaded, preset, case, target, heat, question, control, curves=curves)

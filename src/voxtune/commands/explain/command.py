@@ -125,19 +125,21 @@ def _case(
     prepared = prepare_scan(scan, preset, stripped=stripped)
     reports: dict[str, str] = {}
     if report is not None:
-        reports = reports_of_text(read_report(report), loaded.facts.classes)
+        reports = reports_of_text(read_report(report), loaded.facts.classes, loaded.config.known_profile)
     elif facts or row is not None:
         reports = reports_of_row(loaded, row or facts_row(facts or {}))
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
+    named = named_class(report, reports, loaded.config.known_profile)
     case = Case(
         name,
         prepared.preprocessed.volume,
         prepared.tensor,
         reports,
-        own or (next(iter(reports)) if len(reports) == 1 else named_class(report, reports)),
+        own or (next(iter(reports)) if len(reports) == 1 else named),
         row.participant_id if row is not None else "",
         row.diagnosis if row is not None else None,
         truth_of(data, row.scan_id) if data is not None and row is not None else None,
+        prepared.preprocessed.record.simulated or (row is not None and row.simulated),
     )
     return case, prepared.preprocessed
 
@@ -156,6 +158,7 @@ def _write(
     from voxtune.pages.explain_page import explain_page
 
     facts = {**found.facts, **common_facts(loaded, question.seed), "caveats": caveats.model_dump(mode="json")}
+    facts["simulated"] |= case.simulated
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     shown = case.own or facts["prediction"]["predicted"]

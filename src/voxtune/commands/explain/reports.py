@@ -6,23 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
+from voxtune.types.profile import plain
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from voxtune.model.adapter import LoadedAdapter
+    from voxtune.types.profile import Profile
     from voxtune.types.records import ManifestRow
 
-LABEL = r"^\s*A photo of ([^.:]+?)\s*[.:]"
-"""The label sentence at the start of a report."""
+
+def label_sentence(profile: "Profile") -> re.Pattern[str]:
+    """The label sentence at the start of a report, with the class as its group."""
+    before, _, after = profile.class_texts[0].partition("{name}")
+    return re.compile(rf"^\s*{re.escape(before)}([^.:]+?){re.escape(after.split('{name}')[0])}\s*[.:]")
 
 
-def named_class(report: Path | None, reports: Mapping[str, str]) -> str | None:
+def named_class(report: Path | None, reports: Mapping[str, str], profile: "Profile") -> str | None:
     """The class that a report file states."""
     if report is None:
         return None
-    found = re.match(LABEL, read_report(report))
+    found = label_sentence(profile).match(read_report(report))
     return found.group(1) if found and found.group(1) in reports else None
 
 
@@ -41,12 +46,11 @@ def read_report(path: Path) -> str:
     return text
 
 
-def reports_of_text(text: str, classes: Sequence[str]) -> dict[str, str]:
+def reports_of_text(text: str, classes: Sequence[str], profile: "Profile") -> dict[str, str]:
     """A given report under each class where it opens with a label sentence, else alone."""
-    if re.match(LABEL, text) is None:
+    found = label_sentence(profile).match(text)
+    if found is None:
         return {"report": text}
-    found = re.match(LABEL, text)
-    assert found is not None
     start, end = found.span(1)
     return {name: text[:start] + name + text[end:] for name in classes}
 
@@ -56,16 +60,23 @@ def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str
 
     Empty where the row has no fact that the template asks for.
     """
-    from voxtune.reports.wording import BUILT_IN, write_report
+    from voxtune.reports.policy import opened
+    from voxtune.reports.wording import BUILT_IN, load_template, write_report
 
-    settings = loaded.config.report
-    template = settings.template if settings.template in BUILT_IN else "deft"
+    settings, profile = loaded.config.report, loaded.config.known_profile
+    have = [plain(name) for name, _ in row]
+    policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
+    name = settings.template if settings.template in BUILT_IN else profile.template
+    template = load_template(str(name), profile, policy)
     if loaded.facts.task == "findings":
-        report = write_report(row, template, missing=settings.missing, label=False)
+        report = write_report(
+            row, template, missing=settings.missing, label=False, policy=policy, profile=profile
+        )
         return {"report": report.text}
     found = {}
     for name in loaded.facts.classes:
-        written = write_report(row.model_copy(update={"diagnosis": name}), template, missing=settings.missing)
+        named = row.model_copy(update={"diagnosis": name})
+        written = write_report(named, template, missing=settings.missing, policy=policy, profile=profile)
         if set(written.fields) <= {"diagnosis"}:
             return {}
         found[name] = written.text

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voxtune.explanation.target import Target
     from voxtune.imaging.presets import Preset
     from voxtune.model.adapter import LoadedAdapter
+    from voxtune.types.profile import Profile
 
 SHUFFLED = 5
 """Models with shuffled weights that every map is compared with."""
@@ -53,6 +54,8 @@ class Case:
     diagnosis: str | None = None
     truth: NDArray[np.bool_] | None = None
     """Where a simulated brain changed, on the cube of the region table."""
+    simulated: bool = False
+    """By its row or its own mark."""
 
 
 @dataclass(frozen=True)
@@ -243,15 +246,16 @@ def attribution_facts(found: "TextAttribution") -> dict[str, Any]:
     }
 
 
-def columns_of(reports: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
+def columns_of(reports: Mapping[str, str], asked: Sequence[str], profile: "Profile") -> dict[str, str]:
     """The biomarkers of a figure: what to ask for -> its name, those asked for or all that the reports name."""
-    from voxtune.explanation.biomarkers import NAMES, find_part, report_parts
+    from voxtune.explanation.biomarkers import find_part, report_parts
 
+    names = profile.biomarkers
     if not reports:
-        return {one: NAMES.get(one.removesuffix("_mm3"), one) for one in asked or NAMES}
-    parts = report_parts(next(iter(reports.values())))
+        return {one: names.get(one.removesuffix("_mm3"), one) for one in asked or names}
+    parts = report_parts(next(iter(reports.values())), profile)
     if asked:
-        return {one: find_part(parts, one).name for one in asked}
+        return {one: find_part(parts, one, profile).name for one in asked}
     return {part.name: part.name for part in parts[:8]}
 
 
@@ -272,7 +276,7 @@ def _panel(
         asked = {("present", name): class_target(loaded, name) for name in first}
         regions: dict[str, tuple[int, ...]] = {}
     else:
-        columns = columns_of(case.reports, question.biomarkers)
+        columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
         for row in case.reports or loaded.facts.classes:
             report = case.reports.get(row)
             asked[row, FULL if report else ALONE] = (
@@ -282,7 +286,11 @@ def _panel(
                 asked[row, name] = choose_target(
                     loaded, case.tensor, row if not report else "report", key, report
                 )
-        regions = {name: labels for key, name in columns.items() if (labels := region_of(key))}
+        regions = {
+            name: labels
+            for key, name in columns.items()
+            if (labels := region_of(key, loaded.config.known_profile))
+        }
     maps = dict(zip(asked, explain_targets(loaded, case.tensor, list(asked.values())), strict=True))
     placed = {place: to_stored(one.voxels, case.stored, preset) for place, one in maps.items()}
     brain = isinstance(preset.steps, Brain)
@@ -295,14 +303,15 @@ def _panel(
     }
 
 
-def region_of(biomarker: str) -> tuple[int, ...]:
+def region_of(biomarker: str, profile: "Profile") -> tuple[int, ...]:
     """The atlas labels of a biomarker by its column or its name in a report; empty for the whole brain and unknown ones."""
-    from voxtune.explanation.biomarkers import NAMES
-    from voxtune.explanation.regions import REGIONS_OF
-
-    key = biomarker.removesuffix("_mm3")
-    named = next((one for one, name in NAMES.items() if name[:6].lower() == biomarker[:6].lower()), key)
-    return REGIONS_OF.get(named, ())
+    named = {one.name: one.labels for one in profile.regions.values() if one.text}
+    columns = {column.removesuffix("_mm3"): one.labels for column, one in profile.regions.items() if one.text}
+    if biomarker.removesuffix("_mm3") in columns:
+        return columns[biomarker.removesuffix("_mm3")]
+    # 'Hippocampal Vol' and 'Hippocampal volume' are one biomarker: the first six letters decide where the whole name does not.
+    start = [labels for name, labels in named.items() if name[:6].lower() == biomarker[:6].lower()]
+    return named.get(biomarker, start[0] if start else ())
 
 
 def _own_shares(

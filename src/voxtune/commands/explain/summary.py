@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.commands.explain.intervals import mean_interval
-from voxtune.commands.explain.reports import LABEL
+from voxtune.commands.explain.reports import label_sentence
 from voxtune.commands.explain.scan import none_if_nan
+from voxtune.types.profile import Profile
 
 TOP_TOKENS = 3
 Numbers = dict[str, float]
@@ -47,10 +48,10 @@ class Gathered:
         )
 
 
-def tokens_of(said: Mapping[str, Any]) -> Numbers:
+def tokens_of(said: Mapping[str, Any], profile: Profile) -> Numbers:
     """Sums by word: numbers go by the biomarker whose value they are, the words of the label sentence by that name."""
     report = str(said["report"])
-    label = re.match(LABEL, report)
+    label = label_sentence(profile).match(report)
     sums: Numbers = {}
     place = 0
     for word in said["words"]:

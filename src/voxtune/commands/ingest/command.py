@@ -14,7 +14,12 @@ from voxtune.cohorts.plausible import doubtful
 from voxtune.cohorts.reading import Reading
 from voxtune.commands.ingest.images import write_pending
 from voxtune.data.manifest import LABEL_TODO, unlabelled_note, write_manifest, write_table
+from voxtune.data.simulated import with_marks
 from voxtune.errors import DataError, SettingError
+from voxtune.profiles.plausible import implausible
+from voxtune.profiles.read import read_profile
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.types.profile import Profile
 
 MOST_REASONS = 12
 """Lines of the summary; the list of what was dropped has all."""
@@ -30,7 +35,13 @@ class Ingested:
     summary: str
 
 
-def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, object] | None = None) -> Ingested:
+def ingest(
+    cohort: str,
+    source: Path,
+    output: Path,
+    settings: Mapping[str, object] | None = None,
+    profile: str | Profile | None = None,
+) -> Ingested:
     """Read a cohort and write its manifest and, beside it, ``<manifest>.dropped.tsv``.
 
     Images that only exist as .img/.hdr pairs, or as repeats to be averaged, are written to ``<manifest>_images/``.
@@ -40,6 +51,8 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
         source: the folder of the download.
         output: the manifest to write.
         settings: fields of the cohort, as texts or values.
+        profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile, whose plausible ranges are looked at;
+            ``None``: recognised, and said.
 
     Raises:
         DataError: the source is absent, or nothing in it could be used.
@@ -48,7 +61,11 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
     if not source.exists():
         # As it was typed: an unset variable in a path cannot be told from a typo by its last part.
         raise DataError(f"{source}: no such folder or file.")
+    given = (
+        read_profile(profile) if isinstance(profile, str) else profile
+    )  # before the work: it may be a slip
     reading = read_cohort(cohort, source, settings or {})
+    reading.rows = with_marks(output, reading.rows)
     ours = [row.image for row in reading.rows if (Path(row.image).parent / MARK).exists()]
     if ours:
         raise DataError(
@@ -69,6 +86,9 @@ def ingest(cohort: str, source: Path, output: Path, settings: Mapping[str, objec
         raise DataError(
             f"{output.name}: the manifest would be written over the table it is read from. Give -o another name."
         )
+    found = chosen_profile(given, reading.rows)
+    for sentence in (found.sentence.removesuffix("."), *implausible(reading.rows, found.profile)):
+        reading.note(sentence)
     write_manifest(reading.rows, output)
     write_table(dropped_path(output), DROPPED_COLUMNS, (vars(one) for one in reading.dropped))
     return Ingested(output, dropped_path(output), "\n".join([*summary(reading), f"Manifest: {output}"]))
@@ -142,6 +162,8 @@ def summary(reading: Reading) -> list[str]:
     lines += [
         f"  {name}: {scans[name]} scans of {len(classes[name])} participants" for name in sorted(classes)
     ]
+    if simulated := sum(row.simulated for row in reading.rows):
+        lines.append(f"  SIMULATED: {simulated} scans; every page and adapter made of them says so")
     notes = [*reading.notes, *filter(None, [unlabelled_note(reading.rows)])]
     return [*lines, *(f"  note: {note}" for note in notes)]
 

@@ -21,7 +21,7 @@ def write_pending(reading: Reading, folder: Path) -> None:
         path = folder / f"{row.scan_id}.nii.gz"
         try:
             volumes = [read_any(part, pending.axes) for part in pending.parts]
-            write_volume(mean_of(volumes), path)
+            write_volume(mean_of(volumes), path, simulated=row.simulated)
         except ScanError as error:
             reading.dropped.append(
                 Dropped(row.scan_id, row.participant_id, f"image cannot be read: {error.cause}")

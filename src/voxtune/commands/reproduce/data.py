@@ -157,10 +157,10 @@ def _refuse_acquaintances(manifests: Mapping[Role, Path]) -> None:
 
 
 def _says_simulated(manifest: Path) -> bool:
-    from voxtune.commands.train.command import is_simulated
     from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
 
-    return any(is_simulated(row) for row in read_manifest(manifest))
+    return any(row.simulated for row in with_marks(manifest, read_manifest(manifest)))
 
 
 def _split(sources: Sources, paper: Paper, shares: Sequence[float], test: float) -> None:

@@ -248,7 +248,7 @@ def _maps(
         report = reports.get(stage)
         if report is None:
             continue
-        columns = columns_of(reports, ())
+        columns = columns_of(reports, (), loaded.config.known_profile)
         asked = [text_target(loaded, report), *(text_target(loaded, report, keep=key) for key in columns)]
         found = explain_targets(loaded, torch.from_numpy(to_tensor(stored, preset)), asked)
         scans[stage] = stored

@@ -90,7 +90,7 @@ def simulate_chest(
         write_text(out / path, _csv(lines))
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    marked = {"source": SOURCE, "source_sha256": digest, "diagnosis_rule": RULE}
+    marked = {"source": SOURCE, "source_sha256": digest, "diagnosis_rule": RULE, "simulated": True}
     rows = [row.model_copy(update=marked) for row in CtRate(root=out).rows()]
     manifest = write_manifest(rows, out / "manifest.tsv")
     write_text(record, text)

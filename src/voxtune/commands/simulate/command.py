@@ -128,7 +128,7 @@ def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow]
             generator(Branch.RAW_HEAD, settings.seed, scan.participant.index),
         )
         image = f"heads/{scan.scan_id}_raw.nii.gz"
-        write_volume(head.with_voxels(head.voxels.round()), out / "raw" / image)
+        write_volume(head.with_voxels(head.voxels.round()), out / "raw" / image, simulated=True)
         raw.append(known[scan.scan_id].model_copy(update={"scan_id": f"{scan.scan_id}_raw", "image": image}))
     return write_manifest(raw, out / "raw" / "manifest.tsv")
 
@@ -203,6 +203,7 @@ def _write_scan(
             **native_volumes(scan, anatomy),
             "source": SOURCE,
             "source_sha256": digest,
+            "simulated": True,
         }
     )
     counted = anatomy.volumes()

@@ -11,6 +11,9 @@ from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
+from voxtune.profiles.plausible import implausible
+from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import left_out_note
 from voxtune.run_dir import RunDir, write_json, write_text
 from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
@@ -63,8 +66,10 @@ def train(  # noqa: PLR0913  (the options of the command)
         LeakageError: the audit refuses.
         StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
-    from voxtune.audit.checks import AuditInputs, audit_split
+    from voxtune.audit.checks import AuditInputs, find_leaks
+    from voxtune.audit.manifests import edited
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
+    from voxtune.data.simulated import with_marks
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
@@ -84,9 +89,11 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
+    everyone = with_marks(data, read_manifest(data))
+    config = _with_profile(config, everyone, say)
     task = task_of(config)
     check_settings(task, config)
-    rows = task.select_rows(read_manifest(data), say)
+    rows = task.select_rows(everyone, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     reports = training_reports(rows, config)
     by_scan = {row.scan_id: row for row in rows}
@@ -98,22 +105,30 @@ def train(  # noqa: PLR0913  (the options of the command)
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
-    config = task.settle(config, sides, say)
+    config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
     if leads:
+        _say_of_texts(rows, config, say)
         if run.config.exists() and not run.read_config().same_run(config):
             raise UsageError(
                 f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
             )
         targets = tuple(target.name for target in config.targets)
         inputs = AuditInputs(
-            read=lambda row: read_scan(resolve_image(data, row)), images=images, targets=targets
+            read=lambda row: read_scan(resolve_image(data, row)),
+            images=images,
+            targets=targets,
+            profile=config.profile,
+            fields=config.report.fields,
         )
-        verdict = audit_split(rows, split, reports, inputs, allow=tuple(allow))
+        verdict = find_leaks(rows, split, reports, inputs, allow=tuple(allow))
+        changed = edited(split, rows, data, "refuse", split_dir)
+        verdict = verdict.model_copy(update={"findings": (*changed, *verdict.findings)})
+        verdict.refuse()
         write_text(run.config, config.to_json())
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
         write_json(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
-    simulated = any(is_simulated(row) for row in sides["train"])
+    simulated = any(row.simulated for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
     return Trained(output, _together(partial(with_control, fit_run) if control else fit_run, session))
@@ -150,7 +165,7 @@ def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
         return {}
     targets = [target.name for target in config.targets]
     try:
-        return reports_of(rows, config.report, label=config.classes.asked, targets=targets)
+        return reports_of(rows, config.report, config.profile, label=config.classes.asked, targets=targets)
     except DataError as error:
         if config.classes.asked:
             raise
@@ -160,9 +175,44 @@ def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
         ) from None
 
 
-def is_simulated(row: ManifestRow) -> bool:
-    """Whether a row says of itself that it is simulated."""
-    return "SIMULATED" in (row.source or "")
+def _guided_by_its_classes(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings; a method that texts guide (LGA) is guided by this cohort's classes where its own texts name none of them."""
+    names = config.classes.names or tuple(sorted({row.diagnosis for row in rows if row.diagnosis}))
+    methods = []
+    for method in config.vision:
+        field = type(method).model_fields.get("texts")
+        own: tuple[str, ...] = getattr(method, "texts", ())
+        if (
+            field
+            and own == field.default
+            and not any(text.endswith(f" {name}") for text in own for name in names)
+        ):
+            texts = tuple(config.known_profile.class_text(name) for name in names)
+            say(f"Guided by the texts of this cohort's classes: {', '.join(texts)}.")
+            method = method.model_copy(update={"texts": texts})  # noqa: PLW2901
+        methods.append(method)
+    return config.model_copy(update={"vision": tuple(methods)})
+
+
+def _with_profile(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
+    """The same settings with their profile: the one that was asked for, or the one these scans look like, which is said."""
+    template = config.report.template
+    if config.profile is None and config.classes.findings:
+        template = template or "ct_rate"
+    found = chosen_profile(config.profile, rows, template)
+    if config.profile is None:
+        say(found.sentence)
+    return config.settled(found.profile)
+
+
+def _say_of_texts(rows: Sequence[ManifestRow], config: RunConfig, say: Say) -> None:
+    """What a person should know of the fields: values that are hardly possible, and columns that are in no text."""
+    assert config.profile is not None
+    for sentence in implausible(rows, config.profile):
+        say(f"Warning: {sentence}.")
+    reads = config.loss.contrastive_weight and config.report.file is None
+    if reads and (note := left_out_note(rows, config.profile, config.report.fields)):
+        say(note)
 
 
 def _split_facts(split: "Split", manifest_sha256: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:
     from voxtune.data.examples import class_names
 
     open_names = config.classes.templates and not (config.classes.names or config.classes.findings)
-    return task_of(config, class_names(rows) if open_names else ())
+    return task_of(config, class_names(rows, config.known_profile) if open_names else ())
 
 
 def training_scales(config: RunConfig, rows: "list[ManifestRow]") -> "dict[str, TargetScale]":

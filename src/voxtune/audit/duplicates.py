@@ -1,0 +1,296 @@
+"""One person under two IDs: pairs of scans that are nearer than strangers can be, and sides that are nearer than chance makes them.
+
+A pair is judged by a null that does not hold the suspects, however many there are. Each scan has its own strangers: all other
+participants, of whom at most a few can be itself under another ID, even if every single person of the cohort is there twice.
+Both scans of a pair must find the other far outside their own strangers, and nearer than second-nearest strangers are in this
+cohort. Where a cohort is too small to know its strangers, only what no two strangers of the shipped reference reach is found.
+"""
+
+import functools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.audit.images import CHANNELS, Images, across, by_level
+from voxtune.audit.report import Finding, Level, named, pairs_named
+
+OUTLIER = 5.0
+"""Least robust standard deviations above a scan's own strangers (more where there are many pairs)."""
+FALSE_PAIRS = 0.005
+"""Pairs of strangers per cohort that may lie above that limit if likeness were normal."""
+ENOUGH = 8
+"""Other participants needed to know what is usual for a scan."""
+NARROWEST = 0.03
+"""Least standard deviation of strangers (Fisher z) that is believed."""
+NARROWEST_NEAREST = 0.015
+FLOOR: Mapping[str, float] = {"brain": 0.15, "body": 0.4}
+"""Correlation below which nothing is one person (a sketch alone scatters by 0.016)."""
+CERTAIN_BODY = 0.97
+"""Correlation from which two pictures are one scan with other noise, whatever the cohort (measured: 0.98 and above)."""
+BLOCK = 256
+NEIGHBOURS = 12
+DRAWS = 200
+REFUSE_P, LEAST_EFFECT = 0.006, 0.5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two places of ``Images`` that look like one person."""
+
+    first: int
+    second: int
+    correlation: float
+    channel: str
+
+
+@dataclass
+class Likeness:
+    """What a comparison of all scans leaves behind: memory grows with the number of scans alone."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    judged: dict[str, int] = field(default_factory=dict)
+    """By channel, how many scans had enough strangers."""
+    neighbours: NDArray[np.int64] | None = None
+    """The nearest scans of other participants, (N, NEIGHBOURS)."""
+    nearness: NDArray[np.float64] | None = None
+    """Their distance above the scan's own strangers, in robust standard deviations."""
+
+
+@functools.lru_cache(maxsize=1)
+def reference() -> Mapping[str, float]:
+    """What strangers reach in the shipped reference of SIMULATED people (``benchmarks/audit/reference.py`` writes it)."""
+    stored = json.loads(resources.files("voxtune.audit").joinpath("reference.json").read_text("utf-8"))
+    return {name: float(stored[name]) for name in ("strangers_z", "sd_z")}
+
+
+def certain(channel: str) -> float:
+    """The correlation (not centred) from which two scans are one person in any cohort."""
+    if channel == "body":
+        return CERTAIN_BODY
+    strangers = reference()
+    return float(np.tanh(strangers["strangers_z"] + OUTLIER * strangers["sd_z"]))
+
+
+def compare(images: Images) -> Likeness:
+    """Compare every scan with every scan of another participant, a block of rows at a time."""
+    found = Likeness()
+    best: dict[tuple[int, int], Pair] = {}
+    people = np.unique(np.array(images.participants, dtype=object).astype(str), return_inverse=True)[1]
+    for channel in CHANNELS:
+        for pair in _channel(images, channel, people, found):
+            key = (pair.first, pair.second)
+            if key not in best or pair.correlation > best[key].correlation:
+                best[key] = pair
+    found.pairs = [best[key] for key in sorted(best)]
+    return found
+
+
+def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Likeness) -> Iterator[Pair]:
+    plain, mirrored = images.vectors[channel], images.mirrored[channel]
+    shown = np.flatnonzero((plain != 0).any(axis=1))
+    owner = people[shown]
+    if len(set(owner.tolist())) < 2:
+        out.judged[channel] = 0
+        return
+    enough = len(set(owner.tolist())) > ENOUGH
+    ours, theirs = _unit_rows(plain[shown]), _unit_rows(mirrored[shown])
+    centre = ours.mean(axis=0) if enough else np.zeros(ours.shape[1], np.float32)
+    own, flipped = _unit_rows(ours - centre), _unit_rows(theirs - centre)
+    limit = max(OUTLIER, _normal_limit(len(shown)))
+    votes: dict[tuple[int, int], list[float]] = {}
+    second = np.full(len(shown), np.nan)
+    near, above = np.full((len(shown), NEIGHBOURS), -1), np.full((len(shown), NEIGHBOURS), -np.inf)
+    for start in range(0, len(shown), BLOCK):
+        rows = slice(start, start + BLOCK)
+        whole = np.maximum(ours[rows] @ ours.T, ours[rows] @ theirs.T)
+        centred = np.maximum(own[rows] @ own.T, own[rows] @ flipped.T) if enough else whole
+        for place, (line, raw) in enumerate(zip(centred, whole, strict=True), start):
+            others = np.flatnonzero(owner != owner[place])
+            z = np.arctanh(np.clip(line[others], -0.9999, 0.9999).astype(np.float64))
+            sure = raw[others] >= certain(channel)
+            unusual, middle, spread = _unusual(z, owner[others], limit) if enough else (sure, 0.0, 1.0)
+            marked = (unusual & (line[others] >= FLOOR[channel])) | sure
+            for partner, is_sure in zip(others[marked].tolist(), sure[marked].tolist(), strict=True):
+                votes.setdefault((min(place, partner), max(place, partner)), []).append(
+                    2.0 if is_sure else float(line[partner])
+                )
+            second[place] = _second_nearest(z, owner[others])
+            order = np.argsort(-z)[:NEIGHBOURS]
+            near[place, : len(order)], above[place, : len(order)] = (
+                shown[others[order]],
+                (z[order] - middle) / spread,
+            )
+    out.judged[channel] = len(shown) if enough else 0
+    if enough and (out.neighbours is None or channel == "brain"):
+        _keep_neighbours(out, len(plain), shown, near, above)
+    least = _above_second_nearest(second, limit) if enough else math.inf
+    for (a, b), seen in sorted(votes.items()):
+        # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
+        if len(seen) == 2 and (max(seen) == 2.0 or min(seen) >= least):
+            value = float(max(ours[a] @ ours[b], ours[a] @ theirs[b]))
+            yield Pair(int(shown[a]), int(shown[b]), value, channel)
+
+
+def _keep_neighbours(
+    out: Likeness, scans: int, shown: NDArray[np.int64], near: NDArray[np.int64], above: NDArray[np.float64]
+) -> None:
+    out.neighbours = np.full((scans, NEIGHBOURS), -1)
+    out.nearness = np.full((scans, NEIGHBOURS), -np.inf)
+    out.neighbours[shown], out.nearness[shown] = near, above
+
+
+def _unit_rows(vectors: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = np.asarray(vectors, dtype=np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), dtype=np.float32)
+
+
+def _normal_limit(scans: int) -> float:
+    """Standard deviations that FALSE_PAIRS of all pairs (and their mirror images) exceed if likeness is normal."""
+    from scipy.stats import norm
+
+    return float(norm.isf(FALSE_PAIRS / max(1, scans * (scans - 1))))
+
+
+def _unusual(
+    z: NDArray[np.float64], owner: NDArray[np.int64], limit: float
+) -> tuple[NDArray[np.bool_], float, float]:
+    """Which of one scan's likenesses with other people stand out; the middle and spread of the others."""
+    usual = np.ones(z.shape, bool)
+    middle, spread = 0.0, 1.0
+    for _ in range(3):
+        middle = float(np.median(z[usual]))
+        spread = max(NARROWEST, 1.4826 * float(np.median(np.abs(z[usual] - middle))))
+        above = z > middle + limit * spread
+        if len(set(owner[above].tolist())) < ENOUGH:
+            return above, middle, spread
+        # Many people stand out: a cohort within the cohort (same scanner, same organ). Judge among those.
+        usual = above
+    return np.zeros(z.shape, bool), middle, spread
+
+
+def _second_nearest(z: NDArray[np.float64], owner: NDArray[np.int64]) -> float:
+    """The nearest likeness once the nearest participant is left out: a stranger, even where the nearest is the person."""
+    rest = z[owner != owner[int(np.argmax(z))]]
+    return float(rest.max()) if rest.size else math.nan
+
+
+def _above_second_nearest(second: NDArray[np.float64], limit: float) -> float:
+    """The correlation above which a pair is nearer than near strangers are in this cohort.
+
+    A scan's nearest stranger is the best of hundreds, and in a cohort of few kinds of anatomy (coarse voxels, one template)
+    far above what is usual for the scan. The nearest of all is left out, because it may be the person: what remains are strangers.
+    """
+    known = second[np.isfinite(second)]
+    middle = float(np.median(known))
+    spread = max(NARROWEST_NEAREST, 1.4826 * float(np.median(np.abs(known - middle))))
+    return float(np.tanh(middle + limit * spread))
+
+
+# ------------------------------------------------------------------------------------------- findings
+def near_duplicates(
+    images: Images, sides: Mapping[str, str], likeness: Likeness | None = None
+) -> list[Finding]:
+    """Scans of two participant IDs that look like one person; refused where they are on two sides."""
+    grave: list[tuple[tuple[str, str], Pair]] = []
+    light: list[tuple[tuple[str, str], Pair]] = []
+    for found in (likeness or compare(images)).pairs:
+        pair = (images.scan_ids[found.first], images.scan_ids[found.second])
+        if images.hashes[found.first] != images.hashes[found.second]:
+            (grave if across(pair, sides) else light).append((pair, found))
+    findings = []
+    for some, level, what in by_level(grave, light):
+        if some:
+            pairs = tuple(pair for pair, _ in some)
+            best = max(found.correlation for _, found in some)
+            message = (
+                f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} of scans of different participant IDs look like one person {what} "
+                f"(correlation up to {best:.2f}): {pairs_named(pairs, sides)}."
+            )
+            scans = tuple(dict.fromkeys(scan for pair in pairs for scan in pair))
+            figures = {"pairs": float(len(pairs)), "highest_correlation": best}
+            findings.append(
+                Finding(
+                    check="near_duplicate",
+                    level=level,
+                    message=message,
+                    scans=scans,
+                    figures=figures,
+                    pairs=pairs,
+                )
+            )
+    return findings
+
+
+def state(images: Images, likeness: Likeness) -> str:
+    """``done``, or what could not be looked at and why."""
+    parts = []
+    if images.failed:
+        parts.append(f"{len(images.failed)} scans could not be read: {named(images.failed)}")
+    if not any(likeness.judged.values()):
+        people = len(set(images.participants))
+        parts.append(
+            f"only {people} participants have a readable scan and at least {ENOUGH + 1} are needed to know how alike strangers are here; "
+            "nothing but near-certain doubles was looked for"
+        )
+    return "; ".join(parts) or "done"
+
+
+def permuted_sides(
+    images: Images, sides: Mapping[str, str], likeness: Likeness, draws: int, seed: int = 0
+) -> tuple[list[Finding], str]:
+    """Are the sides nearer to each other than to themselves? The labels train, val and test are drawn again for whole participants.
+
+    For each scan, the nearest scan of another participant across sides is set against the nearest on its own side. Between
+    different people the difference is nil on average, wherever they stand. If the people of one side stand on the other under
+    other IDs, it is large, and hardly any other draw of sides makes it so: a fully leaked split fails.
+
+    Returns:
+        One finding, and ``done`` or why it was not done.
+    """
+    if likeness.neighbours is None or likeness.nearness is None:
+        return [], f"needs at least {ENOUGH + 1} participants with readable scans"
+    number = {side: place for place, side in enumerate(sorted(set(sides.values())))}
+    side = np.array([number.get(sides.get(scan, ""), -1) for scan in images.scan_ids])
+    if len(set(side[side >= 0].tolist())) < 2:
+        return [], "needs scans on two sides"
+    people = np.unique(np.array(images.participants, dtype=object).astype(str), return_inverse=True)[1]
+    first = np.full(int(people.max()) + 1, -1)
+    first[people] = side
+    observed = _excess(likeness.neighbours, likeness.nearness, side)
+    generator = np.random.default_rng(seed)
+    placed = np.flatnonzero(first >= 0)
+    drawn = []
+    for _ in range(draws):
+        shuffled = first.copy()
+        shuffled[placed] = generator.permutation(first[placed])
+        drawn.append(_excess(likeness.neighbours, likeness.nearness, shuffled[people]))
+    reached = float((1 + np.sum(np.array(drawn) >= observed)) / (draws + 1))
+    level: Level = "refuse" if reached <= REFUSE_P and observed >= LEAST_EFFECT else "note"
+    told = "nearer than" if level == "refuse" else "not nearer than other draws make them: the difference is"
+    message = (
+        f"The sides of this split are {told} {observed:.2f} standard deviations of strangers between a scan's nearest across sides and "
+        f"on its own side; {100 * reached:.1f}% of {draws} draws of sides reach that."
+        if level == "note"
+        else f"The sides of this split are nearer to each other than different people can be: a scan's nearest across sides is {observed:.2f} "
+        f"standard deviations of strangers nearer than the nearest on its own side, and {100 * reached:.1f}% of {draws} draws of sides "
+        "reach that. People of one side stand on another under other IDs."
+    )
+    figures = {"excess": observed, "p": reached, "draws": float(draws)}
+    return [Finding(check="permuted_labels", level=level, message=message, figures=figures)], "done"
+
+
+def _excess(near: NDArray[np.int64], nearness: NDArray[np.float64], side: NDArray[np.int64]) -> float:
+    """Mean over scans of nearest across sides minus nearest on the own side, each at least the last neighbour kept."""
+    theirs = np.where(near >= 0, side[np.maximum(near, 0)], -1)
+    known = (near >= 0) & (theirs >= 0)
+    used = known.any(axis=1) & (side >= 0)
+    last = np.where(known, nearness, np.inf).min(axis=1)
+    same = theirs == side[:, None]
+    inside = np.maximum(np.where(known & same, nearness, -np.inf).max(axis=1), last)
+    outside = np.maximum(np.where(known & ~same, nearness, -np.inf).max(axis=1), last)
+    return float(np.mean((outside - inside)[used])) if used.any() else 0.0

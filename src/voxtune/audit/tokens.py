@@ -1,0 +1,209 @@
+"""A report text as features: everything about it that a text encoder can read and that is not the value of an allowed field.
+
+Words and marks in their letter case, alone and in twos; which named values are there, in which order, with how many decimals;
+length; and each number that is no allowed field of its row, as a value and as a token. Values of allowed fields are masked: they are
+the supervision, and what they tell they tell rightly.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtune.types.profile import Profile, plain
+from voxtune.types.records import ManifestRow
+
+NUMBER = re.compile(r"(?<![\w.^])[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?%?")
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_SEXES = {"F": ("F", "female", "woman", "women"), "M": ("M", "male", "man", "men")}
+LEAST_SUPPORT = 3
+"""Participants that must differ from the others in a feature."""
+MOST = 4000
+SAME = 0.9
+"""Share of texts in which a named number is the row's allowed value, from which it is that field."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text: its tokens with numbers as their format, and its numbers by the words before them."""
+
+    tokens: tuple[str, ...]
+    numbers: tuple[tuple[str, str, float], ...]
+    """Name, format and value."""
+
+
+def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
+    """Take a text apart; text values of allowed fields and the sex are masked."""
+    for column, value in _allowed_texts(row, profile).items():
+        text = text.replace(value, f" {column} ")
+    if row.sex is not None:
+        # A whole word of the row's own sex; the other sex's word would be no field of this row.
+        text = re.sub(rf"(?<!\w)({'|'.join(_SEXES[row.sex])})(?!\w)", " sexword ", text, flags=re.IGNORECASE)
+    tokens: list[str] = []
+    numbers: list[tuple[str, str, float]] = []
+    end = 0
+    for found in NUMBER.finditer(text):
+        before = _TOKEN.findall(text[end : found.start()])
+        tokens += [*before, _format(found.group())]
+        numbers.append((_name(text[end : found.start()]), _format(found.group()), _value(found.group())))
+        end = found.end()
+    tokens += _TOKEN.findall(text[end:])
+    return Reading(tuple(tokens), tuple(numbers))
+
+
+def _name(before: str) -> str:
+    """The words of the last clause before a number, in lower case."""
+    clause = re.split(r"[.,;:!?()]", before.rstrip(" :=#(\t"))[-1]
+    words = re.findall(r"[^\W\d_]+", clause) or re.findall(r"[^\W\d_]+", before)
+    return " ".join(words[-6:]).lower()
+
+
+def _allowed_texts(row: ManifestRow, profile: Profile) -> dict[str, str]:
+    extra = {plain(name): value for name, value in (row.model_extra or {}).items()}
+    return {
+        column: str(extra[column])
+        for column, known in profile.columns.items()
+        if known.decimals is None and extra.get(column)
+    }
+
+
+def _format(number: str) -> str:
+    """``#`` with as many decimals as are written: ``6137.00`` is ``#.00``."""
+    bare = number.lstrip("+-").rstrip("%")
+    decimals = len(bare.rpartition(".")[2]) if "." in bare else 0
+    return ("#." + "0" * decimals if decimals else "#") + ("%" if number.endswith("%") else "")
+
+
+def _value(number: str) -> float:
+    return float(number.rstrip("%").replace(",", ""))
+
+
+def allowed_values(row: ManifestRow, profile: Profile) -> dict[str, float]:
+    """Numbers of a row that may be in a text: the profile's columns and the age."""
+    cells = {plain(name): value for name, value in row}
+    found = {}
+    for column in ("age", *profile.columns):
+        try:
+            found[column] = float(str(cells.get(column)))
+        except ValueError:
+            continue
+    if "icv_mm3" in found:
+        found.setdefault("etiv", found["icv_mm3"] / 1000)
+    return found
+
+
+def _is(number: float, decimals: int, value: float) -> bool:
+    """Whether a written number is a value, rounded to its decimals, in the same or a thousandfold unit."""
+    return any(
+        abs(number - value * unit) <= 0.5 * 10**-decimals + 1e-9 * abs(number) for unit in (1, 1e-3, 1e3)
+    )
+
+
+def explained(readings: Sequence[Reading], rows: Sequence[ManifestRow], profile: Profile) -> dict[str, str]:
+    """Names of numbers that are an allowed field in nearly every text, and which; the rest has to explain itself."""
+    hits: Counter[tuple[str, str]] = Counter()
+    total: Counter[str] = Counter()
+    varies: dict[str, set[float]] = {}
+    for reading, row in zip(readings, rows, strict=True):
+        values = allowed_values(row, profile)
+        for name, form, number in {one[0]: one for one in reading.numbers}.values():
+            total[name] += 1
+            decimals = form.count("0")
+            for column, value in values.items():
+                if _is(number, decimals, value):
+                    hits[name, column] += 1
+                    varies.setdefault(column, set()).add(value)
+    return {
+        name: column
+        for (name, column), count in hits.items()
+        if count >= max(2, SAME * total[name]) and len(varies[column]) > 1
+    }
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers about texts, one row a text."""
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    """(N, M)."""
+    tokens: tuple[str, ...]
+    """The piece of text each feature is about."""
+
+
+def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
+    """All features of all texts that vary; numbers of allowed fields only by their form."""
+    rows: list[dict[str, float]] = []
+    shown: dict[str, str] = {}
+    values = {
+        name: sorted({v for r in readings for n, _, v in r.numbers if n == name})
+        for name in _unknown(readings, known)
+    }
+    for reading in readings:
+        cells: dict[str, float] = {"length": float(len(reading.tokens))}
+        cells["capital letters"] = float(sum(c.isupper() for t in reading.tokens for c in t))
+        for first, second in zip(("", *reading.tokens), (*reading.tokens, ""), strict=True):
+            if second:
+                _mark(cells, shown, f"'{second}'", second, 1.0)
+            _mark(
+                cells,
+                shown,
+                f"'{first} {second}'".replace("' ", "'start of text, "),
+                f"{first} {second}".strip(),
+                1.0,
+            )
+        _mark(
+            cells,
+            shown,
+            f"last mark '{reading.tokens[-1] if reading.tokens else ''}'",
+            reading.tokens[-1] if reading.tokens else "",
+            1.0,
+        )
+        order = list(dict.fromkeys(name for name, _, _ in reading.numbers))[:10]
+        for place, one in enumerate(order):
+            _mark(cells, shown, f"a value of '{one}'", one, 1.0)
+            for later in order[place + 1 :]:
+                _mark(cells, shown, f"'{one}' before '{later}'", one, 1.0)
+        for name, form, number in reading.numbers:
+            _mark(cells, shown, f"'{name} {form}'", name, 1.0)
+            if name in known:
+                _mark(cells, shown, f"round value of '{name}'", name, float(number % 10 == 0))
+                continue
+            _mark(cells, shown, f"number of '{name}'", name, number)
+            if len(values[name]) <= 12:
+                _mark(cells, shown, f"'{name} {number:g}'", name, 1.0)
+            else:
+                quarter = int(4 * np.searchsorted(values[name], number) / len(values[name]))
+                _mark(cells, shown, f"numbers of '{name}', quarter {quarter + 1}", name, 1.0)
+        rows.append(cells)
+    return _matrix(rows, shown)
+
+
+def _unknown(readings: Sequence[Reading], known: Mapping[str, str]) -> set[str]:
+    return {name for reading in readings for name, _, _ in reading.numbers if name not in known}
+
+
+def _mark(cells: dict[str, float], shown: dict[str, str], name: str, token: str, value: float) -> None:
+    cells[name] = value
+    shown[name] = token
+
+
+def _matrix(rows: Sequence[Mapping[str, float]], shown: Mapping[str, str]) -> Features:
+    support = Counter(name for cells in rows for name in cells)
+    columns: dict[bytes, tuple[str, NDArray[np.float64]]] = {}
+    for name, _ in sorted(
+        support.items(), key=lambda one: (-min(one[1], len(rows) - one[1]), len(one[0]), one[0])
+    ):
+        column = np.array([cells.get(name, 0.0) for cells in rows])
+        common = Counter(column.tolist()).most_common(1)[0][1]
+        if len(rows) - common >= LEAST_SUPPORT and len(columns) < MOST:
+            columns.setdefault(column.tobytes(), (name, column))
+    kept = list(columns.values())
+    return Features(
+        tuple(name for name, _ in kept),
+        np.stack([column for _, column in kept], axis=1) if kept else np.zeros((len(rows), 0)),
+        tuple(shown.get(name, name) for name, _ in kept),
+    )
