@@ -253,8 +253,9 @@ def _baselines(
     """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
     config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
     train = usable_training_rows(asked, cohort)
-    profile, opened = config.known_profile, config.report.fields
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, opened, answer.targets)
+    profile = config.known_profile
+    fields = config.report.fields
+    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
     if not train or cohort.training is None:
         return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
     question = asked.base_question(replace(cohort, val_rows=[]), base)
