@@ -7,9 +7,8 @@ from typing import Literal, Protocol
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.types.records import Comparison, Metric, OverRuns
+from voxtune.types.records import Comparison, Kind, Metric, OverRuns
 
-Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
 
 
