@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
-from voxtune.commands.explain import scan as explain_scan
 from voxtune.data.manifest import read_manifest, write_manifest
-from voxtune.explanation import faithfulness
+from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
 from voxtune.serving.bundled import adapter_folder
 
@@ -27,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer random orders and shuffled models: the tests look at what is written, not at p."""
     monkeypatch.setattr(faithfulness, "ORDERS", 3)
     monkeypatch.setattr(faithfulness, "STEPS", 4)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 2)
 
 
 def documented(number: int) -> list[str]:
