@@ -136,17 +136,23 @@ def test_the_page_warns_as_the_page_of_predict_does(
     answer = json.loads(call("predict", adapter, scan, "-o", tmp_path / "p", "--stripped", "--json").stdout)
     said = call("explain", adapter, scan, "-o", tmp_path / "e", "--stripped", "--method", "voxel_gradient")
     found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
-    assert found["caveats"].items() <= answer.items()
+    beside, of_targets = dict(found["caveats"]), found["caveats"]["targets"]
+    assert beside.pop("targets").keys() <= answer["targets"].keys()
+    assert beside.pop("series") is None and "series" not in answer
+    assert beside.items() <= answer.items()
+    assert all(one.items() <= answer["targets"][name].items() for name, one in of_targets.items())
     assert found["prediction"]["mmse"] == pytest.approx(answer["mmse"])
     assert ("mmse" in found["maps"]) == (scores is None)
-    page, beside = ((tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html"))
+    page, answered = (
+        (tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html")
+    )
     points = re.compile(r"predicted MMSE <strong>[\d.]+</strong> \([\d.]+ to [\d.]+\) of 30 points")
     for shared in (
         "Unlike the scans this adapter was trained on: do not rely on the answer.",
-        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(beside)[0],
+        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(answered)[0],
     ):
         assert shared in page
-        assert shared in beside
+        assert shared in answered
     assert "unlike the scans this adapter was trained on: do not rely on the answer" in said.output
 
 
