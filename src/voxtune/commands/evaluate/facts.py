@@ -12,6 +12,7 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.types.target import Target
 
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
@@ -136,14 +137,32 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
 
 def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
     from voxtune.evaluation.curves import target_points
+    from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import TargetFacts
+    from voxtune.types.target import MMSE, Target
 
-    known = {"mmse": ("MMSE", "points", 30.0)}
+    named = {target.name: target for target in model_targets(found.model)}
     facts = {}
     for name in found.table.measured:
-        label, units, highest = known.get(name, (name, "", None))
-        facts[name] = TargetFacts(label, units, highest, target_points(found.table, name))
+        target = named.get(name, Target(name=name))
+        points = target_points(found.table, name)
+        label = "MMSE" if name == MMSE else name
+        interval = _interval(found, target, [said - true for true, said, _ in points])
+        facts[name] = TargetFacts(label, target.units, target.high, points, interval)
     return facts
+
+
+def _interval(found: "Evaluation", target: "Target", errors: Sequence[float]) -> str | None:
+    """How far off an answer may be by the adapter's own word, and how often that holds here."""
+    adapter = found.model.adapter
+    stated = adapter.facts.trust.targets.get(target.name) if adapter else None
+    if stated is None or not errors:
+        return None
+    held = sum(abs(error) <= stated.half_width for error in errors)
+    return (
+        f"An answer is given as ± {target.text(stated.half_width)}, which held for {stated.level:.0%} of {stated.n_participants} validation "
+        f"participants; it holds for {held} of these {len(errors)} scans."
+    )
 
 
 def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any]:
