@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
-from voxtune.commands.explain import scan as explain_scan
-from voxtune.data.manifest import read_manifest
-from voxtune.explanation import faithfulness
+from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
 from voxtune.serving.bundled import adapter_folder
 
@@ -27,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer random orders and shuffled models: the tests look at what is written, not at p."""
     monkeypatch.setattr(faithfulness, "ORDERS", 3)
     monkeypatch.setattr(faithfulness, "STEPS", 4)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 2)
 
 
 def documented(number: int) -> list[str]:
@@ -181,6 +180,29 @@ def test_a_cohort_by_stage(root: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert "SIMULATED" in page
     assert "Does one biomarker move the heat" in page
     assert not ADDRESS.search(page)
+
+
+def test_scans_that_cannot_be_read_never_stop_the_others(root: Path, tmp_path: Path) -> None:
+    cohort = root / "cohort"
+    rows = read_manifest(cohort / "manifest.tsv")
+    (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
+    broken = [
+        row.model_copy(
+            update={
+                "image": str(tmp_path / "bad.nii.gz") if row.diagnosis == "AD" else str(cohort / row.image)
+            }
+        )
+        for row in rows
+    ]
+    write_manifest(broken, tmp_path / "manifest.tsv")
+    said = call(
+        "explain", root / "run", tmp_path / "manifest.tsv", "-o", tmp_path / "out", "--limit", 1, "--method", "voxel_gradient", code=5
+    )  # fmt: skip
+    assert "failed.tsv says which and why" in said.output
+    facts = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert "AD" not in facts["groups"]
+    assert len(facts["groups"]) == 2
+    assert "not a NIfTI file" in (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8")
 
 
 def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path) -> None:

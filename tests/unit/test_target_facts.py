@@ -46,7 +46,7 @@ def test_units_and_range_are_those_of_the_setting(adapted: bool) -> None:
 
 def test_the_interval_of_an_adapter_is_said_with_how_often_it_holds_here() -> None:
     interval = TargetInterval(level=0.9, half_width=2.0, n_scans=30, n_participants=12)
-    found = _targets(evaluated(Trust(targets={"age": interval}), AGE))  # type: ignore[arg-type]
+    found = _targets(evaluated(Trust(targets={"age": interval}), AGE, Target(name="mmse")))  # type: ignore[arg-type]
     assert found["age"].interval == (
         "An answer is given as ± 2.0 years, which held for 90% of 12 validation participants; it holds for 1 of these 2 scans."
     )

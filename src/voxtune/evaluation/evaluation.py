@@ -14,7 +14,6 @@ from voxtune.evaluation.baselines import (
     run_baselines,
     unlabelled_texts,
 )
-from voxtune.evaluation.cohort_selection import Kind
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.evaluated_model import (
     EvaluatedModel,
@@ -31,7 +30,7 @@ from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.records import Comparison, ManifestRow, Metric
+from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
 
 ZERO_SHOT = "zero_shot"
 

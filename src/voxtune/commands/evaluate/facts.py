@@ -116,6 +116,7 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
     from voxtune.pages.evaluation_facts import FindingsFacts
 
     cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
+    pair = found.model.config.classes.pair
     sides = (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
     present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in sides]
     return FindingsFacts(
@@ -129,26 +130,29 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
         sides=("train", "val", "test") if cohort.own else ("scored",),
         side_sizes=[len(rows) for rows in sides],
         merged={name: parts for name, parts in chosen.parts.items() if len(parts) > 1},
+        pair=(said_of_finding(pair[0]), said_of_finding(pair[1])),
         augmentation=augmentation_picture(found.model.config, cohort.train_rows, cohort.manifest)
         if found.model.adapter and cohort.own
         else None,
     )
 
 
+def said_of_finding(text: str) -> str:
+    """What a text of a pair says of the finding that it begins with; any other text as it is."""
+    return text.removeprefix("{finding} ").removesuffix(".")
+
+
 def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
     from voxtune.evaluation.curves import target_points
     from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import TargetFacts
-    from voxtune.types.target import MMSE, Target
 
-    named = {target.name: target for target in model_targets(found.model)}
     facts = {}
-    for name in found.table.measured:
-        target = named.get(name, Target(name=name))
-        points = target_points(found.table, name)
-        label = "MMSE" if name == MMSE else name
-        interval = _interval(found, target, [said - true for true, said, _ in points])
-        facts[name] = TargetFacts(label, target.units, target.high, points, interval)
+    for target in model_targets(found.model):
+        if target.name in found.table.measured:
+            points = target_points(found.table, target.name)
+            interval = _interval(found, target, [said - true for true, said, _ in points])
+            facts[target.name] = TargetFacts(target.label, target.units, target.high, points, interval)
     return facts
 
 
