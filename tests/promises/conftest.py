@@ -79,7 +79,11 @@ class Study:
         fixed = ("deft", "--set", "vision=visual_prompts(2)", "--set", "text=none")
         if self.task == "one target":
             return (*fixed, "--set", "classes=none", "--set", "targets=mmse")
-        return (*fixed, "--set", "targets=mmse,age") if self.task == "several targets" else fixed
+        return (
+            (*fixed, "--set", "targets=mmse, age(units=years, low=0, high=120)")
+            if self.task == "several targets"
+            else fixed
+        )
 
 
 def _made(task: str, root: Path, cohorts: dict[str, Path]) -> Study:

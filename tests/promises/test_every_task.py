@@ -17,6 +17,7 @@ from voxtune.evaluation.tables import read_predictions
 
 Study = Any
 """``conftest.Study``."""
+UNITS = {"mmse": "points", "age": "years"}
 
 
 def edited(manifest: Path, target: Path, **columns: str) -> Path:
@@ -127,6 +128,12 @@ def test_every_comparator_that_was_computed_stands_beside_the_model(study: Study
     assert "Linear probe on the frozen base" in page
     for name in written:
         study.call("compare", study.own, study.own / "baselines" / name)
+
+
+def test_a_number_has_its_units(study: Study) -> None:
+    page = (study.own / "page.html").read_text(encoding="utf-8")
+    for name in study.json(study.own / "evaluation.json")["targets"]:
+        assert f"mean absolute error ({UNITS[name]})" in page, name
 
 
 def test_subgroups_are_given(study: Study) -> None:
