@@ -40,9 +40,7 @@ class Mean(torch.nn.Module):
         self.box = box
 
     def encode_image(self, volumes: torch.Tensor) -> ImageFeatures:
-        return ImageFeatures(
-            (volumes * self.box).flatten(1).sum(dim=1, keepdim=True) / self.box.sum(), None, None
-        )
+        return ImageFeatures((volumes * self.box).flatten(1).sum(dim=1, keepdim=True) / self.box.sum(), None)
 
 
 def boxed() -> tuple[Mean, torch.Tensor, Target, np.ndarray]:

@@ -33,7 +33,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "session_id": ("session_id", "session", "visit", "viscode", "timepoint"),
     "diagnosis": ("diagnosis", "dx", "group", "label", "class"),
     "age": ("age", "age_at_scan", "subject_age", "age_years"),
-    "sex": ("sex", "gender", "m_f", "ptgender"),
+    "sex": ("sex", "gender", "m_f", "sex_m_f", "gender_m_f", "ptgender"),
     "mmse": ("mmse", "mmscore", "mmse_total"),
     "cdr": ("cdr", "cdglobal", "cdr_global"),
     "site": ("site", "siteid", "site_id", "center", "centre"),
@@ -118,6 +118,7 @@ class Folder(Settings):
             SettingError: a setting names a column that is not there, or a choice has to be made.
         """
         table = read_any(self._table(), missing=WORDS)
+        table.refuse_alike()
         reading = Reading(numbers=self.numbers)
         columns = self._columns(table, reading)
         table = _whole_names(table, [columns[field] for field in _IDS if field in columns], reading)

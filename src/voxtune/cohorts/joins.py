@@ -23,8 +23,12 @@ SCANS = (
 )  # fmt: skip
 PEOPLE = (
     "participant_id", "participant", "subject_id", "subject", "sub", "subj", "subjid", "sub_id", "subid", "ptid", "patient_id", "patient",
-    "person", "id", "rid",
+    "person", "rid", "id",
 )  # fmt: skip
+VAGUE = frozenset(
+    {"id", "scan", "scan_name", "name", "file", "image", "subject", "sub", "subj", "patient", "person"}
+)
+"""Names that may also stand over the number of a record, which is by chance the name of another person."""
 VISITS = (
     "session_id", "session", "ses", "ses_id", "visit", "visit_id", "viscode2", "viscode", "timepoint", "time_point", "tp",
     "wave", "sess", "sess_id", "session_label", "session_number", "visit_number", "exam",
@@ -109,6 +113,8 @@ class _Index:
         )
         exact = {number for number, name in own.items() if name == session}
         alike = {bare_name(session), bare_name(code)}
+        if bare_name(session).startswith(f"{bare_name(person)} "):
+            alike.add(bare_name(session.rpartition("_")[2]))  # OASIS-3's OAS30001_MR_d0129
         return exact or {
             number for number, name in own.items() if name is not None and bare_name(name) in alike
         }
@@ -296,8 +302,10 @@ def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading
         if (column := _has(table, name)) and any(index.scan(row[column] or "") for row in table.rows)
     ]
     if scans:
+        _refuse_rivals(table, scans[0], [*scans[1:], *people], index)
         return (scans[0],)
     if people:
+        _refuse_rivals(table, people[0], people[1:], index)
         return (people[0], *(visits[:1] or _visit_column(table, people[0], index)))
     guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)[:2]
     if 2 * guessed[0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
@@ -313,7 +321,35 @@ def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading
             f"no column is known to name scans or people; it has {', '.join(table.columns[:30])}",
             f"Say which columns join it: --set on={table.path.name}:COLUMN or {table.path.name}:PERSON+SESSION.",
         )
+    _refuse_rivals(table, named, (), index)
     return (named,)
+
+
+def _refuse_rivals(table: SourceTable, chosen: str, named: Sequence[str], index: _Index) -> None:
+    """Refuse a key that a number of the record may be, where another column names other scans in the same rows.
+
+    Raises:
+        TableError: two columns name scans or people and disagree.
+    """
+    if plain(chosen) not in VAGUE:
+        return
+
+    def owners(text: str | None) -> set[int]:
+        return (index.scan(text) or index.person(text)) if text else set()
+
+    for other in table.columns:
+        cells = [(line, row[chosen], row[other]) for line, row in zip(table.lines, table.rows, strict=True)]
+        # A number of any column may be somebody's name by chance; a name with letters in it is none by chance.
+        written = all(re.search(r"[^\W\d]", text) and owners(text) for _, _, text in cells if text)
+        if other == chosen or not (other in named or written):
+            continue
+        for line, one, two in cells:
+            if owners(one) and owners(two) and not owners(one) & owners(two):
+                raise TableError(
+                    table.path,
+                    f"line {line}: columns '{chosen}' ('{one}') and '{other}' ('{two}') name different people",
+                    f"Say which is meant: --set on={table.path.name}:{other}.",
+                )
 
 
 def _visit_column(table: SourceTable, person: str, index: _Index) -> tuple[str, ...]:

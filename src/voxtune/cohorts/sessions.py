@@ -23,8 +23,8 @@ from voxtune.types.records import MANIFEST_COLUMNS
 
 ALIASES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "diagnosis": (("diagnosis", "dx", "dx1", "diagnostic"), ("diagnosis_bl", "dx_bl", "group")),
-    "age": (("age", "age_at_scan", "age_at_session"), ("age_bl", "age_at_baseline")),
-    "sex": (("sex", "gender"),),
+    "age": (("age", "age_at_scan", "age_at_session", "age_years"), ("age_bl", "age_at_baseline")),
+    "sex": (("sex", "gender", "sex_m_f", "gender_m_f", "m_f"),),
     "mmse": (("mmse", "mms", "mmse_total", "mmscore"), ("mmse_bl",)),
     "cdr": (("cdr", "cdr_global", "cdglobal"), ("cdr_bl",)),
     "site": (("site", "site_id", "institution", "center"),),

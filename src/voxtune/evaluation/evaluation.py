@@ -257,7 +257,8 @@ def _baselines(
     config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
     train = usable_training_rows(asked, cohort)
     profile = config.known_profile
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, config.report.fields)
+    fields = config.report.fields
+    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
     if not train or cohort.training is None:
         return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
     question = asked.base_question(replace(cohort, val_rows=[]), base)

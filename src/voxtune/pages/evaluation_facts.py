@@ -107,6 +107,8 @@ class TargetFacts:
     """The largest value there can be."""
     points: Sequence[tuple[float, float, str]] = ()
     """Measured and predicted number and the diagnosis, of each scan that has both."""
+    interval: str | None = None
+    """How far off an answer may be, a sentence."""
 
 
 @dataclass(frozen=True)

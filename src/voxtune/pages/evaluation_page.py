@@ -203,6 +203,7 @@ def _target(facts: EvaluationFacts, name: str) -> dict[str, object]:
         "legend": figures.legend(marked, dashes=False),
         "scans": len(target.points),
         "mae": facts.metrics.get(f"{name}_mae"),
+        "interval": target.interval,
     }
 
 

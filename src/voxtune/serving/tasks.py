@@ -82,14 +82,14 @@ class Bench:
         }
 
     def do(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        """One job: ``{"do": "predict", "folder", "scan", "name"}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
+        """One job: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
         if job["do"] == "predict":
-            return self._predict(Path(job["folder"]), Path(job["scan"]), job["name"], tell)
+            return self._predict(Path(job["folder"]), Path(job["scan"]), job["name"], job.get("series"), tell)
         return self._map(Path(job["folder"]), job["file"], job["target"], job["biomarker"])
 
-    def _predict(self, folder: Path, scan: Path, name: str, tell: Tell) -> dict[str, Any]:
+    def _predict(self, folder: Path, scan: Path, name: str, series: str | None, tell: Tell) -> dict[str, Any]:
         tell({"step": "read"})
-        found = self.predictor.predict(scan, name=name, tell=lambda step: tell({"step": step}))
+        found = self.predictor.predict(scan, name=name, series=series, tell=lambda step: tell({"step": step}))
         tell({"step": "draw"})
         preset = self.predictor.preset
         tensor = to_tensor(found.preprocessed.volume, preset)

@@ -11,6 +11,7 @@ from voxtune import __version__
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.types.target import Target
 
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
@@ -142,13 +143,26 @@ def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
     from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import TargetFacts
 
-    return {
-        target.name: TargetFacts(
-            target.label, target.units, target.high, target_points(found.table, target.name)
-        )
-        for target in model_targets(found.model)
-        if target.name in found.table.measured
-    }
+    facts = {}
+    for target in model_targets(found.model):
+        if target.name in found.table.measured:
+            points = target_points(found.table, target.name)
+            interval = _interval(found, target, [said - true for true, said, _ in points])
+            facts[target.name] = TargetFacts(target.label, target.units, target.high, points, interval)
+    return facts
+
+
+def _interval(found: "Evaluation", target: "Target", errors: Sequence[float]) -> str | None:
+    """How far off an answer may be by the adapter's own word, and how often that holds here."""
+    adapter = found.model.adapter
+    stated = adapter.facts.trust.targets.get(target.name) if adapter else None
+    if stated is None or not errors:
+        return None
+    held = sum(abs(error) <= stated.half_width for error in errors)
+    return (
+        f"An answer is given as ± {target.text(stated.half_width)}, which held for {stated.level:.0%} of {stated.n_participants} validation "
+        f"participants; it holds for {held} of these {len(errors)} scans."
+    )
 
 
 def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any]:

@@ -169,6 +169,9 @@ def _page_facts(
         runs=runs,
         cohort=cohort,
         looks=looks,
+        targets={
+            name: replace(one, interval=None) for name, one in facts.targets.items()
+        },  # each run has its own
         simulated=any(one.get("simulated") is True for one in stated.values()),
     )
 

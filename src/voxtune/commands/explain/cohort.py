@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.explain.done import ExplainDone, common_facts
+from voxtune.data.manifest import write_table
+from voxtune.errors import DataError, ScanError, SomeScansFailedError
 from voxtune.explanation.cohort_explanation import choose_rows, gather, mean_maps
 from voxtune.explanation.cohort_summary import Gathered, group_lines, group_warnings, summarised
 from voxtune.explanation.scan_explanation import Case, Control, Question
 from voxtune.explanation.scan_reports import reports_of_row, truth_of
+from voxtune.imaging.boundary import one_sentence
 from voxtune.progress import progress
 from voxtune.run_dir import write_json, write_text
 from voxtune.types.volume import Volume
@@ -47,9 +50,16 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     gathered = Gathered()
     read = _reader(manifest, [row for _, row in chosen], preset)
     last: dict[str, Any] = {}
+    failed: list[dict[str, str]] = []
     with progress("Explaining scans", len(chosen)) as advance:
         for number, (group, row) in enumerate(chosen):
-            stored, tensor = read(row)
+            try:
+                with one_sentence(row.scan_id):
+                    stored, tensor = read(row)
+            except ScanError as error:
+                failed.append({"scan_id": row.scan_id, "reason": str(error)})
+                tell(str(error))
+                continue
             reports = reports_of_row(loaded, row)
             own = row.diagnosis if row.diagnosis in reports else next(iter(reports), None)
             case = Case(
@@ -67,6 +77,12 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
                 gathered, loaded, preset, case, group, question, control, curves=number % spread == 0
             )
             advance(row.scan_id)
+    if not gathered.groups:
+        raise DataError(f"Every scan failed ({len(failed)}). The first: {failed[0]['reason']}")
+    table = folder / "failed.tsv"
+    table.unlink(missing_ok=True)
+    if failed:
+        write_table(table, ("scan_id", "reason"), failed)
     tell("Drawing")
     facts = summarised(gathered, question.seed) | common_facts(loaded, question.seed)
     facts |= {
@@ -81,7 +97,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     write_json(folder / "explanation.json", facts)
     page = folder / "page.html"
     write_text(page, explain_group_page(facts, mean_maps(gathered)))
-    return ExplainDone(page, facts)
+    return ExplainDone(page, facts, SomeScansFailedError(len(failed), len(chosen), table) if failed else None)
 
 
 def _write_maps(gathered: Gathered, folder: Path) -> list[str]:
