@@ -17,7 +17,8 @@ from voxtune.cohorts.joins import Joined, Scan
 from voxtune.cohorts.labels import LabelRule, Pairs, cell_class, is_rule, parse_rule
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.quantities import NumberStyle, number
+from voxtune.cohorts.quantities import NumberStyle
+from voxtune.cohorts.ranges import why_not
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
@@ -133,7 +134,7 @@ class Folder(Settings):
         extras = _extras(table, set(columns.values()) | set(self.rename), reading)
         elsewhere = self._elsewhere(table, columns, more)
         for place, row in enumerate(rows):
-            values: dict[str, Any] = {extra: row.cells[extra] for extra in extras}
+            values: dict[str, Any] = {extra: more.word(extra, row.cells[extra]) for extra in extras}
             values |= more.measured(place, columns) | more.named(place, elsewhere)
             for field, column in columns.items():
                 text = more.word(column, row.cells[column])
@@ -300,6 +301,8 @@ class Folder(Settings):
         if raw is None:
             return None, f"column: {column}{table}{named}"
         label = cell_class(str(raw), self.classes)
+        if label == raw and (code := more.missing.of_class(column, raw, more.cells_of(column))):
+            return None, code
         if self.classes and label not in self.classes.values():
             more.reading.note(
                 f"column '{column}': '{raw}' is not named in 'classes' and stays a class of its own."
@@ -313,12 +316,9 @@ class Folder(Settings):
             listed = [column for table in more.tables for column in table.columns]
             raise SettingError("diagnosis", f"columns among {', '.join(listed[:40])}", name)
         text = by_plain.get(plain(name)) if plain(name) in by_plain else more.cell(place, name)
-        if not isinstance(text, str) or self.numbers == "1234.5":
-            return None if text is None else str(text)
-        try:
-            return repr(number(text, self.numbers))
-        except ValueError:
-            return text
+        if isinstance(text, str):
+            return more.missing.comparable(name, text, lambda: more.cells_of(name))
+        return None if text is None or why_not(plain(name), text) else str(text)
 
 
 def _whole_names(table: SourceTable, columns: list[str], reading: Reading) -> SourceTable:

@@ -163,6 +163,11 @@ class Reading:
             return None
         return value
 
+    def doubt(self, doubt: Doubt) -> None:
+        """A value that is left out before it comes to a row."""
+        self._given[doubt.field] += 1
+        self.doubts.append(doubt)
+
     def settle(self) -> None:
         """Say which values were left out as impossible; refuse a column of which most are.
 
