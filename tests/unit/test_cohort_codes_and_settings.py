@@ -241,3 +241,48 @@ def test_a_volume_of_the_person_is_that_of_no_session(tmp_path: Path) -> None:
         expected = (7000, 1_500_000) if len(sessions) == 1 else (None, None)
         assert {(row.hippocampus_mm3, row.icv_mm3) for row in reading.rows} == {expected}
         assert any("is of one scan" in note for note in reading.notes) == (len(sessions) == 2)
+
+
+# ------------------------------------------------------------------------------------- two of one thing
+@BOTH
+def test_a_further_table_that_differs_is_said(tmp_path: Path, make, cohort) -> None:  # type: ignore[no-untyped-def]
+    root = make(tmp_path, {"diagnosis": LABELS, "age": [70, 71, 72, 73], "sex": [1, 2, 1, 2]})
+    (root / "more").mkdir()
+    rows = zip(PEOPLE, ("70.0", "81", "", "83"), "MFMF", strict=True)
+    (root / "more" / "more.csv").write_text(
+        "subject,age,sex\n" + "".join(",".join(row) + "\n" for row in rows)
+    )
+    reading = cohort(root=root, also="more/more.csv", values="sex=1:M,2:F").read()
+    assert [(row.age, row.sex) for row in reading.rows] == [(70, "M"), (71, "F"), (72, "M"), (73, "F")]
+    (note,) = [note for note in reading.notes if "differs" in note]
+    assert "'age' of more.csv differs from that of" in note
+    assert "for 2 scans (line 3: '81', not '71'; line 5: '83', not '73')" in note
+
+
+def test_one_row_is_not_that_of_two_spellings(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"session_id": ["1", "01", "1", "ses-1"], "diagnosis": LABELS}, ("ses-1", "ses-01"))
+    reading = Bids(root=root).read()
+    kept = [(row.participant_id, row.session_id) for row in reading.rows]
+    assert kept == [("sub-01", "ses-1"), ("sub-02", "ses-01"), ("sub-03", "ses-1"), ("sub-04", "ses-1")]
+    assert {one.reason for one in reading.dropped} == {
+        f"{one} may be the same session as {two}, and the table writes it otherwise"
+        for one, two in (("ses-1", "ses-01"), ("ses-01", "ses-1"))
+    }
+
+
+def test_one_row_is_not_that_of_two_people(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"diagnosis": LABELS})
+    (root / "sub-1" / "anat").mkdir(parents=True)
+    (root / "sub-1" / "anat" / "sub-1_T1w.nii.gz").write_bytes(b"x")
+    reading = Bids(root=root).read()
+    assert [row.participant_id for row in reading.rows] == list(PEOPLE)
+    assert [one.reason for one in reading.dropped] == [
+        "sub-1 may be the same person as sub-01, and the table writes it otherwise"
+    ]
+
+
+def test_classes_in_quotes_are_said_to_be_alike(tmp_path: Path) -> None:
+    from voxtune.cohorts.plausible import doubtful
+
+    rows = Folder(root=folder(tmp_path, {"diagnosis": ["'AD'", "AD", "NC", "NC"]})).read().rows
+    assert any("count as different classes" in text for text in doubtful(rows, lambda row: row.scan_id))

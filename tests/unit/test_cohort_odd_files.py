@@ -195,3 +195,19 @@ def test_a_participant_of_adni_may_be_written_in_other_ways(tmp_path: Path, writ
     (tmp_path / "t.csv").write_text(f"{names}\n{written},bl,2006-01-31,CN,CN,70,Male,901,29,7000,,,,,,\n")
     exams, _ = read_exams(SourceTable.read(tmp_path / "t.csv"))
     assert list(exams) == ["901_S_0002"]
+
+
+def test_spaces_separate_cells_where_no_other_sign_does(tmp_path: Path) -> None:
+    text = "\n".join("  ".join(row) for row in [HEAD, *ROWS])
+    assert read(folder(tmp_path, text)) == TRUTH
+    # asegstats2table --delimiter space
+    root = tree(tmp_path / "tree", "sub-01", "sub-02")
+    (root / "aseg.txt").write_text(
+        "Measure:volume Left-Hippocampus Right-Hippocampus\nsub-01 3500 3600\nsub-02 3400 3300\n"
+    )
+    assert [row.hippocampus_mm3 for row in Bids(root=root, also="aseg.txt").read().rows] == [7100, 6700]
+    (root / "aseg.txt").write_text(
+        "Measure:volume Left-Hippocampus Right-Hippocampus\nsub-01 3500\nsub-02 3400 3300\n"
+    )
+    with pytest.raises(TableError, match="no column is known to name scans"):
+        Bids(root=root, also="aseg.txt").read()

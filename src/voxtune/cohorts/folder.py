@@ -15,6 +15,7 @@ from pydantic import Field
 from voxtune.cohorts.folder_images import Pattern, find_pattern
 from voxtune.cohorts.joins import Joined, Scan
 from voxtune.cohorts.labels import LabelRule, Pairs, cell_class, is_rule, parse_rule
+from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
 from voxtune.cohorts.quantities import NumberStyle
@@ -132,12 +133,15 @@ class Folder(Settings):
         self._same_birth(table, rows, reading)
         rule = parse_rule(self.diagnosis) if self.diagnosis and is_rule(self.diagnosis) else None
         extras = _extras(table, set(columns.values()) | set(self.rename), reading)
+        others = OtherValues(more)
         elsewhere = self._elsewhere(table, columns, more)
         for place, row in enumerate(rows):
             values: dict[str, Any] = {extra: more.word(extra, row.cells[extra]) for extra in extras}
             values |= more.measured(place, columns) | more.named(place, elsewhere)
             for field, column in columns.items():
                 text = more.word(column, row.cells[column])
+                if field not in _IDS:
+                    others.compare(place, column, text, table.path.name)
                 values[field] = more.in_unit(field, column, text, table, row.line)
             values |= more.renamed(place)
             values |= {"scan_id": scan_name(row.name), "participant_id": row.person}
@@ -167,6 +171,7 @@ class Folder(Settings):
                     "image": str(row.image.absolute()) if row.image else "",
                 }
                 reading.keep(table, values, f"line {row.line} ('{row.name}')", columns)
+        others.say()
         if not reading.rows:
             reasons = (
                 "; ".join(f"{count} x {reason}" for reason, count in reading.reasons().items())

@@ -10,7 +10,7 @@ from typing import Any
 from voxtune.cohorts.joins import Joined, Scan, join, read_also
 from voxtune.cohorts.measured import common_names, lacking, tool_of, volumes
 from voxtune.cohorts.missing_numbers import MissingCodes
-from voxtune.cohorts.quantities import NumberStyle, factor, number
+from voxtune.cohorts.quantities import NumberStyle, factor, finite, number, same_value
 from voxtune.cohorts.reading import Doubt, Reading
 from voxtune.cohorts.table import SourceTable, plain
 from voxtune.cohorts.table_settings import Wanted, parts_of
@@ -170,7 +170,7 @@ class Supplement:
                     _Cell(row.table, row.line, found, self.word(found, row.cells[found]), row.of_person)
                 )
         for other in cells[1:]:
-            if not _same(other.text, cells[0].text):
+            if not same_value(other.text, cells[0].text):
                 raise TableError(
                     other.table.path,
                     f"line {other.line}, column '{other.column}' has '{other.text}' where {cells[0].table.path.name}, line "
@@ -293,7 +293,7 @@ class Supplement:
                 tools.setdefault(tool, []).append(row)
         for tool, rows in tools.items():
             cells = self._by_common_name(tool, rows)
-            numbers = {name: _float(own[0].text) for name, own in cells.items()}
+            numbers = {name: finite(own[0].text) for name, own in cells.items()}
             sources = ", ".join(dict.fromkeys(row.table.path.name for row in rows))
             for target, (value, parts) in volumes(tool, numbers).items():
                 used = [cell for part in parts for cell in cells.get(part, ())]
@@ -307,7 +307,7 @@ class Supplement:
                 named = (target, *(cell.column for cell in used))
                 unit = self.wanted.unit(*named)
                 by = _factor(unit, target)
-                numbered = [(cell, size) for cell in used if (size := _float(cell.text)) is not None]
+                numbered = [(cell, size) for cell in used if (size := finite(cell.text)) is not None]
                 usable = value is not None and self._sum(target, numbered) is not None
                 gained[target] = value * by if value is not None and usable else None
                 said = " + ".join(
@@ -341,8 +341,8 @@ class Supplement:
         """Refuse cells that are no numbers, and tables of one tool that disagree."""
         for own in parts:
             for cell in own:
-                value = _float(cell.text)
-                if cell.text is not None and (value is None or value != _float(own[0].text)):
+                value = finite(cell.text)
+                if cell.text is not None and (value is None or value != finite(own[0].text)):
                     why = (
                         f"has '{own[0].text}' in {own[0].table.path.name}, line {own[0].line}"
                         if value is not None
@@ -387,15 +387,3 @@ def _factor(unit: str | None, target: str) -> float:
         kind = "age (years, months, days)" if target == "age" else "volume (mm3, cm3, ml)"
         raise SettingError("units", f"a unit of {kind} for '{target}'", unit)
     return by
-
-
-def _same(one: str | None, two: str | None) -> bool:
-    first, second = _float(one), _float(two)
-    return one == two or (first is not None and first == second)
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        return number(text) if text is not None else None
-    except ValueError:
-        return None

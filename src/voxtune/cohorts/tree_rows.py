@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.cohorts.joins import Scan
+from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import ALIASES, SessionTables
 from voxtune.cohorts.supplement import Supplement
@@ -55,6 +56,7 @@ def keep_scans(
     if personal:
         reading.note(f"{', '.join(personal)} looks like personal data and is left out of the manifest.")
     several = {person for person, count in Counter(scan.person for scan, _ in chosen).items() if count > 1}
+    others = OtherValues(more)
     nowhere = SourceTable(root / "(no table)", (), (), "")
     for place, (scan, found) in enumerate(chosen):
         main = tables.main or nowhere
@@ -80,8 +82,12 @@ def keep_scans(
         }
         columns = {name: column for name in ALIASES if (column := tables.column_of(name))}
         where = f"'{scan.name}'{f' ({found.where})' if found.rows else ''}"
+        for column in columns.values():
+            if column in found.cells:
+                others.compare(place, column, more.word(column, found.cells[column]), found.sources[column])
         values |= _of_no_one_scan(tables, scan, found, several, reading)
         reading.keep(main, values | facts(image, values), where, columns)
+    others.say()
     _say_of_baseline(tables, chosen, reading)
 
 
