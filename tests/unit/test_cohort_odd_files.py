@@ -169,14 +169,17 @@ def test_the_number_of_a_record_is_not_the_number_of_a_person(tmp_path: Path) ->
     assert [row.mmse for row in Bids(root=root, also="MMSE.csv").read().rows] == [22, 23, 24, 25]
 
 
-@pytest.mark.parametrize("names", ["ID,PatientCode", "name,code", "scan,who"])
-def test_two_columns_that_name_other_people_are_refused(tmp_path: Path, names: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "record"), [("ID,PatientCode", ""), ("name,code", "sub-0"), ("scan,who", "sub-0")]
+)
+def test_two_columns_that_name_other_people_are_refused(tmp_path: Path, names: str, record: str) -> None:
     root = tree(tmp_path, "sub-01", "sub-02", "sub-03")
-    (root / "t.csv").write_text(f"{names},MMSE\n3,sub-01,21\n2,sub-02,22\n1,sub-03,23\n")
+    (root / "t.csv").write_text(
+        f"{names},MMSE\n{record}3,sub-01,21\n{record}2,sub-02,22\n{record}1,sub-03,23\n"
+    )
     one, two = names.split(",")
-    with pytest.raises(
-        TableError, match=rf"columns '{one}' \('3'\) and '{two}' \('sub-01'\) name different people"
-    ):
+    said = rf"columns '{one}' \('{record}3'\) and '{two}' \('sub-01'\) name different people"
+    with pytest.raises(TableError, match=said):
         Bids(root=root, also="t.csv").read()
     assert [row.mmse for row in Bids(root=root, also="t.csv", on=f"t.csv:{two}").read().rows] == [21, 22, 23]
 
@@ -211,3 +214,25 @@ def test_spaces_separate_cells_where_no_other_sign_does(tmp_path: Path) -> None:
     )
     with pytest.raises(TableError, match="no column is known to name scans"):
         Bids(root=root, also="aseg.txt").read()
+
+
+def test_paths_of_windows_are_paths(tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree", "sub-01", "sub-02")
+    (root / "v.csv").write_text(
+        "filename,MMSE\nC:\\data\\sub-01_ses-M000_T1w.nii.gz,21\nC:\\data\\sub-02_ses-M000_T1w.nii.gz,22\n"
+    )
+    assert [row.mmse for row in Bids(root=root, also="v.csv").read().rows] == [21, 22]
+    (tmp_path / "in" / "img").mkdir(parents=True)
+    (tmp_path / "in" / "img" / "a.nii.gz").write_bytes(b"x")
+    (tmp_path / "in" / "t.csv").write_text("id,diagnosis,path\na,AD,img\\a.nii.gz\n")
+    assert [row.image for row in Folder(root=tmp_path / "in").read().rows] == [
+        str(tmp_path / "in/img/a.nii.gz")
+    ]
+
+
+@pytest.mark.parametrize("key", ["bids_name", "what"])
+def test_a_column_of_names_comes_before_one_of_numbers(tmp_path: Path, key: str) -> None:
+    root = tree(tmp_path, "sub-01", "sub-02", "sub-03")
+    rows = "".join(f"{4 - k}\tsub-0{k}_ses-M000_T1w\t{20 + k}\n" for k in (1, 2, 3))
+    (root / "group_T1w.tsv").write_text(f"cnr\t{key}\tMMSE\n{rows}")  # as MRIQC writes it
+    assert [row.mmse for row in Bids(root=root, also="group_T1w.tsv").read().rows] == [21, 22, 23]
