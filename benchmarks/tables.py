@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from dicom import tables as dicom
 from explain import tables as explained
 from isa import tables as instructions
+from qc import tables as quality
 from train import tables as trained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,9 +28,11 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
+    ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "serve.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
 )
@@ -295,6 +299,12 @@ MAKERS: dict[str, Callable[[], str]] = {
     "explain-biomarkers": explained.biomarkers,
     "explain-words": explained.words,
     "explain-cost": explained.cost,
+    "dicom-kinds": dicom.kinds,
+    "dicom-against": dicom.against,
+    "dicom-speed": dicom.speed,
+    "qc-summary": quality.summary,
+    "qc-distortions": quality.distortions,
+    "qc-forms": quality.forms,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,

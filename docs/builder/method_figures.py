@@ -21,7 +21,7 @@ from voxtune.losses.contrastive import (
     similarity,
 )
 from voxtune.losses.regression import masked_squared_error
-from voxtune.losses.total import LossTerms, total
+from voxtune.losses.total import LossTerms, TaskTerms, total
 from voxtune.model.build import build_model
 from voxtune.model.cross_attention import attend, similarities_alone, similarities_of_sets
 from voxtune.model.heads import Projection, TargetHead
@@ -305,7 +305,12 @@ def whole() -> str:
     for weight in (0.0, 0.5, 1.0):
         plot.plot(
             errors,
-            [float(total(LossTerms(alignment, one.square()), weight)) for one in errors],
+            [
+                float(
+                    total(LossTerms(alignment, TaskTerms(targets={"mmse": one.square()})), {"mmse": weight})
+                )
+                for one in errors
+            ],
             label=f"weight {weight:g}",
         )
     plot.set(xlabel="MMSE error (standard deviations)", ylabel="Eq. 15")

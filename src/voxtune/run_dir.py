@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.config import RunConfig
-from voxtune.errors import DataError
+from voxtune.errors import DataError, UsageError
 
 
 @contextmanager
@@ -27,6 +27,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder before anything is computed for it.
+
+    Raises:
+        UsageError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"The output folder '{path}' cannot be made or written to ({error.strerror or type(error).__name__}). Choose another with -o."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

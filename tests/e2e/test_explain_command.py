@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
-from voxtune.commands.explain import scan as explain_scan
-from voxtune.data.manifest import read_manifest
-from voxtune.explanation import faithfulness
+from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
 from voxtune.serving.bundled import adapter_folder
 
@@ -27,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer random orders and shuffled models: the tests look at what is written, not at p."""
     monkeypatch.setattr(faithfulness, "ORDERS", 3)
     monkeypatch.setattr(faithfulness, "STEPS", 4)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 2)
 
 
 def documented(number: int) -> list[str]:
@@ -137,17 +136,23 @@ def test_the_page_warns_as_the_page_of_predict_does(
     answer = json.loads(call("predict", adapter, scan, "-o", tmp_path / "p", "--stripped", "--json").stdout)
     said = call("explain", adapter, scan, "-o", tmp_path / "e", "--stripped", "--method", "voxel_gradient")
     found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
-    assert found["caveats"].items() <= answer.items()
+    beside, of_targets = dict(found["caveats"]), found["caveats"]["targets"]
+    assert beside.pop("targets").keys() <= answer["targets"].keys()
+    assert beside.pop("series") is None and "series" not in answer
+    assert beside.items() <= answer.items()
+    assert all(one.items() <= answer["targets"][name].items() for name, one in of_targets.items())
     assert found["prediction"]["mmse"] == pytest.approx(answer["mmse"])
     assert ("mmse" in found["maps"]) == (scores is None)
-    page, beside = ((tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html"))
+    page, answered = (
+        (tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html")
+    )
     points = re.compile(r"predicted MMSE <strong>[\d.]+</strong> \([\d.]+ to [\d.]+\) of 30 points")
     for shared in (
         "Unlike the scans this adapter was trained on: do not rely on the answer.",
-        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(beside)[0],
+        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(answered)[0],
     ):
         assert shared in page
-        assert shared in beside
+        assert shared in answered
     assert "unlike the scans this adapter was trained on: do not rely on the answer" in said.output
 
 
@@ -181,6 +186,29 @@ def test_a_cohort_by_stage(root: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert "SIMULATED" in page
     assert "Does one biomarker move the heat" in page
     assert not ADDRESS.search(page)
+
+
+def test_scans_that_cannot_be_read_never_stop_the_others(root: Path, tmp_path: Path) -> None:
+    cohort = root / "cohort"
+    rows = read_manifest(cohort / "manifest.tsv")
+    (tmp_path / "bad.nii.gz").write_bytes(b"no scan")
+    broken = [
+        row.model_copy(
+            update={
+                "image": str(tmp_path / "bad.nii.gz") if row.diagnosis == "AD" else str(cohort / row.image)
+            }
+        )
+        for row in rows
+    ]
+    write_manifest(broken, tmp_path / "manifest.tsv")
+    said = call(
+        "explain", root / "run", tmp_path / "manifest.tsv", "-o", tmp_path / "out", "--limit", 1, "--method", "voxel_gradient", code=5
+    )  # fmt: skip
+    assert "failed.tsv says which and why" in said.output
+    facts = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert "AD" not in facts["groups"]
+    assert len(facts["groups"]) == 2
+    assert "not a NIfTI file" in (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8")
 
 
 def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_what_the_containers_promise() -> None:
     [
         ("USER 1000", "USER root"),
         ("HF_HUB_OFFLINE=1", "HF_HUB_OFFLINE=0"),
-        ("[dicom,serve,dask]", "[dicom]"),
+        ("[serve,dask]", "[serve]"),
         ("RUN useradd", "RUN curl x | sh && useradd"),
     ],
 )

@@ -70,7 +70,7 @@ def requirements(*extras: str) -> list[str]:
 
 
 def test_the_library_asks_for_what_it_imports() -> None:
-    extras = ("dask", "slurm", "dicom", "hub", "serve", "augment")
+    extras = ("dask", "slurm", "hub", "serve", "augment")
     assert not_asked_for(imported((ROOT / "src").rglob("*.py")), requirements(*extras)) == []
 
 

@@ -36,7 +36,8 @@ def unknown_folders(source: Path) -> list[str]:
         if parts[0].endswith(".egg-info") or parts in {("voxtune",), ("voxtune_recipes",)}:
             continue
         room = parts[0] == "voxtune" and len(parts) > 1 and parts[1] in ROOMS
-        verb = len(parts) == 3 and parts[1] == "commands"  # a command that needs more than a file is a folder
+        # A command that needs more than a file is a folder, and so is the one file format that does.
+        verb = len(parts) == 3 and (parts[1] == "commands" or parts[1:] == ("imaging", "dicom"))
         if not room or (len(parts) > 2 and parts[2] not in DATA_FOLDERS and not verb):
             found.append(str(path.relative_to(source)))
     return found

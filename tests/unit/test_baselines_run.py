@@ -342,5 +342,5 @@ def test_baselines_are_scored_with_intervals() -> None:
     assert scores.keys() == found.keys()
     for name, some in scores.items():
         assert set(some) == {"accuracy", "balanced_accuracy", "auroc"}
-        assert some["accuracy"].value == accuracy(found[name])
+        assert some["accuracy"].value == accuracy(found[name].rows())
         assert some["accuracy"].low is not None

@@ -10,9 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from voxtune.cli import main
-from voxtune.commands.explain.control import Control, find_control
-from voxtune.commands.explain.scan import Case, Question, checks
-from voxtune.commands.explain.verdicts import verdicts
+from voxtune.commands.explain.control import find_control
 from voxtune.commands.export import export
 from voxtune.commands.train.control import DEALT, EPOCHS, control_config, deal
 from voxtune.config import RunConfig, read_recipe
@@ -21,7 +19,9 @@ from voxtune.errors import UsageError, WeightsError
 from voxtune.explanation import grad_eclip
 from voxtune.explanation import heat_map as maps
 from voxtune.explanation.heat_map import explain_targets
+from voxtune.explanation.scan_explanation import Case, Control, Question, checks
 from voxtune.explanation.target import class_target
+from voxtune.explanation.verdicts import verdicts
 from voxtune.imaging.template import field_of_view
 from voxtune.model.adapter import (
     AdapterFacts,

@@ -115,10 +115,17 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         assert first.record == other.record
 
 
-def test_a_brain_without_contrast_never_passes(tmp_path: Path) -> None:
-    """A mask handed in as a scan: its outline fits, its inside does not."""
+def test_a_mask_handed_in_as_a_scan_is_refused(tmp_path: Path) -> None:
     flat = template.template(64).with_voxels(template.brain_mask(64).astype(np.float32))
-    result = preprocess_scan(write_volume(flat, tmp_path / "flat.nii.gz"), TINY)
+    with pytest.raises(ScanError, match="mask or a label image"):
+        preprocess_scan(write_volume(flat, tmp_path / "flat.nii.gz"), TINY)
+
+
+def test_blank_slices_between_others_are_said(tmp_path: Path) -> None:
+    voxels = phantom().voxels.copy()
+    voxels[40:50] = 0
+    result = preprocess_scan(write_volume(phantom().with_voxels(voxels), tmp_path / "a.nii"), TINY)
+    assert "10 slices inside it are blank" in result.record.qc.notes
     assert result.record.qc.verdict != "pass"
 
 

@@ -60,7 +60,7 @@ def test_voxels_and_places(tmp_path: Path) -> None:
     scan = open_scan(write_series(tmp_path / "dicom"))
     assert np.array_equal(scan.volume.voxels, BLOCK.transpose(2, 1, 0))
     assert np.allclose(scan.volume.affine, [[-0.5, 0, 0, 10], [0, -0.75, 0, 20], [0, 0, 2, 5], [0, 0, 0, 1]])
-    assert scan.series == "T1 MPRAGE (series 3, MR, 8 files)"
+    assert scan.series == "T1 MPRAGE (series 3, MR, 8 images)"
     assert scan.modality == "MR"
 
 
@@ -68,8 +68,8 @@ def test_the_longest_series_is_chosen_and_the_rest_listed(tmp_path: Path) -> Non
     write_series(tmp_path / "dicom" / "a", "localizer", 1, slices=4)
     write_series(tmp_path / "dicom" / "b", "T1 MPRAGE", 2)
     scan = open_scan(tmp_path / "dicom")
-    assert scan.series == "T1 MPRAGE (series 2, MR, 8 files)"
-    assert scan.others == ("localizer (series 1, MR, 4 files)",)
+    assert scan.series == "T1 MPRAGE (series 2, MR, 8 images)"
+    assert scan.others == ("localizer (series 1, MR, 4 images)",)
     assert open_scan(tmp_path / "dicom", "localizer").volume.shape == (12, 10, 4)
     assert open_scan(tmp_path / "dicom", "1").volume.shape == (12, 10, 4)
     with pytest.raises(ScanError, match=r"called 'T2'; there are: T1 MPRAGE .*; localizer"):
@@ -100,17 +100,16 @@ def gap(folder: Path) -> Path:
 def two_at_one_place(folder: Path) -> Path:
     write_series(folder / "d")
     for file in list((folder / "d").iterdir()):
-        image = SimpleITK.ReadImage(str(file))
-        image.SetMetaData("0008|0018", image.GetMetaData("0008|0018") + "9")
+        whole = SimpleITK.ReadImage(str(file))
+        image = whole + 1
+        for key in whole.GetMetaDataKeys():
+            image.SetMetaData(key, whole.GetMetaData(key))
+        image.SetMetaData("0008|0018", whole.GetMetaData("0008|0018") + "9")
         writer = SimpleITK.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(file.with_name("echo2_" + file.name)))
         writer.Execute(image)
     return folder / "d"
-
-
-def tilted(folder: Path) -> Path:
-    return write_series(folder / "d", tilt=0.3)
 
 
 def sizes_differ(folder: Path) -> Path:
@@ -250,11 +249,11 @@ def understated(folder: Path) -> Path:
 
 
 HOSTILE = [
-    (scout, "several directions"), (colour, "colour images"), (encrypted, "encrypted"), (understated, "more than it says|damaged"),
-    (gap, "slices are missing"), (two_at_one_place, "4D series|slices are missing"), (tilted, "tilted"),
+    (scout, "several directions"), (colour, "Secondary Capture"), (encrypted, "encrypted"), (understated, "more than it says|damaged"),
+    (gap, "slices are missing"), (two_at_one_place, "4D series"),
     (few, "at least 4"), (no_series, "no DICOM series"), (empty_folder, "no DICOM series"),
     (garbage_file, "cannot be read"), (traversal, "leads out"), (absolute, "leads out"), (linked, "a link"),
-    (sizes_differ, "differ in size"), (one_slice, "one slice. Give the folder"), (two_volumes, "2 NIfTI files"),
+    (sizes_differ, "differ in size"), (one_slice, "one slice. Give the folder"), (two_volumes, "2 volumes"),
     (bomb, "zip bomb"), (many, "more than the limit"), (cut_short, "damaged"), (nothing_inside, "no DICOM series"),
 ]  # fmt: skip
 
@@ -286,14 +285,27 @@ def test_a_volume_of_too_many_voxels_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_a_file_that_is_no_dicom_does_not_hide_the_series_beside_it(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "d")
     (folder / "notes.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 500)
-    assert np.array_equal(read_scan(folder).voxels, BLOCK.transpose(2, 1, 0))
+    scan = open_scan(folder)
+    assert np.array_equal(scan.volume.voxels, BLOCK.transpose(2, 1, 0))
+    assert scan.notes == ("1 file beside the slices cannot be read and may be slices too",)
 
 
-def test_one_file_of_many_frames_is_a_volume(tmp_path: Path) -> None:
+def test_frames_whose_places_are_not_said_are_no_volume(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(BLOCK.astype(np.uint16)), tmp_path / "d" / "a.dcm")
-    assert np.array_equal(read_scan(tmp_path / "d" / "a.dcm").voxels, BLOCK.transpose(2, 1, 0))
-    assert np.array_equal(read_scan(tmp_path / "d").voxels, BLOCK.transpose(2, 1, 0))
+    for path in (tmp_path / "d" / "a.dcm", tmp_path / "d"):
+        with pytest.raises(ScanError, match="Secondary Capture"):
+            read_scan(path)
+
+
+def test_a_tilted_gantry_is_straightened_and_said(tmp_path: Path) -> None:
+    scan = open_scan(write_series(tmp_path / "d", tilt=0.75))
+    # One pixel further each slice: whole pixels are moved without interpolation.
+    assert scan.volume.shape == (12, 17, 8)
+    for z in range(8):
+        assert np.allclose(scan.volume.voxels[:, z : z + 10, z], BLOCK[z].T, atol=1e-3)
+    assert np.allclose(scan.volume.affine, [[-0.5, 0, 0, 10], [0, -0.75, 0, 20], [0, 0, 2, 5], [0, 0, 0, 1]])
+    assert "gantry tilted by 20.6 degrees" in scan.remarks[0]
 
 
 def test_real_series(shared_data: Path) -> None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voxtune.errors import ScanError
 from voxtune.imaging.chain import preprocess_scan
-from voxtune.imaging.intensity import Hounsfield, check_hounsfield
+from voxtune.imaging.hounsfield import check_hounsfield
+from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import CT_CLIP, MERLIN
 from voxtune.imaging.write import write_volume
 from voxtune.types.volume import Volume
@@ -30,6 +33,57 @@ def chest(seed: int = 0) -> Volume:
 
 def test_hounsfield_units_pass() -> None:
     check_hounsfield(chest(), "refuse")
+
+
+def padded(seed: int, value: float) -> Volume:
+    """Half a chest, and padding in place of air outside the scanner's circle."""
+    volume = chest(seed)
+    voxels = volume.voxels[:40].copy()
+    voxels[voxels == -1024] = value
+    return Volume(voxels, volume.affine)
+
+
+@pytest.mark.parametrize("padding", [-1024, -2000, -3024, -32768])
+def test_padding_and_half_a_chest_are_hounsfield_units(padding: float) -> None:
+    check_hounsfield(padded(0, padding), "refuse")
+
+
+OFFSETS = (0, 1000, 1024, -1000, -1024, 8192, -8192, 32768, -32768)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([-1.0, 0.001, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0]),
+    st.sampled_from(OFFSETS),
+    st.sampled_from([-1024, -2000, -3024]),
+    st.integers(0, 5),
+)
+def test_other_scales_and_offsets_are_refused(scale: float, offset: float, padding: float, seed: int) -> None:
+    volume = padded(seed, padding)
+    moved = volume.with_voxels((volume.voxels * scale + offset).astype(np.float32))
+    if (scale, offset) == (1.0, 0):
+        check_hounsfield(moved, "refuse")
+    else:
+        with pytest.raises(ScanError, match="Hounsfield"):
+            check_hounsfield(moved, "refuse")
+
+
+@given(
+    st.sampled_from([(-1000, 1000), (-1000, 400), (-160, 240)]), st.sampled_from([(0, 255), (0, 1), (-1, 1)])
+)
+def test_windows_are_refused(window: tuple[float, float], scale: tuple[float, float]) -> None:
+    volume = chest()
+    share = (np.clip(volume.voxels, *window) - window[0]) / (window[1] - window[0])
+    with pytest.raises(ScanError, match="spans only"):
+        check_hounsfield(volume.with_voxels(share * (scale[1] - scale[0]) + np.float32(scale[0])), "refuse")
+
+
+def test_an_mr_scan_is_no_ct() -> None:
+    from voxtune.imaging.template import template
+
+    head = template(64)
+    with pytest.raises(ScanError, match="Hounsfield"):
+        check_hounsfield(head.with_voxels(head.voxels * np.float32(1200)), "refuse")
 
 
 @pytest.mark.parametrize("intercept", [-1024.0, -1000.0])

@@ -70,12 +70,14 @@ def test_one_volume_with_a_fourth_axis_is_3d(tmp_path: Path) -> None:
     assert read_scan(write(tmp_path / "a.nii", RAMP[..., None])).shape == (6, 7, 8)
 
 
-def test_few_nan_become_background(tmp_path: Path) -> None:
-    voxels = RAMP.astype(np.float32)
+@pytest.mark.parametrize("offset", [0.0, -1024.0, 1000.0])
+def test_few_nan_become_as_dark_as_the_darkest(tmp_path: Path, offset: float) -> None:
+    """0 would be water in a CT, and tissue in a scan that was shifted."""
+    voxels = RAMP.astype(np.float32) + np.float32(offset)
     voxels[0] = np.nan
     scan = open_scan(write(tmp_path / "a.nii", voxels))
     assert scan.nonfinite == 56
-    assert not scan.volume.voxels[0].any()
+    assert (scan.volume.voxels[0] == offset + 56).all()
     assert np.isfinite(scan.volume.voxels).all()
 
 
@@ -154,6 +156,7 @@ def zip_bomb(folder: Path) -> Path:
     header.set_data_shape((700, 700, 700))
     header.set_data_dtype("i2")
     header["vox_offset"] = 352
+    header.set_sform(np.eye(4), code=1)
     path = folder / "a.nii.gz"
     slab = gzip.compress(bytes(700 * 700 * 2 * 20))  # a gzip may consist of many, one after the other
     path.write_bytes(gzip.compress(header.binaryblock + bytes(4)) + slab * (700 // 20))
@@ -199,12 +202,19 @@ def negative_axis(folder: Path) -> Path:
     return patched(folder / "a.nii", 40, "<8h", 3, -6, 7, 8, 1, 1, 1, 1)
 
 
+def _by_qform_alone(path: Path) -> Path:
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<2h", data, 252, 1, 0)
+    path.write_bytes(data)
+    return path
+
+
 def zero_spacing(folder: Path) -> Path:
-    return patched(folder / "a.nii", 80, "<f", 0.0)
+    return _by_qform_alone(patched(folder / "a.nii", 80, "<f", 0.0))
 
 
 def nan_spacing(folder: Path) -> Path:
-    return patched(folder / "a.nii", 84, "<f", float("nan"))
+    return _by_qform_alone(patched(folder / "a.nii", 84, "<f", float("nan")))
 
 
 def singular_affine(folder: Path) -> Path:

@@ -422,11 +422,21 @@ def test_an_error_amid_an_answer_ends_the_connection_and_is_not_quoted(
 
 @pytest.mark.parametrize(
     ("start", "kind"),
-    [(bytes(128) + b"DICM", ".dcm"), (gzip.compress(HEADER), ".nii.gz"), (gzip.compress(b"<svg>"), None), (b"\x1f\x8bxx", None)],
-    ids=["DICOM", "NIfTI", "other gzip", "broken gzip"],  # bytes of a gzip hold the time: each process would collect other tests
+    [(bytes(128) + b"DICM", ".dcm"), (b"\x02\x00\x00\x00UL\x04\x00" + bytes(124), ".dcm"), (gzip.compress(HEADER), ".nii.gz"), (gzip.compress(b"<svg>"), None), (b"\x1f\x8bxx", None)],
+    ids=["DICOM", "DICOM without preamble", "NIfTI", "other gzip", "broken gzip"],  # bytes of a gzip hold the time: each process would collect other tests
 )  # fmt: skip
 def test_a_kind_is_known_by_the_first_bytes(start: bytes, kind: str | None) -> None:
     assert kind_of(start) == kind
+
+
+def test_a_named_series_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxtune.serving.tasks import Bench
+
+    bench = Bench.__new__(Bench)
+    monkeypatch.setattr(Bench, "_predict", lambda _, *given: {"given": given[:4]})
+    task = {"do": "predict", "folder": "f", "scan": "s", "name": "n"}
+    assert bench.do(task, print)["given"] == (Path("f"), Path("s"), "n", None)
+    assert bench.do({**task, "series": "T1"}, print)["given"][3] == "T1"
 
 
 def test_a_waiting_scan_can_be_taken_back(server: Server) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from voxtune.commands.simulate.command import simulate
 from voxtune.data.images import scan_reader
 from voxtune.data.manifest import read_manifest
-from voxtune.evaluation.ood_detection import distance, scan_features
+from voxtune.evaluation.ood_detection import distance, features_of
 from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.predictor import Predictor
 
@@ -43,8 +43,9 @@ def scans(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> lis
 def distances(predictor: Predictor, scans: list[Tensor]) -> list[float]:
     familiar = predictor.adapter.facts.trust.familiar
     assert familiar is not None
-    features = scan_features(predictor.adapter.model, torch.stack(scans))
-    return [distance(one.numpy(), familiar) / familiar.limit for one in features]
+    named = {str(place): scan for place, scan in enumerate(scans)}
+    features = features_of(predictor.adapter.model, tuple(named), named.__getitem__)
+    return [distance(one, familiar) / familiar.limit for one in features]
 
 
 def test_new_people_of_the_same_kind_are_familiar(predictor: Predictor, scans: list[Tensor]) -> None:

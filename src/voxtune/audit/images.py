@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from voxtune.audit.fingerprints import LENGTH, Fingerprint, fingerprint
 from voxtune.audit.report import Finding, Level, pairs_named
 from voxtune.errors import ScanError
+from voxtune.imaging.boundary import one_sentence
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -45,14 +46,13 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
 
     def one(row: ManifestRow) -> tuple[str, Fingerprint, str] | str:
         try:
-            volume = read(row)
-            spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
-            header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
-            return voxel_hash(volume.voxels), fingerprint(volume), header
+            with one_sentence(row.scan_id):
+                volume = read(row)
+                spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
+                header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
+                return voxel_hash(volume.voxels), fingerprint(volume), header
         except ScanError as error:
             return error.cause
-        except Exception as error:  # noqa: BLE001  (one bad scan never stops the others, whatever a library raises)
-            return f"{type(error).__name__}: {error}"
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         seen = list(zip(rows, pool.map(one, rows), strict=True))

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 import click
 
 from voxtune import __version__
-from voxtune.errors import UsageError, VoxTuneError
+from voxtune.errors import DataError, UsageError, VoxTuneError
 
 P = ParamSpec("P")
 PATH = click.Path(path_type=Path)
@@ -36,6 +36,16 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
             except VoxTuneError as error:
                 click.echo(f"voxtune {name}: {error}", err=True)
                 sys.exit(error.exit_code)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                # A disk that is full, a folder that cannot be written: the cause and the last part of the name say enough.
+                place = f"'{Path(str(error.filename)).name}' " if error.filename else "a file "
+                click.echo(
+                    f"voxtune {name}: {place}cannot be read or written ({error.strerror or type(error).__name__}).",
+                    err=True,
+                )
+                sys.exit(DataError.exit_code)
             except KeyboardInterrupt:
                 click.echo(f"voxtune {name}: stopped; what was finished is kept.", err=True)
                 sys.exit(130)
@@ -89,6 +99,11 @@ def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 set_option = click.option(
     "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Change one setting; may be repeated."
+)
+series_option = click.option(
+    "--series",
+    metavar="NAME",
+    help="DICOM series by UID, number or description; otherwise chosen by rules and said.",
 )
 profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."

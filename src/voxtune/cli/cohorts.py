@@ -6,7 +6,16 @@ from typing import Literal
 
 import click
 
-from voxtune.cli.base import PATH, command, data_option, pairs, profile_option, set_option, text_settings
+from voxtune.cli.base import (
+    PATH,
+    command,
+    data_option,
+    pairs,
+    profile_option,
+    series_option,
+    set_option,
+    text_settings,
+)
 from voxtune.errors import UsageError
 
 
@@ -99,6 +108,12 @@ def ingest(
     show_default=True,
     help="Of a CT whose Hounsfield units look wrong.",
 )
+@series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 def preprocess(
     manifest: Path,
     out: Path,
@@ -107,6 +122,8 @@ def preprocess(
     scheduler: str | None,
     shard: str | None,
     hu_policy: Literal["refuse", "trust"],
+    series: str | None,
+    orientation: str | None,
     *,
     resume: bool,
     stripped: bool | None,
@@ -124,6 +141,8 @@ def preprocess(
         resume=resume,
         stripped=stripped,
         hu_policy=hu_policy,
+        series=series,
+        orientation=orientation,
     )
     click.echo(f"Preprocessed: {done}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, set_option
+from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, series_option, set_option
 
 
 @command("info")
@@ -134,6 +134,12 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -141,6 +147,8 @@ def predict(
     scans: tuple[Path, ...],
     output: Path | None,
     base: Path | None,
+    series: str | None,
+    orientation: str | None,
     *,
     stripped: bool | None,
     as_tsv: bool,
@@ -159,6 +167,8 @@ def predict(
         output=output,
         base=base,
         stripped=stripped,
+        series=series,
+        orientation=orientation,
         say=lambda line: click.echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -182,6 +192,12 @@ def predict(
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @as_json_option
 def explain(
@@ -197,7 +213,9 @@ def explain(
     control: Path | None,
     limit: int,
     base: Path | None,
+    orientation: str | None,
     seed: int,
+    series: str | None,
     *,
     stripped: bool | None,
     as_json: bool,
@@ -211,6 +229,8 @@ def explain(
         output=output,
         base=base,
         stripped=stripped,
+        series=series,
+        orientation=orientation,
         target=target,
         biomarkers=biomarkers,
         method=method,
@@ -223,6 +243,8 @@ def explain(
         say=lambda line: click.echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("export")

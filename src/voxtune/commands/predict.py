@@ -1,5 +1,6 @@
 """``voxtune predict``: what an adapter sees in one scan or several, with a page for each; one bad scan never stops the rest."""
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
-from voxtune.run_dir import write_text
+from voxtune.run_dir import make_folder, write_text
 from voxtune.types.records import Prediction
 
 if TYPE_CHECKING:
@@ -74,13 +75,15 @@ class Predicted:
         return "\n".join(lines)
 
 
-def predict(
+def predict(  # noqa: PLR0913  (the options of the command)
     adapter: str | Path,
     scans: str | Path | Sequence[str | Path],
     *,
     output: str | Path | None = None,
     base: str | Path | None = None,
     stripped: bool | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Preprocess and score every scan; write a page for each, and one table. Answers of earlier calls in it are kept.
@@ -91,6 +94,8 @@ def predict(
         output: where pages and table go; otherwise ``predictions`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look, scan by scan.
+        series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
+        orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
         say: takes a line for each failed scan.
 
     Raises:
@@ -98,8 +103,10 @@ def predict(
         DataError: none of several scans can be read.
         WeightsError: the adapter does not load.
     """
+    from voxtune.imaging.affine import checked_axes
     from voxtune.serving.bundled import adapter_folder, base_file, scan_file
 
+    orientation = orientation and checked_axes(orientation)
     sources = [Path(one) for one in ([scans] if isinstance(scans, str | Path) else scans)]
     home, weights = (None if one is None else Path(one) for one in (output, base))
     # Names are looked at first: a wrong one should not cost the time of loading a model.
@@ -110,10 +117,12 @@ def predict(
     from voxtune.serving.answers import FAILED, AnswerFolder
     from voxtune.serving.predictor import Predictor
 
+    target = home or Path("predictions")
+    make_folder(target)
     folder = adapter_folder(Path(adapter))
     predictor = Predictor(folder, base_file(folder, weights))
     facts = predictor.adapter.facts
-    kept = AnswerFolder(home or Path("predictions"), facts)
+    kept = AnswerFolder(target, facts)
     answers: list[Answer] = []
     failed: list[tuple[str, str]] = []
     names = [one.name for one in inputs]
@@ -121,7 +130,9 @@ def predict(
     with progress("Predicting", len(inputs)) as advance:
         for one, page in zip(inputs, pages, strict=True):
             try:
-                result = predictor.predict(one.path, name=one.name, stripped=stripped)
+                result = predictor.predict(
+                    one.path, name=one.name, stripped=stripped, series=series, orientation=orientation
+                )
             except ScanError as error:
                 failed.append((one.name, str(error)))
                 if say is not None and len(inputs) > 1:
@@ -165,14 +176,21 @@ def inputs_of(source: Path, *, alone: bool) -> list[Input]:
     with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
         manifest = as_manifest(source, Path(scratch))
         return [
-            Input(row.scan_id, resolve_image(manifest, row).resolve(), row.participant_id, row.diagnosis)
+            Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
             for row in read_manifest(manifest)
         ]
 
 
+def _outside(image: Path) -> Path:
+    """The image without the scratch folder of its manifest, which goes; a link keeps its own name."""
+    return image.parent.resolve() / image.name
+
+
 def scan_label(scan: Path) -> str:
     """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
-    return scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.resolve().name
+    # A link goes by its own name: what git-annex links to is named by a checksum.
+    whole = Path(os.path.abspath(scan))  # noqa: PTH100  (without following links)
+    return whole.parent.name if whole.name == "volume.nii.gz" else whole.name
 
 
 def page_name(labels: Sequence[str], number: int) -> str:

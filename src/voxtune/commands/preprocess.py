@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.imaging.affine import checked_axes
+from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
+from voxtune.imaging.record import ChainRecord
 from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
 
@@ -21,6 +24,9 @@ QC_COLUMNS = (
     "brain_ml",
     "dice",
     "correlation",
+    "contents",
+    "dark",
+    "turned",
     "scale",
     "clipped",
     "slice_mm",
@@ -40,6 +46,8 @@ class Job:
     stripped: bool | None
     resume: bool
     simulated: bool
+    series: str | None = None
+    orientation: str | None = None
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
@@ -52,7 +60,9 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     shard: str | None = None,
     resume: bool = True,
     stripped: bool | None = None,
+    series: str | None = None,
     hu_policy: Literal["refuse", "trust"] = "refuse",
+    orientation: str | None = None,
 ) -> Path:
     """Preprocess the scans of a manifest; the same input gives the same bytes however many workers there are.
 
@@ -65,13 +75,15 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         shard: ``I/N``, the I-th of N parts (1 to N), for job arrays.
         resume: keep scans that are done with the same input and the same parameters.
         stripped: whether the skull is already gone; ``None``: look, scan by scan.
+        series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
         hu_policy: ``trust`` takes CTs that do not look like Hounsfield units as they are.
+        orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
 
     Returns:
         The manifest of the preprocessed volumes, ``out/manifest.tsv``.
 
     Raises:
-        SettingError: ``shard`` is not ``I/N``.
+        SettingError: ``shard`` is not ``I/N``, or ``orientation`` no three directions.
         DataError: every scan failed.
         SomeScansFailedError: some failed; ``failed.tsv`` says which and why.
     """
@@ -79,7 +91,10 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.simulated import with_marks
     from voxtune.data.sources import as_manifest
+    from voxtune.run_dir import make_folder
 
+    make_folder(out)
+    orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
         settings = settings.model_copy(
@@ -101,6 +116,8 @@ def preprocess(  # noqa: PLR0913  # the options of the command
             stripped,
             resume,
             row.simulated,
+            series,
+            orientation,
         )
         for row in rows[part - 1 :: parts]
     ]
@@ -118,24 +135,15 @@ def preprocess_one(job: Job) -> str | None:
 
     The record ``chain.json`` is written last: a scan is done when it is there and its key fits.
     """
-    from voxtune.run_dir import write_text
-
     try:
-        _do(job)
+        with one_sentence(job.scan_id, "preprocessed"):
+            _do(job)
     except VoxTuneError as error:
         sentence = str(error)
-    except OSError as error:
-        # Without the system's path: it may hold names.
-        sentence = f"{job.scan_id}: it cannot be read or written ({error.strerror or type(error).__name__})."
-    except Exception as error:  # noqa: BLE001  # one bad scan must never stop the others
-        sentence = (
-            f"{job.scan_id}: an unexpected {type(error).__name__} ({' '.join(str(error).split())[:200]})."
-        )
     else:
         (job.folder / "failed.txt").unlink(missing_ok=True)
         return None
-    (job.folder / "chain.json").unlink(missing_ok=True)
-    write_text(job.folder / "failed.txt", sentence + "\n")
+    _failed(job.folder, sentence)
     return sentence
 
 
@@ -150,13 +158,21 @@ def _do(job: Job) -> None:
     if job.resume and job.image.exists():
         done = read_record(record_file)
         if done and (job.folder / "volume.nii.gz").is_file():
-            key = chain_key(content_sha256(job.image), job.preset, Declared(job.stripped))
+            declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
+            key = chain_key(content_sha256(job.image), job.preset, declared)
             if done["key"] == key and done.get("simulated", False) == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
         leftover.unlink(missing_ok=True)
-    result = preprocess_scan(job.image, job.preset, stripped=job.stripped, cache=job.folder / ".steps")
+    result = preprocess_scan(
+        job.image,
+        job.preset,
+        stripped=job.stripped,
+        series=job.series,
+        orientation=job.orientation,
+        cache=job.folder / ".steps",
+    )
     write_volume(
         result.volume,
         job.folder / "volume.nii.gz",
@@ -235,19 +251,13 @@ def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
 def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
     """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them."""
     from voxtune.data.manifest import write_manifest, write_table
-    from voxtune.imaging.qc import Qc
     from voxtune.pages.preprocess_page import CohortEntry, cohort_page
     from voxtune.run_dir import write_text
 
-    figures: dict[str, Qc] = {}
-    failed: dict[str, str] = {}
-    for row in rows:
-        folder = out / row.scan_id
-        record = read_record(folder / "chain.json")
-        if record is not None and record["preset"] == preset.name and (folder / "volume.nii.gz").is_file():
-            figures[row.scan_id] = Qc.model_validate(record["qc"])
-        elif (folder / "failed.txt").is_file():
-            failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
+    records, failed = _found(rows, out, preset)
+    if records and len(records) + len(failed) == len(rows) and _cache(out, list(records), preset):
+        records, failed = _found(rows, out, preset)
+    figures = {name: record.qc for name, record in records.items()}
     pending = len(rows) - len(figures) - len(failed)
     simulated = any(row.simulated for row in rows)
     done = [
@@ -263,7 +273,14 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
             for name, qc in figures.items()
         ),
     )
-    entries = [CohortEntry(name, qc, _bytes(out / name / "thumbnail.png")) for name, qc in figures.items()]
+    series = {name: _series(record) for name, record in records.items()}
+    entries = [
+        CohortEntry(name, qc, _bytes(out / name / "thumbnail.png"), series[name])
+        for name, qc in figures.items()
+    ]
+    for name, sentence in series.items():
+        if sentence:
+            print(f"{name}: {sentence}.", file=sys.stderr)  # noqa: T201
     write_text(
         out / "page.html", cohort_page(entries, failed, preset.name, pending=pending, simulated=simulated)
     )
@@ -274,8 +291,6 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
     else:
         (out / "failed.tsv").unlink(missing_ok=True)
     if done:
-        if not pending:
-            _cache(out, [row.scan_id for row in done], preset)
         write_manifest(done, out / "manifest.tsv")
     if failed and not done and not pending:
         raise DataError(
@@ -286,14 +301,55 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
     return out / "manifest.tsv"
 
 
-def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> None:
-    """The training cache: 256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16."""
+def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
+    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on.
+
+    256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16.
+    """
     from voxtune.data.scans import FOLDER, ScanCache
 
     images = {name: out / name / "volume.nii.gz" for name in scan_ids}
-    ScanCache.build(
-        out / FOLDER / preset.name, images, preset, "uint8" if isinstance(preset.steps, Brain) else "float16"
-    )
+    dtype: Literal["uint8", "float16"] = "uint8" if isinstance(preset.steps, Brain) else "float16"
+    lost: list[str] = []
+    while images:
+        try:
+            ScanCache.build(out / FOLDER / preset.name, images, preset, dtype)
+        except ScanError as error:
+            lost.append(error.scan)
+            del images[error.scan]
+            _failed(out / error.scan, str(error))
+        else:
+            break
+    return lost
+
+
+def _failed(folder: Path, sentence: str) -> None:
+    from voxtune.run_dir import write_text
+
+    (folder / "chain.json").unlink(missing_ok=True)
+    write_text(folder / "failed.txt", sentence + "\n")
+
+
+def _found(
+    rows: Sequence[ManifestRow], out: Path, preset: Preset
+) -> tuple[dict[str, ChainRecord], dict[str, str]]:
+    """The records of the scans that are done, and the sentences of those that failed."""
+    records: dict[str, ChainRecord] = {}
+    failed: dict[str, str] = {}
+    for row in rows:
+        folder = out / row.scan_id
+        record = read_record(folder / "chain.json")
+        if record is not None and record["preset"] == preset.name and (folder / "volume.nii.gz").is_file():
+            records[row.scan_id] = ChainRecord.model_validate(record)
+        elif (folder / "failed.txt").is_file():
+            failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
+    return records, failed
+
+
+def _series(record: ChainRecord) -> str:
+    """Which DICOM series was read, where there was a choice or something was left out."""
+    choice = record.series
+    return choice.sentence if choice is not None and (choice.left_aside or choice.remarks) else ""
 
 
 def _bytes(path: Path) -> bytes | None:

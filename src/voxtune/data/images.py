@@ -67,6 +67,8 @@ def prepare_scan(
     preset: Preset,
     *,
     stripped: bool | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> PreparedScan:
     """A scan preprocessed, or as it is where ``voxtune preprocess`` made it with this preset; then the very numbers of ``evaluate``.
@@ -75,6 +77,8 @@ def prepare_scan(
         scan: file or folder with one scan.
         preset: which steps, on which grid.
         stripped: whether the skull is gone already; ``None``: look.
+        series: a DICOM series by its UID, number or description.
+        orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
         tell: hears the name of each slow step as it begins.
 
     Raises:
@@ -83,7 +87,9 @@ def prepare_scan(
     """
     stored = stored_scan(scan, preset) if stripped is not False else None
     if stored is None:
-        made = preprocess_scan(scan, preset, stripped=stripped, tell=tell)
+        made = preprocess_scan(
+            scan, preset, stripped=stripped, series=series, orientation=orientation, tell=tell
+        )
         return PreparedScan(_marked(made, scan), torch.from_numpy(to_tensor(made.volume, preset)))
     cache = ScanCache.beside(scan.parent, preset)
     array = None if cache is None else cache.of_volume(scan.parent.name, scan)

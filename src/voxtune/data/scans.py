@@ -50,7 +50,7 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
         if not (folder / INDEX).is_file():
             return None
         cache = cls(folder)
-        return cache if cache.preset == preset else None
+        return cache if cache.preset.model_dump() == preset.model_dump() else None
 
     @classmethod
     def build(
@@ -72,7 +72,11 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
         for scan_id, image in sorted(images.items()):
             files[scan_id] = f"{_key(image, preset, dtype)}.npy"
             if not (folder / files[scan_id]).is_file():
-                _save(folder / files[scan_id], _packed(to_tensor(read_scan(image), preset), preset, dtype))
+                try:
+                    volume = read_scan(image)
+                except ScanError as error:
+                    raise ScanError(scan_id, f"its stored volume is damaged: {error.cause}") from error
+                _save(folder / files[scan_id], _packed(to_tensor(volume, preset), preset, dtype))
         index = {"preset": preset.model_dump(mode="json"), "dtype": dtype, "scans": files}
         part = folder / f".{INDEX}.{os.getpid()}.part"
         part.write_text(json.dumps(index, indent=1), encoding="utf-8")

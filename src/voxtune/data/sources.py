@@ -1,5 +1,6 @@
 """What may stand in the place of a manifest: a manifest, a BIDS folder, or one scan (NIfTI file, DICOM folder, zip)."""
 
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from voxtune.types.records import ManifestRow
 
 MADE = "source.tsv"
 """Name of a manifest made here, in the output folder."""
+
+
+def _name(source: Path) -> str:
+    # A link goes by its own name: what git-annex links to is named by a checksum.
+    return Path(os.path.abspath(source)).name  # noqa: PTH100  (without following links)
 
 
 def as_manifest(source: Path, folder: Path) -> Path:
@@ -30,7 +36,7 @@ def as_manifest(source: Path, folder: Path) -> Path:
     if source.is_dir() and (source / "participants.tsv").is_file():
         rows = list(Bids(root=source, unlabelled="keep").rows())
     else:
-        plain = re.sub(r"\.(nii|nii\.gz|zip|dcm)$", "", source.resolve().name)
+        plain = re.sub(r"\.(nii|nii\.gz|zip|dcm)$", "", _name(source))
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "scan"
-        rows = [ManifestRow(participant_id=name, scan_id=name, image=str(source.resolve()))]
+        rows = [ManifestRow(participant_id=name, scan_id=name, image=str(source.absolute()))]
     return write_manifest(rows, folder / MADE)

@@ -16,7 +16,7 @@ from voxtune.cohorts.table import plain
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.predictions import Predictions, stacked
-from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.evaluation.weighted_metrics import Floats, ratio
 from voxtune.profiles.plausible import number
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.policy import opened
@@ -72,7 +72,8 @@ def run_baselines(
     if not usable.any():
         raise DataError(f"Baselines: no training row has a {answer.lacks}.")
     train, known = [row for row, yes in zip(train, usable, strict=True) if yes], known[usable]
-    found = {"majority": np.tile(np.nanmean(known, axis=0), (len(test), 1))}
+    mean = ratio(np.nansum(known, axis=0), np.isfinite(known).sum(axis=0))
+    found = {"majority": np.tile(mean, (len(test), 1))}
     named: dict[str, tuple[Floats, Floats] | None] = {
         name: _columns(train, test, columns)
         for name, columns in input_columns(answer, train, inputs.profile).items()
@@ -190,14 +191,16 @@ def unlabelled_texts(
     template: str | None,
     profile: Profile | None = None,
     fields: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> dict[str, Report]:
-    """The reports without their label sentence, by scan_id; a row with nothing else to say has none.
+    """The reports without their label sentence and without what is asked for, by scan_id; a row with nothing else to say has none.
 
     Args:
         rows: of a manifest.
         template: name of a shipped template; any other is replaced by the profile's, since its label sentence is not known.
         profile: of the cohort; ``None``: recognised.
         fields: columns opened by name.
+        asked: columns that are to be predicted: a text that states them would answer for itself.
     """
     profile = chosen_profile(profile, rows, template).profile
     policy = opened(fields, profile, rows)
@@ -206,8 +209,15 @@ def unlabelled_texts(
     found = {}
     for row in rows:
         with suppress(DataError):
-            found[row.scan_id] = write_report(row, wording, label=False, policy=policy, profile=profile)
+            silent = without_columns(row, asked)
+            found[row.scan_id] = write_report(silent, wording, label=False, policy=policy, profile=profile)
     return found
+
+
+def without_columns(row: ManifestRow, columns: Sequence[str]) -> ManifestRow:
+    """The row with nothing in these columns."""
+    hidden = [name for name in columns if name in ManifestRow.model_fields or name in (row.model_extra or {})]
+    return row.model_copy(update=dict.fromkeys(hidden)) if hidden else row
 
 
 # --------------------------------------------------------------------------------------------- the inputs

@@ -14,7 +14,6 @@ from voxtune.evaluation.baselines import (
     run_baselines,
     unlabelled_texts,
 )
-from voxtune.evaluation.cohort_selection import Kind
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.evaluated_model import (
     EvaluatedModel,
@@ -31,7 +30,7 @@ from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.records import Comparison, ManifestRow, Metric
+from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
 
 ZERO_SHOT = "zero_shot"
 
@@ -254,7 +253,8 @@ def _baselines(
     config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
     train = usable_training_rows(asked, cohort)
     profile = config.known_profile
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, config.report.fields)
+    fields = config.report.fields
+    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
     if not train or cohort.training is None:
         return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
     question = asked.base_question(replace(cohort, val_rows=[]), base)

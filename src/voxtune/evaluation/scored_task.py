@@ -8,12 +8,12 @@ import numpy as np
 
 from voxtune.data.targets import measured
 from voxtune.evaluation.baseline_answers import Answer
-from voxtune.evaluation.cohort_selection import Chosen, Kind
+from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
 from voxtune.model.questions import Question
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 from voxtune.types.target import Target
 
 

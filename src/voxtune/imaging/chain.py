@@ -7,7 +7,7 @@ measured inside the brain alone.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +17,32 @@ from pydantic import BaseModel
 from voxtune.errors import ScanError
 from voxtune.imaging import template
 from voxtune.imaging.bias import correct_bias
+from voxtune.imaging.boundary import one_sentence
+from voxtune.imaging.brightness import from_zero
+from voxtune.imaging.ct import prepare_ct
 from voxtune.imaging.denoise import denoise
-from voxtune.imaging.intensity import Hounsfield, check_hounsfield, to_unit
+from voxtune.imaging.intensity import Hounsfield, to_unit
+from voxtune.imaging.kind import check_kind
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import Brain, Preset
-from voxtune.imaging.qc import Qc, dice, judged, template_correlation
+from voxtune.imaging.qc import (
+    Qc,
+    darkest_share,
+    dice,
+    judged,
+    template_contents,
+    template_correlation,
+    turned_degrees,
+)
 from voxtune.imaging.read import Scan, open_scan
-from voxtune.imaging.record import ChainRecord, Step, content_sha256, versions
+from voxtune.imaging.record import ChainRecord, Step, content_sha256, read_step, versions
 from voxtune.imaging.register import register
 from voxtune.imaging.resample import resample
 from voxtune.imaging.skull import find_brain, looks_stripped, tissue_mask
 from voxtune.imaging.step_cache import StepCache, step_key
-from voxtune.imaging.tensor import fit_hounsfield
 from voxtune.types.volume import Volume
 
-CHAIN_VERSION = "1"
+CHAIN_VERSION = "2"
 """Changed with any change of the steps' arithmetic, so that older results are made again."""
 FINEST_MM = 0.8
 """Finer voxels are averaged to 1 mm first: no preset stores finer ones, and memory grows with the third power."""
@@ -49,6 +60,10 @@ class Declared:
     """The skull is already gone."""
     registered: bool | None = None
     """It lies in template space already."""
+    orientation: str | None = None
+    """Where the voxel axes point, for a header that does not say or contradicts itself."""
+    series: str | None = field(default=None, repr=False)
+    """Which DICOM series; part of the key where it is given."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +75,14 @@ class Preprocessed:
     record: ChainRecord
 
 
-def preprocess_scan(
+def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
     path: str | Path,
     preset: Preset,
     *,
     stripped: bool | None = None,
     registered: bool | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
     cache: Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Preprocessed:
@@ -76,6 +93,8 @@ def preprocess_scan(
         preset: which steps, on which grid.
         stripped: whether the skull is already gone; ``None``: look.
         registered: whether it lies in template space already; ``None``: look.
+        series: a DICOM series by its UID, number or description; ``None``: chosen by the rules of ``dicom/series.py``.
+        orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
         cache: folder where results of slow steps are kept between calls; ``None``: nowhere.
         tell: hears the name of each slow step as it begins.
 
@@ -83,19 +102,26 @@ def preprocess_scan(
         ScanError: the scan cannot be read or has no brain; the message names the file.
     """
     path = Path(path)
-    scan = open_scan(path)
-    source = content_sha256(path)
-    declared = Declared(stripped, registered)
-    key = chain_key(source, preset, declared)
-    try:
-        if isinstance(preset.steps, Hounsfield):
-            return _ct(scan, preset, preset.steps, source, key)
-        with _one_blas_thread():
-            return _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
-    except ScanError as error:
-        raise ScanError(path, error.cause) from error
-    except ValueError as error:
-        raise ScanError(path, f"a step failed on it ({error})") from error
+    with one_sentence(path, "preprocessed"):
+        scan = open_scan(path, series, orientation, preset.wanted)
+        notes = check_kind(path, scan.kind, scan.volume, preset.wanted)
+        scan = replace(scan, notes=(*scan.notes, *notes))
+        source = content_sha256(path)
+        declared = Declared(stripped, registered, orientation, series)
+        key = chain_key(source, preset, declared)
+        try:
+            if isinstance(preset.steps, Hounsfield):
+                volume, steps, figures = prepare_ct(scan, preset, preset.steps, orientation)
+                record = _record(preset, key, source, steps, None, figures)
+                made = Preprocessed(volume, volume.voxels > preset.steps.low, record)
+            else:
+                with _one_blas_thread():
+                    made = _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
+        except ScanError as error:
+            raise ScanError(path, error.cause) from error
+        if made.volume.voxels.min() == made.volume.voxels.max():
+            raise ScanError(path, "nothing of it is left: every voxel of the prepared volume is the same")
+    return made
 
 
 def chain_key(
@@ -108,6 +134,7 @@ def chain_key(
         preset,
         repr(declared),
         *sorted(f"{n}={v}" for n, v in (versions() if of is None else of).items()),
+        *([] if declared.series is None else [declared.series]),
     )
 
 
@@ -130,12 +157,21 @@ def _brain(
     cache: StepCache,
 ) -> Preprocessed:
     record = [
-        _read_step(scan),
+        read_step(scan, declared.orientation),
         Step(name="orient", result={"from": axis_codes(scan.volume.affine), "to": "RAS"}),
     ]
-    head = orient(scan.volume, "RAS")
+    rebased = from_zero(scan.volume)
+    if rebased.changed:
+        record.append(
+            Step(
+                name="brightness",
+                result={"background": round(rebased.subtracted, 6), "scaled": rebased.scaled},
+            )
+        )
+    head = orient(rebased.volume, "RAS")
     head = _conform(head, record)
     mask, stripped = _mask(head, steps, source, declared, cache, record)
+    dark = darkest_share(head.voxels[mask])
     brain_ml = float(np.count_nonzero(mask)) * float(abs(np.linalg.det(head.affine[:3, :3]))) / 1e3
     placed = declared.registered
     if placed is None:
@@ -162,7 +198,7 @@ def _brain(
     )
     if np.count_nonzero(inside) < 1000:
         raise ScanError("scan", "nothing of it lies in the field of view of the template after registration")
-    correlation = template_correlation(cube)
+    correlation, contents = template_correlation(cube), template_contents(cube)
     cube, clipped = to_unit(cube, inside, steps.intensity)
     record.append(
         Step(name="intensity", parameters=steps.intensity.model_dump(), result={"clipped": clipped})
@@ -171,10 +207,14 @@ def _brain(
         brain_ml=round(brain_ml, 1),
         dice=round(dice(inside, template.brain_mask(steps.grid)), 4),
         correlation=round(correlation, 4),
+        contents=round(contents, 4),
+        dark=round(dark, 4),
+        turned=round(turned_degrees(transform), 1),
         scale=round(1.0 / abs(float(np.linalg.det(transform[:3, :3]))), 4),
         clipped=round(clipped, 5),
         slice_mm=round(max(scan.volume.spacing), 3),
         nonfinite=scan.nonfinite,
+        notes=(*scan.notes, *rebased.notes),
     )
     return Preprocessed(cube, inside, _record(preset, key, source, record, transform, figures))
 
@@ -304,55 +344,7 @@ def _to_template(
     return cube, inside
 
 
-# --------------------------------------------------------------------------------------------- CT
-def _ct(scan: Scan, preset: Preset, settings: Hounsfield, source: str, key: str) -> Preprocessed:
-    check_hounsfield(scan.volume, settings.policy)
-    voxels = scan.volume.voxels
-    clipped = float(np.mean(voxels > settings.high))
-    darkest = round(float(voxels.min()), 1)
-    np.clip(voxels, settings.low, settings.high, out=voxels)  # in place: a long CT fills a gigabyte
-    volume = fit_hounsfield(scan.volume, preset)
-    record = [
-        _read_step(scan),
-        Step(name="check", parameters={"policy": settings.policy}),
-        Step(
-            name="fit",
-            parameters={
-                "spacing_mm": preset.spacing,
-                "size": preset.size,
-                "low": settings.low,
-                "high": settings.high,
-            },
-            result={"from": axis_codes(scan.volume.affine), "to": preset.axes},
-        ),
-    ]
-    figures = Qc(
-        darkest_hu=darkest,
-        clipped=round(clipped, 5),
-        slice_mm=round(max(scan.volume.spacing), 3),
-        nonfinite=scan.nonfinite,
-    )
-    return Preprocessed(
-        volume, volume.voxels > settings.low, _record(preset, key, source, record, None, figures)
-    )
-
-
-def _read_step(scan: Scan) -> Step:
-    return Step(
-        name="read",
-        parameters={},
-        result={
-            "shape": scan.volume.shape,
-            "spacing_mm": [round(s, 4) for s in scan.volume.spacing],
-            "stored": scan.stored,
-            "nonfinite": scan.nonfinite,
-            "series": scan.series,
-            "modality": scan.modality,
-            "other_series": scan.others,
-        },
-    )
-
-
+# ----------------------------------------------------------------------------------------- record
 def _record(
     preset: Preset,
     key: str,

@@ -1,4 +1,4 @@
-"""Brightness: a brain to [0, 1], a CT in Hounsfield units or refused."""
+"""The settings of brightness for both kinds of scan, and a brain to [0, 1]."""
 
 from typing import Literal
 
@@ -43,39 +43,3 @@ def to_unit(volume: Volume, mask: NDArray[np.bool_], settings: Intensity) -> tup
     unit = np.zeros_like(volume.voxels)
     unit[mask] = np.clip((inside - low) / (high - low), 0.0, 1.0)
     return volume.with_voxels(unit), clipped
-
-
-SOFT_TISSUE = (-150.0, 250.0)
-"""Water, muscle, blood and fat of any CT lie here, in Hounsfield units."""
-INTERCEPT = -1024.0
-"""The rescale intercept of most scanners; applied a second time it moves soft tissue here."""
-
-
-def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> None:
-    """Refuse a CT that was rescaled twice, or never (CT-RATE's 'fixed' volumes are in HU already: CT-CLIP issue 50).
-
-    Raises:
-        ScanError: soft tissue is not where Hounsfield units put it.
-    """
-    if policy == "trust":
-        return
-    voxels = volume.voxels
-    # The corner outside the scanner's circle holds one exact padding value, which says nothing.
-    body = voxels[voxels != voxels.min()]
-    here = _share(body, *SOFT_TISSUE)
-    lower = _share(body, SOFT_TISSUE[0] + INTERCEPT, SOFT_TISSUE[1] + INTERCEPT)
-    higher = _share(body, SOFT_TISSUE[0] - INTERCEPT, SOFT_TISSUE[1] - INTERCEPT)
-    below_air = _share(body, -np.inf, -1300.0)
-    todo = "; set the policy to 'trust' if you are sure"
-    if (below_air > 0.02 and here < 0.5 * lower) or (here < 0.02 and lower > 0.1):
-        raise ScanError(
-            "scan", f"this CT was rescaled twice: soft tissue lies near -1000, where air belongs{todo}"
-        )
-    if float(voxels.min()) > -200.0 and higher > 0.05:
-        raise ScanError(
-            "scan", f"this CT holds stored values that were never rescaled: soft tissue lies near 1000{todo}"
-        )
-
-
-def _share(values: NDArray[np.float32], low: float, high: float) -> float:
-    return float(np.mean((values >= low) & (values <= high))) if values.size else 0.0

@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
+from voxtune.imaging.affine import forms, placement
 from voxtune.types.volume import Volume
 
 CHUNK = 4 * 2**20
@@ -46,6 +47,7 @@ class Header:
     offset: int
     slope: float
     intercept: float
+    notes: tuple[str, ...] = ()
 
     @property
     def voxels(self) -> int:
@@ -53,23 +55,37 @@ class Header:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
 
-def read_nifti(path: Path) -> tuple[Volume, str]:
-    """The volume of a NIfTI file and the name of its stored number type; non-finite voxels are left as they are.
+class Contents(NamedTuple):
+    """What a file holds."""
+
+    volume: Volume
+    stored: str
+    """Name of the number type in the file."""
+    notes: tuple[str, ...] = ()
+    """What had to be assumed, for the person who reads the result."""
+
+
+def read_nifti(path: Path, orientation: str | None = None) -> Contents:
+    """The volume of a NIfTI file; non-finite voxels are left as they are.
 
     A pair (.hdr beside .img or .img.gz) is read by the name of either half.
 
+    Args:
+        path: the file.
+        orientation: where the voxel axes point, for a header that does not say or contradicts itself.
+
     Raises:
-        ScanError: the file is not NIfTI, is cut short, or asks for more than ``limits`` allow.
+        ScanError: the file is not NIfTI, is cut short, asks for more than ``limits`` allow, or does not say where left is.
     """
     head, data = nifti_files(path)
     pair = head != data
     with head.open("rb") as file:
-        stream = _stream(head, file)
-        header = _header(head, stream, pair=pair)
+        stream = byte_stream(head, file)
+        header = _header(head, stream, orientation, pair=pair)
         if not pair:
-            return _filled(data, header, stream), header.dtype.name
+            return contents(data, header, stream)
     with data.open("rb") as file:
-        return _filled(data, header, _stream(data, file)), header.dtype.name
+        return contents(data, header, byte_stream(data, file))
 
 
 def nifti_files(path: Path) -> tuple[Path, Path]:
@@ -92,13 +108,19 @@ def nifti_files(path: Path) -> tuple[Path, Path]:
     return head, data
 
 
-def _stream(path: Path, file: BinaryIO) -> "_Stream":
+def byte_stream(path: Path, file: BinaryIO) -> "Stream":
+    """The bytes of an open file, unpacked where it is a gzip."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    return _Stream(path, _unpacked(path, file) if packed else _pieces(file), packed=packed)
+    return Stream(path, _unpacked(path, file) if packed else _pieces(file), packed=packed)
 
 
-def _filled(path: Path, header: Header, stream: "_Stream") -> Volume:
+def contents(path: Path, header: Header, stream: "Stream") -> Contents:
+    """The voxels that a header describes, from a stream that has not passed them.
+
+    Raises:
+        ScanError: the file is cut short, damaged or a zip bomb.
+    """
     size = path.stat().st_size
     wanted = header.offset + header.voxels * header.dtype.itemsize
     if stream.packed and wanted > limits.BIG_BYTES and wanted > limits.MAX_RATIO * size:
@@ -113,10 +135,12 @@ def _filled(path: Path, header: Header, stream: "_Stream") -> Volume:
     stream.skip(header.offset - stream.position)
     voxels = _voxels(header, stream)
     stream.finish()
-    return Volume(voxels.reshape(header.shape, order="F"), header.affine)
+    return Contents(
+        Volume(voxels.reshape(header.shape, order="F"), header.affine), header.dtype.name, header.notes
+    )
 
 
-class _Stream:
+class Stream:
     """Bytes in order, with a sentence when they end too soon."""
 
     def __init__(self, path: Path, pieces: Iterator[bytes], *, packed: bool) -> None:
@@ -127,6 +151,7 @@ class _Stream:
         self.position = 0
 
     def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
         parts, missing = [], count
         while missing > 0:
             if not self.rest:
@@ -144,6 +169,7 @@ class _Stream:
         return b"".join(parts)
 
     def skip(self, count: int) -> None:
+        """Pass over ``count`` bytes."""
         while count > 0:
             count -= len(self.take(min(count, CHUNK)))
 
@@ -182,7 +208,7 @@ def _unpacked(path: Path, file: BinaryIO) -> Iterator[bytes]:
             yield piece
 
 
-def _header(path: Path, stream: _Stream, *, pair: bool) -> Header:
+def _header(path: Path, stream: Stream, orientation: str | None, *, pair: bool) -> Header:
     import nibabel
     from nibabel.spatialimages import HeaderDataError
 
@@ -200,12 +226,12 @@ def _header(path: Path, stream: _Stream, *, pair: bool) -> Header:
     kind = nibabel.Nifti1Header if size == 348 else nibabel.Nifti2Header
     try:
         raw = kind(block, endianness="<" if order == "little" else ">", check=False)
-        return _checked(path, raw, least_offset=0 if pair else HEADER_BYTES[size])
+        return _checked(path, raw, orientation, least_offset=0 if pair else HEADER_BYTES[size])
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise ScanError(path, f"the NIfTI header is damaged ({error})") from error
 
 
-def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-untyped-def]  # nibabel ships no types
+def _checked(path: Path, raw, orientation: str | None, least_offset: int) -> Header:  # type: ignore[no-untyped-def]  # no types
     magic = bytes(raw["magic"].tobytes())[:3]
     if magic not in ({b"n+1", b"n+2"} if least_offset else {b"ni1", b"ni2"}):
         raise ScanError(
@@ -213,7 +239,7 @@ def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-u
             "this is not NIfTI (its magic is missing); an Analyze file does not say where left is",
             "Convert it to .nii.gz with a tool that knows the study's orientation.",
         )
-    shape = _shape(path, [int(n) for n in raw["dim"]])
+    shape = checked_shape(path, [int(n) for n in raw["dim"]])
     code = int(raw["datatype"])
     if code not in NUMBER_KINDS:
         raise ScanError(
@@ -225,12 +251,14 @@ def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-u
     # Some writers leave 0, which means 'right after the header'.
     if not np.isfinite(offset) or not (offset == 0 or max(least_offset - 4, 0) <= offset <= limits.BIG_BYTES):
         raise ScanError(path, f"the voxels are said to begin at byte {offset:g}")
+    placed = placement(path, forms(raw), shape, orientation)
     slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
     if not np.isfinite(slope) or slope == 0:
         slope, intercept = 1.0, 0.0
     return Header(
         shape=shape,
-        affine=_affine(path, raw, shape),
+        affine=placed.affine,
+        notes=placed.notes,
         dtype=dtype,
         offset=int(offset) or least_offset,
         slope=slope,
@@ -238,7 +266,12 @@ def _checked(path: Path, raw, least_offset: int) -> Header:  # type: ignore[no-u
     )
 
 
-def _shape(path: Path, dim: list[int]) -> tuple[int, int, int]:
+def checked_shape(path: Path, dim: list[int]) -> tuple[int, int, int]:
+    """The three sizes of ``dim`` (number of axes, then their sizes).
+
+    Raises:
+        ScanError: it is no single 3D volume, or larger than the limits.
+    """
     axes = dim[0]
     if not 1 <= axes <= 7 or min(dim[1 : axes + 1]) < 1:
         raise ScanError(path, f"the header gives impossible dimensions {dim}")
@@ -259,47 +292,7 @@ def _shape(path: Path, dim: list[int]) -> tuple[int, int, int]:
     return i, j, k
 
 
-def _affine(path: Path, raw, shape: tuple[int, int, int]) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
-    """Voxel to world from the sform, else the qform, else the spacing alone; what is declared must be sound."""
-    pixdim = np.abs(np.asarray(raw["pixdim"][1:4], dtype=np.float64))
-    if not np.isfinite(pixdim).all() or (pixdim == 0).any():
-        raise ScanError(
-            path, f"the header gives a voxel spacing of {' x '.join(f'{p:g}' for p in pixdim)} mm"
-        )
-    if int(raw["sform_code"]) > 0:
-        affine, name = raw.get_sform(), "sform"
-    elif int(raw["qform_code"]) > 0:
-        affine, name = raw.get_qform(), "qform"
-    else:
-        affine, name = raw.get_base_affine(), "spacing"
-    affine = np.asarray(affine, dtype=np.float64)
-    check_affine(path, affine, shape, name)
-    return affine
-
-
-def check_affine(path: Path, affine: NDArray[np.float64], shape: tuple[int, int, int], name: str) -> None:
-    """Refuse an affine that is not finite, singular, or gives an implausible spacing or extent.
-
-    Raises:
-        ScanError: it says which.
-    """
-    if not np.isfinite(affine).all():
-        raise ScanError(path, f"the affine ({name}) holds NaN or infinite numbers")
-    columns = affine[:3, :3]
-    steps = np.linalg.norm(columns, axis=0)
-    # Volume of the voxel against that of the box with the same edges: 0 when axes are parallel.
-    if (steps == 0).any() or abs(np.linalg.det(columns / np.where(steps == 0, 1, steps))) < 1e-3:
-        raise ScanError(
-            path, f"the affine ({name}) is singular: it does not place voxels in three dimensions"
-        )
-    if steps.min() < limits.MIN_SPACING_MM or steps.max() > limits.MAX_SPACING_MM:
-        raise ScanError(path, f"the voxel spacing {' x '.join(f'{s:g}' for s in steps)} mm is implausible")
-    extent = steps * shape
-    if extent.max() > limits.MAX_EXTENT_MM:
-        raise ScanError(path, f"the field of view {' x '.join(f'{e:.0f}' for e in extent)} mm is implausible")
-
-
-def _voxels(header: Header, stream: _Stream) -> NDArray[np.float32]:
+def _voxels(header: Header, stream: Stream) -> NDArray[np.float32]:
     """The voxels as float32, scaled slab by slab in float64 (flat, first axis fastest)."""
     out = np.empty(header.voxels, dtype=np.float32)
     at_once = CHUNK // header.dtype.itemsize

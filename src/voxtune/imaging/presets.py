@@ -18,6 +18,7 @@ from voxtune.imaging import template
 from voxtune.imaging.bias import Bias
 from voxtune.imaging.denoise import Denoise
 from voxtune.imaging.intensity import Hounsfield, Intensity
+from voxtune.imaging.kind import Wanted
 from voxtune.imaging.register import Register
 from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
@@ -49,6 +50,8 @@ class Preset(Settings):
     fit: Literal["cube", "foreground", "nearest", "crop_pad"]
     """How the stored volume becomes the tensor (``tensor.py``)."""
     steps: Brain | Hounsfield
+    region: Literal["head", "chest", "abdomen"] = Field(default="head", exclude=True)
+    """Body region it is made for: what a scan is checked against. Changes no voxel, so it is not in records and keys."""
     mean: float = 0.0
     deviation: float = 1.0
     """The tensor is (value - mean) / deviation."""
@@ -76,6 +79,13 @@ class Preset(Settings):
         if isinstance(self.steps, Brain):
             return 0.0, 1.0
         return (self.steps.low - self.mean) / self.deviation, (self.steps.high - self.mean) / self.deviation
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a scan must be, for the choice of a DICOM series and the check of modality, weighting and body region."""
+        if isinstance(self.steps, Brain):
+            return Wanted("MR", "T1", self.region)
+        return Wanted("CT", region=self.region)
 
     @field_validator("axes")
     @classmethod
@@ -122,19 +132,19 @@ RADFM = Preset(
 
 CT_CLIP = Preset(
     name="ct_clip", size=(240, 480, 480), spacing=(1.5, 0.75, 0.75), axes="SLP", fit="crop_pad",
-    steps=Hounsfield(), deviation=1000.0,
+    steps=Hounsfield(), region="chest", deviation=1000.0,
 )  # fmt: skip
 """CT-CLIP: [-1000, 1000] HU / 1000 at 0.75 x 0.75 x 1.5 mm, centre crop and pad with -1."""
 
 CT_CLIP_SMALL = Preset(
     name="ct_clip_small", size=(48, 64, 64), spacing=(7.5, 5.625, 5.625), axes="SLP", fit="crop_pad",
-    steps=Hounsfield(), deviation=1000.0,
+    steps=Hounsfield(), region="chest", deviation=1000.0,
 )  # fmt: skip
 """The shrunken CT-CLIP: the field of view and values of ``ct_clip`` at 5.6 x 5.6 x 7.5 mm."""
 
 MERLIN = Preset(
     name="merlin", size=(224, 224, 160), spacing=(1.5, 1.5, 3.0), axes="RAS", fit="crop_pad",
-    steps=Hounsfield(), mean=-1000.0, deviation=2000.0,
+    steps=Hounsfield(), region="abdomen", mean=-1000.0, deviation=2000.0,
 )  # fmt: skip
 """Merlin: [-1000, 1000] HU to [0, 1] at 1.5 x 1.5 x 3 mm, centre crop and pad with 0."""
 

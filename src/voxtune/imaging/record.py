@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from voxtune.imaging.nifti import nifti_files
 from voxtune.imaging.qc import Qc
+from voxtune.imaging.read import Scan
+from voxtune.types.reliability import SeriesChoice
 
 
 class Step(BaseModel):
@@ -39,6 +41,18 @@ class ChainRecord(BaseModel):
     qc: Qc
     versions: dict[str, str]
 
+    @property
+    def series(self) -> SeriesChoice | None:
+        """Which DICOM series was read; ``None`` of other files."""
+        said = self.steps[0].result if self.steps else {}
+        if not said.get("series"):
+            return None
+        return SeriesChoice(
+            read=said["series"],
+            left_aside=tuple(said.get("other_series") or ()),
+            remarks=tuple(said.get("remarks") or ()),
+        )
+
 
 def content_sha256(path: Path) -> str:
     """The sha256 of a file, of the two halves of a pair, or of the names and contents of a folder's files."""
@@ -65,3 +79,21 @@ def versions() -> dict[str, str]:
         name: importlib.metadata.version(name)
         for name in ("voxtune", "numpy", "scipy", "SimpleITK", "deepbet", "nilearn")
     }
+
+
+def read_step(scan: Scan, orientation: str | None = None) -> Step:
+    """What reading a scan taught, and what was declared of it."""
+    return Step(
+        name="read",
+        parameters={"orientation": orientation} if orientation else {},
+        result={
+            "shape": scan.volume.shape,
+            "spacing_mm": [round(s, 4) for s in scan.volume.spacing],
+            "stored": scan.stored,
+            "nonfinite": scan.nonfinite,
+            "series": scan.series,
+            "modality": scan.modality,
+            "other_series": scan.others,
+        }
+        | ({"remarks": scan.remarks} if scan.remarks else {}),
+    )

@@ -80,3 +80,28 @@ def isotropic(volume: Volume, step: float) -> Volume:
     affine[:3, 3] = centre - affine[:3, :3] @ ((shape - 1) / 2)
     i, j, k = (int(n) for n in shape)
     return resample(volume, (i, j, k), affine)
+
+
+def upright(volume: Volume, fill: float) -> Volume:
+    """The volume on a grid along the world's axes that holds all of it, same centre, same distance between slices.
+
+    Args:
+        volume: turned (oblique) or sheared (a tilted gantry).
+        fill: the value outside its field of view.
+    """
+    closest = np.abs(volume.affine[:3, :3] / volume.spacing)
+    affine = np.eye(4)
+    affine[:3, :3] = 0.0
+    taken: set[int] = set()
+    for axis in np.argsort(-closest.max(axis=0)):
+        world = int(np.argmax([-1.0 if i in taken else closest[i, axis] for i in range(3)]))
+        taken.add(world)
+        # Between sheared slices the distance is what lies across them.
+        affine[world, axis] = volume.affine[world, axis]
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1)
+    reach = np.ptp(np.linalg.inv(affine[:3, :3]) @ volume.affine[:3, :3] @ corners, axis=1)
+    i, j, k = (int(n) for n in np.ceil(np.round(reach, 3)))
+    centre = volume.affine[:3, :3] @ ((np.asarray(volume.shape) - 1) / 2) + volume.affine[:3, 3]
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array([i, j, k]) - 1) / 2)
+    moved = resample(volume.with_voxels(volume.voxels - np.float32(fill)), (i, j, k), affine)
+    return moved.with_voxels(moved.voxels + np.float32(fill))

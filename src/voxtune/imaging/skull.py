@@ -1,4 +1,4 @@
-"""The brain in a head: deepbet's network, or the volume's own zeros where the skull is already gone.
+"""The brain in a head: deepbet's network, or the volume's own background where the skull is already gone.
 
 Source: Fisch et al., 'deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks',
 Computers in Biology and Medicine 179 (2024).
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
 from voxtune.imaging.boxes import filled
+from voxtune.imaging.brightness import background
 from voxtune.types.volume import Volume
 
 THREADS = 1
@@ -67,8 +68,8 @@ def tissue_mask(volume: Volume) -> NDArray[np.bool_]:
 
 
 def _tissue(volume: Volume) -> NDArray[np.bool_]:
-    """What differs from the corner by more than a small share of the brightest tissue: resampling leaves soft edges."""
-    distance = np.abs(volume.voxels - volume.voxels[0, 0, 0])
+    """What differs from the background by more than a small share of the brightest tissue: resampling leaves soft edges."""
+    distance = np.abs(volume.voxels - np.float32(background(volume.voxels)[0]))
     some = distance[distance > 0]
     return np.asarray(distance > SOFT_EDGE * (np.percentile(some, 99) if some.size else np.inf))
 

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from voxtune.imaging.chain import Declared, Preprocessed, chain_key
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Preset, fits
+from voxtune.imaging.qc import judged, template_contents
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.record import ChainRecord
+from voxtune.imaging.step_cache import step_key
 
 VOLUME, RECORD = "volume.nii.gz", "chain.json"
 """A preprocessed volume and its record, beside each other in the folder of a scan."""
@@ -30,8 +32,13 @@ def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
     volume = read_scan(path)
     if not fits(volume, preset):
         return None
-    outside = preset.steps.low if isinstance(preset.steps, Hounsfield) else 0.0
-    return Preprocessed(volume, np.asarray(volume.voxels > outside), record)
+    if isinstance(preset.steps, Hounsfield):
+        return Preprocessed(volume, np.asarray(volume.voxels > preset.steps.low), record)
+    if record.qc.contents is None:
+        # Made before contents were measured: they are in the volume.
+        figures = record.qc.model_copy(update={"contents": round(template_contents(volume), 4)})
+        record = record.model_copy(update={"qc": judged(figures)})
+    return Preprocessed(volume, np.asarray(volume.voxels > 0.0), record)
 
 
 def _record(path: Path) -> ChainRecord | None:
@@ -50,8 +57,14 @@ def _keys(record: ChainRecord, preset: Preset) -> set[str]:
             preset.model_copy(update={"steps": preset.steps.model_copy(update={"policy": policy})})
             for policy in ("refuse", "trust")
         ]
-    return {
-        chain_key(record.input_sha256, one, Declared(stripped), record.versions)
-        for one in presets
-        for stripped in (None, True, False)
-    }
+    orientation = record.steps[0].parameters.get("orientation") if record.steps else None
+    libraries = sorted(f"{name}={version}" for name, version in record.versions.items())
+    keys = set()
+    for one in presets:
+        for stripped in (None, True, False):
+            declared = Declared(stripped, orientation=orientation)
+            keys.add(chain_key(record.input_sha256, one, declared, record.versions))
+            # The first version of the chain: the same numbers for every scan whose background is 0.
+            early = f"Declared(stripped={stripped}, registered=None)"
+            keys.add(step_key("1", record.input_sha256, one, early, *libraries))
+    return keys

@@ -20,6 +20,9 @@ FIGURES: Mapping[str, str] = {
     "brain_ml": "Brain volume (ml)",
     "dice": "Overlap with the template's brain (Dice)",
     "correlation": "Correlation with the template inside its brain",
+    "contents": "Correlation of detail with the template, deep inside",
+    "dark": "Darkest tissue over brightest",
+    "turned": "Turned by the registration (degrees)",
     "scale": "Volume of the template's brain over this one's",
     "clipped": "Share of voxels with clipped brightness",
     "slice_mm": "Largest distance between voxels in the file (mm)",
@@ -36,6 +39,8 @@ class CohortEntry:
     qc: Qc
     thumbnail: bytes | None
     """PNG."""
+    series: str = ""
+    """Which DICOM series was read, where there were others."""
 
 
 def scan_page(scan_id: str, volume: Volume, record: ChainRecord, *, simulated: bool) -> str:

@@ -47,7 +47,8 @@ class Answer:
             "mmse_interval": beside.mmse_interval,
             "mmse_note": beside.mmse_note,
         }
-        return said | beside.model_dump(mode="json", exclude={"targets"}) | {"page": str(self.page)}
+        hidden = {"targets", *(["series"] if beside.series is None else [])}
+        return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
         """One row of ``predictions.tsv``, without the adapter."""
@@ -87,10 +88,9 @@ class Answer:
         value, beside = self.prediction.targets.get(target.name), self.caveats.targets.get(target.name)
         if value is None:
             return (beside.note or "") if beside else ""
-        name = "MMSE" if target.name == MMSE else target.name
         units = f" {target.units}" if target.units and target.name != MMSE else ""
         interval = " ({:.1f} to {:.1f})".format(*beside.interval) if beside and beside.interval else ""
-        return f"{name} {value:.1f}{units}{interval}"
+        return f"{target.label} {value:.1f}{units}{interval}"
 
 
 def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
@@ -102,7 +102,7 @@ def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
         probabilities=said["probabilities"],
         targets={name: one["value"] for name, one in targets.items() if one["value"] is not None},
     )
-    beside = {name: said[name] for name in Caveats.model_fields if name != "targets"}
+    beside = {name: said[name] for name in Caveats.model_fields if name != "targets" and name in said}
     notes = {name: {"interval": one["interval"], "note": one["note"]} for name, one in targets.items()}
     return prediction, Caveats.model_validate(beside | {"targets": notes})
 

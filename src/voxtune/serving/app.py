@@ -108,7 +108,8 @@ class Api:
         scan_id, folder = self.service.scans.new_folder()
         try:
             received = await receive(request, folder, limits)
-            scan, work = self.service.take(scan_id, folder, received)
+            series = request.query_params.get("series") or None
+            scan, work = self.service.take(scan_id, folder, received, series)
         except BaseException:
             self.service.discard(folder)
             raise

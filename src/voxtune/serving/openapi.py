@@ -143,6 +143,10 @@ def _post(limits: Limits) -> Json:
         "parameters": [
             _query("name", "What to call it, where the body is the file itself."),
             _query("wait", "Seconds to wait for the answer; without it 202 comes at once."),
+            _query(
+                "series",
+                "A DICOM series by its UID, number or description; otherwise chosen by rules and said.",
+            ),
         ],
         "requestBody": {
             "required": True,

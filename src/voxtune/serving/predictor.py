@@ -12,6 +12,7 @@ from voxtune.evaluation.answers import answers_alone
 from voxtune.evaluation.encode import encode
 from voxtune.evaluation.ood_detection import distance, features_of
 from voxtune.evaluation.target_interval import around
+from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
 from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.questions import encoded_texts, question_of
@@ -45,6 +46,8 @@ class Predictor:
         *,
         name: str | None = None,
         stripped: bool | None = None,
+        series: str | None = None,
+        orientation: str | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
@@ -55,16 +58,21 @@ class Predictor:
             scan: file or folder with one scan.
             name: what to call it; otherwise its file name.
             stripped: whether the skull is gone already; ``None``: look.
+            series: a DICOM series by its UID, number or description.
+            orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
             tell: hears the name of each slow step as it begins.
 
         Raises:
             ScanError: the scan cannot be read or processed.
         """
-        prepared = prepare_scan(scan, self.preset, stripped=stripped, tell=tell)
-        if tell is not None:
-            tell("score")
-        made, volume = prepared.preprocessed, prepared.tensor
-        found, caveats = self.judge(name or scan.name, volume, made)
+        with one_sentence(name or scan.name, "predicted"):
+            prepared = prepare_scan(
+                scan, self.preset, stripped=stripped, series=series, orientation=orientation, tell=tell
+            )
+            if tell is not None:
+                tell("score")
+            made, volume = prepared.preprocessed, prepared.tensor
+            found, caveats = self.judge(name or scan.name, volume, made)
         return ScanResult(found, caveats, made)
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
@@ -113,6 +121,7 @@ class Predictor:
             else bool(away > trust.familiar.limit),
             quality=quality.verdict,
             reasons=quality.reasons,
+            series=prepared.record.series,
         )
 
     def _beside(self, target: Target, found: Prediction) -> TargetCaveat:

@@ -65,15 +65,19 @@ class Service:
         if self.scans.stored_bytes() + announced > self.limits.stored_bytes:
             raise Refused(507, "The server stores as much as it may; delete scans or try again later.")
 
-    def take(self, scan_id: str, folder: Path, received: Received) -> tuple[ServedScan, "asyncio.Task[None]"]:
+    def take(
+        self, scan_id: str, folder: Path, received: Received, series: str | None = None
+    ) -> tuple[ServedScan, "asyncio.Task[None]"]:
         """Queue an uploaded scan; the task ends with it."""
         scan = ServedScan(scan_id, received.name, folder, received.file, received.size)
         self.scans.add(scan)
         LOG.info("scan %s: %d bytes", scan.id, scan.size)
-        return scan, self._spawn(self._predict(scan))
+        return scan, self._spawn(self._predict(scan, series))
 
-    async def _predict(self, scan: ServedScan) -> None:
+    async def _predict(self, scan: ServedScan, series: str | None) -> None:
         message = {"do": "predict", "folder": str(scan.folder), "scan": str(scan.file), "name": scan.name}
+        if series is not None:
+            message["series"] = series
         task = self.pool.submit(message, scan)
         try:
             end = await task.answer

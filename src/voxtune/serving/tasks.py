@@ -82,14 +82,16 @@ class Bench:
         }
 
     def do(self, task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        """One task: ``{"do": "predict", "folder", "scan", "name"}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
+        """One task: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
         if task["do"] == "predict":
-            return self._predict(Path(task["folder"]), Path(task["scan"]), task["name"], tell)
+            return self._predict(
+                Path(task["folder"]), Path(task["scan"]), task["name"], task.get("series"), tell
+            )
         return self._map(Path(task["folder"]), task["file"], task["target"], task["biomarker"])
 
-    def _predict(self, folder: Path, scan: Path, name: str, tell: Tell) -> dict[str, Any]:
+    def _predict(self, folder: Path, scan: Path, name: str, series: str | None, tell: Tell) -> dict[str, Any]:
         tell({"step": "read"})
-        found = self.predictor.predict(scan, name=name, tell=lambda step: tell({"step": step}))
+        found = self.predictor.predict(scan, name=name, series=series, tell=lambda step: tell({"step": step}))
         tell({"step": "draw"})
         preset = self.predictor.preset
         tensor = to_tensor(found.preprocessed.volume, preset)

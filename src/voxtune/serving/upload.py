@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from voxtune.imaging.dicom.headers import looks_like_dicom
 from voxtune.serving.limits import Limits
 
 LONGEST_NAME = 120
@@ -144,7 +145,7 @@ def kind_of(start: bytes) -> str | None:
     """The ending that fits the first bytes of a file; ``None`` where they are no scan's."""
     if start[:4] == b"PK\x03\x04":
         return ".zip"
-    if start[128:132] == b"DICM":
+    if looks_like_dicom(start[:132]):
         return ".dcm"
     if start[:2] == b"\x1f\x8b":
         try:

@@ -8,12 +8,12 @@ from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError
 from voxtune.tasks.task import Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -179,7 +179,7 @@ class ScoredClasses:
 
         return ClassAnswer(ClassQuestion(chosen.classes, ()))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """One answer, one kind."""
         from voxtune.evaluation.cohort_selection import kind_of
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
 from voxtune.tasks.task import Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -224,7 +224,7 @@ class ScoredFindings:
 
         return FindingAnswer(FindingQuestion(chosen.parts, self.model.config.classes.pair))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """Training saw the labels of some, of others never."""
         from voxtune.evaluation.cohort_selection import kind_of
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError
 from voxtune.tasks.task import DEFAULT_METRIC, Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 from voxtune.types.target import MMSE, Target
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -259,7 +259,7 @@ class ScoredNumbers:
         del chosen
         return TargetAnswer(model_targets(self.model))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """One kind."""
         from voxtune.evaluation.cohort_selection import kind_of
 

@@ -95,6 +95,27 @@ class TargetCaveat(Settings):
     """Why no number is given, of an adapter that was taught by too few."""
 
 
+class SeriesChoice(Settings):
+    """Which DICOM series of a scan was read, and what was left out."""
+
+    read: str
+    """The DICOM series that was taken."""
+    left_aside: tuple[str, ...] = ()
+    """The other series of the study."""
+    remarks: tuple[str, ...] = ()
+    """What was left out or changed and loses nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """For a terminal or a page."""
+        aside = (
+            f"; left aside: {', '.join(self.left_aside)} (name another with --series)"
+            if self.left_aside
+            else ""
+        )
+        return f"read {self.read}{aside}{''.join(f'; {one}' for one in self.remarks)}"
+
+
 class Caveats(Settings):
     """What stands beside one prediction: how sure, how far off, how familiar, how good the scan."""
 
@@ -110,6 +131,8 @@ class Caveats(Settings):
     quality: Literal["pass", "warn", "fail"] = "pass"
     """Of the preprocessed scan."""
     reasons: tuple[str, ...] = ()
+    series: SeriesChoice | None = None
+    """``None`` of files that are not DICOM."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -130,4 +153,6 @@ class Caveats(Settings):
             found.append("  unlike the scans this adapter was trained on: do not rely on the answer")
         if self.quality != "pass":
             found.append(f"  quality {self.quality}: {'; '.join(self.reasons)}")
+        if self.series is not None and (self.series.left_aside or self.series.remarks):
+            found.append(f"  {self.series.sentence}")
         return found

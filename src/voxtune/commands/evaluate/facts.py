@@ -12,6 +12,7 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.types.target import Target
 
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
@@ -115,6 +116,7 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
     from voxtune.pages.evaluation_facts import FindingsFacts
 
     cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
+    pair = found.model.config.classes.pair
     sides = (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
     present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in sides]
     return FindingsFacts(
@@ -128,22 +130,43 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
         sides=("train", "val", "test") if cohort.own else ("scored",),
         side_sizes=[len(rows) for rows in sides],
         merged={name: parts for name, parts in chosen.parts.items() if len(parts) > 1},
+        pair=(said_of_finding(pair[0]), said_of_finding(pair[1])),
         augmentation=augmentation_picture(found.model.config, cohort.train_rows, cohort.manifest)
         if found.model.adapter and cohort.own
         else None,
     )
 
 
+def said_of_finding(text: str) -> str:
+    """What a text of a pair says of the finding that it begins with; any other text as it is."""
+    return text.removeprefix("{finding} ").removesuffix(".")
+
+
 def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
     from voxtune.evaluation.curves import target_points
+    from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import TargetFacts
 
-    known = {"mmse": ("MMSE", "points", 30.0)}
     facts = {}
-    for name in found.table.measured:
-        label, units, highest = known.get(name, (name, "", None))
-        facts[name] = TargetFacts(label, units, highest, target_points(found.table, name))
+    for target in model_targets(found.model):
+        if target.name in found.table.measured:
+            points = target_points(found.table, target.name)
+            interval = _interval(found, target, [said - true for true, said, _ in points])
+            facts[target.name] = TargetFacts(target.label, target.units, target.high, points, interval)
     return facts
+
+
+def _interval(found: "Evaluation", target: "Target", errors: Sequence[float]) -> str | None:
+    """How far off an answer may be by the adapter's own word, and how often that holds here."""
+    adapter = found.model.adapter
+    stated = adapter.facts.trust.targets.get(target.name) if adapter else None
+    if stated is None or not errors:
+        return None
+    held = sum(abs(error) <= stated.half_width for error in errors)
+    return (
+        f"An answer is given as ± {target.text(stated.half_width)}, which held for {stated.level:.0%} of {stated.n_participants} validation "
+        f"participants; it holds for {held} of these {len(errors)} scans."
+    )
 
 
 def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any]:

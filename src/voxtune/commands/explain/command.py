@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from voxtune.commands.explain.control import find_control
 from voxtune.commands.explain.done import ExplainDone, common_facts
-from voxtune.commands.explain.reports import (
+from voxtune.errors import ScanError, UsageError
+from voxtune.explanation.scan_explanation import Case, Explained, Question, explain_scan
+from voxtune.explanation.scan_reports import (
     facts_row,
     named_class,
     plain_name,
@@ -16,14 +18,12 @@ from voxtune.commands.explain.reports import (
     row_of,
     truth_of,
 )
-from voxtune.commands.explain.scan import Case, Explained, Question, explain_scan
-from voxtune.commands.explain.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
-from voxtune.errors import ScanError, UsageError
+from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
 from voxtune.run_dir import write_json, write_text
 
 if TYPE_CHECKING:
+    from voxtune.data.images import PreparedScan
     from voxtune.imaging.chain import Preprocessed
-    from voxtune.imaging.presets import Preset
     from voxtune.model.adapter import LoadedAdapter
     from voxtune.types.reliability import Caveats
 
@@ -37,6 +37,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     output: Path | None = None,
     base: Path | None = None,
     stripped: bool | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
     target: str | None = None,
     biomarkers: Sequence[str] = (),
     method: str = "auto",
@@ -56,6 +58,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         output: folder to write; otherwise ``explanations/<scan>`` in the current folder.
         base: weights of the base, where they are not shipped.
         stripped: whether the skull is gone already; ``None``: look.
+        series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
+        orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
         target: a class or finding, ``mmse``, or ``report``; ``None``: the predicted class (of a manifest: the last class).
         biomarkers: those to keep alone; otherwise all that the report names.
         method: ``auto``, ``grad_eclip``, ``grad_activation``, ``voxel_gradient`` or ``occlusion``.
@@ -79,7 +83,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         raise ScanError(scan, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
     if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
         raise UsageError("The report comes from one place: give one of --report, --facts and --data.")
-    from voxtune.data.images import load_preset
+    from voxtune.data.images import load_preset, prepare_scan
+    from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
     from voxtune.serving.predictor import Predictor
 
@@ -99,7 +104,10 @@ def explain(  # noqa: PLR0913  (the options of the command)
             loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
         )
     tell("Preprocessing")
-    case, made = _case(loaded, preset, scan, stripped=stripped, report=report, facts=facts, data=data)
+    prepared = prepare_scan(
+        scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
+    )
+    case, made = _case(loaded, prepared, scan, report=report, facts=facts, data=data)
     tell("Explaining")
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
@@ -110,19 +118,15 @@ def explain(  # noqa: PLR0913  (the options of the command)
 
 def _case(
     loaded: "LoadedAdapter",
-    preset: "Preset",
+    prepared: "PreparedScan",
     scan: Path,
     *,
-    stripped: bool | None,
     report: Path | None,
     facts: Mapping[str, str] | None,
     data: Path | None,
 ) -> "tuple[Case, Preprocessed]":
-    from voxtune.data.images import prepare_scan
-
     name = plain_name(scan)
     row = row_of(data, scan) if data is not None else None
-    prepared = prepare_scan(scan, preset, stripped=stripped)
     reports: dict[str, str] = {}
     if report is not None:
         reports = reports_of_text(read_report(report), loaded.facts.classes, loaded.config.known_profile)

@@ -1,10 +1,10 @@
 """The control of an adapter: the one that was taught shuffled labels, found beside it or named, or why there is none."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError, WeightsError
+from voxtune.explanation.scan_explanation import Control
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
@@ -14,15 +14,6 @@ MAKE = (
     "'voxtune train RECIPE -o RUN --data MANIFEST --control' trains one with the adapter (with --resume, for a run that is finished), "
     "and --control ADAPTER names one"
 )
-
-
-@dataclass(frozen=True)
-class Control:
-    """What the check with shuffled labels can lean on."""
-
-    adapter: "LoadedAdapter | None"
-    note: str
-    """What the control has learned; without one, why not and what makes one."""
 
 
 def find_control(folder: Path, loaded: "LoadedAdapter", given: Path | None, base: Path | None) -> Control:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxtune.errors import SomeScansFailedError
+
 if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
 
@@ -14,6 +16,8 @@ class ExplainDone:
 
     page: Path
     facts: dict[str, Any]
+    error: SomeScansFailedError | None = None
+    """Some scans of a cohort failed and the rest are done."""
 
     @property
     def summary(self) -> str:

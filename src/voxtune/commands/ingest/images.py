@@ -5,6 +5,7 @@ from pathlib import Path
 from voxtune.cohorts.outputs import MARK
 from voxtune.cohorts.reading import Dropped, Reading
 from voxtune.errors import ScanError
+from voxtune.imaging.boundary import one_sentence
 
 
 def write_pending(reading: Reading, folder: Path) -> None:
@@ -20,8 +21,9 @@ def write_pending(reading: Reading, folder: Path) -> None:
             continue
         path = folder / f"{row.scan_id}.nii.gz"
         try:
-            volumes = [read_any(part, pending.axes) for part in pending.parts]
-            write_volume(mean_of(volumes), path, simulated=row.simulated)
+            with one_sentence(row.scan_id):
+                mean = mean_of([read_any(part, pending.axes) for part in pending.parts])
+            write_volume(mean, path, simulated=row.simulated)
         except ScanError as error:
             reading.dropped.append(
                 Dropped(row.scan_id, row.participant_id, f"image cannot be read: {error.cause}")

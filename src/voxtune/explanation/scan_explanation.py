@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.commands.explain.control import Control
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -56,6 +55,15 @@ class Case:
     """Where a simulated brain changed, on the cube of the region table."""
     simulated: bool = False
     """By its row or its own mark."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the check with shuffled labels can lean on."""
+
+    adapter: "LoadedAdapter | None"
+    note: str
+    """What the control has learned; without one, why not and what makes one."""
 
 
 @dataclass(frozen=True)

@@ -132,5 +132,5 @@ def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
 
 def plain_name(scan: Path) -> str:
     """A scan's name as a folder can carry it; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
-    name = scan.resolve().parent.name if scan.name == "volume.nii.gz" else scan.name
+    name = scan.absolute().parent.name if scan.name == "volume.nii.gz" else scan.name
     return re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$|\.zip$", "", name)).strip("._") or "scan"

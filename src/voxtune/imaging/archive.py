@@ -1,0 +1,171 @@
+"""A zip to a volume: of the DICOM study in it, or of the one scan in another form; one zip inside a zip is opened too.
+
+Members are unpacked under numbers, never under their own names, and counted while they unpack: what a zip says of their
+sizes is its sender's word.
+"""
+
+import stat
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from voxtune.errors import ScanError
+from voxtune.imaging import limits
+from voxtune.imaging.dicom.headers import IGNORED
+from voxtune.imaging.kind import Wanted
+
+if TYPE_CHECKING:
+    from voxtune.imaging.read import Scan
+
+VOLUMES = (".nii.gz", ".nii", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
+"""Endings of files that hold a volume each; the second half of a pair comes with the first."""
+PARTNERS = (".hdr", ".raw", ".raw.gz", ".zraw", ".json")
+DEEPEST = 1
+"""Zips inside the zip that are opened."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    info: zipfile.ZipInfo
+    path: PurePosixPath
+
+    @property
+    def ending(self) -> str:
+        lower = self.path.name.lower()
+        return next(
+            (
+                end
+                for end in sorted((*VOLUMES, *PARTNERS, ".zip"), key=len, reverse=True)
+                if lower.endswith(end)
+            ),
+            ".dcm",
+        )
+
+
+def read_zip(
+    path: Path,
+    series: str | None = None,
+    wanted: Wanted | None = None,
+    name: Path | None = None,
+    depth: int = 0,
+    orientation: str | None = None,
+) -> "Scan":
+    """The volume of a zip.
+
+    Args:
+        path: the zip.
+        series: UID, number or description of a DICOM series.
+        wanted: what the preset takes.
+        name: what messages call it, where that is not ``path``.
+        depth: how many zips it lies in.
+        orientation: where the voxel axes point, for a header that does not say.
+
+    Raises:
+        ScanError: the zip is damaged, too large, holds links or names that leave its folder, or more than one scan.
+    """
+    from voxtune.imaging.read import open_inside
+
+    called = name or path
+    with tempfile.TemporaryDirectory(prefix="voxtune-zip-") as scratch:
+        folder = Path(scratch)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = _members(called, archive)
+                files = _unpack(called, archive, members, folder)
+        except ScanError:
+            raise
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            ValueError,
+            LookupError,
+        ) as error:
+            raise ScanError(called, f"the zip is damaged or encrypted ({type(error).__name__})") from error
+        volumes = [file for member, file in files if member.ending in VOLUMES]
+        inner = [file for member, file in files if member.ending == ".zip"]
+        if len(volumes) > 1:
+            raise ScanError(
+                called,
+                f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
+            )
+        if volumes:
+            return open_inside(volumes[0], called, orientation)
+        if len(inner) == 1 and depth < DEEPEST and not _dicom(files):
+            return read_zip(inner[0], series, wanted, called, depth + 1, orientation)
+        from voxtune.imaging.dicom.read import read_dicom
+
+        try:
+            return read_dicom(folder, series, wanted, called)
+        except ScanError:
+            if inner and not _dicom(files):
+                raise ScanError(
+                    called,
+                    f"the zip holds {len(inner)} zips"
+                    if len(inner) > 1
+                    else "the zip holds zips inside a zip",
+                    "Unpack it first.",
+                ) from None
+            raise
+
+
+def _dicom(files: "Sequence[tuple[_Member, Path]]") -> bool:
+    from voxtune.imaging.dicom.headers import is_dicom
+
+    return any(is_dicom(file) for member, file in files if member.ending == ".dcm")
+
+
+def _members(called: Path, archive: zipfile.ZipFile) -> list[_Member]:
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    if len(infos) > limits.MAX_MEMBERS:
+        raise ScanError(
+            called, f"the zip holds {len(infos)} files, more than the limit of {limits.MAX_MEMBERS}"
+        )
+    members = []
+    for info in infos:
+        parts = PurePosixPath(info.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in info.filename[:3]:
+            raise ScanError(called, "the zip holds a name that leads out of its folder")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise ScanError(called, "the zip holds a link")
+        if info.flag_bits & 0x1:
+            raise ScanError(called, "the zip is encrypted")
+        if not any(part.startswith(IGNORED) for part in parts.parts):
+            members.append(_Member(info, parts))
+    total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
+    if total > limits.MAX_ARCHIVE_BYTES or (
+        total > limits.BIG_BYTES and total > limits.MAX_RATIO * max(packed, 1)
+    ):
+        raise ScanError(
+            called,
+            f"the zip would unpack to {total / 2**20:.0f} MB from {packed / 2**10:.0f} kB; it looks like a zip bomb",
+        )
+    return members
+
+
+def _unpack(
+    called: Path, archive: zipfile.ZipFile, members: Sequence[_Member], folder: Path
+) -> list[tuple[_Member, Path]]:
+    left = min(limits.MAX_ARCHIVE_BYTES, sum(member.info.file_size for member in members))
+    # Halves of a pair, and a volume and its sidecar, keep one number: they find each other by it.
+    numbers: dict[str, int] = {}
+    written = []
+    for count, member in enumerate(members):
+        key = str(member.path)[: -len(member.ending)].lower() if member.ending != ".dcm" else f"\0{count}"
+        number = numbers.setdefault(key, count)
+        target = folder / f"{number:05d}{member.ending}"
+        if target.exists():
+            raise ScanError(called, "the zip holds two files of one name")
+        with archive.open(member.info) as packed, target.open("wb") as file:
+            while piece := packed.read(2**20):
+                left -= len(piece)
+                if left < 0:
+                    raise ScanError(called, "the zip unpacks to more than it says")
+                file.write(piece)
+        written.append((member, target))
+    return written

@@ -1,0 +1,138 @@
+"""The frames of a DICOM file: where each lies, how large it is and how its numbers are scaled, by its own tags.
+
+A classic file is one frame. In a multi-frame file each frame has functional groups of its own, and what they do not say
+stands in the shared groups (PS3.3 C.7.6.16). Nothing is taken over from another frame.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxtune.errors import ScanError
+from voxtune.imaging import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydicom.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One plane of pixels."""
+
+    file: Path
+    index: int
+    """Which frame of its file."""
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None
+    """Of the first pixel, mm, LPS."""
+    directions: tuple[float, ...] | None
+    """Of a row and of a column, LPS."""
+    spacing: tuple[float, ...] | None
+    """Between rows and between columns, mm."""
+    slope: float
+    intercept: float
+    rescaled: bool
+    """Whether slope and intercept stand in the file; otherwise 1 and 0."""
+    photometric: str
+    samples: int
+    padding: float | None
+    """The stored number that fills what lies outside the picture (PixelPaddingValue)."""
+    acquisition: str
+    between: float | None
+    """Distance of slices as the header says it (SpacingBetweenSlices); positions win."""
+
+
+def frames_of(header: "Dataset", file: Path, called: Path) -> list[Frame]:
+    """The frames of a file in stored order.
+
+    Raises:
+        ScanError: the file contradicts itself, or its numbers are scaled by a table.
+    """
+    count = int(header.get("NumberOfFrames", None) or 1)
+    if not 1 <= count <= limits.MAX_MEMBERS:
+        raise ScanError(called, f"a DICOM file in it says that it holds {count} frames")
+    groups = header.get("PerFrameFunctionalGroupsSequence")
+    if groups and len(groups) != count:
+        raise ScanError(called, f"a DICOM file in it holds {count} frames and describes {len(groups)}")
+    if header.get("ModalityLUTSequence"):
+        raise ScanError(called, "its numbers are scaled by a table (Modality LUT), which is not read")
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    found = []
+    for index in range(count):
+        # A multi-frame file without functional groups says of its first frame alone where it lies.
+        own: list[Any] = [groups[index], shared] if groups else [header if count == 1 else None]
+        found.append(_frame(header, file, called, index, own))
+    return found
+
+
+def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequence[Any]") -> Frame:
+    place = _item(own, "PlanePositionSequence", "ImagePositionPatient")
+    turned = _item(own, "PlaneOrientationSequence", "ImageOrientationPatient")
+    measures = _item(own, "PixelMeasuresSequence", "PixelSpacing")
+    # A file without functional groups has one slope for all its frames.
+    scaling = _item(own, "PixelValueTransformationSequence", "RescaleSlope")
+    scaling = scaling if scaling is not None else header
+    slope, intercept = scaling.get("RescaleSlope"), scaling.get("RescaleIntercept")
+    rescaled = slope is not None or intercept is not None
+    scale = 1.0 if slope is None else float(slope)
+    shift = 0.0 if intercept is None else float(intercept)
+    if not np.isfinite([scale, shift]).all() or scale == 0:
+        raise ScanError(
+            called, f"the rescale slope {scale:g} and intercept {shift:g} of a slice make no sense"
+        )
+    return Frame(
+        file=file,
+        index=index,
+        rows=int(header.get("Rows", None) or 0),
+        columns=int(header.get("Columns", None) or 0),
+        position=_numbers(place, "ImagePositionPatient", 3),
+        directions=_numbers(turned, "ImageOrientationPatient", 6),
+        spacing=_numbers(measures, "PixelSpacing", 2),
+        slope=scale,
+        intercept=shift,
+        rescaled=rescaled,
+        photometric=str(header.get("PhotometricInterpretation", "")).strip(),
+        samples=int(header.get("SamplesPerPixel", None) or 1),
+        padding=_padding(header),
+        acquisition=str(header.get("AcquisitionNumber", "") or ""),
+        between=(_numbers(measures, "SpacingBetweenSlices", 1) or (None,))[0],
+    )
+
+
+def _padding(header: "Dataset") -> float | None:
+    value = header.get("PixelPaddingValue")
+    if not isinstance(value, int | float):
+        return None
+    # Some writers give a negative number as if it had no sign.
+    bits = int(header.get("BitsAllocated", None) or 16)
+    signed = int(header.get("PixelRepresentation", None) or 0) == 1
+    return float(value) - 2**bits if signed and value >= 2 ** (bits - 1) else float(value)
+
+
+def _item(own: "Sequence[Any]", sequence: str, name: str) -> Any:
+    """The data set that holds a tag: an item of a functional group, of the frame's own before the shared, or the file itself."""
+    for group in own:
+        if group is None:
+            continue
+        if group.get(sequence):
+            return group[sequence].value[0]
+        if name in group:
+            return group
+    return None
+
+
+def _numbers(item: Any, name: str, count: int) -> tuple[float, ...] | None:
+    """So many finite numbers of a tag; ``None`` where they are not all there."""
+    value = None if item is None else item.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        values = [float(value)] if count == 1 else [float(part) for part in value]
+    except (TypeError, ValueError):
+        return None
+    return tuple(values) if len(values) == count and bool(np.isfinite(values).all()) else None

@@ -1,0 +1,162 @@
+"""Volumes that are neither NIfTI nor DICOM: FreeSurfer's .mgh and .mgz, and .nrrd and .mha (SimpleITK), each with our limits before it.
+
+The same rules hold as for NIfTI: sizes are judged from the header before memory is taken, and a header that does not say
+where left is is refused unless the caller declares it.
+Sources: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, https://teem.sourceforge.net/nrrd/format.html,
+https://itk.org/Wiki/ITK/MetaIO/Documentation.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxtune.errors import ScanError
+from voxtune.imaging import limits
+from voxtune.imaging.affine import DECLARE, check_affine, directed
+from voxtune.imaging.nifti import Contents, Header, byte_stream, checked_shape, contents
+from voxtune.types.volume import Volume
+
+MGH_NAMES = (".mgz", ".mgh", ".mgh.gz")
+MGH_BYTES = 284
+"""Of the header; the voxels follow, then what FreeSurfer adds."""
+MGH_TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2"}
+HEADER_BYTES = 65536
+"""In which the text header of a .nrrd or .mha ends."""
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+NRRD_SPACES = (
+    "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
+)  # fmt: skip
+"""Spaces of a .nrrd that say where left is (and that ITK turns to its own)."""
+
+
+def read_other(path: Path, start: bytes, orientation: str | None = None) -> Contents | None:
+    """The volume of a .mgh, .mgz, .nrrd or .mha file; ``None`` where it is none of them.
+
+    Args:
+        path: the file.
+        start: its first bytes.
+        orientation: where the voxel axes point, for a header that does not say.
+
+    Raises:
+        ScanError: it is cut short, no single 3D volume of numbers, too large, or does not say where left is.
+    """
+    if path.name.lower().endswith(MGH_NAMES):
+        return _mgh(path, orientation)
+    if start.startswith(b"NRRD"):
+        return _nrrd(path, orientation)
+    if start.lstrip().startswith((b"ObjectType", b"NDims", b"Comment")):
+        return _meta(path, orientation)
+    return None
+
+
+# ---------------------------------------------------------------------------------------- FreeSurfer
+def _mgh(path: Path, orientation: str | None) -> Contents:
+    from nibabel.freesurfer.mghformat import MGHHeader
+
+    with path.open("rb") as file:
+        stream = byte_stream(path, file)
+        block = stream.take(MGH_BYTES)
+        raw = MGHHeader(block, check=False)
+        if int(raw["version"]) != 1:
+            raise ScanError(path, "this is not a FreeSurfer volume (its version is not 1)")
+        sizes = [int(n) for n in raw["dims"]]
+        shape = checked_shape(path, [4, *sizes])
+        kind = MGH_TYPES.get(int(raw["type"]))
+        if kind is None:
+            raise ScanError(path, f"its number type {int(raw['type'])} is not one real number a voxel")
+        notes: tuple[str, ...] = ()
+        # nibabel fills in FreeSurfer's default directions where there are none; the bytes say whether there are.
+        good, *spacing = struct.unpack_from(">h3f", block, 28)
+        if good == 1:
+            with np.errstate(all="ignore"):
+                affine = np.asarray(raw.get_affine(), dtype=np.float64)
+        else:
+            why = "its header does not say where left is (goodRASFlag 0)"
+            affine = _declared(path, why, shape, np.asarray(spacing), orientation)
+            notes = (f"{why}; it was declared to be {str(orientation).upper()}",)
+        check_affine(path, affine, shape, "header")
+        return contents(path, Header(shape, affine, np.dtype(kind), MGH_BYTES, 1.0, 0.0, notes), stream)
+
+
+def _declared(
+    path: Path, why: str, shape: tuple[int, int, int], spacing: Any, orientation: str | None
+) -> Any:
+    if orientation is None:
+        raise ScanError(path, why, DECLARE)
+    return directed(orientation, shape, np.abs(np.asarray(spacing, dtype=np.float64)))
+
+
+# ------------------------------------------------------------------------------------- .nrrd and .mha
+def _nrrd(path: Path, orientation: str | None) -> Contents:
+    fields = _fields(path, ":")
+    if "data file" in fields or "datafile" in fields:
+        raise ScanError(path, "its voxels are in another file", "Save it as one .nrrd file.")
+    known = fields.get("space", "").lower() in NRRD_SPACES and "space directions" in fields
+    return _by_itk(path, "NrrdImageIO", orientation, "it has no space and space directions", known=known)
+
+
+def _meta(path: Path, orientation: str | None) -> Contents:
+    fields = _fields(path, "=")
+    if fields.get("elementdatafile", "").upper() != "LOCAL":
+        raise ScanError(path, "its voxels are in another file", "Save it as one .mha file.")
+    known = any(name in fields for name in ("transformmatrix", "rotation", "orientation"))
+    return _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
+
+
+def _fields(path: Path, mark: str) -> dict[str, str]:
+    """The lines 'name MARK value' of a text header, names in small letters."""
+    with path.open("rb") as file:
+        text = file.read(HEADER_BYTES)
+    found: dict[str, str] = {}
+    for line in text.split(b"\n"):
+        if not line.strip():
+            break
+        name, sign, value = line.decode("latin-1").partition(mark)
+        if sign:
+            found[name.strip().lower()] = value.strip()
+            if name.strip().lower() == "elementdatafile":
+                break
+    return found
+
+
+def _by_itk(path: Path, reader_name: str, orientation: str | None, lack: str, *, known: bool) -> Contents:
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(reader_name)
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        sizes = [int(n) for n in reader.GetSize()]
+        shape = checked_shape(path, [len(sizes), *sizes])
+        if reader.GetNumberOfComponents() != 1:
+            raise ScanError(path, "it holds several numbers a voxel; one is needed")
+        wanted = 8 * shape[0] * shape[1] * shape[2]  # at most
+        size = path.stat().st_size
+        if wanted > limits.BIG_BYTES and wanted > 8 * limits.MAX_RATIO * size:
+            raise ScanError(
+                path,
+                f"its header asks for {wanted / 2**20:.0f} MB out of {size / 2**10:.0f} kB; it looks like a zip bomb",
+            )
+        if len(sizes) > 3:
+            reader.SetExtractSize([*shape, *[0] * (len(sizes) - 3)])
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise ScanError(path, "it is damaged or cut short", "Copy or download it again.") from error
+    notes: tuple[str, ...] = ()
+    if known:
+        affine = np.eye(4)
+        affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+        affine[:3, 3] = image.GetOrigin()
+        affine = LPS_TO_RAS @ affine
+    else:
+        why = f"its header does not say where left is: {lack}"
+        affine = _declared(path, why, shape, image.GetSpacing(), orientation)
+        notes = (f"{why}; it was declared to be {str(orientation).upper()}",)
+    check_affine(path, affine, shape, "header")
+    array = SimpleITK.GetArrayFromImage(image)
+    stored = array.dtype.name
+    voxels = np.ascontiguousarray(array.astype(np.float32).transpose(2, 1, 0))
+    return Contents(Volume(voxels, affine), stored, notes)
