@@ -286,3 +286,15 @@ def test_classes_in_quotes_are_said_to_be_alike(tmp_path: Path) -> None:
 
     rows = Folder(root=folder(tmp_path, {"diagnosis": ["'AD'", "AD", "NC", "NC"]})).read().rows
     assert any("count as different classes" in text for text in doubtful(rows, lambda row: row.scan_id))
+
+
+def test_words_that_contradict_the_trees_own_are_refused(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {"diagnosis": LABELS, "sex": [1, 2, 1, 2]},
+        json='{"sex": {"Levels": {"1": "female", "2": "male"}}}',
+    )
+    assert [row.sex for row in Bids(root=root).read().rows] == ["F", "M", "F", "M"]
+    assert [row.sex for row in Bids(root=root, values="sex=1:F,2:M").read().rows] == ["F", "M", "F", "M"]
+    with pytest.raises(SettingError, match=r"as Levels of participants.json have them \('1' is female\)"):
+        Bids(root=root, values="sex=1:M,2:F").read()

@@ -68,7 +68,7 @@ def test_names_of_columns_may_hold_line_breaks(tmp_path: Path) -> None:
     ("head", "second"),
     [
         (HEAD, ["", "", "years", "cm3"]), (["participant_id", "diagnosis", "hippocampus_mm3", ""], ["", "", "left", "right"]),
-        (HEAD, ["", "AD or NC", "(y)", ""]),
+        (HEAD, ["", "AD or NC", "(y)", ""]), (HEAD, ["n/a", "n/a", "years", "mm3"]),
     ],
 )  # fmt: skip
 def test_a_second_line_of_the_header_is_refused(tmp_path: Path, head: list[str], second: list[str]) -> None:
@@ -236,3 +236,18 @@ def test_a_column_of_names_comes_before_one_of_numbers(tmp_path: Path, key: str)
     rows = "".join(f"{4 - k}\tsub-0{k}_ses-M000_T1w\t{20 + k}\n" for k in (1, 2, 3))
     (root / "group_T1w.tsv").write_text(f"cnr\t{key}\tMMSE\n{rows}")  # as MRIQC writes it
     assert [row.mmse for row in Bids(root=root, also="group_T1w.tsv").read().rows] == [21, 22, 23]
+
+
+def test_names_of_rows_as_r_writes_them_join_a_table(tmp_path: Path) -> None:
+    root = tree(tmp_path, "sub-01", "sub-02")
+    (root / "aseg.csv").write_text(
+        '"","Left.Hippocampus","Right.Hippocampus"\n"sub-02",3400,3300\n"sub-01",3500,3600\n'
+    )
+    assert [row.hippocampus_mm3 for row in Bids(root=root, also="aseg.csv").read().rows] == [7100, 6700]
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "s1,s1,s2", "s1,,s2"])
+def test_numbers_of_rows_are_no_column(tmp_path: Path, first: str) -> None:
+    rows = "".join(f"{cell},{','.join(row)}\n" for cell, row in zip(first.split(","), ROWS, strict=True))
+    table = SourceTable.read(folder(tmp_path, f",{','.join(HEAD)}\n{rows}") / "subjects.csv")
+    assert list(table.columns) == HEAD

@@ -322,6 +322,14 @@ class SessionTables:
             return more.in_unit(name, column, cell, table, row.line)
         if name == "sex" or book is None:
             word = book.word(column, cell) if book else cell
+            told = book.word(column, found.cells[column]) if book and name == "sex" else None
+            one, two = (SEXES.get((text or "").lower()) for text in (cell, told))
+            if book and one and two and one != two:
+                raise SettingError(
+                    "values",
+                    f"words for '{column}' as Levels of {book.path.name} have them ('{found.cells[column]}' is {told})",
+                    cell,
+                )
             return word if word is not None and word.lower() in SEXES else cell
         return self._in_unit(book, column, name, cell, more)
 
