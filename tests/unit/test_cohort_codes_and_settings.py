@@ -298,3 +298,23 @@ def test_words_that_contradict_the_trees_own_are_refused(tmp_path: Path) -> None
     assert [row.sex for row in Bids(root=root, values="sex=1:F,2:M").read().rows] == ["F", "M", "F", "M"]
     with pytest.raises(SettingError, match=r"as Levels of participants.json have them \('1' is female\)"):
         Bids(root=root, values="sex=1:M,2:F").read()
+
+
+@BOTH
+def test_a_value_that_cannot_be_is_named_with_its_own_table(tmp_path: Path, make, cohort) -> None:  # type: ignore[no-untyped-def]
+    root = make(tmp_path, {"diagnosis": LABELS})
+    (root / "more").mkdir()
+    cells = zip(
+        reversed(PEOPLE), ("70", "-9", "71", "72"), ("f", "x", "m", "f"), (28, 27, 99, 29), strict=True
+    )
+    text = "".join(f"{','.join(map(str, row))}\n" for row in cells)
+    (root / "more" / "m.csv").write_text(f"subject,age,sex,score\n{text}")
+    reading = cohort(root=root, also="more/m.csv", rename="score:mmse").read()
+    reading.settle()
+    assert [row.age for row in reading.rows] == [72, 71, None, 70]
+    said = " ".join(reading.notes)
+    assert "m.csv, line 3 (for" in said
+    assert "column for 'age': -9" in said or "column 'age' for 'age': -9" in said
+    assert "m.csv, line 4 (for" in said
+    assert "column 'score' for 'mmse': 99" in said
+    assert "m.csv: sex 'x'" in said

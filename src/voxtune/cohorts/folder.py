@@ -170,7 +170,9 @@ class Folder(Settings):
                     "diagnosis_rule": why or None,
                     "image": str(row.image.absolute()) if row.image else "",
                 }
-                reading.keep(table, values, f"line {row.line} ('{row.name}')", columns)
+                reading.keep(
+                    table, values, f"line {row.line} ('{row.name}')", columns, more.origins.get(place)
+                )
         others.say()
         if not reading.rows:
             reasons = (

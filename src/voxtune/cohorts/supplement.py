@@ -11,7 +11,7 @@ from voxtune.cohorts.joins import Joined, Scan, join, read_also
 from voxtune.cohorts.measured import common_names, lacking, tool_of, volumes
 from voxtune.cohorts.missing_numbers import MissingCodes
 from voxtune.cohorts.quantities import NumberStyle, factor, finite, number, same_value
-from voxtune.cohorts.reading import Doubt, Reading
+from voxtune.cohorts.reading import Doubt, Origin, Reading
 from voxtune.cohorts.table import SourceTable, plain
 from voxtune.cohorts.table_settings import Wanted, parts_of
 from voxtune.errors import SettingError, TableError
@@ -52,6 +52,8 @@ class Supplement:
     reading: Reading
     own: Sequence[SourceTable]
     more: Sequence[SourceTable]
+    origins: dict[int, dict[str, Origin]] = field(default_factory=dict)
+    """Where the values that a scan gained stand."""
     _columns: dict[tuple[int, str], str | None] = field(default_factory=dict, repr=False)
     _counts: Counter[str] = field(default_factory=Counter, repr=False)
     _tools: dict[int, str | None] = field(default_factory=dict, repr=False)
@@ -252,6 +254,7 @@ class Supplement:
             columns = {name for table in self.tables for name in table.columns}
             cells = [self._cell(number, part) for part in parts_of(source, columns)]
             known = [cell for cell in cells if cell is not None]
+            self._came(number, target, known)
             if len(known) < len(cells) or self._of_one_scan(number, target, known):
                 gained[target] = None
             elif len(known) == 1 and self.wanted.unit(known[0].column, target) is None:
@@ -274,6 +277,7 @@ class Supplement:
                 if any(self.column(table, alias) for table in self.more if self.tool(table) is None):
                     cell = self._cell(number, alias)
                     lone = cell is not None and not self._of_one_scan(number, target, [cell])
+                    self._came(number, target, [cell] if cell else [])
                     gained[target] = cell.text if cell is not None and lone else None
                     break
         return gained
@@ -305,6 +309,7 @@ class Supplement:
                     continue
                 self._one_number(number, [cells[part] for part in parts if part in cells])
                 named = (target, *(cell.column for cell in used))
+                self._came(number, target, used)
                 unit = self.wanted.unit(*named)
                 by = _factor(unit, target)
                 numbered = [(cell, size) for cell in used if (size := finite(cell.text)) is not None]
@@ -321,6 +326,11 @@ class Supplement:
                         f"{target} is not taken from {sources} ({tool}): it lacks {', '.join(missing)}."
                     )
         return gained
+
+    def _came(self, number: int, target: str, cells: Sequence[_Cell]) -> None:
+        if cells:
+            place = Origin(cells[0].table.path, cells[0].column, cells[0].line)
+            self.origins.setdefault(number, {})[target] = place
 
     @staticmethod
     def _by_common_name(tool: str, rows: Sequence[Joined]) -> dict[str, list[_Cell]]:

@@ -86,7 +86,7 @@ def keep_scans(
             if column in found.cells:
                 others.compare(place, column, more.word(column, found.cells[column]), found.sources[column])
         values |= _of_no_one_scan(tables, scan, found, several, reading)
-        reading.keep(main, values | facts(image, values), where, columns)
+        reading.keep(main, values | facts(image, values), where, columns, more.origins.get(place))
     others.say()
     _say_of_baseline(tables, chosen, reading)
 
