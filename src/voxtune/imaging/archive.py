@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
+from voxtune.imaging.dicom.cut import alike
 from voxtune.imaging.dicom.headers import IGNORED, is_dicom
 
 VOLUMES = (".nii.gz", ".nii", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -113,6 +114,13 @@ def _members(called: Path, archive: zipfile.ZipFile) -> list[_Member]:
             raise ScanError(called, "the zip is encrypted")
         if not any(part.startswith(IGNORED) for part in parts.parts):
             members.append(_Member(info, parts))
+    # Under its number an empty file is named as a slice: it stays only where its own name is that of one.
+    named = {(one.path.parent, key) for one in members if one.info.file_size for key in alike(one.path.name)}
+    members = [
+        one
+        for one in members
+        if one.info.file_size or any((one.path.parent, key) in named for key in alike(one.path.name))
+    ]
     total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
     if total > limits.MAX_ARCHIVE_BYTES or (
         total > limits.BIG_BYTES and total > limits.MAX_RATIO * max(packed, 1)

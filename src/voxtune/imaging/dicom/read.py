@@ -8,7 +8,7 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging.affine import check_affine
 from voxtune.imaging.dicom.pixels import identical, inverted, volume_of
-from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study
+from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study, refuse_cut
 from voxtune.imaging.dicom.stack import stacked
 from voxtune.imaging.kind import Wanted
 from voxtune.imaging.scan import Scan
@@ -34,6 +34,7 @@ def read_dicom(
     called = name or path
     study = read_study(path, called)
     chosen = choose(called, study, series, wanted or Wanted())
+    refuse_cut(called, study, chosen)
     if "MOSAIC" in chosen.image_type:
         raise ScanError(
             called,
