@@ -238,6 +238,12 @@ def kind_of(name: str | None, chosen: Chosen, *, adapted: bool) -> Kind:
     return "held-out classes" if held_out else "fine-tuned, seen classes"
 
 
+def shared_rule(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """How the labels of findings, or the numbers, came into the manifest."""
+    rules = sorted({row.diagnosis_rule for row in rows if row.diagnosis_rule})
+    return {"each finding": "; ".join(rules)} if rules else {}
+
+
 def label_rules(rows: Sequence[ManifestRow]) -> dict[str, str]:
     """How the label of each class was made, by the manifest's own words (``diagnosis_rule``); at most three ways each."""
     found: dict[str, Counter[str]] = {}

@@ -67,6 +67,11 @@ class Evaluation:
         return self.asked.kinds(self.cohort.chosen)
 
     @property
+    def by_finding(self) -> dict[str, Kind]:
+        """The kind of each finding; empty of one answer as a whole."""
+        return {name: kind for name, kind in self.kinds.items() if name}
+
+    @property
     def kind(self) -> str:
         """All of them in a line."""
         return ", ".join(dict.fromkeys(self.kinds.values()))
@@ -79,7 +84,7 @@ class Evaluation:
     @cached_property
     def rival_metrics(self) -> dict[str, dict[str, Metric]]:
         """The scores that stand for each rival; of a base that was asked for findings all of them."""
-        every = self.table.choice == "each"
+        every = bool(self.by_finding)
         return {
             name: evaluate(rival, self.draw)
             if every and name == ZERO_SHOT
@@ -95,7 +100,7 @@ class Evaluation:
     @cached_property
     def gain(self) -> dict[str, Metric]:
         """The AUROC of findings of the model minus that of its base, over all and for each; empty without a base beside it."""
-        if self.table.choice != "each" or ZERO_SHOT not in self.rivals:
+        if not self.by_finding or ZERO_SHOT not in self.rivals:
             return {}
         return auroc_difference(self.table, self.rivals[ZERO_SHOT], self.draw)
 
@@ -161,8 +166,7 @@ class Evaluation:
     @cached_property
     def groups(self) -> "list[Group]":
         """The findings of each kind by themselves: what was learned and what was kept out are never mixed; none of one class among several."""
-        kinds = dict.fromkeys(self.kinds.values()) if self.table.choice == "each" else {}
-        return [self._group(kind) for kind in kinds]
+        return [self._group(kind) for kind in dict.fromkeys(self.by_finding.values())]
 
     def _group(self, kind: Kind) -> "Group":
         some = self.of([name for name, one in self.kinds.items() if one == kind])

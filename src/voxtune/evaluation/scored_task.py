@@ -44,6 +44,13 @@ class ScoredTask(Protocol):
     def thresholds(self, chosen: Chosen) -> dict[str, float]:
         """Fixed on validation, by class or finding."""
 
+    @property
+    def second_score(self) -> str | None:
+        """What stands beside the headline score; ``None``: the second of those that stand for a model."""
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """How the labels of scored rows were made, by the manifest's own words."""
+
     def threshold_rule(self, cohort: ScoredCohort) -> str:
         """Where the thresholds come from, a sentence or two; empty where the page says it elsewhere."""
 

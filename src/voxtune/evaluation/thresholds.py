@@ -49,7 +49,8 @@ def fit_thresholds(
         DataError: shapes that do not fit the findings.
     """
     label, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
-    if label.shape != probability.shape or label.ndim != 2 or label.shape[1] != len(findings):
+    expected = (len(label), len(findings))
+    if label.shape != expected or probability.shape != expected:
         raise DataError(
             f"Thresholds: expected labels and probabilities (n, {len(findings)}), got {label.shape} and {probability.shape}."
         )

@@ -37,31 +37,23 @@ def choose_rows(
     """
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
+    from voxtune.model.questions import question_of
 
-    def group_of(row: "ManifestRow") -> str | None:
-        if loaded.facts.task == "findings":
-            cell = str((row.model_extra or {}).get(target))
-            return {
-                "1": f"with {target}",
-                "1.0": f"with {target}",
-                "0": f"without {target}",
-                "0.0": f"without {target}",
-            }.get(cell)
-        return row.diagnosis if row.diagnosis in loaded.facts.classes else None
-
+    question = question_of(loaded.facts)
     rows = with_marks(manifest, read_manifest(manifest))
     order = np.random.default_rng(seed).permutation(len(rows))
     taken: dict[str, list[int]] = {}
     seen: set[str] = set()
     for place in order.tolist():
-        group, person = group_of(rows[place]), rows[place].participant_id
+        group, person = question.group(rows[place], target), rows[place].participant_id
         if group is None or person in seen or len(taken.get(group, ())) >= limit:
             continue
         seen.add(person)
         taken.setdefault(group, []).append(place)
     if not taken:
         raise DataError(
-            f"{manifest.name}: no row has a class of the adapter ({', '.join(loaded.facts.classes)})."
+            f"{manifest.name}: no row can be put in a group to explain '{target}'; expected a class of the adapter or a known label of the "
+            f"finding ({', '.join(question.names)})."
         )
     stages = [name for name in loaded.facts.classes if name in taken] or sorted(taken)
     return [(group, rows[place]) for group in stages for place in sorted(taken[group])]
@@ -86,6 +78,7 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
     from voxtune.explanation.regions import brain_atlas
     from voxtune.explanation.target import choose_target, text_target
     from voxtune.imaging.presets import Brain
+    from voxtune.model.questions import question_of
 
     report = case.reports.get(case.own) if case.own else None
     target = choose_target(loaded, case.tensor, question.target, report=report)
@@ -108,7 +101,7 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
         gathered.frames.append(said["frame"])
         gathered.errors.append(said["completeness_error"])
         gathered.tokens.append(tokens_of(said, loaded.config.known_profile))
-    if report is not None and main is not None and loaded.facts.task == "diagnosis":
+    if report is not None and main is not None and question_of(loaded.facts).biomarkers:
         columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
         asked = [text_target(loaded, report), *(text_target(loaded, report, keep=key) for key in columns)]
         maps = [

@@ -141,6 +141,7 @@ class ScoredClasses:
 
     model: "EvaluatedModel"
     task: str = "diagnosis"
+    second_score: str | None = "auroc"
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -190,6 +191,12 @@ class ScoredClasses:
         adapter = self.model.adapter
         same = adapter is not None and chosen.classes == adapter.facts.classes
         return dict(adapter.facts.thresholds) if adapter is not None and same else {}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """Of each class."""
+        from voxtune.evaluation.cohort_selection import label_rules
+
+        return label_rules(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """Part of the calibration."""

@@ -178,6 +178,7 @@ class ScoredFindings:
 
     model: "EvaluatedModel"
     task: str = "findings"
+    second_score: str | None = None
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -237,6 +238,12 @@ class ScoredFindings:
 
         own = self.model.adapter.facts.thresholds if self.model.adapter else {}
         return {name: max(own.get(part, UNDECIDED) for part in parts) for name, parts in chosen.parts.items()}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """One for all."""
+        from voxtune.evaluation.cohort_selection import shared_rule
+
+        return shared_rule(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """Of the model and of the base."""

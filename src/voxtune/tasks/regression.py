@@ -215,6 +215,7 @@ class ScoredNumbers:
 
     model: "EvaluatedModel"
     task: str = "regression"
+    second_score: str | None = None
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -269,6 +270,12 @@ class ScoredNumbers:
         """None."""
         del chosen
         return {}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """One for all."""
+        from voxtune.evaluation.cohort_selection import shared_rule
+
+        return shared_rule(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """There are none."""

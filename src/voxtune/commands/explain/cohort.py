@@ -44,7 +44,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     from voxtune.explanation.heat_map import TITLES
     from voxtune.pages.explain_group_page import explain_group_page
 
-    target = question.target or loaded.facts.classes[-1]
+    target = question.target or (loaded.facts.classes or loaded.facts.targets[:1])[-1]
     question = Question(target, question.method, question.biomarkers, question.seed)
     chosen = choose_rows(manifest, loaded, target, limit, question.seed)
     gathered = Gathered()

@@ -112,6 +112,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
     found.facts["prediction"]["mmse"] = answer.mmse
+    if "targets" in found.facts["prediction"]:
+        found.facts["prediction"]["targets"] = dict(answer.targets)
     tell("Drawing")
     return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
 
