@@ -1,6 +1,6 @@
 """What an evaluation says of itself: the facts of its page, and ``evaluation.json``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
