@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxtune.backbones.ct_clip import CtClipModel, CtClipSmall
-from voxtune.imaging.presets import CT_CLIP_SMALL, to_tensor
+from voxtune.imaging.presets import CT_CLIP_SMALL
+from voxtune.imaging.tensor import to_tensor
 from voxtune.simulate.chest import ChestSettings, Scan, draw, scans
 from voxtune.simulate.chest_findings import DRAWN
 from voxtune.simulate.seeds import Branch, generator

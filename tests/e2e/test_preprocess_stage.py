@@ -18,8 +18,9 @@ from voxtune.data.manifest import read_manifest, read_table
 from voxtune.data.scans import ScanCache
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError
 from voxtune.imaging import template
-from voxtune.imaging.presets import TINY, fits, to_tensor
+from voxtune.imaging.presets import TINY, fits
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.tensor import to_tensor
 from voxtune.imaging.write import write_volume
 from voxtune.types.volume import Volume
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from voxtune.imaging.presets import CT_CLIP, Preset, to_tensor
+from voxtune.imaging.presets import CT_CLIP, Preset
+from voxtune.imaging.tensor import to_tensor
 from voxtune.types.volume import Volume
 
 STARTS = "ct_clip_preprocess"

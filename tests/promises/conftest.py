@@ -105,7 +105,7 @@ def _made(task: str, root: Path, cohorts: dict[str, Path]) -> Study:
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Simulated brains and chests, two cohorts of each."""
     root = tmp_path_factory.mktemp("cohorts")
-    found = {}
+    found: dict[str, Path] = {}
     for name, people, seed in (("cohort", 30, 3), ("test", 9, 8)):
         call("simulate", root / "brain" / name, "--participants", people, "--visits", 1, "--seed", seed)
         raw, study = root / f"raw-{name}", root / f"study-{name}" / "manifest.tsv"

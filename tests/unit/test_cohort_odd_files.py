@@ -46,7 +46,7 @@ def test_every_encoding_and_line_end_gives_the_same_rows(tmp_path: Path, encodin
 
 
 def test_windows_letters_are_those_that_were_written() -> None:
-    assert decoded("Alzheimer’s – Köln €".encode("cp1252")) == "Alzheimer’s – Köln €"
+    assert decoded(b"Alzheimer\x92s \x96 K\xf6ln \x80") == "Alzheimer\u2019s \u2013 Köln €"
     assert decoded(b"a\x81\xe4") == "a\x81ä"  # no letter of Windows-1252
     assert decoded("A\u200bD\ufeff, N\u00adC".encode()) == "AD, NC"
 
@@ -68,7 +68,7 @@ def test_names_of_columns_may_hold_line_breaks(tmp_path: Path) -> None:
     ("head", "second"),
     [
         (HEAD, ["", "", "years", "cm3"]), (["participant_id", "diagnosis", "hippocampus_mm3", ""], ["", "", "left", "right"]),
-        (HEAD, ["", "AD or NC", "(y)", ""]),
+        (HEAD, ["", "AD or NC", "(y)", ""]), (HEAD, ["n/a", "n/a", "years", "mm3"]),
     ],
 )  # fmt: skip
 def test_a_second_line_of_the_header_is_refused(tmp_path: Path, head: list[str], second: list[str]) -> None:
@@ -169,14 +169,17 @@ def test_the_number_of_a_record_is_not_the_number_of_a_person(tmp_path: Path) ->
     assert [row.mmse for row in Bids(root=root, also="MMSE.csv").read().rows] == [22, 23, 24, 25]
 
 
-@pytest.mark.parametrize("names", ["ID,PatientCode", "name,code", "scan,who"])
-def test_two_columns_that_name_other_people_are_refused(tmp_path: Path, names: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "record"), [("ID,PatientCode", ""), ("name,code", "sub-0"), ("scan,who", "sub-0")]
+)
+def test_two_columns_that_name_other_people_are_refused(tmp_path: Path, names: str, record: str) -> None:
     root = tree(tmp_path, "sub-01", "sub-02", "sub-03")
-    (root / "t.csv").write_text(f"{names},MMSE\n3,sub-01,21\n2,sub-02,22\n1,sub-03,23\n")
+    (root / "t.csv").write_text(
+        f"{names},MMSE\n{record}3,sub-01,21\n{record}2,sub-02,22\n{record}1,sub-03,23\n"
+    )
     one, two = names.split(",")
-    with pytest.raises(
-        TableError, match=rf"columns '{one}' \('3'\) and '{two}' \('sub-01'\) name different people"
-    ):
+    said = rf"columns '{one}' \('{record}3'\) and '{two}' \('sub-01'\) name different people"
+    with pytest.raises(TableError, match=said):
         Bids(root=root, also="t.csv").read()
     assert [row.mmse for row in Bids(root=root, also="t.csv", on=f"t.csv:{two}").read().rows] == [21, 22, 23]
 
@@ -195,3 +198,56 @@ def test_a_participant_of_adni_may_be_written_in_other_ways(tmp_path: Path, writ
     (tmp_path / "t.csv").write_text(f"{names}\n{written},bl,2006-01-31,CN,CN,70,Male,901,29,7000,,,,,,\n")
     exams, _ = read_exams(SourceTable.read(tmp_path / "t.csv"))
     assert list(exams) == ["901_S_0002"]
+
+
+def test_spaces_separate_cells_where_no_other_sign_does(tmp_path: Path) -> None:
+    text = "\n".join("  ".join(row) for row in [HEAD, *ROWS])
+    assert read(folder(tmp_path, text)) == TRUTH
+    # asegstats2table --delimiter space
+    root = tree(tmp_path / "tree", "sub-01", "sub-02")
+    (root / "aseg.txt").write_text(
+        "Measure:volume Left-Hippocampus Right-Hippocampus\nsub-01 3500 3600\nsub-02 3400 3300\n"
+    )
+    assert [row.hippocampus_mm3 for row in Bids(root=root, also="aseg.txt").read().rows] == [7100, 6700]
+    (root / "aseg.txt").write_text(
+        "Measure:volume Left-Hippocampus Right-Hippocampus\nsub-01 3500\nsub-02 3400 3300\n"
+    )
+    with pytest.raises(TableError, match="no column is known to name scans"):
+        Bids(root=root, also="aseg.txt").read()
+
+
+def test_paths_of_windows_are_paths(tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree", "sub-01", "sub-02")
+    (root / "v.csv").write_text(
+        "filename,MMSE\nC:\\data\\sub-01_ses-M000_T1w.nii.gz,21\nC:\\data\\sub-02_ses-M000_T1w.nii.gz,22\n"
+    )
+    assert [row.mmse for row in Bids(root=root, also="v.csv").read().rows] == [21, 22]
+    (tmp_path / "in" / "img").mkdir(parents=True)
+    (tmp_path / "in" / "img" / "a.nii.gz").write_bytes(b"x")
+    (tmp_path / "in" / "t.csv").write_text("id,diagnosis,path\na,AD,img\\a.nii.gz\n")
+    assert [row.image for row in Folder(root=tmp_path / "in").read().rows] == [
+        str(tmp_path / "in/img/a.nii.gz")
+    ]
+
+
+@pytest.mark.parametrize("key", ["bids_name", "what"])
+def test_a_column_of_names_comes_before_one_of_numbers(tmp_path: Path, key: str) -> None:
+    root = tree(tmp_path, "sub-01", "sub-02", "sub-03")
+    rows = "".join(f"{4 - k}\tsub-0{k}_ses-M000_T1w\t{20 + k}\n" for k in (1, 2, 3))
+    (root / "group_T1w.tsv").write_text(f"cnr\t{key}\tMMSE\n{rows}")  # as MRIQC writes it
+    assert [row.mmse for row in Bids(root=root, also="group_T1w.tsv").read().rows] == [21, 22, 23]
+
+
+def test_names_of_rows_as_r_writes_them_join_a_table(tmp_path: Path) -> None:
+    root = tree(tmp_path, "sub-01", "sub-02")
+    (root / "aseg.csv").write_text(
+        '"","Left.Hippocampus","Right.Hippocampus"\n"sub-02",3400,3300\n"sub-01",3500,3600\n'
+    )
+    assert [row.hippocampus_mm3 for row in Bids(root=root, also="aseg.csv").read().rows] == [7100, 6700]
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "s1,s1,s2", "s1,,s2"])
+def test_numbers_of_rows_are_no_column(tmp_path: Path, first: str) -> None:
+    rows = "".join(f"{cell},{','.join(row)}\n" for cell, row in zip(first.split(","), ROWS, strict=True))
+    table = SourceTable.read(folder(tmp_path, f",{','.join(HEAD)}\n{rows}") / "subjects.csv")
+    assert list(table.columns) == HEAD

@@ -147,12 +147,14 @@ def test_probabilities_of_classes_that_do_not_sum_to_one_are_refused(tmp_path: P
 
 
 # ------------------------------------------------------------------------------------------ lists of runs
-def run(folder: Path, split: dict[str, list[str]], seed: int = 0) -> Path:
+def run(
+    folder: Path, split: dict[str, list[str]], seed: int = 0, classes: tuple[str, ...] = ("NC", "AD")
+) -> Path:
     """A finished run as far as its files are looked at."""
     config: RunConfig = recipe().model_copy(update={"seed": seed})
     write_text(folder / "config.json", config.to_json())
     write_text(folder / "adapter" / "adapter.safetensors", "")
-    write_json(folder / "adapter" / "adapter.json", {"base_sha256": "b" * 64})
+    write_json(folder / "adapter" / "adapter.json", {"base_sha256": "b" * 64, "classes": classes})
     write_json(folder / "split.json", {"manifest_sha256": "m" * 64} | split)
     return folder
 
@@ -192,6 +194,16 @@ def test_runs_of_other_seeds_that_leave_scans_untested_are_seeds(tmp_path: Path)
     assert read_run_list(runs, tmp_path / "manifest.tsv").of == "seed"
     with pytest.raises(DataError, match="'nowhere' is no run"):
         read_run_list([runs[0], tmp_path / "nowhere"], tmp_path / "manifest.tsv")
+
+
+def test_folds_that_learned_other_classes_are_not_pooled(tmp_path: Path) -> None:
+    """A rare class may be absent from the training scans of one fold: the columns would not be the same question."""
+    runs = [
+        run(tmp_path / "fold-0", sides("ab")),
+        run(tmp_path / "fold-1", sides("cd"), classes=("NC", "MCI")),
+    ]
+    with pytest.raises(DataError, match="tell apart is NC, AD in 'fold-0' and NC, MCI in 'fold-1'"):
+        read_run_list(runs, tmp_path / "manifest.tsv")
 
 
 def test_what_runs_share_is_said() -> None:

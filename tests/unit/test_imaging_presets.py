@@ -12,7 +12,8 @@ from scipy.ndimage import map_coordinates
 from voxtune.catalog import PRESETS, load
 from voxtune.imaging import template
 from voxtune.imaging.orient import axis_codes, orient
-from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, MED3DVLM, MERLIN, RADFM, TINY, Preset, fits, to_tensor
+from voxtune.imaging.presets import CT_CLIP, DEFT, M3D, MED3DVLM, MERLIN, RADFM, TINY, Preset, fits
+from voxtune.imaging.tensor import to_tensor
 from voxtune.types.volume import Volume
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preset_tensors.json"

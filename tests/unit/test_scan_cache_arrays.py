@@ -10,8 +10,9 @@ import pytest
 from voxtune.data.scans import CacheDtype, ScanCache
 from voxtune.errors import DataError, ScanError
 from voxtune.imaging import template
-from voxtune.imaging.presets import DEFT, M3D, MERLIN, RADFM, TINY, to_tensor
+from voxtune.imaging.presets import DEFT, M3D, MERLIN, RADFM, TINY
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.tensor import to_tensor
 from voxtune.imaging.write import write_volume
 from voxtune.types.volume import Volume
 

@@ -78,12 +78,15 @@ def grid(path: Path, text: str) -> list[Line]:
 
 
 def _named(separator: str) -> str:
-    return {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}[separator]
+    return {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}[separator]
 
 
 def _separator(path: Path, lines: list[str]) -> str:
-    """The separator that splits the lines most alike; a tab in a tsv file, wherever there is one."""
+    """The separator that splits the lines most alike; a tab in a tsv file, wherever there is one; spaces where there is no other sign."""
     some = [line for line in lines if line.strip()][:_LOOKED_AT]
+    widths = {len(line.split()) for line in some}
+    if len(widths) == 1 and widths != {1} and not set(SEPARATORS) & set("".join(some)):
+        return " "
     if not some or (path.suffix.lower() == ".tsv" and "\t" in some[0]):
         return "\t" if path.suffix.lower() == ".tsv" else ","
 
@@ -102,9 +105,11 @@ def _rows(path: Path, lines: list[str], separator: str, *, tsv: bool) -> Iterato
         first = number
         text = lines[number]
         number += 1
-        plainly = text.split(separator)
+        plainly = text.split() if separator == " " else text.split(separator)
         if not text.strip():
             continue
+        if separator == " ":
+            text, width = separator.join(plainly), width or len(plainly)
         if not width and (tsv or _quoted(text, separator) is not None):
             width = len(_quoted(text, separator) or plainly)
         if '"' not in text or (tsv and len(plainly) == width):

@@ -19,7 +19,7 @@ from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 
 SCANS = (
-    "scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "scan_name", "filename", "file", "image", "file_name", "name",
+    "scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "scan_name", "filename", "file", "image", "file_name", "name", "bids_name",
 )  # fmt: skip
 PEOPLE = (
     "participant_id", "participant", "subject_id", "subject", "sub", "subj", "subjid", "sub_id", "subid", "ptid", "patient_id", "patient",
@@ -127,7 +127,7 @@ def bare_name(text: str) -> str:
 
 def forms(text: str) -> tuple[str, ...]:
     """What a tool's name of a scan may be called elsewhere: without folders, ending, ``.long.BASE`` and ``_T1w``."""
-    path = _ENDINGS.sub("", text.strip().strip("/")).split(".long.")[0]
+    path = _ENDINGS.sub("", text.strip().replace("\\", "/").strip("/")).split(".long.")[0]
     last = path.rsplit("/", 1)[-1]
     tail = "_".join(path.split("/")[-2:])
     found = (path, path.replace("/", "_"), last, tail)
@@ -307,8 +307,13 @@ def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading
     if people:
         _refuse_rivals(table, people[0], people[1:], index)
         return (people[0], *(visits[:1] or _visit_column(table, people[0], index)))
-    guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)[:2]
-    if 2 * guessed[0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
+
+    def worth(column: str) -> tuple[int, bool]:
+        # A number may be somebody's name by chance; a name with letters in it is none by chance.
+        return hits(column), any(re.search(r"[^\W\d]", row[column] or "") for row in table.rows)
+
+    guessed = sorted(((worth(column), column) for column in table.columns), reverse=True)[:2]
+    if 2 * guessed[0][0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
         found = (guessed[0][1], *_visit_column(table, guessed[0][1], index))
         reading.note(
             f"{table.path.name} is joined on {' and '.join(map(repr, found))}, whose cells are names of scans or people."

@@ -25,6 +25,7 @@ PERSONAL = re.compile(
 """Column names (plain, see ``plain``) that hold who a person is; never copied into a manifest."""
 
 
+_LETTER = re.compile(r"[^\W\d_]")
 _NUMBER = re.compile(r"[+-]?\d[\d.,' \u00a0]*(?:[eE][+-]?\d+)?$")
 
 
@@ -40,14 +41,15 @@ def second_header(path: Path, lines: Sequence[tuple[int, list[str]]]) -> None:
     Raises:
         TableError: the line after the header begins with an empty cell and has words where all other lines have numbers.
     """
-    if len(lines) < 3 or lines[1][1][0]:
+    if len(lines) < 3 or lines[1][1][0].lower() not in WORDS:
         return
     number, second = lines[1]
     rest = [cells for _, cells in lines[2:]]
-    words = [place for place, cell in enumerate(second) if cell and not _NUMBER.match(cell)]
+    filled = [place for place, cell in enumerate(second) if cell.lower() not in WORDS]
+    words = [place for place in filled if not _NUMBER.match(second[place])]
     below = [[cells[place] for cells in rest if cells[place]] for place in words]
     numbers = [cells for cells in below if cells and all(_NUMBER.match(cell) for cell in cells)]
-    if numbers and len(words) == sum(map(bool, second)):
+    if numbers and words == filled:
         raise TableError(
             path,
             f"line {number} looks like a second line of the header ({', '.join(repr(second[place]) for place in words[:4])})",
@@ -90,6 +92,14 @@ class SourceTable:
             TableError: a column name stands twice, or the header has a second line.
         """
         header = [name.strip() for name in lines[0][1]]
+        first = [cells[0] for _, cells in lines[1:]] if not header[0] else []
+        if (
+            "row" not in header
+            and len(set(first)) == len(first)
+            and first
+            and all(map(_LETTER.search, first))
+        ):
+            header[0] = "row"  # R writes the names of rows without a name above them
         twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             where = ", ".join(

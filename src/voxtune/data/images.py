@@ -12,10 +12,11 @@ from voxtune.data.manifest import resolve_image
 from voxtune.data.scans import ScanCache
 from voxtune.errors import ScanError
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
-from voxtune.imaging.presets import Preset, fits, to_tensor
+from voxtune.imaging.presets import Preset, fits
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import is_marked
 from voxtune.imaging.stored import stored_scan
+from voxtune.imaging.tensor import to_tensor
 from voxtune.types.records import ManifestRow
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError, ScanError
-from voxtune.imaging.presets import Preset, to_tensor
+from voxtune.imaging.presets import Preset
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.tensor import to_tensor
 
 CacheDtype = Literal["uint8", "float16"]
 INDEX = "index.json"

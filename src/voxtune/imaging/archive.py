@@ -1,4 +1,4 @@
-"""A zip to a volume: of the DICOM study in it, or of the one scan in another form; one zip inside a zip is opened too.
+"""A zip unpacked: to the folder of the DICOM study in it, or the one scan in another form; one zip inside a zip is opened too.
 
 Members are unpacked under numbers, never under their own names, and counted while they unpack: what a zip says of their
 sizes is its sender's word.
@@ -7,18 +7,15 @@ sizes is its sender's word.
 import stat
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
-from voxtune.imaging.dicom.headers import IGNORED
-from voxtune.imaging.kind import Wanted
-
-if TYPE_CHECKING:
-    from voxtune.imaging.read import Scan
+from voxtune.imaging.dicom.cut import alike
+from voxtune.imaging.dicom.headers import IGNORED, is_dicom
 
 VOLUMES = (".nii.gz", ".nii", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of files that hold a volume each; the second half of a pair comes with the first."""
@@ -45,30 +42,18 @@ class _Member:
         )
 
 
-def read_zip(
-    path: Path,
-    series: str | None = None,
-    wanted: Wanted | None = None,
-    name: Path | None = None,
-    depth: int = 0,
-    orientation: str | None = None,
-) -> "Scan":
-    """The volume of a zip.
+@contextmanager
+def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
+    """The file of the volume in a zip, or the folder of its DICOM study; gone afterwards.
 
     Args:
         path: the zip.
-        series: UID, number or description of a DICOM series.
-        wanted: what the preset takes.
-        name: what messages call it, where that is not ``path``.
+        called: what messages call it.
         depth: how many zips it lies in.
-        orientation: where the voxel axes point, for a header that does not say.
 
     Raises:
         ScanError: the zip is damaged, too large, holds links or names that leave its folder, or more than one scan.
     """
-    from voxtune.imaging.read import open_inside
-
-    called = name or path
     with tempfile.TemporaryDirectory(prefix="voxtune-zip-") as scratch:
         folder = Path(scratch)
         try:
@@ -95,28 +80,20 @@ def read_zip(
                 f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
             )
         if volumes:
-            return open_inside(volumes[0], called, orientation)
-        if len(inner) == 1 and depth < DEEPEST and not _dicom(files):
-            return read_zip(inner[0], series, wanted, called, depth + 1, orientation)
-        from voxtune.imaging.dicom.read import read_dicom
-
-        try:
-            return read_dicom(folder, series, wanted, called)
-        except ScanError:
-            if inner and not _dicom(files):
-                raise ScanError(
-                    called,
-                    f"the zip holds {len(inner)} zips"
-                    if len(inner) > 1
-                    else "the zip holds zips inside a zip",
-                    "Unpack it first.",
-                ) from None
-            raise
+            yield volumes[0]
+        elif _dicom(files):
+            yield folder
+        elif len(inner) == 1 and depth < DEEPEST:
+            with unpacked(inner[0], called, depth + 1) as deeper:
+                yield deeper
+        elif inner:
+            why = f"holds {len(inner)} zips" if len(inner) > 1 else "holds zips inside a zip"
+            raise ScanError(called, f"the zip {why}", "Unpack it first.")
+        else:
+            yield folder
 
 
-def _dicom(files: "Sequence[tuple[_Member, Path]]") -> bool:
-    from voxtune.imaging.dicom.headers import is_dicom
-
+def _dicom(files: Sequence[tuple[_Member, Path]]) -> bool:
     return any(is_dicom(file) for member, file in files if member.ending == ".dcm")
 
 
@@ -137,6 +114,13 @@ def _members(called: Path, archive: zipfile.ZipFile) -> list[_Member]:
             raise ScanError(called, "the zip is encrypted")
         if not any(part.startswith(IGNORED) for part in parts.parts):
             members.append(_Member(info, parts))
+    # Under its number an empty file is named as a slice: it stays only where its own name is that of one.
+    named = {(one.path.parent, key) for one in members if one.info.file_size for key in alike(one.path.name)}
+    members = [
+        one
+        for one in members
+        if one.info.file_size or any((one.path.parent, key) in named for key in alike(one.path.name))
+    ]
     total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
     if total > limits.MAX_ARCHIVE_BYTES or (
         total > limits.BIG_BYTES and total > limits.MAX_RATIO * max(packed, 1)

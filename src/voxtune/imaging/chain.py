@@ -34,10 +34,11 @@ from voxtune.imaging.qc import (
     template_correlation,
     turned_degrees,
 )
-from voxtune.imaging.read import Scan, open_scan
+from voxtune.imaging.read import open_scan
 from voxtune.imaging.record import ChainRecord, Step, content_sha256, read_step, versions
 from voxtune.imaging.register import register
 from voxtune.imaging.resample import resample
+from voxtune.imaging.scan import Scan
 from voxtune.imaging.skull import find_brain, looks_stripped, tissue_mask
 from voxtune.imaging.step_cache import StepCache, step_key
 from voxtune.types.volume import Volume

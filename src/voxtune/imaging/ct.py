@@ -9,9 +9,9 @@ from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.orient import axis_codes
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.qc import Qc
-from voxtune.imaging.read import Scan
 from voxtune.imaging.record import Step, read_step
 from voxtune.imaging.resample import upright
+from voxtune.imaging.scan import Scan
 from voxtune.imaging.tensor import fit_hounsfield
 from voxtune.types.volume import Volume
 

@@ -1,7 +1,7 @@
 """What each model takes: a named way from a file to its input tensor.
 
 A preset has two halves. The *chain* (``chain.py``) makes the volume that is stored: brain presets lie in template space,
-CT presets at the model's spacing in Hounsfield units. ``to_tensor`` makes the model's tensor of it. DEFT applies its image
+CT presets at the model's spacing in Hounsfield units. ``tensor.to_tensor`` makes the model's tensor of it. DEFT applies its image
 steps before every model of its tables, so the presets of general models (m3d, radfm, med3dvlm, medclip, biomedclip) start
 with the brain chain too; ``to_tensor`` alone is what those models were published with.
 
@@ -180,10 +180,3 @@ def fits(volume: Volume, preset: Preset) -> bool:
     return axis_codes(volume.affine) == preset.axes and bool(
         np.allclose(volume.spacing, preset.spacing or 0, atol=1e-3)
     )
-
-
-def to_tensor(volume: Volume, preset: Preset) -> NDArray[np.float32]:
-    """The input of the preset's model, float32 (C, X, Y, Z), of a preprocessed volume; see ``tensor.py``."""
-    from voxtune.imaging import tensor
-
-    return tensor.to_tensor(volume, preset)

@@ -1,7 +1,7 @@
 """A file to a volume: the one door through which every scan enters."""
 
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +11,13 @@ from voxtune.errors import ScanError
 from voxtune.imaging import limits
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.formats import read_other
-from voxtune.imaging.kind import Kind, Wanted, kind_of_file
+from voxtune.imaging.kind import Wanted, kind_of_file
 from voxtune.imaging.nifti import read_nifti
+from voxtune.imaging.scan import Scan
 from voxtune.types.volume import Volume
 
 WELL_FILLED = 0.05
 """Share of a slice that differs from a blank one; specks of noise at the border fill less."""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A volume and what reading it taught."""
-
-    volume: Volume
-    stored: str
-    """Number type in the file."""
-    nonfinite: int = 0
-    """NaN and infinite voxels that became as dark as the darkest of the others."""
-    series: str | None = None
-    """Description of the DICOM series that was read."""
-    modality: str | None = None
-    """DICOM modality (CT, MR), where known."""
-    others: tuple[str, ...] = ()
-    """Descriptions of the DICOM series that were left aside."""
-    notes: tuple[str, ...] = ()
-    """What reading had to assume or leave aside; the verdict of the scan is then never 'pass'."""
-    remarks: tuple[str, ...] = ()
-    """What was left out or changed and loses nothing: copies, a localizer, the lean of a tilted gantry."""
-    kind: Kind = field(default_factory=Kind)
-    """What its header says it is of."""
 
 
 def read_scan(path: str | Path) -> Volume:
@@ -79,18 +57,6 @@ def open_scan(
         return _sound(path, _opened(path, path, series, orientation, wanted))
 
 
-def open_inside(path: Path, called: Path, orientation: str | None = None) -> Scan:
-    """A scan that lies in an archive, by the archive's name.
-
-    Raises:
-        ScanError: one sentence that names the archive and the cause.
-    """
-    try:
-        return _opened(path, called, None, orientation, None)
-    except ScanError as error:
-        raise ScanError(called, error.cause) from error
-
-
 def _opened(
     path: Path, called: Path, series: str | None, orientation: str | None, wanted: Wanted | None
 ) -> Scan:
@@ -114,9 +80,7 @@ def _opened(
     with path.open("rb") as file:
         start = file.read(132)
     if start[:4] == b"PK\x03\x04":
-        from voxtune.imaging.archive import read_zip
-
-        return read_zip(path, series, wanted, called, orientation=orientation)
+        return _in_zip(path, called, series, orientation, wanted)
     from voxtune.imaging.dicom.headers import looks_like_dicom
 
     if looks_like_dicom(start):
@@ -126,6 +90,21 @@ def _opened(
     found = read_other(path, start, orientation) or read_nifti(path, orientation)
     kind = kind_of_file(path)
     return Scan(found.volume, found.stored, modality=kind.modality, kind=kind, notes=found.notes)
+
+
+def _in_zip(
+    path: Path, called: Path, series: str | None, orientation: str | None, wanted: Wanted | None
+) -> Scan:
+    from voxtune.imaging.archive import unpacked
+    from voxtune.imaging.dicom.read import read_dicom
+
+    with unpacked(path, called) as inside:
+        if inside.is_dir():
+            return read_dicom(inside, series, wanted, called)
+        try:
+            return _opened(inside, called, None, orientation, None)
+        except ScanError as error:
+            raise ScanError(called, error.cause) from error
 
 
 def _absent(path: Path) -> tuple[str, str]:

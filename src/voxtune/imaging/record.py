@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voxtune.imaging.nifti import nifti_files
 from voxtune.imaging.qc import Qc
-from voxtune.imaging.read import Scan
+from voxtune.imaging.scan import Scan
 from voxtune.types.reliability import SeriesChoice
 
 

@@ -2,27 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxtune.errors import ScanError
 from voxtune.imaging.affine import check_affine
 from voxtune.imaging.dicom.pixels import identical, inverted, volume_of
-from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study
+from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study, refuse_cut
 from voxtune.imaging.dicom.stack import stacked
 from voxtune.imaging.kind import Wanted
+from voxtune.imaging.scan import Scan
 from voxtune.types.volume import Volume
-
-if TYPE_CHECKING:
-    from voxtune.imaging.read import Scan
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_dicom(
     path: Path, series: str | None = None, wanted: Wanted | None = None, name: Path | None = None
-) -> "Scan":
+) -> Scan:
     """The volume of a DICOM study (a folder, at any depth) or of one multi-frame file.
 
     Args:
@@ -37,6 +34,7 @@ def read_dicom(
     called = name or path
     study = read_study(path, called)
     chosen = choose(called, study, series, wanted or Wanted())
+    refuse_cut(called, study, chosen)
     if "MOSAIC" in chosen.image_type:
         raise ScanError(
             called,
@@ -58,9 +56,7 @@ def read_dicom(
     return replace(scan, notes=(*scan.notes, note))
 
 
-def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> "Scan":
-    from voxtune.imaging.read import Scan
-
+def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> Scan:
     _check_rescale(chosen)
     stack = stacked(chosen, lambda frames: identical(frames, called))
     voxels, lps = volume_of(stack, called)

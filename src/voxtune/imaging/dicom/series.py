@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtune.errors import ScanError
+from voxtune.imaging.dicom.cut import Cut, ends_early, stubs
 from voxtune.imaging.dicom.frames import Frame, frames_of
 from voxtune.imaging.dicom.headers import dicom_files, read_header
 from voxtune.imaging.kind import Kind, Wanted, weighting
@@ -46,6 +47,7 @@ VOLUMES = {
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """Secondary Capture: a screenshot; but some programs write the slices of a CT or MR so, with their places."""
 DIRECTORY = "1.2.840.10008.1.3.10"
+CUT = "{} of its files are cut short: they end before their pixel data do"
 DERIVED = {
     "MPR",
     "REFORMATTED",
@@ -117,6 +119,8 @@ class Study:
     others: tuple[str, ...]
     unreadable: int = 0
     """Files that begin as DICOM and cannot be parsed."""
+    cut: tuple[Cut, ...] = ()
+    """Files that end before their pixels do."""
 
 
 def read_study(path: Path, called: Path) -> Study:
@@ -127,6 +131,7 @@ def read_study(path: Path, called: Path) -> Study:
     """
     grouped: dict[str, list[tuple[Dataset, list[Frame]]]] = {}
     others: dict[str, int] = {}
+    cut: list[Cut] = []
     unreadable = 0
     for file in dicom_files(path, called):
         try:
@@ -148,6 +153,9 @@ def read_study(path: Path, called: Path) -> Study:
                 raise ScanError(called, "it cannot be read: it begins as DICOM and holds no image")
             unreadable += 1
             continue
+        if _begins_as_volume(kind) and ends_early(file, header):
+            cut.append(Cut(file, str(header.get("SeriesInstanceUID", "") or "")))
+            continue
         if not _of_volume(header, kind):
             name = getattr(kind, "name", "") or "no known kind"
             others[name] = others.get(name, 0) + 1
@@ -156,7 +164,9 @@ def read_study(path: Path, called: Path) -> Study:
         grouped.setdefault(uid, []).append((header, frames_of(header, file, called)))
     found = tuple(_series(uid, parts) for uid, parts in sorted(grouped.items()))
     found = tuple(sorted(found, key=lambda one: -len(one.frames)))
-    return Study(found, tuple(f"{count} x {name}" for name, count in sorted(others.items())), unreadable)
+    cut += [Cut(file, "") for file in stubs(one.file for series in found for one in series.frames)]
+    named = tuple(f"{count} x {name}" for name, count in sorted(others.items()))
+    return Study(found, named, unreadable, tuple(cut))
 
 
 def choose(called: Path, study: Study, name: str | None, wanted: Wanted) -> Series:
@@ -172,6 +182,8 @@ def choose(called: Path, study: Study, name: str | None, wanted: Wanted) -> Seri
         if len(named) != 1:
             raise ScanError(called, f"{len(named)} series are called '{name}'; there are: {listed or 'none'}")
         return named[0]
+    if not study.series and study.cut:
+        raise ScanError(called, CUT.format(len(study.cut)), "Copy it again.")
     if not study.series:
         held = f": it holds {', '.join(study.others)}" if study.others else ""
         raise ScanError(
@@ -211,6 +223,23 @@ def _rank(one: Series, wanted: Wanted) -> tuple[object, ...]:
         number,
         one.uid,
     )
+
+
+def refuse_cut(called: Path, study: Study, chosen: Series) -> None:
+    """Refuse a series of which files broke off.
+
+    Raises:
+        ScanError: it says how many.
+    """
+    folders = {frame.file.parent for frame in chosen.frames}
+    mine = [one for one in study.cut if one.may_belong(chosen.uid, folders)]
+    if mine:
+        raise ScanError(called, CUT.format(len(mine)), "Copy it again.")
+
+
+def _begins_as_volume(kind: str) -> bool:
+    """Whether a SOP class, or as much as there is of it, is that of a slice."""
+    return any(known.startswith(str(kind)) for known in VOLUMES)
 
 
 def _of_volume(header: "Dataset", kind: str) -> bool:
