@@ -13,6 +13,7 @@ from voxtune.evaluation.abstention import FEWEST, fit_abstention
 from voxtune.evaluation.auroc_difference import auroc_difference
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.curves import target_points
+from voxtune.evaluation.finding_scores import mean_auroc
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names
 from voxtune.evaluation.predictions import Predictions, of_findings
@@ -108,6 +109,15 @@ def test_nothing_asked_is_answered_with_nothing() -> None:
     assert (question.reworded(), question.texts, question.says("age")) == ({}, [], "age")
 
 
+def test_the_mean_area_leaves_out_findings_with_one_side_and_is_a_half_where_nothing_is_known() -> None:
+    table = findings()
+    nobody = np.zeros((len(table), 1))
+    truth = np.hstack([table.truth, nobody])
+    scores = np.hstack([table.probabilities, nobody])
+    assert mean_auroc(truth, scores) == mean_auroc(table.truth, table.probabilities) == 1.0
+    assert mean_auroc(nobody, nobody) == 0.5
+
+
 # --------------------------------------------------------------------------------------------- the table
 def test_numbers_are_read_as_they_were_written_and_old_ones_do_not_stay(tmp_path: Path) -> None:
     table = numbers()
@@ -139,10 +149,17 @@ def test_a_table_of_findings_that_is_not_one_is_refused(
         read_predictions(path)
 
 
-def test_probabilities_of_classes_that_do_not_sum_to_one_are_refused(tmp_path: Path) -> None:
-    lines = ["scan_id\tparticipant_id\tdiagnosis\tpredicted\tp_NC\tp_AD", "s\tp\tNC\tNC\t0.6\t0.6"]
-    write_text(tmp_path / PREDICTIONS, "\n".join(lines) + "\n")
-    with pytest.raises(TableError, match="do not sum to 1"):
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("s\tp\tNC\tNC\t0.6\t0.6", "do not sum to 1"),
+        ("s\tp\tMCI\tNC\t0.6\t0.4", "diagnosis 'MCI' has no column p_MCI"),
+    ],
+)
+def test_a_table_of_classes_that_is_not_one_is_refused(tmp_path: Path, cells: str, said: str) -> None:
+    header = "scan_id\tparticipant_id\tdiagnosis\tpredicted\tp_NC\tp_AD"
+    write_text(tmp_path / PREDICTIONS, f"{header}\n{cells}\n")
+    with pytest.raises(TableError, match=said):
         read_predictions(tmp_path / PREDICTIONS)
 
 
@@ -192,6 +209,8 @@ def test_runs_of_other_seeds_that_leave_scans_untested_are_seeds(tmp_path: Path)
         run(tmp_path / name, sides(test), seed) for seed, (name, test) in enumerate((("x", "a"), ("y", "b")))
     ]
     assert read_run_list(runs, tmp_path / "manifest.tsv").of == "seed"
+    shared = [runs[0], run(tmp_path / "z", sides("a"), 7)]
+    assert read_run_list(shared, tmp_path / "manifest.tsv").of == "seed"
     with pytest.raises(DataError, match="'nowhere' is no run"):
         read_run_list([runs[0], tmp_path / "nowhere"], tmp_path / "manifest.tsv")
 

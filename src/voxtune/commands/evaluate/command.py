@@ -35,7 +35,7 @@ def evaluate(
         UsageError: no manifest, no place to write to, impossible classes or labels.
         DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
     """
-    from voxtune.evaluation.evaluated_model import read_model
+    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
     from voxtune.evaluation.run_list import run_folders
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
@@ -47,6 +47,7 @@ def evaluate(
             runs, data=manifest, classes=classes, label_map=label_map, output=target, home=home, say=say
         )
     model = read_model(runs[0])
+    manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
     found = scored(model, manifest, classes, label_map, say)
