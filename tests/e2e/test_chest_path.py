@@ -124,7 +124,8 @@ def test_a_base_is_scored_without_a_run(root: Path) -> None:
     found = json.loads(done.stdout)
     assert found["evaluation"]["kind"] == "zero-shot"
     assert found["n_scans"] == 18
-    assert not [name for name in found if name.startswith("baseline/")]
+    assert found["baseline/majority/auroc"]["n_scans"] == 18, "fitted on other people of the cohort"
+    assert not [name for name in found if name.startswith("baseline/zero_shot/")], "it is the base itself"
 
 
 def test_an_external_cohort_may_merge_labels_and_lack_some(root: Path) -> None:
