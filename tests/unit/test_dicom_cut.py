@@ -1,5 +1,6 @@
 """A file of a series that was cut short never makes a shorter volume that passes for the whole one."""
 
+import gzip
 import re
 import zipfile
 from pathlib import Path
@@ -99,3 +100,29 @@ def test_a_series_of_cut_files_alone_says_so(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(ScanError, match="8 of its files are cut short"):
         open_scan(folder)
+
+
+def test_slices_packed_one_by_one_are_not_left_out(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "d")
+    for file in sorted(folder.iterdir())[5:]:
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    (folder / "notes.gz").write_bytes(gzip.compress(b"text"))
+    (folder / "broken.gz").write_bytes(b"\x1f\x8b\x08")
+    for where in (folder, zipped(tmp_path / "d.zip", folder)):
+        with pytest.raises(ScanError, match="3 of its files are DICOM packed with gzip"):
+            open_scan(where)
+
+
+def test_a_linked_folder_of_slices_is_not_left_out(tmp_path: Path) -> None:
+    whole = write_series(tmp_path / "store")
+    (tmp_path / "d" / "a").mkdir(parents=True)
+    (tmp_path / "rest").mkdir()
+    for k, file in enumerate(sorted(whole.iterdir())):
+        file.rename((tmp_path / "rest" if k > 4 else tmp_path / "d" / "a") / file.name)
+    (tmp_path / "d" / "up").symlink_to(tmp_path)
+    (tmp_path / "d" / "again").symlink_to("a")
+    assert open_scan(tmp_path / "d").volume.shape == (12, 10, 5)
+    (tmp_path / "d" / "b").symlink_to(tmp_path / "rest")
+    with pytest.raises(ScanError, match="links to folders are not followed"):
+        open_scan(tmp_path / "d")
