@@ -2,7 +2,7 @@
 
 SIMULATED people always, real brains (OASIS-1) where a folder of them is named. A cohort of n people; k of them, k = 1 ... n, stand
 on the test side again under other IDs, each changed in one of ten ways (``changes.py``). Clean cohorts are random people on random
-sides. Texts: ``texts.py``.
+sides. A cohort of fewer than nine participants is not judged, so few people at low doses show what is certain alone.
 
     python benchmarks/audit/run.py [--brains FOLDER] [--scans 1000]
 """

@@ -77,9 +77,9 @@ def adapter(root: Path, *, control: bool = False) -> Path:
 
 def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
     """Integrated Gradients of one report."""
-    from voxtune.commands.explain.scan import attribution_facts
-    from voxtune.commands.explain.summary import tokens_of
+    from voxtune.explanation.cohort_summary import tokens_of
     from voxtune.explanation.integrated_gradients import attribute_report
+    from voxtune.explanation.scan_explanation import attribution_facts
 
     said = attribution_facts(attribute_report(adapter, tensor, report))
     return {"error": said["completeness_error"], "parts": said["parts"], "tokens": tokens_of(said)}
@@ -87,13 +87,13 @@ def read_words(adapter: Any, tensor: Any, report: str) -> dict[str, Any]:
 
 def locate(adapters: dict[str, Any], stored: Any, tensor: Any, truth: Any, *, curves: bool) -> dict[str, Any]:
     """Every method by the adapter and by its two nonsense twins, against the truth."""
-    from voxtune.commands.explain.scan import localisation
     from voxtune.data.images import load_preset
     from voxtune.explanation.faithfulness import faithfulness
     from voxtune.explanation.heat_map import explain_targets, tensor_mask
     from voxtune.explanation.placement import to_stored
     from voxtune.explanation.randomised import correlation
     from voxtune.explanation.region_table import on_cube
+    from voxtune.explanation.scan_explanation import localisation
     from voxtune.explanation.target import class_target
 
     preset = load_preset(adapters[""].facts.preset)
@@ -122,11 +122,11 @@ def keep_one(
     adapter: Any, stored: Any, tensor: Any, reports: dict[str, str]
 ) -> dict[str, tuple[float, float]]:
     """The share of the heat that each biomarker's region has with that biomarker alone, and with the full report."""
-    from voxtune.commands.explain.scan import columns_of, region_of
     from voxtune.data.images import load_preset
     from voxtune.explanation.heat_map import explain_targets
     from voxtune.explanation.placement import to_stored
     from voxtune.explanation.region_table import on_cube, share_in
+    from voxtune.explanation.scan_explanation import columns_of, region_of
     from voxtune.explanation.target import text_target
 
     preset = load_preset(adapter.facts.preset)
@@ -175,9 +175,9 @@ def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int)
     """What each scan gave; it is kept in a folder of ``root``, so that a stopped run goes on."""
     import torch
 
-    from voxtune.commands.explain.cohort import choose_rows
-    from voxtune.commands.explain.reports import reports_of_row, truth_of
     from voxtune.data.images import load_preset
+    from voxtune.explanation.cohort_explanation import choose_rows
+    from voxtune.explanation.scan_reports import reports_of_row, truth_of
     from voxtune.imaging.read import read_scan
     from voxtune.imaging.tensor import to_tensor
 
@@ -208,7 +208,7 @@ def explained(root: Path, adapters: dict[str, Any], folder: str, *, curves: int)
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """The records as means with intervals over participants (each has one scan)."""
-    from voxtune.commands.explain.intervals import mean_interval
+    from voxtune.explanation.intervals import mean_interval
     from voxtune.training.environment import environment
 
     def interval(values: list[float]) -> dict[str, Any]:

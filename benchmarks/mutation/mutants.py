@@ -46,14 +46,20 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def code_sha256(source: str) -> str:
-    """The sha256 of a file without comments, docstrings and empty lines: the same as long as its code is."""
-    lines = source.splitlines()
+    """The sha256 of the statements that can be changed: no comments, docstrings, imports, classes that only declare fields."""
+    lines, tree = source.splitlines(), ast.parse(source)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            lines[node.lineno - 1 : node.end_lineno] = [""] * len(lines[node.lineno - 1 : node.end_lineno])
+    still = [
+        one for one in tree.body if not any(True for place in _places(one) for _ in _changes(place.node))
+    ]
+    texts = [
+        one for one in ast.walk(tree) if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)
+    ]
+    for node in [*still, *texts]:
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        lines[first - 1 : node.end_lineno] = [""] * len(lines[first - 1 : node.end_lineno])
     return hashlib.sha256("\n".join(line.rstrip() for line in lines if line.strip()).encode()).hexdigest()
 
 

@@ -44,7 +44,7 @@ def _room(module: str) -> str:
 
 def _files(room: str) -> list[Path]:
     folder = ROOT / "src/voxtune" / room
-    return sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def house() -> str:

@@ -37,7 +37,7 @@ def paper(base: str = "ct_clip_small") -> Paper:
         tables={1: Table(1, "18 findings of chest CT, base and tuned", rows, reference=BASE)},
         base=base,
         published_base="ct_clip",
-        findings=True,
+        task="findings",
         people="CT-RATE",
         participants=120,
     )

@@ -9,10 +9,9 @@ from click.testing import CliRunner, Result
 
 from voxtune.cli import main
 from voxtune.cohorts.ct_rate import FINDINGS
-from voxtune.commands.explain import scan as explain_scan
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import DataError, UsageError
-from voxtune.explanation import faithfulness
+from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
 
@@ -190,7 +189,7 @@ def test_scans_that_the_run_has_seen_are_no_external_cohort(root: Path) -> None:
 def test_a_finding_is_explained_on_its_chest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithfulness, "ORDERS", 3)
     monkeypatch.setattr(faithfulness, "STEPS", 4)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 2)
     row = next(
         row
         for row in read_manifest(root / "ready/manifest.tsv")
@@ -213,7 +212,7 @@ def test_a_finding_is_explained_on_its_chest(root: Path, monkeypatch: pytest.Mon
 def test_a_finding_is_explained_over_a_cohort(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithfulness, "ORDERS", 2)
     monkeypatch.setattr(faithfulness, "STEPS", 3)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 1)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 1)
     said = call(
         "explain", root / "run", root / "ready/manifest.tsv", "-o", root / "many", "--target", FINDINGS[0], "--limit", 1, "--json"
     )  # fmt: skip

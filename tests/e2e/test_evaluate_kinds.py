@@ -203,7 +203,7 @@ def test_refusals(home: Path, tmp_path: Path) -> None:
     (moved / "adapter" / "adapter.safetensors").unlink()
     assert "has no adapter yet" in call("evaluate", moved, code=3).output
     # An external cohort is scored all the same, and the page says what could not be checked.
-    again = shutil.copytree(run, tmp_path / "far" / "run")
+    again = shutil.copytree(run, tmp_path / "far" / "run", ignore=shutil.ignore_patterns("evaluation"))
     call("evaluate", again, "--data", home / "other/manifest.tsv")
     facts = stated(again / "evaluation" / "other")
     assert "its manifest is not where it was" in facts["leakage"]

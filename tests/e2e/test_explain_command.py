@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
-from voxtune.commands.explain import scan as explain_scan
 from voxtune.data.manifest import read_manifest, write_manifest
-from voxtune.explanation import faithfulness
+from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
 from voxtune.serving.bundled import adapter_folder
 
@@ -27,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer random orders and shuffled models: the tests look at what is written, not at p."""
     monkeypatch.setattr(faithfulness, "ORDERS", 3)
     monkeypatch.setattr(faithfulness, "STEPS", 4)
-    monkeypatch.setattr(explain_scan, "SHUFFLED", 2)
+    monkeypatch.setattr(scan_explanation, "SHUFFLED", 2)
 
 
 def documented(number: int) -> list[str]:
@@ -137,17 +136,24 @@ def test_the_page_warns_as_the_page_of_predict_does(
     answer = json.loads(call("predict", adapter, scan, "-o", tmp_path / "p", "--stripped", "--json").stdout)
     said = call("explain", adapter, scan, "-o", tmp_path / "e", "--stripped", "--method", "voxel_gradient")
     found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
-    assert found["caveats"].items() <= answer.items()
+    beside, of_targets = dict(found["caveats"]), found["caveats"]["targets"]
+    assert beside.pop("targets").keys() <= answer["targets"].keys()
+    assert beside.pop("series") is None
+    assert "series" not in answer
+    assert beside.items() <= answer.items()
+    assert all(one.items() <= answer["targets"][name].items() for name, one in of_targets.items())
     assert found["prediction"]["mmse"] == pytest.approx(answer["mmse"])
     assert ("mmse" in found["maps"]) == (scores is None)
-    page, beside = ((tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html"))
+    page, answered = (
+        (tmp_path / one).read_text(encoding="utf-8") for one in ("e/page.html", f"p/{sick}.html")
+    )
     points = re.compile(r"predicted MMSE <strong>[\d.]+</strong> \([\d.]+ to [\d.]+\) of 30 points")
     for shared in (
         "Unlike the scans this adapter was trained on: do not rely on the answer.",
-        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(beside)[0],
+        "MMSE not estimated: only 2 training scans have a score" if scores else points.search(answered)[0],
     ):
         assert shared in page
-        assert shared in beside
+        assert shared in answered
     assert "unlike the scans this adapter was trained on: do not rely on the answer" in said.output
 
 

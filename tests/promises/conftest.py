@@ -79,7 +79,11 @@ class Study:
         fixed = ("deft", "--set", "vision=visual_prompts(2)", "--set", "text=none")
         if self.task == "one target":
             return (*fixed, "--set", "classes=none", "--set", "targets=mmse")
-        return (*fixed, "--set", "targets=mmse,age") if self.task == "several targets" else fixed
+        return (
+            (*fixed, "--set", "targets=mmse, age(units=years, low=0, high=120)")
+            if self.task == "several targets"
+            else fixed
+        )
 
 
 def _made(task: str, root: Path, cohorts: dict[str, Path]) -> Study:
@@ -101,14 +105,14 @@ def _made(task: str, root: Path, cohorts: dict[str, Path]) -> Study:
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Simulated brains and chests, two cohorts of each."""
     root = tmp_path_factory.mktemp("cohorts")
-    found = {}
+    found: dict[str, Path] = {}
     for name, people, seed in (("cohort", 30, 3), ("test", 9, 8)):
-        call("simulate", root / f"brain-{name}", "--participants", people, "--visits", 1, "--seed", seed)
+        call("simulate", root / "brain" / name, "--participants", people, "--visits", 1, "--seed", seed)
         raw, study = root / f"raw-{name}", root / f"study-{name}" / "manifest.tsv"
         call("simulate", raw, "--kind", "chest", "--participants", people, "--visits", 1, "--seed", seed)
         call("ingest", "ct_rate", raw, "-o", study)
-        call("preprocess", study, root / f"chest-{name}", "--preset", "ct_clip_small")
-        found |= {f"{kind}-{name}": root / f"{kind}-{name}" for kind in ("brain", "chest")}
+        call("preprocess", study, root / "chest" / name, "--preset", "ct_clip_small")
+        found |= {f"{kind}-{name}": root / kind / name for kind in ("brain", "chest")}
     return found
 
 

@@ -7,13 +7,15 @@ from voxtune.errors import DataError
 from voxtune.evaluation.baseline_answers import Answer, ClassAnswer, FindingAnswer, TargetAnswer
 from voxtune.evaluation.baselines import (
     Inputs,
+    baseline_notes,
     cross_fitted_baselines,
     input_columns,
     run_baselines,
     unlabelled_texts,
 )
 from voxtune.model.questions import ClassQuestion, FindingQuestion
-from voxtune.profiles.dementia import PROFILE as DEMENTIA
+from voxtune.profiles.blank import PROFILE as BLANK
+from voxtune.profiles.dementia import PROFILE
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import Target
 
@@ -113,11 +115,23 @@ def test_the_majority_of_a_number_is_its_mean_in_training_and_of_one_never_measu
         assert np.isnan(table.estimate("cdr_sb")).all()
 
 
-def test_a_target_is_no_input_of_its_own_baseline() -> None:
-    people = rows(3, 0)
-    assert set(input_columns(numbers("cdr_sb"), people, DEMENTIA)) == {"age_sex", "mmse", "volumes"}
-    assert set(input_columns(numbers("age"), people, DEMENTIA)) == {"mmse", "volumes"}
-    assert set(input_columns(numbers("mmse", "hippocampus_mm3"), people, DEMENTIA)) == {"age_sex"}
+@pytest.mark.parametrize(
+    ("targets", "left"),
+    [
+        (("cdr_sb",), {"age_sex", "mmse", "volumes"}),
+        (("age",), {"mmse", "volumes"}),
+        (("mmse", "hippocampus_mm3"), {"age_sex"}),
+    ],
+)
+def test_a_target_is_no_input_of_its_own_baseline(targets: tuple[str, ...], left: set[str]) -> None:
+    assert set(input_columns(numbers(*targets), rows(4, 0), PROFILE)) == left
+
+
+def test_a_profile_without_regions_has_no_baseline_of_volumes() -> None:
+    some = rows(6, 0)
+    assert (
+        baseline_notes(numbers("cdr_sb"), some, some, BLANK)["volumes"] == "profile 'blank' names no region"
+    )
 
 
 def test_a_text_that_states_the_target_is_not_given_to_its_baseline() -> None:

@@ -13,7 +13,7 @@ from voxtune.evaluation.baselines import (
     run_baselines,
 )
 from voxtune.evaluation.intervals import Draw
-from voxtune.evaluation.metrics import evaluate, score_each
+from voxtune.evaluation.metrics import evaluate, headline_scores
 from voxtune.evaluation.predictions import of_records
 from voxtune.evaluation.site_probe import site_probe
 from voxtune.model.questions import ClassQuestion
@@ -338,9 +338,9 @@ def test_site_probe_finds_a_site_that_is_there_and_none_that_is_not() -> None:
 
 def test_baselines_are_scored_with_intervals() -> None:
     found = run_baselines(ClassAnswer(ClassQuestion(tuple(CLASSES), ())), rows(40, 0), rows(20, 1), Inputs())
-    scores = score_each(found, Draw(resamples=50))
+    scores = {name: headline_scores(table, Draw(resamples=50)) for name, table in found.items()}
     assert scores.keys() == found.keys()
     for name, some in scores.items():
         assert set(some) == {"accuracy", "balanced_accuracy", "auroc"}
-        assert some["accuracy"].value == accuracy(found[name])
+        assert some["accuracy"].value == accuracy(found[name].rows())
         assert some["accuracy"].low is not None

@@ -15,7 +15,7 @@ from voxtune.evaluation.calibration import (
     top_label,
 )
 from voxtune.evaluation.predictions import of_records
-from voxtune.evaluation.thresholds import apply_thresholds, best_threshold, fit_thresholds
+from voxtune.evaluation.thresholds import best_threshold, fit_thresholds
 from voxtune.types.records import Prediction
 
 
@@ -147,16 +147,11 @@ def test_threshold_that_validation_cannot_decide_is_one_half(label: list) -> Non
     assert best_threshold(label, [0.9] * len(label)) == 0.5
 
 
-def test_fit_and_apply_thresholds() -> None:
+def test_fit_thresholds() -> None:
     labels = np.array([[0, 1], [0, np.nan], [1, 0], [1, 1]])
     p = np.array([[0.1, 0.6], [0.2, 0.0], [0.6, 0.5], [0.7, 0.9]])
     limits = fit_thresholds(labels, p, ["nodule", "effusion"])
     assert limits["nodule"] == pytest.approx(0.4)
     assert limits["effusion"] == pytest.approx(0.55)
-    assert apply_thresholds(p, ["effusion", "nodule"], {**limits, "other": 0.1})[:, 0].tolist() == [
-        False, False, True, True,
-    ]  # fmt: skip
-    with pytest.raises(DataError, match="no threshold for mass"):
-        apply_thresholds(p, ["nodule", "mass"], limits)
     with pytest.raises(DataError, match="expected labels and probabilities"):
         fit_thresholds(labels, p, ["nodule"])

@@ -8,17 +8,17 @@ import pytest
 import torch
 from scipy.stats import false_discovery_control
 
-from voxtune.commands.explain.intervals import mean_interval
-from voxtune.commands.explain.reports import facts_row, reports_of_text
-from voxtune.commands.explain.scan import columns_of, heat_outside, region_of
-from voxtune.commands.explain.summary import tokens_of
-from voxtune.commands.explain.verdicts import hottest, panel_verdict, verdicts, warnings
+from voxtune.explanation.cohort_summary import tokens_of
 from voxtune.explanation.faithfulness import CELLS, faithfulness
+from voxtune.explanation.intervals import mean_interval
 from voxtune.explanation.localisation import changed_voxels, localise
 from voxtune.explanation.occlusion import occlusion_drops, painted, score_altered
 from voxtune.explanation.region_table import benjamini_hochberg, region_table, share_in
 from voxtune.explanation.regions import blocks, brain_atlas
+from voxtune.explanation.scan_explanation import columns_of, heat_outside, region_of
+from voxtune.explanation.scan_reports import facts_row, reports_of_text
 from voxtune.explanation.target import Target
+from voxtune.explanation.verdicts import hottest, panel_verdict, verdicts, warnings
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.vlm import ImageFeatures
 from voxtune.pages.explain_figures import coloured, heat_figure, panel_figure, viewer
@@ -40,9 +40,7 @@ class Mean(torch.nn.Module):
         self.box = box
 
     def encode_image(self, volumes: torch.Tensor) -> ImageFeatures:
-        return ImageFeatures(
-            (volumes * self.box).flatten(1).sum(dim=1, keepdim=True) / self.box.sum(), None, None
-        )
+        return ImageFeatures((volumes * self.box).flatten(1).sum(dim=1, keepdim=True) / self.box.sum(), None)
 
 
 def boxed() -> tuple[Mean, torch.Tensor, Target, np.ndarray]:

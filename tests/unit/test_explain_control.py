@@ -3,6 +3,8 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from voxtune.cli import main
-from voxtune.commands.explain.control import Control, find_control
-from voxtune.commands.explain.scan import Case, Question, checks
-from voxtune.commands.explain.verdicts import verdicts
+from voxtune.commands.explain.control import _learned, _unlike, find_control
 from voxtune.commands.export import export
 from voxtune.commands.train.control import DEALT, EPOCHS, control_config, deal
 from voxtune.config import RunConfig, read_recipe
@@ -21,7 +21,9 @@ from voxtune.errors import UsageError, WeightsError
 from voxtune.explanation import grad_eclip
 from voxtune.explanation import heat_map as maps
 from voxtune.explanation.heat_map import explain_targets
+from voxtune.explanation.scan_explanation import Case, Control, Question, checks
 from voxtune.explanation.target import class_target
+from voxtune.explanation.verdicts import verdicts
 from voxtune.imaging.template import field_of_view
 from voxtune.model.adapter import (
     AdapterFacts,
@@ -250,3 +252,29 @@ def test_the_facts_of_a_control_are_plain_json(run: Path) -> None:
     facts = json.loads((run / "control" / "adapter" / "adapter.json").read_text(encoding="utf-8"))
     assert facts["control_of"] == read_facts(run / "adapter").adapter_sha256
     assert read_facts(run / "adapter").control_of is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "said"),
+    [
+        ("mae", -0.84, "by a mean absolute error, in standard deviations, of 0.84"),
+        ("loss", -1.2, "by a loss of 1.20"),
+        ("auroc", 0.9, "by AUROC 0.90 (chance 0.50)"),
+        ("balanced_accuracy", 0.9, "by balanced accuracy 0.90 (chance 0.33)"),
+    ],
+)
+@pytest.mark.parametrize("classes", [("NC", "MCI", "AD"), ()])
+def test_what_a_control_has_learned_is_said_of_every_task(
+    metric: str, value: float, said: str, classes: tuple[str, ...]
+) -> None:
+    facts: Any = SimpleNamespace(
+        control_of="x", classes=classes, training={"learned": {"metric": metric, "value": value}}
+    )
+    if classes or metric != "balanced_accuracy":
+        assert said in _learned(facts)
+
+
+def test_a_control_of_other_targets_does_not_fit() -> None:
+    mine, its = (SimpleNamespace(classes=(), targets=(name,), preset="x") for name in ("age", "mmse"))
+    assert _unlike(mine, its) == "the targets age, the adapter has mmse"  # type: ignore[arg-type]
+    assert _unlike(its, its) == ""  # type: ignore[arg-type]

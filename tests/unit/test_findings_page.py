@@ -10,11 +10,11 @@ from voxtune.evaluation.evaluation import Group
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate
 from voxtune.evaluation.predictions import Predictions, of_findings
-from voxtune.pages.evaluation_facts import EvaluationFacts, FindingsFacts, Kind
+from voxtune.pages.evaluation_facts import EvaluationFacts, FindingsFacts
 from voxtune.pages.evaluation_page import evaluation_page
 from voxtune.pages.finding_figures import distribution, paired_bars, radar
 from voxtune.pages.runs_figure import run_dots
-from voxtune.types.records import Metric, OverRuns
+from voxtune.types.records import Kind, Metric, OverRuns
 
 NAMES = ("Emphysema", "Coronary artery wall calcification", "Never there")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxtune.commands.explain.reports import read_report, row_of
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import DataError
+from voxtune.explanation.scan_reports import read_report, row_of
 from voxtune.training.environment import environment, git_state, other_bits
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume

@@ -435,10 +435,10 @@ def test_the_audit_finds_a_target_in_a_text_of_ones_own() -> None:
         (named, "hold 'updrs', which is a target"),
         (under_another_name, "hold the value of 'updrs' as 'burden'"),
     ):
-        (finding,) = label_in_text(some, reports, ("updrs",))
+        (finding,) = label_in_text(some, reports, opened=("updrs",), targets=("updrs",))
         assert finding.level == "refuse"
         assert said in finding.message
-        assert label_in_text(some, reports) == []
+        assert label_in_text(some, reports, opened=("updrs",)) == []
 
 
 def test_a_control_is_dealt_targets_too() -> None:

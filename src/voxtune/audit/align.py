@@ -25,10 +25,12 @@ WHOLE = 0.6
 """Correlation with the template's inside from which nothing else is tried (stripped whole brains: 0.70 and above)."""
 OUTLINE_FITS = 0.84
 """Correlation with the template's outline from which no part is tried (heads in their skulls 0.85 and above, halves and crops 0.80)."""
+NO_PART = 0.7
+"""Correlation with the template's outline below which no part is tried either (chests up to 0.62); it costs as much as all the rest."""
 BRAIN = 0.3
 """Correlation with the template's inside below which a scan is no brain (measured: brains and heads from 0.39)."""
 SKEW = 1.8
-"""Longest over shortest stretch of the template above which a scan is no brain (measured: brains up to 1.4)."""
+"""Longest over shortest stretch of the template above which a scan is no brain (SIMULATED brains: up to 1.1)."""
 PARTS = ((0, 0.5), (0, 0.2), (1, 0.2), (2, 0.2))
 """Axis of the template and share of the brain that may be missing at either of its ends."""
 FEWEST_POINTS = 500
@@ -57,7 +59,7 @@ def align(volume: Volume) -> Alignment | None:
     fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
     outline = register(fine, OUTLINE)
     found = _inside(fine, outline.transform)
-    if found.inside < WHOLE and outline.correlation < OUTLINE_FITS:
+    if found.inside < WHOLE and NO_PART <= outline.correlation < OUTLINE_FITS:
         boxed = _boxed(fine)
         found = max((found, *(_inside(boxed, start) for start in _parts(boxed))), key=lambda one: one.inside)
     stretch = np.linalg.svd(found.transform[:3, :3], compute_uv=False)

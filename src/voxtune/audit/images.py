@@ -22,6 +22,10 @@ ReadVolume = Callable[[ManifestRow], Volume]
 CHANNELS = ("brain", "body")
 """What of a scan is compared: texture of the brain in standard space, or whatever lies in the picture."""
 
+MOST_SEEN = 2000
+"""Fingerprints that are remembered: 66 MB."""
+_SEEN: dict[tuple[str, bytes], Fingerprint] = {}
+
 
 @dataclass(frozen=True)
 class Images:
@@ -50,7 +54,7 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
                 volume = read(row)
                 spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
                 header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
-                return voxel_hash(volume.voxels), fingerprint(volume), header
+                return (digest := voxel_hash(volume.voxels)), _fingerprint(volume, digest), header
         except ScanError as error:
             return error.cause
 
@@ -66,6 +70,18 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
         {row.scan_id: found for row, found in seen if isinstance(found, str)},
         {row.scan_id: found[2] for row, found in good},
     )
+
+
+def _fingerprint(volume: Volume, digest: str) -> Fingerprint:
+    """The fingerprint of a scan; of one that was seen before in this process it is remembered (several runs on one cohort)."""
+    key = digest, volume.affine.tobytes()
+    found = _SEEN.get(key)
+    if found is None:
+        found = fingerprint(volume)
+        if len(_SEEN) >= MOST_SEEN:
+            _SEEN.clear()
+        _SEEN[key] = found
+    return found
 
 
 def _together(vectors: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
+from voxtune.cohorts.adni_images import person_in
 from voxtune.cohorts.dates import DateStyle, ambiguous, date_style
 from voxtune.cohorts.labels import code, missing_code
 from voxtune.cohorts.table import SourceTable
@@ -86,7 +87,7 @@ def read_exams(table: SourceTable) -> tuple[dict[str, list[Exam]], list[str]]:
         cells = {name: missing_code(row[column], MISSING_CODES) for name, column in names.items()}
         if cells["PTID"] is not None:
             exam = _exam(table, number, row, cells, style, names)
-            exams.setdefault(cells["PTID"].strip(), []).append(exam)
+            exams.setdefault(person_in(cells["PTID"]) or cells["PTID"].strip(), []).append(exam)
     return exams, notes
 
 

@@ -16,6 +16,7 @@ from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.sessions import SessionTables
+from voxtune.cohorts.spellings import alike
 from voxtune.cohorts.table_settings import Also, Codes, Wanted
 from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
@@ -85,10 +86,11 @@ class Bids(Settings):
         source = tables.main.path if tables.main else None
         taken: set[tuple[str, str | None]] = set()
         chosen: list[tuple[Scan, Any]] = []
+        twice = _spelled_twice(images, tables)
         for image in images:
             name = scan_name(re.sub(r"\.nii(\.gz)?$", "", image.path.name))
             found = tables.find(image.person, image.session)
-            wrong = image.wrong or why_absent(image.path)
+            wrong = image.wrong or twice.get((image.person, image.session), "") or why_absent(image.path)
             if wrong:
                 reading.drop(name, wrong, image.person, source)
                 continue
@@ -170,6 +172,36 @@ class Bids(Settings):
             wrong = sequence.why_not
         order = (sequence.order, path.name.count("_"), natural(path.name))
         return _Image(path, person, session.group(1) if session else folder, wrong, order)
+
+
+def _spelled_twice(images: Iterable[_Image], tables: SessionTables) -> dict[tuple[str, str | None], str]:
+    """Why sessions cannot be told apart: the folders differ in zeros or case alone, and the tables write another of them."""
+    sessions: dict[str, dict[str, None]] = {}
+    for image in images:
+        sessions.setdefault(image.person, {})[image.session or ""] = None
+    found: dict[tuple[str, str | None], str] = {}
+    for group in alike(sessions):
+        for person in group:
+            if person not in tables.people:
+                also = ", ".join(other for other in group if other != person)
+                found |= {
+                    (
+                        person,
+                        session or None,
+                    ): f"{person} may be the same person as {also}, and the table writes it otherwise"
+                    for session in sessions[person]
+                }
+    for person, own in sessions.items():
+        for group in alike(filter(None, own)):
+            for session in group:
+                written = {row.cells.get("session_id") for row in tables.find(person, session).rows}
+                if not written & {session, session.removeprefix("ses-")}:
+                    also = ", ".join(other for other in group if other != session)
+                    found.setdefault(
+                        (person, session),
+                        f"{session} may be the same session as {also}, and the table writes it otherwise",
+                    )
+    return found
 
 
 def _sidecar(path: Path, values: dict[str, Any]) -> dict[str, Any]:

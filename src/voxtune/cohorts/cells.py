@@ -7,6 +7,7 @@ cell is quoted because it holds a tab. Where both readings give whole rows and d
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,18 +17,32 @@ SEPARATORS = ",\t;|"
 _LOOKED_AT = 50
 """Lines that the separator is judged by."""
 
+INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
+"""Letters nobody sees; two names that differ in them alone look the same."""
+_DECLARED = re.compile(r'"?sep=([,\t;|])"?$', re.IGNORECASE)
+"""The first line of a table by which a spreadsheet is told the separator."""
+
 Line = tuple[int, list[str]]
 """The number of a line in the file (from 1) and its cells, stripped."""
 
 
 def decoded(raw: bytes) -> str:
-    """The text of a table's bytes: UTF-8, UTF-16 with its mark (as spreadsheets save it), else Latin-1."""
+    """The text of a table's bytes: UTF-8, UTF-16 (as spreadsheets save it), else Windows-1252; letters without a width are left out."""
+    return INVISIBLE.sub("", _text(raw))
+
+
+def _text(raw: bytes) -> str:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16", errors="replace")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    zeros = [raw[start:1000:2].count(0) for start in (0, 1)]
+    if 4 * max(zeros) > len(raw[:1000]):
+        return raw.decode("utf-16-be" if zeros[0] > zeros[1] else "utf-16-le", errors="replace")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
 
 
 def grid(path: Path, text: str) -> list[Line]:
@@ -39,7 +54,10 @@ def grid(path: Path, text: str) -> list[Line]:
     lines = (
         text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     )  # splitlines() also cuts at letters of old code pages
-    separator = _separator(path, lines)
+    declared = _DECLARED.match(lines[0].rstrip(" "))
+    if declared:
+        lines[0] = ""
+    separator = declared[1] if declared else _separator(path, lines)
     tsv = path.suffix.lower() == ".tsv"
     header: list[str] = []
     found: list[Line] = []
@@ -60,12 +78,15 @@ def grid(path: Path, text: str) -> list[Line]:
 
 
 def _named(separator: str) -> str:
-    return {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}[separator]
+    return {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "spaces"}[separator]
 
 
 def _separator(path: Path, lines: list[str]) -> str:
-    """The separator that splits the lines most alike; a tab in a tsv file, wherever there is one."""
+    """The separator that splits the lines most alike; a tab in a tsv file, wherever there is one; spaces where there is no other sign."""
     some = [line for line in lines if line.strip()][:_LOOKED_AT]
+    widths = {len(line.split()) for line in some}
+    if len(widths) == 1 and widths != {1} and not set(SEPARATORS) & set("".join(some)):
+        return " "
     if not some or (path.suffix.lower() == ".tsv" and "\t" in some[0]):
         return "\t" if path.suffix.lower() == ".tsv" else ","
 
@@ -84,8 +105,13 @@ def _rows(path: Path, lines: list[str], separator: str, *, tsv: bool) -> Iterato
         first = number
         text = lines[number]
         number += 1
-        plainly = text.split(separator)
-        width = width or len(_quoted(text, separator) or plainly)
+        plainly = text.split() if separator == " " else text.split(separator)
+        if not text.strip():
+            continue
+        if separator == " ":
+            text, width = separator.join(plainly), width or len(plainly)
+        if not width and (tsv or _quoted(text, separator) is not None):
+            width = len(_quoted(text, separator) or plainly)
         if '"' not in text or (tsv and len(plainly) == width):
             yield first + 1, [_unwrapped(cell) if tsv else cell.strip() for cell in plainly]
             continue
@@ -94,7 +120,7 @@ def _rows(path: Path, lines: list[str], separator: str, *, tsv: bool) -> Iterato
             text = f"{text}\n{lines[number]}"
             number += 1
             cells = _quoted(text, separator)
-            if cells is not None and len(cells) > width:
+            if cells is not None and width and len(cells) > width:
                 cells = None
                 break
         if cells is None:
@@ -103,13 +129,18 @@ def _rows(path: Path, lines: list[str], separator: str, *, tsv: bool) -> Iterato
                 f'line {first + 1}: a quote (") opens and the cell is not closed before the end of its row',
                 'Double a quote that is a letter (""), or remove it.',
             )
-        if number - first > 1 and all(len(line.split(separator)) == width for line in lines[first:number]):
+        if (
+            number - first > 1
+            and width
+            and all(len(line.split(separator)) == width for line in lines[first:number])
+        ):
             raise TableError(
                 path,
                 f'line {first + 1}: a quote (") opens and closes on line {number}, and each of these lines is a whole row by '
                 "itself; whether it is a letter or holds them together cannot be told",
                 "Remove the quotes, or the line break inside them.",
             )
+        width = width or len(cells)
         yield first + 1, [cell.strip() for cell in cells]
 
 

@@ -15,9 +15,11 @@ from pydantic import Field
 from voxtune.cohorts.folder_images import Pattern, find_pattern
 from voxtune.cohorts.joins import Joined, Scan
 from voxtune.cohorts.labels import LabelRule, Pairs, cell_class, is_rule, parse_rule
+from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.quantities import NumberStyle, number
+from voxtune.cohorts.quantities import NumberStyle
+from voxtune.cohorts.ranges import why_not
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
@@ -33,7 +35,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "session_id": ("session_id", "session", "visit", "viscode", "timepoint"),
     "diagnosis": ("diagnosis", "dx", "group", "label", "class"),
     "age": ("age", "age_at_scan", "subject_age", "age_years"),
-    "sex": ("sex", "gender", "m_f", "ptgender"),
+    "sex": ("sex", "gender", "m_f", "sex_m_f", "gender_m_f", "ptgender"),
     "mmse": ("mmse", "mmscore", "mmse_total"),
     "cdr": ("cdr", "cdglobal", "cdr_global"),
     "site": ("site", "siteid", "site_id", "center", "centre"),
@@ -118,6 +120,7 @@ class Folder(Settings):
             SettingError: a setting names a column that is not there, or a choice has to be made.
         """
         table = read_any(self._table(), missing=WORDS)
+        table.refuse_alike()
         reading = Reading(numbers=self.numbers)
         columns = self._columns(table, reading)
         table = _whole_names(table, [columns[field] for field in _IDS if field in columns], reading)
@@ -130,12 +133,15 @@ class Folder(Settings):
         self._same_birth(table, rows, reading)
         rule = parse_rule(self.diagnosis) if self.diagnosis and is_rule(self.diagnosis) else None
         extras = _extras(table, set(columns.values()) | set(self.rename), reading)
+        others = OtherValues(more)
         elsewhere = self._elsewhere(table, columns, more)
         for place, row in enumerate(rows):
-            values: dict[str, Any] = {extra: row.cells[extra] for extra in extras}
+            values: dict[str, Any] = {extra: more.word(extra, row.cells[extra]) for extra in extras}
             values |= more.measured(place, columns) | more.named(place, elsewhere)
             for field, column in columns.items():
                 text = more.word(column, row.cells[column])
+                if field not in _IDS:
+                    others.compare(place, column, text, table.path.name)
                 values[field] = more.in_unit(field, column, text, table, row.line)
             values |= more.renamed(place)
             values |= {"scan_id": scan_name(row.name), "participant_id": row.person}
@@ -164,7 +170,10 @@ class Folder(Settings):
                     "diagnosis_rule": why or None,
                     "image": str(row.image.absolute()) if row.image else "",
                 }
-                reading.keep(table, values, f"line {row.line} ('{row.name}')", columns)
+                reading.keep(
+                    table, values, f"line {row.line} ('{row.name}')", columns, more.origins.get(place)
+                )
+        others.say()
         if not reading.rows:
             reasons = (
                 "; ".join(f"{count} x {reason}" for reason, count in reading.reasons().items())
@@ -299,6 +308,8 @@ class Folder(Settings):
         if raw is None:
             return None, f"column: {column}{table}{named}"
         label = cell_class(str(raw), self.classes)
+        if label == raw and (code := more.missing.of_class(column, raw, more.cells_of(column))):
+            return None, code
         if self.classes and label not in self.classes.values():
             more.reading.note(
                 f"column '{column}': '{raw}' is not named in 'classes' and stays a class of its own."
@@ -312,12 +323,9 @@ class Folder(Settings):
             listed = [column for table in more.tables for column in table.columns]
             raise SettingError("diagnosis", f"columns among {', '.join(listed[:40])}", name)
         text = by_plain.get(plain(name)) if plain(name) in by_plain else more.cell(place, name)
-        if not isinstance(text, str) or self.numbers == "1234.5":
-            return None if text is None else str(text)
-        try:
-            return repr(number(text, self.numbers))
-        except ValueError:
-            return text
+        if isinstance(text, str):
+            return more.missing.comparable(name, text, lambda: more.cells_of(name))
+        return None if text is None or why_not(plain(name), text) else str(text)
 
 
 def _whole_names(table: SourceTable, columns: list[str], reading: Reading) -> SourceTable:

@@ -38,6 +38,8 @@ class Pattern:
             if value is None:
                 return None
             filled = filled.replace(f"{{{name}}}", value)
+        if "\\" in filled and not (root / filled).exists():
+            filled = filled.replace("\\", "/")  # a path of Windows
         if "*" in filled:
             found = sorted(root.glob(filled))
             return found[0] if len(found) == 1 else None

@@ -19,12 +19,16 @@ from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 
 SCANS = (
-    "scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "scan_name", "filename", "file", "image", "file_name", "name",
+    "scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "scan_name", "filename", "file", "image", "file_name", "name", "bids_name",
 )  # fmt: skip
 PEOPLE = (
     "participant_id", "participant", "subject_id", "subject", "sub", "subj", "subjid", "sub_id", "subid", "ptid", "patient_id", "patient",
-    "person", "id", "rid",
+    "person", "rid", "id",
 )  # fmt: skip
+VAGUE = frozenset(
+    {"id", "scan", "scan_name", "name", "file", "image", "subject", "sub", "subj", "patient", "person"}
+)
+"""Names that may also stand over the number of a record, which is by chance the name of another person."""
 VISITS = (
     "session_id", "session", "ses", "ses_id", "visit", "visit_id", "viscode2", "viscode", "timepoint", "time_point", "tp",
     "wave", "sess", "sess_id", "session_label", "session_number", "visit_number", "exam",
@@ -109,6 +113,8 @@ class _Index:
         )
         exact = {number for number, name in own.items() if name == session}
         alike = {bare_name(session), bare_name(code)}
+        if bare_name(session).startswith(f"{bare_name(person)} "):
+            alike.add(bare_name(session.rpartition("_")[2]))  # OASIS-3's OAS30001_MR_d0129
         return exact or {
             number for number, name in own.items() if name is not None and bare_name(name) in alike
         }
@@ -121,7 +127,7 @@ def bare_name(text: str) -> str:
 
 def forms(text: str) -> tuple[str, ...]:
     """What a tool's name of a scan may be called elsewhere: without folders, ending, ``.long.BASE`` and ``_T1w``."""
-    path = _ENDINGS.sub("", text.strip().strip("/")).split(".long.")[0]
+    path = _ENDINGS.sub("", text.strip().replace("\\", "/").strip("/")).split(".long.")[0]
     last = path.rsplit("/", 1)[-1]
     tail = "_".join(path.split("/")[-2:])
     found = (path, path.replace("/", "_"), last, tail)
@@ -296,11 +302,18 @@ def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading
         if (column := _has(table, name)) and any(index.scan(row[column] or "") for row in table.rows)
     ]
     if scans:
+        _refuse_rivals(table, scans[0], [*scans[1:], *people], index)
         return (scans[0],)
     if people:
+        _refuse_rivals(table, people[0], people[1:], index)
         return (people[0], *(visits[:1] or _visit_column(table, people[0], index)))
-    guessed = sorted(((hits(column), column) for column in table.columns), reverse=True)[:2]
-    if 2 * guessed[0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
+
+    def worth(column: str) -> tuple[int, bool]:
+        # A number may be somebody's name by chance; a name with letters in it is none by chance.
+        return hits(column), any(re.search(r"[^\W\d]", row[column] or "") for row in table.rows)
+
+    guessed = sorted(((worth(column), column) for column in table.columns), reverse=True)[:2]
+    if 2 * guessed[0][0][0] > len(table.rows) and (len(guessed) == 1 or guessed[0][0] > guessed[1][0]):
         found = (guessed[0][1], *_visit_column(table, guessed[0][1], index))
         reading.note(
             f"{table.path.name} is joined on {' and '.join(map(repr, found))}, whose cells are names of scans or people."
@@ -313,7 +326,35 @@ def _columns(table: SourceTable, on: str | None, index: _Index, reading: Reading
             f"no column is known to name scans or people; it has {', '.join(table.columns[:30])}",
             f"Say which columns join it: --set on={table.path.name}:COLUMN or {table.path.name}:PERSON+SESSION.",
         )
+    _refuse_rivals(table, named, (), index)
     return (named,)
+
+
+def _refuse_rivals(table: SourceTable, chosen: str, named: Sequence[str], index: _Index) -> None:
+    """Refuse a key that a number of the record may be, where another column names other scans in the same rows.
+
+    Raises:
+        TableError: two columns name scans or people and disagree.
+    """
+    if plain(chosen) not in VAGUE:
+        return
+
+    def owners(text: str | None) -> set[int]:
+        return (index.scan(text) or index.person(text)) if text else set()
+
+    for other in table.columns:
+        cells = [(line, row[chosen], row[other]) for line, row in zip(table.lines, table.rows, strict=True)]
+        # A number of any column may be somebody's name by chance; a name with letters in it is none by chance.
+        written = all(re.search(r"[^\W\d]", text) and owners(text) for _, _, text in cells if text)
+        if other == chosen or not (other in named or written):
+            continue
+        for line, one, two in cells:
+            if owners(one) and owners(two) and not owners(one) & owners(two):
+                raise TableError(
+                    table.path,
+                    f"line {line}: columns '{chosen}' ('{one}') and '{other}' ('{two}') name different people",
+                    f"Say which is meant: --set on={table.path.name}:{other}.",
+                )
 
 
 def _visit_column(table: SourceTable, person: str, index: _Index) -> tuple[str, ...]:

@@ -123,7 +123,11 @@ def pairs(value: Any) -> Any:
     parts = [part for part in re.split(r"[;,]", value) if part.strip()]
     if not all(":" in part for part in parts):
         raise ValueError(f"expected pairs like 'old:new,old2:new2', got {value!r}")
-    return {left.strip(): right.strip() for left, _, right in (part.partition(":") for part in parts)}
+    split = [(left.strip(), right.strip()) for left, _, right in (part.partition(":") for part in parts)]
+    twice = next((left for left, _ in split if len({right for one, right in split if one == left}) > 1), None)
+    if twice is not None:
+        raise ValueError(f"'{twice}' stands twice with different values in {value!r}")
+    return dict(split)
 
 
 Pairs = Annotated[dict[str, str], BeforeValidator(pairs)]

@@ -97,7 +97,7 @@ def key_of(table: SourceTable, tool: str) -> tuple[str, ...]:
     if tool == "UCSF (ADNI)":
         names = [name for name in ("IMAGEUID", "RID") if table.find(name)]
         return tuple(table.column(name) for name in names[:1])
-    for name in ("mrid", "scan_id", "subject", "subject_id", "sbj_id", "id", "participant_id"):
+    for name in ("mrid", "scan_id", "subject", "subject_id", "sbj_id", "participant_id", "id"):
         if found := table.find(name):
             session = next(
                 (one for other in ("session", "session_id", "ses") if (one := table.find(other))), None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voxtune.cohorts.cells import decoded, grid
 from voxtune.cohorts.table import PERSONAL, plain
-from voxtune.cohorts.workbook import read_any
+from voxtune.cohorts.workbook import all_columns
 from voxtune.errors import TableError
 
 MOST_BYTES = 2**20
@@ -50,11 +50,7 @@ def _first_lines(path: Path, most: int = 50) -> list[list[str]]:
     """The header and some rows of a table; one that cannot be read surely is cut at its separators, so that no name is missed."""
     try:
         if path.suffix.lower() == ".xlsx":
-            table = read_any(path)
-            return [
-                list(table.columns),
-                *([cell or "" for cell in row.values()] for row in table.rows[:most]),
-            ]
+            return all_columns(path, most)
         with path.open("rb") as file:
             text = decoded(file.read(MOST_BYTES))
     except (OSError, TableError):

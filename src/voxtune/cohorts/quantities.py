@@ -89,3 +89,17 @@ def factor(unit: str, field: str) -> float | None:
         if len(word) > 2 and re.search(rf"(?<![a-z]){re.escape(word)}(?:s|\(s\))?(?![a-z0-9])", name)
     }
     return whole.pop() if len(whole) == 1 else None
+
+
+def same_value(one: str | None, two: str | None) -> bool:
+    """Whether two cells are one text or one number."""
+    first, second = finite(one), finite(two)
+    return one == two or (first is not None and first == second)
+
+
+def finite(text: str | None) -> float | None:
+    """A cell as a finite number in plain style; ``None`` for anything else."""
+    try:
+        return number(text) if text is not None else None
+    except ValueError:
+        return None

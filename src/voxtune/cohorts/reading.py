@@ -36,6 +36,15 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a value of a further table stands."""
+
+    table: Path
+    column: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Doubt:
     """A value that cannot be what its column says; it is left out of its row."""
 
@@ -87,6 +96,7 @@ class Reading:
         values: Mapping[str, Any],
         where: str,
         columns: Mapping[str, str] | None = None,
+        origins: Mapping[str, Origin] | None = None,
     ) -> None:
         """Make a manifest row that carries its table's name and sha256.
 
@@ -95,6 +105,7 @@ class Reading:
             values: manifest values as texts or numbers.
             where: where the row stands, in words: ``line 3 ('P01')``.
             columns: the table's column for each manifest column, for messages.
+            origins: places of the values that are from other tables, for messages.
 
         Raises:
             TableError: a number in another style than the declared one, a text that is not what its column holds, or a
@@ -103,13 +114,18 @@ class Reading:
         values = {"source": table.path.name, "source_sha256": table.sha256, **values}
         for name in RANGES:
             if values.get(name) is not None:
-                column = (columns or {}).get(name, name)
-                values[name] = self._quantity(table, name, column, values[name], where)
+                other = (origins or {}).get(name)
+                column = other.column if other else (columns or {}).get(name, name)
+                place = f"line {other.line} (for {where})" if other else where
+                values[name] = self._quantity(
+                    other.table if other else table.path, name, column, values[name], place
+                )
         if values.get("sex") is not None:
             sex = SEXES.get(str(values["sex"]).strip().lower())
             if sex is None:
+                path = origins["sex"].table if origins and "sex" in origins else table.path
                 self.note(
-                    f"{table.path.name}: sex {values['sex']!r} is neither F nor M and is left out"
+                    f"{path.name}: sex {values['sex']!r} is neither F nor M and is left out"
                     f"{'; say what codes mean: --set values=sex=1:M,2:F' if self.numbers else ''}."
                 )
             values["sex"] = sex
@@ -129,9 +145,7 @@ class Reading:
         self.where[row.scan_id] = f"{table.path.name}, {where}"
         self.rows.append(row)
 
-    def _quantity(
-        self, table: SourceTable, name: str, column: str, given: str | float, where: str
-    ) -> float | None:
+    def _quantity(self, table: Path, name: str, column: str, given: str | float, where: str) -> float | None:
         """A number for a manifest column, ``None`` with a doubt or a note where there is none to be had."""
         self._given[name] += 1
         try:
@@ -141,27 +155,32 @@ class Reading:
             else:
                 value = float(given)
         except StyleError as error:
-            doubt = Doubt(table.path, name, column, where, str(error))
+            doubt = Doubt(table, name, column, where, str(error))
             raise TableError(
-                table.path,
+                table,
                 doubt.text,
                 "Say how the table writes numbers: --set 'numbers=1234,5', '1.234,5' or '1,234.5'."
                 if self.numbers
                 else "Write decimals with a point and thousands without a sign.",
             ) from None
         except ValueError as error:
-            self.doubts.append(Doubt(table.path, name, column, where, str(error)))
+            self.doubts.append(Doubt(table, name, column, where, str(error)))
             return None
         if value is None:
             self.doubts.append(
-                Doubt(table.path, name, column, where, f"'{given}' is no one number of years", wrong=False)
+                Doubt(table, name, column, where, f"'{given}' is no one number of years", wrong=False)
             )
             return None
         wrong = why_not(name, value)
         if wrong is not None:
-            self.doubts.append(Doubt(table.path, name, column, where, wrong))
+            self.doubts.append(Doubt(table, name, column, where, wrong))
             return None
         return value
+
+    def doubt(self, doubt: Doubt) -> None:
+        """A value that is left out before it comes to a row."""
+        self._given[doubt.field] += 1
+        self.doubts.append(doubt)
 
     def settle(self) -> None:
         """Say which values were left out as impossible; refuse a column of which most are.

@@ -14,17 +14,20 @@ from voxtune.cohorts.codebook import Codebook
 from voxtune.cohorts.joins import VISITS
 from voxtune.cohorts.labels import cell_class, is_rule, parse_rule
 from voxtune.cohorts.quantities import number
+from voxtune.cohorts.ranges import why_not
 from voxtune.cohorts.reading import SEXES
 from voxtune.cohorts.spellings import bare, by_bare, matched
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
+from voxtune.cohorts.table_settings import parts_of
+from voxtune.cohorts.visit_rows import Found, Row, named, row_of, rows_of
 from voxtune.errors import SettingError
 from voxtune.types.records import MANIFEST_COLUMNS
 
 ALIASES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "diagnosis": (("diagnosis", "dx", "dx1", "diagnostic"), ("diagnosis_bl", "dx_bl", "group")),
-    "age": (("age", "age_at_scan", "age_at_session"), ("age_bl", "age_at_baseline")),
-    "sex": (("sex", "gender"),),
+    "age": (("age", "age_at_scan", "age_at_session", "age_years"), ("age_bl", "age_at_baseline")),
+    "sex": (("sex", "gender", "sex_m_f", "gender_m_f", "m_f"),),
     "mmse": (("mmse", "mms", "mmse_total", "mmscore"), ("mmse_bl",)),
     "cdr": (("cdr", "cdr_global", "cdglobal"), ("cdr_bl",)),
     "site": (("site", "site_id", "institution", "center"),),
@@ -35,41 +38,6 @@ ALIASES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """Names a column may go by; a later group only where no table has one of an earlier."""
 PEOPLE = ("participant_id", "participant", "subject_id", "subject", "sub")
 _KEYS = {"participant_id", "session_id", "scan_id", "image", "source", "source_sha256", "diagnosis_rule"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table with its place; cells by plain name."""
-
-    table: str
-    cells: dict[str, str | None]
-    line: int
-
-
-@dataclass
-class Found:
-    """What the tables say of a scan: cells by plain name with the table each is from, and why something is lacking."""
-
-    cells: dict[str, str | None] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)
-    of_visit: bool = False
-    """Whether the row of the participants' table is of the session itself."""
-    rows: tuple[Row, ...] = ()
-    """The row of the participants' table and that of the person's own table, as far as there are such."""
-    why: str = ""
-
-    def of_person(self, column: str) -> bool:
-        """Whether a value that is known comes from a row of the person, whatever the visit."""
-        return (
-            self.cells.get(column) is not None
-            and not self.of_visit
-            and not self.sources[column].endswith("_sessions.tsv")
-        )
-
-    @property
-    def where(self) -> str:
-        """The lines that were used, in words."""
-        return " and ".join(f"line {row.line} of {row.table}" for row in self.rows)
 
 
 @dataclass
@@ -88,6 +56,8 @@ class SessionTables:
     of_visits: frozenset[str]
     """Those that the tables of sessions have."""
     codebooks: Mapping[str, Codebook]
+    renamed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Plain names of the tree's columns that ``rename`` takes for a manifest column."""
     used: set[tuple[str, int]] = field(default_factory=set)
     """Table and line of each row that a scan was found for."""
     _known: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -106,9 +76,9 @@ class SessionTables:
         if table is not None:
             person = table.column(*PEOPLE, todo="BIDS names the people there.")
             columns |= dict.fromkeys(map(plain, table.columns))
-            for row in _rows(table):
+            for row in rows_of(table):
                 if row.cells[plain(person)] is not None:
-                    people.setdefault(_named(row.cells[plain(person)] or "", "sub-"), []).append(row)
+                    people.setdefault(named(row.cells[plain(person)] or "", "sub-"), []).append(row)
             repeated = any(len(rows) > 1 for rows in people.values())
             visits = table.find(VISITS[0]) or (table.find(*VISITS[1:]) if repeated else None)
         sessions: dict[str, list[Row]] = {}
@@ -116,7 +86,8 @@ class SessionTables:
             own = SourceTable.read(path, WORDS)
             column = plain(own.column(*VISITS, todo="BIDS names the sessions there."))
             rows = [
-                Row(row.table, row.cells | {"session_id": row.cells[column]}, row.line) for row in _rows(own)
+                Row(row.table, row.cells | {"session_id": row.cells[column]}, row.line)
+                for row in rows_of(own)
             ]
             sessions[path.name.removesuffix("_sessions.tsv")] = rows
             books[path.name] = Codebook.read(path.with_suffix(".json"), path.parent.parent / "sessions.json")
@@ -133,7 +104,7 @@ class SessionTables:
         """The rows of a scan; ``why`` says what is lacking."""
         main, why = self._person(person, session)
         own = self.sessions.get(person)
-        visit, lacking = _visit(own, "session_id", session) if own else (None, "")
+        visit, lacking = row_of(own, "session_id", session) if own else (None, "")
         why = lacking or why
         if main is None and visit is None:
             nothing: dict[str, str | None] = dict.fromkeys(self.columns)
@@ -162,7 +133,7 @@ class SessionTables:
         if self.visit_column:
             dated = [row for row in rows if row.cells[self.visit_column] is not None]
             if dated:
-                row, why = _visit(dated, self.visit_column, session)
+                row, why = row_of(dated, self.visit_column, session)
                 if row is not None:
                     return row, ""
                 rows = [row for row in rows if row.cells[self.visit_column] is None]
@@ -174,8 +145,45 @@ class SessionTables:
         return (rows[0] if rows else None), why
 
     # ---- which columns
+    def rename(self, more: Supplement) -> None:
+        """Take the columns of ``rename`` that the tree's own tables have; further tables give the others.
+
+        Raises:
+            SettingError: a column is in the tree and in a further table, or a sum has columns of both.
+        """
+        place = f"{self.main.path.name}/" if self.main else "/"
+        for source, target in more.wanted.rename.items():
+            known = {source} if plain(source) in self.columns else set()
+            parts = parts_of(source, known)
+            bare_parts = tuple(plain(part.removeprefix(place)) for part in parts)
+            own = [part in self.columns for part in bare_parts]
+            elsewhere = [more.has(part) for part in parts]
+            if any(own) and (any(elsewhere) or not all(own)):
+                raise SettingError(
+                    "rename",
+                    f"columns of one table, as TABLE/COLUMN where {place[:-1]} and another have it",
+                    source,
+                )
+            if any(own):
+                self.renamed[target] = bare_parts
+
+    def _taken(self, found: Found, target: str, more: Supplement) -> str | float | None:
+        """What ``rename`` gives a scan from the tree's own tables."""
+        columns = self.renamed[target]
+        cells = [self._quantity(found, column, target, more) for column in columns]
+        if len(columns) == 1:
+            return cells[0]
+        rows = {row.table: row.line for row in found.rows}
+        parts = [
+            (found.sources[column], rows.get(found.sources[column], 0), column, cell)
+            for column, cell in zip(columns, cells, strict=True)
+        ]
+        return more.sum_of(target, parts)
+
     def column_of(self, field_name: str) -> str | None:
         """The plain name of the one column that a manifest column is taken from, in all rows of the tree."""
+        if field_name in self.renamed:
+            return self.renamed[field_name][0]
         for group in ALIASES[field_name]:
             for known in (self.of_visits, self.columns):
                 found = next((plain(name) for name in group if plain(name) in known), None)
@@ -200,22 +208,15 @@ class SessionTables:
             if not PERSONAL.search(name) and name not in _KEYS
         }
         values |= more.measured(place, filter(self.column_of, ALIASES))
-        elsewhere = {}
-        for name, groups in ALIASES.items():
-            column = self.column_of(name)
-            if column:
-                values[name] = self._quantity(found, column, name, more)
-            else:
-                elsewhere[name] = [alias for group in groups for alias in group]
-        values |= more.named(place, elsewhere) | more.renamed(place)
+        values |= self._gained(found, more, place)
         if diagnosis and is_rule(diagnosis):
             rule = parse_rule(diagnosis)
             self._require(rule.columns, more)
             values |= {
-                "diagnosis": rule.label(lambda name: self._cell(found, name, more, place)),
+                "diagnosis": rule.label(lambda name: self._cell(found, name, more, place, values)),
                 "diagnosis_rule": f"rule: {rule.text}",
             }
-        elif "diagnosis" in more.wanted.rename.values():
+        elif "diagnosis" in set(more.wanted.rename.values()) - set(self.renamed):
             values["diagnosis_rule"] = "column: " + next(
                 one for one, two in more.wanted.rename.items() if two == "diagnosis"
             )
@@ -237,6 +238,21 @@ class SessionTables:
             return values, f"no label ({found.why})" if found.why else self._no_label(diagnosis, more)
         return values, None
 
+    def _gained(self, found: Found, more: Supplement, place: int) -> dict[str, Any]:
+        """Manifest columns from the tree's own columns, from those of further tables, and under new names."""
+        values: dict[str, Any] = {}
+        elsewhere = {}
+        for name, groups in ALIASES.items():
+            column = self.column_of(name)
+            if name in self.renamed:
+                values[name] = self._taken(found, name, more)
+            elif column:
+                values[name] = self._quantity(found, column, name, more)
+            else:
+                elsewhere[name] = [alias for group in groups for alias in group]
+        values |= more.named(place, elsewhere) | more.renamed(place, self.renamed)
+        return values | {name: self._taken(found, name, more) for name in self.renamed if name not in ALIASES}
+
     def _no_label(self, diagnosis: str | None, more: Supplement) -> str:
         if diagnosis or self.column_of("diagnosis") or self.main is None or more.more:
             return "no label"
@@ -245,9 +261,23 @@ class SessionTables:
             f"no label: {self.main.path.name} has no column such as diagnosis or group; it has {listed[:300]}"
         )
 
-    def _cell(self, found: Found, name: str, more: Supplement, place: int) -> str | None:
-        """A cell that a rule asks for, of the tree's tables or of a further one."""
-        return found.cells[plain(name)] if plain(name) in found.cells else more.cell(place, name)
+    def _cell(
+        self, found: Found, name: str, more: Supplement, place: int, values: Mapping[str, Any]
+    ) -> str | None:
+        """A cell that a rule asks for, of the tree's tables or of a further one; a manifest column in its unit."""
+        column = plain(name)
+        value = values.get(column) if column in ALIASES and column != "diagnosis" else None
+        if isinstance(value, float):
+            return None if why_not(column, value) else str(value)
+        if column not in found.cells:
+            return more.missing.comparable(name, more.cell(place, name), lambda: more.cells_of(name))
+        text = value if isinstance(value, str) else more.word(name, found.cells[column])
+        return more.missing.comparable(name, text, lambda: self._cells_of(column))
+
+    def _cells_of(self, column: str) -> list[str | None]:
+        return [
+            row.cells.get(column) for own in (*self.people.values(), *self.sessions.values()) for row in own
+        ]
 
     def _label(
         self, found: Found, column: str, classes: Mapping[str, str], more: Supplement
@@ -264,6 +294,8 @@ class SessionTables:
         if code is not None and word is not None:
             label = cell_class(code, classes)
             label = label if label != code else cell_class(word, classes)
+            if label == code and more.missing.of_class(column, code, self._cells_of(column)):
+                return {"diagnosis": None, "diagnosis_rule": None}
         rule = f"column: {column} of {'sub-*_sessions.tsv' if table.endswith('_sessions.tsv') else table}"
         if column.endswith("_bl"):
             rule += " (of the baseline)"
@@ -284,12 +316,20 @@ class SessionTables:
         book = self.codebooks.get(found.sources[column])
         if cell is None:
             return None
-        if {name, column} & set(more.wanted.units):
+        if more.wanted.unit(name, column) is not None:
             row = next(row for row in found.rows if row.table == found.sources[column])
             table = SourceTable(Path(row.table), (column,), (), "")
             return more.in_unit(name, column, cell, table, row.line)
         if name == "sex" or book is None:
             word = book.word(column, cell) if book else cell
+            told = book.word(column, found.cells[column]) if book and name == "sex" else None
+            one, two = (SEXES.get((text or "").lower()) for text in (cell, told))
+            if book and one and two and one != two:
+                raise SettingError(
+                    "values",
+                    f"words for '{column}' as Levels of {book.path.name} have them ('{found.cells[column]}' is {told})",
+                    cell,
+                )
             return word if word is not None and word.lower() in SEXES else cell
         return self._in_unit(book, column, name, cell, more)
 
@@ -324,37 +364,3 @@ class SessionTables:
         tables = (self.people, self.sessions)
         rows = [(name, row) for table in tables for name, own in table.items() for row in own]
         return [(name, row) for name, row in rows if (row.table, row.line) not in self.used]
-
-
-def _rows(table: SourceTable) -> list[Row]:
-    table.refuse_alike()
-    return [
-        Row(table.path.name, {plain(name): cell for name, cell in cells.items()}, line)
-        for line, cells in zip(table.lines, table.rows, strict=True)
-    ]
-
-
-def _visit(rows: Sequence[Row], column: str, session: str | None) -> tuple[Row | None, str]:
-    """The row of a session, or why there is none to be had."""
-    table = rows[0].table
-    known = by_bare(row.cells[column] or "" for row in rows if row.cells[column])
-    listed = ", ".join(_named(name, "ses-") for names in known.values() for name in names) or "none"
-    if session is None:
-        if all(row.cells == rows[0].cells for row in rows):
-            return rows[0], ""
-        return None, f"the image names no session and {table} has several ({listed})"
-    written = {row.cells[column] for row in rows}
-    exact = next((name for name in (session, session.removeprefix("ses-")) if name in written), None)
-    name = exact or matched(session, known)
-    own = [row for row in rows if name is not None and row.cells[column] == name]
-    if not own:
-        several = " (several may be meant)" if known.get(bare(session)) else ""
-        return None, f"session {session} is not in {table}, which has {listed}{several}"
-    if any(row.cells != own[0].cells for row in own[1:]):
-        lines = ", ".join(str(row.line) for row in own)
-        return None, f"{table} has several rows of session {session} that disagree (lines {lines})"
-    return own[0], ""
-
-
-def _named(text: str, prefix: str) -> str:
-    return text if text.startswith(prefix) else f"{prefix}{text}"

@@ -15,7 +15,7 @@ def bare(name: str) -> str:
 def letters(name: str) -> str:
     """A class name without case and punctuation: ``A.D.`` and ``ad`` are the same, ``CDR 0.5`` and ``CDR 05`` are not."""
     return (
-        re.sub(r"[\s._-]+", "", name.casefold())
+        re.sub(r"[\s._'\"\u2018\u2019\u201c\u201d-]+", "", name.casefold())
         if not any(sign.isdigit() for sign in name)
         else name.casefold().strip()
     )

@@ -9,10 +9,11 @@ from typing import Any
 
 from voxtune.cohorts.joins import Joined, Scan, join, read_also
 from voxtune.cohorts.measured import common_names, lacking, tool_of, volumes
-from voxtune.cohorts.quantities import NumberStyle, factor, number
-from voxtune.cohorts.reading import Reading
+from voxtune.cohorts.missing_numbers import MissingCodes
+from voxtune.cohorts.quantities import NumberStyle, factor, finite, number, same_value
+from voxtune.cohorts.reading import Doubt, Origin, Reading
 from voxtune.cohorts.table import SourceTable, plain
-from voxtune.cohorts.table_settings import Wanted
+from voxtune.cohorts.table_settings import Wanted, parts_of
 from voxtune.errors import SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS
 
@@ -51,9 +52,14 @@ class Supplement:
     reading: Reading
     own: Sequence[SourceTable]
     more: Sequence[SourceTable]
+    origins: dict[int, dict[str, Origin]] = field(default_factory=dict)
+    """Where the values that a scan gained stand."""
     _columns: dict[tuple[int, str], str | None] = field(default_factory=dict, repr=False)
     _counts: Counter[str] = field(default_factory=Counter, repr=False)
     _tools: dict[int, str | None] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.missing = MissingCodes(self.wanted, self.reading)
 
     @property
     def tables(self) -> tuple[SourceTable, ...]:
@@ -100,20 +106,25 @@ class Supplement:
         columns |= {f"{table.path.name}/{name}" for table in self.tables for name in table.columns}
         listed = ", ".join(dict.fromkeys(name for table in self.tables for name in table.columns[:40]))
         for setting, names in (
-            ("rename", [part for source in self.wanted.rename for part in _parts(source, columns)]),
+            ("rename", [part for source in self.wanted.rename for part in parts_of(source, columns)]),
             ("values", list(self.wanted.values)),
             (
                 "units",
                 [
                     name
                     for name in self.wanted.units
-                    if name not in {*MANIFEST_COLUMNS, *self.wanted.rename.values()}
+                    if plain(name)
+                    not in {plain(one) for one in (*MANIFEST_COLUMNS, *self.wanted.rename.values())}
                 ],
             ),
         ):
             for name in names:
                 if name not in columns and plain(name) not in columns:
                     raise SettingError(setting, f"columns among {listed[:600]}", name)
+        targets = list(self.wanted.rename.values())
+        for target in targets:
+            if targets.count(target) > 1:
+                raise SettingError("rename", f"one source for '{target}'", ";".join(self.wanted.rename))
         for name, unit in self.wanted.units.items():
             field = "age" if name == "age" or self.wanted.rename.get(name) == "age" else "x_mm3"
             if factor(unit, field) is None and factor(unit, "age") is None:
@@ -161,7 +172,7 @@ class Supplement:
                     _Cell(row.table, row.line, found, self.word(found, row.cells[found]), row.of_person)
                 )
         for other in cells[1:]:
-            if not _same(other.text, cells[0].text):
+            if not same_value(other.text, cells[0].text):
                 raise TableError(
                     other.table.path,
                     f"line {other.line}, column '{other.column}' has '{other.text}' where {cells[0].table.path.name}, line "
@@ -182,16 +193,22 @@ class Supplement:
             self.reading.note(f"column '{column}': '{text}' has no word in 'values' and stays as it is.")
         return codes.get(code, text)
 
+    def cells_of(self, name: str) -> list[str | None]:
+        """All cells that the tables have in a column of that name."""
+        return [
+            row[column] for table in self.tables if (column := self.column(table, name)) for row in table.rows
+        ]
+
     def in_unit(
         self, target: str, column: str, text: str | float | None, table: SourceTable, line: int
     ) -> str | float | None:
         """A cell of the cohort's own table in the unit of its manifest column, where ``units`` names one."""
-        if not isinstance(text, str) or not {target, column} & set(self.wanted.units):
+        if not isinstance(text, str) or self.wanted.unit(target, column) is None:
             return text
         return self._number(_Cell(table, line, column, text, of_person=False), self.wanted.numbers, target)
 
     def _number(self, cell: _Cell, style: NumberStyle, target: str) -> float:
-        unit = self.wanted.units.get(cell.column) or self.wanted.units.get(target)
+        unit = self.wanted.unit(cell.column) or self.wanted.unit(target)
         try:
             value = number(cell.text or "", style)
         except ValueError as error:
@@ -199,23 +216,52 @@ class Supplement:
                 cell.table.path, f"line {cell.line}, column '{cell.column}' for '{target}': {error}",
                 "Say how the table writes numbers: --set 'numbers=1234,5', '1.234,5' or '1,234.5'.",
             ) from None  # fmt: skip
-        by = factor(unit, target if target == "age" else "x_mm3") if unit else 1.0
-        return value * (by or 1.0)
+        return value * _factor(unit, target)
+
+    def sum_of(self, target: str, parts: Sequence[tuple[str, int, str, str | float | None]]) -> float | None:
+        """The sum of cells of the cohort's own tables (table, line, column, value), ``None`` where one is missing.
+
+        Raises:
+            TableError: a cell is no number.
+        """
+        cells = []
+        for table, line, column, value in parts:
+            if value is None:
+                return None
+            cell = _Cell(
+                SourceTable(Path(table), (column,), (), ""), line, column, str(value), of_person=False
+            )
+            size = self._number(cell, self.wanted.numbers, "") if isinstance(value, str) else value
+            cells.append((cell, size))
+        return self._sum(target, cells)
+
+    def _sum(self, target: str, parts: Sequence[tuple[_Cell, float]]) -> float | None:
+        """The sum of the parts of a volume, ``None`` with a doubt where a part is no volume: a code for missing, or nothing was found."""
+        for cell, value in parts:
+            if target.endswith("_mm3") and (value < 0 or (value == 0 and target != "ventricles_mm3")):
+                why = f"{value:g} is no volume: a code for missing, or a segmentation that failed"
+                self.reading.doubt(Doubt(cell.table.path, target, cell.column, f"line {cell.line}", why))
+                return None
+        return sum(value for _, value in parts)
 
     # ---- what a scan gains
-    def renamed(self, number: int) -> dict[str, Any]:
-        """The columns of ``rename`` under their new names; sums are numbers, missing where a part is missing."""
+    def renamed(self, number: int, but: Iterable[str] = ()) -> dict[str, Any]:
+        """The columns of ``rename`` under their new names but those; sums are numbers, missing where a part is missing."""
         gained: dict[str, Any] = {}
         for source, target in self.wanted.rename.items():
+            if target in but:
+                continue
             columns = {name for table in self.tables for name in table.columns}
-            cells = [self._cell(number, part) for part in _parts(source, columns)]
+            cells = [self._cell(number, part) for part in parts_of(source, columns)]
             known = [cell for cell in cells if cell is not None]
+            self._came(number, target, known)
             if len(known) < len(cells) or self._of_one_scan(number, target, known):
                 gained[target] = None
-            elif len(known) == 1 and not {known[0].column, target} & set(self.wanted.units):
+            elif len(known) == 1 and self.wanted.unit(known[0].column, target) is None:
                 gained[target] = known[0].text
             else:
-                gained[target] = sum(self._number(cell, self._style(cell.table), target) for cell in known)
+                parts = [(cell, self._number(cell, self._style(cell.table), target)) for cell in known]
+                gained[target] = self._sum(target, parts)
         return gained
 
     def named(self, number: int, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -231,6 +277,7 @@ class Supplement:
                 if any(self.column(table, alias) for table in self.more if self.tool(table) is None):
                     cell = self._cell(number, alias)
                     lone = cell is not None and not self._of_one_scan(number, target, [cell])
+                    self._came(number, target, [cell] if cell else [])
                     gained[target] = cell.text if cell is not None and lone else None
                     break
         return gained
@@ -250,7 +297,7 @@ class Supplement:
                 tools.setdefault(tool, []).append(row)
         for tool, rows in tools.items():
             cells = self._by_common_name(tool, rows)
-            numbers = {name: _float(own[0].text) for name, own in cells.items()}
+            numbers = {name: finite(own[0].text) for name, own in cells.items()}
             sources = ", ".join(dict.fromkeys(row.table.path.name for row in rows))
             for target, (value, parts) in volumes(tool, numbers).items():
                 used = [cell for part in parts for cell in cells.get(part, ())]
@@ -262,9 +309,12 @@ class Supplement:
                     continue
                 self._one_number(number, [cells[part] for part in parts if part in cells])
                 named = (target, *(cell.column for cell in used))
-                unit = next((self.wanted.units[name] for name in named if name in self.wanted.units), None)
-                by = (factor(unit, "x_mm3") if unit else None) or 1.0
-                gained[target] = value * by if value is not None else None
+                self._came(number, target, used)
+                unit = self.wanted.unit(*named)
+                by = _factor(unit, target)
+                numbered = [(cell, size) for cell in used if (size := finite(cell.text)) is not None]
+                usable = value is not None and self._sum(target, numbered) is not None
+                gained[target] = value * by if value is not None and usable else None
                 said = " + ".join(
                     cells[part][0].column if part in cells else "all structures but ventricles and csf"
                     for part in parts
@@ -276,6 +326,11 @@ class Supplement:
                         f"{target} is not taken from {sources} ({tool}): it lacks {', '.join(missing)}."
                     )
         return gained
+
+    def _came(self, number: int, target: str, cells: Sequence[_Cell]) -> None:
+        if cells:
+            place = Origin(cells[0].table.path, cells[0].column, cells[0].line)
+            self.origins.setdefault(number, {})[target] = place
 
     @staticmethod
     def _by_common_name(tool: str, rows: Sequence[Joined]) -> dict[str, list[_Cell]]:
@@ -296,8 +351,8 @@ class Supplement:
         """Refuse cells that are no numbers, and tables of one tool that disagree."""
         for own in parts:
             for cell in own:
-                value = _float(cell.text)
-                if cell.text is not None and (value is None or value != _float(own[0].text)):
+                value = finite(cell.text)
+                if cell.text is not None and (value is None or value != finite(own[0].text)):
                     why = (
                         f"has '{own[0].text}' in {own[0].table.path.name}, line {own[0].line}"
                         if value is not None
@@ -336,18 +391,9 @@ def _labels(also: Sequence[str], tables: Sequence[SourceTable]) -> list[str]:
     ]
 
 
-def _parts(source: str, columns: Iterable[str]) -> list[str]:
-    """The columns of a sum; a column whose own name has a plus is itself."""
-    return [source] if source in set(columns) else [part.strip() for part in source.split("+")]
-
-
-def _same(one: str | None, two: str | None) -> bool:
-    first, second = _float(one), _float(two)
-    return one == two or (first is not None and first == second)
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        return number(text) if text is not None else None
-    except ValueError:
-        return None
+def _factor(unit: str | None, target: str) -> float:
+    by = factor(unit, target if target == "age" else "x_mm3") if unit else 1.0
+    if by is None:
+        kind = "age (years, months, days)" if target == "age" else "volume (mm3, cm3, ml)"
+        raise SettingError("units", f"a unit of {kind} for '{target}'", unit)
+    return by

@@ -11,8 +11,10 @@ from typing import Self
 from voxtune.cohorts.cells import decoded, grid
 from voxtune.errors import TableError
 
-WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "."})
-"""Words for 'missing' in any table."""
+WORDS = frozenset({
+    "", "n/a", "na", "nan", "none", "null", ".", "<na>", "nat", "#n/a", "#na", "#null!", "#div/0!", "#ref!", "#value!", "#name?", "#num!",
+})  # fmt: skip
+"""Words for 'missing' in any table, those of pandas and the errors of spreadsheets with them."""
 MISSING = WORDS | {"-4", "-4.0"}
 """The same in the tables of ADNI and AIBL, which write -4; elsewhere -4 may be a value."""
 
@@ -23,10 +25,36 @@ PERSONAL = re.compile(
 """Column names (plain, see ``plain``) that hold who a person is; never copied into a manifest."""
 
 
+_LETTER = re.compile(r"[^\W\d_]")
+_NUMBER = re.compile(r"[+-]?\d[\d.,' \u00a0]*(?:[eE][+-]?\d+)?$")
+
+
 @lru_cache(maxsize=20_000)
 def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: ``MR Delay`` and ``mr_delay`` are the same."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def second_header(path: Path, lines: Sequence[tuple[int, list[str]]]) -> None:
+    """Refuse a line of units or sub-headings below the header: what it says would be lost, and a merged cell names one column of two.
+
+    Raises:
+        TableError: the line after the header begins with an empty cell and has words where all other lines have numbers.
+    """
+    if len(lines) < 3 or lines[1][1][0].lower() not in WORDS:
+        return
+    number, second = lines[1]
+    rest = [cells for _, cells in lines[2:]]
+    filled = [place for place, cell in enumerate(second) if cell.lower() not in WORDS]
+    words = [place for place in filled if not _NUMBER.match(second[place])]
+    below = [[cells[place] for cells in rest if cells[place]] for place in words]
+    numbers = [cells for cells in below if cells and all(_NUMBER.match(cell) for cell in cells)]
+    if numbers and words == filled:
+        raise TableError(
+            path,
+            f"line {number} looks like a second line of the header ({', '.join(repr(second[place]) for place in words[:4])})",
+            "Write one line of column names, each column with its own, and set 'units' if there are others than years and mm^3.",
+        )
 
 
 @dataclass(frozen=True)
@@ -61,9 +89,17 @@ class SourceTable:
         """A table of lines that were read already, the header first.
 
         Raises:
-            TableError: a column name stands twice.
+            TableError: a column name stands twice, or the header has a second line.
         """
         header = [name.strip() for name in lines[0][1]]
+        first = [cells[0] for _, cells in lines[1:]] if not header[0] else []
+        if (
+            "row" not in header
+            and len(set(first)) == len(first)
+            and first
+            and all(map(_LETTER.search, first))
+        ):
+            header[0] = "row"  # R writes the names of rows without a name above them
         twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             where = ", ".join(
@@ -71,6 +107,7 @@ class SourceTable:
                 for name in twice
             )
             raise TableError(path, f"column {where} stands twice in the header", "Rename or remove one.")
+        second_header(path, lines)
         absent = frozenset(word.lower() for word in missing)
         rows = tuple(
             {

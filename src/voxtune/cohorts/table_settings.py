@@ -1,13 +1,14 @@
 """The settings that say what is taken from further tables: which tables, words for codes, new names, units, the style of numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
 from voxtune.cohorts.quantities import NumberStyle
+from voxtune.cohorts.table import plain
 
 
 def _names(value: Any) -> Any:
@@ -28,6 +29,8 @@ def _codes(value: Any) -> Any:
             or not all(colon and code.strip() and word.strip() for code, colon, word in own)
         ):
             raise ValueError(f"expected words for codes like 'sex=1:M,2:F;group=0:NC,1:AD', got {part!r}")
+        if column.strip() in found or len({code.strip() for code, _, _ in own}) < len(own):
+            raise ValueError(f"a column or a code stands twice in {value!r}")
         found[column.strip()] = {code.strip(): word.strip() for code, _, word in own}
     return found
 
@@ -48,3 +51,13 @@ class Wanted:
     values: Mapping[str, Mapping[str, str]]
     units: Mapping[str, str]
     numbers: NumberStyle
+
+    def unit(self, *names: str) -> str | None:
+        """The unit that is set for a column under one of its names, case and punctuation aside."""
+        wanted = set(map(plain, names))
+        return next((unit for name, unit in self.units.items() if plain(name) in wanted), None)
+
+
+def parts_of(source: str, columns: Iterable[str]) -> list[str]:
+    """The columns of a sum; a column whose own name has a plus is itself."""
+    return [source] if source in set(columns) else [part.strip() for part in source.split("+")]

@@ -1,15 +1,18 @@
 """Manifest rows of the scans of a BIDS tree or a CAPS folder, from its own tables and further ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxtune.cohorts.joins import Scan
+from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.reading import Reading
-from voxtune.cohorts.sessions import ALIASES, Found, SessionTables
+from voxtune.cohorts.sessions import ALIASES, SessionTables
 from voxtune.cohorts.supplement import Supplement
-from voxtune.cohorts.table import PERSONAL, SourceTable
+from voxtune.cohorts.table import PERSONAL, SourceTable, plain
 from voxtune.cohorts.table_settings import Wanted
+from voxtune.cohorts.visit_rows import Found
 from voxtune.errors import TableError
 
 
@@ -38,11 +41,22 @@ def keep_scans(
         SettingError: a setting names a column that no table has.
     """
     more = Supplement.of(
-        root, wanted, [scan for scan, _ in chosen], [None] * len(chosen), reading, tables.columns
+        root,
+        wanted,
+        [scan for scan, _ in chosen],
+        [None] * len(chosen),
+        reading,
+        [
+            *tables.columns,
+            *(plain(f"{tables.main.path.name}/{name}") for name in tables.columns if tables.main),
+        ],
     )
+    tables.rename(more)
     personal = [column for column in tables.columns if PERSONAL.search(column)]
     if personal:
         reading.note(f"{', '.join(personal)} looks like personal data and is left out of the manifest.")
+    several = {person for person, count in Counter(scan.person for scan, _ in chosen).items() if count > 1}
+    others = OtherValues(more)
     nowhere = SourceTable(root / "(no table)", (), (), "")
     for place, (scan, found) in enumerate(chosen):
         main = tables.main or nowhere
@@ -68,8 +82,29 @@ def keep_scans(
         }
         columns = {name: column for name in ALIASES if (column := tables.column_of(name))}
         where = f"'{scan.name}'{f' ({found.where})' if found.rows else ''}"
-        reading.keep(main, values | facts(image, values), where, columns)
+        for column in columns.values():
+            if column in found.cells:
+                others.compare(place, column, more.word(column, found.cells[column]), found.sources[column])
+        values |= _of_no_one_scan(tables, scan, found, several, reading)
+        reading.keep(main, values | facts(image, values), where, columns, more.origins.get(place))
+    others.say()
     _say_of_baseline(tables, chosen, reading)
+
+
+def _of_no_one_scan(
+    tables: SessionTables, scan: Scan, found: Found, several: Container[str], reading: Reading
+) -> dict[str, None]:
+    """Volumes that stand once for a person who was scanned more than once: nobody knows of which scan they are."""
+    if scan.person not in several or tables.main is None:
+        return {}
+    volumes = {name: tables.column_of(name) for name in ALIASES if name.endswith("_mm3")}
+    once = {name: column for name, column in volumes.items() if column and found.of_person(column)}
+    for name, column in once.items():
+        reading.note(
+            f"'{column}' of {tables.main.path.name} stands once for a person: '{name}' is of one scan and is left out where a "
+            "participant has several."
+        )
+    return dict.fromkeys(once)
 
 
 def _say_of_baseline(tables: SessionTables, chosen: Sequence[tuple[Scan, Found]], reading: Reading) -> None:

@@ -1,6 +1,6 @@
 """``voxtune compare``: two runs, two evaluations, or two lists of runs, on the same test scans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,9 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     if output is not None:
         output = Path(output)
         lines = [{"cohort": one.cohort} | row for one in found for row in _rows(one)]
-        columns = dict.fromkeys(name for line in lines for name in line if name != "each")
+        columns = dict.fromkeys(
+            name for line in lines for name, cell in line.items() if not isinstance(cell, Mapping)
+        )
         write_table(output / "comparison.tsv", tuple(columns), lines)
         write_json(output / "comparison.json", result)
         write_text(output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, found)))
@@ -88,13 +90,9 @@ def _compared(cohort: str, folder_a: Path, folder_b: Path) -> "ComparedCohort":
         [one.comparison for one in compare_pairs({"": pair})],
         kinds=(stated[0].get("kind"), stated[1].get("kind")),
         said=str(stated[0].get("cohort") or stated[1].get("cohort") or ""),
-        task=_task(pair[0]),
+        task=pair[0].task,
         simulated=any(one.get("simulated") is True for one in stated),
     )
-
-
-def _task(table: "Predictions") -> str:
-    return {"each": "findings", "one": "diagnosis"}[table.choice] if table.names else "regression"
 
 
 def _read_both(name: str, folder_a: Path, folder_b: Path) -> "tuple[Predictions, Predictions]":
@@ -111,8 +109,8 @@ def _read_both(name: str, folder_a: Path, folder_b: Path) -> "tuple[Predictions,
         "diagnosis": "chooses one class",
         "regression": "predicts numbers alone",
     }
-    if _task(a) != _task(b):
-        raise DataError(f"{name}: A {said[_task(a)]}, B {said[_task(b)]}. They cannot be compared.")
+    if a.task != b.task:
+        raise DataError(f"{name}: A {said[a.task]}, B {said[b.task]}. They cannot be compared.")
     return a, b
 
 
@@ -148,7 +146,7 @@ def _seed_sets(a: Path, b: Path) -> "ComparedCohort":
         first.names,
         [one.comparison for one in found if one.differences],
         kinds=(stated[0].get("kind"), stated[1].get("kind")),
-        task=_task(first),
+        task=first.task,
         simulated=any(one.get("simulated") is True for one in stated),
         seeds=seeds,
         spread=spread,

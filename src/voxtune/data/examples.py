@@ -40,20 +40,28 @@ class Labels:
     def beside(self, other: "Labels") -> "Labels":
         """What both know of the same scans; no two tasks know the same."""
         return Labels(
-            self.classes if other.classes is None else other.classes,
+            _either(self.classes, other.classes),
             {**self.targets, **other.targets},
-            self.findings if other.findings is None else other.findings,
-            self.finding_weights if other.finding_weights is None else other.finding_weights,
+            _either(self.findings, other.findings),
+            _either(self.finding_weights, other.finding_weights),
         )
 
     def at(self, places: Int[Tensor, " B"]) -> "Labels":
         """Those of some scans."""
         return Labels(
-            None if self.classes is None else self.classes[places],
+            _rows(self.classes, places),
             {name: values[places] for name, values in self.targets.items()},
-            None if self.findings is None else self.findings[places],
-            None if self.finding_weights is None else self.finding_weights[places],
+            _rows(self.findings, places),
+            _rows(self.finding_weights, places),
         )
+
+
+def _either(mine: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return mine if other is None else other
+
+
+def _rows(values: Tensor | None, places: Tensor) -> Tensor | None:
+    return None if values is None else values[places]
 
 
 @dataclass(frozen=True)

@@ -74,19 +74,21 @@ def cell_weights(
 
 
 def seen_and_held_out(
-    findings: Sequence[str], held_out: Sequence[str]
+    names: Sequence[str], held_out: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The findings that training sees, and those it never does.
 
     Raises:
         SettingError: a held-out one is no finding of the run, or nothing is left to train on.
     """
-    strange = [name for name in held_out if name not in findings]
-    if strange or len(set(held_out)) == len(findings):
+    seen = [name for name in names if name not in held_out]
+    if not seen or not set(held_out) <= set(names):
         raise SettingError(
-            "classes.held_out", "some, not all, of classes.findings", strange or list(held_out)
+            "classes.held_out",
+            "some, not all, of classes.findings",
+            [name for name in held_out if name not in names] or list(held_out),
         )
-    return tuple(n for n in findings if n not in held_out), tuple(n for n in findings if n in held_out)
+    return tuple(seen), tuple(n for n in names if n in held_out)
 
 
 def pair_texts(findings: Sequence[str], pair: tuple[str, str]) -> list[str]:

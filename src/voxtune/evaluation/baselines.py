@@ -209,8 +209,8 @@ def unlabelled_texts(
     found = {}
     for row in rows:
         with suppress(DataError):
-            said = without_columns(row, asked)
-            found[row.scan_id] = write_report(said, wording, label=False, policy=policy, profile=profile)
+            silent = without_columns(row, asked)
+            found[row.scan_id] = write_report(silent, wording, label=False, policy=policy, profile=profile)
     return found
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -13,10 +12,7 @@ from voxtune.data.findings import finding_labels
 from voxtune.errors import DataError, SettingError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.types.profile import Profile
-from voxtune.types.records import ManifestRow
-
-Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
-"""What a figure is: of the base alone, of an adapter on classes it was trained on, or on at least one it never saw."""
+from voxtune.types.records import Kind, ManifestRow
 
 RULES_SHOWN = 3
 
@@ -240,6 +236,12 @@ def kind_of(name: str | None, chosen: Chosen, *, adapted: bool) -> Kind:
         return "zero-shot"
     held_out = chosen.held_out if name is None else name in chosen.held_out
     return "held-out classes" if held_out else "fine-tuned, seen classes"
+
+
+def shared_rule(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """How the labels of findings, or the numbers, came into the manifest."""
+    rules = sorted({row.diagnosis_rule for row in rows if row.diagnosis_rule})
+    return {"each finding": "; ".join(rules)} if rules else {}
 
 
 def label_rules(rows: Sequence[ManifestRow]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from voxtune.evaluation.score_rules import Score
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import Comparison, OverRuns
 
+ASKED = {"diagnosis": "classes", "findings": "findings", "regression": "classes"}
 NAMED = 10  # scans an error message names before it counts the rest
 
 
@@ -41,9 +42,9 @@ def same_scans(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions
     Raises:
         DataError: other scans, participants, classes, findings or labels in A than in B (which ones is said), or nothing to score.
     """
-    if set(a.names) != set(b.names) or a.choice != b.choice:
+    if (set(a.names), a.task) != (set(b.names), b.task):
         raise DataError(
-            f"A and B answer for other {'classes' if a.choice == 'one' else 'findings'}. "
+            f"A and B answer for other {ASKED[a.task]}. "
             f"Only in A: {_listed(set(a.names) - set(b.names))}. Only in B: {_listed(set(b.names) - set(a.names))}. "
             "Evaluate both with the same --classes."
         )
@@ -56,7 +57,7 @@ def same_scans(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions
     ]
     _refuse("participant_id", other)
     differs = ~((a.truth == b.truth) | (np.isnan(a.truth) & np.isnan(b.truth)))
-    if a.choice == "one":
+    if a.exclusive:
         _refuse("diagnosis", [scan for scan, bad in zip(a.scan_ids, differs.any(axis=1), strict=True) if bad])
     for number, name in enumerate(a.names):
         _refuse(
@@ -253,7 +254,7 @@ def _areas(a: Predictions, b: Predictions, confidence: float) -> list[Comparison
 
 def _counts_of_right(a: Predictions, b: Predictions) -> list[Comparison]:
     """McNemar's test of one class among several, by scan and by participant."""
-    if a.choice == "each" or not a.names:
+    if not a.exclusive:
         return []
     return corrected(
         compared(

@@ -14,7 +14,6 @@ from voxtune.evaluation.baselines import (
     run_baselines,
     unlabelled_texts,
 )
-from voxtune.evaluation.cohort_selection import Kind
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.evaluated_model import (
     EvaluatedModel,
@@ -31,7 +30,7 @@ from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.records import Comparison, ManifestRow, Metric
+from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
 
 ZERO_SHOT = "zero_shot"
 
@@ -68,6 +67,11 @@ class Evaluation:
         return self.asked.kinds(self.cohort.chosen)
 
     @property
+    def by_finding(self) -> dict[str, Kind]:
+        """The kind of each finding; empty of one answer as a whole."""
+        return {name: kind for name, kind in self.kinds.items() if name}
+
+    @property
     def kind(self) -> str:
         """All of them in a line."""
         return ", ".join(dict.fromkeys(self.kinds.values()))
@@ -80,7 +84,7 @@ class Evaluation:
     @cached_property
     def rival_metrics(self) -> dict[str, dict[str, Metric]]:
         """The scores that stand for each rival; of a base that was asked for findings all of them."""
-        every = self.table.choice == "each"
+        every = bool(self.by_finding)
         return {
             name: evaluate(rival, self.draw)
             if every and name == ZERO_SHOT
@@ -96,7 +100,7 @@ class Evaluation:
     @cached_property
     def gain(self) -> dict[str, Metric]:
         """The AUROC of findings of the model minus that of its base, over all and for each; empty without a base beside it."""
-        if self.table.choice != "each" or ZERO_SHOT not in self.rivals:
+        if not self.by_finding or ZERO_SHOT not in self.rivals:
             return {}
         return auroc_difference(self.table, self.rivals[ZERO_SHOT], self.draw)
 
@@ -162,8 +166,7 @@ class Evaluation:
     @cached_property
     def groups(self) -> "list[Group]":
         """The findings of each kind by themselves: what was learned and what was kept out are never mixed; none of one class among several."""
-        kinds = dict.fromkeys(self.kinds.values()) if self.table.choice == "each" else {}
-        return [self._group(kind) for kind in kinds]
+        return [self._group(kind) for kind in dict.fromkeys(self.by_finding.values())]
 
     def _group(self, kind: Kind) -> "Group":
         some = self.of([name for name, one in self.kinds.items() if one == kind])
@@ -253,8 +256,9 @@ def _baselines(
     """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
     config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
     train = usable_training_rows(asked, cohort)
-    profile, opened = config.known_profile, config.report.fields
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, opened, answer.targets)
+    profile = config.known_profile
+    fields = config.report.fields
+    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
     if not train or cohort.training is None:
         return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
     question = asked.base_question(replace(cohort, val_rows=[]), base)

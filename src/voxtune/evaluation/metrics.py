@@ -1,6 +1,6 @@
 """Scores of predictions against what is known, each with an interval that resamples participants."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -116,8 +116,3 @@ def confusion(predictions: Predictions) -> Integers:
     )
     whole: Integers = counts[0].astype(np.int64)
     return whole
-
-
-def score_each(tables: Mapping[str, Predictions], draw: Draw) -> dict[str, dict[str, Metric]]:
-    """The scores that stand for a model, of each of several (baselines, other class texts) by its name."""
-    return {name: headline_scores(table, draw) for name, table in tables.items()}

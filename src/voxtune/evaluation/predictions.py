@@ -50,6 +50,16 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.scan_ids)
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether each row has one class of several: not of findings, and not of numbers alone."""
+        return bool(self.names) and self.choice != "each"
+
+    @property
+    def task(self) -> str:
+        """``diagnosis``, ``findings`` or ``regression``, as ``evaluation.json`` says it."""
+        return {"each": "findings", "one": "diagnosis"}[self.choice] if self.names else "regression"
+
     @cached_property
     def participant(self) -> Integers:
         """Whose each row is (n,): numbers from 0 in order of first appearance."""
@@ -88,7 +98,7 @@ class Predictions:
     def strata(self) -> Integers:
         """The stratum of each participant (m,), for resampling: the class most of the scans have, of equals the later; without classes one."""
         people = self.participant.max(initial=-1) + 1
-        if self.choice == "each" or not self.names:
+        if not self.exclusive:
             return np.zeros(people, dtype=np.int64)
         counts = np.zeros((people, len(self.names)), dtype=np.int64)
         np.add.at(counts, (self.participant, self.true), 1)
@@ -137,10 +147,10 @@ class Predictions:
 
     def scored(self) -> "Predictions":
         """The rows that can be scored: of classes those with a diagnosis, of findings all, of numbers alone those with a measured one."""
-        if self.choice == "each":
-            return self
-        if self.names:
+        if self.exclusive:
             return self.some(self.anything_known)
+        if self.names:
+            return self
         measured = [np.isfinite(self.measured[name]) for name in self.targets if name in self.measured]
         return self.some(np.any(measured, axis=0) if measured else np.zeros(len(self), dtype=bool))
 
@@ -198,7 +208,7 @@ class Predictions:
 
     def diagnosis(self, place: int) -> str | None:
         """The class of a row; ``None`` where it has none, and of findings."""
-        if self.choice == "each" or not self.names or not self.known[place].any():
+        if not self.exclusive or not self.known[place].any():
             return None
         return self.names[int(self.true[place])]
 

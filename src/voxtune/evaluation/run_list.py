@@ -48,6 +48,7 @@ class Member:
                 :12
             ],
             "the base (sha256 of its tensors)": str(self.adapter.get("base_sha256"))[:12],
+            "what it learned to tell apart": ", ".join(self.adapter.get("classes") or ()),
         }
 
 

@@ -1,5 +1,6 @@
 """What every kind of answer says of its scores: which there are, on which scans each rests, which stand for the model."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Rests:
     least: Booleans
 
 
-class ScoreRules:
+class ScoreRules(ABC):
     """The scores of one kind of answer."""
 
     by_participant: bool = False
@@ -31,17 +32,17 @@ class ScoreRules:
     compared: Mapping[str, Score] = {}
     """The scores by which two models are compared."""
 
+    @abstractmethod
     def scores(self, table: Predictions, weights: Floats) -> Iterator[tuple[str, Floats]]:
         """Every score by name (R,) for each row of weights (R, n)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rests(self, table: Predictions, name: str) -> Rests:
         """What a score rests on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_share(self, name: str) -> bool:
         """Whether the score is a share (0..1), whose interval is symmetric on the logit scale."""
-        raise NotImplementedError
 
     def rows(self, table: Predictions, name: str) -> Booleans:
         """The rows (n,) on which two models are compared by a score."""

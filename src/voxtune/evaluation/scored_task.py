@@ -8,12 +8,12 @@ import numpy as np
 
 from voxtune.data.targets import measured
 from voxtune.evaluation.baseline_answers import Answer
-from voxtune.evaluation.cohort_selection import Chosen, Kind
+from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
 from voxtune.model.questions import Question
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 from voxtune.types.target import Target
 
 
@@ -43,6 +43,13 @@ class ScoredTask(Protocol):
 
     def thresholds(self, chosen: Chosen) -> dict[str, float]:
         """Fixed on validation, by class or finding."""
+
+    @property
+    def second_score(self) -> str | None:
+        """What stands beside the headline score; ``None``: the second of those that stand for a model."""
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """How the labels of scored rows were made, by the manifest's own words."""
 
     def threshold_rule(self, cohort: ScoredCohort) -> str:
         """Where the thresholds come from, a sentence or two; empty where the page says it elsewhere."""

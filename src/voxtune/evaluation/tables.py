@@ -16,8 +16,6 @@ from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
-RUNS = "runs.tsv"
-"""One row a run; a folder that has it is an evaluation of several."""
 CHANCE, TRUE, ESTIMATE = "p_", "true_", "_predicted"
 _COUNTS = ("n_scans", "n_participants")
 
@@ -60,6 +58,8 @@ def write_predictions(folder: Path, table: Predictions) -> Path:
             row |= dict(zip((TRUE + name for name in table.names), table.truth[place].tolist(), strict=True))
     if table.measured:
         _write_measured(folder / MEASURED, table)
+    else:  # what an earlier evaluation left here is of other answers
+        (folder / MEASURED).unlink(missing_ok=True)
     return write_table(folder / PREDICTIONS, columns, rows)
 
 

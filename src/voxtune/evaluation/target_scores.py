@@ -36,7 +36,7 @@ class TargetScores(ScoreRules):
         for target in self.targets:
             both = _both(table, target)
             groups = [("", both)]
-            if table.choice == "one":
+            if table.exclusive:
                 groups += [(f"/{name}", both & (table.true == c)) for c, name in enumerate(table.names)]
             for group, members in groups:
                 some = (

@@ -1,13 +1,12 @@
 """Where a probability becomes a yes: thresholds chosen on validation and frozen, never on the scored labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from voxtune.errors import DataError
-from voxtune.evaluation.weighted_metrics import Booleans, Floats
 from voxtune.model.questions import UNDECIDED
 
 Criterion = Literal["youden", "f1"]
@@ -49,7 +48,8 @@ def fit_thresholds(
         DataError: shapes that do not fit the findings.
     """
     label, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
-    if label.shape != probability.shape or label.ndim != 2 or label.shape[1] != len(findings):
+    expected = (len(label), len(findings))
+    if label.shape != expected or probability.shape != expected:
         raise DataError(
             f"Thresholds: expected labels and probabilities (n, {len(findings)}), got {label.shape} and {probability.shape}."
         )
@@ -74,18 +74,3 @@ def class_thresholds(labels: ArrayLike, probabilities: ArrayLike, classes: Seque
     against_rest = np.where(label[:, None] < 0, np.nan, label[:, None] == np.arange(len(classes)))
     fitted = fit_thresholds(against_rest, probabilities, classes)
     return {name: fitted[name] for name in present}
-
-
-def apply_thresholds(
-    probabilities: ArrayLike, findings: Sequence[str], thresholds: Mapping[str, float]
-) -> Booleans:
-    """Yes or no (n, f) for each finding.
-
-    Raises:
-        DataError: a finding has no threshold.
-    """
-    without = [name for name in findings if name not in thresholds]
-    if without:
-        raise DataError(f"Thresholds: no threshold for {', '.join(without)}. Fit them on validation.")
-    limits: Floats = np.array([thresholds[name] for name in findings])
-    return np.asarray(probabilities, dtype=float) >= limits

@@ -64,7 +64,7 @@ class _Watch(TorchFunctionMode):
             for place, name in enumerate(("query", "key", "value"))
         )
         q, k, v = _merged(query), _merged(key), _merged(value)
-        if self.heads == "one":
+        if self.heads != "model":
             mask = args[3] if len(args) > 3 else named.get("attn_mask")
             mask = mask[:, :1] if isinstance(mask, Tensor) and mask.ndim == 4 else mask
             wide = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], attn_mask=mask)[:, 0]

@@ -142,7 +142,7 @@ def choose_target(
     if target is None and not loaded.facts.classes:
         return number_target(loaded, loaded.facts.targets[0])
     label = predicted_class(loaded, volume) if target is None else target
-    if biomarker is not None and question_of(loaded.facts).choice == "each":
+    if biomarker is not None and not question_of(loaded.facts).biomarkers:
         raise UsageError(
             "This adapter was trained on findings, its reports name no biomarkers: give a finding as target."
         )

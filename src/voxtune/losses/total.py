@@ -37,9 +37,10 @@ def total(
 ) -> Float[Tensor, ""]:
     """L = contrastive_weight L_CL + 0.5 L_mmse (Eq. 15; of each target its own) + class_weight L_class; a term of weight 0 is left out."""
     loss = contrastive_weight * terms.contrastive if contrastive_weight else terms.contrastive.new_zeros(())
-    for name, term in terms.task.targets.items():
+    answers = terms.task
+    for name, term in answers.targets.items():
         if target_weights[name]:
             loss = loss + target_weights[name] * term
-    if terms.task.classes is not None and class_weight:
-        loss = loss + class_weight * terms.task.classes
+    if answers.classes is not None and class_weight:
+        loss = loss + class_weight * answers.classes
     return loss

@@ -3,7 +3,7 @@
 A question knows the texts a scan is compared with, and how similarities become a row of the table of answers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -63,6 +63,13 @@ class Question(Protocol):
     def says(self, name: str) -> str:
         """What a higher log-odds means, to go on after 'raises'."""
 
+    @property
+    def biomarkers(self) -> bool:
+        """Whether a report can be asked for, biomarker by biomarker; one that is made of the findings themselves cannot."""
+
+    def group(self, row: ManifestRow, target: str) -> str | None:
+        """Which scans a row is averaged with when ``target`` is explained; ``None``: it is of no group."""
+
 
 @dataclass(frozen=True)
 class ClassQuestion:
@@ -76,6 +83,7 @@ class ClassQuestion:
     wordings: tuple[str, ...] = ()
     """Other templates to ask by as well."""
     choice: Choice = "one"
+    biomarkers: bool = True
 
     @property
     def texts(self) -> list[list[str]]:
@@ -121,6 +129,11 @@ class ClassQuestion:
         """One against the others."""
         return f"the log-odds of {name} against {', '.join(other for other in self.names if other != name)}"
 
+    def group(self, row: ManifestRow, target: str) -> str | None:
+        """Its class."""
+        del target
+        return row.diagnosis if row.diagnosis in self.names else None
+
 
 @dataclass(frozen=True)
 class FindingQuestion:
@@ -132,6 +145,7 @@ class FindingQuestion:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Of each label; 0.5 where it has none."""
     choice: Choice = "each"
+    biomarkers: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,6 +193,13 @@ class FindingQuestion:
         """There or not there."""
         return f"the log-odds that '{name}' is present"
 
+    def group(self, row: ManifestRow, target: str) -> str | None:
+        """With or without the finding."""
+        if target not in self.names:
+            return None
+        truth = float(finding_labels([row], (target,))[0, 0])
+        return {1.0: f"with {target}", 0.0: f"without {target}"}.get(truth)
+
 
 @dataclass(frozen=True)
 class NoQuestion:
@@ -187,6 +208,7 @@ class NoQuestion:
     names: tuple[str, ...] = ()
     texts: list[list[str]] = field(default_factory=list)
     choice: Choice = "one"
+    biomarkers: bool = True
 
     def log_odds(self, logits: Tensor) -> Tensor:
         """Of nothing (B, 0)."""
@@ -212,17 +234,34 @@ class NoQuestion:
         """Nothing."""
         return name
 
+    def group(self, row: ManifestRow, target: str) -> str | None:
+        """All are one."""
+        del row, target
+        return "all scans"
 
-def question_of(facts: AdapterFacts) -> Question:
-    """What an adapter was trained to answer, with the calibration it was given on validation."""
-    if facts.task == "findings":
-        pair = (facts.class_texts[0], facts.class_texts[1])
-        return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
-    if not facts.classes:
-        return NoQuestion()
+
+def _of_classes(facts: AdapterFacts) -> Question:
     return ClassQuestion(
         facts.classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(facts.classes))
     )
+
+
+def _of_findings(facts: AdapterFacts) -> Question:
+    pair = (facts.class_texts[0], facts.class_texts[1])
+    return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
+
+
+QUESTIONS: Mapping[str, Callable[[AdapterFacts], Question]] = {
+    "diagnosis": _of_classes,
+    "findings": _of_findings,
+    "regression": lambda _: NoQuestion(),
+}
+"""By the task of an adapter."""
+
+
+def question_of(facts: AdapterFacts) -> Question:
+    """What an adapter was trained to answer, with the calibration it was given on validation."""
+    return QUESTIONS[facts.task](facts)
 
 
 def encoded_texts(model: VisionLanguageModel, texts: Sequence[list[str]]) -> list[TextFeatures]:

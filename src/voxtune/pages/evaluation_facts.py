@@ -7,9 +7,8 @@ from typing import Literal, Protocol
 from markupsafe import Markup
 
 from voxtune.pages import figures
-from voxtune.types.records import Comparison, Metric, OverRuns
+from voxtune.types.records import Comparison, Kind, Metric, OverRuns
 
-Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 Point = tuple[float, float]
 
 
@@ -91,6 +90,8 @@ class FindingsFacts:
     """Scans of each side."""
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Labels of the cohort that stand for several findings."""
+    pair: tuple[str, str] = ("is present", "is not present")
+    """What the two texts of a finding say of it."""
     augmentation: Markup | None = None
     """Slices before and after augmentation, as the source of an image."""
 
@@ -107,7 +108,7 @@ class TargetFacts:
     points: Sequence[tuple[float, float, str]] = ()
     """Measured and predicted number and the diagnosis, of each scan that has both."""
     interval: str | None = None
-    """How far off an estimate may be, a sentence."""
+    """How far off an answer may be, a sentence."""
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,8 @@ def _overall(facts: EvaluationFacts) -> list[tuple[str, Metric, Metric | None]]:
 
 def _target(facts: EvaluationFacts, name: str) -> dict[str, object]:
     """One predicted number: figure, error overall and within each class."""
-    target, marked = facts.targets[name], facts.classes if WORDS[facts.task].marks_by_class else ()
+    target, words = facts.targets[name], WORDS[facts.task]
+    marked = facts.classes if words.marks_by_class else ()
     figure = None
     if target.points:
         figure = figures.target(target.points, marked, target.label, target.units, highest=target.highest)

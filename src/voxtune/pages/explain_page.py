@@ -28,6 +28,7 @@ def explain_page(
         "facts": facts,
         "caveats": facts["caveats"],
         "shown": shown,
+        "others": [one for one in facts["prediction"].get("targets", {}).items() if one[0] != "mmse"],
         "hidden": len(chances) - len(shown),
         "figures": [
             (facts["maps"][name], image(heat_figure(scan, maps[name], short(facts["maps"][name])), dpi=100))

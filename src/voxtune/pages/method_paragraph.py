@@ -7,7 +7,7 @@ from voxtune.pages.task_words import WORDS
 def method_paragraph(facts: EvaluationFacts) -> str:
     """What was scored on whom, how answers were calibrated, how intervals and comparisons were made."""
     if facts.runs and not facts.metrics:
-        return _of_seeds(facts)
+        return _of_means(facts)
     asked = {"diagnosis": _classes, "findings": _findings, "regression": _numbers}[facts.task](facts)
     return f"{asked} {_intervals(facts)} {_baselines(facts)}{_folds(facts)}"
 
@@ -49,7 +49,7 @@ def _findings(facts: EvaluationFacts) -> str:
     )
     return (
         f"We scored {facts.model} on {_counts(facts)} from {facts.cohort}. Each volume was encoded once and compared with a pair of texts for each of "
-        f"{len(facts.classes)} findings ('is present', 'is not present'); the probability is the softmax over the pair.{merged}{_labels(facts)} "
+        f"{len(facts.classes)} findings ('{labels.pair[0]}', '{labels.pair[1]}'); the probability is the softmax over the pair.{merged}{_labels(facts)} "
         f"{labels.threshold_rule} Findings that no scan here has, or all have, are left out of means. Unknown labels are left out, never taken as "
         "absent. F1 is that of the positive class unless it says CT-CLIP, whose script prints scikit-learn's weighted F1 of present and absent "
         "together, with thresholds chosen on the test set itself, which ours never are."
@@ -96,19 +96,21 @@ def _folds(facts: EvaluationFacts) -> str:
     )
 
 
-def _of_seeds(facts: EvaluationFacts) -> str:
+def _of_means(facts: EvaluationFacts) -> str:
     runs = facts.runs
     assert runs is not None
+    one, several = runs.of, f"{runs.of}s"
+    trained = "and the same settings" if one == "seed" else "of a cross-validation with the same settings"
     of_mean = (
-        " That of the mean over seeds, of the score above, draws a participant for all seeds together."
+        f" That of the mean over {several}, of the score above, draws a participant for all {several} together."
         if runs.interval
         else ""
     )
     return (
-        f"We trained {facts.model} with {len(runs.runs)} seeds ({', '.join(runs.runs)}) and the same settings, and scored each on {facts.cohort}. "
-        f"{runs.test_side}{_labels(facts)} Figures are the mean and the standard deviation (n - 1) over seeds; a score that some seed does not define "
+        f"We trained {facts.model} with {len(runs.runs)} {several} ({', '.join(runs.runs)}) {trained}, and scored each on {facts.cohort}. "
+        f"{runs.test_side}{_labels(facts)} Figures are the mean and the standard deviation (n - 1) over {several}; a score that some {one} does not define "
         "says how many do. Temperature and thresholds are those that each run fixed on its own validation scans. "
         f"{100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole participants, within one run.{of_mean} "
-        "Scans behind different seeds are not independent: the standard deviation is no standard error, and no test is made from it; "
+        f"Scans behind different {several} are not independent: the standard deviation is no standard error, and no test is made from it; "
         "'voxtune compare' of two such sets tests one method against another."
     )

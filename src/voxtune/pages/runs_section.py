@@ -28,7 +28,7 @@ GROUPS = {
 
 def runs_section(facts: EvaluationFacts, scale: HeadlineScale, names: Mapping[str, str]) -> dict[str, Any]:
     """The variables of its template."""
-    runs = facts.runs
+    runs, words = facts.runs, WORDS[facts.task]
     assert runs is not None
     known = {
         name: label
@@ -63,7 +63,7 @@ def runs_section(facts: EvaluationFacts, scale: HeadlineScale, names: Mapping[st
         ],
         "overall": [(label, runs.over[name], _ends(runs, name)) for name, label in known.items()],
         "per_label": _per_label(facts, runs),
-        "label_columns": ["AUROC", *PER_FINDING.values()] if WORDS[facts.task].label_columns else list(facts.classes),
+        "label_columns": ["AUROC", *PER_FINDING.values()] if words.label_columns else list(facts.classes),
         "spread": lambda name: spread_text(runs.over.get(name)),
         "rivals": [
             (
@@ -105,7 +105,8 @@ def people_of_runs(facts: EvaluationFacts, scale: HeadlineScale) -> str:
 
 def _per_label(facts: EvaluationFacts, runs: RunsFacts) -> list[tuple[str, list[str]]]:
     """A row for each score with a cell for each class; of findings a row for each finding with a cell for each score."""
-    if columns := WORDS[facts.task].label_columns:
+    columns = WORDS[facts.task].label_columns
+    if columns:
         return [
             (name, [spread_text(runs.over.get(f"{score}/{name}")) for score in columns])
             for name in facts.classes

@@ -88,10 +88,9 @@ class Answer:
         value, beside = self.prediction.targets.get(target.name), self.caveats.targets.get(target.name)
         if value is None:
             return (beside.note or "") if beside else ""
-        name = "MMSE" if target.name == MMSE else target.name
         units = f" {target.units}" if target.units and target.name != MMSE else ""
         interval = " ({:.1f} to {:.1f})".format(*beside.interval) if beside and beside.interval else ""
-        return f"{name} {value:.1f}{units}{interval}"
+        return f"{target.label} {value:.1f}{units}{interval}"
 
 
 def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from voxtune.serving.service import Service
 from voxtune.serving.upload import Refused, check_length, receive
 
 LONGEST_WAIT = 600.0
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(service: Service, token: str, port: int) -> Starlette:

@@ -30,7 +30,7 @@ class WorkerDied(Exception):  # noqa: N818  (an event between pool and worker, n
 
 
 @dataclass
-class Task:
+class Job:
     """Something a worker is to do; ``answer`` is set to its result, or to a sentence that says why there is none."""
 
     message: dict[str, Any]
@@ -41,22 +41,22 @@ class Task:
 
 
 class Pool:
-    """Workers that take tasks in the order they came."""
+    """Workers that take jobs in the order they came."""
 
     def __init__(
         self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
     ) -> None:
         self.adapter, self.base, self.limits, self.command = adapter, base, limits, command
-        self.queue: asyncio.Queue[Task] = asyncio.Queue()
+        self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
         self.counts: Counter[str] = Counter()
         self.seconds = 0.0
         self.workers = [Worker(self) for _ in range(limits.workers)]
         self._loops: list[asyncio.Task[None]] = []
-        self._tasks: list[Task] = []
+        self._jobs: list[Job] = []
 
     async def start(self) -> None:
-        """Start the first worker, learn from it what the adapter is, and let all of them take tasks.
+        """Start the first worker, learn from it what the adapter is, and let all of them take jobs.
 
         Raises:
             WeightsError: the adapter does not load; the message is the worker's.
@@ -71,32 +71,32 @@ class Pool:
         await asyncio.gather(*self._loops, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self.workers))
 
-    def submit(self, message: dict[str, Any], scan: ServedScan) -> Task:
-        """Put a task at the end of the queue."""
-        task = Task(message, scan)
-        self._tasks = [*(one for one in self._tasks if not one.answer.done()), task]
-        self.queue.put_nowait(task)
-        return task
+    def submit(self, message: dict[str, Any], scan: ServedScan) -> Job:
+        """Put a job at the end of the queue."""
+        job = Job(message, scan)
+        self._jobs = [*(one for one in self._jobs if not one.answer.done()), job]
+        self.queue.put_nowait(job)
+        return job
 
-    def waiting(self, scan: ServedScan) -> list[Task]:
-        """The unfinished tasks of a scan."""
-        return [one for one in self._tasks if one.scan is scan and not one.answer.done()]
+    def waiting(self, scan: ServedScan) -> list[Job]:
+        """The unfinished jobs of a scan."""
+        return [one for one in self._jobs if one.scan is scan and not one.answer.done()]
 
     async def _serve(self, worker: "Worker") -> None:
         while True:
-            task = await self.queue.get()
-            if not task.answer.done():
-                await self._run(worker, task)
+            job = await self.queue.get()
+            if not job.answer.done():
+                await self._run(worker, job)
 
-    async def _run(self, worker: "Worker", task: Task) -> None:
+    async def _run(self, worker: "Worker", job: Job) -> None:
         began = time.monotonic()
-        first = task.message["do"] == "predict"
+        first = job.message["do"] == "predict"
         end: dict[str, Any] = {}
         for attempt in range(1, self.limits.attempts + 1):
             if first:
-                task.scan.attempts = attempt
+                job.scan.attempts = attempt
             try:
-                end = await asyncio.wait_for(worker.do(task), self.limits.seconds)
+                end = await asyncio.wait_for(worker.do(job), self.limits.seconds)
                 break
             except TimeoutError:
                 await worker.kill()
@@ -109,14 +109,14 @@ class Pool:
                 await worker.kill()
                 self._count("deaths")
                 LOG.warning(
-                    "scan %s: its worker died, attempt %d of %d", task.scan.id, attempt, self.limits.attempts
+                    "scan %s: its worker died, attempt %d of %d", job.scan.id, attempt, self.limits.attempts
                 )
                 end = {
                     "failed": f"The process that worked on it died {_times(attempt)}, as it does when memory runs out."
                 }
         self.seconds += time.monotonic() - began
-        if not task.answer.done():
-            task.answer.set_result(end)
+        if not job.answer.done():
+            job.answer.set_result(end)
 
     def _count(self, name: str) -> None:
         self.counts[name] += 1
@@ -163,8 +163,8 @@ class Worker:
         ready: dict[str, Any] = message["ready"]
         return ready
 
-    async def do(self, task: Task) -> dict[str, Any]:
-        """Do one task; its end as the worker says it.
+    async def do(self, job: Job) -> dict[str, Any]:
+        """Do one job; its end as the worker says it.
 
         Raises:
             WorkerDied: the process ended.
@@ -174,13 +174,13 @@ class Worker:
                 await self.start()
             except (WeightsError, TimeoutError) as error:
                 raise WorkerDied(str(error)) from error
-        if task.message["do"] == "predict":
-            task.scan.state, task.scan.started = "working", time.monotonic()
-        await self._write(task.message)
+        if job.message["do"] == "predict":
+            job.scan.state, job.scan.started = "working", time.monotonic()
+        await self._write(job.message)
         while True:
             message = await self._read()
             if "step" in message:
-                task.scan.step = str(message["step"])
+                job.scan.step = str(message["step"])
             else:
                 return message
 

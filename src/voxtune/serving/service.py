@@ -78,11 +78,11 @@ class Service:
         message = {"do": "predict", "folder": str(scan.folder), "scan": str(scan.file), "name": scan.name}
         if series is not None:
             message["series"] = series
-        task = self.pool.submit(message, scan)
+        job = self.pool.submit(message, scan)
         try:
-            end = await task.answer
+            end = await job.answer
         except asyncio.CancelledError:
-            if task.answer.cancelled():
+            if job.answer.cancelled():
                 return
             raise
         if "done" in end:
@@ -94,8 +94,8 @@ class Service:
 
     def forget(self, scan: ServedScan) -> None:
         """Delete a scan that is not being worked on; one that waits leaves the queue."""
-        for task in self.pool.waiting(scan):
-            task.answer.cancel()
+        for job in self.pool.waiting(scan):
+            job.answer.cancel()
         self.scans.delete(scan)
 
     def discard(self, folder: Path) -> None:

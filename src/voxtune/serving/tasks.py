@@ -36,7 +36,7 @@ _DIRECTIONS = {
 
 
 class Bench:
-    """A loaded adapter and the tasks it can do. Nothing of a scan stays in it between two tasks."""
+    """A loaded adapter and the jobs it can do. Nothing of a scan stays in it between two jobs."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
@@ -81,13 +81,11 @@ class Bench:
             "biomarkers": self.biomarkers,
         }
 
-    def do(self, task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        """One task: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
-        if task["do"] == "predict":
-            return self._predict(
-                Path(task["folder"]), Path(task["scan"]), task["name"], task.get("series"), tell
-            )
-        return self._map(Path(task["folder"]), task["file"], task["target"], task["biomarker"])
+    def do(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        """One job: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
+        if job["do"] == "predict":
+            return self._predict(Path(job["folder"]), Path(job["scan"]), job["name"], job.get("series"), tell)
+        return self._map(Path(job["folder"]), job["file"], job["target"], job["biomarker"])
 
     def _predict(self, folder: Path, scan: Path, name: str, series: str | None, tell: Tell) -> dict[str, Any]:
         tell({"step": "read"})

@@ -1,4 +1,4 @@
-"""The process that opens strangers' files: one JSON line in is one task, JSON lines out are its progress and its end.
+"""The process that opens strangers' files: one JSON line in is one job, JSON lines out are its progress and its end.
 
 It has a limit on its memory, cannot open a connection to anywhere, and may die at any moment without harm to the
 server, which starts another. Started as ``python -m voxtune.serving.worker``.
@@ -27,7 +27,7 @@ FORBIDDEN = (
 
 
 def main() -> None:
-    """Serve tasks from standard input until it ends."""
+    """Serve jobs from standard input until it ends."""
     # Libraries print; only this stream speaks to the server.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -39,8 +39,8 @@ def main() -> None:
         tell({"fatal": str(error), "exit_code": error.exit_code})
 
 
-def serve(settings: dict[str, Any], tasks: TextIO, tell: Tell) -> None:
-    """Load the adapter, say what it is, then do one task after the other.
+def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
+    """Load the adapter, say what it is, then do one job after the other.
 
     Raises:
         WeightsError: the adapter does not load.
@@ -56,17 +56,17 @@ def serve(settings: dict[str, Any], tasks: TextIO, tell: Tell) -> None:
     limit_memory(int(settings["memory_bytes"]))
     forbid(FORBIDDEN)
     tell({"ready": bench.describe()})
-    for line in tasks:
-        task = json.loads(line)
-        tell(done(bench.do, task, tell))
+    for line in jobs:
+        job = json.loads(line)
+        tell(done(bench.do, job, tell))
 
 
 def done(
-    do: Callable[[dict[str, Any], Tell], dict[str, Any]], task: dict[str, Any], tell: Tell
+    do: Callable[[dict[str, Any], Tell], dict[str, Any]], job: dict[str, Any], tell: Tell
 ) -> dict[str, Any]:
-    """The end of one task: its result, or the sentence that says why there is none."""
+    """The end of one job: its result, or the sentence that says why there is none."""
     try:
-        return {"done": do(task, tell)}
+        return {"done": do(job, tell)}
     except ScanError as error:
         return {"failed": f"{error.cause[:1].upper()}{error.cause[1:].rstrip('.')}."}
     except VoxTuneError as error:

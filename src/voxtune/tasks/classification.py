@@ -8,12 +8,12 @@ from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError
 from voxtune.tasks.task import Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -141,6 +141,7 @@ class ScoredClasses:
 
     model: "EvaluatedModel"
     task: str = "diagnosis"
+    second_score: str | None = "auroc"
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -179,7 +180,7 @@ class ScoredClasses:
 
         return ClassAnswer(ClassQuestion(chosen.classes, ()))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """One answer, one kind."""
         from voxtune.evaluation.cohort_selection import kind_of
 
@@ -190,6 +191,12 @@ class ScoredClasses:
         adapter = self.model.adapter
         same = adapter is not None and chosen.classes == adapter.facts.classes
         return dict(adapter.facts.thresholds) if adapter is not None and same else {}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """Of each class."""
+        from voxtune.evaluation.cohort_selection import label_rules
+
+        return label_rules(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """Part of the calibration."""

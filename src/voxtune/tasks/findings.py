@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
 from voxtune.tasks.task import Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -178,6 +178,7 @@ class ScoredFindings:
 
     model: "EvaluatedModel"
     task: str = "findings"
+    second_score: str | None = None
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -224,7 +225,7 @@ class ScoredFindings:
 
         return FindingAnswer(FindingQuestion(chosen.parts, self.model.config.classes.pair))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """Training saw the labels of some, of others never."""
         from voxtune.evaluation.cohort_selection import kind_of
 
@@ -237,6 +238,12 @@ class ScoredFindings:
 
         own = self.model.adapter.facts.thresholds if self.model.adapter else {}
         return {name: max(own.get(part, UNDECIDED) for part in parts) for name, parts in chosen.parts.items()}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """One for all."""
+        from voxtune.evaluation.cohort_selection import shared_rule
+
+        return shared_rule(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """Of the model and of the base."""

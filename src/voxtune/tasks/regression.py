@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError
 from voxtune.tasks.task import DEFAULT_METRIC, Say, TaskFacts, Validated
-from voxtune.types.records import ManifestRow
+from voxtune.types.records import Kind, ManifestRow
 from voxtune.types.target import MMSE, Target
 
 if TYPE_CHECKING:
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
-    from voxtune.evaluation.cohort_selection import Chosen, Kind
+    from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
@@ -215,6 +215,7 @@ class ScoredNumbers:
 
     model: "EvaluatedModel"
     task: str = "regression"
+    second_score: str | None = None
 
     def choose(
         self, cohort: "CohortRows", classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -259,7 +260,7 @@ class ScoredNumbers:
         del chosen
         return TargetAnswer(model_targets(self.model))
 
-    def kinds(self, chosen: "Chosen") -> "dict[str, Kind]":
+    def kinds(self, chosen: "Chosen") -> dict[str, Kind]:
         """One kind."""
         from voxtune.evaluation.cohort_selection import kind_of
 
@@ -269,6 +270,12 @@ class ScoredNumbers:
         """None."""
         del chosen
         return {}
+
+    def label_rules(self, rows: Sequence[ManifestRow]) -> dict[str, str]:
+        """One for all."""
+        from voxtune.evaluation.cohort_selection import shared_rule
+
+        return shared_rule(rows)
 
     def threshold_rule(self, cohort: "ScoredCohort") -> str:
         """There are none."""

@@ -234,7 +234,8 @@ def class_inputs(model: VisionLanguageModel, inputs: TrainingInputs, ranks: Rank
 
 def resting_heads(model: VisionLanguageModel, terms: LossTerms) -> tuple[str, ...]:
     """How the parameters of those heads begin that rightly stand still: no scan of the batch has a value; the token still travels."""
-    return tuple(f"{target.key}_head." for target in model.targets if target.name not in terms.task.targets)
+    known = terms.task.targets
+    return tuple(f"{target.key}_head." for target in model.targets if target.name not in known)
 
 
 def _sum_of(target: str) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Sex = Literal["F", "M"]
+Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
+"""What a figure is: of the base alone, of an adapter on classes it was trained on, or on at least one it never saw."""
 
 
 def _missing_to_none(value: Any) -> Any:

@@ -43,6 +43,11 @@ class Target(Settings):
     scale: Literal["standardised", "points"] = "standardised"
     """Standardised by the training scans inside the loss (mean and sd lie in the adapter), or in its own units."""
 
+    @property
+    def label(self) -> str:
+        """As a person says it."""
+        return "MMSE" if self.name == MMSE else self.name
+
     @model_validator(mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:

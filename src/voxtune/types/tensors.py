@@ -25,15 +25,19 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
+
+        def moved(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values.to(device)
+
         return replace(
             self,
             volumes=self.volumes.to(device),
-            token_ids=None if self.token_ids is None else self.token_ids.to(device),
-            token_mask=None if self.token_mask is None else self.token_mask.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
+            token_ids=moved(self.token_ids),
+            token_mask=moved(self.token_mask),
+            labels=moved(self.labels),
             targets={name: values.to(device) for name, values in self.targets.items()},
-            findings=None if self.findings is None else self.findings.to(device),
-            finding_weights=None if self.finding_weights is None else self.finding_weights.to(device),
+            findings=moved(self.findings),
+            finding_weights=moved(self.finding_weights),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from voxtune.commands.evaluate.runs import evaluate_runs
-from voxtune.commands.evaluate.write import Evaluated, folder_of, tell_left_out, write_evaluation
+from voxtune.commands.evaluate.write import Evaluated, folder_of, scored, write_evaluation
 from voxtune.errors import UsageError
 
 
@@ -35,10 +35,8 @@ def evaluate(
         UsageError: no manifest, no place to write to, impossible classes or labels.
         DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
     """
-    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model, with_profile
-    from voxtune.evaluation.evaluation import evaluation_of
+    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
     from voxtune.evaluation.run_list import run_folders
-    from voxtune.tasks.task import scored_task
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
@@ -49,9 +47,8 @@ def evaluate(
             runs, data=manifest, classes=classes, label_map=label_map, output=target, home=home, say=say
         )
     model = read_model(runs[0])
+    manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    model = with_profile(model, manifest_to_score(model, manifest))
-    found = evaluation_of(model, scored_task(model), manifest, classes, label_map)
-    tell_left_out(found, say)
+    found = scored(model, manifest, classes, label_map, say)
     return write_evaluation(found, target or folder_of(found))

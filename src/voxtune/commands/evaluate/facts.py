@@ -1,17 +1,17 @@
 """What an evaluation says of itself: the facts of its page, and ``evaluation.json``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.types.target import Target
 
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
@@ -34,7 +34,6 @@ def page_facts(found: "Evaluation") -> "EvaluationFacts":
 
 def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
     """What a page says of answers and their scores; without ``scored`` only what they are of."""
-    from voxtune.evaluation.cohort_selection import label_rules
     from voxtune.pages.evaluation_facts import EvaluationFacts
 
     cohort, chosen, asked = found.cohort, found.cohort.chosen, found.asked
@@ -47,10 +46,10 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
         classes=found.table.names,
         metrics={},
         headline=str(headline[0]),
-        second="auroc" if asked.task == "diagnosis" else headline[1],
+        second=asked.second_score or headline[1],
         targets=_targets(found),
         label_map=chosen.label_map,
-        label_rules=label_rules(cohort.rows) if asked.task == "diagnosis" else _one_rule(cohort.rows),
+        label_rules=asked.label_rules(cohort.rows),
         left_out=chosen.left_out,
         held_out=chosen.held_out,
         n_predicted=len(found.table),
@@ -65,7 +64,7 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
     return replace(
         facts,
         metrics=found.metrics,
-        labels=_labels(found),
+        labels=LABELS[found.asked.task](found),
         cross_fitted=not found.fitted_on,
         baseline_notes=found.baseline_notes,
         baselines=found.rival_metrics,
@@ -82,23 +81,13 @@ def _headline(found: "Evaluation") -> tuple[str, ...]:
     return headline_names(found.table)
 
 
-def _one_rule(rows: Sequence[ManifestRow]) -> dict[str, str]:
-    """How the labels of findings, or the numbers, came into the manifest."""
-    rules = sorted({row.diagnosis_rule for row in rows if row.diagnosis_rule})
-    return {"each finding": "; ".join(rules)} if rules else {}
-
-
-def _labels(found: "Evaluation") -> "ClassFacts | FindingsFacts | None":
+def _classes(found: "Evaluation") -> "ClassFacts":
     from voxtune.evaluation.calibration import reliability, top_label
     from voxtune.evaluation.curves import roc_curves
     from voxtune.evaluation.metrics import confusion
     from voxtune.pages.evaluation_facts import ClassFacts
 
     adapter, chosen = found.model.adapter, found.cohort.chosen
-    if found.table.choice == "each":
-        return _findings(found)
-    if not found.table.names:
-        return None
     return ClassFacts(
         confusion=confusion(found.table).tolist(),
         reliability=reliability(*top_label(found.table)),
@@ -115,6 +104,7 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
     from voxtune.pages.evaluation_facts import FindingsFacts
 
     cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
+    pair = found.model.config.classes.pair
     sides = (cohort.train_rows, cohort.val_rows, cohort.rows) if cohort.own else (cohort.rows,)
     present = [(finding_labels(rows, names) == 1).sum(dim=0).tolist() for rows in sides]
     return FindingsFacts(
@@ -128,22 +118,51 @@ def _findings(found: "Evaluation") -> "FindingsFacts":
         sides=("train", "val", "test") if cohort.own else ("scored",),
         side_sizes=[len(rows) for rows in sides],
         merged={name: parts for name, parts in chosen.parts.items() if len(parts) > 1},
+        pair=(said_of_finding(pair[0]), said_of_finding(pair[1])),
         augmentation=augmentation_picture(found.model.config, cohort.train_rows, cohort.manifest)
         if found.model.adapter and cohort.own
         else None,
     )
 
 
+def said_of_finding(text: str) -> str:
+    """What a text of a pair says of the finding that it begins with; any other text as it is."""
+    return text.removeprefix("{finding} ").removesuffix(".")
+
+
+LABELS: "Mapping[str, Callable[[Evaluation], ClassFacts | FindingsFacts | None]]" = {
+    "diagnosis": _classes,
+    "findings": _findings,
+    "regression": lambda _: None,
+}
+"""What a page says of classes or findings, by the task."""
+
+
 def _targets(found: "Evaluation") -> "dict[str, TargetFacts]":
     from voxtune.evaluation.curves import target_points
+    from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import TargetFacts
 
-    known = {"mmse": ("MMSE", "points", 30.0)}
     facts = {}
-    for name in found.table.measured:
-        label, units, highest = known.get(name, (name, "", None))
-        facts[name] = TargetFacts(label, units, highest, target_points(found.table, name))
+    for target in model_targets(found.model):
+        if target.name in found.table.measured:
+            points = target_points(found.table, target.name)
+            interval = _interval(found, target, [said - true for true, said, _ in points])
+            facts[target.name] = TargetFacts(target.label, target.units, target.high, points, interval)
     return facts
+
+
+def _interval(found: "Evaluation", target: "Target", errors: Sequence[float]) -> str | None:
+    """How far off an answer may be by the adapter's own word, and how often that holds here."""
+    adapter = found.model.adapter
+    stated = adapter.facts.trust.targets.get(target.name) if adapter else None
+    if stated is None or not errors:
+        return None
+    held = sum(abs(error) <= stated.half_width for error in errors)
+    return (
+        f"An answer is given as ± {target.text(stated.half_width)}, which held for {stated.level:.0%} of {stated.n_participants} validation "
+        f"participants; it holds for {held} of these {len(errors)} scans."
+    )
 
 
 def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any]:

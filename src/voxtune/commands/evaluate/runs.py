@@ -9,7 +9,7 @@ from voxtune.commands.evaluate.write import (
     BASELINES,
     Evaluated,
     evaluation_folder,
-    tell_left_out,
+    scored,
     write_evaluation,
 )
 from voxtune.errors import UsageError
@@ -59,9 +59,7 @@ def evaluate_runs(
         DataError: runs that differ in more than seed or fold; the settings are named.
     """
     from voxtune.evaluation.evaluated_model import read_model
-    from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.evaluation.run_list import read_run_list
-    from voxtune.tasks.task import scored_task
 
     if output is None and home is None:
         raise UsageError("Say where to write the scores of several runs: -o DIR.")
@@ -69,9 +67,7 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        model = read_model(one.run.root)
-        found = evaluation_of(model, scored_task(model), data, classes, label_map)
-        tell_left_out(found, say)
+        found = scored(read_model(one.run.root), data, classes, label_map, say)
         if output is None:
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
@@ -123,6 +119,7 @@ def _runs_facts(
     each: Mapping[str, Mapping[str, Metric]],
     stated: Mapping[str, Mapping[str, Any]],
 ) -> "RunsFacts":
+    from voxtune.evaluation.intervals import Draw
     from voxtune.evaluation.run_list import one_test_side, test_side_in_words
     from voxtune.evaluation.runs import mean_interval
     from voxtune.pages.evaluation_facts import RunsFacts
@@ -143,7 +140,7 @@ def _runs_facts(
         counts={key: (len(some), len(set(some.values()))) for key, some in scans.items()},
         one_side=one_side,
         test_side=test_side_in_words(listed, scans),
-        interval=mean_interval(list(tables.values()), type(draw)(draw.resamples, 0, draw.confidence))
+        interval=mean_interval(list(tables.values()), Draw(draw.resamples, 0, draw.confidence))
         if one_side
         else None,
         leakage={key: str(one["leakage"]) for key, one in stated.items() if one.get("leakage")},
@@ -172,6 +169,9 @@ def _page_facts(
         runs=runs,
         cohort=cohort,
         looks=looks,
+        targets={
+            name: replace(one, interval=None) for name, one in facts.targets.items()
+        },  # each run has its own
         simulated=any(one.get("simulated") is True for one in stated.values()),
     )
 

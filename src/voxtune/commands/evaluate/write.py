@@ -1,6 +1,6 @@
 """What an evaluation leaves behind, and where."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.run_dir import read_json, write_json, write_text
 
 if TYPE_CHECKING:
+    from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.evaluation import Evaluation
 
 BASELINES = "baselines"
@@ -48,7 +49,30 @@ def evaluation_folder(root: Path, found: "Evaluation") -> Path:
     return folder
 
 
-def tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:
+def scored(
+    model: "EvaluatedModel",
+    data: Path | None,
+    classes: Sequence[str] | None,
+    label_map: Mapping[str, str] | None,
+    say: Callable[[str], None],
+) -> "Evaluation":
+    """A model with its profile, asked for the scans of a cohort, of one run and of each of several alike; what is left out is said.
+
+    Raises:
+        UsageError: no manifest, or impossible classes or labels.
+        DataError: nothing to score.
+    """
+    from voxtune.evaluation.evaluated_model import manifest_to_score, with_profile
+    from voxtune.evaluation.evaluation import evaluation_of
+    from voxtune.tasks.task import scored_task
+
+    model = with_profile(model, manifest_to_score(model, data))
+    found = evaluation_of(model, scored_task(model), data, classes, label_map)
+    _tell_left_out(found, say)
+    return found
+
+
+def _tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:
     """What is not scored, and what is reported beside the rest."""
     chosen = found.cohort.chosen
     if chosen.left_out:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from voxtune.commands.explain.control import find_control
 from voxtune.commands.explain.done import ExplainDone, common_facts
-from voxtune.commands.explain.reports import (
+from voxtune.errors import ScanError, UsageError
+from voxtune.explanation.scan_explanation import Case, Explained, Question, explain_scan
+from voxtune.explanation.scan_reports import (
     facts_row,
     named_class,
     plain_name,
@@ -16,9 +18,7 @@ from voxtune.commands.explain.reports import (
     row_of,
     truth_of,
 )
-from voxtune.commands.explain.scan import Case, Explained, Question, explain_scan
-from voxtune.commands.explain.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
-from voxtune.errors import ScanError, UsageError
+from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
 from voxtune.run_dir import write_json, write_text
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
     found.facts["prediction"]["mmse"] = answer.mmse
+    if "targets" in found.facts["prediction"]:
+        found.facts["prediction"]["targets"] = dict(answer.targets)
     tell("Drawing")
     return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
 

@@ -1,10 +1,10 @@
 """The control of an adapter: the one that was taught shuffled labels, found beside it or named, or why there is none."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError, WeightsError
+from voxtune.explanation.scan_explanation import Control
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
@@ -14,15 +14,6 @@ MAKE = (
     "'voxtune train RECIPE -o RUN --data MANIFEST --control' trains one with the adapter (with --resume, for a run that is finished), "
     "and --control ADAPTER names one"
 )
-
-
-@dataclass(frozen=True)
-class Control:
-    """What the check with shuffled labels can lean on."""
-
-    adapter: "LoadedAdapter | None"
-    note: str
-    """What the control has learned; without one, why not and what makes one."""
 
 
 def find_control(folder: Path, loaded: "LoadedAdapter", given: Path | None, base: Path | None) -> Control:
@@ -85,16 +76,26 @@ def _unlike(control: "AdapterFacts", adapter: "AdapterFacts") -> str:
     """What sets two adapters apart that should differ in their labels alone; empty: nothing."""
     if control.classes != adapter.classes:
         return f"the classes {', '.join(control.classes)}, the adapter has {', '.join(adapter.classes)}"
+    if control.targets != adapter.targets:
+        own, its = (", ".join(facts.targets) or "none" for facts in (control, adapter))
+        return f"the targets {own}, the adapter has {its}"
     if control.preset != adapter.preset:
         return f"preset '{control.preset}', the adapter has '{adapter.preset}'"
     return ""
+
+
+ERRORS = {"loss": "a loss of", "mae": "a mean absolute error, in standard deviations, of"}
+"""Metrics that steer a run by their negative, as a sentence says them."""
 
 
 def _learned(facts: "AdapterFacts") -> str:
     learned = facts.training.get("learned")
     if facts.control_of is None or not learned:
         return "named by --control"
-    chance = {"balanced_accuracy": 1 / len(facts.classes), "auroc": 0.5}.get(learned["metric"])
+    metric, value = learned["metric"], learned["value"]
+    if metric in ERRORS:
+        return f"it knows the labels it was dealt by {ERRORS[metric]} {-value:.2f}"
+    chance = {"balanced_accuracy": 1 / max(1, len(facts.classes)), "auroc": 0.5}.get(metric)
     by = "" if chance is None else f" (chance {chance:.2f})"
-    metric = {"auroc": "AUROC"}.get(learned["metric"], learned["metric"].replace("_", " "))
-    return f"it knows the labels it was dealt by {metric} {learned['value']:.2f}{by}"
+    name = {"auroc": "AUROC"}.get(metric, metric.replace("_", " "))
+    return f"it knows the labels it was dealt by {name} {value:.2f}{by}"

@@ -76,11 +76,8 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
         manifests: dict[Role, Path] = {}
         if asked.data is None:
             own = root / "data" / "own"
-            manifests["own"] = (
-                _simulated_chests(own, people, say)
-                if paper.findings
-                else _simulated(own, people, SEED, 3, say)
-            )
+            simulated = {"findings": _simulated_chests, "diagnosis": _simulated_brains}[paper.task]
+            manifests["own"] = simulated(own, people, say)
             if paper.external_classes:
                 manifests["external"] = _external(root, paper, people, say)
         else:
@@ -115,6 +112,10 @@ def _simulated(folder: Path, participants: int, seed: int, scanners: int, say: S
         return folder / "manifest.tsv"
     say(f"SIMULATED cohort of {participants} participants, {scanners} scanners")
     return simulate(folder, participants=participants, seed=seed, scanners=scanners)
+
+
+def _simulated_brains(folder: Path, participants: int, say: Say) -> Path:
+    return _simulated(folder, participants, SEED, 3, say)
 
 
 def _simulated_chests(folder: Path, participants: int, say: Say) -> Path:
@@ -173,7 +174,7 @@ def _split(sources: Sources, paper: Paper, shares: Sequence[float], test: float)
     manifest = sources.manifests["own"]
     sha256 = file_sha256(manifest)
     rows = read_manifest(manifest)
-    rows = rows if paper.findings else labelled(rows, (), lambda _: None)
+    rows = {"findings": lambda: rows, "diagnosis": lambda: labelled(rows, (), lambda _: None)}[paper.task]()
     whole = sources.split()
     if not (whole / "split.json").is_file():
         write_split(make_split(rows, SplitSettings(test=test), SEED), whole, sha256, manifest)

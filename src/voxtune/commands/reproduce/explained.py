@@ -232,11 +232,11 @@ def _maps(
     """Grey picture by stage, heat by stage and column, and how many people they are."""
     import torch
 
-    from voxtune.commands.explain.reports import reports_of_row
-    from voxtune.commands.explain.scan import FULL, columns_of
     from voxtune.data.manifest import resolve_image
     from voxtune.explanation.heat_map import explain_targets
     from voxtune.explanation.placement import to_stored
+    from voxtune.explanation.scan_explanation import FULL, columns_of
+    from voxtune.explanation.scan_reports import reports_of_row
     from voxtune.explanation.target import text_target
     from voxtune.imaging.read import read_scan
     from voxtune.imaging.tensor import to_tensor

@@ -71,20 +71,15 @@ def roles_of(lines: Sequence[Line]) -> list[Role]:
     return list(dict.fromkeys(role for line in lines for role in (*line.row.published, *line.accuracy)))
 
 
+FIGURES = {"diagnosis": "Accuracy", "findings": "Scores"}
+"""What the cells of a table are, by the task of its paper."""
+
+
 def cohort(paper: Paper, role: Role, *, simulated: bool) -> str:
     """What a cohort is called: the paper's, or who stands in its place."""
-    if paper.findings:
-        who = (
-            f"SIMULATED in the place of {paper.people}"
-            if simulated
-            else f"your cohort in the place of {paper.people}"
-        )
-        return f"{paper.cohorts[role]} ({who})"
-    return (
-        f"SIMULATED in the place of {paper.cohorts[role]}"
-        if simulated
-        else f"your cohort in the place of {paper.cohorts[role]}"
-    )
+    name = paper.cohorts[role]
+    who = f"{'SIMULATED' if simulated else 'your cohort'} in the place of {paper.people or name}"
+    return f"{name} ({who})" if paper.people else who
 
 
 def counts(lines: Sequence[Line], role: Role) -> str:
@@ -97,7 +92,7 @@ def counts(lines: Sequence[Line], role: Role) -> str:
 def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bool) -> str:
     """Tables for a README: one for each cohort, counts below."""
     parts = [
-        f"**Table {table.number}. {table.caption}.** {'Scores' if paper.findings else 'Accuracy'}, %."
+        f"**Table {table.number}. {table.caption}.** {FIGURES[paper.task]}, %."
         + (" SIMULATED people." if simulated else "")
     ]
     first = next(iter(roles_of(lines)), "own")
@@ -207,7 +202,7 @@ def latex(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bool)
     said = "SIMULATED people. " if simulated else ""
     who = "; ".join(f"{paper.cohorts[role]} column: {counts(lines, role)}" for role in roles)
     caption = (
-        f"{said}{table.caption}: {'scores' if paper.findings else 'accuracy'} (\\%), mean $\\pm$ standard deviation over training seeds with 95\\% interval over participants; "
+        f"{said}{table.caption}: {FIGURES[paper.task].lower()} (\\%), mean $\\pm$ standard deviation over training seeds with 95\\% interval over participants; "
         f"$p$ against the reference row after Holm's correction. {tex(who)}."
     )
     return "\n".join(

@@ -6,7 +6,7 @@ A paper is a function of ``catalog.PAPERS`` that takes the name of a base and re
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -85,8 +85,8 @@ class Paper:
     """The backbone under the tables that have one base."""
     published_base: str
     """The one the paper used there."""
-    findings: bool = False
-    """The task is many findings, each yes or no."""
+    task: Literal["diagnosis", "findings"] = "diagnosis"
+    """What its runs are asked: one class of several, or many findings, each yes or no."""
     people: str = ""
     """Of findings: what the cohort is called."""
     participants: int = 200
@@ -99,9 +99,6 @@ class Paper:
     """Number of the figure of maps."""
     simulated_edits: tuple[str, ...] = ()
     """Settings that differ where ``tiny`` learns on the simulated cohort, so that two CPU cores finish a table in an hour."""
-
-
-MakePaper = Callable[[str], Paper]
 
 
 @dataclass(frozen=True)

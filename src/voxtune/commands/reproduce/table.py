@@ -57,8 +57,8 @@ def gather_facts(
         scored,
         simulated,
         sides,
-        {} if paper.findings else _beside(rows, simulated=simulated),
-        (findings_paragraph if paper.findings else method_paragraph)(
+        {"findings": _nothing_beside, "diagnosis": _beside}[paper.task](rows, simulated=simulated),
+        {"findings": findings_paragraph, "diagnosis": method_paragraph}[paper.task](
             paper, table, scored, sides, simulated=simulated
         ),
         _cost(sweep, [cell for _, cells in named for cell in cells]),
@@ -218,6 +218,11 @@ def _beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> di
             )
         )
     return found
+
+
+def _nothing_beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> dict[str, float]:
+    del rows, simulated
+    return {}
 
 
 def _cost(sweep: Sweep, cells: Sequence[Cell]) -> dict[str, Any]:

@@ -67,10 +67,10 @@ def run_on_dask(sweep: Sweep, cells: Sequence[Cell], scheduler: str, say: Say, *
     from distributed import as_completed
 
     with client:
-        tasks = {client.submit(_cell, sweep, cell, since, pure=False, retries=1): cell for cell in left}
-        for number, task in enumerate(as_completed(tasks), start=1):
-            name = tasks[task].name
-            state = "its worker died" if task.status == "error" else "tried" if sweep.result(tasks[task]) is None else "done"  # fmt: skip
+        futures = {client.submit(_cell, sweep, cell, since, pure=False, retries=1): cell for cell in left}
+        for number, future in enumerate(as_completed(futures), start=1):
+            name = futures[future].name
+            state = "its worker died" if future.status == "error" else "tried" if sweep.result(futures[future]) is None else "done"  # fmt: skip
             say(f"[{number}/{len(left)}] {name}: {state}")
     run_cells(sweep, cells, say, since=since, wait=wait)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.commands.explain.intervals import mean_interval
-from voxtune.commands.explain.reports import label_sentence
-from voxtune.commands.explain.scan import none_if_nan
+from voxtune.explanation.intervals import mean_interval
+from voxtune.explanation.scan_explanation import none_if_nan
+from voxtune.explanation.scan_reports import label_sentence
 from voxtune.types.profile import Profile
 
 TOP_TOKENS = 3

@@ -60,6 +60,7 @@ def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str
 
     Empty where the row has no fact that the template asks for.
     """
+    from voxtune.model.questions import question_of
     from voxtune.reports.policy import opened
     from voxtune.reports.wording import BUILT_IN, load_template, write_report
 
@@ -68,7 +69,7 @@ def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str
     policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
     name = settings.template if settings.template in BUILT_IN else profile.template
     template = load_template(str(name), profile, policy)
-    if loaded.facts.task == "findings":
+    if not question_of(loaded.facts).biomarkers:
         report = write_report(
             row, template, missing=settings.missing, label=False, policy=policy, profile=profile
         )

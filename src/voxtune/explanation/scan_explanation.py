@@ -1,14 +1,13 @@
 """Everything that is asked of one scan: its maps, its report, and the checks that say how far to trust both."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.commands.explain.control import Control
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -56,6 +55,15 @@ class Case:
     """Where a simulated brain changed, on the cube of the region table."""
     simulated: bool = False
     """By its row or its own mark."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the check with shuffled labels can lean on."""
+
+    adapter: "LoadedAdapter | None"
+    note: str
+    """What the control has learned; without one, why not and what makes one."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +147,13 @@ def predicted(loaded: "LoadedAdapter", tensor: "Tensor") -> dict[str, Any]:
     with torch.no_grad():
         image = model.encode_image(tensor[None])
         chances = class_scores(loaded, image, class_texts(loaded))[0].sigmoid().tolist()
-        mmse = None
-        if MMSE in image.targets:
-            mmse = float(model.target_values(image.targets)[MMSE][0])
+        targets = {name: float(value[0]) for name, value in model.target_values(image.targets).items()}
     probabilities = dict(zip(classes, chances, strict=True))
     return {
-        "predicted": max(classes, key=lambda name: probabilities[name]),
+        "predicted": max(classes, key=lambda name: probabilities[name], default=None),
         "probabilities": probabilities,
-        "mmse": mmse,
+        "mmse": targets.get(MMSE),
+        **({"targets": targets} if targets.keys() - {MMSE} else {}),  # files of DEFT keep their keys
     }
 
 
@@ -266,31 +273,9 @@ def _panel(
     from voxtune.explanation.heat_map import explain_targets
     from voxtune.explanation.placement import to_stored
     from voxtune.explanation.region_table import on_cube
-    from voxtune.explanation.target import choose_target, class_target, text_target
     from voxtune.imaging.presets import Brain
 
-    asked: dict[tuple[str, str], Target] = {}
-    if loaded.facts.task == "findings":
-        chances = said["probabilities"]
-        first = sorted(chances, key=lambda name: -chances[name])[:FINDINGS_SHOWN]
-        asked = {("present", name): class_target(loaded, name) for name in first}
-        regions: dict[str, tuple[int, ...]] = {}
-    else:
-        columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
-        for row in case.reports or loaded.facts.classes:
-            report = case.reports.get(row)
-            asked[row, FULL if report else ALONE] = (
-                text_target(loaded, report) if report else class_target(loaded, row)
-            )
-            for key, name in columns.items():
-                asked[row, name] = choose_target(
-                    loaded, case.tensor, row if not report else "report", key, report
-                )
-        regions = {
-            name: labels
-            for key, name in columns.items()
-            if (labels := region_of(key, loaded.config.known_profile))
-        }
+    asked, regions = PANELS[loaded.facts.task](loaded, case, question, said)
     maps = dict(zip(asked, explain_targets(loaded, case.tensor, list(asked.values())), strict=True))
     placed = {place: to_stored(one.voxels, case.stored, preset) for place, one in maps.items()}
     brain = isinstance(preset.steps, Brain)
@@ -301,6 +286,63 @@ def _panel(
         "with_values": bool(case.reports),
         "shares": _own_shares({at: on_cube(one) for at, one in placed.items()}, regions) if brain else [],
     }
+
+
+Pictures = tuple[dict[tuple[str, str], "Target"], dict[str, tuple[int, ...]]]
+"""What a figure shows by row and column, and the atlas labels of the columns that have a place."""
+
+
+def _findings_shown(
+    loaded: "LoadedAdapter", case: Case, question: Question, said: Mapping[str, Any]
+) -> Pictures:
+    """The findings that the model finds likeliest."""
+    from voxtune.explanation.target import class_target
+
+    del case, question
+    chances = said["probabilities"]
+    first = sorted(chances, key=lambda name: -chances[name])[:FINDINGS_SHOWN]
+    return {("present", name): class_target(loaded, name) for name in first}, {}
+
+
+def _classes_shown(
+    loaded: "LoadedAdapter", case: Case, question: Question, said: Mapping[str, Any]
+) -> Pictures:
+    """Each report or class, whole and with one biomarker kept alone."""
+    from voxtune.explanation.target import choose_target, class_target, text_target
+
+    del said
+    asked: dict[tuple[str, str], Target] = {}
+    columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
+    for row in case.reports or loaded.facts.classes:
+        report = case.reports.get(row)
+        asked[row, FULL if report else ALONE] = (
+            text_target(loaded, report) if report else class_target(loaded, row)
+        )
+        for key, name in columns.items():
+            asked[row, name] = choose_target(
+                loaded, case.tensor, row if not report else "report", key, report
+            )
+    places = {name: region_of(key, loaded.config.known_profile) for key, name in columns.items()}
+    return asked, {name: labels for name, labels in places.items() if labels}
+
+
+def _targets_shown(
+    loaded: "LoadedAdapter", case: Case, question: Question, said: Mapping[str, Any]
+) -> Pictures:
+    """Each predicted number, or the report that was given."""
+    from voxtune.explanation.target import number_target
+
+    if case.reports:
+        return _classes_shown(loaded, case, question, said)
+    return {("predicted", name): number_target(loaded, name) for name in loaded.facts.targets}, {}
+
+
+PANELS: Mapping[str, Callable[["LoadedAdapter", Case, Question, Mapping[str, Any]], Pictures]] = {
+    "diagnosis": _classes_shown,
+    "findings": _findings_shown,
+    "regression": _targets_shown,
+}
+"""What the figure of an explanation shows, by the task of the adapter."""
 
 
 def region_of(biomarker: str, profile: "Profile") -> tuple[int, ...]:
