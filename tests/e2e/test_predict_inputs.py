@@ -78,12 +78,13 @@ def test_a_manifest_is_predicted_row_by_row(cohort: Path, tmp_path: Path) -> Non
     result = call("predict", "demo", cohort, "-o", tmp_path, "--tsv")
     table = tmp_path / "predictions.tsv"
     assert result.stdout == table.read_text(encoding="utf-8")
-    found, classes = read_predictions(table)
-    assert classes == ("NC", "MCI", "AD")
-    assert [one.scan_id for one in found] == [
+    found = read_predictions(table)
+    assert found.names == ("NC", "MCI", "AD")
+    assert list(found.scan_ids) == [
         line.split("\t")[2] for line in cohort.read_text(encoding="utf-8").splitlines()[1:]
     ]
-    assert all(one.participant_id and one.diagnosis for one in found)
+    assert all(found.participants)
+    assert found.anything_known.all()
     header = table.read_text(encoding="utf-8").splitlines()[0].split("\t")
     assert {"mmse_low", "mmse_high", "abstained", "unlike_training", "quality", "page"} <= set(header)
     assert len(list(tmp_path.glob("*.html"))) == 3

@@ -1,5 +1,6 @@
 """A file of a series that was cut short never makes a shorter volume that passes for the whole one."""
 
+import gzip
 import re
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -22,6 +24,7 @@ def write_series(folder: Path, description: str = "T1 MPRAGE", number: int = 3, 
     """A series of slices 2 mm apart."""
     folder.mkdir(parents=True, exist_ok=True)
     for z in range(slices):
+        plane = BLOCK[z % 8]
         one = Dataset()
         one.file_meta = FileMetaDataset()
         one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -33,9 +36,9 @@ def write_series(folder: Path, description: str = "T1 MPRAGE", number: int = 3, 
         one.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         one.PixelSpacing, one.SliceThickness = [0.75, 0.5], 2
         one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-        one.Rows, one.Columns = BLOCK[z].shape
+        one.Rows, one.Columns = plane.shape
         one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
-        one.PixelData = BLOCK[z].tobytes()
+        one.PixelData = plane.tobytes()
         one.save_as(folder / f"s{number}_{z:03d}.dcm", enforce_file_format=True)
     return folder
 
@@ -99,3 +102,55 @@ def test_a_series_of_cut_files_alone_says_so(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(ScanError, match="8 of its files are cut short"):
         open_scan(folder)
+
+
+def test_slices_packed_one_by_one_are_not_left_out(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "d")
+    for file in sorted(folder.iterdir())[5:]:
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    (folder / "notes.gz").write_bytes(gzip.compress(b"text"))
+    (folder / "broken.gz").write_bytes(b"\x1f\x8b\x08")
+    for where in (folder, zipped(tmp_path / "d.zip", folder)):
+        with pytest.raises(ScanError, match="3 of its files are DICOM packed with gzip"):
+            open_scan(where)
+
+
+def test_a_linked_folder_of_slices_is_not_left_out(tmp_path: Path) -> None:
+    whole = write_series(tmp_path / "store")
+    (tmp_path / "d" / "a").mkdir(parents=True)
+    (tmp_path / "rest").mkdir()
+    for k, file in enumerate(sorted(whole.iterdir())):
+        file.rename((tmp_path / "rest" if k > 4 else tmp_path / "d" / "a") / file.name)
+    (tmp_path / "d" / "up").symlink_to(tmp_path)
+    (tmp_path / "d" / "again").symlink_to("a")
+    assert open_scan(tmp_path / "d").volume.shape == (12, 10, 5)
+    (tmp_path / "d" / "b").symlink_to(tmp_path / "rest")
+    with pytest.raises(ScanError, match="links to folders are not followed"):
+        open_scan(tmp_path / "d")
+
+
+def edited(folder: Path, last: int, **tags: object) -> Path:
+    """The last slices of a series say something else."""
+    for file in sorted(folder.iterdir())[-last:]:
+        one = dcmread(file)
+        for name, value in tags.items():
+            setattr(one, name, value)
+        one.save_as(file)
+    return folder
+
+
+def test_slices_of_two_people_are_no_series(tmp_path: Path) -> None:
+    folder = edited(write_series(tmp_path / "d"), 4, PatientID="other")
+    with pytest.raises(ScanError, match="scans of 2 people"):
+        open_scan(folder)
+
+
+def test_an_image_that_is_hardly_turned_is_no_localizer(tmp_path: Path) -> None:
+    turned = [1, 0, 0, 0, 0.9962, 0.0872]
+    scan = open_scan(edited(write_series(tmp_path / "d", slices=12), 1, ImageOrientationPatient=turned))
+    assert "another direction" in scan.notes[0]
+    across = [1, 0, 0, 0, 0, -1]
+    scan = open_scan(edited(write_series(tmp_path / "e", slices=12), 1, ImageOrientationPatient=across))
+    assert scan.notes == ()
+    assert "localizer" in scan.remarks[0]

@@ -136,3 +136,14 @@ def test_the_stage_refuses_or_trusts(tmp_path: Path) -> None:
     done = preprocess(manifest, tmp_path / "out", preset="merlin", hu_policy="trust")
     assert done.is_file()
     assert (tmp_path / "out" / "cache" / "merlin" / "index.json").is_file()
+
+
+@settings(max_examples=20, deadline=None)
+@given(value=st.sampled_from([0, 1000, 3071, 32767, 62512, -500, -800]), seed=st.integers(0, 3))
+def test_surroundings_filled_with_anything_but_air_are_refused(value: int, seed: int) -> None:
+    """Masked or padded with 0, which is water, or with a number beyond those of the picture."""
+    volume = chest(seed)
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in volume.shape), indexing="ij")
+    filled = np.where(x**2 + y**2 > 0.95, value, volume.voxels).astype(np.float32)
+    with pytest.raises(ScanError, match="Hounsfield units"):
+        check_hounsfield(volume.with_voxels(filled), "refuse")

@@ -114,7 +114,9 @@ def test_presets_survive_json() -> None:
     for name in PRESETS:
         preset = load(PRESETS, name)
         assert preset.name == name
-        assert Preset.model_validate_json(preset.model_dump_json()) == preset
+        again = Preset.model_validate_json(preset.model_dump_json())
+        assert again == preset.model_copy(update={"region": None})  # checks a scan, is part of no record
+        assert again.model_dump() == preset.model_dump()
 
 
 def test_axes_are_three_directions() -> None:

@@ -172,6 +172,27 @@ def long_tail(folder: Path) -> Path:
     return path
 
 
+def too_few_slices(folder: Path) -> Path:
+    """The header describes half of the voxels."""
+    write(folder / "s.nii.gz", np.arange(40 * 40 * 8, dtype=np.int16).reshape(40, 40, 8))
+    raw = bytearray(gzip.decompress((folder / "s.nii.gz").read_bytes()))
+    struct.pack_into("<h", raw, 46, 4)
+    (folder / "s.nii.gz").write_bytes(gzip.compress(bytes(raw)))
+    return folder / "s.nii.gz"
+
+
+def half_the_bytes(folder: Path) -> Path:
+    """The header says 2 bytes a voxel, the file holds 4."""
+    write(folder / "s.nii", np.arange(40 * 40 * 8, dtype=np.int32).reshape(40, 40, 8))
+    return patched(
+        folder / "s.nii", 70, "<hh", 4, 16, base=np.arange(40 * 40 * 8, dtype=np.int32).reshape(40, 40, 8)
+    )
+
+
+def nan_intercept(folder: Path) -> Path:
+    return patched(folder / "s.nii", 112, "<ff", 1.0, np.nan)
+
+
 def all_nan(folder: Path) -> Path:
     return write(folder / "a.nii.gz", np.full((6, 7, 8), np.nan, dtype=np.float32))
 
@@ -316,7 +337,7 @@ def unreadable(folder: Path) -> Path:
 HOSTILE = [
     (truncated_gz, "cut short"), (damaged_gz, "damaged|cut short"), (truncated_nii, "cut short"),
     (header_only, "cut short"), (huge_header, "more than the limit"), (overflowing_header, "7D image"),
-    (zip_bomb, "zip bomb"), (long_tail, "beyond the voxels"), (all_nan, "every voxel is NaN"),
+    (zip_bomb, "zip bomb"), (long_tail, "beyond the voxels"), (too_few_slices, "beyond the voxels"), (half_the_bytes, "beyond the voxels"), (nan_intercept, "adds nan"), (all_nan, "every voxel is NaN"),
     (mostly_infinite, "NaN or infinite"), (constant, "constant"), (flat, "2D image"), (two_axes, "2D image"),
     (four_d, "4D image"), (negative_axis, "impossible dimensions"), (zero_spacing, "spacing of 0"),
     (nan_spacing, "spacing of"), (singular_affine, "singular"), (zero_affine, "singular"), (nan_affine, "NaN"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.brightness import background
 from voxtune.types.volume import Volume
 
 Values = NDArray[np.float32]
@@ -31,6 +32,8 @@ NEAR_AIR, BELOW_AIR = -900.0, -1030.0
 DENSE, MOST_BONE = 500.0, 0.3
 PADDING_GAP = 200.0
 """Padding is one exact value, this far below all others, or below any air."""
+LEAST_BELOW_FILL = 0.01
+"""Of the voxels are darker than what fills the surroundings, if that is padding and not the low end of a window."""
 SAMPLES = 4_000_000
 
 
@@ -50,6 +53,9 @@ def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> None
 
 def unlike_hounsfield(voxels: Values) -> str | None:
     """What denies that these are Hounsfield units; ``None`` where nothing does."""
+    level, exact = background(voxels)
+    if exact and level > NEAR_AIR and float(np.mean(voxels < level)) > LEAST_BELOW_FILL:
+        return f"is filled with {level:.0f} around its picture, and air is -1000 Hounsfield units"
     step = max(1, round((voxels.size / SAMPLES) ** (1 / 3)))
     values = without_padding(voxels[::step, ::step, ::step].ravel())
     low, high = (float(one) for one in np.percentile(values, [0.5, 99]))

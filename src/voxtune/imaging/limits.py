@@ -10,7 +10,9 @@ BIG_BYTES = 256 * 2**20
 MAX_RATIO = 300
 """Decompressed to compressed bytes allowed above ``BIG_BYTES``; heads reach about 4, stripped and zero-padded ones 60."""
 MAX_TRAILING_BYTES = 2**20
-"""Bytes after the last voxel; more means the header does not describe the file."""
+"""Bytes after the last voxel of a .mgz, where FreeSurfer adds what it did to it."""
+MAX_TRAILING_NIFTI_BYTES = 2**12
+"""Bytes after the last voxel of a NIfTI file; more means the header does not describe the file."""
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
 """Plausible distance between voxels."""
 MAX_EXTENT_MM = 5_000.0

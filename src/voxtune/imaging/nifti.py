@@ -48,6 +48,8 @@ class Header:
     slope: float
     intercept: float
     notes: tuple[str, ...] = ()
+    most_after: int = limits.MAX_TRAILING_BYTES
+    """Bytes that may follow the last voxel."""
 
     @property
     def voxels(self) -> int:
@@ -134,7 +136,7 @@ def contents(path: Path, header: Header, stream: "Stream") -> Contents:
         )
     stream.skip(header.offset - stream.position)
     voxels = _voxels(header, stream)
-    stream.finish()
+    stream.finish(header.most_after)
     return Contents(
         Volume(voxels.reshape(header.shape, order="F"), header.affine), header.dtype.name, header.notes
     )
@@ -173,16 +175,18 @@ class Stream:
         while count > 0:
             count -= len(self.take(min(count, CHUNK)))
 
-    def finish(self) -> None:
+    def finish(self, most: int) -> None:
         """Read to the end (gzip checks its checksum there); a long tail is refused."""
         tail = len(self.rest)
         for piece in self.pieces:
             tail += len(piece)
-            if tail > limits.MAX_TRAILING_BYTES:
+            if tail > most:
                 break
-        if tail > limits.MAX_TRAILING_BYTES:
+        if tail > most:
             raise ScanError(
-                self.path, "the file holds more than a megabyte beyond the voxels that its header describes"
+                self.path,
+                f"the file holds more than {most // 1024} kB beyond the voxels that its header describes: "
+                "its sizes, number type or first byte are not those of its voxels",
             )
 
 
@@ -255,6 +259,10 @@ def _checked(path: Path, raw, orientation: str | None, least_offset: int) -> Hea
     slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
     if not np.isfinite(slope) or slope == 0:
         slope, intercept = 1.0, 0.0
+    if not np.isfinite(intercept):
+        raise ScanError(
+            path, f"its header scales voxels by {slope:g} and adds {intercept:g} (scl_slope, scl_inter)"
+        )
     return Header(
         shape=shape,
         affine=placed.affine,
@@ -262,7 +270,8 @@ def _checked(path: Path, raw, orientation: str | None, least_offset: int) -> Hea
         dtype=dtype,
         offset=int(offset) or least_offset,
         slope=slope,
-        intercept=intercept if np.isfinite(intercept) else 0.0,
+        intercept=intercept,
+        most_after=limits.MAX_TRAILING_NIFTI_BYTES,
     )
 
 

@@ -50,8 +50,9 @@ class Preset(Settings):
     fit: Literal["cube", "foreground", "nearest", "crop_pad"]
     """How the stored volume becomes the tensor (``tensor.py``)."""
     steps: Brain | Hounsfield
-    region: Literal["head", "chest", "abdomen"] = Field(default="head", exclude=True)
-    """Body region it is made for: what a scan is checked against. Changes no voxel, so it is not in records and keys."""
+    region: Literal["chest", "abdomen"] | None = Field(default=None, exclude=True)
+    """Body region a CT preset is made for: what a scan is checked against. Changes no voxel, so it is not in records and
+    keys, and a preset read from one has none and checks none."""
     mean: float = 0.0
     deviation: float = 1.0
     """The tensor is (value - mean) / deviation."""
@@ -84,7 +85,7 @@ class Preset(Settings):
     def wanted(self) -> Wanted:
         """What a scan must be, for the choice of a DICOM series and the check of modality, weighting and body region."""
         if isinstance(self.steps, Brain):
-            return Wanted("MR", "T1", self.region)
+            return Wanted("MR", "T1", "head")
         return Wanted("CT", region=self.region)
 
     @field_validator("axes")

@@ -27,7 +27,7 @@ def to_tensor(volume: Volume, preset: Preset) -> Array:
         elif preset.fit == "nearest":
             array = resize(minmax(turned.voxels), preset.size, nearest=True)
         else:
-            array = _crop_pad(turned, preset)
+            array = _crop_pad(turned, preset)[0]
     array = (array - np.float32(preset.mean)) / np.float32(preset.deviation)
     tensor = np.repeat(array[None], preset.channels, axis=0)
     return np.ascontiguousarray(tensor, dtype=np.float32)
@@ -41,11 +41,11 @@ def fit_hounsfield(volume: Volume, preset: Preset) -> Volume:
     if preset.spacing is None:
         raise ValueError(f"Preset {preset.name} has no spacing.")
     turned = orient(volume, preset.axes)
-    voxels = _crop_pad(turned, preset)
+    voxels, middle = _crop_pad(turned, preset)
     affine = turned.affine.copy()
     affine[:3, :3] = turned.affine[:3, :3] / turned.spacing * preset.spacing
-    middle = turned.affine[:3, :3] @ ((np.asarray(turned.shape) - 1) / 2) + turned.affine[:3, 3]
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.asarray(preset.size) - 1) / 2)
+    place = turned.affine[:3, :3] @ middle + turned.affine[:3, 3]
+    affine[:3, 3] = place - affine[:3, :3] @ ((np.asarray(preset.size) - 1) / 2)
     return Volume(voxels, affine)
 
 
@@ -104,26 +104,36 @@ def _cube(volume: Volume, preset: Preset) -> Array:
     return np.clip(orient(upright, preset.axes).voxels, 0.0, 1.0)
 
 
-def _crop_pad(volume: Volume, preset: Preset) -> Array:
-    """Hounsfield units clipped, at the preset's spacing, its size from the centre; what is missing is air (the low end)."""
+def _crop_pad(volume: Volume, preset: Preset) -> tuple[Array, NDArray[np.float64]]:
+    """Hounsfield units clipped, at the preset's spacing, its size from the centre; what is missing is air (the low end).
+
+    With it the voxel of ``volume`` that its middle shows (3,): whole numbers of voxels put it up to one beside the centre.
+    """
     limits = preset.steps
     if not isinstance(limits, Hounsfield) or preset.spacing is None:
         raise ValueError(f"Preset {preset.name} has no Hounsfield limits or no spacing.")
+    keep_first = preset.name == "merlin"
     array = volume.voxels
     if array.min() < limits.low or array.max() > limits.high:
         array = np.clip(array, limits.low, limits.high)
     for axis, target in enumerate(preset.spacing):
         # Six decimals: files keep spacing in float32, and 40 * (0.60000002 / 0.75) would give a voxel too many.
         step = round(volume.spacing[axis], 6)
-        array = _spaced(array, axis, step, target, keep_first=preset.name == "merlin")
+        array = _spaced(array, axis, step, target, keep_first=keep_first)
     out = np.full(preset.size, limits.low, dtype=np.float32)
     take, put = [], []
-    for have, want in zip(array.shape, preset.size, strict=True):
+    middle = np.zeros(3)
+    for axis, (have, want) in enumerate(zip(array.shape, preset.size, strict=True)):
         start, before, count = max((have - want) // 2, 0), max((want - have) // 2, 0), min(have, want)
         take.append(slice(start, start + count))
         put.append(slice(before, before + count))
+        shown = (want - 1) / 2 - before + start
+        if keep_first:
+            middle[axis] = shown * preset.spacing[axis] / volume.spacing[axis]
+        else:
+            middle[axis] = (shown + 0.5) * volume.shape[axis] / have - 0.5
     out[tuple(put)] = array[tuple(take)]
-    return out
+    return out, middle
 
 
 def _spaced(array: Array, axis: int, step: float, target: float, *, keep_first: bool) -> Array:

@@ -1,10 +1,12 @@
 """The DICOM files of a folder, and what one of them says before its pixels: found and opened within limits."""
 
+import gzip
 import io
 import logging
 import os
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,25 +28,21 @@ def dicom_files(path: Path, called: Path) -> list[Path]:
     """Every file below a folder that begins as DICOM does, in the order of their names; links to folders are not followed.
 
     Raises:
-        ScanError: there are too many files, or some are links to nothing.
+        ScanError: there are too many files, some are links to nothing, or a folder or file of slices is left out.
     """
     if not path.is_dir():
         return [path]
     found: list[Path] = []
-    count, lost = 0, 0
-    for folder, below, names in os.walk(path):
-        below[:] = sorted(name for name in below if not name.startswith(IGNORED))
-        count += len(names)
-        if count > limits.MAX_MEMBERS:
-            raise ScanError(called, f"the folder holds more than {limits.MAX_MEMBERS} files")
-        for name in sorted(names):
-            file = Path(folder) / name
-            if name.startswith(IGNORED):
-                continue
-            if file.is_symlink() and not file.exists():
-                lost += 1
-            elif file.is_file() and is_dicom(file):
-                found.append(file)
+    lost, packed = 0, 0
+    for file in _files(path, called):
+        if file.is_symlink() and not file.exists():
+            lost += 1
+        elif file.is_file() and is_dicom(file):
+            found.append(file)
+        elif file.is_file() and _is_packed_dicom(file):
+            packed += 1
+    if packed:
+        raise ScanError(called, f"{packed} of its files are DICOM packed with gzip", "Unpack them first.")
     if lost:
         raise ScanError(
             called,
@@ -52,6 +50,38 @@ def dicom_files(path: Path, called: Path) -> list[Path]:
             "Get the content first (datalad get, git annex get).",
         )
     return found
+
+
+def _files(path: Path, called: Path) -> Iterator[Path]:
+    count = 0
+    for folder, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith(IGNORED))
+        for name in below:
+            _refuse_link(Path(folder) / name, path, called)
+        count += len(names)
+        if count > limits.MAX_MEMBERS:
+            raise ScanError(called, f"the folder holds more than {limits.MAX_MEMBERS} files")
+        yield from (Path(folder) / name for name in sorted(names) if not name.startswith(IGNORED))
+
+
+def _refuse_link(folder: Path, path: Path, called: Path) -> None:
+    """Refuse a study of which a folder with slices is a link to somewhere else: it is not followed, and would be missing."""
+    if not folder.is_symlink() or not folder.is_dir() or folder.resolve().is_relative_to(path.resolve()):
+        return
+    if any(file.is_file() and is_dicom(file) for file in folder.iterdir()):
+        raise ScanError(
+            called,
+            "a folder with DICOM files in it is a link, and links to folders are not followed",
+            "Copy it, or give the folder that it leads to.",
+        )
+
+
+def _is_packed_dicom(file: Path) -> bool:
+    try:
+        with gzip.open(file) as unpacked:
+            return looks_like_dicom(unpacked.read(132))
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def is_dicom(file: Path) -> bool:

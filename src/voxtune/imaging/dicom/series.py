@@ -129,7 +129,7 @@ def read_study(path: Path, called: Path) -> Study:
     Raises:
         ScanError: the only file cannot be read, or a file contradicts itself.
     """
-    grouped: dict[str, list[tuple[Dataset, list[Frame]]]] = {}
+    grouped: dict[tuple[str, str], list[tuple[Dataset, list[Frame]]]] = {}
     others: dict[str, int] = {}
     cut: list[Cut] = []
     unreadable = 0
@@ -161,8 +161,11 @@ def read_study(path: Path, called: Path) -> Study:
             others[name] = others.get(name, 0) + 1
             continue
         uid = str(header.get("SeriesInstanceUID", "") or "none")
-        grouped.setdefault(uid, []).append((header, frames_of(header, file, called)))
-    found = tuple(_series(uid, parts) for uid, parts in sorted(grouped.items()))
+        # Copies without names may share UIDs: slices of two people are never one series.
+        grouped.setdefault((uid, _text(header, "PatientID")), []).append(
+            (header, frames_of(header, file, called))
+        )
+    found = tuple(_series(uid, parts) for (uid, _), parts in sorted(grouped.items()))
     found = tuple(sorted(found, key=lambda one: -len(one.frames)))
     cut += [Cut(file, "") for file in stubs(one.file for series in found for one in series.frames)]
     named = tuple(f"{count} x {name}" for name, count in sorted(others.items()))

@@ -25,6 +25,9 @@ BESIDE = 0.25
 FEW_ODD = 0.1
 """Share of a series that may be something else (a scout among the slices) and is left out."""
 
+ACROSS = 0.7
+"""Cosine between the normals of a stack and of an image that lies across it."""
+
 Identical = Callable[[Sequence[Frame]], bool]
 """Whether frames hold the same picture."""
 
@@ -129,7 +132,8 @@ def _alike(series: Series, said: _Said) -> tuple[list[Frame], str]:
         if len(more) > len(less):
             sentence = f"{len(more) - len(less)} image{'s' * (len(more) - len(less) > 1)} {what} left out"
             reasons.append(what)
-            (said.remarks if "localizer" in what else said.notes).append(sentence)
+            known = "localizer" in what and all(_across(one, turned) for one in placed if one not in same)
+            (said.remarks if known else said.notes).append(sentence)
     spacings = {tuple(round(v, 4) for v in _spacing_of(one)) for one in kept}
     if len(spacings) > 1:
         raise ScanError("scan", f"the slices of {series.label} differ in pixel spacing")
@@ -150,6 +154,12 @@ def _direction(frame: Frame) -> tuple[float, ...]:
     assert frame.directions is not None
     # Adding 0 makes -0 a 0.
     return tuple(round(value, 2) + 0.0 for value in frame.directions)
+
+
+def _across(frame: Frame, turned: Sequence[float]) -> bool:
+    """Whether a frame lies across the stack as a localizer does; one that is hardly turned may be a slice of it."""
+    mine, theirs = (np.cross(one[:3], one[3:]) for one in (frame.directions or (), turned))
+    return bool(abs(mine @ theirs) < ACROSS)
 
 
 def _same_way(series: Series, placed: Sequence[Frame]) -> None:
