@@ -173,3 +173,12 @@ def test_without_training_rows_other_people_of_the_cohort_are_fitted(answer: Ans
     assert not cross_fitted_baselines(answer, rows(4, 0, participant_id="one"), Inputs()), (
         "nobody else is there"
     )
+
+
+def test_a_label_without_a_column_is_there_where_any_finding_that_it_stands_for_is() -> None:
+    question = FindingQuestion({"Calcification": ("Arterial", "Coronary"), "Emphysema": ("Emphysema",)}, PAIR)
+    cells = [("1", "n/a"), ("0", "1"), ("0", "0"), ("0", "n/a"), ("n/a", "n/a")]
+    some = [rows(1, 0, Arterial=one, Coronary=two)[0] for one, two in cells]
+    np.testing.assert_equal(question.truth(some)[:, 0], [1, 1, 0, np.nan, np.nan])
+    own = [row.model_copy(update={"Calcification": "0"}) for row in some]
+    assert (question.truth(own)[:, 0] == 0).all(), "its own column is asked first"

@@ -181,8 +181,16 @@ class FindingQuestion:
         return np.asarray(probabilities >= limits)
 
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
-        """The columns of the labels."""
-        found: Floats = finding_labels(rows, self.names).double().numpy()
+        """The columns of the labels; of a label that has none, whether any of the findings that it stands for is there."""
+        columns = {name for row in rows for name in (row.model_extra or {})}
+        own = [name for name, parts in self.labels.items() if name in columns or parts == (name,)]
+        found = np.empty((len(rows), len(self.labels)))
+        found[:, [self.names.index(name) for name in own]] = finding_labels(rows, own).double().numpy()
+        for number, (name, parts) in enumerate(self.labels.items()):
+            if name not in own:
+                known = finding_labels(rows, parts).double().numpy()
+                absent = np.where((known == 0).all(axis=1), 0.0, np.nan)
+                found[:, number] = np.where((known == 1).any(axis=1), 1.0, absent)
         return found
 
     def reworded(self) -> Mapping[str, Question]:
