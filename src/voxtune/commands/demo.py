@@ -73,7 +73,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
         "metrics": evaluated.metrics,
         "heads": [
             {"name": name, "real": name == "real-head"}
-            | one.model_dump(include={"predicted", "probabilities", "mmse"})
+            | {"predicted": one.predicted, "probabilities": one.probabilities, "mmse": one.mmse}
             for name, one in zip(heads, predicted.predictions, strict=True)
         ],
         "explanation": _explain(adapter, manifest, run),
