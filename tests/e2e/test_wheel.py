@@ -105,7 +105,8 @@ def test_the_source_archive_can_be_tested_and_holds_no_data(built: Path) -> None
         ".ci",
     }
     scans = {name for name in names if name.endswith((".nii", ".nii.gz", ".dcm", ".img", ".csv"))}
-    assert scans == {"src/voxtune/simulate/assets/head_pddl/T1w_2mm.nii.gz"}
+    simulated = {f"tests/golden/adapters/0.1/{name}/scan.nii.gz" for name in ("people", "chests")}
+    assert scans == {"src/voxtune/simulate/assets/head_pddl/T1w_2mm.nii.gz"} | simulated
 
 
 def test_the_installed_wheel_speaks(installed: Path, tmp_path: Path) -> None:

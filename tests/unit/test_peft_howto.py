@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 import torch
 
-import voxtune.config
+import voxtune.choices
 import voxtune.peft
 from voxtune.backbones.tiny import Tiny
 from voxtune.catalog import PEFT_METHODS
@@ -34,7 +34,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     (tmp_path / f"{module}.py").write_text(code[0], encoding="utf-8")
     monkeypatch.setattr(voxtune.peft, "__path__", [*voxtune.peft.__path__, str(tmp_path)])
     longer = MappingProxyType({**PEFT_METHODS, name: f"voxtune.peft.{module}:{kind}"})
-    monkeypatch.setattr(voxtune.config, "PEFT_METHODS", longer)
+    monkeypatch.setattr(voxtune.choices, "PEFT_METHODS", longer)
     return read_recipe("deft").model_copy(update={"backbone": BASE})
 
 

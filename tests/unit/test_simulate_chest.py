@@ -10,7 +10,7 @@ from voxtune.cohorts.ct_rate import FINDINGS, CtRate
 from voxtune.commands.simulate.chest import map_name, simulate_chest
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.errors import SettingError, UsageError
-from voxtune.imaging.intensity import check_hounsfield
+from voxtune.imaging.hounsfield import check_hounsfield
 from voxtune.imaging.read import read_scan
 from voxtune.simulate.chest import ChestSettings, Scan, Scanner, draw, render, report, scans
 from voxtune.simulate.chest_anatomy import Grid, Person, build

@@ -118,9 +118,9 @@ def predict(  # noqa: PLR0913  (the options of the command)
     from voxtune.serving.predictor import Predictor
 
     target = home or Path("predictions")
-    make_folder(target)
     folder = adapter_folder(Path(adapter))
     predictor = Predictor(folder, base_file(folder, weights))
+    make_folder(target)  # before any scan is read, and after an adapter that is refused
     facts = predictor.adapter.facts
     kept = AnswerFolder(target, facts)
     answers: list[Answer] = []
