@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from voxtune.errors import DataError
+from voxtune.data.targets import measured
+from voxtune.errors import DataError, LeakageError
 from voxtune.evaluation.baseline_answers import Answer, ClassAnswer, FindingAnswer, TargetAnswer
 from voxtune.evaluation.baselines import (
     Inputs,
@@ -16,6 +17,7 @@ from voxtune.evaluation.baselines import (
 from voxtune.model.questions import ClassQuestion, FindingQuestion
 from voxtune.profiles.blank import PROFILE as BLANK
 from voxtune.profiles.dementia import PROFILE
+from voxtune.reports.policy import opened
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import Target
 
@@ -182,3 +184,16 @@ def test_a_label_without_a_column_is_there_where_any_finding_that_it_stands_for_
     np.testing.assert_equal(question.truth(some)[:, 0], [1, 1, 0, np.nan, np.nan])
     own = [row.model_copy(update={"Calcification": "0"}) for row in some]
     assert (question.truth(own)[:, 0] == 0).all(), "its own column is asked first"
+
+
+def test_a_target_is_measured_where_the_cohort_has_its_column() -> None:
+    some = rows(3, 0, cdr_sb="1.5")
+    some[1] = some[1].model_copy(update={"cdr_sb": "n/a"})
+    found = measured(some, Target(name="cdr_sb"))
+    assert found == {some[0].scan_id: 1.5, some[2].scan_id: 1.5}
+    assert measured(some, Target(name="updrs")) == {}
+
+
+def test_a_target_is_never_opened_as_text() -> None:
+    with pytest.raises(LeakageError, match="'cdr_sb' may never be in a text: it is a target"):
+        opened(["cdr_sb"], BLANK, rows(2, 0), targets=["cdr_sb"])
