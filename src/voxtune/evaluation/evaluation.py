@@ -1,5 +1,6 @@
 """One scoring of a model: its answers, those of everything it must beat on the same scans, and what comes of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -274,7 +275,9 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
     chosen = replace(
         first.cohort.chosen,
         rows=[row for part in parts for row in part.cohort.rows],
-        left_out=_summed([part.cohort.chosen.left_out for part in parts]),
+        left_out=dict(
+            sorted(sum((Counter(part.cohort.chosen.left_out) for part in parts), Counter()).items())
+        ),
     )
     return replace(
         first,
@@ -284,11 +287,3 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
         reworded={text: stacked([part.reworded[text] for part in parts]) for text in words},
         vectors={},
     )
-
-
-def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for one in counts:
-        for name, count in one.items():
-            found[name] = found.get(name, 0) + count
-    return dict(sorted(found.items()))
