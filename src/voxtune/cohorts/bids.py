@@ -12,16 +12,14 @@ from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.sessions import SessionTables
 from voxtune.cohorts.spellings import alike
-from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
-from voxtune.types.settings import Settings
 
 BELIEVED = frozenset({"localizer", "FLAIR", "T2", "proton density", "mask or labels"})
 """What a sidecar may say against a name that ends in ``_T1w``: names of studies and projects in it also have words such as ``fmri``."""
@@ -40,7 +38,7 @@ class _Image:
     """Which of several images of a session comes first."""
 
 
-class Bids(Settings):
+class Bids(TableSettings):
     """A BIDS folder, raw or derivative."""
 
     root: Path
@@ -55,18 +53,6 @@ class Bids(Settings):
     )
     unlabelled: Literal["drop", "keep"] = "drop"
     runs: Literal["first", "all"] = Field("first", description="which of several images of a session")
-    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
-    on: Pairs = Field(
-        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
-    )
-    rename: Pairs = Field(
-        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
-    )
-    values: Codes = Field(
-        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
-    )
-    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
-    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -102,9 +88,8 @@ class Bids(Settings):
                 continue
             taken.add((image.person, image.session))
             chosen.append((Scan(name, image.person, image.session, image.path), found))
-        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
         label = (self.diagnosis, self.classes, self.unlabelled)
-        keep_scans(self.root, tables, chosen, wanted, label, reading, _sidecar)
+        keep_scans(self.root, tables, chosen, self, label, reading, _sidecar)
         for person, row in tables.without_image():
             reading.drop(
                 "_".join(filter(None, (person, row.cells.get("session_id")))),

@@ -11,17 +11,15 @@ from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.sessions import SessionTables
-from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
-from voxtune.types.settings import Settings
 
 
-class Caps(Settings):
+class Caps(TableSettings):
     """A CAPS folder (``subjects/sub-*/ses-*/t1_linear``) and a table such as Clinica's merged one."""
 
     root: Path
@@ -34,18 +32,6 @@ class Caps(Settings):
         default_factory=dict, description="names for the values of the diagnosis column, CN:NC,Dementia:AD"
     )
     unlabelled: Literal["drop", "keep"] = "drop"
-    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
-    on: Pairs = Field(
-        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
-    )
-    rename: Pairs = Field(
-        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
-    )
-    values: Codes = Field(
-        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
-    )
-    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
-    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -78,9 +64,8 @@ class Caps(Settings):
                 reading.drop(name, absent, person, main)
                 continue
             chosen.append((Scan(name, person, session, path), row))
-        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
         label = (self.diagnosis, self.classes, self.unlabelled)
-        keep_scans(self.root, tables, chosen, wanted, label, reading)
+        keep_scans(self.root, tables, chosen, self, label, reading)
         for person, left in tables.without_image():
             reading.drop(
                 "_".join(filter(None, (person, left.cells.get("session_id")))),

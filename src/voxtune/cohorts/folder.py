@@ -18,16 +18,14 @@ from voxtune.cohorts.labels import LabelRule, Pairs, cell_class, is_rule, parse_
 from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.ranges import why_not
 from voxtune.cohorts.reading import Reading, scan_name
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
-from voxtune.cohorts.table_settings import Also, Codes, Wanted
+from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
-from voxtune.types.settings import Settings
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "scan_id": ("scan_id", "mri_id", "mrid", "image_id", "imageuid", "scan", "filename", "participant_id", "subject_id", "id"),
@@ -69,15 +67,11 @@ class _Row:
     image: Path | None
 
 
-class Folder(Settings):
+class Folder(TableSettings):
     """A folder of images and a table; every field but ``root`` is found by name when it is not given."""
 
     root: Path
     table: str | None = Field(None, description="the table, relative to the folder")
-    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
-    on: Pairs = Field(
-        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
-    )
     image: str | None = Field(
         None, description="a column that holds paths, or a pattern like {scan_id}_T1w.nii.gz"
     )
@@ -91,14 +85,6 @@ class Folder(Settings):
     unlabelled: Literal["drop", "keep"] = Field(
         "drop", description="scans that no case of the label rule fits"
     )
-    rename: Pairs = Field(
-        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
-    )
-    values: Codes = Field(
-        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
-    )
-    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
-    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
     age: str | None = None
     sex: str | None = None
     mmse: str | None = None
@@ -128,8 +114,7 @@ class Folder(Settings):
         rows = self._rows(table, columns, pattern, reading)
         scans = [Scan(row.name, row.person, row.session, row.image) for row in rows]
         own = [Joined(table, row.cells, row.line, of_person=False) for row in rows]
-        wanted = Wanted(self.also, self.on, self.rename, self.values, self.units, self.numbers)
-        more = Supplement.of(self.root, wanted, scans, own, reading)
+        more = Supplement.of(self.root, self, scans, own, reading)
         self._same_birth(table, rows, reading)
         rule = parse_rule(self.diagnosis) if self.diagnosis and is_rule(self.diagnosis) else None
         extras = _extras(table, set(columns.values()) | set(self.rename), reading)

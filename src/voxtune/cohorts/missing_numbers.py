@@ -8,7 +8,7 @@ from voxtune.cohorts.quantities import NumberStyle, number
 from voxtune.cohorts.ranges import why_not
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.table import plain
-from voxtune.cohorts.table_settings import Wanted
+from voxtune.cohorts.table_settings import TableSettings
 
 NEGATIVE = frozenset({*range(-9, 0), -77, -88, -99, -777, -888, -999, -7777, -8888, -9999, -99999})
 POSITIVE = frozenset({77, 88, 99, 777, 888, 999, 7777, 8888, 9999, 99999})
@@ -47,7 +47,7 @@ def missing_numbers(cells: Iterable[str | None], style: NumberStyle = "1234.5") 
 class MissingCodes:
     """What of the cells of a cohort is a code for missing; settings that name a code as a word make it a value."""
 
-    wanted: Wanted
+    wanted: TableSettings
     reading: Reading
     _known: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 

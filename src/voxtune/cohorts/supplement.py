@@ -13,7 +13,7 @@ from voxtune.cohorts.missing_numbers import MissingCodes
 from voxtune.cohorts.quantities import NumberStyle, factor, finite, number, same_value
 from voxtune.cohorts.reading import Doubt, Origin, Reading
 from voxtune.cohorts.table import SourceTable, plain
-from voxtune.cohorts.table_settings import Wanted, parts_of
+from voxtune.cohorts.table_settings import TableSettings, parts_of
 from voxtune.errors import SettingError, TableError
 from voxtune.types.records import MANIFEST_COLUMNS
 
@@ -45,7 +45,7 @@ class _Cell:
 class Supplement:
     """The rows of all tables for each scan."""
 
-    wanted: Wanted
+    wanted: TableSettings
     scans: Sequence[Scan]
     rows: Sequence[Sequence[Joined]]
     """For each scan its row of the cohort's own table (where there is one) and of each further table that has one."""
@@ -70,7 +70,7 @@ class Supplement:
     def of(
         cls,
         root: Path,
-        wanted: Wanted,
+        wanted: TableSettings,
         scans: Sequence[Scan],
         own: Sequence[Joined | None],
         reading: Reading,

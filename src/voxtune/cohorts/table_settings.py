@@ -1,14 +1,15 @@
 """The settings that say what is taken from further tables: which tables, words for codes, new names, units, the style of numbers."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
+from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.quantities import NumberStyle
 from voxtune.cohorts.table import plain
+from voxtune.types.settings import Settings
 
 
 def _names(value: Any) -> Any:
@@ -41,16 +42,21 @@ Codes = Annotated[dict[str, dict[str, str]], BeforeValidator(_codes)]
 """Words for codes, by column."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The settings that say what is taken from which table."""
+class TableSettings(Settings):
+    """What is taken from which table: the settings that every reader of a tree or folder has."""
 
-    also: tuple[str, ...]
-    on: Mapping[str, str]
-    rename: Mapping[str, str]
-    values: Mapping[str, Mapping[str, str]]
-    units: Mapping[str, str]
-    numbers: NumberStyle
+    also: Also = Field((), description="more tables, and folders of FreeSurfer subjects, separated by commas")
+    on: Pairs = Field(
+        default_factory=dict, description="what joins a table of 'also': volumes.csv:Subject+Visit"
+    )
+    rename: Pairs = Field(
+        default_factory=dict, description="source:target, sums allowed: 47+48:hippocampus_mm3"
+    )
+    values: Codes = Field(
+        default_factory=dict, description="words for codes by column: sex=1:M,2:F;group=0:NC,1:AD"
+    )
+    units: Pairs = Field(default_factory=dict, description="units of columns: ICV:cm3;age:months")
+    numbers: NumberStyle = Field("1234.5", description="how the tables write numbers")
 
     def unit(self, *names: str) -> str | None:
         """The unit that is set for a column under one of its names, case and punctuation aside."""

@@ -11,7 +11,7 @@ from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import ALIASES, SessionTables
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, SourceTable, plain
-from voxtune.cohorts.table_settings import Wanted
+from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.visit_rows import Found
 from voxtune.errors import TableError
 
@@ -20,7 +20,7 @@ def keep_scans(
     root: Path,
     tables: SessionTables,
     chosen: Sequence[tuple[Scan, Found]],
-    wanted: Wanted,
+    wanted: TableSettings,
     label: tuple[str | None, Mapping[str, str], str],
     reading: Reading,
     facts: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda _path, _values: {},
