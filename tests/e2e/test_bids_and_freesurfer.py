@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from voxtune.commands.ingest.command import read_cohort
 from voxtune.data.manifest import read_manifest, read_reports, read_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "bids-and-freesurfer.md"
@@ -87,3 +88,12 @@ def test_three_commands_lead_to_a_manifest_reports_and_a_split(
         for side in ("train", "val", "test")
     ]
     assert sum(map(len, sides)) == len(set.union(*sides)) == PEOPLE
+
+
+def test_a_volume_is_said_to_come_from_the_tables_that_have_its_parts(tmp_path: Path) -> None:
+    study(tmp_path)
+    reading = read_cohort("bids", tmp_path, {"diagnosis": "group", "also": "tables/aseg.tsv,tables/lh.tsv,tables/rh.tsv"})  # fmt: skip
+    said = [note for note in reading.notes if "_mm3 is " in note]
+    tables = {note.split()[0]: note.partition(" of ")[2].removesuffix(" (FreeSurfer).") for note in said}
+    assert tables["hippocampus_mm3"] == tables["whole_brain_mm3"] == "aseg.tsv"
+    assert tables["entorhinal_mm3"] == tables["fusiform_mm3"] == "lh.tsv, rh.tsv"

@@ -319,7 +319,8 @@ class Supplement:
                     cells[part][0].column if part in cells else "all structures but ventricles and csf"
                     for part in parts
                 )
-                self.reading.note(f"{target} is {said} of {sources} ({tool}).")
+                tables = ", ".join(dict.fromkeys(cell.table.path.name for cell in used)) or sources
+                self.reading.note(f"{target} is {said} of {tables} ({tool}).")
             for target, missing in lacking(cells).items():
                 if target not in gained and target not in taken:
                     self.reading.note(
