@@ -1,12 +1,14 @@
 """Each leak that tables and texts can hold is refused with a sentence that names the rows; honest splits are not."""
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from voxtune.audit.checks import AuditInputs, audit_split, find_leaks
+from voxtune.audit.checks import AuditInputs, find_leaks
 from voxtune.audit.report import AuditReport
 from voxtune.audit.shortcuts import cramers_v
 from voxtune.commands.audit import audit
@@ -39,13 +41,20 @@ def texts(rows: list[ManifestRow]) -> dict[str, Report]:
     return {row.scan_id: write_report(row) for row in rows}
 
 
+def audited(*what: Any, allow: Collection[str] = ()) -> AuditReport:
+    """What ``train`` does before it begins: look, then refuse."""
+    report = find_leaks(*what, allow=allow)
+    report.refuse()
+    return report
+
+
 def refused(report: AuditReport) -> set[str]:
     return {one.check for one in report.refusals}
 
 
 def test_an_honest_split_is_not_refused() -> None:
     rows = cohort()
-    report = audit_split(rows, make_split(rows), texts(rows))
+    report = audited(rows, make_split(rows), texts(rows))
     assert not report.refusals
     assert {check for check, state in report.checked.items() if state == "done"} >= {
         "participants",
@@ -62,7 +71,7 @@ def test_a_split_by_file_is_refused_by_name() -> None:
     names = tuple(row.scan_id for row in rows)
     by_file = Split(names[:30], names[30:37], names[37:], {row.scan_id: row.participant_id for row in rows})
     with pytest.raises(LeakageError) as caught:
-        audit_split(rows, by_file)
+        audited(rows, by_file)
     assert caught.value.exit_code == 4
     for word in ("p18", "s18_0", "s18_1", "val", "test", "--allow participants"):
         assert word in str(caught.value)
@@ -72,13 +81,13 @@ def test_a_scan_on_two_sides_and_a_file_under_two_names() -> None:
     rows = cohort()
     honest = make_split(rows)
     with pytest.raises(LeakageError, match=honest.test[0]):
-        audit_split(rows, replace(honest, train=(*honest.train, honest.test[0])))
+        audited(rows, replace(honest, train=(*honest.train, honest.test[0])))
     image = next(row.image for row in rows if row.scan_id == honest.train[0])
     copied = [
         row.model_copy(update={"image": image}) if row.scan_id == honest.test[0] else row for row in rows
     ]
     with pytest.raises(LeakageError, match=rf"{honest.train[0]}.*{honest.test[0]}"):
-        audit_split(copied, honest)
+        audited(copied, honest)
 
 
 def test_the_same_text_on_both_sides_is_refused_and_a_bare_label_is_not() -> None:
@@ -115,7 +124,7 @@ def test_a_text_that_gives_the_label_away_is_refused(
         for row, (name, report) in zip(rows, texts(rows).items(), strict=True)
     }
     with pytest.raises(LeakageError) as caught:
-        audit_split(rows, make_split(rows), reports)
+        audited(rows, make_split(rows), reports)
     for word in [*words, "s0_0", "--allow label_in_text"]:
         assert word in str(caught.value)
 
@@ -181,11 +190,11 @@ def test_what_is_accepted_is_written_down() -> None:
     rows = cohort()
     names = tuple(row.scan_id for row in rows)
     by_file = Split(names[:30], names[30:37], names[37:], {})
-    report = audit_split(rows, by_file, allow=["participants"])
+    report = audited(rows, by_file, allow=["participants"])
     assert report.as_json()["allowed"] == ["participants"]
     assert "accepted [participants]" in report.text
     with pytest.raises(SettingError, match="near_duplicate"):
-        audit_split(rows, by_file, allow=["everything"])
+        audited(rows, by_file, allow=["everything"])
 
 
 def test_a_site_that_tells_the_diagnosis_is_refused() -> None:

@@ -42,24 +42,6 @@ class AuditInputs:
     """Columns that are predicted: no text may hold them."""
 
 
-def audit_split(
-    rows: Sequence[ManifestRow],
-    split: Split,
-    reports: Mapping[str, Report] | None = None,
-    inputs: AuditInputs | None = None,
-    allow: Collection[str] = (),
-) -> AuditReport:
-    """As ``find_leaks``, and refuse what it refuses.
-
-    Raises:
-        LeakageError: information crosses the split; the message names the rows.
-        SettingError: no such check to allow.
-    """
-    report = find_leaks(rows, split, reports, inputs, allow)
-    report.refuse()
-    return report
-
-
 def find_leaks(
     rows: Sequence[ManifestRow],
     split: Split,
