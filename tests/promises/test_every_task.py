@@ -231,15 +231,15 @@ def test_predict_says_what_evaluate_said_and_cannot_tell_the_truth(study: Study,
     blind = write_table(manifest.with_name("blind.tsv"), tuple(told[0]), told)
     study.call("predict", study.run / "adapter", blind, "-o", tmp_path / "out")
     scored = read_predictions(tmp_path / "scored" / "predictions.tsv")
-    found = {row["scan_id"]: row for row in read_table(tmp_path / "out" / "predictions.tsv")}
+    table = read_predictions(tmp_path / "out" / "predictions.tsv")
+    assert (table.names, table.choice) == (scored.names, scored.choice)
+    assert not table.known.any()
+    found = {one.scan_id: one for one in table.rows()}
     assert found.keys() == set(scored.scan_ids)
     for answer in scored.rows():
         said = found[answer.scan_id]
-        assert said["diagnosis"] == "n/a"
-        for name, chance in answer.probabilities.items():
-            assert float(said[f"p_{name}"]) == pytest.approx(chance, abs=1e-6), name
-        for name, value in answer.targets.items():
-            assert float(said[f"{name}_predicted"]) == pytest.approx(value, abs=1e-3), name
+        assert said.probabilities == pytest.approx(answer.probabilities, abs=1e-6)
+        assert said.targets == pytest.approx(answer.targets, abs=1e-3)
 
 
 def test_one_bad_scan_does_not_stop_the_others(study: Study, tmp_path: Path) -> None:

@@ -7,11 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.data.manifest import write_table
 from voxtune.errors import DataError, TableError
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate
 from voxtune.evaluation.predictions import Predictions, of_findings, of_records
-from voxtune.evaluation.tables import read_metrics, read_predictions, write_metrics_json, write_predictions
+from voxtune.evaluation.tables import (
+    prediction_columns,
+    prediction_row,
+    read_metrics,
+    read_predictions,
+    write_metrics_json,
+    write_predictions,
+)
 from voxtune.evaluation.test_set_log import Look, Looks, log_look
 from voxtune.types.records import Metric, Prediction
 
@@ -242,3 +250,23 @@ def test_a_broken_log_of_looks_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "looks.jsonl").write_text(text + "\n")
     with pytest.raises(DataError, match=r"looks\.jsonl: not a log of looks"):
         log_look([tmp_path / "looks.jsonl"], [one.scan_id for one in study()], look())
+
+
+@pytest.mark.parametrize("choice", ["one", "each"])
+def test_answers_without_a_truth_come_back_whatever_was_asked(tmp_path: Path, choice: str) -> None:
+    """As ``voxtune predict`` writes them: nobody's name, nothing known, one answer withheld."""
+    names = ("Emphysema", "Lung nodule")
+    given = [{"Emphysema": 0.9, "Lung nodule": 0.1}, {"Emphysema": 0.5, "Lung nodule": 0.5}]
+    said = ["Emphysema", None]
+    rows = [
+        prediction_row(Prediction(scan_id=f"s{n}", predicted=one, probabilities=chances))
+        for n, (one, chances) in enumerate(zip(said, given, strict=True))
+    ]
+    path = write_table(
+        tmp_path / "predictions.tsv", prediction_columns(names, (), each=choice == "each"), rows
+    )
+    table = read_predictions(path)
+    assert (table.choice, table.participants) == (choice, (None, None))
+    assert table.called.tolist() == [[True, False], [False, False]]
+    assert table.probabilities[:, 0].tolist() == [0.9, 0.5]
+    assert not table.known.any()

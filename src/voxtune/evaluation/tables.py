@@ -21,10 +21,13 @@ _COUNTS = ("n_scans", "n_participants")
 
 
 # -------------------------------------------------------------------------------------------- predictions.tsv
-def prediction_columns(names: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
+def prediction_columns(
+    names: Sequence[str], targets: Sequence[str], *, each: bool = False
+) -> tuple[str, ...]:
     """The columns that every ``predictions.tsv`` begins with, of an evaluation and of ``voxtune predict`` alike.
 
-    ``scan_id participant_id diagnosis predicted p_<CLASS>... <target>_predicted...``; without a target ``mmse_predicted``, empty.
+    ``scan_id participant_id diagnosis predicted p_<CLASS>... <target>_predicted...``; without a target ``mmse_predicted``, empty. Of
+    findings (``each``) ``true_<FINDING>...`` follows, empty where nothing is known: by these columns a reader tells findings from classes.
     """
     return (
         "scan_id",
@@ -33,6 +36,7 @@ def prediction_columns(names: Sequence[str], targets: Sequence[str]) -> tuple[st
         "predicted",
         *(CHANCE + name for name in names),
         *(name + ESTIMATE for name in targets or ("mmse",)),
+        *(TRUE + name for name in (names if each else ())),
     )
 
 
@@ -50,10 +54,10 @@ def prediction_row(one: Prediction) -> dict[str, object]:
 
 def write_predictions(folder: Path, table: Predictions) -> Path:
     """Write ``predictions.tsv``, of findings with the truth of each as ``true_<FINDING>``, and ``measured.tsv`` where something was."""
-    columns = prediction_columns(table.names, tuple(table.targets))
+    each = table.choice == "each"
+    columns = prediction_columns(table.names, tuple(table.targets), each=each)
     rows = [prediction_row(one) for one in table.rows()]
-    if table.choice == "each":
-        columns += tuple(TRUE + name for name in table.names)
+    if each:
         for place, row in enumerate(rows):
             row |= dict(zip((TRUE + name for name in table.names), table.truth[place].tolist(), strict=True))
     if table.measured:
@@ -90,8 +94,6 @@ def read_predictions(path: Path) -> Predictions:
         check_once(scans)
     except DataError as error:
         raise TableError(path, str(error)) from None
-    if each and (nobody := [row["scan_id"] for row in rows if row["participant_id"] == MISSING]):
-        raise TableError(path, f"scan '{nobody[0]}': no participant_id ({len(nobody)} scans in all)")
     chances = _numbers(path, rows, [CHANCE + name for name in names])
     _check_chances(path, scans, names, chances, sums=not each)
     if each:
@@ -101,6 +103,13 @@ def read_predictions(path: Path) -> Predictions:
                 path,
                 f"scan '{scans[bad[0][0]]}': column '{TRUE}{names[bad[0][1]]}' is neither 0 nor 1 nor missing",
             )
+        alone = [
+            row["scan_id"]
+            for row, known in zip(rows, np.isfinite(truth).tolist(), strict=True)
+            if any(known) and row["participant_id"] == MISSING
+        ]
+        if alone:
+            raise TableError(path, f"scan '{alone[0]}': no participant_id ({len(alone)} scans in all)")
     else:
         truth = one_of([_diagnosis(path, row, names) for row in rows], names)
     return Predictions(
@@ -165,11 +174,12 @@ def _diagnosis(path: Path, row: Mapping[str, str], names: Sequence[str]) -> str 
 
 
 def _called(path: Path, row: Mapping[str, str], names: Sequence[str], *, each: bool) -> list[bool]:
-    """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``."""
+    """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``; none of an answer that was withheld."""
     cell = row["predicted"]
+    withheld = cell == MISSING and row.get("diagnosis", MISSING) == MISSING
     said = (
         {cell}
-        if names and not each
+        if names and not each and not withheld
         else set()
         if cell in {NOTHING, MISSING}
         else set(cell.split(separator(names)))

@@ -107,10 +107,12 @@ def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
     return prediction, Caveats.model_validate(beside | {"targets": notes})
 
 
-def columns(classes: Sequence[str], targets: Sequence[str] = (MMSE,)) -> tuple[str, ...]:
+def columns(
+    classes: Sequence[str], targets: Sequence[str] = (MMSE,), *, each: bool = False
+) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
-        *prediction_columns(classes, targets), *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
+        *prediction_columns(classes, targets, each=each), *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
         "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
 

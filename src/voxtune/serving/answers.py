@@ -8,6 +8,7 @@ from pathlib import Path
 from voxtune.data.manifest import read_table, write_table
 from voxtune.errors import TableError
 from voxtune.model.adapter import AdapterFacts
+from voxtune.model.questions import question_of
 from voxtune.serving.answer import Answer, columns, plain_cell
 
 TABLE, FAILED = "predictions.tsv", "failed.tsv"
@@ -35,7 +36,7 @@ class AnswerFolder:
     def __init__(self, root: Path, facts: AdapterFacts) -> None:
         self.root = root
         self.adapter = facts.adapter_sha256[:SHORT]
-        self.header = columns(facts.classes, facts.targets)
+        self.header = columns(facts.classes, facts.targets, each=question_of(facts).choice == "each")
         self.table = root / TABLE
         self.earlier: Rows = []
         self.foreign: Rows | None = None
