@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from voxtune.errors import ScanError
 from voxtune.imaging.affine import crookedness
 from voxtune.imaging.brightness import refuse_labels
 from voxtune.imaging.hounsfield import check_hounsfield
@@ -17,6 +18,8 @@ from voxtune.types.volume import Volume
 
 CROOKED_DEGREES = 0.5
 """A CT turned or sheared further is resampled along the world's axes first: its presets cut straight boxes."""
+SMALLEST_MM, WIDEST_MM = 80.0, 1000.0
+"""Longest edge of the field of view of a heart or an infant, and an edge across the body that no scanner's bore has."""
 
 
 def prepare_ct(
@@ -28,7 +31,9 @@ def prepare_ct(
         ScanError: it is not in Hounsfield units, or a mask.
     """
     refuse_labels(scan.volume.voxels)
-    check_hounsfield(scan.volume, settings.policy)
+    if settings.policy == "refuse" and scan.kind.units is not None:
+        raise ScanError("scan", f"its header says that its numbers are {scan.kind.units}, not Hounsfield units")
+    notes = (*check_hounsfield(scan.volume, settings.policy), *_size(scan.volume))
     voxels = scan.volume.voxels
     clipped = float(np.mean(voxels > settings.high))
     darkest = round(float(voxels.min()), 1)
@@ -59,6 +64,17 @@ def prepare_ct(
         clipped=round(clipped, 5),
         slice_mm=round(max(scan.volume.spacing), 3),
         nonfinite=scan.nonfinite,
-        notes=scan.notes,
+        notes=(*scan.notes, *notes),
     )
     return volume, record, figures
+
+
+def _size(volume: Volume) -> tuple[str, ...]:
+    """A sentence where the header's voxel size makes the picture too small or too wide for a body."""
+    edges = np.asarray(volume.shape) * volume.spacing
+    # The body's long axis may be as long as a person.
+    across = sorted(edges)[:2]
+    if edges.max() >= SMALLEST_MM and max(across) <= WIDEST_MM:
+        return ()
+    extent = " x ".join(f"{edge:.0f}" for edge in edges)
+    return (f"its field of view is {extent} mm: the voxel size of its header may be wrong",)
