@@ -104,6 +104,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
         WeightsError: the adapter does not load.
     """
     from voxtune.imaging.affine import checked_axes
+    from voxtune.imaging.boundary import one_sentence
     from voxtune.serving.bundled import adapter_folder, base_file, scan_file
 
     orientation = orientation and checked_axes(orientation)
@@ -133,12 +134,12 @@ def predict(  # noqa: PLR0913  (the options of the command)
                 result = predictor.predict(
                     one.path, name=one.name, stripped=stripped, series=series, orientation=orientation
                 )
+                with one_sentence(one.name, "shown on a page"):
+                    answers.append(_answer(predictor, one, result, page))
             except ScanError as error:
                 failed.append((one.name, str(error)))
                 if say is not None and len(inputs) > 1:
                     say(str(error))
-            else:
-                answers.append(_answer(predictor, one, result, page))
             if len(inputs) > 1:
                 advance(one.name)
     if not answers:

@@ -1,11 +1,11 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
-import json
+import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
@@ -121,12 +121,14 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         )
         for row in rows[part - 1 :: parts]
     ]
+    said: dict[str, str] = {}
     with progress("Preprocessing", len(jobs)) as advance:
-        for outcome in _outcomes(jobs, workers, scheduler):
+        for scan_id, outcome in _outcomes(jobs, workers, scheduler):
             if outcome:
+                said[scan_id] = outcome
                 print(outcome, file=sys.stderr, flush=True)  # noqa: T201  (the bar prints it above itself)
             advance("")
-    return _summary(rows, out, load(PRESETS, preset, "preset"))
+    return _summary(rows, out, load(PRESETS, preset, "preset"), said)
 
 
 # ---------------------------------------------------------------------------------------- one scan
@@ -141,7 +143,8 @@ def preprocess_one(job: Job) -> str | None:
     except VoxTuneError as error:
         sentence = str(error)
     else:
-        (job.folder / "failed.txt").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (job.folder / "failed.txt").unlink(missing_ok=True)
         return None
     _failed(job.folder, sentence)
     return sentence
@@ -157,10 +160,10 @@ def _do(job: Job) -> None:
     record_file = job.folder / "chain.json"
     if job.resume and job.image.exists():
         done = read_record(record_file)
-        if done and (job.folder / "volume.nii.gz").is_file():
+        if done is not None and (job.folder / "volume.nii.gz").is_file():
             declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
             key = chain_key(content_sha256(job.image), job.preset, declared)
-            if done["key"] == key and done.get("simulated", False) == job.simulated:
+            if done.key == key and done.simulated == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
     for leftover in job.folder.glob(".part-*"):
@@ -187,25 +190,27 @@ def _do(job: Job) -> None:
     write_text(record_file, record.model_dump_json(indent=1) + "\n")
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> ChainRecord | None:
     """The record of a finished scan; ``None`` where there is none or it is damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return ChainRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and "key" in record else None
 
 
 # --------------------------------------------------------------------------------------- all scans
-def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[str | None]:
+def _outcomes(
+    jobs: Sequence[Job], workers: int, scheduler: str | None
+) -> Iterator[tuple[str, str | None]]:
+    """Each scan_id with what became of it, as they end."""
     if scheduler is not None:
         return _on_dask(jobs, scheduler)
     if workers > 1 and len(jobs) > 1:
         return _on_processes(jobs, workers)
-    return map(preprocess_one, jobs)
+    return ((job.scan_id, preprocess_one(job)) for job in jobs)
 
 
-def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
+def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, str | None]]:
     """A pool of fresh processes; scans that were under way when one died are tried once more, each alone."""
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
@@ -216,26 +221,24 @@ def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
         futures = {pool.submit(preprocess_one, job): job for job in jobs}
         for future in as_completed(futures):
             try:
-                yield future.result()
+                yield futures[future].scan_id, future.result()
             except BrokenProcessPool:
                 again.append(futures[future])
     for job in again:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             try:
-                yield pool.submit(preprocess_one, job).result()
+                yield job.scan_id, pool.submit(preprocess_one, job).result()
             except BrokenProcessPool:
-                yield _died(job)
+                yield job.scan_id, _died(job)
 
 
 def _died(job: Job) -> str:
-    from voxtune.run_dir import write_text
-
     sentence = f"{job.scan_id}: the process that worked on it was killed (most often: out of memory)."
-    write_text(job.folder / "failed.txt", sentence + "\n")
+    _failed(job.folder, sentence)
     return sentence
 
 
-def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
+def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[tuple[str, str | None]]:
     from voxtune.commands.dask_client import connect
 
     client = connect(scheduler)
@@ -244,19 +247,23 @@ def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
     with client:
         futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
         for future in as_completed(futures):
-            yield _died(futures[future]) if future.status == "error" else future.result()
+            job = futures[future]
+            yield job.scan_id, _died(job) if future.status == "error" else future.result()
 
 
 # ----------------------------------------------------------------------------------------- summary
-def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
-    """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them."""
+def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mapping[str, str]) -> Path:
+    """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them.
+
+    ``said`` has the sentences of this call, of which one may have no folder to stand in.
+    """
     from voxtune.data.manifest import write_manifest, write_table
     from voxtune.pages.preprocess_page import CohortEntry, cohort_page
     from voxtune.run_dir import write_text
 
-    records, failed = _found(rows, out, preset)
+    records, failed = _found(rows, out, preset, said)
     if records and len(records) + len(failed) == len(rows) and _cache(out, list(records), preset):
-        records, failed = _found(rows, out, preset)
+        records, failed = _found(rows, out, preset, said)
     figures = {name: record.qc for name, record in records.items()}
     pending = len(rows) - len(figures) - len(failed)
     simulated = any(row.simulated for row in rows)
@@ -326,12 +333,14 @@ def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
 def _failed(folder: Path, sentence: str) -> None:
     from voxtune.run_dir import write_text
 
-    (folder / "chain.json").unlink(missing_ok=True)
-    write_text(folder / "failed.txt", sentence + "\n")
+    # Where its folder cannot be made or written to, the sentence stands in the table alone.
+    with contextlib.suppress(OSError):
+        (folder / "chain.json").unlink(missing_ok=True)
+        write_text(folder / "failed.txt", sentence + "\n")
 
 
 def _found(
-    rows: Sequence[ManifestRow], out: Path, preset: Preset
+    rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mapping[str, str]
 ) -> tuple[dict[str, ChainRecord], dict[str, str]]:
     """The records of the scans that are done, and the sentences of those that failed."""
     records: dict[str, ChainRecord] = {}
@@ -339,11 +348,21 @@ def _found(
     for row in rows:
         folder = out / row.scan_id
         record = read_record(folder / "chain.json")
-        if record is not None and record["preset"] == preset.name and (folder / "volume.nii.gz").is_file():
-            records[row.scan_id] = ChainRecord.model_validate(record)
-        elif (folder / "failed.txt").is_file():
+        if record is not None and record.preset == preset.name and is_file(folder / "volume.nii.gz"):
+            records[row.scan_id] = record
+        elif is_file(folder / "failed.txt"):
             failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
+        elif row.scan_id in said:
+            failed[row.scan_id] = said[row.scan_id]
     return records, failed
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _series(record: ChainRecord) -> str:
@@ -353,7 +372,7 @@ def _series(record: ChainRecord) -> str:
 
 
 def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    return path.read_bytes() if is_file(path) else None
 
 
 def _shard(text: str | None) -> tuple[int, int]:

@@ -52,16 +52,11 @@ def tissue_peaks(values: Values, faces: Values) -> Peaks:
         values: voxels without padding.
         faces: those on the six faces of the volume.
     """
-    light, tissue = _maxima(values, LOWEST, LIGHT), _maxima(values, -400.0, 450.0)
-    air, surrounds = None, False
-    if light:
-        top = max(height for _, height, _ in light)
-        places = [place for place, height, _ in light if height >= LEAST_LIGHT * top]
-        lowest = places[0]
-        width = next(width for place, _, width in light if place == lowest)
-        surrounds = width < WIDEST_AIR and float(np.mean(np.abs(faces - lowest) < NEAR_PEAK)) > SIDES_SHARE
-        if surrounds or (len(places) > 1 and places[1] - lowest > LUNG_ABOVE):
-            air = lowest
+    air, surrounds = _air(*(one[one > values.min()] for one in (values, faces)))
+    if air is None:
+        # Air may be one exact value: cut off, or without noise.
+        air, surrounds = _air(values, faces)
+    tissue = _maxima(values, -400.0, 450.0)
     top = max((height for _, height, _ in tissue), default=0.0)
     strong = [(place, height) for place, height, _ in tissue if height >= LEAST_TISSUE * top]
     pairs = [
@@ -76,6 +71,18 @@ def tissue_peaks(values: Values, faces: Values) -> Peaks:
         return Peaks(air, surrounds, fat, soft)
     highest = max(strong, key=lambda peak: peak[1], default=None)
     return Peaks(air, surrounds, None, None if highest is None else highest[0])
+
+
+def _air(values: Values, faces: Values) -> tuple[float | None, bool]:
+    """The lowest light peak where it cannot be lung, and whether it surrounds the body."""
+    light = _maxima(values, LOWEST, LIGHT)
+    if not light:
+        return None, False
+    top = max(height for _, height, _ in light)
+    (lowest, _, width), *others = [peak for peak in light if peak[1] >= LEAST_LIGHT * top]
+    near = float(np.mean(np.abs(faces - lowest) < NEAR_PEAK)) if faces.size else 0.0
+    surrounds = width < WIDEST_AIR and near > SIDES_SHARE
+    return (lowest if surrounds or (others and others[0][0] - lowest > LUNG_ABOVE) else None), surrounds
 
 
 def off_scale(found: Peaks) -> tuple[str | None, str | None]:
@@ -104,6 +111,8 @@ def _maxima(values: Values, low: float, high: float) -> list[tuple[float, float,
     """Local maxima of the smoothed histogram in a range (place, share, full width at half that), from below."""
     from scipy.ndimage import gaussian_filter1d
 
+    if not values.size:
+        return []
     edges = np.arange(low - 50, high + 50 + BIN, BIN)
     share = gaussian_filter1d(np.histogram(values, edges)[0] / values.size, SMOOTH)
     return [

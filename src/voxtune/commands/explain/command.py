@@ -19,7 +19,8 @@ from voxtune.explanation.scan_reports import (
     truth_of,
 )
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
-from voxtune.run_dir import write_json, write_text
+from voxtune.imaging.boundary import one_sentence
+from voxtune.run_dir import make_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from voxtune.data.images import PreparedScan
@@ -92,6 +93,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     loaded = load_adapter(folder, base_file(folder, base))
     other = find_control(folder, loaded, control, base)
     preset = load_preset(loaded.facts.preset)
+    place = output or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
+    make_folder(place)  # before any scan is read, and after an adapter that is refused
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
         from voxtune.commands.explain.cohort import explain_cohort
@@ -101,7 +104,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
         return explain_cohort(
-            loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
+            loaded, preset, scan, question, place, other, limit, tell
         )
     tell("Preprocessing")
     prepared = prepare_scan(
@@ -109,13 +112,14 @@ def explain(  # noqa: PLR0913  (the options of the command)
     )
     case, made = _case(loaded, prepared, scan, report=report, facts=facts, data=data)
     tell("Explaining")
-    found = explain_scan(loaded, preset, case, question, other)
+    with one_sentence(case.name, "explained"):
+        found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
     found.facts["prediction"]["mmse"] = answer.mmse
     if "targets" in found.facts["prediction"]:
         found.facts["prediction"]["targets"] = dict(answer.targets)
     tell("Drawing")
-    return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
+    return _write(loaded, case, found, caveats, question, place)
 
 
 def _case(
