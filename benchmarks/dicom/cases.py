@@ -575,7 +575,7 @@ def one_plane(folder: Path) -> Path:
     return classic(folder / "d", edit=lambda ds, k: setattr(ds, "ImagePositionPatient", [0, 40 * k, 0]))
 
 
-@case("places", "two frames of reference under one series UID", "refused", "2 frames of reference")
+@case("places", "two frames of reference under one series UID", "refused", "several frames of reference")
 def two_references(folder: Path) -> Path:
     return classic(
         folder / "d", edit=lambda ds, k: setattr(ds, "FrameOfReferenceUID", ROOT + ("7" if k < 5 else "8"))
