@@ -587,7 +587,12 @@ def first_numbers_missing(folder: Path) -> Path:
     return classic(folder / "d", edit=lambda _, k: k > 2)
 
 
-@case("places", "an end is missing, by the number of images acquired", "warned", "10 images were acquired; 8 are")
+@case(
+    "places",
+    "an end is missing, by the number of images acquired",
+    "warned",
+    "10 images were acquired; 8 are",
+)
 def acquired_more(folder: Path) -> Path:
     def edit(ds: Dataset, k: int) -> bool:
         ds.ImagesInAcquisition = 10
@@ -615,21 +620,26 @@ def _between(what: str, name: str, values: tuple[Any, Any], modality: str) -> No
 _between("echo times", "EchoTime", (10, 90), "MR")
 _between("inversion times", "InversionTime", (900, 2500), "MR")
 _between("flip angles", "FlipAngle", (5, 20), "MR")
-_between("kinds (magnitude and phase)", "ImageType", (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]), "MR")
+_between(
+    "kinds (magnitude and phase)",
+    "ImageType",
+    (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]),
+    "MR",
+)
 _between("reconstruction kernels", "ConvolutionKernel", ("B30f", "B70f"), "CT")
 _between("tube voltages", "KVP", (80, 140), "CT")
 
 
 @case("one kind", "two number types in one series", "warned", "different number types")
 def two_number_types(folder: Path) -> Path:
-    return classic(
-        folder / "d", edit=lambda ds, k: setattr(ds, "PixelRepresentation", 1) if k % 2 else None
-    )
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "PixelRepresentation", 1) if k % 2 else None)
 
 
 @case("one kind", "one series UID, two people", "refused", "name 2 people")
 def shared_uid(folder: Path) -> Path:
-    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "PatientID", "other" if k < 3 else "somebody"))
+    return classic(
+        folder / "d", edit=lambda ds, k: setattr(ds, "PatientID", "other" if k < 3 else "somebody")
+    )
 
 
 # ----------------------------------------------------------------------------------- multi-frame
@@ -662,7 +672,11 @@ def _concatenated(folder: Path, here: Sequence[int]) -> Path:
     for part in here:
 
         def edit(ds: Dataset, _: int, part: int = part) -> None:
-            ds.ConcatenationUID, ds.InConcatenationNumber, ds.InConcatenationTotalNumber = ROOT + "6", part + 1, 2
+            ds.ConcatenationUID, ds.InConcatenationNumber, ds.InConcatenationTotalNumber = (
+                ROOT + "6",
+                part + 1,
+                2,
+            )
             ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{ROOT}6.{part}")
 
         enhanced(folder / "d" / f"{part}.dcm", [hounsfield()], order=range(5 * part, 5 * part + 5), edit=edit)

@@ -2,7 +2,7 @@
 
     python benchmarks/dicom/public_files.py DATA [--only COLLECTION ...]
 
-DATA holds a folder of each collection that ``COLLECTIONS`` does not find in an installed package, named as there. A collection
+DATA holds a folder of each collection of ``tables.WHERE`` that is not found in an installed package, named as there. A collection
 that is absent keeps the results it had. The independent reading places each frame by its own tags and looks into our volume
 at the places of its pixels: on voxels they must be equal; between voxels (a tilted or uneven stack, resampled) correlated.
 A file that is a single slice is read five times over, each 2 mm above the last. Writes ``results/public.json``.
@@ -12,6 +12,7 @@ import argparse
 import gzip
 import importlib.util
 import json
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -23,20 +24,11 @@ import numpy as np
 import pydicom
 from scipy.ndimage import map_coordinates
 
+sys.path.insert(0, str(Path(__file__).parent))
+from tables import WHERE
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "public.json"
-COLLECTIONS = {
-    "pydicom": "the package pydicom, its test files",
-    "pydicom-data": "the package pydicom-data",
-    "nibabel": "the package nibabel, its test files",
-    "dcm_qa": "GitHub, neurolabusc/dcm_qa",
-    "dcm_qa_ct": "GitHub, neurolabusc/dcm_qa_ct",
-    "dcm_qa_enh": "GitHub, neurolabusc/dcm_qa_enh",
-    "dcm_qa_nih": "GitHub, neurolabusc/dcm_qa_nih",
-    "dcm_qa_uih": "GitHub, neurolabusc/dcm_qa_uih",
-    "dcm_qa_philips": "GitHub, neurolabusc/dcm_qa_philips",
-    "pylibjpeg-data": "GitHub, pydicom/pylibjpeg-data",
-}
 PACKAGES = {"pydicom": "pydicom/data", "pydicom-data": "data_store/data", "nibabel": "nibabel"}
 NEAR = 0.95
 """Correlation with a frame that lies between our voxels, which neighbours were mixed into."""
@@ -121,13 +113,17 @@ def folder_of(name: str, data: Path) -> Path | None:
 def series_of(root: Path, scratch: Path) -> dict[tuple[str, str], list[Path]]:
     """The image files of every series by UID; packed ones unpacked first."""
     found: dict[tuple[str, str], list[Path]] = {}
-    for file in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".json"}):
+    for file in sorted(
+        path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".json"}
+    ):
         opened = file
         if file.name.endswith(".dcm.gz"):
             opened = scratch / file.name.removesuffix(".gz")
             opened.write_bytes(gzip.decompress(file.read_bytes()))
         try:
-            ds = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "Rows", "PatientID"])
+            ds = pydicom.dcmread(
+                opened, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "Rows", "PatientID"]
+            )
         except Exception:  # noqa: BLE001  (not DICOM, or not meant to be read)
             continue
         if "Rows" in ds:
@@ -148,12 +144,15 @@ def stacked(file: Path, folder: Path) -> list[Path]:
     return copies
 
 
-def tried(uid: str, files: Sequence[Path]) -> dict[str, Any]:
+def tried(files: Sequence[Path]) -> dict[str, Any]:
     """What becomes of one series."""
     from voxtune.errors import ScanError
     from voxtune.imaging.read import open_scan
 
-    many = len(files) > 1 or int(pydicom.dcmread(files[0], stop_before_pixels=True).get("NumberOfFrames", 1) or 1) > 1
+    many = (
+        len(files) > 1
+        or int(pydicom.dcmread(files[0], stop_before_pixels=True).get("NumberOfFrames", 1) or 1) > 1
+    )
     with tempfile.TemporaryDirectory() as scratch:
         inside = Path(scratch)
         if many:
@@ -180,9 +179,11 @@ def tried(uid: str, files: Sequence[Path]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the collections that are here and write what became of every series."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("data", type=Path)
-    arguments.add_argument("--only", nargs="*", default=list(COLLECTIONS))
+    arguments.add_argument("--only", nargs="*", default=list(WHERE))
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
@@ -193,8 +194,8 @@ def main() -> None:
             continue
         rows = []
         with tempfile.TemporaryDirectory() as scratch:
-            for number, ((uid, _), files) in enumerate(series_of(root, Path(scratch)).items()):
-                rows.append({"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(uid, files))
+            for number, files in enumerate(series_of(root, Path(scratch)).values()):
+                rows.append({"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(files))
                 print(name, rows[-1], flush=True)
         found[name] = rows
         print(name, Counter(row["outcome"].split(":")[0] for row in rows))

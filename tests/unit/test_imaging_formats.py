@@ -197,7 +197,9 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path, make, sa
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
-def test_more_voxels_than_the_header_describes_are_refused(tmp_path: Path, name: str, *, packed: bool) -> None:
+def test_more_voxels_than_the_header_describes_are_refused(
+    tmp_path: Path, name: str, *, packed: bool
+) -> None:
     """A part would pass for the whole, as in NIfTI."""
     rng = np.random.default_rng(0)
     what = Volume(rng.integers(0, 900, (16, 16, 32)).astype(np.float32), AFFINE)
@@ -208,7 +210,10 @@ def test_more_voxels_than_the_header_describes_are_refused(tmp_path: Path, name:
         open_scan(path)
 
 
-@pytest.mark.parametrize(("old", "new"), [(b"encoding: raw", b"encoding: hex"), (b"encoding: raw", b"byte skip: -1\nencoding: raw")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"encoding: raw", b"encoding: hex"), (b"encoding: raw", b"byte skip: -1\nencoding: raw")],
+)
 def test_encodings_whose_length_cannot_be_judged_are_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
     path = replaced(by_itk(tmp_path / "a.nrrd", volume("RAS"), packed=False), old, new)
     with pytest.raises(ScanError, match=r"^a\.nrrd: "):
@@ -220,12 +225,7 @@ def test_a_bzip2_nrrd_is_read(tmp_path: Path) -> None:
     path = by_itk(tmp_path / "a.nrrd", what, packed=False)
     head, data = path.read_bytes().split(b"\n\n", 1)
     path.write_bytes(head.replace(b"encoding: raw", b"encoding: bzip2") + b"\n\n" + bz2.compress(data))
-    try:
-        voxels = open_scan(path).volume.voxels
-    except ScanError as error:  # where SimpleITK was built without bzip2
-        assert "damaged" in str(error)
-    else:
-        assert np.array_equal(voxels, what.voxels)
+    assert np.array_equal(open_scan(path).volume.voxels, what.voxels)
 
 
 # --------------------------------------------------------------------------- named by first bytes
@@ -262,7 +262,7 @@ def test_a_packed_dicom_file_is_not_called_a_bad_nifti(tmp_path: Path, end: str)
 def test_a_tar_is_named(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "scan.tar"
     path.write_bytes(tarred(tmp_path, mode))
-    with pytest.raises(ScanError, match="tar archive|bzip2|xz"):
+    with pytest.raises(ScanError, match=r"tar archive|bzip2|xz"):
         open_scan(path)
 
 
@@ -281,7 +281,9 @@ def test_an_archive_of_dicom_files_is_told_from_others(tmp_path: Path, mode: str
     assert not holds_dicom(tmp_path / "slice")
 
 
-def test_members_of_an_archive_are_looked_at_up_to_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_members_of_an_archive_are_looked_at_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("voxtune.imaging.packed.MOST_MEMBERS", 1)
     for name, content in (("1", b"x" * 200), ("2", DICOM_START)):
         (tmp_path / name).write_bytes(content)

@@ -74,7 +74,9 @@ def said(volume: Volume) -> str:
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 5), shift=st.floats(45, 400), sign=st.sampled_from([1, -1]), small=st.floats(-15, 15))
+@given(
+    seed=st.integers(0, 5), shift=st.floats(45, 400), sign=st.sampled_from([1, -1]), small=st.floats(-15, 15)
+)
 def test_a_small_shift_is_told_where_air_is_in_view(seed: int, shift: float, sign: int, small: float) -> None:
     volume = chest(seed)
     assert said(volume.with_voxels(volume.voxels + np.float32(sign * shift))) == "refused"
@@ -82,7 +84,12 @@ def test_a_small_shift_is_told_where_air_is_in_view(seed: int, shift: float, sig
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 5), off=st.floats(0.06, 0.4), sign=st.sampled_from([1, -1]), small=st.floats(-0.01, 0.01))
+@given(
+    seed=st.integers(0, 5),
+    off=st.floats(0.06, 0.4),
+    sign=st.sampled_from([1, -1]),
+    small=st.floats(-0.01, 0.01),
+)
 def test_a_small_scale_is_told_where_air_is_in_view(seed: int, off: float, sign: int, small: float) -> None:
     volume = chest(seed)
     assert said(volume.with_voxels(volume.voxels * np.float32(1 + sign * off))) == "refused"
@@ -154,8 +161,10 @@ def test_a_doubt_is_a_reason_of_the_verdict_and_a_field_of_view_that_no_body_has
         assert f"its field of view is {extent} mm" in " ".join(result.record.qc.reasons)
 
 
-@pytest.mark.parametrize(("kind", "refused"), [("HU", False), ("US", False), ("", False), ("MGML", True), ("Z_EFF", True)])
-def test_a_header_that_says_other_units_is_believed(kind: str, refused: bool, tmp_path: Path) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("HU", False), ("US", False), ("", False), ("MGML", True), ("Z_EFF", True)]
+)
+def test_a_header_that_says_other_units_is_believed(kind: str, refused: bool, tmp_path: Path) -> None:
     volume = chest()
     cases.classic(
         tmp_path / "ct", volume.voxels.round(), signed=True, intercept=0, z=[5.0 * k for k in range(30)],

@@ -199,9 +199,7 @@ def read_record(path: Path) -> ChainRecord | None:
 
 
 # --------------------------------------------------------------------------------------- all scans
-def _outcomes(
-    jobs: Sequence[Job], workers: int, scheduler: str | None
-) -> Iterator[tuple[str, str | None]]:
+def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[tuple[str, str | None]]:
     """Each scan_id with what became of it, as they end."""
     if scheduler is not None:
         return _on_dask(jobs, scheduler)

@@ -84,7 +84,9 @@ def forms(raw) -> Forms:  # type: ignore[no-untyped-def]  # nibabel ships no typ
             notes.append(f"its header says {unit}, which its numbers cannot be; millimetres were assumed")
     if unusable and sform is not None:
         notes.append(f"{unusable}; the sform was followed")
-    return Forms(spacing, qform, int(raw["qform_code"]), sform, int(raw["sform_code"]), tuple(notes), unusable)
+    return Forms(
+        spacing, qform, int(raw["qform_code"]), sform, int(raw["sform_code"]), tuple(notes), unusable
+    )
 
 
 def placement(path: Path, found: Forms, shape: tuple[int, int, int], orientation: str | None) -> Placement:
@@ -104,7 +106,9 @@ def placement(path: Path, found: Forms, shape: tuple[int, int, int], orientation
             path, f"the header gives a voxel spacing of {' x '.join(f'{p:g}' for p in found.spacing)} mm"
         )
     if found.sform is None and found.qform is None:
-        why = found.unusable or "the codes of qform and sform are both 0: the header does not say where left is"
+        why = (
+            found.unusable or "the codes of qform and sform are both 0: the header does not say where left is"
+        )
         return _declared(path, why, found, shape, orientation)
     affine, name = (found.sform, "sform") if found.sform is not None else (found.qform, "qform")
     assert affine is not None

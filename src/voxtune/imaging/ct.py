@@ -32,7 +32,9 @@ def prepare_ct(
     """
     refuse_labels(scan.volume.voxels)
     if settings.policy == "refuse" and scan.kind.units is not None:
-        raise ScanError("scan", f"its header says that its numbers are {scan.kind.units}, not Hounsfield units")
+        raise ScanError(
+            "scan", f"its header says that its numbers are {scan.kind.units}, not Hounsfield units"
+        )
     notes = (*check_hounsfield(scan.volume, settings.policy), *_size(scan.volume))
     voxels = scan.volume.voxels
     clipped = float(np.mean(voxels > settings.high))

@@ -121,7 +121,9 @@ def _meta(path: Path, orientation: str | None) -> Contents:
     found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
     packed = "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw"
     text = fields.get("binarydata", "true").lower() == "false"
-    _refuse_more(path, found, "ascii" if text else packed, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n"))
+    _refuse_more(
+        path, found, "ascii" if text else packed, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n")
+    )
     return found
 
 
@@ -138,14 +140,19 @@ def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[byt
     with path.open("rb") as file:
         header = end.search(file.read(HEADER_BYTES))
         if header is None or encoding not in UNPACKERS:
-            raise ScanError(path, f"its voxels are stored as '{encoding}', which is not read", "Save it as raw or gzip.")
+            raise ScanError(
+                path, f"its voxels are stored as '{encoding}', which is not read", "Save it as raw or gzip."
+            )
         file.seek(header.end())
         unpack = UNPACKERS[encoding]()
         held, most = 0, wanted + limits.MAX_TRAILING_NIFTI_BYTES
         while held <= most and (piece := file.read(CHUNK)):
             held += len(unpack(piece))
     if held > most:
-        raise ScanError(path, "the file holds more voxels than its header describes: its sizes or number type are not those of its voxels")
+        raise ScanError(
+            path,
+            "the file holds more voxels than its header describes: its sizes or number type are not those of its voxels",
+        )
 
 
 def _fields(path: Path, mark: str) -> dict[str, str]:

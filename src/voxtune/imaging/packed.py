@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtune.errors import ScanError
-from voxtune.imaging.dicom.headers import looks_like_dicom
 
 START = 512
 """Bytes that tell a kind: a tar says so at its 257th."""
@@ -32,9 +31,21 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "this is not a NIfTI file: it is a PNG picture", ""),
     (b"\xff\xd8\xff", "this is not a NIfTI file: it is a JPEG picture", ""),
     (b"%PDF", "this is not a NIfTI file: it is a PDF", ""),
-    (b"<!DOCTYPE", "this is not a NIfTI file: it is a web page, so the download went wrong", "Download it again."),
-    (b"<html", "this is not a NIfTI file: it is a web page, so the download went wrong", "Download it again."),
-    (b"version https://git-lfs", "its content is not here (a Git LFS pointer)", "Get it with 'git lfs pull'."),
+    (
+        b"<!DOCTYPE",
+        "this is not a NIfTI file: it is a web page, so the download went wrong",
+        "Download it again.",
+    ),
+    (
+        b"<html",
+        "this is not a NIfTI file: it is a web page, so the download went wrong",
+        "Download it again.",
+    ),
+    (
+        b"version https://git-lfs",
+        "its content is not here (a Git LFS pointer)",
+        "Get it with 'git lfs pull'.",
+    ),
     (
         b"/annex/objects",
         "its content is not here (a DataLad or git-annex pointer)",
@@ -42,6 +53,17 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     ),
 )
 """First bytes, what they are of, and what to do."""
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes of a file are those of DICOM, with or without the preamble."""
+    if start[128:132] == b"DICM":
+        return True
+    # A bare data set starts with group 0002 or 0008, element below 0x0020, and then a value representation or a length.
+    if len(start) < 16 or start[:2] not in (b"\x02\x00", b"\x08\x00") or start[3] != 0 or start[2] > 0x20:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or int.from_bytes(start[4:8], "little") < 256
 
 
 def refuse_foreign(path: Path) -> None:
@@ -73,7 +95,16 @@ def holds_dicom(file: Path) -> bool:
         if inside[257:262] == b"ustar":
             return any(map(looks_like_dicom, _in_tar(file)))
         return inside != start and looks_like_dicom(inside)
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        zlib.error,
+        lzma.LZMAError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+    ):
         return False
 
 
@@ -90,7 +121,9 @@ def _unpacked_start(file: Path) -> bytes:
 
 def _in_zip(file: Path) -> Iterator[bytes]:
     with zipfile.ZipFile(file) as archive:
-        for info in [one for one in archive.infolist() if not one.is_dir() and not one.flag_bits & 1][:MOST_MEMBERS]:
+        for info in [one for one in archive.infolist() if not one.is_dir() and not one.flag_bits & 1][
+            :MOST_MEMBERS
+        ]:
             with archive.open(info) as member:
                 yield member.read(132)
 

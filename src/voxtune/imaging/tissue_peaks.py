@@ -1,8 +1,8 @@
 """Where air, fat and soft tissue of a CT lie: small shifts and scales that leave tissue inside its wide limits move these peaks.
 
 Air is -1000 Hounsfield units on every scanner (many cut it off at -1024), fat -130 to -65 and muscle, blood and organs 0 to 130 by
-tube voltage and contrast. Air that surrounds the picture, or lies in the windpipe beside lung, tells a scale of 0.95 or 1.05 and a
-shift of 40 units; where no air is in view, fat beside muscle tells a shift of 40 units and no scale; else only wide limits hold.
+tube voltage and contrast. Air that surrounds the picture, or lies in the windpipe beside lung, tells a shift of 50 units and a
+scale of 0.95 or 1.05 (``benchmarks/qc/hounsfield.py``); where no air is in view, fat beside muscle tells a shift; else only wide limits hold.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ BIN, SMOOTH = 5.0, 2.0
 LOWEST, HIGHEST = -1400.0, 700.0
 AIR, FAT, SOFT = (-1035.0, -960.0), (-135.0, -60.0), (-25.0, 135.0)
 """Where their peaks lie: -1003 to -988, -93 and 57 to 97 in eight real series, wider by voltage, contrast and noise."""
+SLACK = 15.0
+"""Air this far beyond its place is doubtful, further it is refused."""
 LIGHT = -550.0
 """Air and lung lie below."""
 APART = (105.0, 210.0)
@@ -93,13 +95,17 @@ def off_scale(found: Peaks) -> tuple[str | None, str | None]:
         return None, None
     if found.air is not None:
         why = _beside("air", found.air, "-1000")
-        if found.surrounds or fat_off:
+        far = not AIR[0] - SLACK <= found.air <= AIR[1] + SLACK
+        if far and (found.surrounds or fat_off):
             return f"has its {why}", None
         return None, f"it has its {why}, if that is air; its numbers may be shifted or scaled"
     if found.fat is not None and found.soft is not None and found.fat < FAT[0] and found.soft < SOFT[0]:
         return f"has its {_beside('fat', found.fat, '-100')}", None
     if fat_off:
-        return None, f"it has its {_beside('fat', found.fat, '-100')}, if that is fat; its numbers may be shifted"
+        return (
+            None,
+            f"it has its {_beside('fat', found.fat, '-100')}, if that is fat; its numbers may be shifted",
+        )
     return None, None
 
 

@@ -103,9 +103,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
             raise UsageError(
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
-        return explain_cohort(
-            loaded, preset, scan, question, place, other, limit, tell
-        )
+        return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
     tell("Preprocessing")
     prepared = prepare_scan(
         scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)

@@ -27,7 +27,21 @@ MADE = (
     ("kind of image", "MRImageFrameTypeSequence", "FrameType", "ImageType"),
 )
 """What the slices of one volume share: its name, and where it stands in a multi-frame and in a classic file."""
-COMPONENTS = {"M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "WATER", "FAT", "IN_PHASE", "OUT_PHASE"}
+COMPONENTS = {
+    "M",
+    "P",
+    "R",
+    "I",
+    "MAGNITUDE",
+    "PHASE",
+    "REAL",
+    "IMAGINARY",
+    "PHASE MAP",
+    "WATER",
+    "FAT",
+    "IN_PHASE",
+    "OUT_PHASE",
+}
 """Words of ImageType for a part of one signal."""
 
 
@@ -131,7 +145,9 @@ def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequen
 
 def _made(own: "Sequence[Any]", header: "Dataset", sequence: str, name: str, classic: str) -> str:
     """A fact of how a frame was made, in one way of writing; empty where it is not said."""
-    item = next((group[sequence].value[0] for group in own if group is not None and group.get(sequence)), None)
+    item = next(
+        (group[sequence].value[0] for group in own if group is not None and group.get(sequence)), None
+    )
     value = header.get(classic) if item is None else item.get(name)
     if value is None or value == "":
         return ""

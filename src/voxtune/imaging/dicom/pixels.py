@@ -105,12 +105,19 @@ def stored_values(frames: Sequence[Frame], called: Path) -> Iterator[tuple[Frame
 
 def _refuse_more(header: "Dataset", called: Path) -> None:
     """Refuse pixel data that hold whole frames more than the header describes: one of the two is wrong."""
-    frame = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel", 1)) * int(header.BitsAllocated) // 8
+    frame = (
+        int(header.Rows)
+        * int(header.Columns)
+        * int(header.get("SamplesPerPixel", 1))
+        * int(header.BitsAllocated)
+        // 8
+    )
     count = int(header.get("NumberOfFrames", None) or 1)
     name = next(name for name in PIXELS if name in header)
     if frame and len(header[name].value or b"") >= (count + 1) * frame:
         raise ScanError(
-            called, f"a DICOM file in it says {count} frame{'s' * (count > 1)} and holds more pixels than that"
+            called,
+            f"a DICOM file in it says {count} frame{'s' * (count > 1)} and holds more pixels than that",
         )
 
 

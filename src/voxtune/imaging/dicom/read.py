@@ -71,9 +71,13 @@ def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> Scan:
     if chosen.lossy:
         remarks.append("its pixels were compressed with loss")
     if chosen.acquired is not None and len(stack.frames) < chosen.acquired:
-        notes.append(f"its header says that {chosen.acquired} images were acquired; {len(stack.frames)} are here")
+        notes.append(
+            f"its header says that {chosen.acquired} images were acquired; {len(stack.frames)} are here"
+        )
     elif chosen.first_number is not None and chosen.first_number > 1:
-        remarks.append(f"its instance numbers begin at {chosen.first_number}: slices may be missing at an end")
+        remarks.append(
+            f"its instance numbers begin at {chosen.first_number}: slices may be missing at an end"
+        )
     affine = LPS_TO_RAS @ lps
     i, j, k = voxels.shape
     check_affine(called, affine, (i, j, k), "DICOM")
