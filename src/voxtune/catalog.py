@@ -42,6 +42,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "voxtune.peft.adapter:Adapter",
+        "cls_token": "voxtune.peft.cls_token:ClsToken",
         "full": "voxtune.peft.full:Full",
         "ia3": "voxtune.peft.ia3:Ia3",
         "lga": "voxtune.peft.lga:Lga",
@@ -108,6 +109,7 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "deft": "voxtune_recipes.deft:recipe",
         "deft_adapter": "voxtune_recipes.baselines:deft_adapter",
         "deft_lora": "voxtune_recipes.baselines:deft_lora",
+        "deft_labels": "voxtune_recipes.deft_labels:recipe",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
         "full": "voxtune_recipes.baselines:full",
         "lga": "voxtune_recipes.baselines:lga",

@@ -100,7 +100,7 @@ class Classification:
         assert known.classes is not None
         assert seen.classes is not None
         logits, labels = outputs.logits.numpy(), known.classes.numpy()
-        calibration = calibrate(logits, labels, self.names)
+        calibration = calibrate(logits, labels, self.names, validated.validation.participant_ids)
         probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
         counts = {name: int((seen.classes == place).sum()) for place, name in enumerate(self.names)}
         return TaskFacts(
@@ -112,7 +112,7 @@ class Classification:
                 "offsets": calibration.offsets,
                 "thresholds": calibration.thresholds,
             },
-            training={"diagnoses": counts},
+            training={"diagnoses": counts, "not_calibrated": calibration.refused},
             trust={"abstention": fit_abstention(probabilities, labels, validated.validation.participant_ids)},
         )
 

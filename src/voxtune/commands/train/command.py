@@ -110,7 +110,8 @@ def train(  # noqa: PLR0913  (the options of the command)
         _say_of_texts(rows, config, say)
         if run.config.exists() and not run.read_config().same_run(config):
             raise UsageError(
-                f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
+                f"'{output.name}' was started with other settings; --resume needs the same recipe and --set. A run "
+                f"that an earlier version began goes on with its own settings: voxtune train {run.config} -o {run.root} --resume."
             )
         targets = tuple(target.name for target in config.targets)
         inputs = AuditInputs(
