@@ -42,6 +42,7 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",

@@ -110,6 +110,7 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "deft_adapter": "voxtune_recipes.baselines:deft_adapter",
         "deft_lora": "voxtune_recipes.baselines:deft_lora",
         "deft_labels": "voxtune_recipes.deft_labels:recipe",
+        "deft_published": "voxtune_recipes.deft_published:recipe",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
         "full": "voxtune_recipes.baselines:full",
         "lga": "voxtune_recipes.baselines:lga",

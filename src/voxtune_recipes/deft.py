@@ -10,7 +10,7 @@ The paper's own base, on volumes preprocessed with preset ``deft``::
 """
 
 from voxtune.backbones.tiny import Tiny
-from voxtune.config import Aggregation, RunConfig
+from voxtune.config import RunConfig
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.peft.visual_prompts import VisualPrompts
 
@@ -26,5 +26,4 @@ def recipe() -> RunConfig:
         preset="tiny",
         vision=(VisualPrompts(length=20),),
         text=(TextPrompts(length=30),),
-        aggregation=Aggregation(inference="bank"),
     )

@@ -1,11 +1,11 @@
-"""The vision side of DEFT taught by labels: the recipe to begin with, above all with few scans.
+"""The vision side of DEFT taught by labels: half the cost of ``deft``, and no report is needed.
 
     voxtune train deft_labels -o RUN --data PREPROCESSED/manifest.tsv --split SPLIT
 
 Deep visual prompts and the MMSE token of recipe ``deft``; the text of a scan is its label sentence ('A photo of NC.'), the text tower stays
-frozen, nothing is mixed across a batch, and a cross-entropy over the class texts trains the rule that inference uses. No report is
-needed, and a step costs half of one of ``deft``. On SIMULATED people it is measured beside a linear probe, trained projections, true
-volumes and ``deft`` at 24 to 168 training scans (``benchmarks/method``, docs/concepts/demo-results.md); decision 0102 says why it is recommended.
+frozen, nothing is mixed across a batch, and a cross-entropy over the class texts trains the rule that inference uses. On SIMULATED people it
+is measured beside a linear probe, trained projections and true volumes by number of training scans (``benchmarks/method/few_scans.py``, figures in
+docs/concepts/demo-results.md); decision 0104 says what it is for.
 """
 
 from voxtune.config import Aggregation, LossSettings, ReportSettings, RunConfig
