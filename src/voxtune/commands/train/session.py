@@ -191,7 +191,7 @@ class Session:
             elsewhere = other_bits(read_json(self.run.environment, "what a run ran on"), here)
             if elsewhere:
                 self.say(elsewhere)
-        write_json(self.run.environment, here)
+        write_json(self.run.environment, here, shared=True)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
         steps = len(batches(list(range(len(inputs.train))), training.batch_size))
         epoch, step = position(where) if self.resume else (0, 0)
