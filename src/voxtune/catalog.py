@@ -20,6 +20,9 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "medclip": "voxtune.backbones.medclip:MedClip",
         "hlip": "voxtune.backbones.hlip:Hlip",
         "medblip_vit": "voxtune.backbones.medblip_vit:MedBlipVit",
+        "colipri": "voxtune.backbones.colipri:Colipri",
+        "neurovfm": "voxtune.backbones.neurovfm:NeuroVfm",
+        "brainiac": "voxtune.backbones.brainiac:BrainIac",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )
