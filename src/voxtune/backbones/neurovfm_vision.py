@@ -15,12 +15,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.errors import DataError, SettingError
+from voxtune.imaging.patches import ABSENT, BACKGROUND_HU
 from voxtune.types.settings import Settings
 
-BACKGROUND_HU = -500.0
-"""At or below it a voxel of a CT is background."""
-ABSENT = -1.0 / 254.0
-"""Every voxel of an MRI's patches with background; all others lie in 0..1. One of 256 steps, so the training cache keeps it."""
 WINDOWS = ((80.0, 40.0), (200.0, 80.0), (2800.0, 600.0))
 """Width and level of a CT's windows, HU: brain, blood, bone."""
 STATISTICS = {
@@ -186,13 +183,14 @@ class NeuroVfmVision(nn.Module):
         Raises:
             SettingError: the values are not those of the modality.
         """
+        values = patches.detach()
         if self.sizes.modality == "ct":
-            if float(patches.min()) > -2:
+            if float(values.min()) > -2:
                 raise SettingError("modality", "'mri' for volumes in 0..1, or a CT in Hounsfield units", "ct")
-            return (patches > BACKGROUND_HU).all(dim=-1)
-        if float(patches.max()) > 1.5:
+            return (values > BACKGROUND_HU).all(dim=-1)
+        if float(values.max()) > 1.5:
             raise SettingError("modality", "'ct' for Hounsfield units, or an MRI in 0..1", "mri")
-        return (patches >= ABSENT / 2).all(dim=-1)
+        return (values >= ABSENT / 2).all(dim=-1)
 
     def normalised(self, patches: Tensor) -> Tensor:
         """Patches (B, T, voxels) as each series sees them, minus its mean, over its deviation (B, T, series, voxels)."""
