@@ -328,14 +328,11 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
 
 
 def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
-    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on.
-
-    256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16.
-    """
+    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on."""
     from voxtune.data.scans import FOLDER, ScanCache
 
     images = {name: out / name / "volume.nii.gz" for name in scan_ids}
-    dtype: Literal["uint8", "float16"] = "uint8" if isinstance(preset.steps, Brain) else "float16"
+    dtype: Literal["uint8", "float16"] = "uint8" if preset.in_steps else "float16"
     lost: list[str] = []
     while images:
         try:

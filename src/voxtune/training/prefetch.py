@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import torch
 from torch import Tensor
+
+from voxtune.types.tensors import side_by_side
 
 AHEAD = 2
 """Steps whose scans are read while one is computed."""
@@ -23,7 +24,7 @@ def read_ahead(
     """
     if workers == 0:
         for names in steps:
-            yield torch.stack([read(name) for name in names])
+            yield side_by_side([read(name) for name in names])
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     waiting: deque[list[Future[Tensor]]] = deque()
@@ -31,8 +32,8 @@ def read_ahead(
         for names in steps:
             waiting.append([pool.submit(read, name) for name in names])
             if len(waiting) > AHEAD:
-                yield torch.stack([one.result() for one in waiting.popleft()])
+                yield side_by_side([one.result() for one in waiting.popleft()])
         while waiting:
-            yield torch.stack([one.result() for one in waiting.popleft()])
+            yield side_by_side([one.result() for one in waiting.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
