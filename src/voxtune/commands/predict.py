@@ -213,4 +213,7 @@ def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path
     facts["simulated"] |= result.preprocessed.record.simulated
     write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
     targets = predictor.adapter.model.targets
-    return Answer(prediction, result.caveats, page, targets, simulated=facts["simulated"])
+    thresholds = facts["thresholds"] if predictor.question.choice == "each" else None
+    return Answer(
+        prediction, result.caveats, page, targets, simulated=facts["simulated"], thresholds=thresholds
+    )

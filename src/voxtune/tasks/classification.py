@@ -114,6 +114,7 @@ class Classification:
             },
             training={"diagnoses": counts},
             trust={"abstention": fit_abstention(probabilities, labels, validated.validation.participant_ids)},
+            confidence=probabilities.max(axis=1),
         )
 
 

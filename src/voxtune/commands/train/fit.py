@@ -19,6 +19,7 @@ def fit_run(session: Session) -> str:
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
     from voxtune.evaluation.ood_detection import features_of, fit_familiar
+    from voxtune.evaluation.verdict_rules import fit_verdict_rules
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.model.questions import encoded_texts
@@ -64,11 +65,12 @@ def fit_run(session: Session) -> str:
     trust = Trust()
     if cohort.control_of is None:  # a control answers nobody
         with session.ranks.autocast():
+            held = features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded)
             familiar = fit_familiar(
-                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
-                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded), held
             )
-        trust = Trust(**facts.trust, familiar=familiar)
+        rules = fit_verdict_rules(held, familiar, facts.trust.get("abstention"), facts.confidence)
+        trust = Trust(**facts.trust, familiar=familiar, verdict=rules)
     if session.leads:
         hand_over(session, fitted, model, facts, trust)
         session.page(fitted, table)
