@@ -39,7 +39,8 @@ def _auroc(table: Predictions, weights: Floats) -> Floats:
 
 
 def _confidence(table: Predictions) -> Floats:
-    return table.probabilities.max(axis=1, initial=0.0)
+    highest: Floats = table.probabilities.max(axis=1, initial=0.0)
+    return highest
 
 
 def _ece_interval(table: Predictions, drawn: Integers, level: float) -> tuple[float, float] | None:
