@@ -1,7 +1,7 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, computed_field, model_serializer, model_validator
 
@@ -68,6 +68,14 @@ class FamiliarScans(Settings):
     n_scans: int = Field(ge=1)
 
 
+class ConformalScores(Settings):
+    """How far answers were from the truth, one score a validation participant, ascending; what prediction sets are cut by."""
+
+    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    without: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Of a finding: those of participants who do not have it."""
+
+
 class Trust(Settings):
     """What validation says of answers; absent where it had too few scans to say."""
 
@@ -75,6 +83,8 @@ class Trust(Settings):
     """By name; in files that of ``mmse`` stands under ``mmse``."""
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+    sets: dict[str, ConformalScores] = Field(default_factory=dict)
+    """By true class, or by finding."""
 
     @model_validator(mode="before")
     @classmethod
