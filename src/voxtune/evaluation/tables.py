@@ -245,7 +245,7 @@ def write_metrics_json(
     """
     content: dict[str, object] = {name: one.model_dump() for name, one in metrics.items()}
     content |= {"n_scans": n_scans, "n_participants": n_participants}
-    write_json(path, content)
+    write_json(path, content, shared=True)
     return path
 
 

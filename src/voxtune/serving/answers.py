@@ -1,7 +1,6 @@
 """A folder of answers: ``predictions.tsv``, ``failed.tsv`` and a page for each scan. What earlier calls wrote stays."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,8 +11,9 @@ from voxtune.evaluation.tables import CONTENT, FILE, VERDICT
 from voxtune.model.adapter import AdapterFacts
 from voxtune.model.questions import question_of
 from voxtune.serving.answer import Answer, columns, plain_cell
+from voxtune.storage.lock import waited
 
-TABLE, FAILED, LOCK = "predictions.tsv", "failed.tsv", ".predictions.lock"
+TABLE, FAILED, LOCK = "predictions.tsv", "failed.tsv", "predictions"
 FAILED_COLUMNS = ("scan", "error", "file")
 SHORT = 12
 """Hexadecimal digits of ``adapter_sha256`` that tell adapters apart."""
@@ -78,7 +78,7 @@ class AnswerFolder:
             failed: without an answer.
             asked: file and content of the scans that failed, of which an earlier answer would be of the same bytes.
         """
-        with self._alone():
+        with waited(self.root, LOCK, every=0.1):
             return self._write(answers, failed, asked or {})
 
     def _write(
@@ -121,17 +121,6 @@ class AnswerFolder:
         if not rows or not ours:
             return [], rows
         return [dict.fromkeys(ADDED, MISSING) | row for row in rows], None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two calls on one folder write one after the other, where the system can lock a file."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / LOCK).open("a") as lock:
-            with contextlib.suppress(ImportError, OSError):
-                import fcntl  # absent on Windows
-
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _aside(self) -> Path:
         tries = (self.root / f"predictions-{number}.tsv" for number in count(1))

@@ -3,13 +3,13 @@
 import hashlib
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxtune.errors import ScanError
+from voxtune.storage.scratch import scratch
 
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
 """Of files that are scans by themselves, in a folder of scans."""
@@ -69,8 +69,8 @@ def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda 
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.sources import as_manifest
 
-    with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
-        manifest = as_manifest(source, Path(scratch))
+    with scratch("predict") as folder:
+        manifest = as_manifest(source, folder)
         return [
             Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
             for row in read_manifest(manifest)

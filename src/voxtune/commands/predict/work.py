@@ -1,15 +1,15 @@
 """One scan in a process that has the model: predict, write its page, and then its record, which says that it is done."""
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.predict.inputs import Input
-from voxtune.errors import ScanError
+from voxtune.errors import DataError, ScanError
 from voxtune.imaging.boundary import one_sentence
-from voxtune.run_dir import write_json, write_text
+from voxtune.run_dir import write_text
+from voxtune.storage.seal import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from voxtune.serving.answer import Answer
@@ -123,7 +123,7 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
     )
     said = answer.as_json()
     del said["page"]
-    write_json(
+    write_sealed(
         record_file(job.home, job.page),
         {"declared": job.declared.as_json(), "simulated": answer.simulated, "answer": said},
     )
@@ -140,7 +140,7 @@ def read_answer(job: Job) -> "Answer | None":
 
     page = job.home / job.page
     try:
-        record = json.loads(record_file(job.home, job.page).read_text(encoding="utf-8"))
+        record = read_sealed(record_file(job.home, job.page), "the record of an answer")
         if record["declared"] != job.declared.as_json() or not page.is_file():
             return None
         said = record["answer"]
@@ -159,5 +159,5 @@ def read_answer(job: Job) -> "Answer | None":
             sha256=job.scan.sha256,
             thresholds=said.get("thresholds"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,8 +8,10 @@ from voxtune.config import RunConfig
 from voxtune.tasks.task import Task, Validated, task_of
 
 if TYPE_CHECKING:
+    from voxtune.data.examples import Labels
     from voxtune.model.build import TargetScale
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.training.records import Steer
     from voxtune.types.records import ManifestRow
     from voxtune.types.tensors import ScanOutputs
 
@@ -49,13 +51,12 @@ def fit_run(session: Session) -> str:
         task=task,
         train=train_set,
         read=scans.train,
-        validate=lambda model: task.validation_metric(
-            score_validation(model), val_set.labels, config.training.metric, model.target_heads
-        ),
+        validate=lambda model: steer(task, score_validation(model), val_set.labels, config, model),
         class_tokens=[tokenize(some) for some in texts],
         form=scans.train_form,
         reports=session.reports(model, train_set),
         augment=session.augmentation(),
+        validated=len(set(val_set.participant_ids)),
     )
     fitted = session.fit(model, inputs)
 
@@ -78,6 +79,19 @@ def fit_run(session: Session) -> str:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
     session.ranks.wait()
     return session.summary(fitted)
+
+
+def steer(
+    task: Task, outputs: "ScanOutputs", labels: "Labels", config: RunConfig, model: "VisionLanguageModel"
+) -> "Steer":
+    """What the validation scans say of a model: the metric that the settings name, and the loss that breaks its ties."""
+    from voxtune.training.records import Steer
+
+    named, loss = (
+        task.validation_metric(outputs, labels, metric, model.target_heads)
+        for metric in (config.training.metric, "loss")
+    )
+    return Steer(named, -loss)
 
 
 def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:
