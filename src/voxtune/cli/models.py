@@ -142,7 +142,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.argument("adapter", type=PATH)
 @click.argument("scans", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -215,7 +215,7 @@ def predict(
     "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -336,7 +336,7 @@ def reproduce(
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
 )
