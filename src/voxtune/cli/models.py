@@ -142,7 +142,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.argument("adapter", type=PATH)
 @click.argument("scans", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -150,6 +150,15 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
     metavar="AXES",
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes; each loads the model once.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
+@click.option("--force", is_flag=True, help="Answer again what was answered before.")
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -159,17 +168,20 @@ def predict(
     base: Path | None,
     series: str | None,
     orientation: str | None,
+    workers: int,
+    scheduler: str | None,
     *,
     stripped: bool | None,
+    force: bool,
     as_tsv: bool,
     as_json: bool,
 ) -> None:
     """Say what an adapter sees in one scan or several, with a page for each.
 
-    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, manifests,
-    BIDS folders, or 'head' for the shipped head.
+    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, folders of
+    scans, manifests, BIDS folders, or 'head' for the shipped head. A scan that was answered before keeps its answer.
     """
-    from voxtune.commands.predict import predict as stage
+    from voxtune.commands.predict.command import predict as stage
 
     done = stage(
         adapter,
@@ -179,6 +191,9 @@ def predict(
         stripped=stripped,
         series=series,
         orientation=orientation,
+        workers=workers,
+        scheduler=scheduler,
+        force=force,
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -200,7 +215,7 @@ def predict(
     "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -321,7 +336,7 @@ def reproduce(
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
 )

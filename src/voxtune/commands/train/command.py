@@ -74,6 +74,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
+    from voxtune.model.base_files import check_weights
     from voxtune.training.ranks import number_of, start_ranks
 
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
@@ -82,6 +83,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     config = read_recipe(recipe)
     for assignment in assignments:
         config = config.edit(assignment)
+    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
     if data is None:
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
