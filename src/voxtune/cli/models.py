@@ -35,7 +35,16 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="The run directory to write.")
 @data_option
 @click.option(
-    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+    "--split",
+    "split_dir",
+    type=PATH,
+    help="The split folder, or that of all folds; otherwise one is made by participant.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on the subset of N scans of 'split --train-size'.",
 )
 @set_option
 @click.option(
@@ -45,18 +54,26 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option(
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes for folds.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts of the folds (job arrays).")
 def train(
     recipe: str,
     output: Path,
     data: Path | None,
     split_dir: Path | None,
     assignments: tuple[str, ...],
+    train_size: int | None,
     allow: tuple[str, ...],
+    workers: int,
+    shard: str | None,
     *,
     resume: bool,
     control: bool,
 ) -> None:
-    """Train an adapter by a recipe."""
+    """Train an adapter by a recipe, or one for each fold of a cross-validation (--split FOLDS).
+
+    'voxtune info recipe RECIPE' shows what a recipe sets, 'voxtune info settings' every setting that --set takes.
+    """
     from voxtune.commands.train.command import train as stage
 
     done = stage(
@@ -68,6 +85,9 @@ def train(
         allow=allow,
         resume=resume,
         control=control,
+        train_size=train_size,
+        workers=workers,
+        shard=shard,
     )
     click.echo(done.summary)
 
