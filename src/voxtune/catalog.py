@@ -20,6 +20,9 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "medclip": "voxtune.backbones.medclip:MedClip",
         "hlip": "voxtune.backbones.hlip:Hlip",
         "medblip_vit": "voxtune.backbones.medblip_vit:MedBlipVit",
+        "colipri": "voxtune.backbones.colipri:Colipri",
+        "neurovfm": "voxtune.backbones.neurovfm:NeuroVfm",
+        "brainiac": "voxtune.backbones.brainiac:BrainIac",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )
@@ -27,6 +30,10 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "biomedclip": "voxtune.imaging.presets:BIOMEDCLIP",
+        "brainiac": "voxtune.imaging.presets:BRAINIAC",
+        "brainiac_paediatric": "voxtune.imaging.presets:BRAINIAC_PAEDIATRIC",
+        "colipri": "voxtune.imaging.presets:COLIPRI",
+        "colipri_0_1_1": "voxtune.imaging.presets:COLIPRI_0_1_1",
         "ct_clip": "voxtune.imaging.presets:CT_CLIP",
         "ct_clip_small": "voxtune.imaging.presets:CT_CLIP_SMALL",
         "deft": "voxtune.imaging.presets:DEFT",
@@ -34,6 +41,8 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         "med3dvlm": "voxtune.imaging.presets:MED3DVLM",
         "medclip": "voxtune.imaging.presets:MEDCLIP",
         "merlin": "voxtune.imaging.presets:MERLIN",
+        "neurovfm": "voxtune.imaging.presets:NEUROVFM",
+        "neurovfm_ct": "voxtune.imaging.presets:NEUROVFM_CT",
         "radfm": "voxtune.imaging.presets:RADFM",
         "tiny": "voxtune.imaging.presets:TINY",
     }

@@ -61,7 +61,7 @@ class DualEncoder(nn.Module):
             ids, real = texts, texts != self.pad if mask is None else mask.bool()
         else:
             ids, real = self.tokenize(texts)
-        return self.project_text(self.text.pool(self.text(ids, real)))
+        return self.project_text(self.text.pool(self.text(ids, real), real))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""

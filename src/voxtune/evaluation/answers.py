@@ -12,6 +12,7 @@ from torch import Tensor
 from voxtune.data.examples import ReadScan
 from voxtune.data.feature_cache import embedded_scans, finished_features
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
+from voxtune.errors import ScanError
 from voxtune.evaluation.encode import BATCH, encode
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
@@ -129,8 +130,15 @@ def table_of(
 def answers_alone(
     question: Question, scan_ids: Sequence[str], logits: Tensor, targets: Mapping[str, Tensor]
 ) -> Predictions:
-    """The same of scans that nothing is known of."""
+    """The same of scans that nothing is known of.
+
+    Raises:
+        ScanError: an answer is not finite; the first such scan is named.
+    """
     chances: Floats = question.probabilities(logits)
+    _check_finite(
+        scan_ids, [logits.double().numpy(), chances, *(one.double().numpy() for one in targets.values())]
+    )
     return Predictions(
         scan_ids=tuple(scan_ids),
         participants=(None,) * len(scan_ids),
@@ -141,6 +149,17 @@ def answers_alone(
         choice=question.choice,
         targets={name: values.double().numpy() for name, values in targets.items()},
     )
+
+
+def _check_finite(scan_ids: Sequence[str], found: Sequence[Floats]) -> None:
+    for values in found:
+        bad = ~np.isfinite(values.reshape(len(scan_ids), -1)).all(axis=1)
+        if bad.any():
+            raise ScanError(
+                scan_ids[int(bad.argmax())],
+                f"what the model says of it is not a finite number (so of {int(bad.sum())} of {len(scan_ids)} scans)",
+                "The scan, the adapter or its base is damaged; nothing is answered.",
+            )
 
 
 def rows_reader(

@@ -154,7 +154,7 @@ class VisionLanguageModel(nn.Module):
     def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
         """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
         tower = self.vision.tower
-        vector = self.backbone.project_image(tower.pool(found.tokens))
+        vector = self.backbone.project_image(tower.pool(found.tokens, found.mask))
         if self.image_summary is not None:
             vector = F.normalize(vector + self.image_summary(found.tokens[:, tower.lead :]), dim=-1)
         vector = vector[:, None]

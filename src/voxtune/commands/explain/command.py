@@ -90,6 +90,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
     from voxtune.serving.predictor import Predictor
+    from voxtune.types.verdict import given
 
     tell = say or (lambda _: None)
     loaded = load_adapter(folder, base_file(folder, weights))
@@ -114,11 +115,16 @@ def explain(  # noqa: PLR0913  (the options of the command)
     tell("Explaining")
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
-    found.facts["prediction"]["mmse"] = answer.mmse
+    said = given(answer, caveats.verdict)
+    found.facts["prediction"]["mmse"] = said.mmse
     if "targets" in found.facts["prediction"]:
-        found.facts["prediction"]["targets"] = dict(answer.targets)
+        found.facts["prediction"]["targets"] = dict(said.targets)
+    computed = found.facts["prediction"]["predicted"]
+    if not caveats.verdict.answered:
+        found.facts["prediction"]["predicted"] = None
     tell("Drawing")
-    return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name)
+    shown = case.own or computed
+    return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
 
 
 def _case(
@@ -160,6 +166,7 @@ def _write(
     caveats: "Caveats",
     question: Question,
     folder: Path,
+    shown: str | None,
 ) -> ExplainDone:
     from voxtune.data.manifest import write_table
     from voxtune.explanation.faithfulness import ORDERS
@@ -170,7 +177,6 @@ def _write(
     facts["simulated"] |= case.simulated
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
-    shown = case.own or facts["prediction"]["predicted"]
     if facts["panel"]["shares"]:
         facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown)
     if facts["text"] is not None:
@@ -186,6 +192,7 @@ def _write(
         write_table(folder / "regions.tsv", REGION_COLUMNS, facts["regions"])
     facts["files"] = [*files, "explanation.json", "page.html"]
     facts["lines"] = [
+        f"{case.name}: {caveats.verdict}",
         f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}. {hottest(facts['regions'])}".strip(),
         *caveats.warnings(),
         *(

@@ -7,7 +7,6 @@ from pathlib import Path
 from voxtune.catalog import PAPERS, load
 from voxtune.commands.reproduce.cells import pending
 from voxtune.commands.reproduce.data import Request, find_sources
-from voxtune.commands.reproduce.lock import waited
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
 from voxtune.commands.reproduce.scores import Line
 from voxtune.commands.reproduce.sweep import Sweep
@@ -17,6 +16,7 @@ from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
 from voxtune.commands.shard import read_shard
 from voxtune.errors import UsageError
 from voxtune.run_dir import write_text
+from voxtune.storage.lock import waited
 
 Say = Callable[[str], None]
 

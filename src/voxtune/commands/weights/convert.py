@@ -158,7 +158,7 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
         for key, value in kept.items()
     }
     card = _card(settings, file, published=published)
-    with atomic_path(output) as part:
+    with atomic_path(output, shared=True) as part:
         save_file(kept, part, metadata={"format": "pt", "model": name, "card": json.dumps(card)})
     return {
         "model": name,
