@@ -45,7 +45,16 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="The run directory to write.")
 @data_option
 @click.option(
-    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+    "--split",
+    "split_dir",
+    type=PATH,
+    help="The split folder, or that of all folds; otherwise one is made by participant.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on the subset of N scans of 'split --train-size'.",
 )
 @set_option
 @click.option(
@@ -55,18 +64,26 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option(
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes for folds.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts of the folds (job arrays).")
 def train(
     recipe: str,
     output: Path,
     data: Path | None,
     split_dir: Path | None,
     assignments: tuple[str, ...],
+    train_size: int | None,
     allow: tuple[str, ...],
+    workers: int,
+    shard: str | None,
     *,
     resume: bool,
     control: bool,
 ) -> None:
-    """Train an adapter by a recipe."""
+    """Train an adapter by a recipe, or one for each fold of a cross-validation (--split FOLDS).
+
+    'voxtune info recipe RECIPE' shows what a recipe sets, 'voxtune info settings' every setting that --set takes.
+    """
     from voxtune.commands.train.command import train as stage
 
     done = stage(
@@ -78,6 +95,9 @@ def train(
         allow=allow,
         resume=resume,
         control=control,
+        train_size=train_size,
+        workers=workers,
+        shard=shard,
     )
     echo(done.summary)
 
@@ -142,7 +162,11 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.argument("adapter", type=PATH)
 @click.argument("scans", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -215,7 +239,11 @@ def predict(
     "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -336,7 +364,11 @@ def reproduce(
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
 )

@@ -1,5 +1,6 @@
 """``voxtune evaluate RUN RUN ...``: seeds as mean and standard deviation, folds of a cross-validation pooled."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -275,10 +276,19 @@ def _said(
         f"{runs.of}s": keys,
         "runs": dict(runs.runs),
         "adapters_sha256": {one.key: one.adapter.get("adapter_sha256") for one in listed.members},
+        **({"fold_sides": fold_sides(listed.members)} if runs.of == "fold" else {}),
         "test_side": runs.test_side,
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
         "leakage": dict(runs.leakage),
         "looks": facts.looks,
         "voxtune": __version__,
+    }
+
+
+def fold_sides(members: "Sequence[Member]") -> dict[str, str]:
+    """Of each fold the sha256 of the scans it was tested on, by which ``compare`` tells whether two sets have the same folds."""
+    return {
+        one.key: hashlib.sha256("\n".join(sorted(map(str, one.split.get("test", ())))).encode()).hexdigest()
+        for one in members
     }
