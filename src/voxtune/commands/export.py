@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 FILES = ("adapter.safetensors", "adapter.json")
 PEFT = "peft"
 """Folder of the part that Hugging Face peft can read."""
+WHOLE = "full"
+"""The method whose adapter holds a tower's own weights."""
 FOLDED = ("lora", "ia3")
 """Methods that ``--merge`` folds into the base."""
 
@@ -33,6 +35,7 @@ def export(
     Raises:
         DataError: the run has no adapter (its training did not finish).
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
+        LicenceError: the base's licence forbids to pass on what would be written.
     """
     from voxtune.commands.train.adapter import audited
     from voxtune.evaluation.evaluated_model import OWN
@@ -48,6 +51,7 @@ def export(
     if output.is_dir() and any(output.iterdir()) and not (output / FILES[1]).is_file():
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     facts = read_facts(place.adapter)
+    check_licence(facts, merge=merge)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
@@ -67,6 +71,22 @@ def export(
             with atomic_path(output / "control" / name) as part:
                 part.write_bytes((place.control.adapter / name).read_bytes())
     return output
+
+
+def check_licence(facts: "AdapterFacts", *, merge: bool) -> None:
+    """Refuse to hand over weights of a base in changed form where its licence forbids to pass them on.
+
+    Raises:
+        LicenceError: ``merge``, or an adapter that holds the towers themselves; the clause is named.
+    """
+    from voxtune.weights.licences import terms
+
+    rules = terms(facts.licence)
+    if merge:
+        rules.check_sharing(facts.base, "A merged base")
+    whole = [side for side in ("vision", "text") if any(one["kind"] == WHOLE for one in facts.config[side])]
+    if whole:
+        rules.check_sharing(facts.base, f"An adapter that holds the whole {' and '.join(whole)} tower")
 
 
 def _rewritten(
@@ -102,7 +122,7 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
     backbone = cast(nn.Module, loaded.model.backbone)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
     with atomic_path(output / MERGED) as part:
-        part.write_bytes(save(state))
+        part.write_bytes(save(state, metadata={"format": "pt", "licence": loaded.facts.licence}))
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]

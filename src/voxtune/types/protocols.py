@@ -62,8 +62,11 @@ class SparseTower(TokenTower, Protocol, metaclass=_ByAttributes):
     """
 
     def groups(self, embedded: Tensor) -> Tensor | None:
-        """The mask of an embedded sequence (B, T): True where real, or numbers: 0 nobody's, 2 and more of a group that attends
-        within itself; 1 is left to extra tokens, which all groups see. ``None``: one group, all real."""
+        """The mask of an embedded sequence (B, T); ``None``: one group, all real.
+
+        True where a token is real; or numbers: 0 nobody's, 2 and more of a group that attends within itself. 1 is left to extra
+        tokens, which all groups see.
+        """
         ...
 
     def places(self, inputs: Tensor) -> Tensor:
