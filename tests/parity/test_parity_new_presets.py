@@ -68,7 +68,7 @@ def test_neurovfm_preprocess(neurovfm_preprocess_case: Any) -> None:
         zip(("brain", "blood", "bone"), WINDOWS, strict=True)
     )
     pairs = {name: (facts["means"][name], facts["deviations"][name]) for name in facts["means"]}
-    assert STATISTICS == {"mri": (pairs["mri"],), "ct": (pairs["brain"], pairs["blood"], pairs["bone"])}
+    assert {"mri": (pairs["mri"],), "ct": (pairs["brain"], pairs["blood"], pairs["bone"])} == STATISTICS
     got: dict[str, torch.Tensor] = {}
     for scan, (volume, stored) in scans(case).items():
         ct = "modality ct" in case.facts["inputs"][scan]["meaning"]
