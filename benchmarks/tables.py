@@ -172,6 +172,27 @@ def coverage() -> str:
     )
 
 
+def calibration() -> str:
+    """How often the intervals of calibration scores hold the truth, beside plain percentiles."""
+    path = ROOT / "benchmarks" / "coverage" / "results" / "calibration--seed0--cpu.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    kinds = list(settings[0]["coverage"])
+    lines = [
+        f"| participants | model | true error, % | {' | '.join(f'{kind}, %' for kind in kinds)} |",
+        "|---" * (3 + len(kinds)) + "|",
+    ]
+    for one in settings:
+        shares = " | ".join(f"{100 * one['coverage'][kind]:.1f}" for kind in kinds)
+        lines.append(
+            f"| {one['participants']} | {one['model']} | {100 * one['truth']['ece']:.1f} | {shares} |"
+        )
+    sets = {one["test_sets"] for one in settings}
+    return (
+        "\n".join(lines)
+        + f"\n\nShare of {min(sets)} test sets in each row whose 95% interval holds the truth."
+    )
+
+
 def chest(prefix: str) -> list[dict[str, Any]]:
     """The finished cells of the chest benchmark whose names begin so."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CHEST.glob(f"{prefix}*.json"))]
@@ -309,6 +330,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
+    "calibration": calibration,
     "chest-summary": chest_summary,
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,

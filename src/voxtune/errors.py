@@ -8,6 +8,7 @@ VoxTuneError                     exit code
 │   ├── ScanError                3   one scan cannot be read or processed
 │   ├── TableError               3   a column or row of a table is missing or wrong
 │   └── WeightsError             3   a checkpoint or adapter does not fit
+├── StorageError                 3   the disk is full, read-only, failing, or we may not write there
 ├── LeakageError                 4   training or evaluation refused: information crosses a split
 ├── SomeScansFailedError         5   the rest is done; a table says which failed and why
 └── StoppedError           130, 143  stopped by Ctrl-C or SIGTERM with everything saved; --resume goes on
@@ -72,6 +73,12 @@ class TableError(DataError):
 
 class WeightsError(DataError):
     """A checkpoint or an adapter does not fit the model it is meant for, or is not safe to load."""
+
+
+class StorageError(VoxTuneError):
+    """The disk is full, read-only or failing, or we may not write there: whatever is being done ends, no single scan is to blame."""
+
+    exit_code = 3
 
 
 class LeakageError(VoxTuneError):

@@ -52,7 +52,7 @@ def recipe() -> RunConfig:
         loss=LossSettings(
             temperature=20.0, temperature_learned=False, class_weight=1.0, contrastive_weight=0.0
         ),
-        optimiser=OptimiserSettings(rate=1e-4),
+        optimiser=OptimiserSettings(rate=1e-4, schedule="plateau"),
         training=TrainingSettings(
             epochs=10, batch_size=8, chunk=1, metric="auroc", precision="bf16-mixed", checkpointing=True
         ),
@@ -69,7 +69,7 @@ def small() -> RunConfig:
             "preset": "ct_clip_small",
             "vision": (Lora(rank=8, targets=VISION),),
             "text": (Lora(rank=8, targets=TEXT),),
-            "optimiser": OptimiserSettings(rate=3e-3, schedule="cosine"),
+            "optimiser": OptimiserSettings(rate=3e-3, schedule="cosine", warmup=0.0),
             "training": TrainingSettings(epochs=20, batch_size=16, metric="auroc", stop_after=8),
             "augment": AugmentSettings(),
         }

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from voxtune.cli import main
 from voxtune.commands.simulate.command import simulate
+from voxtune.data.manifest import read_table
 from voxtune.evaluation.tables import read_predictions
 from voxtune.serving.bundled import adapter_folder
 
@@ -56,12 +57,18 @@ def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: py
     assert answer["unlike_training"] is True, (
         "a real head is unlike simulated ones, and the adapter must say so"
     )
-    low, high = answer["mmse_interval"]
-    assert 0 <= low < answer["mmse"] < high <= 30
+    assert answer["verdict"].startswith("no answer: ")
+    assert "unlike the scans" in answer["verdict"]
+    assert answer["predicted"] is answer["mmse"] is answer["mmse_interval"] is None, "nothing to be misled by"
+    assert answer["abstained"] is True
     assert answer["confidence"] == max(answer["probabilities"].values())
     page = Path(answer["page"]).read_text(encoding="utf-8")
-    for words in ("SIMULATED", "Unlike the scans", "How far to trust it", "interval", "data:image/png"):
+    for words in ("SIMULATED", answer["verdict"], "What the verdict rests on", "data:image/png"):
         assert words in page
+    assert "Nearest text" not in page
+    (row,) = read_table(tmp_path / "predictions" / "predictions.tsv")
+    assert row["verdict"] == answer["verdict"]
+    assert (row["predicted"], row["mmse_predicted"], row["mmse_low"]) == ("n/a", "n/a", "n/a")
     assert "http" not in page.replace("https://", "http://").split("</style>")[1]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from voxtune.data.manifest import read_manifest, read_table, write_table
 from voxtune.evaluation.tables import read_predictions
+from voxtune.storage.seal import unsealed
 
 Study = Any
 """``conftest.Study``."""
@@ -328,7 +329,7 @@ def test_runs_that_differ_in_more_are_no_list(study: Study, tmp_path: Path) -> N
     config = study.json(other / "config.json")
     config["training"]["batch_size"] += 1
     (other / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    split = study.json(other / "split.json")
+    split = unsealed(study.json(other / "split.json"))
     split["manifest"] = str(study.manifest)
     (other / "split.json").write_text(json.dumps(split), encoding="utf-8")
     said = study.call("evaluate", study.run, other, "-o", tmp_path / "out", code=3).output

@@ -235,7 +235,7 @@ def test_one_test_side_with_splits_of_their_own(
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        ({"training__epochs": "7"}, "training.epochs is 30 in 'run0' and 7 in 'run1'"),
+        ({"training__epochs": "7"}, "training.epochs is none in 'run0' and 7 in 'run1'"),
         ({"vision": "visual_prompts(4)"}, "vision.0.length is 20 in 'run0' and 4 in 'run1'"),
         ({"vision": "none"}, "vision.0.kind is visual_prompts in 'run0' and not there in 'run1'"),
         ({"classes__names": '["NC","AD"]'}, "classes.names"),

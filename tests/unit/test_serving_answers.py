@@ -11,6 +11,7 @@ from voxtune.serving.answers import AnswerFolder
 from voxtune.serving.bundled import adapter_folder
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats
+from voxtune.types.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def call(folder: Path, facts: AdapterFacts, *scans: str, p: float = 0.5, failed:
         chances = {facts.classes[0]: p} | dict.fromkeys(facts.classes[1:], (1 - p) / (len(facts.classes) - 1))
         said = Prediction(scan_id=scan, predicted=facts.classes[0], probabilities=chances)
         caveats = Caveats(
-            confidence=p, abstained=False, distance=None, unlike_training=None,
+            verdict=Verdict(), confidence=p, distance=None, unlike_training=None,
             quality="pass", reasons=(),
         )  # fmt: skip
         answers.append(Answer(said, caveats, page))

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, series_option, set_option
+from voxtune.cli.base import (
+    PATH,
+    as_json_option,
+    command,
+    data_option,
+    echo,
+    pairs,
+    say,
+    series_option,
+    set_option,
+)
 
 
 @command("info")
@@ -30,7 +40,7 @@ def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> 
     from voxtune.commands.weights.command import weights as stage
 
     home = os.environ.get("VOXTUNE_HOME")
-    click.echo(stage(action, name, file, home=Path(home) if home else None, seen=seen))
+    echo(stage(action, name, file, home=Path(home) if home else None, seen=seen))
 
 
 @command("train")
@@ -72,7 +82,7 @@ def train(
         resume=resume,
         control=control,
     )
-    click.echo(done.summary)
+    echo(done.summary)
 
 
 @command("evaluate")
@@ -110,7 +120,7 @@ def evaluate(
     label_map = pairs(renamed, "--map", "LABEL=CLASS")
 
     def tell(line: str) -> None:
-        click.echo(line, err=True)
+        echo(line, err=True)
 
     from voxtune.commands.evaluate.command import evaluate as score
 
@@ -128,7 +138,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 
     from voxtune.commands.compare import compare as stage
 
-    click.echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
+    echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
 
 
 @command("predict")
@@ -172,7 +182,7 @@ def predict(
         stripped=stripped,
         series=series,
         orientation=orientation,
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
     if done.error is not None:
@@ -243,7 +253,7 @@ def explain(
         control=control,
         limit=limit,
         seed=seed,
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
     if done.error is not None:
@@ -260,7 +270,7 @@ def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: boo
     """Export a run's adapter with its model card; no IDs, no paths."""
     from voxtune.commands.export import export as stage
 
-    click.echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
+    echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
 
 
 @command("reproduce")
@@ -308,9 +318,7 @@ def reproduce(
         edits=assignments,
     )
     folder = output or Path(f"reproduce-{paper}")
-    click.echo(
-        rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, click.echo).summary
-    )
+    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, echo).summary)
 
 
 @command("serve")
@@ -350,7 +358,7 @@ def serve(
         memory_bytes=memory_limit * 2**30,
         seconds=time_limit,
     )
-    stage(adapter, port=port, base=base, limits=limits, say=click.echo)
+    stage(adapter, port=port, base=base, limits=limits, say=echo)
 
 
 @command("demo")
@@ -360,4 +368,4 @@ def demo(out: Path, seed: int) -> None:
     """Run the whole path on simulated people and one real head, offline."""
     from voxtune.commands.demo import demo as stage
 
-    click.echo(f"The page: {stage(out, seed=seed)}")
+    echo(f"The page: {stage(out, seed=seed)}")

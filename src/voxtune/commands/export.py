@@ -4,13 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
-from voxtune.run_dir import RunDir, atomic_path, read_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_bytes, write_text
+from voxtune.storage.seal import SUMS, write_sums
+from voxtune.storage.write import PREFIX
 
 if TYPE_CHECKING:
     from voxtune.config import RunConfig
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 
 FILES = ("adapter.safetensors", "adapter.json")
+OURS = {*FILES, SUMS, "README.md", "control", "peft", "base.safetensors"}
+"""What an export may find where it writes: of an earlier one, whole or broken off."""
 PEFT = "peft"
 """Folder of the part that Hugging Face peft can read."""
 WHOLE = "full"
@@ -48,28 +52,27 @@ def export(
         raise DataError(
             f"'{run.name}' has no adapter yet; 'voxtune train ... -o {run.name} --resume' finishes it."
         )
-    if output.is_dir() and any(output.iterdir()) and not (output / FILES[1]).is_file():
+    if output.is_dir() and any(
+        one.name not in OURS and not one.name.startswith(PREFIX) for one in output.iterdir()
+    ):
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     facts = read_facts(place.adapter)
     check_licence(facts, merge=merge)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
-        for name in FILES:
-            with atomic_path(output / name) as part:
-                part.write_bytes((place.adapter / name).read_bytes())
+        _copied(place.adapter, output)
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
     evaluation = read_json(stated, "the facts of an evaluation") if stated.is_file() else None
     card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=audited(place))
-    write_text(output / "README.md", card)
-    if (
-        place.control.adapter / FILES[1]
-    ).is_file() and not merge:  # a control of the unmerged base fits no other
-        for name in (*FILES, "README.md"):
-            with atomic_path(output / "control" / name) as part:
-                part.write_bytes((place.control.adapter / name).read_bytes())
+    write_text(output / "README.md", card, shared=True)
+    control = place.control.adapter
+    if (control / FILES[1]).is_file() and not merge:  # a control of the unmerged base fits no other
+        read_facts(control)
+        _copied(control, output / "control")
+        write_bytes(output / "control" / "README.md", (control / "README.md").read_bytes(), shared=True)
     return output
 
 
@@ -87,6 +90,13 @@ def check_licence(facts: "AdapterFacts", *, merge: bool) -> None:
     whole = [side for side in ("vision", "text") if any(one["kind"] == WHOLE for one in facts.config[side])]
     if whole:
         rules.check_sharing(facts.base, f"An adapter that holds the whole {' and '.join(whole)} tower")
+
+
+def _copied(adapter: Path, output: Path) -> None:
+    """Copy the two files of an adapter that was checked, and write their sums."""
+    for name in FILES:
+        write_bytes(output / name, (adapter / name).read_bytes(), shared=True)
+    write_sums(output, FILES, shared=True)
 
 
 def _rewritten(
@@ -121,8 +131,9 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
         raise UsageError("This adapter has no LoRA or IA3 part, so there is nothing to merge into the base.")
     backbone = cast(nn.Module, loaded.model.backbone)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
-    with atomic_path(output / MERGED) as part:
-        part.write_bytes(save(state, metadata={"format": "pt", "licence": loaded.facts.licence}))
+    write_bytes(
+        output / MERGED, save(state, metadata={"format": "pt", "licence": loaded.facts.licence}), shared=True
+    )
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]

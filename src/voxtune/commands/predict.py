@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
 from voxtune.run_dir import make_folder, write_text
+from voxtune.storage.scratch import scratch
 from voxtune.types.records import Prediction
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ def inputs_of(source: Path, *, alone: bool) -> list[Input]:
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.sources import as_manifest
 
-    with tempfile.TemporaryDirectory(prefix="voxtune-") as scratch:
-        manifest = as_manifest(source, Path(scratch))
+    with scratch("predict") as folder:
+        manifest = as_manifest(source, folder)
         return [
             Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
             for row in read_manifest(manifest)
@@ -213,4 +213,7 @@ def _answer(predictor: "Predictor", one: Input, result: "ScanResult", page: Path
     facts["simulated"] |= result.preprocessed.record.simulated
     write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
     targets = predictor.adapter.model.targets
-    return Answer(prediction, result.caveats, page, targets, simulated=facts["simulated"])
+    thresholds = facts["thresholds"] if predictor.question.choice == "each" else None
+    return Answer(
+        prediction, result.caveats, page, targets, simulated=facts["simulated"], thresholds=thresholds
+    )

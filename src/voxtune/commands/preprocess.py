@@ -1,19 +1,26 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.errors import (
+    DataError,
+    ScanError,
+    SettingError,
+    SomeScansFailedError,
+    StorageError,
+    UsageError,
+    VoxTuneError,
+)
 from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.record import ChainRecord
-from voxtune.progress import progress
+from voxtune.progress import note, progress
 from voxtune.types.records import ManifestRow
 
 FAILED_COLUMNS = ("scan_id", "reason")
@@ -124,7 +131,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     with progress("Preprocessing", len(jobs)) as advance:
         for outcome in _outcomes(jobs, workers, scheduler):
             if outcome:
-                print(outcome, file=sys.stderr, flush=True)  # noqa: T201  (the bar prints it above itself)
+                note(outcome)
             advance("")
     return _summary(rows, out, load(PRESETS, preset, "preset"))
 
@@ -138,6 +145,8 @@ def preprocess_one(job: Job) -> str | None:
     try:
         with one_sentence(job.scan_id, "preprocessed"):
             _do(job)
+    except StorageError:
+        raise
     except VoxTuneError as error:
         sentence = str(error)
     else:
@@ -152,19 +161,18 @@ def _do(job: Job) -> None:
     from voxtune.imaging.record import content_sha256
     from voxtune.imaging.write import write_volume
     from voxtune.pages.preprocess_page import scan_page, thumbnail
-    from voxtune.run_dir import atomic_path, write_text
+    from voxtune.run_dir import write_bytes, write_text
+    from voxtune.storage.seal import file_sha256, write_sealed
 
     record_file = job.folder / "chain.json"
     if job.resume and job.image.exists():
         done = read_record(record_file)
-        if done and (job.folder / "volume.nii.gz").is_file():
+        if done and _same_volume(job, done):
             declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
             key = chain_key(content_sha256(job.image), job.preset, declared)
             if done["key"] == key and done.get("simulated", False) == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
-    for leftover in job.folder.glob(".part-*"):
-        leftover.unlink(missing_ok=True)
     result = preprocess_scan(
         job.image,
         job.preset,
@@ -179,21 +187,39 @@ def _do(job: Job) -> None:
         "template" if isinstance(job.preset.steps, Brain) else "scanner",
         simulated=job.simulated,
     )
-    with atomic_path(job.folder / "thumbnail.png") as part:
-        part.write_bytes(thumbnail(result.volume))
+    write_bytes(job.folder / "thumbnail.png", thumbnail(result.volume))
     page = scan_page(job.scan_id, result.volume, result.record, simulated=job.simulated)
     write_text(job.folder / "page.html", page)
-    record = result.record.model_copy(update={"simulated": job.simulated})
-    write_text(record_file, record.model_dump_json(indent=1) + "\n")
+    digest = file_sha256(job.folder / "volume.nii.gz")
+    record = result.record.model_copy(update={"simulated": job.simulated, "volume_sha256": digest})
+    write_sealed(record_file, json.loads(record.model_dump_json()))
+
+
+def _same_volume(job: Job, done: dict[str, Any]) -> bool:
+    """Whether the volume that a record speaks of is there and as it was written; what was changed is said."""
+    from voxtune.storage.seal import file_sha256
+
+    volume, digest = job.folder / "volume.nii.gz", done.get("volume_sha256")
+    if not volume.is_file():
+        return False
+    if digest is not None and file_sha256(volume) != digest:
+        note(f"{job.scan_id}: its stored volume was changed or damaged; it is made again.")
+        return False
+    return True
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a finished scan; ``None`` where there is none or it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """The record of a finished scan; ``None`` where there is none or it is damaged, which is said."""
+    from voxtune.storage.seal import read_sealed
+
+    if not path.is_file():
         return None
-    return record if isinstance(record, dict) and "key" in record else None
+    try:
+        record = read_sealed(path, "the record of a scan")
+    except DataError as error:
+        note(f"{error} The scan is made again.")
+        return None
+    return record if "key" in record else None
 
 
 # --------------------------------------------------------------------------------------- all scans
@@ -280,7 +306,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
     ]
     for name, sentence in series.items():
         if sentence:
-            print(f"{name}: {sentence}.", file=sys.stderr)  # noqa: T201
+            note(f"{name}: {sentence}.")
     write_text(
         out / "page.html", cohort_page(entries, failed, preset.name, pending=pending, simulated=simulated)
     )

@@ -15,7 +15,7 @@ from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.presets import Preset, fits
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import is_marked
-from voxtune.imaging.stored import stored_scan
+from voxtune.imaging.stored import check_stored, stored_scan
 from voxtune.imaging.tensor import to_tensor
 from voxtune.types.records import ManifestRow
 
@@ -41,7 +41,8 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
 
     def read(scan_id: str) -> Tensor:
         if cache is not None and scan_id in cache:
-            return torch.from_numpy(cache[scan_id])
+            return torch.from_numpy(cache.read(scan_id, images[scan_id]))
+        check_stored(images[scan_id])
         volume = read_scan(images[scan_id])
         if not fits(volume, preset):
             raise ScanError(

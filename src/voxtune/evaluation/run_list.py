@@ -226,4 +226,5 @@ def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 def _differences(a: Mapping[str, object], b: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
     for path in dict.fromkeys([*a, *b]):
         if (path in a) != (path in b) or a.get(path) != b.get(path):
-            yield path, a.get(path, "not there"), b.get(path, "not there")
+            one, two = (side.get(path, "not there") for side in (a, b))
+            yield path, "none" if one is None else one, "none" if two is None else two

@@ -94,6 +94,7 @@ class Classification:
         """Classes, their words, calibration and thresholds, and how sure the model must be to answer."""
         from voxtune.evaluation.abstention import fit_abstention
         from voxtune.evaluation.calibration import calibrate, softmax
+        from voxtune.evaluation.prediction_sets import class_scores
 
         outputs, known, seen = validated.outputs, validated.validation.labels, validated.train.labels
         assert outputs.logits is not None
@@ -102,6 +103,7 @@ class Classification:
         logits, labels = outputs.logits.numpy(), known.classes.numpy()
         calibration = calibrate(logits, labels, self.names)
         probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
+        people = validated.validation.participant_ids
         counts = {name: int((seen.classes == place).sum()) for place, name in enumerate(self.names)}
         return TaskFacts(
             fields={
@@ -113,7 +115,11 @@ class Classification:
                 "thresholds": calibration.thresholds,
             },
             training={"diagnoses": counts},
-            trust={"abstention": fit_abstention(probabilities, labels, validated.validation.participant_ids)},
+            trust={
+                "abstention": fit_abstention(probabilities, labels, people),
+                "sets": class_scores(probabilities, labels, people, self.names),
+            },
+            confidence=probabilities.max(axis=1),
         )
 
 

@@ -145,6 +145,7 @@ class Findings:
         """The findings, the texts of a pair, and the threshold of each."""
         import numpy as np
 
+        from voxtune.evaluation.prediction_sets import finding_scores
         from voxtune.evaluation.thresholds import fit_thresholds
         from voxtune.losses.findings import pair_differences
         from voxtune.model.questions import UNDECIDED
@@ -159,6 +160,8 @@ class Findings:
         thresholds |= dict.fromkeys(
             self.held_out, UNDECIDED
         )  # their labels are not looked at, also not on validation
+        people = validated.validation.participant_ids
+        sets = finding_scores(probabilities, known.findings.double().numpy(), people, self.seen)
         present = (seen.findings == 1).sum(dim=0).tolist()
         return TaskFacts(
             fields={
@@ -169,6 +172,7 @@ class Findings:
                 "thresholds": thresholds,
             },
             training={"findings": dict(zip(self.seen, present, strict=True))},
+            trust={"sets": sets},
         )
 
 

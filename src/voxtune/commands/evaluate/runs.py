@@ -98,7 +98,7 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
             output / METRICS, whole.all_metrics(), n_scans=len(whole.table), n_participants=people
         )
     else:
-        write_json(output / METRICS, _mean_metrics(runs, _headline(parts)))
+        write_json(output / METRICS, _mean_metrics(runs, _headline(parts)), shared=True)
     facts = _page_facts(runs, parts, whole, stated)
     write_table(output / f"{listed.of}s.tsv", *_table(listed.members, facts))
     said = _said(listed, facts, stated)

@@ -7,7 +7,6 @@ from pathlib import Path
 from voxtune.catalog import PAPERS, load
 from voxtune.commands.reproduce.cells import pending
 from voxtune.commands.reproduce.data import Request, find_sources
-from voxtune.commands.reproduce.lock import waited
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
 from voxtune.commands.reproduce.scores import Line
 from voxtune.commands.reproduce.sweep import Sweep
@@ -16,6 +15,7 @@ from voxtune.commands.reproduce.weights import SHIPPED, Found, find_weights, wit
 from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
 from voxtune.errors import SettingError, UsageError
 from voxtune.run_dir import write_text
+from voxtune.storage.lock import waited
 
 Say = Callable[[str], None]
 

@@ -15,6 +15,7 @@ from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.policy import left_out_note
 from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.storage.seal import write_sealed
 from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
 
@@ -124,9 +125,9 @@ def train(  # noqa: PLR0913  (the options of the command)
         changed = edited(split, rows, data, "refuse", split_dir)
         verdict = verdict.model_copy(update={"findings": (*changed, *verdict.findings)})
         verdict.refuse()
-        write_text(run.config, config.to_json())
+        write_text(run.config, config.to_json(), shared=True)
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
-        write_json(run.split, facts)
+        write_sealed(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
     simulated = any(row.simulated for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)

@@ -8,8 +8,10 @@ from voxtune.config import RunConfig
 from voxtune.tasks.task import Task, Validated, task_of
 
 if TYPE_CHECKING:
+    from voxtune.data.examples import Labels
     from voxtune.model.build import TargetScale
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.training.records import Steer
     from voxtune.types.records import ManifestRow
     from voxtune.types.tensors import ScanOutputs
 
@@ -19,6 +21,7 @@ def fit_run(session: Session) -> str:
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
     from voxtune.evaluation.ood_detection import features_of, fit_familiar
+    from voxtune.evaluation.verdict_rules import fit_verdict_rules
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.model.questions import encoded_texts
@@ -48,13 +51,12 @@ def fit_run(session: Session) -> str:
         task=task,
         train=train_set,
         read=scans.train,
-        validate=lambda model: task.validation_metric(
-            score_validation(model), val_set.labels, config.training.metric, model.target_heads
-        ),
+        validate=lambda model: steer(task, score_validation(model), val_set.labels, config, model),
         class_tokens=[tokenize(some) for some in texts],
         form=scans.train_form,
         reports=session.reports(model, train_set),
         augment=session.augmentation(),
+        validated=len(set(val_set.participant_ids)),
     )
     fitted = session.fit(model, inputs)
 
@@ -64,11 +66,12 @@ def fit_run(session: Session) -> str:
     trust = Trust()
     if cohort.control_of is None:  # a control answers nobody
         with session.ranks.autocast():
+            held = features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded)
             familiar = fit_familiar(
-                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
-                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded), held
             )
-        trust = Trust(**facts.trust, familiar=familiar)
+        rules = fit_verdict_rules(held, familiar, facts.trust.get("abstention"), facts.confidence)
+        trust = Trust(**facts.trust, familiar=familiar, verdict=rules)
     if session.leads:
         hand_over(session, fitted, model, facts, trust)
         session.page(fitted, table)
@@ -76,6 +79,19 @@ def fit_run(session: Session) -> str:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
     session.ranks.wait()
     return session.summary(fitted)
+
+
+def steer(
+    task: Task, outputs: "ScanOutputs", labels: "Labels", config: RunConfig, model: "VisionLanguageModel"
+) -> "Steer":
+    """What the validation scans say of a model: the metric that the settings name, and the loss that breaks its ties."""
+    from voxtune.training.records import Steer
+
+    named, loss = (
+        task.validation_metric(outputs, labels, metric, model.target_heads)
+        for metric in (config.training.metric, "loss")
+    )
+    return Steer(named, -loss)
 
 
 def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:

@@ -180,7 +180,7 @@ def convert(name: str, file: Path, home: Path | None) -> str:
             else f"the converter stopped with code {done.returncode}"
         )
         raise WeightsError(f"{file.name}: {cause}")
-    write_json(output.with_suffix(".json"), said)
+    write_json(output.with_suffix(".json"), said, shared=True)
     dropped = f", {said['dropped_keys']} keys without effect left out" if said["dropped_keys"] else ""
     lines = [
         f"Converted {file.name}: {said['keys']} keys, {said['parameters']:,} numbers{dropped}.",
