@@ -32,12 +32,15 @@ def info(*, as_json: bool) -> None:
 @click.argument("action", type=click.Choice(["list", "get", "convert"]))
 @click.argument("name", required=False)
 @click.argument("file", type=PATH, required=False)
-def weights(action: str, name: str | None, file: Path | None) -> None:
+@click.option(
+    "--seen", is_flag=True, help="With 'list': which public cohorts each base has seen, and the source."
+)
+def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> None:
     """List published weights, say how to get them, or convert a published file to safetensors."""
     from voxtune.commands.weights.command import weights as stage
 
     home = os.environ.get("VOXTUNE_HOME")
-    echo(stage(action, name, file, home=Path(home) if home else None))
+    echo(stage(action, name, file, home=Path(home) if home else None, seen=seen))
 
 
 @command("train")

@@ -172,6 +172,9 @@ class EvaluationFacts:
     leakage: Sequence[str] = ()
     """What is known of leakage, without any ID."""
     leakage_alarms: bool = False
+    base_seen: str = ""
+    """What the base had seen in its own pretraining, and whether these scans are among it."""
+    base_seen_alarms: bool = False
     looks: int | None = None
     """How often this test set has been scored, this time included."""
     models_looked: int | None = None

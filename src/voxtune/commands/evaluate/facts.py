@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
     """Everything the page of one run shows; the look at these scans is logged."""
+    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.leakage import verdict_of
     from voxtune.evaluation.test_set_log import LOOKS, Look, log_look
 
@@ -23,10 +24,13 @@ def page_facts(found: "Evaluation") -> "EvaluationFacts":
     logs: list[Path] = [cohort.manifest.parent / LOOKS, *([model.run.looks] if model.run else [])]
     looks = log_look(logs, found.table.scan_ids, Look(cohort.name, model.identity, datetime.now(UTC)))
     verdict = verdict_of(model, cohort)
+    seen = seen_verdict(model.base, cohort.rows, cohort.manifest)
     return replace(
         described(found),
         leakage=[verdict.text],
         leakage_alarms=verdict.alarms,
+        base_seen=seen.text,
+        base_seen_alarms=seen.alarms,
         looks=looks.times,
         models_looked=looks.models,
     )
@@ -191,6 +195,8 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
         "thresholds": dict(found.table.thresholds),
         "baseline_notes": dict(facts.baseline_notes),
         "leakage": " ".join(facts.leakage),
+        "base_seen": facts.base_seen,
+        "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "models_looked": facts.models_looked,
         "resamples": facts.resamples,

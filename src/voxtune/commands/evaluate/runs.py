@@ -174,6 +174,8 @@ def _page_facts(
             name: replace(one, interval=None) for name, one in facts.targets.items()
         },  # each run has its own
         simulated=any(one.get("simulated") is True for one in stated.values()),
+        base_seen=" ".join(dict.fromkeys(str(one["base_seen"]) for one in stated.values())),
+        base_seen_alarms=any(one["base_seen_alarms"] is True for one in stated.values()),
     )
 
 
@@ -281,6 +283,8 @@ def _said(
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
         "leakage": dict(runs.leakage),
+        "base_seen": facts.base_seen,
+        "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "voxtune": __version__,
     }

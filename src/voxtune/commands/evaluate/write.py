@@ -62,6 +62,7 @@ def scored(
         UsageError: no manifest, or impossible classes or labels.
         DataError: nothing to score.
     """
+    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.evaluated_model import manifest_to_score, with_profile
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.tasks.task import scored_task
@@ -69,6 +70,9 @@ def scored(
     model = with_profile(model, manifest_to_score(model, data))
     found = evaluation_of(model, scored_task(model), data, classes, label_map)
     _tell_left_out(found, say)
+    seen = seen_verdict(found.model.base, found.cohort.rows, found.cohort.manifest)
+    if seen.alarms:
+        say(f"Warning: {seen.text}")
     return found
 
 
