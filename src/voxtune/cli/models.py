@@ -120,6 +120,12 @@ def train(
     metavar="LABEL=CLASS",
     help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Measure prediction sets that hold the truth for this share of people, as 0.9.",
+)
+@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @as_json_option
 def evaluate(
@@ -128,7 +134,9 @@ def evaluate(
     classes: str | None,
     renamed: tuple[str, ...],
     output: Path | None,
+    coverage: float | None,
     *,
+    by_class: bool,
     as_json: bool,
 ) -> None:
     """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants.
@@ -144,7 +152,16 @@ def evaluate(
 
     from voxtune.commands.evaluate.command import evaluate as score
 
-    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
+    done = score(
+        runs,
+        data=data,
+        classes=chosen,
+        label_map=label_map,
+        output=output,
+        coverage=coverage,
+        by_class=by_class,
+        say=tell,
+    )
     say(done.as_json(), done.summary, as_json=as_json)
 
 

@@ -20,6 +20,7 @@ from voxtune.types.records import Metric, OverRuns
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.evaluation.run_list import Member, RunList
+    from voxtune.evaluation.set_scores import WantedSets
     from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
 
 SHARED = (
@@ -34,7 +35,7 @@ def run_folder(of: str, key: str) -> str:
     return f"{of}-{key}"
 
 
-def evaluate_runs(
+def evaluate_runs(  # noqa: PLR0913  (the options of the command)
     runs: Sequence[Path],
     *,
     data: Path | None = None,
@@ -43,6 +44,7 @@ def evaluate_runs(
     output: Path | None,
     home: Path | None = None,
     say: Callable[[str], None] = print,
+    sets: "WantedSets | None" = None,
 ) -> Evaluated:
     """Evaluate each run into ``DIR/seed-N`` or ``DIR/fold-N`` as ever, then write what they say together.
 
@@ -54,6 +56,7 @@ def evaluate_runs(
         output: folder to write.
         home: the folder that holds the runs, where that was given: the place to write to is then ``home/evaluation/<cohort>``.
         say: takes lines for a person.
+        sets: prediction sets to measure too.
 
     Raises:
         UsageError: no ``output``, or nothing to score.
@@ -68,7 +71,7 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        found = scored(read_model(one.run.root), data, classes, label_map, say)
+        found = scored(read_model(one.run.root), data, classes, label_map, say, sets)
         if output is None:
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
