@@ -38,3 +38,11 @@ def vanishing() -> Callable[[Mapping[str, Any]], list[str]]:
         return [name for name, size in sizes.items() if size <= least]
 
     return names
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of 24 SIMULATED people, one scan each, for tests that train."""
+    from voxtune.commands.simulate.command import simulate
+
+    return simulate(tmp_path_factory.mktemp("people"), participants=24, visits=1, seed=3)

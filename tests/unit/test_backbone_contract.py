@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import voxtune
 from voxtune.backbones.biomedclip import VitSizes
+from voxtune.backbones.colipri_vision import PrimusSizes
 from voxtune.backbones.ct_clip_vision import CtVitSizes
 from voxtune.backbones.hlip_vision import HlipVisionSizes
 from voxtune.backbones.med3dvlm_text import DistilBertSizes
@@ -17,6 +18,7 @@ from voxtune.backbones.med3dvlm_vision import DcFormerSizes
 from voxtune.backbones.medclip_vision import SwinSizes
 from voxtune.backbones.merlin_text import LongformerSizes
 from voxtune.backbones.merlin_vision import I3ResNetSizes
+from voxtune.backbones.neurovfm_vision import NeuroVfmSizes
 from voxtune.backbones.slices import Slicing
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import SettingError, UsageError, WeightsError
@@ -66,6 +68,17 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "medblip_vit": {"volume": (8, 8, 16), "patch": 4, "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT},
     "hlip": {"vision": HlipVisionSizes(**HLIP), "text": TEXT, "embed": 16},
+    "colipri": {
+        "vision": PrimusSizes(volume=(8, 8, 12), patch=(4, 4, 4), width=24, depth=3, heads=2, mlp=32), "pool_heads": 2, "embed": 24,
+        "text": TEXT, "seed": 3,  # at 0 a rectifier of six units in LGA is dead
+    },
+    "neurovfm": {
+        "vision": NeuroVfmSizes(volume=(4, 8, 8), patch=(2, 4, 4), width=24, depth=3, heads=2, mlp=32, position=6), "embed": 16,
+        "text": TEXT,
+    },
+    "brainiac": {
+        "volume": (8, 8, 12), "patch": (4, 4, 4), "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT,
+    },
 }  # fmt: skip
 PUBLISHED = sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
 TOWERS = [(name, side) for name in PUBLISHED for side in ("vision", "text")]
@@ -303,11 +316,20 @@ def test_a_wrong_setting_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "volume"),
-    [("m3d", (4, 12, 8)), ("medblip_vit", (8, 12, 16)), ("radfm", (8, 16, 12)), ("hlip", (6, 8, 16))],
+    [
+        ("m3d", (4, 12, 8)),
+        ("medblip_vit", (8, 12, 16)),
+        ("radfm", (8, 16, 12)),
+        ("hlip", (6, 8, 16)),
+        ("brainiac", (12, 8, 8)),
+        ("colipri", (12, 4, 8)),
+        ("neurovfm", (6, 4, 12)),
+    ],
 )
 @torch.no_grad()
 def test_positions_stretch_to_another_grid(name: str, volume: tuple[int, int, int]) -> None:
-    given = SMALL[name] | ({"position": "interpolate"} if name != "hlip" else {})
+    tables = {"m3d", "medblip_vit", "radfm", "brainiac"}
+    given = SMALL[name] | ({"position": "interpolate"} if name in tables else {})
     model = cast(Any, voxtune.load_backbone(name, **given))
     image = torch.rand(1, model.volume_shape[0], *volume)
     assert model.encode_image(image).shape == (1, model.embed_dim)
@@ -352,7 +374,9 @@ def test_trilinear_positions_keep_a_linear_table() -> None:
     torch.testing.assert_close(found[1:-1], (torch.arange(16.0)[1:-1] + 0.5) / 2 - 0.5)
 
 
-@pytest.mark.parametrize("name", ["m3d", "radfm", "medblip_vit", "ct_clip"])
+@pytest.mark.parametrize(
+    "name", ["m3d", "radfm", "medblip_vit", "ct_clip", "colipri", "neurovfm", "brainiac"]
+)
 def test_a_volume_that_the_patch_does_not_divide_is_refused(name: str) -> None:
     model = small(name)
     c, x, y, z = model.volume_shape
@@ -361,7 +385,17 @@ def test_a_volume_that_the_patch_does_not_divide_is_refused(name: str) -> None:
 
 
 def test_single_tokens_are_projected_where_the_model_can() -> None:
-    for name in ("m3d", "radfm", "med3dvlm", "merlin", "medblip_vit", "hlip"):
+    for name in (
+        "m3d",
+        "radfm",
+        "med3dvlm",
+        "merlin",
+        "medblip_vit",
+        "hlip",
+        "colipri",
+        "neurovfm",
+        "brainiac",
+    ):
         model = small(name)
         assert model.project_image(torch.rand(2, 3, model.vision.width)).shape == (2, 3, model.embed_dim)
     with pytest.raises(SettingError, match="aggregation"):

@@ -22,6 +22,7 @@ from voxtune.types.target import read_targets
 EXPECTED = {
     "m3d": "grad_eclip", "hlip": "grad_eclip", "medblip_vit": "grad_eclip", "radfm": "grad_activation", "med3dvlm": "grad_activation",
     "ct_clip": "grad_activation", "merlin": "grad_activation", "medclip": "voxel_gradient", "biomedclip": "voxel_gradient",
+    "colipri": "grad_activation", "neurovfm": "grad_activation", "brainiac": "grad_activation",
 }  # fmt: skip
 
 
@@ -71,7 +72,21 @@ def test_heat_on_every_tower(name: str, shrunken: ModuleType) -> None:
             explain_targets(adapter, scan, [asked], "grad_eclip")
 
 
-@pytest.mark.parametrize("name", ["m3d", "hlip", "medblip_vit", "radfm", "med3dvlm", "merlin", "ct_clip"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "m3d",
+        "hlip",
+        "medblip_vit",
+        "radfm",
+        "med3dvlm",
+        "merlin",
+        "ct_clip",
+        "colipri",
+        "neurovfm",
+        "brainiac",
+    ],
+)
 def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) -> None:
     """On towers without CLS too: the MMSE token attends, in the tower's last block or in the bridge's."""
     backbone = shrunken.small(name)

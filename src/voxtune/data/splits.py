@@ -51,6 +51,8 @@ class Split:
     manifest: str | None = None
     """The manifest, relative to the folder of the split."""
     manifest_sha256: str | None = None
+    changed: tuple[str, ...] = ()
+    """Tables of the stored split that were changed since it was written."""
 
     def sides(self) -> dict[str, tuple[str, ...]]:
         """Scans by the name of their side."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.tensors import side_by_side
 
 T = TypeVar("T")
 BATCH = 8
@@ -35,5 +36,5 @@ def encode(
     for start in range(0, len(scan_ids), batch_size):
         names = tuple(scan_ids[start : start + batch_size])
         with torch.no_grad():
-            found = see(torch.stack([read(name) for name in names]).to(device))
+            found = see(side_by_side([read(name) for name in names]).to(device))
         yield names, found

@@ -16,7 +16,7 @@ from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
 from voxtune.model.heads import TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_token_tower
+from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_sparse_tower, is_token_tower
 from voxtune.types.settings import Settings
 from voxtune.types.target import Target
 
@@ -67,6 +67,12 @@ def build_model(
         WeightsError: the checkpoint does not fit.
     """
     backbone = backbone or cast(BackboneSettings, config.backbone).build()
+    if config.aggregation.form == "tokens" and is_sparse_tower(backbone.vision):
+        raise SettingError(
+            "aggregation",
+            f"'batch' or 'none': scans have different numbers of tokens in {backbone.name}",
+            "tokens",
+        )
     base_sha256 = fingerprint(cast(nn.Module, backbone))
     for parameter in cast(nn.Module, backbone).parameters():
         parameter.requires_grad_(False)  # noqa: FBT003

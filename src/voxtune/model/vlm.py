@@ -157,7 +157,7 @@ class VisionLanguageModel(nn.Module):
     def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
         """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
         tower = self.vision.tower
-        vector = self.backbone.project_image(tower.pool(found.tokens))
+        vector = self.backbone.project_image(tower.pool(found.tokens, found.mask))
         if self.image_summary is not None:
             vector = F.normalize(vector + self.image_summary(found.tokens[:, tower.lead :]), dim=-1)
         vector = vector[:, None]
@@ -253,11 +253,38 @@ class VisionLanguageModel(nn.Module):
             class_scores,
         )
 
-    def forward(self, batch: Batch, classes: ClassTokens | None = None, *, embedded: bool = False) -> Output:
-        """A training batch with its own texts to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
+    def forward(
+        self,
+        batch: Batch | Tensor,
+        classes: ClassTokens | list[str] | None = None,
+        *,
+        embedded: bool = False,
+    ) -> Output:
+        """A training batch with its own texts to logits (B, B), scaled targets and, given class texts, logits to them (B, K).
+
+        Volumes (B, C, X, Y, Z) with a list of texts go as well: ``model(volumes, ["A photo of AD", ...])``. The logits (B, N) are then
+        those of ``predict`` before calibration: each scan is scored alone.
+        """
+        if isinstance(batch, Tensor):
+            return self._of_tensors(batch, classes or [], embedded=embedded)
         if batch.token_ids is None or batch.token_mask is None:
             raise ValueError("A training batch needs the token ids of its reports.")
         image = self.encode_image(batch.volumes, embedded=embedded)
         text = self.encode_text(batch.token_ids, batch.token_mask)
-        sets = None if classes is None else [self.encode_text(ids, mask) for ids, mask in classes]
+        sets = None if classes is None else [self.encode_text(*_tokens(one)) for one in classes]
         return self.compare(image, text, sets)
+
+    def _of_tensors(self, volumes: Tensor, texts: ClassTokens | list[str], *, embedded: bool) -> Output:
+        strings = [text for text in texts if isinstance(text, str)]
+        if not strings or len(strings) < len(texts):
+            raise ValueError("Volumes need a list of texts to be compared with: model(volumes, ['...']).")
+        ids, mask = self.backbone.tokenize(strings)
+        text = self.encode_text(ids.to(volumes.device), mask.bool().to(volumes.device))
+        image = self.encode_image(volumes, embedded=embedded)
+        return Output(image.vector, text.vector, self.class_logits(image, [text]), image.targets)
+
+
+def _tokens(one: object) -> tuple[Tensor, Tensor]:
+    if isinstance(one, str):
+        raise TypeError("A training batch takes class texts as token ids and mask; texts go with volumes.")
+    return cast(tuple[Tensor, Tensor], one)

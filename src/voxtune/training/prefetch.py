@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
 from torch import Tensor
+
+from voxtune.types.tensors import side_by_side
 
 Asked = TypeVar("Asked")
 AHEAD = 2
@@ -25,7 +26,7 @@ def read_ahead(
     """
     if workers == 0:
         for names in steps:
-            yield torch.stack([read(name) for name in names])
+            yield side_by_side([read(name) for name in names])
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     waiting: deque[list[Future[Tensor]]] = deque()
@@ -33,8 +34,8 @@ def read_ahead(
         for names in steps:
             waiting.append([pool.submit(read, name) for name in names])
             if len(waiting) > AHEAD:
-                yield torch.stack([one.result() for one in waiting.popleft()])
+                yield side_by_side([one.result() for one in waiting.popleft()])
         while waiting:
-            yield torch.stack([one.result() for one in waiting.popleft()])
+            yield side_by_side([one.result() for one in waiting.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)

@@ -23,6 +23,7 @@ def fit_run(session: Session) -> str:
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
     from voxtune.evaluation.ood_detection import features_of, fit_familiar
+    from voxtune.evaluation.verdict_rules import fit_verdict_rules
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.model.questions import encoded_texts
@@ -41,11 +42,10 @@ def fit_run(session: Session) -> str:
         for side in ("train", "val")
     )
     table = parameter_table(model)
-    session.say(f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate.")
-    for note in task.notes(train_set.labels):
+    sizes = f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate."
+    for note in (sizes, *task.notes(train_set.labels)):
         session.say(note)
     scans = session.scans(model)
-
     bank = BankScans.of(train_set, scans, session)
 
     def validate(model: "VisionLanguageModel") -> "Steer":
@@ -77,20 +77,19 @@ def fit_run(session: Session) -> str:
     trust = Trust()
     if cohort.control_of is None:  # a control answers nobody
         with session.ranks.autocast():
+            held = features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded)
             familiar = fit_familiar(
-                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
-                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded), held
             )
-        trust = Trust(**facts.trust, familiar=familiar)
+        rules = fit_verdict_rules(held, familiar, facts.trust.get("abstention"), facts.confidence)
+        trust = Trust(**facts.trust, familiar=familiar, verdict=rules)
     if session.leads:
         hand_over(session, fitted, model, facts, trust, probe)
         session.page(fitted, table, probe)
     else:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
     session.ranks.wait()
-    if probe is not None:
-        session.say(probe.beside(fitted.best_metric))
-    return session.summary(fitted)
+    return " ".join([*([probe.beside(fitted.best_metric)] if probe else []), session.summary(fitted)])
 
 
 def steer(

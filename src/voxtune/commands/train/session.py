@@ -192,7 +192,7 @@ class Session:
             elsewhere = other_bits(read_json(self.run.environment, "what a run ran on"), here)
             if elsewhere:
                 self.say(elsewhere)
-        write_json(self.run.environment, here)
+        write_json(self.run.environment, here, shared=True)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
         plan = plan_of(training, config.optimiser, len(inputs.train), inputs.validated)
         self.say(f"Plan: {plan.why}")
