@@ -204,7 +204,8 @@ def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
         return
     if not run.read_config().same_run(config):
         raise UsageError(
-            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set."
+            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set. A run that an earlier version "
+            f"began goes on with its own settings: voxtune train {run.root.name}/{run.config.name} -o {run.root.name} --resume."
         )
     refuse_other_scans(run, split)
 
