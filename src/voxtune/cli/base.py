@@ -129,6 +129,9 @@ series_option = click.option(
     metavar="NAME",
     help="DICOM series by UID, number or description; otherwise chosen by rules and said.",
 )
+device_option = click.option(
+    "--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)
 profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."
 )

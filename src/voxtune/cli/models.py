@@ -10,6 +10,7 @@ from voxtune.cli.base import (
     as_json_option,
     command,
     data_option,
+    device_option,
     echo,
     pairs,
     say,
@@ -55,6 +56,7 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option(
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
+@device_option
 def train(
     recipe: str,
     output: Path,
@@ -62,6 +64,7 @@ def train(
     split_dir: Path | None,
     assignments: tuple[str, ...],
     allow: tuple[str, ...],
+    device: str,
     *,
     resume: bool,
     control: bool,
@@ -78,6 +81,7 @@ def train(
         allow=allow,
         resume=resume,
         control=control,
+        device=device,
     )
     echo(done.summary)
 
@@ -98,6 +102,7 @@ def train(
     help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
+@device_option
 @as_json_option
 def evaluate(
     runs: tuple[Path, ...],
@@ -105,6 +110,7 @@ def evaluate(
     classes: str | None,
     renamed: tuple[str, ...],
     output: Path | None,
+    device: str,
     *,
     as_json: bool,
 ) -> None:
@@ -121,7 +127,7 @@ def evaluate(
 
     from voxtune.commands.evaluate.command import evaluate as score
 
-    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
+    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, device=device, say=tell)
     say(done.as_json(), done.summary, as_json=as_json)
 
 
@@ -142,7 +148,11 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.argument("adapter", type=PATH)
 @click.argument("scans", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -159,6 +169,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
+@device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -170,6 +181,7 @@ def predict(
     orientation: str | None,
     workers: int,
     scheduler: str | None,
+    device: str,
     *,
     stripped: bool | None,
     force: bool,
@@ -194,6 +206,7 @@ def predict(
         workers=workers,
         scheduler=scheduler,
         force=force,
+        device=device,
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -215,7 +228,11 @@ def predict(
     "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -224,6 +241,7 @@ def predict(
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@device_option
 @as_json_option
 def explain(
     adapter: Path,
@@ -240,6 +258,7 @@ def explain(
     base: Path | None,
     orientation: str | None,
     seed: int,
+    device: str,
     series: str | None,
     *,
     stripped: bool | None,
@@ -265,6 +284,7 @@ def explain(
         control=control,
         limit=limit,
         seed=seed,
+        device=device,
         say=lambda line: echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
@@ -335,8 +355,13 @@ def reproduce(
 
 @command("serve")
 @click.argument("adapter", type=PATH)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option("--base", type=PATH, help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
 )
@@ -353,14 +378,26 @@ def reproduce(
 @click.option(
     "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."
 )
+@click.option("--root-path", default="", help="The path it has behind a proxy, such as /voxtune.")
+@click.option(
+    "--trusted-host",
+    "trusted",
+    multiple=True,
+    metavar="NAME",
+    help="A name it is asked by, as a proxy passes it; may be repeated.",
+)
+@click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
+@device_option
 def serve(
-    adapter: Path, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int, time_limit: int
+    adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
+    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
 ) -> None:  # fmt: skip
-    """Open a local page to drop scans on; on this machine only.
+    """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
 
     ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
     """
     from voxtune.commands.serve import serve as stage
+    from voxtune.serving.access import Access
     from voxtune.serving.limits import Limits
 
     limits = Limits(
@@ -370,7 +407,8 @@ def serve(
         memory_bytes=memory_limit * 2**30,
         seconds=time_limit,
     )
-    stage(adapter, port=port, base=base, limits=limits, say=echo)
+    access = Access(host, port, root_path, trusted, token_file)
+    stage(adapter, access=access, base=base, limits=limits, device=device, say=echo)
 
 
 @command("demo")

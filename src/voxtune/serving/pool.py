@@ -44,8 +44,15 @@ class Pool:
     """Workers that take jobs in the order they came."""
 
     def __init__(
-        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+        self,
+        adapter: Path,
+        base: Path | None,
+        limits: Limits,
+        command: Sequence[str] = COMMAND,
+        *,
+        device: str = "cpu",
     ) -> None:
+        self.device = device
         self.adapter, self.base, self.limits, self.command = adapter, base, limits, command
         self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
@@ -152,6 +159,7 @@ class Worker:
             {
                 "adapter": str(self.pool.adapter.resolve()),
                 "base": None if self.pool.base is None else str(self.pool.base.resolve()),
+                "device": self.pool.device,
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
             }

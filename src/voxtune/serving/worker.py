@@ -48,10 +48,12 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
 
-    bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
+    with on_device(settings.get("device", "cpu")):
+        bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
     forbid(FORBIDDEN)

@@ -15,6 +15,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
     output: str | Path | None = None,
+    device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> Evaluated:
     """Predict and score; writes ``predictions.tsv``, ``metrics.json``, ``evaluation.json`` and ``page.html``.
@@ -29,17 +30,32 @@ def evaluate(
         classes: score and choose among these classes (findings) only; a class that training never saw is scored by its class text.
         label_map: labels of the cohort to classes, of findings columns to findings, as ``{"CN": "NC"}``.
         output: folder to write; otherwise ``RUN/evaluation/<cohort>``, of a folder of runs ``FOLDER/evaluation/<cohort>``.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: takes lines for a person.
 
     Raises:
-        UsageError: no manifest, no place to write to, impossible classes or labels.
+        UsageError: no manifest, no place to write to, impossible classes or labels, a device that is not there.
         DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
     """
-    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
-    from voxtune.evaluation.run_list import run_folders
+    from voxtune.model.device import on_device
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
+    with on_device(device):
+        return _evaluate(sources, manifest, classes, label_map, target, say)
+
+
+def _evaluate(
+    sources: Sequence[Path],
+    manifest: Path | None,
+    classes: Sequence[str] | None,
+    label_map: Mapping[str, str] | None,
+    target: Path | None,
+    say: Callable[[str], None],
+) -> Evaluated:
+    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
+    from voxtune.evaluation.run_list import run_folders
+
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
         home = sources[0] if len(sources) == 1 else None

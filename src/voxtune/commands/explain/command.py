@@ -48,6 +48,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     control: str | Path | None = None,
     limit: int = 20,
     seed: int = 0,
+    device: str = "auto",
     say: Callable[[str], None] | None = None,
 ) -> ExplainDone:
     """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
@@ -69,6 +70,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         control: an adapter trained on shuffled labels, for the check of that name; ``None``: that of ``train --control``.
         limit: scans of each class, of a manifest.
         seed: of null maps, shuffled weights and random orders.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: hears a line as each part begins.
 
     Raises:
@@ -89,12 +91,14 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.images import load_preset, prepare_scan
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
     from voxtune.types.verdict import given
 
     tell = say or (lambda _: None)
-    loaded = load_adapter(folder, base_file(folder, weights))
-    other = find_control(folder, loaded, rival, weights)
+    with on_device(device):
+        loaded = load_adapter(folder, base_file(folder, weights))
+        other = find_control(folder, loaded, rival, weights)
     preset = load_preset(loaded.facts.preset)
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":

@@ -27,6 +27,7 @@ class Model:
     adapter_sha256: str
     """So that a process that stays does not answer with an adapter that has been replaced."""
     base: Path | None = None
+    device: str = "auto"
     threads: int | None = None
     """Of the processor; ``None``: as they are."""
 
@@ -90,13 +91,15 @@ def loaded(model: Model) -> "Predictor":
     Raises:
         WeightsError: the adapter does not load.
     """
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
 
     if model.threads is not None:
         import torch
 
         torch.set_num_threads(model.threads)
-    return Predictor(model.adapter, model.base)
+    with on_device(model.device):
+        return Predictor(model.adapter, model.base)
 
 
 def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:

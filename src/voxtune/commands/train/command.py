@@ -44,6 +44,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     allow: Sequence[str] = (),
     resume: bool = False,
     control: bool = False,
+    device: str = "auto",
     say: Say = print,
     images: "Images | None" = None,
 ) -> Trained:
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         allow: audit checks whose findings are accepted and written down.
         resume: go on where this run stopped.
         control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
+        device: ``auto`` (as the recipe says, else a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: takes lines for a person.
         images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
 
@@ -74,16 +76,12 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
     from voxtune.imaging.read import read_scan
-    from voxtune.model.base_files import check_weights
     from voxtune.training.ranks import number_of, start_ranks
 
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
     say = say if leads else _silence
     run = RunDir(output)
-    config = read_recipe(recipe)
-    for assignment in assignments:
-        config = config.edit(assignment)
-    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    config = _asked_for(recipe, assignments, device)
     if data is None:
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
@@ -149,6 +147,26 @@ def _together(fit: Callable[[Session], str], session: Session) -> str:
     if not session.leads:
         raise SystemExit(0)
     return summary
+
+
+def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfig:
+    """The recipe with its edits, on a device that is there and with weights that know something.
+
+    Raises:
+        UsageError: an unknown recipe or setting, or a backbone of random numbers that nobody asked for.
+        SettingError: a device that is not there.
+    """
+    from voxtune.model.base_files import check_weights
+    from voxtune.model.device import torch_device
+
+    config = read_recipe(recipe)
+    for assignment in assignments:
+        config = config.edit(assignment)
+    if device != "auto":
+        torch_device(device)
+        config = config.edit(f"training.accelerator={device}")
+    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    return config
 
 
 def _silence(_: str) -> None:
