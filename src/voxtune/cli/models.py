@@ -33,12 +33,15 @@ def info(*, as_json: bool) -> None:
 @click.argument("action", type=click.Choice(["list", "get", "convert"]))
 @click.argument("name", required=False)
 @click.argument("file", type=PATH, required=False)
-def weights(action: str, name: str | None, file: Path | None) -> None:
+@click.option(
+    "--seen", is_flag=True, help="With 'list': which public cohorts each base has seen, and the source."
+)
+def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> None:
     """List published weights, say how to get them, or convert a published file to safetensors."""
     from voxtune.commands.weights.command import weights as stage
 
     home = os.environ.get("VOXTUNE_HOME")
-    echo(stage(action, name, file, home=Path(home) if home else None))
+    echo(stage(action, name, file, home=Path(home) if home else None, seen=seen))
 
 
 @command("train")
@@ -46,7 +49,16 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="The run directory to write.")
 @data_option
 @click.option(
-    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+    "--split",
+    "split_dir",
+    type=PATH,
+    help="The split folder, or that of all folds; otherwise one is made by participant.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on the subset of N scans of 'split --train-size'.",
 )
 @set_option
 @click.option(
@@ -57,19 +69,27 @@ def weights(action: str, name: str | None, file: Path | None) -> None:
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
 @device_option
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes for folds.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts of the folds (job arrays).")
 def train(
     recipe: str,
     output: Path,
     data: Path | None,
     split_dir: Path | None,
     assignments: tuple[str, ...],
+    train_size: int | None,
     allow: tuple[str, ...],
     device: str,
+    workers: int,
+    shard: str | None,
     *,
     resume: bool,
     control: bool,
 ) -> None:
-    """Train an adapter by a recipe."""
+    """Train an adapter by a recipe, or one for each fold of a cross-validation (--split FOLDS).
+
+    'voxtune info recipe RECIPE' shows what a recipe sets, 'voxtune info settings' every setting that --set takes.
+    """
     from voxtune.commands.train.command import train as stage
 
     done = stage(
@@ -82,6 +102,9 @@ def train(
         resume=resume,
         control=control,
         device=device,
+        train_size=train_size,
+        workers=workers,
+        shard=shard,
     )
     echo(done.summary)
 
@@ -101,6 +124,12 @@ def train(
     metavar="LABEL=CLASS",
     help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Measure prediction sets that hold the truth for this share of people, as 0.9.",
+)
+@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @device_option
 @as_json_option
@@ -111,7 +140,9 @@ def evaluate(
     renamed: tuple[str, ...],
     output: Path | None,
     device: str,
+    coverage: float | None,
     *,
+    by_class: bool,
     as_json: bool,
 ) -> None:
     """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants.
@@ -127,7 +158,16 @@ def evaluate(
 
     from voxtune.commands.evaluate.command import evaluate as score
 
-    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, device=device, say=tell)
+    done = score(
+        runs,
+        data=data,
+        classes=chosen,
+        label_map=label_map,
+        output=output,
+        coverage=coverage,
+        by_class=by_class,
+        say=tell,
+    )
     say(done.as_json(), done.summary, as_json=as_json)
 
 

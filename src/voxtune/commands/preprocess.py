@@ -6,16 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from voxtune.commands.shard import read_shard
 from voxtune.commands.spread import spread
-from voxtune.errors import (
-    DataError,
-    ScanError,
-    SettingError,
-    SomeScansFailedError,
-    StorageError,
-    UsageError,
-    VoxTuneError,
-)
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, StorageError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
@@ -59,8 +52,8 @@ class Job:
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
-    manifest: Path,
-    out: Path,
+    manifest: str | Path,
+    out: str | Path,
     *,
     preset: str = "deft",
     workers: int = 1,
@@ -101,6 +94,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.sources import as_manifest
     from voxtune.run_dir import make_folder
 
+    manifest, out = Path(manifest), Path(out)
     make_folder(out)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
@@ -114,7 +108,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
         )
-    part, parts = _shard(shard)
+    part, parts = read_shard(shard)
     jobs = [
         Job(
             row.scan_id,
@@ -336,13 +330,3 @@ def _series(record: ChainRecord) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    """``I/N`` as numbers, 1/1 for none."""
-    if text is None:
-        return 1, 1
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise SettingError("shard", "I/N with 1 <= I <= N, such as 3/10", text)
-    return int(first), int(second)

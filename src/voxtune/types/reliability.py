@@ -78,6 +78,14 @@ class FamiliarScans(Settings):
     n_scans: int = Field(ge=1)
 
 
+class ConformalScores(Settings):
+    """How far answers were from the truth, one score a validation participant, ascending; what prediction sets are cut by."""
+
+    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    without: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Of a finding: those of participants who do not have it."""
+
+
 class Trust(Settings):
     """What validation says of answers; absent where it had too few scans to say."""
 
@@ -85,6 +93,8 @@ class Trust(Settings):
     """By name; in files that of ``mmse`` stands under ``mmse``."""
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+    sets: dict[str, ConformalScores] = Field(default_factory=dict)
+    """By true class, or by finding."""
     verdict: VerdictRules | None = None
     """When an answer is given; ``None`` in adapters from before there were such rules."""
 

@@ -182,7 +182,7 @@ def _write(
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     if facts["panel"]["shares"]:
-        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown)
+        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown or "")
     if facts["text"] is not None:
         facts["text"]["bars"] = text_bars(facts["text"])
     files = []

@@ -32,7 +32,7 @@ def hand_over(
         training=training_facts(session, fitted, dict(task.training)),
         control_of=cohort.control_of,
         trust=trust,
-        licence=licence_of(name),
+        licence=licence_of(name, model.backbone),
         config=shareable_config(config),
     )
     card = model_card(facts.model_dump(mode="json"), leakage=audited(session.run))
@@ -62,10 +62,15 @@ def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any])
     return facts
 
 
-def licence_of(base: str) -> str:
-    """The licence of a base's weights, which its adapters inherit."""
+def licence_of(base: str, backbone: object = None) -> str:
+    """The licence of a base's weights, which its adapters inherit: what lay beside its files goes before what our table says."""
+    from voxtune.weights.load import LoadReport
     from voxtune.weights.published import PUBLISHED
 
+    reports = [getattr(backbone, name, None) for name in ("loaded", "text_loaded")]
+    stated = [one.licence if isinstance(one, LoadReport) else None for one in reports]
     if base in {"tiny", "ct_clip_small"}:
-        return "Apache-2.0"
-    return PUBLISHED[base].licence if base in PUBLISHED else "unstated"
+        known = "Apache-2.0"
+    else:
+        known = PUBLISHED[base].licence if base in PUBLISHED else "unstated"
+    return f"{stated[0] or known}{f'; text tower: {stated[1]}' if stated[1] else ''}"
