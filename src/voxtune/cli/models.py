@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,6 +17,7 @@ from voxtune.cli.base import (
     say,
     series_option,
     set_option,
+    view_option,
 )
 
 
@@ -211,6 +213,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
 @device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
+@view_option
 @as_json_option
 def predict(
     adapter: Path,
@@ -222,6 +225,7 @@ def predict(
     workers: int,
     scheduler: str | None,
     device: str,
+    view: Literal["radiological", "neurological"],
     *,
     stripped: bool | None,
     force: bool,
@@ -247,6 +251,7 @@ def predict(
         scheduler=scheduler,
         force=force,
         device=device,
+        view=view,
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -282,6 +287,7 @@ def predict(
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @device_option
+@view_option
 @as_json_option
 def explain(
     adapter: Path,
@@ -299,6 +305,7 @@ def explain(
     orientation: str | None,
     seed: int,
     device: str,
+    view: Literal["radiological", "neurological"],
     series: str | None,
     *,
     stripped: bool | None,
@@ -325,6 +332,7 @@ def explain(
         limit=limit,
         seed=seed,
         device=device,
+        view=view,
         say=lambda line: echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
@@ -428,9 +436,11 @@ def reproduce(
 )
 @click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
 @device_option
+@view_option
 def serve(
     adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
     time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
+    view: Literal["radiological", "neurological"],
 ) -> None:  # fmt: skip
     """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
 
@@ -448,7 +458,7 @@ def serve(
         seconds=time_limit,
     )
     access = Access(host, port, root_path, trusted, token_file)
-    stage(adapter, access=access, base=base, limits=limits, device=device, say=echo)
+    stage(adapter, access=access, base=base, limits=limits, device=device, view=view, say=echo)
 
 
 @command("demo")

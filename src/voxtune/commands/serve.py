@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError
+from voxtune.pages.slices import View, seen_from
 from voxtune.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def serve(
     base: Path | None = None,
     limits: Limits | None = None,
     device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve an adapter until the process is stopped.
@@ -35,6 +37,7 @@ def serve(
         base: weights of the base, where they are not shipped.
         limits: what is allowed.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes lines for a person; the address with its token is one of them.
 
     Raises:
@@ -53,7 +56,7 @@ def serve(
 
     chosen = access or Access()
     chosen.check()
-    with _listen(chosen.host, chosen.port) as listener:
+    with _listen(chosen.host, chosen.port) as listener, seen_from(view):
         asyncio.run(
             _serve(folder, listener, base_file(folder, base), limits or Limits(), chosen, device, say)
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import WeightsError
+from voxtune.pages.slices import current_view
 from voxtune.serving.limits import Limits
 from voxtune.serving.scans import ServedScan
 
@@ -160,6 +161,7 @@ class Worker:
                 "adapter": str(self.pool.adapter.resolve()),
                 "base": None if self.pool.base is None else str(self.pool.base.resolve()),
                 "device": self.pool.device,
+                "view": current_view(),
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
             }

@@ -49,6 +49,7 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
 
     torch.set_num_threads(int(settings["threads"]))
     from voxtune.model.device import on_device
+    from voxtune.pages.slices import seen_from
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
 
@@ -58,9 +59,10 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     limit_memory(int(settings["memory_bytes"]))
     forbid(FORBIDDEN)
     tell({"ready": bench.describe()})
-    for line in jobs:
-        job = json.loads(line)
-        tell(done(bench.do, job, tell))
+    with seen_from(settings.get("view", "radiological")):
+        for line in jobs:
+            job = json.loads(line)
+            tell(done(bench.do, job, tell))
 
 
 def done(

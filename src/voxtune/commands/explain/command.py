@@ -19,6 +19,7 @@ from voxtune.explanation.scan_reports import (
     truth_of,
 )
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
+from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_json, write_text
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     limit: int = 20,
     seed: int = 0,
     device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] | None = None,
 ) -> ExplainDone:
     """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
@@ -71,6 +73,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
         limit: scans of each class, of a manifest.
         seed: of null maps, shuffled weights and random orders.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: hears a line as each part begins.
 
     Raises:
@@ -108,9 +111,10 @@ def explain(  # noqa: PLR0913  (the options of the command)
             raise UsageError(
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
-        return explain_cohort(
-            loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
-        )
+        with seen_from(view):
+            return explain_cohort(
+                loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
+            )
     tell("Preprocessing")
     prepared = prepare_scan(
         scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
@@ -128,7 +132,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         found.facts["prediction"]["predicted"] = None
     tell("Drawing")
     shown = case.own or computed
-    return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
+    with seen_from(view):
+        return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
 
 
 def _case(

@@ -11,6 +11,7 @@ from voxtune.commands.predict.inputs import Input, identified, inputs_of, named
 from voxtune.commands.predict.work import Declared, Job, Model, died, loaded, read_answer, work
 from voxtune.commands.spread import spread
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
+from voxtune.pages.slices import View
 from voxtune.run_dir import make_folder, write_text
 from voxtune.types.records import Prediction
 
@@ -113,6 +114,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
     scheduler: str | None = None,
     force: bool = False,
     device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Preprocess and score every scan; write a page for each, one table, and an index of what needs a look.
@@ -132,6 +134,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
         scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
         force: answer again what was answered before.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes a line for each failed scan.
 
     Raises:
@@ -161,7 +164,12 @@ def predict(  # noqa: PLR0913  (the options of the command)
     facts = read_facts(folder)
     weights = base_file(folder, None if base is None else Path(base))
     model = Model(
-        folder.absolute(), facts.adapter_sha256, weights and weights.absolute(), device, _threads(workers)
+        folder.absolute(),
+        facts.adapter_sha256,
+        weights and weights.absolute(),
+        device,
+        _threads(workers),
+        view,
     )
     kept = AnswerFolder(home, facts)
     inputs = named(identified(inputs, home), kept.names(), facts.adapter_sha256)

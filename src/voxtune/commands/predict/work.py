@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.predict.inputs import Input
 from voxtune.errors import DataError, ScanError
 from voxtune.imaging.boundary import one_sentence
+from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_text
 from voxtune.storage.seal import read_sealed, write_sealed
 
@@ -30,6 +31,8 @@ class Model:
     device: str = "auto"
     threads: int | None = None
     """Of the processor; ``None``: as they are."""
+    view: View = "radiological"
+    """Of the pictures."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def work(job: Job) -> str | None:
     predictor = loaded(job.model)
     scan, declared = job.scan, job.declared
     try:
-        with one_sentence(scan.name, "predicted"):
+        with one_sentence(scan.name, "predicted"), seen_from(job.model.view):
             result = predictor.predict(
                 scan.path,
                 name=scan.name,
