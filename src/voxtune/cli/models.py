@@ -188,7 +188,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 
 @command("predict")
 @click.argument("adapter", type=PATH)
-@click.argument("scans", type=PATH, nargs=-1, required=True)
+@click.argument("scans", type=PATH, nargs=-1)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option(
     "--base",
@@ -235,13 +235,14 @@ def predict(
     """Say what an adapter sees in one scan or several, with a page for each.
 
     ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, folders of
-    scans, manifests, BIDS folders, or 'head' for the shipped head. A scan that was answered before keeps its answer.
+    scans, manifests, BIDS folders, or 'head' for the shipped head; 'demo' alone takes a SIMULATED person. A scan that was answered before keeps its answer.
     """
     from voxtune.commands.predict.command import predict as stage
+    from voxtune.serving.bundled import scans_or_person
 
     done = stage(
         adapter,
-        scans,
+        scans_or_person(adapter, scans),
         output=output,
         base=base,
         stripped=stripped,
@@ -261,7 +262,7 @@ def predict(
 
 @command("explain")
 @click.argument("adapter", type=PATH)
-@click.argument("scan", type=PATH)
+@click.argument("scan", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, help="Folder to write; otherwise 'explanations/SCAN' here.")
 @click.option("--target", help="A class, a finding, 'mmse' or 'report'; otherwise the predicted class.")
 @click.option("--biomarker", "biomarkers", multiple=True, help="Keep this one alone; may be repeated.")
@@ -291,7 +292,7 @@ def predict(
 @as_json_option
 def explain(
     adapter: Path,
-    scan: Path,
+    scan: Path | None,
     output: Path | None,
     target: str | None,
     biomarkers: tuple[str, ...],
@@ -311,7 +312,13 @@ def explain(
     stripped: bool | None,
     as_json: bool,
 ) -> None:
-    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage."""
+    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage.
+
+    'demo' alone takes a SIMULATED person.
+    """
+    from voxtune.serving.bundled import scans_or_person
+
+    (scan,) = scans_or_person(adapter, [] if scan is None else [scan])
     from voxtune.commands.explain.command import explain as stage
 
     done = stage(

@@ -119,7 +119,7 @@ def overlay(
     extent = (-0.5, picture.shape[1] - 0.5, -0.5, picture.shape[0] - 0.5)
     panel.imshow(coloured(heat), origin="lower", aspect=aspect, interpolation="bilinear", extent=extent)
     panel.set_axis_off()
-    lettered(panel, plane, 8)
+    lettered(panel, plane, 11)
 
 
 def _window(grey: Volume) -> tuple[float, float]:
