@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, pairs, say
+from voxtune.cli.base import PATH, as_json_option, command, device_option, pairs, say
 
 
 @command("embed")
@@ -21,9 +21,7 @@ from voxtune.cli.base import PATH, as_json_option, command, pairs, say
     metavar="NAME=VALUE",
     help="A setting of the backbone; may be repeated.",
 )
-@click.option(
-    "--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
-)
+@device_option
 @as_json_option
 def embed(
     model: str, manifest: Path, output: Path, base: Path | None, preset: str | None, assignments: tuple[str, ...], device: str,
