@@ -234,9 +234,15 @@ def load_adapter(
     return LoadedAdapter(model.eval(), facts, config)
 
 
+TEXT_FILE = "text_encoder.safetensors"
+"""What a text tower is called beside the weights of a base that was published without one."""
+
+
 def with_weights(settings: Settings, file: Path) -> Settings:
-    """Backbone settings that load this file, and the tokenizer beside it where there is one."""
+    """Backbone settings that load this file, and the text tower and tokenizer beside it where there are any."""
     update: dict[str, Path] = {"weights": file}
+    if "text_weights" in type(settings).model_fields and file.with_name(TEXT_FILE).is_file():
+        update["text_weights"] = file.with_name(TEXT_FILE)
     names = ("tokenizer.json", "vocab.txt", "vocab.json")
     if "tokenizer" in type(settings).model_fields and any((file.parent / name).is_file() for name in names):
         update["tokenizer"] = file.parent

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from voxtune.imaging.presets import Preset
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.types.settings import Settings
 
 Say = Callable[[str], None]
 
@@ -50,7 +51,7 @@ def find_source(
     return _of_adapter(folder, base_file(folder, base), preset)
 
 
-def _of_adapter(folder: Path, base: Path | None, preset: str | None) -> Source:
+def _of_adapter(folder: Path, base: "Path | Settings | None", preset: str | None) -> Source:
     from voxtune.data.images import load_preset
     from voxtune.model.adapter import load_adapter
 
