@@ -11,9 +11,11 @@ VoxTuneError                     exit code
 ├── StorageError                 3   the disk is full, read-only, failing, or we may not write there
 ├── LeakageError                 4   training or evaluation refused: information crosses a split
 ├── SomeScansFailedError         5   the rest is done; a table says which failed and why
+├── SomeFoldsFailedError         5   the other folds of a cross-validation are trained
 └── StoppedError           130, 143  stopped by Ctrl-C or SIGTERM with everything saved; --resume goes on
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -97,6 +99,19 @@ class SomeScansFailedError(VoxTuneError):
         super().__init__(f"{failed} of {total} scans failed, the rest are done; {table} says which and why.")
         self.failed = failed
         self.total = total
+
+
+class SomeFoldsFailedError(VoxTuneError):
+    """Some folds of a cross-validation failed and the others are trained."""
+
+    exit_code = 5
+
+    def __init__(self, failed: Mapping[str, str], total: int) -> None:
+        listed = " ".join(f"{name}: {why}" for name, why in failed.items())
+        super().__init__(
+            f"{len(failed)} of {total} folds failed, the rest are trained; --resume tries these again. {listed}"
+        )
+        self.failed = dict(failed)
 
 
 class StoppedError(VoxTuneError):

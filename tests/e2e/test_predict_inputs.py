@@ -94,7 +94,7 @@ def test_a_manifest_is_predicted_row_by_row(cohort: Path, tmp_path: Path) -> Non
     assert found.anything_known.all()
     header = table.read_text(encoding="utf-8").splitlines()[0].split("\t")
     assert {"mmse_low", "mmse_high", "abstained", "unlike_training", "quality", "page"} <= set(header)
-    assert len(list(tmp_path.glob("*.html"))) == 3
+    assert len(list(tmp_path.glob("*.html"))) == 3 + 1, "a page for each and the index"
     assert not (tmp_path / "failed.tsv").exists()
     for scan in (cohort.parent / "scans").glob("*.nii.gz"):
         assert scan.is_file()
@@ -131,7 +131,7 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
     odd = Path(shutil.copy(scans[0], tmp_path / "=1+1.nii.gz"))
     result = call("predict", "demo", *hostile.values(), odd, scans[1], "-o", tmp_path / "out", code=5)
     failed = (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8").splitlines()
-    assert failed[0] == "scan\terror"
+    assert failed[0] == "scan\terror\tfile"
     for (words, path), line in zip(hostile.items(), failed[1:], strict=True):
         assert line.startswith(path.name)
         assert words.lower() in line.lower() or words in result.output

@@ -138,40 +138,6 @@ def test_a_licence_travels_from_conversion_into_the_adapter(tmp_path: Path) -> N
     assert licence_of("my_own") == "unstated"
 
 
-def test_a_run_knows_the_files_of_its_base_and_a_folder_its_text_tower(tmp_path: Path) -> None:
-    from voxtune.backbones.brainiac import BrainIac
-    from voxtune.config import RunConfig
-    from voxtune.model.adapter import TEXT_FILE, with_weights
-    from voxtune.serving.bundled import MERGED, base_file
-
-    adapter, weights = tmp_path / "run" / "adapter", tmp_path / "w" / "brainiac.safetensors"
-    adapter.mkdir(parents=True)
-    weights.parent.mkdir()
-    assert base_file(adapter, None) is None
-    config = RunConfig(
-        name="t",
-        backbone=BrainIac(weights=weights, text_weights=tmp_path / "bert.safetensors"),
-        preset="brainiac",
-    )
-    (tmp_path / "run" / "config.json").write_text(config.to_json(), encoding="utf-8")
-    assert base_file(adapter, None) == config.backbone
-    assert base_file(adapter, weights) == weights
-    shipped = RunConfig(name="t", backbone="tiny", preset="tiny")
-    (tmp_path / "run" / "config.json").write_text(shipped.to_json(), encoding="utf-8")
-    assert base_file(adapter, None) is None
-    (adapter / MERGED).touch()
-    assert base_file(adapter, None) == adapter / MERGED
-    assert with_weights(BrainIac(), weights).text_weights is None  # type: ignore[attr-defined]
-    (weights.parent / TEXT_FILE).touch()
-    (weights.parent / "vocab.txt").touch()
-    found = with_weights(BrainIac(), weights)
-    assert (found.weights, found.text_weights, found.tokenizer) == (
-        weights,
-        weights.parent / TEXT_FILE,
-        weights.parent,
-    )  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("method", ["deft", "medct"])
 @pytest.mark.parametrize("base", ["colipri", "neurovfm", "brainiac"])
 def test_recipes_on_the_bases_of_2026(method: str, base: str) -> None:

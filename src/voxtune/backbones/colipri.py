@@ -50,6 +50,8 @@ class Colipri(Settings):
     softmax_temperature: float = Field(1.0, gt=0)
     """Divides the cosine; the file's value replaces it."""
     text: BertSizes = BertSizes(pooler=False)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     @model_validator(mode="after")

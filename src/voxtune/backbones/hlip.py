@@ -91,6 +91,8 @@ class Hlip(Settings):
     """Shape of the scans that will come, where it is not the trained one; longer depth helps the paper's models."""
     embed: int | None = Field(None, ge=1)
     """Joint width where it is not the variant's."""
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def sizes(self) -> tuple[HlipVisionSizes, int]:

@@ -48,7 +48,16 @@ def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> 
 @click.option("-o", "--output", type=PATH, required=True, help="The run directory to write.")
 @data_option
 @click.option(
-    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+    "--split",
+    "split_dir",
+    type=PATH,
+    help="The split folder, or that of all folds; otherwise one is made by participant.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on the subset of N scans of 'split --train-size'.",
 )
 @set_option
 @click.option(
@@ -58,18 +67,26 @@ def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> 
 @click.option(
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes for folds.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts of the folds (job arrays).")
 def train(
     recipe: str,
     output: Path,
     data: Path | None,
     split_dir: Path | None,
     assignments: tuple[str, ...],
+    train_size: int | None,
     allow: tuple[str, ...],
+    workers: int,
+    shard: str | None,
     *,
     resume: bool,
     control: bool,
 ) -> None:
-    """Train an adapter by a recipe."""
+    """Train an adapter by a recipe, or one for each fold of a cross-validation (--split FOLDS).
+
+    'voxtune info recipe RECIPE' shows what a recipe sets, 'voxtune info settings' every setting that --set takes.
+    """
     from voxtune.commands.train.command import train as stage
 
     done = stage(
@@ -81,6 +98,9 @@ def train(
         allow=allow,
         resume=resume,
         control=control,
+        train_size=train_size,
+        workers=workers,
+        shard=shard,
     )
     echo(done.summary)
 
@@ -100,6 +120,12 @@ def train(
     metavar="LABEL=CLASS",
     help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Measure prediction sets that hold the truth for this share of people, as 0.9.",
+)
+@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @as_json_option
 def evaluate(
@@ -108,7 +134,9 @@ def evaluate(
     classes: str | None,
     renamed: tuple[str, ...],
     output: Path | None,
+    coverage: float | None,
     *,
+    by_class: bool,
     as_json: bool,
 ) -> None:
     """Score a run on its test scans or on another cohort, or a recipe's base zero-shot, with intervals over participants.
@@ -124,7 +152,16 @@ def evaluate(
 
     from voxtune.commands.evaluate.command import evaluate as score
 
-    done = score(runs, data=data, classes=chosen, label_map=label_map, output=output, say=tell)
+    done = score(
+        runs,
+        data=data,
+        classes=chosen,
+        label_map=label_map,
+        output=output,
+        coverage=coverage,
+        by_class=by_class,
+        say=tell,
+    )
     say(done.as_json(), done.summary, as_json=as_json)
 
 
@@ -145,7 +182,11 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 @click.argument("adapter", type=PATH)
 @click.argument("scans", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -153,6 +194,15 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
     metavar="AXES",
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes; each loads the model once.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
+@click.option("--force", is_flag=True, help="Answer again what was answered before.")
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @as_json_option
 def predict(
@@ -162,17 +212,20 @@ def predict(
     base: Path | None,
     series: str | None,
     orientation: str | None,
+    workers: int,
+    scheduler: str | None,
     *,
     stripped: bool | None,
+    force: bool,
     as_tsv: bool,
     as_json: bool,
 ) -> None:
     """Say what an adapter sees in one scan or several, with a page for each.
 
-    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, manifests,
-    BIDS folders, or 'head' for the shipped head.
+    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, folders of
+    scans, manifests, BIDS folders, or 'head' for the shipped head. A scan that was answered before keeps its answer.
     """
-    from voxtune.commands.predict import predict as stage
+    from voxtune.commands.predict.command import predict as stage
 
     done = stage(
         adapter,
@@ -182,6 +235,9 @@ def predict(
         stripped=stripped,
         series=series,
         orientation=orientation,
+        workers=workers,
+        scheduler=scheduler,
+        force=force,
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -203,7 +259,11 @@ def predict(
     "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
 @series_option
 @click.option(
@@ -324,7 +384,11 @@ def reproduce(
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
 )

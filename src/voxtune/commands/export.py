@@ -137,4 +137,9 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]
-    return loaded.facts.model_copy(update={"base_sha256": fingerprint(backbone), "config": tree})
+    words = {
+        name: digest for name, digest in loaded.facts.base_files.items() if name.startswith("tokenizer/")
+    }
+    return loaded.facts.model_copy(
+        update={"base_sha256": fingerprint(backbone), "config": tree, "base_files": words}
+    )

@@ -46,11 +46,8 @@ def serve(
     from voxtune.serving.bundled import adapter_folder, base_file
 
     folder = adapter_folder(adapter)
-    weights = base_file(folder, base)
     with _listen(port) as listener:
-        # The worker's process is told of one file; what a run says of several it does not hear.
-        place = weights if isinstance(weights, Path) else None
-        asyncio.run(_serve(folder, listener, place, limits or Limits(), say))
+        asyncio.run(_serve(folder, listener, base_file(folder, base), limits or Limits(), say))
 
 
 def _listen(port: int) -> socket.socket:

@@ -27,6 +27,7 @@ from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
+from voxtune.evaluation.set_scores import PredictionSets, WantedSets, stacked_sets
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
@@ -51,6 +52,8 @@ class Evaluation:
     vectors: Vectors = field(default_factory=dict)
     """The model's unit image embeddings by scan_id."""
     resamples: int = 2000
+    sets: PredictionSets | None = None
+    """Where they were asked for."""
 
     @property
     def draw(self) -> Draw:
@@ -111,6 +114,12 @@ class Evaluation:
         return subgroups(self.table, {row.scan_id: row for row in self.cohort.rows}, self.draw)
 
     @cached_property
+    def set_metrics(self) -> dict[str, Metric]:
+        """Coverage and size of prediction sets; empty where none were asked for."""
+        rows = {row.scan_id: row for row in self.cohort.rows}
+        return self.sets.scores(self.table, rows, self.draw) if self.sets else {}
+
+    @cached_property
     def site_probe(self) -> SiteProbe | None:
         """How well the site is read from the embeddings."""
         return probe_sites(self.cohort.rows, self.vectors, seed=self.draw.seed)
@@ -162,6 +171,7 @@ class Evaluation:
             for text, some in self.wordings.items()
             for score, one in some.items()
         }
+        found |= self.set_metrics
         return found | ({"site_probe/accuracy": self.site_probe.accuracy} if self.site_probe else {})
 
     @cached_property
@@ -209,16 +219,19 @@ def evaluation_of(
     data: Path | None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
+    sets: WantedSets | None = None,
 ) -> Evaluation:
     """Choose the scans of a cohort and let the model, its base and every baseline answer for them.
 
     Raises:
         UsageError: no manifest.
         SettingError: impossible classes or labels.
-        DataError: nothing to score, or scans that the run has seen under the manifest of another cohort.
+        DataError: nothing to score, scans that the run has seen under the manifest of another cohort, or sets that no validation
+            participants stand for.
     """
     rows = cohort_rows(model, manifest_to_score(model, data))
-    return answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    found = answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    return found if sets is None else replace(found, sets=asked.sets(found.table, sets))
 
 
 def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> Evaluation:
@@ -286,4 +299,5 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
         rivals={name: stacked([part.rivals[name] for part in parts]) for name in shared},
         reworded={text: stacked([part.reworded[text] for part in parts]) for text in words},
         vectors={},
+        sets=stacked_sets(sets) if (sets := [part.sets for part in parts if part.sets]) else None,
     )

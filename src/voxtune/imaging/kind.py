@@ -57,6 +57,8 @@ class Kind:
     echo_ms: float | None = None
     repetition_ms: float | None = None
     inversion_ms: float | None = None
+    units: str | None = None
+    """Of a CT whose header says that its numbers are something else than Hounsfield units (RescaleType)."""
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,18 @@ class TargetFacts:
 
 
 @dataclass(frozen=True)
+class SetFacts:
+    """What is said of prediction sets."""
+
+    coverage: float
+    by_class: bool
+    sentences: Sequence[str]
+    """What is promised of how many people."""
+    metrics: Mapping[str, Metric]
+    """Coverage and size, as ``metrics.json`` names them."""
+
+
+@dataclass(frozen=True)
 class RunsFacts:
     """Several runs scored together: seeds, of which means are given, or the folds of a cross-validation, whose answers are pooled."""
 
@@ -191,6 +203,8 @@ class EvaluationFacts:
     """How well the site can be read from the embeddings, one sentence."""
     templates: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     """Scores by class-text template, the model's own first."""
+    sets: SetFacts | None = None
+    """Where prediction sets were asked for."""
     n_predicted: int | None = None
     """Scans predicted; those of which nothing is known are not scored."""
     resamples: int = 2000

@@ -24,6 +24,7 @@ from voxtune.pages.score_labels import (
     target_score_names,
     within,
 )
+from voxtune.pages.sets_section import sets_section
 from voxtune.pages.task_words import WORDS, baseline_name, headline_scale
 from voxtune.types.records import Comparison, Metric
 
@@ -57,6 +58,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "findings": findings_section(facts, facts.labels)
         if isinstance(facts.labels, FindingsFacts)
         else None,
+        "sets": sets_section(facts, facts.sets) if facts.sets else None,
         "runs": runs_section(facts, scale, names_of(facts)) if facts.runs else None,
     }
     title = f"{facts.model} on {facts.cohort}"

@@ -191,7 +191,7 @@ class Api:
             "attempts": scan.attempts,
             "seconds": None if seconds is None else round(seconds, 1),
             "error": scan.error,
-            "verdict": None if scan.result is None else scan.result["verdict"],
+            "verdict": None if scan.result is None else scan.result.get("verdict"),
             "predicted": None if scan.result is None else scan.result["predicted"],
         }
 

@@ -3,8 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 
-from voxtune.types.settings import Settings
-
 DEMO, HEAD = "demo", "head"
 MERGED = "base.safetensors"
 """The base that ``voxtune export --merge`` writes beside the adapter that belongs on it."""
@@ -31,18 +29,7 @@ def scan_file(scan: Path) -> Path:
     return scan
 
 
-def base_file(folder: Path, base: Path | None) -> Path | Settings | None:
-    """The base of an adapter: the weights that were given, else the merged ones beside it, else what the run was trained on.
-
-    An adapter of its own knows no files; ``None`` is then the shipped weights.
-    """
+def base_file(folder: Path, base: Path | None) -> Path | None:
+    """The base's weights: those that were given, else the merged ones beside the adapter, else ``None`` for the shipped ones."""
     merged = folder / MERGED
-    if base is not None or merged.is_file():
-        return base or merged
-    run = folder.with_name("config.json")
-    if folder.name != "adapter" or not run.is_file():
-        return None
-    from voxtune.config import RunConfig
-
-    backbone = RunConfig.from_json(run.read_text(encoding="utf-8")).backbone
-    return backbone if any(isinstance(value, Path) for _, value in backbone) else None
+    return base if base is not None or not merged.is_file() else merged

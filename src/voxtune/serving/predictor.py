@@ -18,7 +18,6 @@ from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
-from voxtune.types.settings import Settings
 from voxtune.types.target import Target
 from voxtune.types.verdict import Looked, Verdict, given, judge
 
@@ -38,9 +37,7 @@ class ScanResult:
 class Predictor:
     """An adapter on its base with the texts of its question encoded; ``predict`` is all it does."""
 
-    def __init__(
-        self, adapter: str | Path | LoadedAdapter, base: str | Path | Settings | None = None
-    ) -> None:
+    def __init__(self, adapter: str | Path | LoadedAdapter, base: str | Path | None = None) -> None:
         self.adapter = adapter if isinstance(adapter, LoadedAdapter) else load_adapter(adapter, base)
         self.preset = load_preset(self.adapter.facts.preset)
         self.question = question_of(self.adapter.facts)

@@ -8,13 +8,15 @@ from voxtune.commands.evaluate.write import Evaluated, folder_of, scored, write_
 from voxtune.errors import UsageError
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (the options of the command)
     run: str | Path | Sequence[str | Path],
     *,
     data: str | Path | None = None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
     output: str | Path | None = None,
+    coverage: float | None = None,
+    by_class: bool = False,
     say: Callable[[str], None] = print,
 ) -> Evaluated:
     """Predict and score; writes ``predictions.tsv``, ``metrics.json``, ``evaluation.json`` and ``page.html``.
@@ -29,26 +31,44 @@ def evaluate(
         classes: score and choose among these classes (findings) only; a class that training never saw is scored by its class text.
         label_map: labels of the cohort to classes, of findings columns to findings, as ``{"CN": "NC"}``.
         output: folder to write; otherwise ``RUN/evaluation/<cohort>``, of a folder of runs ``FOLDER/evaluation/<cohort>``.
+        coverage: measure prediction sets too, that hold the truth for this share of people.
+        by_class: let that share hold for the people of each class by themselves.
         say: takes lines for a person.
 
     Raises:
+        SettingError: a coverage outside 0..1, or for numbers alone.
         UsageError: no manifest, no place to write to, impossible classes or labels.
-        DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
+        DataError: nothing to score, runs that are not of one question (the settings that differ are named), or a coverage that the
+            adapter's validation participants are too few for.
     """
     from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
+    from voxtune.evaluation.prediction_sets import check_coverage
     from voxtune.evaluation.run_list import run_folders
+    from voxtune.evaluation.set_scores import WantedSets
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
+    if by_class and coverage is None:
+        raise UsageError(
+            "--by-class says how prediction sets are cut: give --coverage too, as --coverage 0.9."
+        )
+    sets = None if coverage is None else WantedSets(check_coverage(coverage), by_class)
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
         home = sources[0] if len(sources) == 1 else None
         return evaluate_runs(
-            runs, data=manifest, classes=classes, label_map=label_map, output=target, home=home, say=say
+            runs,
+            data=manifest,
+            classes=classes,
+            label_map=label_map,
+            output=target,
+            home=home,
+            say=say,
+            sets=sets,
         )
     model = read_model(runs[0])
     manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    found = scored(model, manifest, classes, label_map, say)
+    found = scored(model, manifest, classes, label_map, say, sets)
     return write_evaluation(found, target or folder_of(found))

@@ -10,7 +10,13 @@ from voxtune import __version__
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
-    from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.pages.evaluation_facts import (
+        ClassFacts,
+        EvaluationFacts,
+        FindingsFacts,
+        SetFacts,
+        TargetFacts,
+    )
     from voxtune.types.target import Target
 
 
@@ -76,7 +82,17 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
         subgroups=found.subgroups,
         site_probe=found.site_probe.sentence if found.site_probe else None,
         templates=found.wordings,
+        sets=_sets(found),
     )
+
+
+def _sets(found: "Evaluation") -> "SetFacts | None":
+    from voxtune.pages.evaluation_facts import SetFacts
+
+    sets = found.sets
+    if sets is None:
+        return None
+    return SetFacts(sets.wanted.coverage, sets.wanted.by_class, sets.sentences, found.set_metrics)
 
 
 def _headline(found: "Evaluation") -> tuple[str, ...]:
@@ -193,6 +209,12 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
         "left_out": dict(facts.left_out),
         "temperature": facts.labels.temperature if isinstance(facts.labels, ClassFacts) else None,
         "thresholds": dict(found.table.thresholds),
+        "sets": facts.sets
+        and {
+            "coverage": facts.sets.coverage,
+            "by_class": facts.sets.by_class,
+            "sentences": list(facts.sets.sentences),
+        },
         "baseline_notes": dict(facts.baseline_notes),
         "leakage": " ".join(facts.leakage),
         "base_seen": facts.base_seen,

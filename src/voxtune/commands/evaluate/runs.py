@@ -1,5 +1,6 @@
 """``voxtune evaluate RUN RUN ...``: seeds as mean and standard deviation, folds of a cross-validation pooled."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from voxtune.types.records import Metric, OverRuns
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.evaluation.run_list import Member, RunList
+    from voxtune.evaluation.set_scores import WantedSets
     from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
 
 SHARED = (
@@ -33,7 +35,7 @@ def run_folder(of: str, key: str) -> str:
     return f"{of}-{key}"
 
 
-def evaluate_runs(
+def evaluate_runs(  # noqa: PLR0913  (the options of the command)
     runs: Sequence[Path],
     *,
     data: Path | None = None,
@@ -42,6 +44,7 @@ def evaluate_runs(
     output: Path | None,
     home: Path | None = None,
     say: Callable[[str], None] = print,
+    sets: "WantedSets | None" = None,
 ) -> Evaluated:
     """Evaluate each run into ``DIR/seed-N`` or ``DIR/fold-N`` as ever, then write what they say together.
 
@@ -53,6 +56,7 @@ def evaluate_runs(
         output: folder to write.
         home: the folder that holds the runs, where that was given: the place to write to is then ``home/evaluation/<cohort>``.
         say: takes lines for a person.
+        sets: prediction sets to measure too.
 
     Raises:
         UsageError: no ``output``, or nothing to score.
@@ -67,7 +71,7 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        found = scored(read_model(one.run.root), data, classes, label_map, say)
+        found = scored(read_model(one.run.root), data, classes, label_map, say, sets)
         if output is None:
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
@@ -277,6 +281,7 @@ def _said(
         f"{runs.of}s": keys,
         "runs": dict(runs.runs),
         "adapters_sha256": {one.key: one.adapter.get("adapter_sha256") for one in listed.members},
+        **({"fold_sides": fold_sides(listed.members)} if runs.of == "fold" else {}),
         "test_side": runs.test_side,
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
@@ -285,4 +290,12 @@ def _said(
         "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "voxtune": __version__,
+    }
+
+
+def fold_sides(members: "Sequence[Member]") -> dict[str, str]:
+    """Of each fold the sha256 of the scans it was tested on, by which ``compare`` tells whether two sets have the same folds."""
+    return {
+        one.key: hashlib.sha256("\n".join(sorted(map(str, one.split.get("test", ())))).encode()).hexdigest()
+        for one in members
     }

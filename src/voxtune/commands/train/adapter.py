@@ -17,11 +17,13 @@ def hand_over(
 ) -> None:
     """Write the adapter of a fitted model with what its task must know, and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
+    from voxtune.model.base_files import base_files
     from voxtune.pages.model_card import model_card
 
     name, config, cohort = model.backbone.name, session.config, session.cohort
     facts = AdapterFacts(
         base=name,
+        base_files=base_files(config.backbone),
         base_sha256=model.base_sha256,
         adapter_sha256="",
         preset=config.preset,
