@@ -94,31 +94,35 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             )
         if called not in (None, wanted.weighting):
             notes.append(f"its name says {called}, this preset takes T1-weighted images")
-    return (*notes, *_check_region(scan, kind, volume, wanted.region))
+    return (*notes, *_check_region(scan, kind, volume, wanted))
 
 
-def _check_region(
-    scan: str | Path, kind: Kind, volume: Volume, wanted: Literal["head", "chest", "abdomen"] | None
-) -> tuple[str, ...]:
-    if wanted is None:
-        return ()
-    notes = []
-    said = by_region(kind)
-    seen = None
-    if wanted != "head" and looks_like_head_ct(volume, bone=0 if wanted == "chest" else HEAD_BONE):
-        seen = "head"
-    if said == seen == "head":
-        raise ScanError(
-            scan,
-            f"its header says head and it looks like one; this preset takes a CT of the {wanted}",
-        )
-    if said is not None and said != wanted and {said, wanted} != {"chest", "abdomen"}:
-        notes.append(f"its header says {said}, this preset takes the {wanted}")
-    if seen is not None:
-        notes.append(f"it looks like a {seen}: narrow, without lung; this preset takes the {wanted}")
-    elif wanted == "chest" and (lung := lung_ml(*_coarse(volume))) < LEAST_LUNG_ML:
-        notes.append(f"it shows hardly any lung ({lung:.0f} ml); this preset takes the chest")
-    return tuple(notes)
+def _check_region(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> list[str]:
+    """Refuse a scan of another body region by header and picture; where only one of them says so, a sentence."""
+    notes: list[str] = []
+    if wanted.region is not None:
+        said = by_region(kind)
+        seen = None
+        if wanted == Wanted("CT", region="head") and not looks_like_head_ct(volume, bone=0):
+            notes.append("it does not look like a head: wide, or with lung; this preset takes the head")
+        if wanted.region != "head" and looks_like_head_ct(
+            volume, bone=0 if wanted.region == "chest" else HEAD_BONE
+        ):
+            seen = "head"
+        if said == seen == "head":
+            raise ScanError(
+                scan,
+                f"its header says head and it looks like one; this preset takes a CT of the {wanted.region}",
+            )
+        if said is not None and said != wanted.region and {said, wanted.region} != {"chest", "abdomen"}:
+            notes.append(f"its header says {said}, this preset takes the {wanted.region}")
+        if seen is not None:
+            notes.append(
+                f"it looks like a {seen}: narrow, without lung; this preset takes the {wanted.region}"
+            )
+        elif wanted.region == "chest" and (lung := lung_ml(*_coarse(volume))) < LEAST_LUNG_ML:
+            notes.append(f"it shows hardly any lung ({lung:.0f} ml); this preset takes the chest")
+    return notes
 
 
 def weighting(kind: Kind) -> str | None:
