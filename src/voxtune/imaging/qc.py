@@ -135,7 +135,9 @@ def missing_ends(inside: NDArray[np.bool_]) -> tuple[str, ...]:
                 slab = order[: max(1, round(share * where.size))]
                 shares.append(np.count_nonzero(mine[slab]) / np.count_nonzero(full[slab]) / least)
             if min(shares) < 1:
-                found.append(f"a part of the brain may be missing: its {name} end hardly reaches that of the template")
+                found.append(
+                    f"a part of the brain may be missing: its {name} end hardly reaches that of the template"
+                )
     return tuple(found)
 
 

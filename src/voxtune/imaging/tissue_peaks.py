@@ -101,7 +101,7 @@ def off_scale(found: Peaks) -> tuple[str | None, str | None]:
         return None, f"it has its {why}, if that is air; its numbers may be shifted or scaled"
     if found.fat is not None and found.soft is not None and found.fat < FAT[0] and found.soft < SOFT[0]:
         return f"has its {_beside('fat', found.fat, '-100')}", None
-    if fat_off:
+    if found.fat is not None and fat_off:
         return (
             None,
             f"it has its {_beside('fat', found.fat, '-100')}, if that is fat; its numbers may be shifted",
