@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voxtune.errors import UsageError
+from voxtune.extras import install_line
 from voxtune.serving.limits import Limits
 
 HOST = "127.0.0.1"
@@ -41,7 +42,7 @@ def serve(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: pip install 'voxtune[serve]'."
+            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: {install_line('serve')}."
         )
     from voxtune.serving.bundled import adapter_folder, base_file
 
