@@ -15,7 +15,7 @@ _PUBLIC = {
     "explain": "voxtune.commands.explain.command",
     "load_adapter": "voxtune.model.adapter",
     "load_backbone": "voxtune.backbones.load",
-    "predict": "voxtune.commands.predict",
+    "predict": "voxtune.commands.predict.command",
     "preprocess": "voxtune.commands.preprocess",
     "read_manifest": "voxtune.data.manifest",
     "read_scan": "voxtune.imaging.read",

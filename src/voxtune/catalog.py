@@ -51,6 +51,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "voxtune.peft.adapter:Adapter",
+        "cls_token": "voxtune.peft.cls_token:ClsToken",
         "full": "voxtune.peft.full:Full",
         "ia3": "voxtune.peft.ia3:Ia3",
         "lga": "voxtune.peft.lga:Lga",
@@ -116,12 +117,20 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "ablation_visual_prompts": "voxtune_recipes.ablations:visual_prompts",
         "deft": "voxtune_recipes.deft:recipe",
         "deft_adapter": "voxtune_recipes.baselines:deft_adapter",
+        "deft_brainiac": "voxtune_recipes.deft:brainiac",
+        "deft_colipri": "voxtune_recipes.deft:colipri",
         "deft_lora": "voxtune_recipes.baselines:deft_lora",
+        "deft_labels": "voxtune_recipes.deft_labels:recipe",
+        "deft_published": "voxtune_recipes.deft_published:recipe",
+        "deft_neurovfm": "voxtune_recipes.deft:neurovfm",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
         "full": "voxtune_recipes.baselines:full",
         "lga": "voxtune_recipes.baselines:lga",
         "linear_probe": "voxtune_recipes.baselines:linear_probe",
         "medct": "voxtune_recipes.medct:recipe",
+        "medct_brainiac": "voxtune_recipes.medct:brainiac",
+        "medct_colipri": "voxtune_recipes.medct:colipri",
+        "medct_neurovfm": "voxtune_recipes.medct:neurovfm",
         "medct_small": "voxtune_recipes.medct:small",
         "spp_lora": "voxtune_recipes.baselines:spp_lora",
     }

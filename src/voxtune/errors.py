@@ -2,7 +2,8 @@
 
 VoxTuneError                     exit code
 ├── UsageError                   2   the command or a setting is wrong
-│   └── SettingError             2   a named setting has an impossible value
+│   ├── SettingError             2   a named setting has an impossible value
+│   └── LicenceError             2   the licence of a base forbids what was asked
 ├── DataError                    3   a file, table or scan is not what it should be
 │   ├── ScanError                3   one scan cannot be read or processed
 │   ├── TableError               3   a column or row of a table is missing or wrong
@@ -37,6 +38,10 @@ class SettingError(UsageError):
     def __init__(self, setting: str, expected: str, came: object) -> None:
         super().__init__(f"Setting '{setting}': expected {expected}, got {came!r}.")
         self.setting = setting
+
+
+class LicenceError(UsageError):
+    """The licence of a base forbids what was asked; the message names the clause."""
 
 
 class DataError(VoxTuneError):

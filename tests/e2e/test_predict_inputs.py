@@ -72,6 +72,22 @@ def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: py
     assert "http" not in page.replace("https://", "http://").split("</style>")[1]
 
 
+def test_the_first_page_is_of_a_scan_that_the_adapter_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = json.loads(call("predict", "demo", "--json").stdout)
+    assert (answer["verdict"], answer["predicted"], answer["file"]) == ("answer", "AD", "person")
+    low, high = answer["mmse_interval"]
+    assert low < answer["mmse"] < high
+    page = Path(answer["page"]).read_text(encoding="utf-8")
+    for words in ("SIMULATED", "Nearest text", "interval", "Radiological view", "data:image/png"):
+        assert words in page
+    assert call("predict", "demo", "--tsv").stdout.splitlines()[1].split("\t")[0] == "SIMULATED_person.nii.gz"
+    for command in ("predict", "explain"):
+        assert "Say which scan" in call(command, "elsewhere", code=2).output
+
+
 def test_an_adapter_called_demo_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
@@ -94,7 +110,7 @@ def test_a_manifest_is_predicted_row_by_row(cohort: Path, tmp_path: Path) -> Non
     assert found.anything_known.all()
     header = table.read_text(encoding="utf-8").splitlines()[0].split("\t")
     assert {"mmse_low", "mmse_high", "abstained", "unlike_training", "quality", "page"} <= set(header)
-    assert len(list(tmp_path.glob("*.html"))) == 3
+    assert len(list(tmp_path.glob("*.html"))) == 3 + 1, "a page for each and the index"
     assert not (tmp_path / "failed.tsv").exists()
     for scan in (cohort.parent / "scans").glob("*.nii.gz"):
         assert scan.is_file()
@@ -131,7 +147,7 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
     odd = Path(shutil.copy(scans[0], tmp_path / "=1+1.nii.gz"))
     result = call("predict", "demo", *hostile.values(), odd, scans[1], "-o", tmp_path / "out", code=5)
     failed = (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8").splitlines()
-    assert failed[0] == "scan\terror"
+    assert failed[0] == "scan\terror\tfile"
     for (words, path), line in zip(hostile.items(), failed[1:], strict=True):
         assert line.startswith(path.name)
         assert words.lower() in line.lower() or words in result.output

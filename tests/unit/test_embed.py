@@ -130,7 +130,7 @@ def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(cohort: Path) -> None:
     with pytest.raises(UsageError, match="no backbone, adapter or run"):
         voxtune.embed("nothing", cohort)
-    with pytest.raises(UsageError, match="comes without weights"):
+    with pytest.raises(UsageError, match="has no weights"):
         voxtune.embed("biomedclip", cohort, settings={
             "vision": '{"width": 24, "depth": 1, "heads": 2, "mlp": 32}', "text": '{"width": 24, "depth": 1, "heads": 2, "mlp": 32}'
         })  # fmt: skip

@@ -50,6 +50,8 @@ class Colipri(Settings):
     softmax_temperature: float = Field(1.0, gt=0)
     """Divides the cosine; the file's value replaces it."""
     text: BertSizes = BertSizes(pooler=False)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     @model_validator(mode="after")
@@ -114,8 +116,8 @@ class ColipriModel(DualEncoder):
 
     def dense_map(self, volumes: Tensor) -> Tensor:
         """Volumes (B, 1, X, Y, Z) to a unit vector for each patch (B, embed, x, y, z)."""
-        grid = self.vision.grid(tuple(volumes.shape[2:]))
-        return self.project_image(self.vision(volumes)).mT.unflatten(-1, grid)
+        vectors = self.project_image(self.vision(volumes)).mT
+        return vectors.reshape(*vectors.shape[:2], *self.vision.grid(tuple(volumes.shape[2:])))
 
     def similarity_map(self, volumes: Tensor, texts: Tensor) -> Tensor:
         """Cosine of each patch of volumes (B, 1, X, Y, Z) with unit text vectors (N, embed): (B, N, x, y, z).

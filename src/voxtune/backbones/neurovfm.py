@@ -44,6 +44,8 @@ class NeuroVfm(Settings):
     embed: int = Field(768, ge=1)
     """Width of the joint space (ours: the published model has none)."""
     text: BertSizes = BertSizes(pooler=False)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, say, set_option
+from voxtune.cli.base import (
+    PATH,
+    as_json_option,
+    command,
+    data_option,
+    device_option,
+    pairs,
+    say,
+    set_option,
+)
 
 
 @command("embed")
@@ -21,9 +30,7 @@ from voxtune.cli.base import PATH, as_json_option, command, data_option, pairs, 
     metavar="NAME=VALUE",
     help="A setting of the backbone; may be repeated.",
 )
-@click.option(
-    "--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
-)
+@device_option
 @as_json_option
 def embed(
     model: str, manifest: Path, output: Path, base: Path | None, preset: str | None, assignments: tuple[str, ...], device: str,

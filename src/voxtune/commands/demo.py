@@ -33,7 +33,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     """
     from voxtune.commands.evaluate.command import evaluate
     from voxtune.commands.export import export
-    from voxtune.commands.predict import predict
+    from voxtune.commands.predict.command import predict
     from voxtune.commands.preprocess import preprocess
     from voxtune.commands.simulate.command import simulate
     from voxtune.commands.split import split

@@ -1,12 +1,13 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from voxtune.commands.shard import read_shard
+from voxtune.commands.spread import spread
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, StorageError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
@@ -123,7 +124,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         for row in rows[part - 1 :: parts]
     ]
     with progress("Preprocessing", len(jobs)) as advance:
-        for outcome in _outcomes(jobs, workers, scheduler):
+        for _, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
             if outcome:
                 note(outcome)
             advance("")
@@ -217,54 +218,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 # --------------------------------------------------------------------------------------- all scans
-def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[str | None]:
-    if scheduler is not None:
-        return _on_dask(jobs, scheduler)
-    if workers > 1 and len(jobs) > 1:
-        return _on_processes(jobs, workers)
-    return map(preprocess_one, jobs)
-
-
-def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
-    """A pool of fresh processes; scans that were under way when one died are tried once more, each alone."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    again: list[Job] = []
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(preprocess_one, job): job for job in jobs}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                again.append(futures[future])
-    for job in again:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            try:
-                yield pool.submit(preprocess_one, job).result()
-            except BrokenProcessPool:
-                yield _died(job)
-
-
 def _died(job: Job) -> str:
     from voxtune.run_dir import write_text
 
     sentence = f"{job.scan_id}: the process that worked on it was killed (most often: out of memory)."
     write_text(job.folder / "failed.txt", sentence + "\n")
     return sentence
-
-
-def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
-    from voxtune.commands.dask_client import connect
-
-    client = connect(scheduler)
-    from distributed import as_completed
-
-    with client:
-        futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
-        for future in as_completed(futures):
-            yield _died(futures[future]) if future.status == "error" else future.result()
 
 
 # ----------------------------------------------------------------------------------------- summary

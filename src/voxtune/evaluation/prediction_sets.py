@@ -75,14 +75,52 @@ def finding_scores(
     return answer
 
 
+def kept_scores(
+    stored: Mapping[str, ConformalScores] | None, classes: Sequence[str]
+) -> Mapping[str, ConformalScores]:
+    """What an adapter keeps of its validation participants.
+
+    Args:
+        stored: of the adapter; ``None``: a base alone.
+        classes: that are chosen among; sets hold for the very classes the adapter learned.
+
+    Raises:
+        DataError: it keeps nothing, or of other classes.
+    """
+    if not stored:
+        raise DataError(
+            "No prediction set can be given: "
+            + (
+                "a base alone has no validation participants."
+                if stored is None
+                else "this adapter keeps no validation scores (made before VoxTune had sets). Train it anew, or leave --coverage out."
+            )
+        )
+    if classes and set(classes) != set(stored):
+        raise DataError(
+            f"Prediction sets hold for the classes the adapter learned ({', '.join(stored)}), not for {', '.join(classes)}: leave --coverage out."
+        )
+    return stored
+
+
+def check_coverage(coverage: float) -> float:
+    """The coverage itself.
+
+    Raises:
+        SettingError: outside 0..1.
+    """
+    if not 0 < coverage < 1:
+        raise SettingError("coverage", "a number between 0 and 1, as 0.9", coverage)
+    return coverage
+
+
 def cut(scores: Sequence[float], coverage: float) -> float | None:
     """The largest score of a member of the set; ``None`` where these people are too few for the coverage.
 
     Raises:
         SettingError: a coverage outside 0..1.
     """
-    if not 0 < coverage < 1:
-        raise SettingError("coverage", "a number between 0 and 1, as 0.9", coverage)
+    check_coverage(coverage)
     rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
     return sorted(scores)[rank - 1] if rank <= len(scores) else None
 

@@ -23,8 +23,10 @@ from voxtune.types.volume import Volume
 
 CROOKED_DEGREES = 0.5
 """A CT turned or sheared further is resampled along the world's axes first: its presets cut straight boxes."""
-LEAST_KEPT_ML = 300.0
-"""Patches without background of a head hold more: a brain alone has 950 ml and more."""
+SMALLEST_MM, WIDEST_MM = 80.0, 1000.0
+"""Longest edge of the field of view of a heart or an infant, and an edge across the body that no scanner's bore has."""
+LEAST_KEPT_ML = 600.0
+"""Patches without background of a head hold more: 1500 ml and more in real ones, 900 in stripped brains."""
 
 
 def prepare_ct(
@@ -36,7 +38,11 @@ def prepare_ct(
         ScanError: it is not in Hounsfield units, or a mask.
     """
     refuse_labels(scan.volume.voxels)
-    check_hounsfield(scan.volume, settings.policy)
+    if settings.policy == "refuse" and scan.kind.units is not None:
+        raise ScanError(
+            "scan", f"its header says that its numbers are {scan.kind.units}, not Hounsfield units"
+        )
+    notes = (*check_hounsfield(scan.volume, settings.policy), *_size(scan.volume))
     voxels = scan.volume.voxels
     clipped = float(np.mean(voxels > settings.high))
     darkest = round(float(voxels.min()), 1)
@@ -65,7 +71,8 @@ def prepare_ct(
             result={"from": axis_codes(scan.volume.affine), "to": axis_codes(volume.affine)},
         )
     )
-    notes = _kept(volume, preset, record) if preset.fit == "patches" else ()
+    if preset.fit == "patches":
+        notes += _kept(volume, preset, record)
     figures = Qc(
         darkest_hu=darkest,
         clipped=round(clipped, 5),
@@ -102,6 +109,10 @@ def prepare_head(
         )
     )
     notes = _kept(volume, preset, record)
+    if looks_stripped(scan.volume):
+        notes += (
+            "it is stripped: the model learned from raw heads, and of this one every patch at the edge of the brain is dropped",
+        )
     figures = Qc(
         slice_mm=round(max(scan.volume.spacing), 3), nonfinite=scan.nonfinite, notes=(*scan.notes, *notes)
     )
@@ -121,8 +132,8 @@ def prepare_registered(
         raise ScanError(
             "scan",
             f"it does not lie on {settings.template}: that is {' x '.join(str(n) for n in settings.shape)} voxels of 1 mm, this has "
-            f"{' x '.join(str(n) for n in turned.shape)} at {', '.join(f'{step:.3g}' for step in turned.spacing)} mm or another origin",
-            "Run BrainIAC's own preprocessing first, or take preset 'brainiac' (adult template), which does all of it.",
+            f"{' x '.join(str(n) for n in turned.shape)} at {', '.join(f'{step:.3g}' for step in turned.spacing)} mm or another origin; run "
+            "BrainIAC's own preprocessing first, or take preset 'brainiac' (adult template), which does all of it",
         )
     if not looks_stripped(turned):
         raise ScanError(
@@ -148,3 +159,14 @@ def _kept(volume: Volume, preset: Preset, record: list[Step]) -> tuple[str, ...]
     return (
         f"only {kept} of {gone.size} patches ({ml:.0f} ml) hold no background: a stripped head, or one that fills its picture",
     )
+
+
+def _size(volume: Volume) -> tuple[str, ...]:
+    """A sentence where the header's voxel size makes the picture too small or too wide for a body."""
+    edges = np.asarray(volume.shape) * volume.spacing
+    # The body's long axis may be as long as a person.
+    across = sorted(edges)[:2]
+    if edges.max() >= SMALLEST_MM and max(across) <= WIDEST_MM:
+        return ()
+    extent = " x ".join(f"{edge:.0f}" for edge in edges)
+    return (f"its field of view is {extent} mm: the voxel size of its header may be wrong",)

@@ -64,8 +64,8 @@ class SparseTower(TokenTower, Protocol, metaclass=_ByAttributes):
     def groups(self, embedded: Tensor) -> Tensor | None:
         """The mask of an embedded sequence (B, T); ``None``: one group, all real.
 
-        True where real, or numbers: 0 nobody's, 2 and more of a group that attends within itself; 1 is left to extra tokens,
-        which all groups see.
+        True where a token is real; or numbers: 0 nobody's, 2 and more of a group that attends within itself. 1 is left to extra
+        tokens, which all groups see.
         """
         ...
 

@@ -10,8 +10,6 @@ from voxtune.catalog import BACKBONES, PRESETS
 from voxtune.errors import SettingError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from voxtune.imaging.presets import Preset
     from voxtune.model.vlm import VisionLanguageModel
 
@@ -79,7 +77,7 @@ def _of_backbone(
 ) -> Source:
     from voxtune.config import RunConfig
     from voxtune.data.images import load_preset
-    from voxtune.model.adapter import with_weights
+    from voxtune.model.base_files import check_weights, with_files
     from voxtune.model.build import frozen_base
 
     if preset is None and name not in PRESETS:
@@ -91,22 +89,20 @@ def _of_backbone(
     for key, value in settings.items():
         config = config.edit(f"backbone.{key}={value}")
     if base is not None:
-        if not base.is_file():
+        if not base.exists():
             raise UsageError(f"'{base.name}': no such file of weights.")
-        config = config.model_copy(update={"backbone": with_weights(config.backbone, base)})
+        found = with_files(config.backbone, name, {}, base if base.is_dir() else base.parent, base)
+        config = config.model_copy(update={"backbone": found})
     tree = config.backbone.model_dump()
     if "input_volume" in tree and tree["input_volume"] is None and tree.get("volume") != chosen.size:
         config = config.edit(f"backbone.input_volume={json.dumps(list(chosen.size))}")
         say(
             f"The volumes of preset '{chosen.name}' are {_times(chosen.size)} voxels: {name} takes them as they are (input_volume)."
         )
+    if "seed" not in settings:  # which means random numbers as plainly as 'fresh'
+        check_weights(config.backbone, name)
     model = frozen_base(config)
     backbone = model.backbone
-    if getattr(backbone, "loaded", None) is None and "seed" not in settings:
-        raise UsageError(
-            f"'{name}' comes without weights, so its embeddings would be those of random numbers. Give its weights: --base FILE "
-            f"('voxtune weights get {name}' says how to get them); --set seed=0 embeds with random ones all the same."
-        )
     if tuple(backbone.volume_shape) != chosen.tensor_shape:
         raise SettingError(
             "preset", f"one that gives {_times(backbone.volume_shape)}, as {name} takes it", chosen.name
@@ -129,26 +125,3 @@ def _of_backbone(
 
 def _times(shape: Sequence[int]) -> str:
     return " x ".join(str(size) for size in shape)
-
-
-def torch_device(name: str) -> "torch.device":
-    """The device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        SettingError: no device, or one that is not there.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    there = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if kind not in there or (number and not number.isdigit()):
-        raise SettingError("device", "auto, cpu, cuda, cuda:N or mps", name)
-    if int(number or 0) >= there[kind]:
-        raise SettingError("device", f"one that is here ({there[kind]} of {kind})", name)
-    return torch.device(name)

@@ -20,6 +20,7 @@ from voxtune.types.records import Metric, OverRuns
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.evaluation.run_list import Member, RunList
+    from voxtune.evaluation.set_scores import WantedSets
     from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
 
 SHARED = (
@@ -34,7 +35,7 @@ def run_folder(of: str, key: str) -> str:
     return f"{of}-{key}"
 
 
-def evaluate_runs(
+def evaluate_runs(  # noqa: PLR0913  (the options of the command)
     runs: Sequence[Path],
     *,
     data: Path | None = None,
@@ -43,6 +44,7 @@ def evaluate_runs(
     output: Path | None,
     home: Path | None = None,
     say: Callable[[str], None] = print,
+    sets: "WantedSets | None" = None,
 ) -> Evaluated:
     """Evaluate each run into ``DIR/seed-N`` or ``DIR/fold-N`` as ever, then write what they say together.
 
@@ -54,6 +56,7 @@ def evaluate_runs(
         output: folder to write.
         home: the folder that holds the runs, where that was given: the place to write to is then ``home/evaluation/<cohort>``.
         say: takes lines for a person.
+        sets: prediction sets to measure too.
 
     Raises:
         UsageError: no ``output``, or nothing to score.
@@ -68,7 +71,7 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        found = scored(read_model(one.run.root), data, classes, label_map, say)
+        found = scored(read_model(one.run.root), data, classes, label_map, say, sets)
         if output is None:
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
@@ -176,6 +179,8 @@ def _page_facts(
             name: replace(one, interval=None) for name, one in facts.targets.items()
         },  # each run has its own
         simulated=any(one.get("simulated") is True for one in stated.values()),
+        base_seen=" ".join(dict.fromkeys(str(one["base_seen"]) for one in stated.values())),
+        base_seen_alarms=any(one["base_seen_alarms"] is True for one in stated.values()),
     )
 
 
@@ -283,6 +288,8 @@ def _said(
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
         "leakage": dict(runs.leakage),
+        "base_seen": facts.base_seen,
+        "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "voxtune": __version__,
     }

@@ -10,6 +10,7 @@ from voxtune.run_dir import read_json, write_json, write_text
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.evaluation import Evaluation
+    from voxtune.evaluation.set_scores import WantedSets
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""
@@ -55,6 +56,7 @@ def scored(
     classes: Sequence[str] | None,
     label_map: Mapping[str, str] | None,
     say: Callable[[str], None],
+    sets: "WantedSets | None" = None,
 ) -> "Evaluation":
     """A model with its profile, asked for the scans of a cohort, of one run and of each of several alike; what is left out is said.
 
@@ -62,13 +64,17 @@ def scored(
         UsageError: no manifest, or impossible classes or labels.
         DataError: nothing to score.
     """
+    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.evaluated_model import manifest_to_score, with_profile
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.tasks.task import scored_task
 
     model = with_profile(model, manifest_to_score(model, data))
-    found = evaluation_of(model, scored_task(model), data, classes, label_map)
+    found = evaluation_of(model, scored_task(model), data, classes, label_map, sets)
     _tell_left_out(found, say)
+    seen = seen_verdict(found.model.base, found.cohort.rows, found.cohort.manifest)
+    if seen.alarms:
+        say(f"Warning: {seen.text}")
     return found
 
 
