@@ -17,6 +17,7 @@ from voxtune.cli.base import (
     say,
     series_option,
     set_option,
+    tell,
     view_option,
 )
 
@@ -113,6 +114,7 @@ def train(
         train_size=train_size,
         workers=workers,
         shard=shard,
+        say=tell,
     )
     echo(done.summary)
 

@@ -15,6 +15,7 @@ from voxtune.cli.base import (
     pairs,
     say,
     set_option,
+    tell,
 )
 
 
@@ -47,7 +48,7 @@ def embed(
 
     done = stage(
         model, manifest, output, base=base, preset=preset, settings=pairs(assignments, form="NAME=VALUE"), tokens=tokens,
-        device=device, say=lambda line: click.echo(line, err=True),
+        device=device, say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.facts | {"folder": str(done.folder)}, done.summary, as_json=as_json)
     if done.error is not None:
@@ -83,7 +84,7 @@ def curve(
 
     done = stage(
         recipe, output, data=data, sizes=sizes.split(","), seeds=seeds, split_dir=split_dir, assignments=assignments, allow=allow,
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.content, done.summary, as_json=as_json)
     if done.failed:
@@ -135,7 +136,7 @@ def reproduce(
         edits=assignments,
     )
     folder = output or Path(f"reproduce-{paper}")
-    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, echo).summary)
+    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, tell).summary)
 
 
 @command("demo")
