@@ -183,17 +183,9 @@ def test_an_evaluation_of_any_cohort_is_sane(
         subject = EvaluatedModel(read_recipe("deft"))
         words = {"{name}": of_records(reworded, classes)}
         found = Evaluation(
-            subject,
-            scored_task(subject),
-            cohort,
-            table,
-            rivals,
-            words,
-            vectors,
-            RESAMPLES,
-            {"model": table, **rivals},
-            "No row is calibrated.",
-        )
+            subject, scored_task(subject), cohort, table, rivals, words, vectors, RESAMPLES,
+            raw={"model": table, **rivals}, calibration="No row is calibrated.",
+        )  # fmt: skip
         facts = page_facts(found)
         stated = stated_facts(found, facts)
     everything = found.all_metrics()
