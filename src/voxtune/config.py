@@ -149,7 +149,8 @@ class TrainingSettings(Settings):
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """``bf16-mixed`` also stores frozen weights in bf16 on a GPU."""
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    accelerator: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``train --device`` sets it."""
     devices: int = Field(1, ge=1)
     """Processes on each node, one for each device; torchrun and srun decide it themselves."""
     nodes: int = Field(1, ge=1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.model.bridge import Bridge
+from voxtune.model.device import placed
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
 from voxtune.model.heads import TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
@@ -95,6 +96,7 @@ def build_model(
             projections=config.projections == "trained",
         )
         model.base_sha256 = base_sha256
+        model.chunk = config.training.chunk
         model.base_identity = identity(base_sha256, config.backbone)
         for target in config.targets:
             add_target(model, target, generator, (scales or {}).get(target.name, TargetScale()))
@@ -114,7 +116,7 @@ def frozen_base(config: RunConfig, backbone: Backbone | None = None) -> VisionLa
     """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on; ``backbone`` as in ``build_model``."""
     bare = {"vision": (), "text": (), "projections": "frozen"}
     plain = config.model_copy(update=bare | {"targets": (), "aggregation": Aggregation(form="none")})
-    return build_model(plain, backbone=backbone)
+    return placed(build_model(plain, backbone=backbone))
 
 
 def fingerprint(backbone: nn.Module) -> str:

@@ -82,6 +82,8 @@ class VisionLanguageModel(nn.Module):
         """Learned layers inside the backbone that follow training mode (dropout), unlike the frozen layers around them."""
         self.base_sha256 = ""
         """Of the backbone before anything was attached; ``build_model`` sets it."""
+        self.chunk: int | None = None
+        """Most scans of one forward, as the run trained; ``None``: as many as fit."""
         self.base_identity = ""
         """Of those tensors and of the settings that decide what the backbone computes with them: the key of what it makes."""
 
