@@ -135,6 +135,7 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "medct_colipri": "voxtune_recipes.medct:colipri",
         "medct_neurovfm": "voxtune_recipes.medct:neurovfm",
         "medct_small": "voxtune_recipes.medct:small",
+        "projections": "voxtune_recipes.projections:recipe",
         "spp_lora": "voxtune_recipes.baselines:spp_lora",
     }
 )
