@@ -72,6 +72,22 @@ def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: py
     assert "http" not in page.replace("https://", "http://").split("</style>")[1]
 
 
+def test_the_first_page_is_of_a_scan_that_the_adapter_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = json.loads(call("predict", "demo", "--json").stdout)
+    assert (answer["verdict"], answer["predicted"], answer["file"]) == ("answer", "AD", "person")
+    low, high = answer["mmse_interval"]
+    assert low < answer["mmse"] < high
+    page = Path(answer["page"]).read_text(encoding="utf-8")
+    for words in ("SIMULATED", "Nearest text", "interval", "Radiological view", "data:image/png"):
+        assert words in page
+    assert call("predict", "demo", "--tsv").stdout.splitlines()[1].split("\t")[0] == "SIMULATED_person.nii.gz"
+    for command in ("predict", "explain"):
+        assert "Say which scan" in call(command, "elsewhere", code=2).output
+
+
 def test_an_adapter_called_demo_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -10,22 +11,30 @@ from voxtune.cli.base import (
     as_json_option,
     command,
     data_option,
+    device_option,
     echo,
     pairs,
     say,
     series_option,
     set_option,
+    view_option,
 )
 
 
 @command("info")
+@click.argument("what", type=click.Choice(["recipe", "settings"]), required=False)
+@click.argument("name", required=False)
 @as_json_option
-def info(*, as_json: bool) -> None:
-    """List models, presets, methods, recipes and cohorts."""
-    from voxtune.commands.info import describe_catalog, information
+def info(what: str | None, name: str | None, *, as_json: bool) -> None:
+    """List models, presets, methods, recipes and cohorts.
 
-    found = information()
-    say(found, describe_catalog(found), as_json=as_json)
+    'info recipe NAME' shows what a recipe sets; 'info settings' lists every setting of a training, 'info settings NAME' those of a part
+    (training, loss, ...), a model or a method.
+    """
+    from voxtune.commands.info import describe_catalog, information, look_up
+
+    found, text = (information(), "") if what is None else look_up(what, name)
+    say(found, text or describe_catalog(found), as_json=as_json)
 
 
 @command("weights")
@@ -67,6 +76,7 @@ def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> 
 @click.option(
     "--control", is_flag=True, help="Train a control on shuffled labels too, for the checks of 'explain'."
 )
+@device_option
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes for folds.")
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts of the folds (job arrays).")
 def train(
@@ -77,6 +87,7 @@ def train(
     assignments: tuple[str, ...],
     train_size: int | None,
     allow: tuple[str, ...],
+    device: str,
     workers: int,
     shard: str | None,
     *,
@@ -98,6 +109,7 @@ def train(
         allow=allow,
         resume=resume,
         control=control,
+        device=device,
         train_size=train_size,
         workers=workers,
         shard=shard,
@@ -127,6 +139,7 @@ def train(
 )
 @click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
+@device_option
 @as_json_option
 def evaluate(
     runs: tuple[Path, ...],
@@ -134,6 +147,7 @@ def evaluate(
     classes: str | None,
     renamed: tuple[str, ...],
     output: Path | None,
+    device: str,
     coverage: float | None,
     *,
     by_class: bool,
@@ -180,7 +194,7 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 
 @command("predict")
 @click.argument("adapter", type=PATH)
-@click.argument("scans", type=PATH, nargs=-1, required=True)
+@click.argument("scans", type=PATH, nargs=-1)
 @click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
 @click.option(
     "--base",
@@ -203,7 +217,9 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
+@device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
+@view_option
 @as_json_option
 def predict(
     adapter: Path,
@@ -214,6 +230,8 @@ def predict(
     orientation: str | None,
     workers: int,
     scheduler: str | None,
+    device: str,
+    view: Literal["radiological", "neurological"],
     *,
     stripped: bool | None,
     force: bool,
@@ -223,13 +241,14 @@ def predict(
     """Say what an adapter sees in one scan or several, with a page for each.
 
     ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, folders of
-    scans, manifests, BIDS folders, or 'head' for the shipped head. A scan that was answered before keeps its answer.
+    scans, manifests, BIDS folders, or 'head' for the shipped head; 'demo' alone takes a SIMULATED person. A scan that was answered before keeps its answer.
     """
     from voxtune.commands.predict.command import predict as stage
+    from voxtune.serving.bundled import scans_or_person
 
     done = stage(
         adapter,
-        scans,
+        scans_or_person(adapter, scans),
         output=output,
         base=base,
         stripped=stripped,
@@ -238,6 +257,8 @@ def predict(
         workers=workers,
         scheduler=scheduler,
         force=force,
+        device=device,
+        view=view,
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
@@ -247,7 +268,7 @@ def predict(
 
 @command("explain")
 @click.argument("adapter", type=PATH)
-@click.argument("scan", type=PATH)
+@click.argument("scan", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, help="Folder to write; otherwise 'explanations/SCAN' here.")
 @click.option("--target", help="A class, a finding, 'mmse' or 'report'; otherwise the predicted class.")
 @click.option("--biomarker", "biomarkers", multiple=True, help="Keep this one alone; may be repeated.")
@@ -272,10 +293,12 @@ def predict(
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@device_option
+@view_option
 @as_json_option
 def explain(
     adapter: Path,
-    scan: Path,
+    scan: Path | None,
     output: Path | None,
     target: str | None,
     biomarkers: tuple[str, ...],
@@ -288,12 +311,20 @@ def explain(
     base: Path | None,
     orientation: str | None,
     seed: int,
+    device: str,
+    view: Literal["radiological", "neurological"],
     series: str | None,
     *,
     stripped: bool | None,
     as_json: bool,
 ) -> None:
-    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage."""
+    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage.
+
+    'demo' alone takes a SIMULATED person.
+    """
+    from voxtune.serving.bundled import scans_or_person
+
+    (scan,) = scans_or_person(adapter, [] if scan is None else [scan])
     from voxtune.commands.explain.command import explain as stage
 
     done = stage(
@@ -313,6 +344,8 @@ def explain(
         control=control,
         limit=limit,
         seed=seed,
+        device=device,
+        view=view,
         say=lambda line: echo(line, err=True),
     )
     say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
@@ -383,6 +416,7 @@ def reproduce(
 
 @command("serve")
 @click.argument("adapter", type=PATH)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
 @click.option(
     "--base",
@@ -405,14 +439,28 @@ def reproduce(
 @click.option(
     "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."
 )
+@click.option("--root-path", default="", help="The path it has behind a proxy, such as /voxtune.")
+@click.option(
+    "--trusted-host",
+    "trusted",
+    multiple=True,
+    metavar="NAME",
+    help="A name it is asked by, as a proxy passes it; may be repeated.",
+)
+@click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
+@device_option
+@view_option
 def serve(
-    adapter: Path, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int, time_limit: int
+    adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
+    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
+    view: Literal["radiological", "neurological"],
 ) -> None:  # fmt: skip
-    """Open a local page to drop scans on; on this machine only.
+    """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
 
     ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
     """
     from voxtune.commands.serve import serve as stage
+    from voxtune.serving.access import Access
     from voxtune.serving.limits import Limits
 
     limits = Limits(
@@ -422,7 +470,8 @@ def serve(
         memory_bytes=memory_limit * 2**30,
         seconds=time_limit,
     )
-    stage(adapter, port=port, base=base, limits=limits, say=echo)
+    access = Access(host, port, root_path, trusted, token_file)
+    stage(adapter, access=access, base=base, limits=limits, device=device, view=view, say=echo)
 
 
 @command("demo")

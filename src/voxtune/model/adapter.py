@@ -19,6 +19,7 @@ from voxtune.errors import DataError, WeightsError
 from voxtune.model.adapter_bounds import LARGEST_JSON, check_bounds, check_finite, check_parameters
 from voxtune.model.base_files import with_files
 from voxtune.model.build import BackboneSettings, adapter_state, build_model, load_adapter_state
+from voxtune.model.device import placed
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.storage.seal import SUMS, fits_sums, write_sums
@@ -239,7 +240,7 @@ def load_adapter(
             f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base.{todo}"
         )
     load_adapter_state(model, state)
-    return LoadedAdapter(model.eval(), facts, config)
+    return LoadedAdapter(placed(model.eval()), facts, config)
 
 
 def _shapes(settings: Settings) -> nn.Module:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune import __version__
-from voxtune.commands.embed.source import Source, find_source, torch_device
+from voxtune.commands.embed.source import Source, find_source
 from voxtune.commands.embed.tokens import TOKENS, token_array
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import atomic_path, make_folder, write_json
@@ -92,6 +92,8 @@ def embed(  # noqa: PLR0913  (the options of the command)
     from voxtune.types.protocols import is_sparse_tower
 
     table, target = Path(manifest), None if output is None else Path(output)
+    from voxtune.model.device import torch_device
+
     place = torch_device(device)
     rows = with_marks(table, read_manifest(table))
     if target is not None:

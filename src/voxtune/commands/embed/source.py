@@ -10,8 +10,6 @@ from voxtune.catalog import BACKBONES, PRESETS
 from voxtune.errors import SettingError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from voxtune.imaging.presets import Preset
     from voxtune.model.vlm import VisionLanguageModel
 
@@ -127,26 +125,3 @@ def _of_backbone(
 
 def _times(shape: Sequence[int]) -> str:
     return " x ".join(str(size) for size in shape)
-
-
-def torch_device(name: str) -> "torch.device":
-    """The device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        SettingError: no device, or one that is not there.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    there = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if kind not in there or (number and not number.isdigit()):
-        raise SettingError("device", "auto, cpu, cuda, cuda:N or mps", name)
-    if int(number or 0) >= there[kind]:
-        raise SettingError("device", f"one that is here ({there[kind]} of {kind})", name)
-    return torch.device(name)

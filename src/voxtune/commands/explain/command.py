@@ -19,6 +19,7 @@ from voxtune.explanation.scan_reports import (
     truth_of,
 )
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
+from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_json, write_text
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     control: str | Path | None = None,
     limit: int = 20,
     seed: int = 0,
+    device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] | None = None,
 ) -> ExplainDone:
     """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
@@ -69,6 +72,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         control: an adapter trained on shuffled labels, for the check of that name; ``None``: that of ``train --control``.
         limit: scans of each class, of a manifest.
         seed: of null maps, shuffled weights and random orders.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: hears a line as each part begins.
 
     Raises:
@@ -89,12 +94,14 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.images import load_preset, prepare_scan
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
     from voxtune.types.verdict import given
 
     tell = say or (lambda _: None)
-    loaded = load_adapter(folder, base_file(folder, weights))
-    other = find_control(folder, loaded, rival, weights)
+    with on_device(device):
+        loaded = load_adapter(folder, base_file(folder, weights))
+        other = find_control(folder, loaded, rival, weights)
     preset = load_preset(loaded.facts.preset)
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
@@ -104,9 +111,10 @@ def explain(  # noqa: PLR0913  (the options of the command)
             raise UsageError(
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
-        return explain_cohort(
-            loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
-        )
+        with seen_from(view):
+            return explain_cohort(
+                loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
+            )
     tell("Preprocessing")
     prepared = prepare_scan(
         scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
@@ -124,7 +132,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         found.facts["prediction"]["predicted"] = None
     tell("Drawing")
     shown = case.own or computed
-    return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
+    with seen_from(view):
+        return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
 
 
 def _case(
@@ -178,7 +187,7 @@ def _write(
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
     if facts["panel"]["shares"]:
-        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown)
+        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown or "")
     if facts["text"] is not None:
         facts["text"]["bars"] = text_bars(facts["text"])
     files = []

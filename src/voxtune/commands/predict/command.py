@@ -11,6 +11,7 @@ from voxtune.commands.predict.inputs import Input, identified, inputs_of, named
 from voxtune.commands.predict.work import Declared, Job, Model, died, loaded, read_answer, work
 from voxtune.commands.spread import spread
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
+from voxtune.pages.slices import View
 from voxtune.run_dir import make_folder, write_text
 from voxtune.types.records import Prediction
 
@@ -112,6 +113,8 @@ def predict(  # noqa: PLR0913  (the options of the command)
     workers: int = 1,
     scheduler: str | None = None,
     force: bool = False,
+    device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] | None = None,
 ) -> Predicted:
     """Preprocess and score every scan; write a page for each, one table, and an index of what needs a look.
@@ -130,11 +133,14 @@ def predict(  # noqa: PLR0913  (the options of the command)
         workers: processes on this machine; each loads the model once.
         scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
         force: answer again what was answered before.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes a line for each failed scan.
 
     Raises:
         ScanError: the only scan cannot be read.
         DataError: none of several scans can be read.
+        SettingError: a device that is not there.
         WeightsError: the adapter does not load.
     """
     from voxtune.imaging.affine import checked_axes
@@ -149,12 +155,22 @@ def predict(  # noqa: PLR0913  (the options of the command)
     if not inputs:
         raise DataError("There is no scan to predict: the table is empty.")
     from voxtune.model.adapter import read_facts
+    from voxtune.model.device import torch_device
     from voxtune.serving.answers import AnswerFolder
 
     folder = adapter_folder(Path(adapter))
+    if scheduler is None:
+        torch_device(device)  # a cluster has devices of its own
     facts = read_facts(folder)
     weights = base_file(folder, None if base is None else Path(base))
-    model = Model(folder.absolute(), facts.adapter_sha256, weights and weights.absolute(), _threads(workers))
+    model = Model(
+        folder.absolute(),
+        facts.adapter_sha256,
+        weights and weights.absolute(),
+        device,
+        _threads(workers),
+        view,
+    )
     kept = AnswerFolder(home, facts)
     inputs = named(identified(inputs, home), kept.names(), facts.adapter_sha256)
     jobs = [Job(one, home.absolute(), one.page(facts.adapter_sha256), model, declared) for one in inputs]

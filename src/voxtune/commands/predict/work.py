@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.predict.inputs import Input
 from voxtune.errors import DataError, ScanError
 from voxtune.imaging.boundary import one_sentence
+from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_text
 from voxtune.storage.seal import read_sealed, write_sealed
 
@@ -27,8 +28,11 @@ class Model:
     adapter_sha256: str
     """So that a process that stays does not answer with an adapter that has been replaced."""
     base: Path | None = None
+    device: str = "auto"
     threads: int | None = None
     """Of the processor; ``None``: as they are."""
+    view: View = "radiological"
+    """Of the pictures."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def work(job: Job) -> str | None:
     predictor = loaded(job.model)
     scan, declared = job.scan, job.declared
     try:
-        with one_sentence(scan.name, "predicted"):
+        with one_sentence(scan.name, "predicted"), seen_from(job.model.view):
             result = predictor.predict(
                 scan.path,
                 name=scan.name,
@@ -90,13 +94,15 @@ def loaded(model: Model) -> "Predictor":
     Raises:
         WeightsError: the adapter does not load.
     """
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
 
     if model.threads is not None:
         import torch
 
         torch.set_num_threads(model.threads)
-    return Predictor(model.adapter, model.base)
+    with on_device(model.device):
+        return Predictor(model.adapter, model.base)
 
 
 def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:

@@ -57,6 +57,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     allow: Sequence[str] = (),
     resume: bool = False,
     control: bool = False,
+    device: str = "auto",
     train_size: int | None = None,
     workers: int = 1,
     shard: str | None = None,
@@ -74,6 +75,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         allow: audit checks whose findings are accepted and written down.
         resume: go on where this run stopped; of folds, finish those that are not done.
         control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
+        device: ``auto`` (as the recipe says, else a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         train_size: train on the subset of this size that ``voxtune split --train-size`` wrote, in place of the whole train side.
         workers: processes that share the folds.
         shard: ``I/N``, the I-th of N parts of the folds, for job arrays.
@@ -89,12 +91,8 @@ def train(  # noqa: PLR0913  (the options of the command)
     """
     from voxtune.commands.train.folds import Crew, train_folds
     from voxtune.data.split_files import fold_folders
-    from voxtune.model.base_files import check_weights
 
-    config = read_recipe(str(recipe))
-    for assignment in assignments:
-        config = config.edit(assignment)
-    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    config = _asked_for(str(recipe), assignments, device)
     if data is None:
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
@@ -181,6 +179,27 @@ def train_one(
     return Trained(output, _together(fit, session))
 
 
+def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
+    """The rows of a manifest that a recipe can learn from."""
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
+
+    everyone = with_marks(data, read_manifest(data))
+    config = _with_profile(config, everyone, say)
+    task = task_of(config)
+    check_settings(task, config)
+    return list(task.select_rows(everyone, say))
+
+
+def looked_at(rows: Sequence[ManifestRow], data: Path) -> "Images":
+    """The audit's pictures of some rows, for several runs on one manifest: each is audited, the scans are read once."""
+    from voxtune.audit.images import look_at
+    from voxtune.data.manifest import resolve_image
+    from voxtune.imaging.read import read_scan
+
+    return look_at(rows, lambda row: read_scan(resolve_image(data, row)))
+
+
 def with_train_size(split: "Split", size: int | None) -> "Split":
     """The split with the training subset of that size in place of its train side; ``None`` leaves it whole.
 
@@ -204,7 +223,8 @@ def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
         return
     if not run.read_config().same_run(config):
         raise UsageError(
-            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set."
+            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set. A run that an earlier version "
+            f"began goes on with its own settings: voxtune train {run.root.name}/{run.config.name} -o {run.root.name} --resume."
         )
     refuse_other_scans(run, split)
 
@@ -238,6 +258,26 @@ def _together(fit: Callable[[Session], str], session: Session) -> str:
     if not session.leads:
         raise SystemExit(0)
     return summary
+
+
+def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfig:
+    """The recipe with its edits, on a device that is there and with weights that know something.
+
+    Raises:
+        UsageError: an unknown recipe or setting, or a backbone of random numbers that nobody asked for.
+        SettingError: a device that is not there.
+    """
+    from voxtune.model.base_files import check_weights
+    from voxtune.model.device import torch_device
+
+    config = read_recipe(recipe)
+    for assignment in assignments:
+        config = config.edit(assignment)
+    if device != "auto":
+        torch_device(device)
+        config = config.edit(f"training.accelerator={device}")
+    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    return config
 
 
 def _silence(_: str) -> None:
