@@ -370,7 +370,7 @@ def test_sets_of_folds_are_pooled(study: Study, tmp_path: Path) -> None:
 
 
 def test_predict_gives_the_set_where_it_can_be_promised(study: Study, tmp_path: Path) -> None:
-    scan = resolve_image(study.other, read_manifest(study.other)[0])
+    scan = (study.other.parent / read_manifest(study.other)[0].image).resolve()
     asked = ("predict", study.run, scan, "-o", tmp_path / "answers", "--json", "--coverage")
     if "target" in study.task and study.task != "several targets":
         assert "only numbers are predicted" in study.call(*asked, 0.5, code=2).output
