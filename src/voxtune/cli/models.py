@@ -219,6 +219,12 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Give prediction sets too, that hold the truth for this share of people, as 0.9.",
+)
+@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @view_option
@@ -232,11 +238,13 @@ def predict(
     orientation: str | None,
     workers: int,
     scheduler: str | None,
+    coverage: float | None,
     device: str,
     view: Literal["radiological", "neurological"],
     *,
     stripped: bool | None,
     force: bool,
+    by_class: bool,
     as_tsv: bool,
     as_json: bool,
 ) -> None:
@@ -259,6 +267,8 @@ def predict(
         workers=workers,
         scheduler=scheduler,
         force=force,
+        coverage=coverage,
+        by_class=by_class,
         device=device,
         view=view,
         say=lambda line: echo(line, err=True),
