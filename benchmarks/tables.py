@@ -11,6 +11,7 @@ from typing import Any
 from dicom import tables as dicom
 from explain import tables as explained
 from isa import tables as instructions
+from method import tables as few
 from qc import tables as quality
 from train import tables as trained
 
@@ -22,12 +23,26 @@ METHOD = ROOT / "benchmarks" / "method" / "results"
 SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
 BIDS_EXAMPLES = ROOT / "benchmarks" / "bids_examples" / "results" / "trees.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
+COMPARATORS = {
+    "zero_shot": "zero-shot",
+    "linear_probe": "linear probe on the same frozen base and scans",
+    "volumes_on_test": "regression on the true volumes",
+}
+"""What every cell of the demo has beside its model, with its name on a page."""
+MORE = {
+    "mmse": "MMSE alone",
+    "age_sex": "age and sex",
+    "majority": "the most frequent class",
+    "text": "words of the report",
+}
+"""The same of what later cells have."""
 PAGES = (
     ROOT / "README.md",
     CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
@@ -60,35 +75,51 @@ def interval(one: dict[str, float], scale: float = 100, digits: int = 1) -> str:
     return f"{scale * one['value']:.{digits}f} [{scale * one['low']:.{digits}f}, {scale * one['high']:.{digits}f}]"
 
 
+def comparators(cells: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, float]]]:
+    """Every comparator that the cells hold, by its name on a page."""
+    found = {name: [one[key] for one in cells] for key, name in COMPARATORS.items()}
+    kept = {"zero_shot", "linear_probe", "volumes"}
+    more = dict.fromkeys(name for one in cells for name in one.get("baselines", {}) if name not in kept)
+    return found | {
+        MORE.get(name, name): [one["baselines"][name] for one in cells]
+        for name in more
+        if all(name in one.get("baselines", {}) for one in cells)
+    }
+
+
 def summary() -> str:
     """One line for the README: the default cohort over its seeds."""
     cells = read("default")
     if not cells:
         return "Not measured yet."
     people = sum(one["participants"]["test"] for one in cells)
+    made = sorted({one["environment"]["git"]["commit"][:7] for one in cells})
+    rivals = "".join(
+        f"{name} {spread([one['value'] for one in some])}%, " for name, some in comparators(cells).items()
+    )
     return (
         f"On SIMULATED people (default cohort, {len(cells)} seeds, {people} held-out participants in all), three-way accuracy, mean ± sd: "
-        f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, "
-        f"zero-shot {spread([one['zero_shot']['value'] for one in cells])}%, "
-        f"oracle that reads the true volumes {spread([one['oracle_accuracy'] for one in cells])}%. "
+        f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, {rivals}"
+        f"the regression on volumes cross-validated over the whole cohort {spread([one['oracle_accuracy'] for one in cells])}%. "
         f"MMSE error {spread([one['scores']['mmse_mae']['value'] for one in cells], 1, 2)} points; guessing the training mean "
-        f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}."
+        f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}. Made with commit {', '.join(made)}, whose recipe validated and "
+        "stopped by epochs."
     )
 
 
 def cohorts() -> str:
     """Every cell of the default and the other cohorts."""
     lines = [
-        "| cohort | test scans / people | fine-tuned, % [95% interval] | zero-shot, % | oracle, % | share of oracle | MMSE error | of the mean |",
-        "|---|---|---|---|---|---|---|---|",
+        "| cohort | test scans / people | fine-tuned, % [95% interval] | zero-shot, % | linear probe, % | true volumes, % | true volumes, whole cohort, % | MMSE error | of the mean |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in [*read("default"), *read("other")]:
         cell, accuracy = one["cell"], one["scores"]["accuracy"]
         settings = f"seed {cell['seed']}, {cell['participants']} people, {cell['visits']} visits, {cell['scanners']} scanners, difficulty {cell['difficulty']:g}"
         lines.append(
             f"| {settings} | {one['scans']['test']} / {one['participants']['test']} | {interval(accuracy)} "
-            f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} "
-            f"| {accuracy['value'] / one['oracle_accuracy']:.2f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
+            f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['linear_probe']['value']:.1f} "
+            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -370,6 +401,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "serve": serve_load,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "few-scans": few.few_scans,
+    "few-scans-summary": few.summary,
+    "inference-rules": few.rules,
     "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,

@@ -121,13 +121,17 @@ def folder_of(name: str, data: Path) -> Path | None:
 def series_of(root: Path, scratch: Path) -> dict[tuple[str, str], list[Path]]:
     """The image files of every series by UID; packed ones unpacked first."""
     found: dict[tuple[str, str], list[Path]] = {}
-    for file in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".json"}):
+    for file in sorted(
+        path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".json"}
+    ):
         opened = file
         if file.name.endswith(".dcm.gz"):
             opened = scratch / file.name.removesuffix(".gz")
             opened.write_bytes(gzip.decompress(file.read_bytes()))
         try:
-            ds = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "Rows", "PatientID"])
+            ds = pydicom.dcmread(
+                opened, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "Rows", "PatientID"]
+            )
         except Exception:  # noqa: BLE001  (not DICOM, or not meant to be read)
             continue
         if "Rows" in ds:
@@ -153,7 +157,10 @@ def tried(uid: str, files: Sequence[Path]) -> dict[str, Any]:
     from voxtune.errors import ScanError
     from voxtune.imaging.read import open_scan
 
-    many = len(files) > 1 or int(pydicom.dcmread(files[0], stop_before_pixels=True).get("NumberOfFrames", 1) or 1) > 1
+    many = (
+        len(files) > 1
+        or int(pydicom.dcmread(files[0], stop_before_pixels=True).get("NumberOfFrames", 1) or 1) > 1
+    )
     with tempfile.TemporaryDirectory() as scratch:
         inside = Path(scratch)
         if many:
@@ -180,7 +187,9 @@ def tried(uid: str, files: Sequence[Path]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the collections that are here and write what became of every series."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("data", type=Path)
     arguments.add_argument("--only", nargs="*", default=list(COLLECTIONS))
     given = arguments.parse_args()
@@ -194,7 +203,9 @@ def main() -> None:
         rows = []
         with tempfile.TemporaryDirectory() as scratch:
             for number, ((uid, _), files) in enumerate(series_of(root, Path(scratch)).items()):
-                rows.append({"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(uid, files))
+                rows.append(
+                    {"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(uid, files)
+                )
                 print(name, rows[-1], flush=True)
         found[name] = rows
         print(name, Counter(row["outcome"].split(":")[0] for row in rows))

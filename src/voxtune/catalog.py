@@ -51,6 +51,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "voxtune.peft.adapter:Adapter",
+        "cls_token": "voxtune.peft.cls_token:ClsToken",
         "full": "voxtune.peft.full:Full",
         "ia3": "voxtune.peft.ia3:Ia3",
         "lga": "voxtune.peft.lga:Lga",
@@ -119,6 +120,8 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "deft_brainiac": "voxtune_recipes.deft:brainiac",
         "deft_colipri": "voxtune_recipes.deft:colipri",
         "deft_lora": "voxtune_recipes.baselines:deft_lora",
+        "deft_labels": "voxtune_recipes.deft_labels:recipe",
+        "deft_published": "voxtune_recipes.deft_published:recipe",
         "deft_neurovfm": "voxtune_recipes.deft:neurovfm",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
         "full": "voxtune_recipes.baselines:full",

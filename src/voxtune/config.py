@@ -94,6 +94,8 @@ class LossSettings(Settings):
     temperature: float = Field(10.0, gt=0)
     temperature_form: Literal["multiplier", "divisor"] = "multiplier"
     temperature_learned: bool = True
+    temperature_space: Literal["linear", "log"] = "linear"
+    """What is learned: the temperature, or its logarithm, of which a step is a share (CLIP)."""
     temperature_low: float = Field(1.0, gt=0)
     temperature_high: float = Field(100.0, gt=0)
     targets: Literal["instance", "class"] = "instance"
@@ -113,6 +115,8 @@ class OptimiserSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0)
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient of all trained parameters."""
+    temperature_rate: float | None = Field(None, gt=0)
+    """Of the learned temperature alone, which then has no weight decay; ``None``: as everything else."""
     schedule: Literal["plateau", "cosine", "constant"] = "cosine"
     """Along a cosine over all steps, on a plateau of the validation metric (the paper's), or not at all."""
     warmup: float = Field(0.1, ge=0, lt=1)

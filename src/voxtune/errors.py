@@ -12,6 +12,7 @@ VoxTuneError                     exit code
 ├── LeakageError                 4   training or evaluation refused: information crosses a split
 ├── SomeScansFailedError         5   the rest is done; a table says which failed and why
 ├── SomeFoldsFailedError         5   the other folds of a cross-validation are trained
+├── SomeTrainingsFailedError     5   the other trainings of a learning curve are done
 └── StoppedError           130, 143  stopped by Ctrl-C or SIGTERM with everything saved; --resume goes on
 """
 
@@ -110,6 +111,19 @@ class SomeFoldsFailedError(VoxTuneError):
         listed = " ".join(f"{name}: {why}" for name, why in failed.items())
         super().__init__(
             f"{len(failed)} of {total} folds failed, the rest are trained; --resume tries these again. {listed}"
+        )
+        self.failed = dict(failed)
+
+
+class SomeTrainingsFailedError(VoxTuneError):
+    """Some trainings of a learning curve failed and the others are done."""
+
+    exit_code = 5
+
+    def __init__(self, failed: Mapping[str, str]) -> None:
+        listed = " ".join(f"{name}: {why}" for name, why in failed.items())
+        super().__init__(
+            f"{len(failed)} trainings failed, the rest are done; the same command tries these again. {listed}"
         )
         self.failed = dict(failed)
 

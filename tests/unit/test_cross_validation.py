@@ -40,6 +40,7 @@ def parts(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # ------------------------------------------------------------------------------------------- real runs
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_draws")
 def test_three_commands_give_a_table_in_which_every_scan_stands_once(people: Path, tmp_path: Path) -> None:
     parts = tmp_path / "folds"
     cli("split", people, "-o", parts, "--folds", 2, "--train-size", 6)
@@ -80,12 +81,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trainer], None]:
     """Runs that a function of the test makes."""
 
     def use(make: Trainer) -> None:
-        def one(request: Request, output: Path, fold: Path, *, say: object) -> Trained:
-            del say
+        def one(request: Request, output: Path, fold: Path, **_: object) -> Trained:
             make(request, output, fold)
             return Trained(output, "trained")
 
         monkeypatch.setattr(command, "train_one", one)
+        monkeypatch.setattr(command, "looked_at", lambda *_: None)
 
     return use
 

@@ -136,3 +136,21 @@ def test_a_licence_travels_from_conversion_into_the_adapter(tmp_path: Path) -> N
     assert licence_of("m3d") == PUBLISHED["m3d"].licence
     assert licence_of("tiny") == "Apache-2.0"
     assert licence_of("my_own") == "unstated"
+
+
+@pytest.mark.parametrize("method", ["deft", "medct"])
+@pytest.mark.parametrize("base", ["colipri", "neurovfm", "brainiac"])
+def test_recipes_on_the_bases_of_2026(method: str, base: str) -> None:
+    from voxtune.catalog import PRESETS, load
+    from voxtune.config import read_recipe
+    from voxtune.model.build import build_model
+
+    config = read_recipe(f"{method}_{base}")
+    assert type(config).from_json(config.to_json()) == config
+    with torch.device("meta"):
+        model = build_model(config)
+    assert tuple(model.backbone.volume_shape) == load(PRESETS, config.preset).tensor_shape
+    share = sum(value.numel() for value in model.parameters() if value.requires_grad) / sum(
+        value.numel() for value in model.parameters()
+    )
+    assert 0.001 < share < 0.02

@@ -1,11 +1,14 @@
 """How long a training is and what is kept: in steps, by the number of scans, or as settings in epochs say."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voxtune.config import OptimiserSettings, RunConfig, TrainingSettings
 from voxtune.errors import UsageError
+from voxtune.model.heads import Temperature
+from voxtune.training.loop import groups_of
 from voxtune.training.order import batches, epoch_order, round_batches
 from voxtune.training.plan import ENOUGH_TO_CHOOSE, Plan, default_steps, plan_of, steps_a_pass
 from voxtune.training.records import Steer
@@ -101,6 +104,27 @@ def test_ties_are_broken_by_the_loss_then_by_the_later_one() -> None:
     assert not Steer(0.6, 1.1).beats(0.6, 1.0)
     assert Steer(0.6, 1.0).beats(0.6, 1.0)
     assert Steer(0.6).beats(0.6, None)
+
+
+def test_the_temperature_may_be_learned_apart() -> None:
+    plain, log = (Temperature(10.0, 1.0, 100.0, learned=True, log=one) for one in (False, True))
+    assert plain().item() == 10.0
+    assert log().item() == pytest.approx(10.0)
+    with torch.no_grad():
+        log.value.add_(1.0)
+    assert log().item() == pytest.approx(27.18, rel=1e-3)
+    with torch.no_grad():
+        log.value.add_(9.0)
+    assert log().item() == 100.0
+    trained = {"a": torch.nn.Parameter(torch.zeros(2)), "temperature.value": plain.value}
+    alike = groups_of(trained, recipe())
+    assert [id(one) for one in alike] == [id(one) for one in trained.values()]
+    rest, own = groups_of(trained, recipe().edit("optimiser.temperature_rate=0.1"))
+    assert [id(one) for one in rest["params"]] == [id(trained["a"])]
+    assert (own["lr"], own["weight_decay"]) == (0.1, 0.0)
+    alone = {"temperature.value": plain.value}
+    assert len(groups_of(alone, recipe().edit("optimiser.temperature_rate=0.1"))) == 1
+    assert groups_of({"a": trained["a"]}, recipe().edit("optimiser.temperature_rate=0.1")) == [trained["a"]]
 
 
 def test_the_rate_rises_then_falls_along_a_cosine() -> None:

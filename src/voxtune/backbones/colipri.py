@@ -116,8 +116,8 @@ class ColipriModel(DualEncoder):
 
     def dense_map(self, volumes: Tensor) -> Tensor:
         """Volumes (B, 1, X, Y, Z) to a unit vector for each patch (B, embed, x, y, z)."""
-        grid = self.vision.grid(tuple(volumes.shape[2:]))
-        return self.project_image(self.vision(volumes)).mT.unflatten(-1, grid)
+        vectors = self.project_image(self.vision(volumes)).mT
+        return vectors.reshape(*vectors.shape[:2], *self.vision.grid(tuple(volumes.shape[2:])))
 
     def similarity_map(self, volumes: Tensor, texts: Tensor) -> Tensor:
         """Cosine of each patch of volumes (B, 1, X, Y, Z) with unit text vectors (N, embed): (B, N, x, y, z).

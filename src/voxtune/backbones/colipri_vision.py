@@ -160,7 +160,7 @@ class Pooling(nn.Module):
             allowed = mask[:, None, None, :].bool()
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (
-            F.linear(part, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            F.linear(part, weight, bias).reshape(*part.shape[:2], self.heads, -1).transpose(1, 2)
             for part, weight, bias in zip((mean, tokens, tokens), weights, biases, strict=True)
         )
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)

@@ -196,7 +196,7 @@ class NeuroVfmVision(nn.Module):
         """Patches (B, T, voxels) as each series sees them, minus its mean, over its deviation (B, T, series, voxels)."""
         values = windowed(patches).movedim(-1, 2) if self.sizes.modality == "ct" else patches[:, :, None]
         mean, deviation = torch.tensor(self.sizes.normalisation, dtype=patches.dtype).to(patches.device).T
-        return (values - mean[:, None]) / deviation[:, None]
+        return cast(Tensor, (values - mean[:, None]) / deviation[:, None])
 
     def _order(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """The places of the patches that are kept, in front (B, T), and which of those T are real (B, T)."""

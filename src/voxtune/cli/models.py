@@ -22,13 +22,19 @@ from voxtune.cli.base import (
 
 
 @command("info")
+@click.argument("what", type=click.Choice(["recipe", "settings"]), required=False)
+@click.argument("name", required=False)
 @as_json_option
-def info(*, as_json: bool) -> None:
-    """List models, presets, methods, recipes and cohorts."""
-    from voxtune.commands.info import describe_catalog, information
+def info(what: str | None, name: str | None, *, as_json: bool) -> None:
+    """List models, presets, methods, recipes and cohorts.
 
-    found = information()
-    say(found, describe_catalog(found), as_json=as_json)
+    'info recipe NAME' shows what a recipe sets; 'info settings' lists every setting of a training, 'info settings NAME' those of a part
+    (training, loss, ...), a model or a method.
+    """
+    from voxtune.commands.info import describe_catalog, information, look_up
+
+    found, text = (information(), "") if what is None else look_up(what, name)
+    say(found, text or describe_catalog(found), as_json=as_json)
 
 
 @command("weights")

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from voxtune.cli.base import PATH, as_json_option, command, device_option, pairs, say
+from voxtune.cli.base import (
+    PATH,
+    as_json_option,
+    command,
+    data_option,
+    device_option,
+    pairs,
+    say,
+    set_option,
+)
 
 
 @command("embed")
@@ -41,3 +50,39 @@ def embed(
     say(done.facts | {"folder": str(done.folder)}, done.summary, as_json=as_json)
     if done.error is not None:
         raise done.error
+
+
+@command("curve")
+@click.argument("recipe")
+@click.option("-o", "--output", type=PATH, required=True, help="The folder to write or go on with.")
+@data_option
+@click.option(
+    "--sizes",
+    metavar="N,N,all",
+    required=True,
+    help="Numbers of training scans; 'all' is the whole train side.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each size.")
+@click.option(
+    "--split", "split_dir", type=PATH, help="The split folder; otherwise one is made by participant."
+)
+@set_option
+@click.option(
+    "--allow", multiple=True, metavar="CHECK", help="Train although this audit check finds something."
+)
+@as_json_option
+def curve(
+    recipe: str, output: Path, data: Path | None, sizes: str, seeds: int, split_dir: Path | None, assignments: tuple[str, ...],
+    allow: tuple[str, ...], *, as_json: bool,
+) -> None:  # fmt: skip
+    """Draw a learning curve: a recipe on nested subsets of its training scans, beside the baselines on the same scans."""
+    from voxtune.commands.curve.command import curve as stage
+    from voxtune.errors import SomeTrainingsFailedError
+
+    done = stage(
+        recipe, output, data=data, sizes=sizes.split(","), seeds=seeds, split_dir=split_dir, assignments=assignments, allow=allow,
+        say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    say(done.content, done.summary, as_json=as_json)
+    if done.failed:
+        raise SomeTrainingsFailedError(dict(done.failed))

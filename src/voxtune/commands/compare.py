@@ -22,7 +22,7 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     Args:
         a: a run, a cross-validation, a folder with ``predictions.tsv``, or what ``voxtune evaluate RUN RUN ...`` wrote of several runs.
         b: the other, of the same sort.
-        output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
+        output: where to write ``comparison.json``, ``comparison.tsv``, ``page.html``, ``figures/`` and ``tables/``; nothing is written without.
 
     Returns:
         ``{"a", "b", "evaluations": [{"cohort", "task", "simulated", "kinds", "classes", "n_scans", "n_participants",
@@ -34,6 +34,7 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     """
     from voxtune.data.manifest import write_table
     from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
+    from voxtune.pages.comparison_prints import write_prints
 
     a, b = Path(a), Path(b)
     found = [
@@ -50,7 +51,9 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
         )
         write_table(output / "comparison.tsv", tuple(columns), lines)
         write_json(output / "comparison.json", result)
-        write_text(output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, found)))
+        facts = ComparisonFacts(name_a, name_b, found)
+        write_text(output / "page.html", comparison_page(facts))
+        write_prints(facts, output)
     return result
 
 

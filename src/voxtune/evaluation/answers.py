@@ -34,6 +34,8 @@ class Answers:
     """Unit image embedding (E,) of each scan by scan_id."""
     reworded: dict[str, Predictions] = field(default_factory=dict)
     """The answers to the same question in other words, by the words."""
+    raw: Predictions | None = None
+    """The answers before calibration, of one class among several."""
 
 
 def ask(
@@ -68,9 +70,12 @@ def ask(
         asked = {"": question, **question.reworded()}
         texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
         seen, logits = see_scans(model, texts, names, read, **form, published=published, advance=advance)
-    own = table_of(question, rows, logits.pop(""), seen.targets)
+    found = logits.pop("")
+    own = table_of(question, rows, found, seen.targets)
+    plain = question.raw()
+    raw = None if plain is None else table_of(plain, rows, found, seen.targets)
     reworded = {words: table_of(asked[words], rows, one, {}) for words, one in logits.items()}
-    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded)
+    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded, raw)
 
 
 def see_scans(  # noqa: PLR0913  (how scans are read and compared)

@@ -8,13 +8,7 @@ from pathlib import Path
 
 from voxtune.evaluation.answers import Vectors, ask
 from voxtune.evaluation.auroc_difference import auroc_difference
-from voxtune.evaluation.baselines import (
-    Inputs,
-    baseline_notes,
-    cross_fitted_baselines,
-    run_baselines,
-    unlabelled_texts,
-)
+from voxtune.evaluation.baselines import baseline_notes
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.evaluated_model import (
     EvaluatedModel,
@@ -26,15 +20,16 @@ from voxtune.evaluation.evaluated_model import (
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import Predictions, stacked
+from voxtune.evaluation.rivals import ZERO_SHOT, rivals_of, usable_rows
 from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
 from voxtune.evaluation.set_scores import PredictionSets, WantedSets, stacked_sets
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
-from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
 
-ZERO_SHOT = "zero_shot"
+OWN_RAW = "model"
+"""Under which name the raw answers of the model itself stand."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,10 @@ class Evaluation:
     resamples: int = 2000
     sets: PredictionSets | None = None
     """Where they were asked for."""
+    raw: Mapping[str, Predictions] = field(default_factory=dict)
+    """The answers before calibration, of the model itself under ``model`` and of its rivals by name; none of findings and of numbers."""
+    calibration: str = ""
+    """How the rows were calibrated, or why not, for people."""
 
     @property
     def draw(self) -> Draw:
@@ -63,7 +62,7 @@ class Evaluation:
     @property
     def fitted_on(self) -> list[ManifestRow]:
         """The training rows that baselines were fitted on; empty where they were cross-fitted."""
-        return usable_training_rows(self.asked, self.cohort)
+        return usable_rows(self.asked, self.cohort, self.cohort.train_rows)
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
@@ -100,6 +99,23 @@ class Evaluation:
     def against(self) -> dict[str, Comparison]:
         """The headline score of the model minus that of each rival."""
         return compare_with_each(self.table, self.rivals, self.draw)
+
+    @cached_property
+    def raw_metrics(self) -> dict[str, dict[str, Metric]]:
+        """The headline scores before calibration, of the model under ``model`` and of each rival."""
+        return {name: headline_scores(table, self.draw) for name, table in self.raw.items()}
+
+    @property
+    def never_said(self) -> tuple[str, ...]:
+        """Classes that some scan here has and the model says of none."""
+        if not self.table.exclusive:
+            return ()
+        known = self.table.scored()
+        said = known.called.sum(axis=0)
+        there = (known.truth == 1).sum(axis=0)
+        return tuple(
+            name for name, yes, some in zip(known.names, said, there, strict=True) if some and not yes
+        )
 
     @cached_property
     def gain(self) -> dict[str, Metric]:
@@ -159,6 +175,21 @@ class Evaluation:
             f"baseline/{name}/{score}": one
             for name, some in self.rival_metrics.items()
             for score, one in some.items()
+        }
+        found |= {
+            f"raw/{name}/{score}": one
+            for name, some in self.raw_metrics.items()
+            for score, one in some.items()
+        }
+        found |= {
+            f"against/{name}/{one.score}": Metric(
+                value=one.difference,
+                low=one.low,
+                high=one.high,
+                n_scans=one.n_scans,
+                n_participants=one.n_participants,
+            )
+            for name, one in self.against.items()
         }
         found |= {f"gain/{name}": one for name, one in self.gain.items()}
         for group in self.groups if len(self.groups) > 1 else ():
@@ -244,45 +275,31 @@ def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> 
         found = ask(model.adapter.model, question, chosen.rows, cohort.manifest, model.adapter.facts.preset)
         alone = asked.base_question(cohort, base)
         of_base = ask(base, alone, chosen.rows, cohort.manifest, config.preset, published=True)
-    rivals = _baselines(model, asked, cohort, of_base.vectors, base)
-    if model.adapter is not None and question.names:
-        rivals[ZERO_SHOT] = of_base.table
+    rivals = rivals_of(model, asked, cohort, of_base, base)
     table = replace(
         with_measured(found.table, chosen.rows, model_targets(model)), thresholds=asked.thresholds(chosen)
     )
-    return Evaluation(model, asked, cohort, table, rivals, found.reworded, found.vectors)
-
-
-def usable_training_rows(asked: ScoredTask, cohort: ScoredCohort) -> list[ManifestRow]:
-    """The training rows of which the answer is known."""
-    answer = asked.baseline_answer(cohort.chosen)
-    known = answer.truth(cohort.train_rows)
-    return [row for row, some in zip(cohort.train_rows, known, strict=True) if (some == some).any()]  # noqa: PLR0124  (not NaN)
-
-
-def _baselines(
-    model: EvaluatedModel,
-    asked: ScoredTask,
-    cohort: ScoredCohort,
-    vectors: Vectors,
-    base: VisionLanguageModel,
-) -> dict[str, Predictions]:
-    """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
-    config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
-    train = usable_training_rows(asked, cohort)
-    profile = config.known_profile
-    fields = config.report.fields
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
-    if not train or cohort.training is None:
-        return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
-    question = asked.base_question(replace(cohort, val_rows=[]), base)
-    seen = ask(base, question, train, cohort.training, config.preset, published=True).vectors
-    return run_baselines(answer, train, rows, Inputs(texts, seen | vectors, config.seed, profile))
+    raw: dict[str, Predictions] = {}
+    if model.adapter is not None and found.raw is not None:
+        raw = {OWN_RAW: found.raw, **rivals.raw}
+    calibration = rivals.calibration if raw else ""
+    return Evaluation(
+        model,
+        asked,
+        cohort,
+        table,
+        rivals.tables,
+        found.reworded,
+        found.vectors,
+        raw=raw,
+        calibration=calibration,
+    )
 
 
 def pooled(parts: Sequence[Evaluation]) -> Evaluation:
     """The folds of a cross-validation as one evaluation: every scan answered by the model that never saw its participant."""
     first = parts[0]
+    plain = [name for name in first.raw if all(name in part.raw for part in parts)]
     shared = [name for name in first.rivals if all(name in part.rivals for part in parts)]
     words = [text for text in first.reworded if all(text in part.reworded for part in parts)]
     chosen = replace(
@@ -297,6 +314,7 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
         cohort=replace(first.cohort, chosen=chosen),
         table=replace(stacked([part.table for part in parts]), thresholds={}),
         rivals={name: stacked([part.rivals[name] for part in parts]) for name in shared},
+        raw={name: stacked([part.raw[name] for part in parts]) for name in plain},
         reworded={text: stacked([part.reworded[text] for part in parts]) for text in words},
         vectors={},
         sets=stacked_sets(sets) if (sets := [part.sets for part in parts if part.sets]) else None,

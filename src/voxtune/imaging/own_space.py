@@ -132,8 +132,8 @@ def prepare_registered(
         raise ScanError(
             "scan",
             f"it does not lie on {settings.template}: that is {' x '.join(str(n) for n in settings.shape)} voxels of 1 mm, this has "
-            f"{' x '.join(str(n) for n in turned.shape)} at {', '.join(f'{step:.3g}' for step in turned.spacing)} mm or another origin",
-            "Run BrainIAC's own preprocessing first, or take preset 'brainiac' (adult template), which does all of it.",
+            f"{' x '.join(str(n) for n in turned.shape)} at {', '.join(f'{step:.3g}' for step in turned.spacing)} mm or another origin; run "
+            "BrainIAC's own preprocessing first, or take preset 'brainiac' (adult template), which does all of it",
         )
     if not looks_stripped(turned):
         raise ScanError(

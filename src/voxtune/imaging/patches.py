@@ -69,7 +69,7 @@ def series_array(volume: Volume, stored: str | None = None) -> Volume:
     affine = turned.affine.copy()
     for axis, (count, step) in enumerate(zip(turned.shape, turned.spacing, strict=True)):
         target = SLICE_MM if axis == across else PLANE_MM
-        where = np.arange(int(count * step / target)) * (target / step)
+        where = np.arange(int(count * step / target), dtype=np.float64) * (target / step)
         array = _spline(array, where, axis)
         affine[:3, axis] *= target / step
     if whole(turned.voxels, stored):
@@ -99,8 +99,7 @@ def mri_values(array: Array) -> tuple[Array, Mask]:
 def dropped(background: Mask) -> Mask:
     """Which patches hold a background voxel (d, h, w)."""
     d, h, w = (size // step for size, step in zip(background.shape, PATCH, strict=True))
-    cut: Mask = background.reshape(d, PATCH[0], h, PATCH[1], w, PATCH[2]).any(axis=(1, 3, 5))
-    return cut
+    return np.asarray(background.reshape(d, PATCH[0], h, PATCH[1], w, PATCH[2]).any(axis=(1, 3, 5)))
 
 
 def marked(values: Array, patches: Mask, mark: float) -> Array:
@@ -139,11 +138,11 @@ def whole(voxels: Array, stored: str | None) -> bool:
 
 def as_stored(values: NDArray[np.float64], stored: str | None) -> NDArray[np.float64]:
     """Interpolated values in the number type of the file: cut towards zero, within its range."""
-    cut = np.trunc(values + np.copysign(1e-6, values))
+    cut: NDArray[np.float64] = np.trunc(values + np.copysign(1e-6, values))
     if stored is None or stored == "dicom":
         return cut
     limits = np.iinfo(np.dtype(stored))
-    return np.clip(cut, limits.min, limits.max)
+    return np.asarray(np.clip(cut, limits.min, limits.max), dtype=np.float64)
 
 
 def _spline(array: NDArray[np.float64], where: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

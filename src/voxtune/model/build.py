@@ -21,6 +21,9 @@ from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_s
 from voxtune.types.settings import Settings
 from voxtune.types.target import Target
 
+BANK = "bank"
+"""Name of the bank in an adapter's file."""
+
 
 class Method(Protocol):
     """An adaptation method: a settings object that attaches itself to one side of a model."""
@@ -87,6 +90,7 @@ def build_model(
                 loss.temperature_low,
                 loss.temperature_high,
                 learned=loss.temperature_learned,
+                log=loss.temperature_space == "log",
             ),
             temperature_form=loss.temperature_form,
             projections=config.projections == "trained",
@@ -108,11 +112,11 @@ def build_model(
     return model.eval()
 
 
-def frozen_base(config: RunConfig) -> VisionLanguageModel:
-    """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on."""
+def frozen_base(config: RunConfig, backbone: Backbone | None = None) -> VisionLanguageModel:
+    """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on; ``backbone`` as in ``build_model``."""
     bare = {"vision": (), "text": (), "projections": "frozen"}
     plain = config.model_copy(update=bare | {"targets": (), "aggregation": Aggregation(form="none")})
-    return placed(build_model(plain))
+    return placed(build_model(plain, backbone=backbone))
 
 
 def fingerprint(backbone: nn.Module) -> str:
@@ -170,9 +174,9 @@ def add_target(
 
 
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
-    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets)."""
+    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets, the bank)."""
     state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
-    state |= _scales(model)
+    state |= _scales(model) | ({BANK: model.bank} if model.uses_bank else {})
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
 
 
@@ -199,6 +203,9 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
         name: value for name, value in model.named_parameters() if value.requires_grad
     }
     places |= _scales(model)
+    if model.uses_bank:  # as many vectors as training had classes with enough people
+        model.bank = model.bank.new_zeros(state.get(BANK, model.bank).shape[:1] + model.bank.shape[1:])
+        places[BANK] = model.bank
     problems = [f"missing {name}" for name in sorted(places.keys() - state.keys())]
     problems += [f"unknown {name}" for name in sorted(state.keys() - places.keys())]
     problems += [

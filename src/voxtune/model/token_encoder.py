@@ -28,6 +28,9 @@ class TokenEncoder(nn.Module):
         self.extra = nn.ModuleDict()
         self.between = nn.ModuleDict()
         """Learned layers that stand between the tower's own, by the name of their method."""
+        self.lead_shift: nn.Parameter | None
+        """Learned and added to the lead tokens (lead, width) as they enter the first layer; ``None``: they are as frozen."""
+        self.register_parameter("lead_shift", None)
         self.checkpointing = False
 
     @property
@@ -106,10 +109,11 @@ class TokenEncoder(nn.Module):
                 a tower that can leaves them out of its last block.
         """
         lead, sets, count = self.tower.lead, self.sets(), len(embedded)
+        first = embedded[:, :lead] if self.lead_shift is None else embedded[:, :lead] + self.lead_shift
         if mask is None and is_sparse_tower(self.tower):
             mask = self.tower.groups(embedded)
         sequence = torch.cat(
-            [embedded[:, :lead], *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
+            [first, *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
         )
         total = sum(one.length for one in sets)
         wide = (

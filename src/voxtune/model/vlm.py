@@ -71,6 +71,9 @@ class VisionLanguageModel(nn.Module):
             if aggregation.form == "batch" and aggregation.learned
             else None
         )
+        self.bank: Tensor
+        """Image vectors (G, E) that class texts attend to when a scan is scored (``model/bank.py``); none: they attend to nothing."""
+        self.register_buffer("bank", torch.zeros(0, width))
         self.temperature = temperature
         self.temperature_form = temperature_form
         self.targets: tuple[Target, ...] = ()
@@ -201,15 +204,24 @@ class VisionLanguageModel(nn.Module):
             return self.attention.of_sets(image.vector, text.vector)
         return cross_attention.similarities_of_sets(image.vector, text.vector)
 
-    def cosines_alone(self, image: ImageFeatures, text: TextFeatures) -> Float[Tensor, "B K"]:
-        """Similarities of scans with class texts, each scan scored as if it were the only one."""
+    @property
+    def uses_bank(self) -> bool:
+        """Whether class texts attend to a bank when a scan is scored."""
+        return self.aggregation.form == "batch" and self.aggregation.inference == "bank"
+
+    def cosines_alone(
+        self, image: ImageFeatures, text: TextFeatures, bank: Float[Tensor, "G E"] | None = None
+    ) -> Float[Tensor, "B K"]:
+        """Similarities of scans with class texts, each scan scored as if it were the only one; ``bank`` stands in for the model's own."""
         if self.aggregation.form == "none":
             return image.vector @ text.vector.T
         if self.aggregation.form == "tokens":
             return self._of_tokens(image, text)
+        keys = self.bank if bank is None else bank
+        seen = keys if self.uses_bank and len(keys) else None
         if self.attention is not None:
-            return self.attention.alone(image.vector, text.vector)
-        return cross_attention.similarities_alone(image.vector, text.vector)
+            return self.attention.alone(image.vector, text.vector, seen)
+        return cross_attention.similarities_alone(image.vector, text.vector, seen)
 
     def _of_tokens(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         assert image.patches is not None
@@ -223,15 +235,18 @@ class VisionLanguageModel(nn.Module):
         """Cosines on the scale of the loss."""
         return scale(cosines, self.temperature(), self.temperature_form)
 
-    def class_logits(self, image: ImageFeatures, texts: list[TextFeatures]) -> Float[Tensor, "B K"]:
+    def class_logits(
+        self, image: ImageFeatures, texts: list[TextFeatures], bank: Float[Tensor, "G E"] | None = None
+    ) -> Float[Tensor, "B K"]:
         """Scaled similarities to the class texts; several sets of texts (templates) are averaged."""
-        return self.scaled(torch.stack([self.cosines_alone(image, text) for text in texts]).mean(dim=0))
+        return self.scaled(torch.stack([self.cosines_alone(image, text, bank) for text in texts]).mean(dim=0))
 
     def compare(
         self, image: ImageFeatures, text: TextFeatures, classes: list[TextFeatures] | None = None
     ) -> Output:
         """Features of a whole training batch to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
-        class_scores = None if classes is None else self.class_logits(image, classes)
+        # In training the batch stands in for the bank, which is made of whole training sides afterwards.
+        class_scores = None if classes is None else self.class_logits(image, classes, image.vector)
         return Output(
             image.vector,
             text.vector,

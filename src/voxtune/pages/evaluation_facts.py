@@ -180,6 +180,12 @@ class EvaluationFacts:
     """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
     against: Mapping[str, Comparison] = field(default_factory=dict)
     """The headline score of the model minus that of each baseline."""
+    raw: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    """Headline scores before calibration, of the model under ``model`` and of each baseline; of one class among several."""
+    calibration: str = ""
+    """How the rows were calibrated, or why not."""
+    never_said: Sequence[str] = ()
+    """Classes that some scan has and the model says of none."""
     subgroups: Sequence[SubgroupScores] = ()
     leakage: Sequence[str] = ()
     """What is known of leakage, without any ID."""

@@ -31,6 +31,7 @@ def run_page(
         "total": total,
         "metric": metric,
         "plan": plan["why"],
+        "probe": plan["probe"],
         "chosen": plan["keep"] == "best",
         "step": steps_done(epochs, kept),
         "cost": cost(epochs, environment or {}),

@@ -103,9 +103,9 @@ class Classification:
         assert known.classes is not None
         assert seen.classes is not None
         logits, labels = outputs.logits.numpy(), known.classes.numpy()
-        calibration = calibrate(logits, labels, self.names)
-        probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
         people = validated.validation.participant_ids
+        calibration = calibrate(logits, labels, self.names, people)
+        probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
         counts = {name: int((seen.classes == place).sum()) for place, name in enumerate(self.names)}
         return TaskFacts(
             fields={
@@ -116,7 +116,7 @@ class Classification:
                 "offsets": calibration.offsets,
                 "thresholds": calibration.thresholds,
             },
-            training={"diagnoses": counts},
+            training={"diagnoses": counts, "not_calibrated": calibration.refused},
             trust={
                 "abstention": fit_abstention(probabilities, labels, people),
                 "sets": class_scores(probabilities, labels, people, self.names),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,9 @@ from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
 from voxtune.training.schedule import make_schedule
 from voxtune.training.step import Share, StepSettings, step_gradients
 from voxtune.types.target import MMSE
+
+TEMPERATURE = "temperature.value"
+"""Name of the learned temperature among a model's parameters."""
 
 
 def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads from top to bottom)
@@ -57,7 +61,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     if not trained:
         raise DataError("Nothing to train: the recipe has no method, no target and frozen projections.")
     optimiser = AdamW(
-        list(trained.values()),
+        groups_of(trained, config),
         lr=config.optimiser.rate,
         weight_decay=config.optimiser.weight_decay,
         foreach=False if any(is_sharded(value) for value in trained.values()) else None,
@@ -78,7 +82,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         tensors, now = found
         state.put_back(trained, state.part(tensors, "model."))
         best = state.part(tensors, "best.")
-        state.restore_optimiser(optimiser, state.part(tensors, "optimiser."), now.groups, trained)
+        state.restore_optimiser(optimiser, state.part(tensors, "optimiser."), now.groups)
         schedule.restore(now.schedule)
     elif ranks.leads:
         forget(checkpoints)
@@ -202,6 +206,16 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     assert now.best_epoch is not None
     assert now.best_metric is not None
     return Fitted(history[before:], history, now.best_epoch, now.best_metric, plan)
+
+
+def groups_of(trained: dict[str, torch.nn.Parameter], config: RunConfig) -> list[Any]:
+    """The parameters as the optimiser takes them: all alike, or the temperature apart with its own rate and no decay."""
+    rate = config.optimiser.temperature_rate
+    if rate is None or TEMPERATURE not in trained:
+        return list(trained.values())
+    rest = [value for name, value in trained.items() if name != TEMPERATURE]
+    own = {"params": [trained[TEMPERATURE]], "lr": rate, "weight_decay": 0.0}
+    return [{"params": rest}, own] if rest else [own]
 
 
 def read_shares(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from voxtune import __version__
 from voxtune.commands.embed.source import Source, find_source
 from voxtune.commands.embed.tokens import TOKENS, token_array
-from voxtune.errors import DataError, ScanError, SomeScansFailedError
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import atomic_path, make_folder, write_json
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 
@@ -82,13 +82,14 @@ def embed(  # noqa: PLR0913  (the options of the command)
         say: takes lines for a person.
 
     Raises:
-        UsageError: no such model, preset or device, or a base without weights.
+        UsageError: no such model, preset or device, a base without weights, or tokens of a base whose scans have different numbers.
         WeightsError: the weights do not fit.
         DataError: no scan can be read.
     """
     from voxtune.data.images import scan_reader
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.simulated import with_marks
+    from voxtune.types.protocols import is_sparse_tower
 
     table, target = Path(manifest), None if output is None else Path(output)
     from voxtune.model.device import torch_device
@@ -98,6 +99,10 @@ def embed(  # noqa: PLR0913  (the options of the command)
     if target is not None:
         make_folder(target)
     source = find_source(model, None if base is None else Path(base), preset, settings or {}, say)
+    if tokens and is_sparse_tower(source.model.vision.tower):
+        raise UsageError(
+            f"--tokens needs as many tokens in every scan: {source.facts['base']} drops patches with background, scan by scan."
+        )
     source.model.to(place)
     good, failed = _readable(rows, scan_reader(table, rows, source.preset))
     if not good:

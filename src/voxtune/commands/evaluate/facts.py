@@ -74,6 +74,9 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
     return replace(
         facts,
         metrics=found.metrics,
+        raw=found.raw_metrics,
+        calibration=found.calibration,
+        never_said=found.never_said,
         labels=LABELS[found.asked.task](found),
         cross_fitted=not found.fitted_on,
         baseline_notes=found.baseline_notes,
@@ -120,7 +123,7 @@ def _classes(found: "Evaluation") -> "ClassFacts":
 def _findings(found: "Evaluation") -> "FindingsFacts":
     from voxtune.commands.train.draw_augmentation import augmentation_picture
     from voxtune.data.findings import finding_labels
-    from voxtune.evaluation.evaluation import ZERO_SHOT
+    from voxtune.evaluation.rivals import ZERO_SHOT
     from voxtune.pages.evaluation_facts import FindingsFacts
 
     cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
@@ -189,6 +192,7 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
     """``evaluation.json``: what the figures are of."""
     from voxtune.data.manifest import file_sha256
     from voxtune.pages.evaluation_facts import ClassFacts
+    from voxtune.pages.probe_sentence import standing
 
     adapter, chosen = found.model.adapter, found.cohort.chosen
     return {
@@ -208,6 +212,9 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
         "label_rules": dict(facts.label_rules),
         "left_out": dict(facts.left_out),
         "temperature": facts.labels.temperature if isinstance(facts.labels, ClassFacts) else None,
+        "calibration": facts.calibration,
+        "never_said": list(facts.never_said),
+        "linear_probe": standing(facts),
         "thresholds": dict(found.table.thresholds),
         "sets": facts.sets
         and {

@@ -76,7 +76,7 @@ def evaluate_runs(  # noqa: PLR0913  (the options of the command)
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
         parts[one.key] = found
-        write_evaluation(found, output / run_folder(listed.of, one.key))
+        write_evaluation(found, output / run_folder(listed.of, one.key), prints=False)
     assert output is not None
     return _together(listed, parts, output)
 
@@ -86,6 +86,7 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
     from voxtune.evaluation.evaluation import pooled
     from voxtune.evaluation.tables import FACTS, METRICS, read_metrics, write_metrics_json, write_predictions
     from voxtune.pages.evaluation_page import evaluation_page, summary
+    from voxtune.pages.evaluation_prints import write_prints
 
     folders = {key: output / run_folder(listed.of, key) for key in parts}
     each = {key: read_metrics(folder / METRICS) for key, folder in folders.items()}
@@ -108,6 +109,7 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
     said = _said(listed, facts, stated)
     write_json(output / FACTS, said)
     write_text(output / "page.html", evaluation_page(facts))
+    write_prints(facts, output)
     return Evaluated(
         output, read_json(output / METRICS, "metrics"), f"{summary(facts)} Page: {output / 'page.html'}", said
     )

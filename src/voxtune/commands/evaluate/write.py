@@ -88,11 +88,12 @@ def _tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:
         say("Held-out findings are reported beside the others: training never saw their labels.")
 
 
-def write_evaluation(found: "Evaluation", folder: Path) -> Evaluated:
-    """Write everything an evaluation leaves behind; the look at its scans is logged."""
+def write_evaluation(found: "Evaluation", folder: Path, *, prints: bool = True) -> Evaluated:
+    """Write everything an evaluation leaves behind, figures and tables for a paper unless it is one of several; the look is logged."""
     from voxtune.commands.evaluate.facts import page_facts, stated_facts
     from voxtune.evaluation.tables import FACTS, METRICS, write_metrics_json, write_predictions
     from voxtune.pages.evaluation_page import evaluation_page, summary
+    from voxtune.pages.evaluation_prints import write_prints
 
     facts = page_facts(found)
     stated = stated_facts(found, facts)
@@ -103,6 +104,8 @@ def write_evaluation(found: "Evaluation", folder: Path) -> Evaluated:
     write_metrics_json(folder / METRICS, found.all_metrics(), n_scans=len(found.table), n_participants=people)
     write_json(folder / FACTS, stated)
     write_text(folder / "page.html", evaluation_page(facts))
+    if prints:
+        write_prints(facts, folder)
     return Evaluated(
         folder,
         read_json(folder / METRICS, "metrics"),

@@ -1,10 +1,12 @@
 """The adapter a training hands over: tensors, facts about base and cohort without IDs, model card."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from voxtune.run_dir import RunDir, read_json
 
 if TYPE_CHECKING:
+    from voxtune.commands.train.probe import Probe
     from voxtune.commands.train.session import Session
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.tasks.task import TaskFacts
@@ -13,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def hand_over(
-    session: "Session", fitted: "Fitted", model: "VisionLanguageModel", task: "TaskFacts", trust: "Trust"
+    session: "Session",
+    fitted: "Fitted",
+    model: "VisionLanguageModel",
+    task: "TaskFacts",
+    trust: "Trust",
+    probe: "Probe | None",
 ) -> None:
     """Write the adapter of a fitted model with what its task must know, and its card."""
     from voxtune.model.adapter import AdapterFacts, save_adapter, shareable_config
@@ -29,7 +36,10 @@ def hand_over(
         preset=config.preset,
         **task.fields,
         simulated=cohort.simulated,
-        training=training_facts(session, fitted, dict(task.training)),
+        training=training_facts(session, fitted, dict(task.training))
+        | (
+            {} if probe is None else {"linear_probe": dataclasses.asdict(probe) | {"own": fitted.best_metric}}
+        ),
         control_of=cohort.control_of,
         trust=trust,
         licence=licence_of(name, model.backbone),
@@ -56,6 +66,7 @@ def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any])
         **labels,
         "seed": session.config.seed,
         "recipe": session.config.name,
+        "plan": fitted.plan.why,
     }
     if session.cohort.control_of is not None:
         facts["learned"] = {"metric": session.config.training.metric, "value": fitted.best_metric}

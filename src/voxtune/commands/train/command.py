@@ -179,6 +179,27 @@ def train_one(
     return Trained(output, _together(fit, session))
 
 
+def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
+    """The rows of a manifest that a recipe can learn from."""
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
+
+    everyone = with_marks(data, read_manifest(data))
+    config = _with_profile(config, everyone, say)
+    task = task_of(config)
+    check_settings(task, config)
+    return list(task.select_rows(everyone, say))
+
+
+def looked_at(rows: Sequence[ManifestRow], data: Path) -> "Images":
+    """The audit's pictures of some rows, for several runs on one manifest: each is audited, the scans are read once."""
+    from voxtune.audit.images import look_at
+    from voxtune.data.manifest import resolve_image
+    from voxtune.imaging.read import read_scan
+
+    return look_at(rows, lambda row: read_scan(resolve_image(data, row)))
+
+
 def with_train_size(split: "Split", size: int | None) -> "Split":
     """The split with the training subset of that size in place of its train side; ``None`` leaves it whole.
 
@@ -202,7 +223,8 @@ def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
         return
     if not run.read_config().same_run(config):
         raise UsageError(
-            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set."
+            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set. A run that an earlier version "
+            f"began goes on with its own settings: voxtune train {run.root.name}/{run.config.name} -o {run.root.name} --resume."
         )
     refuse_other_scans(run, split)
 

@@ -15,6 +15,7 @@ from voxtune.evaluation.run_list import FOLDS
 from voxtune.run_dir import RunDir, read_json, write_json
 
 if TYPE_CHECKING:
+    from voxtune.audit.images import Images
     from voxtune.commands.train.command import Request, Trained
 
 Say = Callable[[str], None]
@@ -47,7 +48,7 @@ def train_folds(
         SomeFoldsFailedError: some folds failed and the rest are done.
         VoxTuneError: every fold failed; that of the first.
     """
-    from voxtune.commands.train.command import Trained
+    from voxtune.commands.train.command import Trained, looked_at, training_rows
 
     training = request.config.training
     if training.devices * training.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -60,11 +61,15 @@ def train_folds(
     if crew.workers > 1 and len(own) > 1:
         _together(request, own, output, min(crew.workers, len(own)), say)
     errors: dict[str, Exception] = {}
+    images = None
     for fold in own:
         told = output / fold.name / FAILED
         if crew.workers > 1 and told.is_file() and not is_done(output / fold.name):
             errors[fold.name] = VoxTuneError(str(read_json(told, "why a fold failed")["error"]))
-        elif (error := train_fold(request, fold, output, say)) is not None:
+            continue
+        if images is None and not is_done(output / fold.name):
+            images = looked_at(training_rows(request.config, request.data, lambda _: None), request.data)
+        if (error := train_fold(request, fold, output, say, images)) is not None:
             errors[fold.name] = error
     if errors and len(errors) == len(own):
         raise next(iter(errors.values()))
@@ -80,7 +85,9 @@ def is_done(folder: Path) -> bool:
     return (RunDir(folder).adapter / "adapter.safetensors").is_file()
 
 
-def train_fold(request: "Request", fold: Path, output: Path, say: Say) -> Exception | None:
+def train_fold(
+    request: "Request", fold: Path, output: Path, say: Say, images: "Images | None" = None
+) -> Exception | None:
     """Train the run of a fold, or leave it where it is finished; what went wrong, written down too."""
     from voxtune.commands.train.command import train_one
 
@@ -90,7 +97,7 @@ def train_fold(request: "Request", fold: Path, output: Path, say: Say) -> Except
         return None
     say(f"{fold.name}:")
     try:
-        done = train_one(request, folder, fold, say=say)
+        done = train_one(request, folder, fold, say=say, images=images)
     except StoppedError:
         raise
     except Exception as error:  # noqa: BLE001  # one bad fold must never stop the others

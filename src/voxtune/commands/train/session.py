@@ -13,6 +13,7 @@ from voxtune.types.records import ManifestRow, Report
 if TYPE_CHECKING:
     import torch
 
+    from voxtune.commands.train.probe import Probe
     from voxtune.data.augment import Augment
     from voxtune.data.examples import Examples, ReadScan
     from voxtune.data.feature_cache import FrozenFeatures
@@ -206,7 +207,7 @@ class Session:
             for tracker in trackers:
                 tracker.close()
 
-    def page(self, fitted: "Fitted", table: "Sequence[PartCount]") -> None:
+    def page(self, fitted: "Fitted", table: "Sequence[PartCount]", probe: "Probe | None") -> None:
         """Write the page of the run; a control has none."""
         from voxtune.pages.run_page import run_page
 
@@ -219,7 +220,8 @@ class Session:
                 [epoch.line() for epoch in fitted.history],
                 [dataclasses.asdict(part) for part in table],
                 self.config.training.metric,
-                dataclasses.asdict(fitted.plan),
+                dataclasses.asdict(fitted.plan)
+                | {"probe": None if probe is None else probe.beside(fitted.best_metric)},
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
             ),
