@@ -15,6 +15,7 @@ from isa import tables as instructions
 from method import tables as few
 from qc import tables as quality
 from train import tables as trained
+from verdict import tables as verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
@@ -49,6 +50,7 @@ PAGES = (
     CONCEPTS / "same-bits.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
+    ROOT / "docs" / "how-to" / "predict.md",
     ROOT / "docs" / "how-to" / "serve.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
     ROOT / "docs" / "reference" / "scan-files.md",
@@ -404,6 +406,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
+    "verdict": verdicts.summary,
+    "predict-many": verdicts.many,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
     "few-scans": few.few_scans,

@@ -1,6 +1,6 @@
 """The command line: parse, import the stage, call it. Nothing heavy is imported before a command runs."""
 
-from voxtune.cli import cohorts, models, serving, workbench
+from voxtune.cli import cohorts, models, scans, workbench
 from voxtune.cli.base import main
 
-__all__ = ["cohorts", "main", "models", "serving", "workbench"]
+__all__ = ["cohorts", "main", "models", "scans", "workbench"]
