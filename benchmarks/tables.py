@@ -11,6 +11,7 @@ from typing import Any
 from dicom import tables as dicom
 from explain import tables as explained
 from isa import tables as instructions
+from population import tables as populations
 from qc import tables as quality
 from train import tables as trained
 
@@ -31,6 +32,7 @@ PAGES = (
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "serve.md",
@@ -316,6 +318,11 @@ MAKERS: dict[str, Callable[[], str]] = {
     "bids-examples": bids_examples,
     "method-arms": method_arms,
     "isa": instructions.table,
+    "population-published": partial(populations.measures, "published"),
+    "population-separable": partial(populations.measures, "separable"),
+    "population-others": partial(populations.others, "published"),
+    "population-reached": populations.reached,
+    "population-bases": populations.bases,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.backbones.tiny import Tiny, TinyClip
-from voxtune.simulate.oracle import oracle_accuracy
+from voxtune.simulate.brains import native_volumes, render
 from voxtune.simulate.scanner import Scanner
-from voxtune.simulate.subjects import CLASSES, CohortSettings, native_volumes, render, scans
+from voxtune.simulate.simple_rules import volume_regression_accuracy
+from voxtune.simulate.subjects import CLASSES, CohortSettings, scans
 
 REGULARISATION = 0.1
 """C of the probe's logistic regression, fixed beforehand."""
@@ -58,7 +59,7 @@ def probe(model: TinyClip, settings: CohortSettings) -> dict[str, Any]:
         "scans": len(planned),
         "participants": settings.participants,
         "probe_accuracy": round(float((said == classes).mean()), 4),
-        "oracle_accuracy": round(oracle_accuracy(volumes, list(classes), people), 4),
+        "oracle_accuracy": round(volume_regression_accuracy(volumes, list(classes), people), 4),
         "zero_shot_accuracy": round(float((np.array(CLASSES)[guesses] == classes).mean()), 4),
         "probe_mmse_mae": round(float(np.abs(points - mmse).mean()), 4),
         "mean_mmse_mae": round(float(np.abs(mmse - mmse.mean()).mean()), 4),
