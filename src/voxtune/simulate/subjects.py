@@ -215,7 +215,7 @@ def scans(settings: CohortSettings) -> Iterator[Scan]:
     for index in range(settings.participants):
         person = participant(settings, index)
         for visit in range(person.visits):
-            yield _visit(settings, person, visit)
+            yield visit_of(settings, person, visit)
 
 
 def written(people: Population, kind: int, clinic: float) -> int:
@@ -223,7 +223,8 @@ def written(people: Population, kind: int, clinic: float) -> int:
     return min(int(np.searchsorted(np.cumsum(people.labels[kind]), clinic, side="right")), len(CLASSES) - 1)
 
 
-def _visit(settings: CohortSettings, person: Participant, visit: int) -> Scan:
+def visit_of(settings: CohortSettings, person: Participant, visit: int) -> Scan:
+    """One visit of a person, which may be later than those of the cohort."""
     rng = generator(Branch.SCAN, settings.seed, person.index, visit)
     people = settings.people
     cognition = person.cognition + person.pace * visit
