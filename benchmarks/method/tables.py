@@ -131,9 +131,8 @@ def summary() -> str:
             f"({paired([a - accuracy(one, key) for a, one in zip(own, some, strict=True)])})"
             for key, name in COMPARATORS.items()
         ]
-        parts.append(
-            f"- {size} training scans, {len(some)} cohorts: **{spread(own)}%**; {', '.join(versus)}."
-        )
+        cohorts = f"{len(some)} cohort{'s' if len(some) > 1 else ''}"
+        parts.append(f"- {size} training scans, {cohorts}: **{spread(own)}%**; {', '.join(versus)}.")
     return (
         f"Recipe `{RECOMMENDED}` by number of training scans on fresh SIMULATED cohorts, three-way accuracy, mean ± sd over cohorts; in brackets the recipe less it, in "
         "points, paired, with the 95% interval:\n\n" + "\n".join(parts)
