@@ -13,6 +13,7 @@ from explain import tables as explained
 from files import tables as files
 from isa import tables as instructions
 from method import tables as few
+from population import tables as populations
 from qc import tables as quality
 from train import tables as trained
 from verdict import tables as verdicts
@@ -48,6 +49,7 @@ PAGES = (
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "predict.md",
@@ -414,6 +416,11 @@ MAKERS: dict[str, Callable[[], str]] = {
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
+    "population-published": partial(populations.measures, "published"),
+    "population-separable": partial(populations.measures, "separable"),
+    "population-others": partial(populations.others, "published"),
+    "population-reached": populations.reached,
+    "population-bases": populations.bases,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

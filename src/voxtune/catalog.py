@@ -24,6 +24,7 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "neurovfm": "voxtune.backbones.neurovfm:NeuroVfm",
         "brainiac": "voxtune.backbones.brainiac:BrainIac",
         "tiny": "voxtune.backbones.tiny:Tiny",
+        "tiny_untaught": "voxtune.backbones.tiny_untaught:TinyUntaught",
     }
 )
 
