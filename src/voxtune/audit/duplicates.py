@@ -32,6 +32,7 @@ FLOOR: Mapping[str, float] = {"brain": 0.4, "body": 0.4}
 """Correlation below which nothing is one person (brains of strangers, SIMULATED and real: below 0.4)."""
 CERTAIN_SD = 6.0
 """Standard deviations of the shipped strangers above their mean from which two brains are one person in any cohort."""
+CERTAIN_BRAIN = 0.9
 CERTAIN_BODY = 0.97
 """Correlation from which two pictures are one scan with other noise, whatever the cohort (measured: 0.98 and above)."""
 LEAST_SHARED = 0.2
@@ -72,10 +73,17 @@ def reference() -> Mapping[str, float]:
     return {name: float(stored[name]) for name in ("strangers_z", "sd_z")}
 
 
-def certain(channel: str) -> float:
-    """The correlation (not centred) from which two scans are one person in any cohort."""
+def certain(channel: str, *, enough: bool) -> float:
+    """The correlation (not centred) from which two scans are one person whatever the rest of the cohort is like.
+
+    Args:
+        channel: what is compared.
+        enough: the cohort has enough strangers to know how alike they are here, who may be more so than those of the reference.
+    """
     if channel == "body":
         return CERTAIN_BODY
+    if enough:
+        return CERTAIN_BRAIN
     strangers = reference()
     return float(np.tanh(strangers["strangers_z"] + CERTAIN_SD * strangers["sd_z"]))
 
@@ -148,7 +156,7 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
         for place, (line, raw) in enumerate(zip(centred, whole, strict=True), start):
             others = np.flatnonzero(owner != owner[place])
             z = np.arctanh(np.clip(line[others], -0.9999, 0.9999).astype(np.float64))
-            sure = raw[others] >= certain(channel)
+            sure = raw[others] >= certain(channel, enough=enough)
             unusual, middle, spread = _unusual(z, owner[others], limit) if enough else (sure, 0.0, 1.0)
             marked = (unusual & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
             for partner, is_sure in zip(others[marked].tolist(), sure[marked].tolist(), strict=True):
