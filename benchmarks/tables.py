@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
 from isa import tables as instructions
@@ -28,6 +29,7 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "leakage.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
@@ -302,6 +304,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "dicom-kinds": dicom.kinds,
     "dicom-against": dicom.against,
     "dicom-speed": dicom.speed,
+    "audit-people": audited.people,
+    "audit-texts": audited.texts,
+    "audit-cost": audited.cost,
     "qc-summary": quality.summary,
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,

@@ -93,9 +93,14 @@ def compare(images: Images) -> Likeness:
     found = Likeness()
     best: dict[tuple[int, int], Pair] = {}
     people = np.unique(np.array(images.participants, dtype=object).astype(str), return_inverse=True)[1]
+    brains = (images.vectors["brain"] != 0).any(axis=1)
     for channel in CHANNELS:
         for pair in _channel(images, channel, people, found):
             key = (pair.first, pair.second)
+            # Of two brains the shape decides: pictures of two left halves are alike because both are left halves.
+            both = bool(brains[pair.first] and brains[pair.second])
+            if channel == "body" and both and pair.correlation < CERTAIN_BODY:
+                continue
             if key not in best or pair.correlation > best[key].correlation:
                 best[key] = pair
     found.pairs = [best[key] for key in sorted(best)]
