@@ -124,9 +124,7 @@ def clean(kinds: Kinds, people: Sequence[str], sizes: tuple[int, int], seed: int
         size = int(rng.integers(sizes[0], sizes[1] + 1))
         drawn = [str(p) for p in rng.choice(people, size, replace=False)]
         changed = draw % 2 == 1
-        scans = together(
-            [(p, p, kinds[str(rng.choice(names)) if changed else AS_IT_IS][p]) for p in drawn]
-        )
+        scans = together([(p, p, kinds[str(rng.choice(names)) if changed else AS_IT_IS][p]) for p in drawn])
         rows = [row(p, p) for p in drawn]
         test = size // 3
         split = Split(tuple(drawn[test:]), (), tuple(drawn[:test]), {p: p for p in drawn})
@@ -233,11 +231,15 @@ def many(scans: int) -> dict[str, object]:
     brain, body = (np.empty((scans, length), np.float16) for length in (500, 4096))
     for start in range(0, scans, 500):
         for array in (brain, body):
-            array[start : start + 500] = rng.standard_normal((min(500, scans - start), array.shape[1]), np.float32)
+            array[start : start + 500] = rng.standard_normal(
+                (min(500, scans - start), array.shape[1]), np.float32
+            )
     vectors = {"brain": brain, "body": body}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     processor = time.process_time()
-    found = compare(Images(names, names, names, vectors, vectors, {}, {}, {"brain": np.ones((scans, 2), np.float16)}))
+    found = compare(
+        Images(names, names, names, vectors, vectors, {}, {}, {"brain": np.ones((scans, 2), np.float16)})
+    )
     return {
         "scans": scans, "what": "comparison of random fingerprints", "processor_seconds": round(time.process_time() - processor, 1),
         "megabytes_of_fingerprints": round((brain.nbytes + body.nbytes) * 2 / 1e6),
@@ -255,13 +257,17 @@ def main() -> None:
     parser.add_argument("--brains", type=Path, help="folder of <id>_T1w_brain.nii.gz (OASIS-1), at 1 mm")
     parser.add_argument("--people", type=int, default=24, help="SIMULATED people")
     parser.add_argument("--no-simulated", action="store_true")
-    parser.add_argument("--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans")
+    parser.add_argument(
+        "--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans"
+    )
     parser.add_argument("--many", type=int, default=0, help="also compare this many fingerprints")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
     result: dict[str, object] = {"voxtune": voxtune.__version__, "python": platform.python_version()}
     if not asked.no_simulated:
-        result["SIMULATED"] = measured(simulated(asked.cache, asked.people), [f"{i:02d}" for i in range(asked.people)])
+        result["SIMULATED"] = measured(
+            simulated(asked.cache, asked.people), [f"{i:02d}" for i in range(asked.people)]
+        )
     if asked.brains:
         result["OASIS-1, 2 mm"] = real(asked.cache, asked.brains)
     with tempfile.TemporaryDirectory() as temporary:

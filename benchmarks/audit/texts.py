@@ -7,6 +7,8 @@ caught where a check of texts refuses or warns; an innocent set passes where not
     python benchmarks/audit/texts.py            # two processor minutes
 """
 
+# ruff: noqa: ARG005  (one signature for all texts)
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,16 +37,20 @@ def table(seed: int, classes: tuple[str, ...] = CLASSES) -> list[ManifestRow]:
     for person in range(PEOPLE):
         level = person % len(classes)
         sex, age = "FM"[int(rng.integers(2))], int(rng.normal(73, 7))
-        for visit in range(1 + (person % 3 == int(rng.integers(3)))):
-            rows.append(
-                ManifestRow(
-                    participant_id=f"p{person:03d}", session_id=f"M{12 * visit:03d}", scan_id=f"p{person:03d}_{visit}", image=f"p{person:03d}_{visit}.nii",
-                    diagnosis=classes[level], age=age + visit, sex=sex,
-                    hippocampus_mm3=round(float(rng.normal(7300 - 450 * level, 700))), ventricles_mm3=round(max(9000.0, float(rng.normal(36000 + 6000 * level, 12000)))),
-                    whole_brain_mm3=round(float(rng.normal(1_040_000 - 20_000 * level, 80_000))), source="SIMULATED", simulated=True,
-                )
-            )  # fmt: skip
+        visits = 1 + (person % 3 == int(rng.integers(3)))
+        rows += [_scan(rng, person, visit, classes, level, sex, age) for visit in range(visits)]
     return rows
+
+
+def _scan(  # noqa: PLR0913, PLR0917
+    rng: np.random.Generator, person: int, visit: int, classes: tuple[str, ...], level: int, sex: str, age: int
+) -> ManifestRow:
+    return ManifestRow(
+        participant_id=f"p{person:03d}", session_id=f"M{12 * visit:03d}", scan_id=f"p{person:03d}_{visit}", image=f"p{person:03d}_{visit}.nii",
+        diagnosis=classes[level], age=age + visit, sex=sex,
+        hippocampus_mm3=round(float(rng.normal(7300 - 450 * level, 700))), ventricles_mm3=round(max(9000.0, float(rng.normal(36000 + 6000 * level, 12000)))),
+        whole_brain_mm3=round(float(rng.normal(1_040_000 - 20_000 * level, 80_000))), source="SIMULATED", simulated=True,
+    )  # fmt: skip
 
 
 def label(row: ManifestRow) -> str:
@@ -61,7 +67,9 @@ def facts(row: ManifestRow, form: str = ".2f", unit: str = "mm^3", scale: float 
 
 
 def plain(row: ManifestRow, parts: list[str] | None = None, end: str = ".") -> str:
-    return f"{label(row)} The MRI scan reveals the following biomarkers: {', '.join(parts or facts(row))}{end}"
+    return (
+        f"{label(row)} The MRI scan reveals the following biomarkers: {', '.join(parts or facts(row))}{end}"
+    )
 
 
 def also(say: Callable[[ManifestRow, int, np.random.Generator], str]) -> Text:

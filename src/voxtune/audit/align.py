@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.imaging import template
 from voxtune.imaging import register as registration
+from voxtune.imaging import template
 from voxtune.imaging.register import Level, Register, register, sample
 from voxtune.imaging.resample import isotropic
 from voxtune.types.volume import Volume

@@ -68,9 +68,7 @@ def shape(volume: Volume) -> Brain | None:
     middle, directions = learned()
     told = ((raw[0] - middle) @ directions) * (raw[1] > 0)[:, None]
     norm = np.linalg.norm(told, axis=1, keepdims=True)
-    return Brain(
-        (told / np.maximum(norm, 1e-9)).astype(np.float16), np.sqrt(raw[1]).astype(np.float16)
-    )
+    return Brain((told / np.maximum(norm, 1e-9)).astype(np.float16), np.sqrt(raw[1]).astype(np.float16))
 
 
 def no_brain() -> Brain:

@@ -180,7 +180,9 @@ def _template(window: Window, start: int) -> _Template:
 
 
 def _products(parts: Array, weight: Array, width: float) -> Array:
-    out = [[_windows(parts[min(i, j)] * parts[max(i, j)] * weight, width) for j in range(4)] for i in range(4)]
+    out = [
+        [_windows(parts[min(i, j)] * parts[max(i, j)] * weight, width) for j in range(4)] for i in range(4)
+    ]
     return np.moveaxis(np.array(out, dtype=np.float32), (0, 1), (-2, -1))
 
 

@@ -115,13 +115,18 @@ class _Rows:
     seen: NDArray[np.float32]
 
     def centred(self, centre: NDArray[np.float32]) -> "_Rows":
+        """The same less what all have in common, each part as long as it is seen."""
         return _Rows(_long(self.values - self.seen[:, :, None] * centre, self.seen), self.seen)
 
     def against(self, other: "_Rows", rows: slice) -> NDArray[np.float32]:
         """Correlations of some rows with all of the other, over the parts that both have; 0 where they share none."""
         shared = self.seen[rows] @ other.seen.T
-        flat = self.values[rows].reshape(-1, self.values[0].size) @ other.values.reshape(len(other.values), -1).T
-        return np.asarray(np.where(shared > LEAST_SHARED, flat / np.maximum(shared, 1e-6), 0), dtype=np.float32)
+        flat = (
+            self.values[rows].reshape(-1, self.values[0].size) @ other.values.reshape(len(other.values), -1).T
+        )
+        return np.asarray(
+            np.where(shared > LEAST_SHARED, flat / np.maximum(shared, 1e-6), 0), dtype=np.float32
+        )
 
 
 def _long(values: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
