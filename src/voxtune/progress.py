@@ -5,10 +5,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from voxtune.types.words import cleaned
+
 LINE_EVERY_SECONDS = 10.0
 """Between two plain lines where there is no terminal."""
 
 Advance = Callable[[str], None]
+
+
+def note(text: str) -> None:
+    """A line for people on standard error, above a bar that is drawn there."""
+    print(cleaned(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -31,6 +38,7 @@ def progress(label: str, total: int) -> Iterator[Advance]:
 @contextmanager
 def _bar(label: str, total: int) -> Iterator[Advance]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -42,20 +50,20 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total, note="")
-        yield lambda note: bar.update(task, advance=1, note=note)
+        yield lambda said: bar.update(task, advance=1, note=escape(cleaned(said)))
 
 
 def _lines(label: str, total: int) -> Advance:
     began = last = time.monotonic()
     done = 0
 
-    def advance(note: str) -> None:
+    def advance(said: str) -> None:
         nonlocal done, last
         done += 1
         now = time.monotonic()
         if done == total or now - last >= LINE_EVERY_SECONDS:
             last = now
-            tail = f", {note}" if note else ""
-            print(f"{label}: {done}/{total}, {now - began:.0f} s{tail}", file=sys.stderr, flush=True)  # noqa: T201
+            tail = f", {said}" if said else ""
+            note(f"{label}: {done}/{total}, {now - began:.0f} s{tail}")
 
     return advance

@@ -1,78 +1,45 @@
-"""The files of a run by name, and how any file of ours is written: whole or not at all."""
+"""The files of a run by name, and how JSON of ours is read; writing is ``storage``'s, by the names that every room knows."""
 
-import json
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtune.config import RunConfig
-from voxtune.errors import DataError, UsageError
+from voxtune.errors import DataError, StorageError
+from voxtune.storage.failures import REFUSED, TODO
+from voxtune.storage.seal import read_sealed
+from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
 
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last: some libraries choose the format by it (.nii.gz).
-    descriptor, name = tempfile.mkstemp(prefix=".part-", suffix="".join(path.suffixes[-2:]), dir=path.parent)
-    os.close(descriptor)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+__all__ = [
+    "LOCAL", "RunDir", "append_line", "atomic_path", "make_folder", "read_json", "shared_config", "write_bytes", "write_json", "write_text",
+]  # fmt: skip
 
 
 def make_folder(path: Path) -> None:
     """Make an output folder before anything is computed for it.
 
     Raises:
-        UsageError: it cannot be made or written to.
+        StorageError: it cannot be made or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UsageError(
-            f"The output folder '{path}' cannot be made or written to ({error.strerror or type(error).__name__}). Choose another with -o."
+        why = REFUSED.get(error.errno or 0, error.strerror or type(error).__name__)
+        raise StorageError(
+            f"The output folder '{path}' cannot be made or written to ({why}). {TODO} Another place: -o."
         ) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all."""
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write indented JSON whole or not at all; NaN is refused, missing is null."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        DataError: the file is missing, not JSON, or not an object; ``what`` says what it should have been.
+        DataError: the file is missing, not strict JSON, not an object, or not what was sealed; ``what`` says what it should have been.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path.parent.name}/{path.name}: no such file; expected {what}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path.name}: expected {what} as JSON; {type(error).__name__} while reading."
-        ) from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path.name}: expected {what} as a JSON object, got {type(value).__name__}.")
-    return value
+    return read_sealed(path, what)
 
 
 @dataclass(frozen=True)

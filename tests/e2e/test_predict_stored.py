@@ -12,7 +12,9 @@ from voxtune.cli import main
 from voxtune.commands.simulate.command import simulate
 from voxtune.data.images import prepare_scan
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
+from voxtune.errors import ScanError
 from voxtune.imaging.stored import stored_scan
+from voxtune.storage.seal import unsealed
 
 pytestmark = pytest.mark.slow
 TINY = load(PRESETS, "tiny", "preset")
@@ -69,7 +71,7 @@ def test_predict_says_exactly_what_evaluate_says(home: Path) -> None:
 
 
 def test_a_stored_volume_is_not_preprocessed_again(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = json.loads((volume.parent / "chain.json").read_text(encoding="utf-8"))
+    record = unsealed(json.loads((volume.parent / "chain.json").read_text(encoding="utf-8")))
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("it was made by this preset already")
@@ -78,7 +80,7 @@ def test_a_stored_volume_is_not_preprocessed_again(volume: Path, monkeypatch: py
         patch.setattr("voxtune.imaging.chain.preprocess_scan", never)
         taken = prepare_scan(volume, TINY)
         assert prepare_scan(volume, TINY, stripped=True).preprocessed.record == taken.preprocessed.record
-    assert taken.preprocessed.record.model_dump(mode="json") == record
+    assert taken.preprocessed.record.model_dump(mode="json") == unsealed(record)
     assert prepare_scan(volume, TINY, stripped=False).preprocessed.record.key != record["key"], (
         "whoever says that it has a skull is believed"
     )
@@ -88,7 +90,7 @@ def test_without_a_fitting_record_it_is_a_scan_like_any_other(volume: Path, tmp_
     def copied(name: str, **edits: object) -> Path:
         folder = tmp_path / name
         shutil.copytree(volume.parent, folder)
-        record = json.loads((folder / "chain.json").read_text(encoding="utf-8"))
+        record = unsealed(json.loads((folder / "chain.json").read_text(encoding="utf-8")))
         (folder / "chain.json").write_text(json.dumps(record | edits), encoding="utf-8")
         return folder / "volume.nii.gz"
 
@@ -98,7 +100,8 @@ def test_without_a_fitting_record_it_is_a_scan_like_any_other(volume: Path, tmp_
     assert stored_scan(volume, load(PRESETS, "deft", "preset")) is None, "made by another preset"
     damaged = copied("damaged")
     damaged.with_name("chain.json").write_text("{", encoding="utf-8")
-    assert stored_scan(damaged, TINY) is None
+    with pytest.raises(ScanError, match=r"record of a scan as JSON.*voxtune preprocess"):
+        stored_scan(damaged, TINY)
     renamed = copied("renamed").rename(tmp_path / "renamed" / "head.nii.gz")
     assert stored_scan(renamed, TINY) is None, "the record is of volume.nii.gz"
     bare = copied("bare")
@@ -111,7 +114,7 @@ def test_the_record_of_a_machine_with_other_libraries_counts(volume: Path, tmp_p
 
     folder = tmp_path / "elsewhere"
     shutil.copytree(volume.parent, folder)
-    record = json.loads((folder / "chain.json").read_text(encoding="utf-8"))
+    record = unsealed(json.loads((folder / "chain.json").read_text(encoding="utf-8")))
     record["versions"]["scipy"] = "9.9"
     record["key"] = chain_key(record["input_sha256"], TINY, Declared(None), record["versions"])
     (folder / "chain.json").write_text(json.dumps(record), encoding="utf-8")

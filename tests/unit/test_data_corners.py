@@ -1,5 +1,6 @@
 """The corners of tables, splits, audits, reports and the training cache that a normal study never reaches."""
 
+import io
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from voxtune.profiles.dementia import PROFILE as DEMENTIA
 from voxtune.reports.facts import Facts
 from voxtune.reports.policy import use_of
 from voxtune.reports.wording import load_template
+from voxtune.storage.seal import unsealed, with_hash
 from voxtune.types.records import ManifestRow, Report
 
 
@@ -74,7 +76,7 @@ def test_excluded_scans_are_written_and_come_back(tmp_path: Path) -> None:
 
 def test_settings_of_a_split_that_cannot_be_are_said(tmp_path: Path) -> None:
     folder = write_split(Split(("a",), (), ("b",), {"a": "p", "b": "q"}), tmp_path / "split", "abc")
-    stored = json.loads((folder / "split.json").read_text(encoding="utf-8"))
+    stored = unsealed(json.loads((folder / "split.json").read_text(encoding="utf-8")))
     for broken in ({"settings": {"test": 3}}, {"train_sizes": {"many": 1}}):
         (folder / "split.json").write_text(json.dumps(stored | broken), encoding="utf-8")
         with pytest.raises(DataError, match=r"split/split\.json: the settings of the split cannot be read"):
@@ -150,7 +152,9 @@ def test_a_template_is_small_and_utf8(tmp_path: Path) -> None:
 def cache_of(folder: Path, array: np.ndarray, preset: object = TINY) -> ScanCache:
     """A cache with one scan whose array is what it is."""
     folder.mkdir()
-    np.save(folder / "a.npy", array, allow_pickle=False)
+    with io.BytesIO() as buffer:
+        np.save(buffer, array)
+        (folder / "a.npy").write_bytes(with_hash(buffer.getvalue()))
     index = {"preset": preset.model_dump(mode="json"), "dtype": "uint8", "scans": {"s": "a.npy"}}  # type: ignore[attr-defined]
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     return ScanCache(folder)

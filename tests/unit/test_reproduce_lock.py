@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from voxtune.commands.reproduce import lock
-from voxtune.commands.reproduce.lock import claimed, is_claimed, waited
+from voxtune.storage import lock
+from voxtune.storage.lock import claimed, is_claimed, waited
+from voxtune.storage.processes import where
 
 
 def dead_process() -> int:
@@ -20,9 +21,9 @@ def dead_process() -> int:
     return done.pid
 
 
-def leave(folder: Path, number: int, pid: int, where: str | None = None) -> Path:
+def leave(folder: Path, number: int, pid: int, place: str | None = None) -> Path:
     path = folder / f"cell.lock.{number}"
-    path.write_text(json.dumps({"pid": pid, "where": where or lock._where()}), encoding="utf-8")
+    path.write_text(json.dumps({"pid": pid, "where": place or where()}), encoding="utf-8")
     return path
 
 
@@ -55,7 +56,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_another_machine_lives_by_its_beat(tmp_path: Path) -> None:
-    path = leave(tmp_path, 1, 1, where="another machine")
+    path = leave(tmp_path, 1, 1, place="another machine")
     with claimed(tmp_path, "cell") as mine:
         assert not mine
     long_ago = time.time() - 2 * lock.STALE_SECONDS

@@ -1,7 +1,9 @@
 """The group of commands, how errors become exit codes, and the options that several commands share."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -10,6 +12,7 @@ import click
 
 from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
+from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
 PATH = click.Path(path_type=Path)
@@ -33,17 +36,17 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 function(*args, **kwargs)
+                sys.stdout.flush()
             except VoxTuneError as error:
-                click.echo(f"voxtune {name}: {error}", err=True)
+                _complain(name, str(error))
                 sys.exit(error.exit_code)
             except BrokenPipeError:
                 raise
             except OSError as error:
                 # A disk that is full, a folder that cannot be written: the cause and the last part of the name say enough.
                 place = f"'{Path(str(error.filename)).name}' " if error.filename else "a file "
-                click.echo(
-                    f"voxtune {name}: {place}cannot be read or written ({error.strerror or type(error).__name__}).",
-                    err=True,
+                _complain(
+                    name, f"{place}cannot be read or written ({error.strerror or type(error).__name__})."
                 )
                 sys.exit(DataError.exit_code)
             except KeyboardInterrupt:
@@ -53,6 +56,23 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
         return main.command(name)(guarded)
 
     return decorate
+
+
+def _complain(name: str, sentence: str) -> None:
+    """One sentence on standard error; what cannot be said there or on standard output any more is dropped without a word."""
+    with suppress(OSError):
+        echo(f"voxtune {name}: {sentence}", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):  # Python would try once more as it ends, with a traceback
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print for people: what a file or a name smuggled in moves no cursor and turns no line around."""
+    click.echo(cleaned(text), err=err)
 
 
 def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=VALUE") -> dict[str, str]:
@@ -91,9 +111,13 @@ def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps(result, allow_nan=False))
+        try:
+            line = json.dumps(result, allow_nan=False)
+        except ValueError:
+            raise DataError("A figure of the result is not finite, so there is no JSON of it.") from None
+        click.echo(line)
     else:
-        click.echo(text)
+        echo(text)
 
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -104,6 +128,16 @@ series_option = click.option(
     "--series",
     metavar="NAME",
     help="DICOM series by UID, number or description; otherwise chosen by rules and said.",
+)
+device_option = click.option(
+    "--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)
+view_option = click.option(
+    "--view",
+    type=click.Choice(["radiological", "neurological"]),
+    default="radiological",
+    show_default=True,
+    help="Which side of a picture the person's right is on: left, or right.",
 )
 profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."

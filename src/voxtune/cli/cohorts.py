@@ -10,6 +10,7 @@ from voxtune.cli.base import (
     PATH,
     command,
     data_option,
+    echo,
     pairs,
     profile_option,
     series_option,
@@ -61,7 +62,7 @@ def simulate(
             scanners=scanners,
             difficulty=difficulty,
         )
-        click.echo(f"SIMULATED chest cohort: {made}")
+        echo(f"SIMULATED chest cohort: {made}")
         return
     from voxtune.commands.simulate.command import simulate as stage
 
@@ -74,7 +75,7 @@ def simulate(
         difficulty=difficulty,
         raw_heads=raw_heads,
     )
-    click.echo(f"SIMULATED cohort: {manifest}")
+    echo(f"SIMULATED cohort: {manifest}")
 
 
 @command("ingest")
@@ -89,7 +90,7 @@ def ingest(
     """Read a cohort's download into a manifest; every label with its rule and source."""
     from voxtune.commands.ingest.command import ingest as stage
 
-    click.echo(stage(cohort, source, output, pairs(assignments), profile).summary)
+    echo(stage(cohort, source, output, pairs(assignments), profile).summary)
 
 
 @command("preprocess")
@@ -144,7 +145,7 @@ def preprocess(
         series=series,
         orientation=orientation,
     )
-    click.echo(f"Preprocessed: {done}")
+    echo(f"Preprocessed: {done}")
 
 
 @command("describe")
@@ -171,7 +172,7 @@ def describe(
     from voxtune.commands.describe import describe as stage
 
     profile, fields = text_settings(profile, assignments)
-    click.echo(stage(manifest, output, template, missing, profile=profile, fields=fields).summary)
+    echo(stage(manifest, output, template, missing, profile=profile, fields=fields).summary)
 
 
 @command("split")
@@ -208,9 +209,9 @@ def split(
 
     done = stage(
         manifest, output, test=test, val=val, folds=folds, holdout=holdout, baseline_only=baseline_only,
-        train_sizes=train_size, share=share, seed=seed, say=click.echo,
+        train_sizes=train_size, share=share, seed=seed, say=echo,
     )  # fmt: skip
-    click.echo(f"Split: {done}")
+    echo(f"Split: {done}")
 
 
 @command("audit")
@@ -253,7 +254,7 @@ def audit(
     done = stage(
         directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields
     )
-    click.echo(done.text)
+    echo(done.text)
 
 
 @command("doctor")
@@ -265,5 +266,5 @@ def doctor(path: Path | None, cohort: str | None, profile: str | None) -> None:
     from voxtune.commands.doctor import doctor as stage
 
     report = stage(path, cohort, profile)
-    click.echo(report.text)
+    echo(report.text)
     sys.exit(report.exit_code)

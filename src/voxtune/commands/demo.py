@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import SomeScansFailedError, UsageError
-from voxtune.run_dir import RunDir, read_json, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     """
     from voxtune.commands.evaluate.command import evaluate
     from voxtune.commands.export import export
-    from voxtune.commands.predict import predict
+    from voxtune.commands.predict.command import predict
     from voxtune.commands.preprocess import preprocess
     from voxtune.commands.simulate.command import simulate
     from voxtune.commands.split import split
@@ -74,7 +74,9 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
         "heads": [
             {"name": name, "real": name == "real-head"}
             | {"predicted": one.predicted, "probabilities": one.probabilities, "mmse": one.mmse}
-            for name, one in zip(heads, predicted.predictions, strict=True)
+            | {"verdict": str(answer.caveats.verdict)}
+            for name, answer in zip(heads, predicted.answers, strict=True)
+            for one in (answer.prediction,)
         ],
         "explanation": _explain(adapter, manifest, run),
         "oracle": _oracle(manifest, sides),
@@ -107,8 +109,7 @@ def _raw_manifest(out: Path) -> Path:
     ]
     with as_file(files("voxtune.simulate") / "assets" / "head_pddl" / HEAD) as head:
         target = out / "raw" / head.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(head, target)
+        write_bytes(target, head.read_bytes(), shared=True)
     real = ManifestRow(
         participant_id="studyforrest-02",
         scan_id="real-head",

@@ -4,15 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
-from voxtune.run_dir import RunDir, atomic_path, read_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_bytes, write_text
+from voxtune.storage.seal import SUMS, write_sums
+from voxtune.storage.write import PREFIX
 
 if TYPE_CHECKING:
     from voxtune.config import RunConfig
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 
 FILES = ("adapter.safetensors", "adapter.json")
+OURS = {*FILES, SUMS, "README.md", "control", "peft", "base.safetensors"}
+"""What an export may find where it writes: of an earlier one, whole or broken off."""
 PEFT = "peft"
 """Folder of the part that Hugging Face peft can read."""
+WHOLE = "full"
+"""The method whose adapter holds a tower's own weights."""
 FOLDED = ("lora", "ia3")
 """Methods that ``--merge`` folds into the base."""
 
@@ -33,6 +39,7 @@ def export(
     Raises:
         DataError: the run has no adapter (its training did not finish).
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
+        LicenceError: the base's licence forbids to pass on what would be written.
     """
     from voxtune.commands.train.adapter import audited
     from voxtune.evaluation.evaluated_model import OWN
@@ -45,28 +52,51 @@ def export(
         raise DataError(
             f"'{run.name}' has no adapter yet; 'voxtune train ... -o {run.name} --resume' finishes it."
         )
-    if output.is_dir() and any(output.iterdir()) and not (output / FILES[1]).is_file():
+    if output.is_dir() and any(
+        one.name not in OURS and not one.name.startswith(PREFIX) for one in output.iterdir()
+    ):
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     facts = read_facts(place.adapter)
+    check_licence(facts, merge=merge)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
-        for name in FILES:
-            with atomic_path(output / name) as part:
-                part.write_bytes((place.adapter / name).read_bytes())
+        _copied(place.adapter, output)
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
     evaluation = read_json(stated, "the facts of an evaluation") if stated.is_file() else None
     card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=audited(place))
-    write_text(output / "README.md", card)
-    if (
-        place.control.adapter / FILES[1]
-    ).is_file() and not merge:  # a control of the unmerged base fits no other
-        for name in (*FILES, "README.md"):
-            with atomic_path(output / "control" / name) as part:
-                part.write_bytes((place.control.adapter / name).read_bytes())
+    write_text(output / "README.md", card, shared=True)
+    control = place.control.adapter
+    if (control / FILES[1]).is_file() and not merge:  # a control of the unmerged base fits no other
+        read_facts(control)
+        _copied(control, output / "control")
+        write_bytes(output / "control" / "README.md", (control / "README.md").read_bytes(), shared=True)
     return output
+
+
+def check_licence(facts: "AdapterFacts", *, merge: bool) -> None:
+    """Refuse to hand over weights of a base in changed form where its licence forbids to pass them on.
+
+    Raises:
+        LicenceError: ``merge``, or an adapter that holds the towers themselves; the clause is named.
+    """
+    from voxtune.weights.licences import terms
+
+    rules = terms(facts.licence)
+    if merge:
+        rules.check_sharing(facts.base, "A merged base")
+    whole = [side for side in ("vision", "text") if any(one["kind"] == WHOLE for one in facts.config[side])]
+    if whole:
+        rules.check_sharing(facts.base, f"An adapter that holds the whole {' and '.join(whole)} tower")
+
+
+def _copied(adapter: Path, output: Path) -> None:
+    """Copy the two files of an adapter that was checked, and write their sums."""
+    for name in FILES:
+        write_bytes(output / name, (adapter / name).read_bytes(), shared=True)
+    write_sums(output, FILES, shared=True)
 
 
 def _rewritten(
@@ -101,9 +131,15 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
         raise UsageError("This adapter has no LoRA or IA3 part, so there is nothing to merge into the base.")
     backbone = cast(nn.Module, loaded.model.backbone)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
-    with atomic_path(output / MERGED) as part:
-        part.write_bytes(save(state))
+    write_bytes(
+        output / MERGED, save(state, metadata={"format": "pt", "licence": loaded.facts.licence}), shared=True
+    )
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]
-    return loaded.facts.model_copy(update={"base_sha256": fingerprint(backbone), "config": tree})
+    words = {
+        name: digest for name, digest in loaded.facts.base_files.items() if name.startswith("tokenizer/")
+    }
+    return loaded.facts.model_copy(
+        update={"base_sha256": fingerprint(backbone), "config": tree, "base_files": words}
+    )

@@ -1,19 +1,20 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, UsageError, VoxTuneError
+from voxtune.commands.shard import read_shard
+from voxtune.commands.spread import spread
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, StorageError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.record import ChainRecord
-from voxtune.progress import progress
+from voxtune.progress import note, progress
 from voxtune.types.records import ManifestRow
 
 FAILED_COLUMNS = ("scan_id", "reason")
@@ -51,8 +52,8 @@ class Job:
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
-    manifest: Path,
-    out: Path,
+    manifest: str | Path,
+    out: str | Path,
     *,
     preset: str = "deft",
     workers: int = 1,
@@ -93,6 +94,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.sources import as_manifest
     from voxtune.run_dir import make_folder
 
+    manifest, out = Path(manifest), Path(out)
     make_folder(out)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
@@ -106,7 +108,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
         )
-    part, parts = _shard(shard)
+    part, parts = read_shard(shard)
     jobs = [
         Job(
             row.scan_id,
@@ -122,9 +124,9 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         for row in rows[part - 1 :: parts]
     ]
     with progress("Preprocessing", len(jobs)) as advance:
-        for outcome in _outcomes(jobs, workers, scheduler):
+        for _, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
             if outcome:
-                print(outcome, file=sys.stderr, flush=True)  # noqa: T201  (the bar prints it above itself)
+                note(outcome)
             advance("")
     return _summary(rows, out, load(PRESETS, preset, "preset"))
 
@@ -138,6 +140,8 @@ def preprocess_one(job: Job) -> str | None:
     try:
         with one_sentence(job.scan_id, "preprocessed"):
             _do(job)
+    except StorageError:
+        raise
     except VoxTuneError as error:
         sentence = str(error)
     else:
@@ -152,19 +156,18 @@ def _do(job: Job) -> None:
     from voxtune.imaging.record import content_sha256
     from voxtune.imaging.write import write_volume
     from voxtune.pages.preprocess_page import scan_page, thumbnail
-    from voxtune.run_dir import atomic_path, write_text
+    from voxtune.run_dir import write_bytes, write_text
+    from voxtune.storage.seal import file_sha256, write_sealed
 
     record_file = job.folder / "chain.json"
     if job.resume and job.image.exists():
         done = read_record(record_file)
-        if done and (job.folder / "volume.nii.gz").is_file():
+        if done and _same_volume(job, done):
             declared = Declared(job.stripped, orientation=job.orientation, series=job.series)
             key = chain_key(content_sha256(job.image), job.preset, declared)
             if done["key"] == key and done.get("simulated", False) == job.simulated:
                 return
     record_file.unlink(missing_ok=True)
-    for leftover in job.folder.glob(".part-*"):
-        leftover.unlink(missing_ok=True)
     result = preprocess_scan(
         job.image,
         job.preset,
@@ -179,72 +182,48 @@ def _do(job: Job) -> None:
         "template" if isinstance(job.preset.steps, Brain) else "scanner",
         simulated=job.simulated,
     )
-    with atomic_path(job.folder / "thumbnail.png") as part:
-        part.write_bytes(thumbnail(result.volume))
+    write_bytes(job.folder / "thumbnail.png", thumbnail(result.volume))
     page = scan_page(job.scan_id, result.volume, result.record, simulated=job.simulated)
     write_text(job.folder / "page.html", page)
-    record = result.record.model_copy(update={"simulated": job.simulated})
-    write_text(record_file, record.model_dump_json(indent=1) + "\n")
+    digest = file_sha256(job.folder / "volume.nii.gz")
+    record = result.record.model_copy(update={"simulated": job.simulated, "volume_sha256": digest})
+    write_sealed(record_file, json.loads(record.model_dump_json()))
+
+
+def _same_volume(job: Job, done: dict[str, Any]) -> bool:
+    """Whether the volume that a record speaks of is there and as it was written; what was changed is said."""
+    from voxtune.storage.seal import file_sha256
+
+    volume, digest = job.folder / "volume.nii.gz", done.get("volume_sha256")
+    if not volume.is_file():
+        return False
+    if digest is not None and file_sha256(volume) != digest:
+        note(f"{job.scan_id}: its stored volume was changed or damaged; it is made again.")
+        return False
+    return True
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a finished scan; ``None`` where there is none or it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """The record of a finished scan; ``None`` where there is none or it is damaged, which is said."""
+    from voxtune.storage.seal import read_sealed
+
+    if not path.is_file():
         return None
-    return record if isinstance(record, dict) and "key" in record else None
+    try:
+        record = read_sealed(path, "the record of a scan")
+    except DataError as error:
+        note(f"{error} The scan is made again.")
+        return None
+    return record if "key" in record else None
 
 
 # --------------------------------------------------------------------------------------- all scans
-def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[str | None]:
-    if scheduler is not None:
-        return _on_dask(jobs, scheduler)
-    if workers > 1 and len(jobs) > 1:
-        return _on_processes(jobs, workers)
-    return map(preprocess_one, jobs)
-
-
-def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
-    """A pool of fresh processes; scans that were under way when one died are tried once more, each alone."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    again: list[Job] = []
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(preprocess_one, job): job for job in jobs}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                again.append(futures[future])
-    for job in again:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            try:
-                yield pool.submit(preprocess_one, job).result()
-            except BrokenProcessPool:
-                yield _died(job)
-
-
 def _died(job: Job) -> str:
     from voxtune.run_dir import write_text
 
     sentence = f"{job.scan_id}: the process that worked on it was killed (most often: out of memory)."
     write_text(job.folder / "failed.txt", sentence + "\n")
     return sentence
-
-
-def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
-    from voxtune.commands.dask_client import connect
-
-    client = connect(scheduler)
-    from distributed import as_completed
-
-    with client:
-        futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
-        for future in as_completed(futures):
-            yield _died(futures[future]) if future.status == "error" else future.result()
 
 
 # ----------------------------------------------------------------------------------------- summary
@@ -280,7 +259,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
     ]
     for name, sentence in series.items():
         if sentence:
-            print(f"{name}: {sentence}.", file=sys.stderr)  # noqa: T201
+            note(f"{name}: {sentence}.")
     write_text(
         out / "page.html", cohort_page(entries, failed, preset.name, pending=pending, simulated=simulated)
     )
@@ -302,14 +281,11 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
 
 
 def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
-    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on.
-
-    256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16.
-    """
+    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on."""
     from voxtune.data.scans import FOLDER, ScanCache
 
     images = {name: out / name / "volume.nii.gz" for name in scan_ids}
-    dtype: Literal["uint8", "float16"] = "uint8" if isinstance(preset.steps, Brain) else "float16"
+    dtype: Literal["uint8", "float16"] = "uint8" if preset.in_steps else "float16"
     lost: list[str] = []
     while images:
         try:
@@ -354,13 +330,3 @@ def _series(record: ChainRecord) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    """``I/N`` as numbers, 1/1 for none."""
-    if text is None:
-        return 1, 1
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise SettingError("shard", "I/N with 1 <= I <= N, such as 3/10", text)
-    return int(first), int(second)

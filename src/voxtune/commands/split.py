@@ -13,7 +13,8 @@ from voxtune.data.split_files import FOLD, relative_path, write_shareable, write
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
 from voxtune.errors import SettingError, UsageError
-from voxtune.run_dir import write_json
+from voxtune.storage.seal import write_sealed
+from voxtune.storage.write import write_text
 from voxtune.types.records import ManifestRow
 
 
@@ -76,7 +77,7 @@ def split(  # noqa: PLR0913 - the options of the command
         return output
     for number, one in enumerate(make_folds(rows, settings, seed)):
         _write(one, rows, output / FOLD.format(number), manifest, key, say)
-    write_json(
+    write_sealed(
         output / "split.json",
         {
             "settings": settings.model_dump(mode="json"),
@@ -110,9 +111,7 @@ def _write(
 def _key(path: Path) -> bytes:
     """The key in a file; a new one, readable by its owner only, if there is no file."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        write_text(path, secrets.token_hex(32) + "\n")
     return path.read_bytes().strip()
 
 

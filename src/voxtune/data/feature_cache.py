@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from voxtune.data.examples import ReadScan
-from voxtune.run_dir import atomic_path
+from voxtune.progress import note
+from voxtune.storage.seal import DamagedError, with_hash, without_hash
+from voxtune.storage.write import write_bytes
 
 MEMORY_LIMIT = 4 * 2**30
 """Bytes of features kept in memory; embedded scans above it are embedded again at every step, finished ones are mapped."""
@@ -22,7 +24,8 @@ class FrozenFeatures:
     """A reader of features by name: what ``make`` makes of each input, beyond rounding no other number.
 
     On disk features lie under the sha256 of their input and of what makes them: another scan, another base or another
-    setting is another file.
+    setting is another file. A file ends with its hash, which is checked when a process first reads it: a damaged one is said,
+    dropped and made again.
     """
 
     read: ReadScan
@@ -35,13 +38,17 @@ class FrozenFeatures:
     in_memory: bool = True
     kept: dict[str, Tensor] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
+    whole: set[Path] = field(default_factory=set)
+    """Files whose hash this process has checked."""
 
     def __call__(self, name: str) -> Tensor:
         """The features of an input, float32 on the CPU."""
         found = self.kept.get(name)
         if found is None:
             path = self._place(name)
-            found = _load(path) if path.is_file() else self._make(name, path)
+            found = self._stored(path)
+            if found is None:
+                found = self._make(name, path)
             if self.in_memory:
                 self.kept[name] = found
         return found
@@ -50,13 +57,29 @@ class FrozenFeatures:
         """Make what is missing now, before many threads ask."""
         for name in names:
             path = self._place(name)
-            if not path.is_file():
+            if self._stored(path) is None:
                 self._make(name, path)
             advance("")
 
     def missing(self, names: Sequence[str]) -> int:
         """How many of the names have no file yet."""
-        return sum(not self._place(name).is_file() for name in names)
+        return sum(self._stored(self._place(name)) is None for name in names)
+
+    def _stored(self, path: Path) -> Tensor | None:
+        """What the file holds; ``None`` where there is none, or none that is whole."""
+        try:
+            if path in self.whole:
+                return _load(path)
+            data = without_hash(path.read_bytes(), "an entry of the feature cache")
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (DamagedError, OSError, ValueError) as error:
+            note(f"{path.name[:12]}: {error} It is made again.")
+            path.unlink(missing_ok=True)
+            return None
+        self.whole.add(path)
+        return torch.from_numpy(array)
 
     def _place(self, name: str) -> Path:
         if name not in self.places:
@@ -71,8 +94,8 @@ class FrozenFeatures:
             features = self.make(self.read(name)[None])[0].float().cpu()
         buffer = io.BytesIO()
         np.save(buffer, features.numpy(), allow_pickle=False)
-        with atomic_path(path) as part:
-            part.write_bytes(buffer.getvalue())
+        write_bytes(path, with_hash(buffer.getvalue()), durable=False)
+        self.whole.add(path)
         return features
 
 

@@ -15,7 +15,7 @@ from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.presets import Preset, fits
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import is_marked
-from voxtune.imaging.stored import stored_scan
+from voxtune.imaging.stored import check_stored, stored_scan
 from voxtune.imaging.tensor import to_tensor
 from voxtune.types.records import ManifestRow
 
@@ -36,13 +36,15 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
 
     Reading raises ``ScanError`` for a scan that was not preprocessed with this preset.
     """
-    images = {row.scan_id: resolve_image(manifest, row) for row in rows}
+    by_scan = {row.scan_id: row for row in rows}
     cache = ScanCache.beside(manifest, preset)
 
     def read(scan_id: str) -> Tensor:
+        image = resolve_image(manifest, by_scan[scan_id])  # here, so that one bad row stops no other scan
         if cache is not None and scan_id in cache:
-            return torch.from_numpy(cache[scan_id])
-        volume = read_scan(images[scan_id])
+            return torch.from_numpy(cache.read(scan_id, image))
+        check_stored(image)
+        volume = read_scan(image)
         if not fits(volume, preset):
             raise ScanError(
                 scan_id,

@@ -1,7 +1,6 @@
 """The tables that hold a study: ``manifest.tsv`` (one row a scan) and ``reports.tsv`` (the text made for each)."""
 
 import csv
-import hashlib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,13 +10,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from voxtune.errors import TableError
-from voxtune.run_dir import atomic_path
+from voxtune.progress import note
+from voxtune.storage.seal import file_sha256 as file_sha256  # noqa: PLC0414  (its old place, known to many)
+from voxtune.storage.write import atomic_path, write_text
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
 
 MISSING = "n/a"
 REQUIRED = tuple(name for name, field in ManifestRow.model_fields.items() if field.is_required())
 REPORT_COLUMNS = ("scan_id", "text", "fields")
 LABEL_TODO = "'voxtune ingest ... --set diagnosis=COLUMN' says which column holds it"
+SUM = ".sha256"
+"""Of the file beside a manifest that names its sha256, as ``sha256sum`` writes it."""
+_told: set[Path] = set()
 MISSING_WORDS = frozenset({"", "n/a", "NA", "N/A", "nan", "NaN"})
 
 
@@ -74,12 +78,6 @@ def cell(value: object) -> str:
     return " ".join(str(value).split()) or MISSING
 
 
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _cells(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -102,13 +100,19 @@ def _listed(names: Iterable[str]) -> str:
 
 
 # ------------------------------------------------------------------------------------- manifest
-def read_manifest(path: Path) -> list[ManifestRow]:
+def read_manifest(path: str | Path) -> list[ManifestRow]:
     """The rows of ``manifest.tsv``; columns are found by name, unknown ones are kept in ``model_extra``.
 
     Raises:
         TableError: a required column is absent, a ``scan_id`` stands twice, or a value is not what its column holds;
             the message names the file, the line, the scan and the column.
     """
+    path = Path(path)
+    if edited_since(path) and path not in _told:
+        _told.add(path)
+        note(
+            f"note: {path.name} is not as it was written ({path.name}{SUM} names another sha256): edited, or damaged."
+        )
     rows: list[ManifestRow] = []
     first_line: dict[str, int] = {}
     for number, texts in enumerate(read_table(path, REQUIRED), start=2):
@@ -175,9 +179,10 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
             )
         seen.add(row.scan_id)
     extra = sorted({name for row in rows for name in (row.model_extra or {})})
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.resolve()
-    return write_table(
+    beside = path.with_name(path.name + SUM)
+    beside.unlink(missing_ok=True)  # between the two writes nothing is said of the manifest
+    write_table(
         path,
         (*MANIFEST_COLUMNS, *extra),
         (
@@ -186,6 +191,17 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
             for row in rows
         ),
     )
+    write_text(beside, f"{file_sha256(path)}  {path.name}\n")
+    return path
+
+
+def edited_since(path: Path) -> bool:
+    """Whether a manifest is another than the one that was written; one that came from elsewhere never is."""
+    try:
+        said = path.with_name(path.name + SUM).read_bytes()
+        return path.is_file() and said != f"{file_sha256(path)}  {path.name}\n".encode()
+    except OSError:
+        return False
 
 
 def _relative(image: str, folder: Path) -> str:

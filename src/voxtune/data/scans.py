@@ -1,19 +1,23 @@
 """The training cache: each scan's tensor as a memory-mapped array, so that an epoch never waits for gzip."""
 
 import hashlib
-import json
-import os
+import io
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.errors import DataError, ScanError
+from voxtune.errors import DataError, ScanError, StorageError
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.read import read_scan
+from voxtune.imaging.stored import check_stored
 from voxtune.imaging.tensor import to_tensor
+from voxtune.progress import note
+from voxtune.storage.seal import DamagedError, read_sealed, with_hash, without_hash, write_sealed
+from voxtune.storage.write import write_bytes
 
 CacheDtype = Literal["uint8", "float16"]
 INDEX = "index.json"
@@ -24,7 +28,8 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
     """Tensors of a preset by ``scan_id``; reading maps a file and turns its numbers into float32.
 
     A file is named by the hash of what it was made from (the preprocessed volume, the preset, the number type), so a
-    changed volume or preset is never read by mistake, and building again only makes what is missing.
+    changed volume or preset is never read by mistake, and building again only makes what is missing. It ends with its own hash,
+    which is checked when a process first reads it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,15 +39,18 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
             DataError: the folder holds none.
         """
         try:
-            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            index = read_sealed(folder / INDEX, "the index of a training cache")
             self.preset = Preset.model_validate(index["preset"])
             self.dtype: CacheDtype = index["dtype"]
             self._files: dict[str, str] = index["scans"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except DamagedError as error:
+            raise DamagedError(f"{error} Run 'voxtune preprocess' again.") from None
+        except (DataError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{folder.name}: no training cache here; 'voxtune preprocess' makes one."
             ) from error
         self.folder = folder
+        self._whole: set[str] = set()
 
     @classmethod
     def beside(cls, manifest: Path, preset: Preset) -> Self | None:
@@ -68,27 +76,45 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
         Raises:
             ScanError: a volume cannot be read.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         files = {}
         for scan_id, image in sorted(images.items()):
             files[scan_id] = f"{_key(image, preset, dtype)}.npy"
-            if not (folder / files[scan_id]).is_file():
+            if not _is_whole(folder / files[scan_id], scan_id):
                 try:
+                    check_stored(image)
                     volume = read_scan(image)
                 except ScanError as error:
                     raise ScanError(scan_id, f"its stored volume is damaged: {error.cause}") from error
                 _save(folder / files[scan_id], _packed(to_tensor(volume, preset), preset, dtype))
-        index = {"preset": preset.model_dump(mode="json"), "dtype": dtype, "scans": files}
-        part = folder / f".{INDEX}.{os.getpid()}.part"
-        part.write_text(json.dumps(index, indent=1), encoding="utf-8")
-        part.replace(folder / INDEX)
+        write_sealed(
+            folder / INDEX, {"preset": preset.model_dump(mode="json"), "dtype": dtype, "scans": files}
+        )
         for stale in set(folder.glob("*.npy")) - {folder / name for name in files.values()}:
             stale.unlink()
         return cls(folder)
 
     def __getitem__(self, scan_id: str) -> NDArray[np.float32]:
         """The tensor of a scan, float32 (C, X, Y, Z), in the axes of the preset."""
-        packed = self._mapped(scan_id)
+        return self._unpacked(self._mapped(scan_id))
+
+    def read(self, scan_id: str, image: Path) -> NDArray[np.float32]:
+        """The same; an array that is missing or damaged is said and made again from its volume.
+
+        Raises:
+            ScanError: the volume is not the one the array was made from, or cannot be read.
+        """
+        try:
+            return self[scan_id]
+        except ScanError as error:
+            if self._files[scan_id] != f"{_key(image, self.preset, self.dtype)}.npy":
+                raise
+            note(f"{error} It is made again.")
+        packed = _packed(to_tensor(read_scan(image), self.preset), self.preset, self.dtype)
+        with suppress(StorageError):  # a cohort on a read-only disk
+            _save(self.folder / self._files[scan_id], packed)
+        return self._unpacked(packed)
+
+    def _unpacked(self, packed: NDArray[np.uint8] | NDArray[np.float16]) -> NDArray[np.float32]:
         if packed.dtype == np.uint8:
             low, high = self.preset.value_range
             array = packed.astype(np.float32)
@@ -110,7 +136,7 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
             ScanError: the volume or its array cannot be read.
         """
         made = self._files.get(scan_id) == f"{_key(image, self.preset, self.dtype)}.npy"
-        return self[scan_id] if made else None
+        return self.read(scan_id, image) if made else None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -121,8 +147,11 @@ class ScanCache(Mapping[str, NDArray[np.float32]]):
     def _mapped(self, scan_id: str) -> NDArray[np.uint8] | NDArray[np.float16]:
         name = self._files[scan_id]
         try:
+            if name not in self._whole:
+                without_hash((self.folder / name).read_bytes(), "its array in the training cache")
+                self._whole.add(name)
             packed = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (DamagedError, OSError, ValueError) as error:
             raise ScanError(
                 scan_id,
                 "its array in the training cache is missing or damaged",
@@ -148,10 +177,21 @@ def _packed(
 
 
 def _save(path: Path, array: NDArray[np.uint8] | NDArray[np.float16]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    part.replace(path)
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, with_hash(buffer.getvalue()), durable=False)
+
+
+def _is_whole(path: Path, scan_id: str) -> bool:
+    """Whether the array is there and as it was written; a damaged one is said."""
+    try:
+        without_hash(path.read_bytes(), "its array in the training cache")
+    except FileNotFoundError:
+        return False
+    except (DamagedError, OSError) as error:
+        note(f"{scan_id}: {error} It is made again.")
+        return False
+    return True
 
 
 def _key(image: Path, preset: Preset, dtype: CacheDtype) -> str:

@@ -11,21 +11,28 @@ from pydantic import ValidationError
 from voxtune.data.manifest import read_table, write_table
 from voxtune.data.splits import SIDES, Split, SplitSettings
 from voxtune.errors import DataError, TableError, UsageError
-from voxtune.run_dir import read_json, write_json
+from voxtune.run_dir import read_json
+from voxtune.storage.seal import file_sha256, write_sealed
 
 COLUMNS = ("scan_id", "participant_id")
 FOLD = "fold_{}"
 
 
 def write_split(split: Split, folder: Path, manifest_sha256: str, manifest: Path | None = None) -> Path:
-    """Write a split folder; ``split.json`` comes last, so a folder that has one is whole."""
+    """Write a split folder; ``split.json`` comes last and names the sha256 of every table, so a folder that has one is whole."""
+    (folder / "split.json").unlink(missing_ok=True)
     for side, scans in split.sides().items():
         write_table(folder / f"{side}.tsv", COLUMNS, _rows(split, scans))
     for size, scans in split.subsets.items():
         write_table(folder / f"train_{size}.tsv", COLUMNS, _rows(split, scans))
     if split.excluded:
         write_table(folder / "excluded.tsv", COLUMNS, _rows(split, split.excluded))
-    write_json(
+    names = [
+        *split.sides(),
+        *(f"train_{size}" for size in split.subsets),
+        *(["excluded"] * bool(split.excluded)),
+    ]
+    write_sealed(
         folder / "split.json",
         {
             "settings": split.settings.model_dump(mode="json") if split.settings else None,
@@ -36,6 +43,7 @@ def write_split(split: Split, folder: Path, manifest_sha256: str, manifest: Path
             "participants": {side: len(split.people(side)) for side in SIDES},
             "excluded": len(split.excluded),
             "train_sizes": {str(size): len(scans) for size, scans in split.subsets.items()},
+            "tables": {f"{name}.tsv": file_sha256(folder / f"{name}.tsv") for name in names},
         },
     )
     return folder
@@ -56,16 +64,16 @@ def read_split(folder: Path) -> Split:
     Raises:
         TableError: a table is absent or a scan stands twice in it.
         UsageError: the folder holds folds, of which one must be named.
-        DataError: ``split.json`` is not what it should be.
+        DataError: ``split.json`` is not what it should be or was changed since it was written.
     """
     if not (folder / "train.tsv").is_file() and (folds := fold_folders(folder)):
         raise UsageError(
             f"'{folder.name}' holds {len(folds)} folds; name one of them, such as '{folder.name}/{folds[0].name}'."
         )
     participants: dict[str, str] = {}
+    stored = read_json(folder / "split.json", "a split") if (folder / "split.json").is_file() else {}
     sides = {side: _scans(folder / f"{side}.tsv", participants) for side in SIDES}
     excluded = _scans(folder / "excluded.tsv", participants) if (folder / "excluded.tsv").is_file() else ()
-    stored = read_json(folder / "split.json", "a split") if (folder / "split.json").is_file() else {}
     try:
         settings = SplitSettings.model_validate(stored["settings"]) if stored.get("settings") else None
         subsets = {
@@ -87,6 +95,18 @@ def read_split(folder: Path) -> Split:
         settings=settings,
         manifest=stored.get("manifest"),
         manifest_sha256=stored.get("manifest_sha256"),
+        changed=_changed(folder, stored.get("tables")),
+    )
+
+
+def _changed(folder: Path, tables: object) -> tuple[str, ...]:
+    """The tables that are not those that ``split.json`` names."""
+    known = tables if isinstance(tables, dict) else {}
+    places = {Path(str(name)).name: digest for name, digest in known.items()}
+    return tuple(
+        name
+        for name, digest in places.items()
+        if not (folder / name).is_file() or file_sha256(folder / name) != digest
     )
 
 
@@ -124,7 +144,7 @@ def write_shareable(split: Split, path: Path, key: bytes) -> Path:
     """
     if len(key) < 16:
         raise UsageError(f"The key of a shareable split has at least 16 bytes, got {len(key)}.")
-    write_json(
+    write_sealed(
         path,
         {
             "format": "voxtune keyed split 1",
@@ -135,6 +155,7 @@ def write_shareable(split: Split, path: Path, key: bytes) -> Path:
             "manifest_sha256": split.manifest_sha256,
             **{side: sorted(keyed(scan, key) for scan in scans) for side, scans in split.sides().items()},
         },
+        shared=True,
     )
     return path
 

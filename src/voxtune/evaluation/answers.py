@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxtune.data.examples import ReadScan
-from voxtune.data.feature_cache import embedded_scans
+from voxtune.data.feature_cache import embedded_scans, finished_features
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
+from voxtune.errors import ScanError
 from voxtune.evaluation.encode import BATCH, encode
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
@@ -33,6 +34,8 @@ class Answers:
     """Unit image embedding (E,) of each scan by scan_id."""
     reworded: dict[str, Predictions] = field(default_factory=dict)
     """The answers to the same question in other words, by the words."""
+    raw: Predictions | None = None
+    """The answers before calibration, of one class among several."""
 
 
 def ask(
@@ -57,17 +60,22 @@ def ask(
     Raises:
         ScanError: a scan was not preprocessed with the preset.
     """
-    read, embedded = rows_reader(model, rows, manifest, preset)
+    if published:
+        read, form = frozen_reader(model, rows, manifest, preset), {"finished": True}
+    else:
+        read, embedded = rows_reader(model, rows, manifest, preset)
+        form = {"embedded": embedded}
     names = [row.scan_id for row in rows]
     with progress("Frozen base" if published else "Scoring", len(rows)) as advance:
         asked = {"": question, **question.reworded()}
         texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
-        seen, logits = see_scans(
-            model, texts, names, read, embedded=embedded, published=published, advance=advance
-        )
-    own = table_of(question, rows, logits.pop(""), seen.targets)
+        seen, logits = see_scans(model, texts, names, read, **form, published=published, advance=advance)
+    found = logits.pop("")
+    own = table_of(question, rows, found, seen.targets)
+    plain = question.raw()
+    raw = None if plain is None else table_of(plain, rows, found, seen.targets)
     reworded = {words: table_of(asked[words], rows, one, {}) for words, one in logits.items()}
-    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded)
+    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded, raw)
 
 
 def see_scans(  # noqa: PLR0913  (how scans are read and compared)
@@ -77,6 +85,7 @@ def see_scans(  # noqa: PLR0913  (how scans are read and compared)
     read: ReadScan,
     *,
     embedded: bool = False,
+    finished: bool = False,
     published: bool = False,
     batch_size: int = BATCH,
     advance: Callable[[str], None] = lambda _: None,
@@ -84,7 +93,7 @@ def see_scans(  # noqa: PLR0913  (how scans are read and compared)
     """What a model makes of scans before any calibration, and logits (n, texts) to each of several encoded sets of texts, by its name."""
 
     def see(inputs: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        image = model.encode_image(inputs, embedded=embedded)
+        image = model.encode_image(inputs, embedded=embedded, finished=finished)
         logits = {
             name: model.class_logits(image, some) for name, some in texts.items() if some and not published
         }
@@ -126,8 +135,15 @@ def table_of(
 def answers_alone(
     question: Question, scan_ids: Sequence[str], logits: Tensor, targets: Mapping[str, Tensor]
 ) -> Predictions:
-    """The same of scans that nothing is known of."""
+    """The same of scans that nothing is known of.
+
+    Raises:
+        ScanError: an answer is not finite; the first such scan is named.
+    """
     chances: Floats = question.probabilities(logits)
+    _check_finite(
+        scan_ids, [logits.double().numpy(), chances, *(one.double().numpy() for one in targets.values())]
+    )
     return Predictions(
         scan_ids=tuple(scan_ids),
         participants=(None,) * len(scan_ids),
@@ -140,6 +156,17 @@ def answers_alone(
     )
 
 
+def _check_finite(scan_ids: Sequence[str], found: Sequence[Floats]) -> None:
+    for values in found:
+        bad = ~np.isfinite(values.reshape(len(scan_ids), -1)).all(axis=1)
+        if bad.any():
+            raise ScanError(
+                scan_ids[int(bad.argmax())],
+                f"what the model says of it is not a finite number (so of {int(bad.sum())} of {len(scan_ids)} scans)",
+                "The scan, the adapter or its base is damaged; nothing is answered.",
+            )
+
+
 def rows_reader(
     model: VisionLanguageModel, rows: Sequence[ManifestRow], manifest: Path, preset: str
 ) -> tuple[ReadScan, bool]:
@@ -148,3 +175,23 @@ def rows_reader(
     names = tuple(row.scan_id for row in rows)
     kept = embedded_scans(plain, model.vision.embed, names, embedded_folder(manifest), model.base_identity)
     return kept or plain, kept is not None
+
+
+def frozen_reader(
+    model: VisionLanguageModel, rows: Sequence[ManifestRow], manifest: Path, preset: str
+) -> ReadScan:
+    """A reader of what a wholly frozen base makes of each scan (1, E), computed once and kept on disk.
+
+    Each scan is encoded by itself, so that its numbers are the same to the bit whatever scans it is asked for with: in an evaluation, in
+    the next fold, in ``voxtune embed``.
+    """
+    device = next(model.parameters()).device
+    kept = finished_features(
+        scan_reader(manifest, rows, load_preset(preset)),
+        lambda volume: model.base_image(model.vision(volume.to(device), body=model.needs_patches)),
+        tuple(row.scan_id for row in rows),
+        embedded_folder(manifest),
+        f"{model.base_identity}|image|{model.needs_patches}|[]",
+    )
+    assert kept is not None, "nothing is trained in a frozen base"
+    return kept

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from voxtune.errors import DataError
+from voxtune.errors import DataError, StorageError
+from voxtune.run_dir import append_line
 
 LOOKS = "looks.jsonl"
 
@@ -59,10 +60,8 @@ def log_look(logs: Sequence[Path], scan_ids: Sequence[str], look: Look) -> Looks
     for log in logs:
         models = [*(one["model"] for one in _read(log) if one["scans_sha256"] == scans), look.model]
         counts = max(counts, Looks(len(models), len(set(models))), key=lambda one: (one.times, one.models))
-        with suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        with suppress(OSError, StorageError):
+            append_line(log, json.dumps(line))
     return counts
 
 

@@ -5,17 +5,19 @@ sizes is its sender's word.
 """
 
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from voxtune.errors import ScanError
+from voxtune.errors import ScanError, StorageError
 from voxtune.imaging import limits
 from voxtune.imaging.dicom.cut import alike
 from voxtune.imaging.dicom.headers import IGNORED, is_dicom
+from voxtune.imaging.packed import holds_dicom
+from voxtune.storage.failures import disk_first
+from voxtune.storage.scratch import scratch
 
 VOLUMES = (".nii.gz", ".nii", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of files that hold a volume each; the second half of a pair comes with the first."""
@@ -54,13 +56,12 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
     Raises:
         ScanError: the zip is damaged, too large, holds links or names that leave its folder, or more than one scan.
     """
-    with tempfile.TemporaryDirectory(prefix="voxtune-zip-") as scratch:
-        folder = Path(scratch)
+    with scratch("zip") as folder:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with disk_first(), zipfile.ZipFile(path) as archive:
                 members = _members(called, archive)
                 files = _unpack(called, archive, members, folder)
-        except ScanError:
+        except (ScanError, StorageError):
             raise
         except (
             zipfile.BadZipFile,
@@ -78,6 +79,11 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
             raise ScanError(
                 called,
                 f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
+            )
+        if volumes and (_dicom(files) or any(map(holds_dicom, inner))):
+            raise ScanError(
+                called,
+                "the zip holds a volume (NIfTI or the like) and DICOM files: which of them is the scan is not said",
             )
         if volumes:
             yield volumes[0]

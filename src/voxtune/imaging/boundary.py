@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxtune.errors import ScanError, VoxTuneError
+from voxtune.storage.failures import disk_first
 
 
 @contextmanager
@@ -16,10 +17,12 @@ def one_sentence(scan: str | Path, doing: str = "read") -> Iterator[None]:
         doing: what is being done to it, a past participle.
 
     Raises:
+        StorageError: the disk gave out, which is no fault of the scan.
         ScanError: for anything that is raised inside. A library's own message is left out: it may quote the file.
     """
     try:
-        yield
+        with disk_first():
+            yield
     except VoxTuneError:
         raise
     except MemoryError as error:

@@ -33,6 +33,8 @@ class ChainRecord(BaseModel):
     key: str
     """Hash of the input's bytes and of every parameter; equal keys mean equal output."""
     input_sha256: str
+    volume_sha256: str | None = None
+    """Of ``volume.nii.gz`` beside it; ``None`` in records of before."""
     simulated: bool = False
     """Whether the scan is SIMULATED, by its row or its own mark."""
     steps: tuple[Step, ...]

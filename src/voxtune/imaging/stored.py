@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from voxtune.errors import DataError, ScanError
 from voxtune.imaging.chain import Declared, Preprocessed, chain_key
 from voxtune.imaging.intensity import Hounsfield
-from voxtune.imaging.presets import Preset, fits
+from voxtune.imaging.presets import Brain, Preset, fits
 from voxtune.imaging.qc import judged, template_contents
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.record import ChainRecord
 from voxtune.imaging.step_cache import step_key
+from voxtune.storage.seal import file_sha256, read_sealed
 
 VOLUME, RECORD = "volume.nii.gz", "chain.json"
 """A preprocessed volume and its record, beside each other in the folder of a scan."""
@@ -24,9 +26,9 @@ def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
     the record names: other versions of a library are no reason to preprocess a volume twice.
 
     Raises:
-        ScanError: the volume cannot be read.
+        ScanError: the volume or its record is not what was written, or cannot be read.
     """
-    record = _record(path.with_name(RECORD)) if path.name == VOLUME else None
+    record = check_stored(path)
     if record is None or record.key not in _keys(record, preset):
         return None
     volume = read_scan(path)
@@ -34,18 +36,34 @@ def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
         return None
     if isinstance(preset.steps, Hounsfield):
         return Preprocessed(volume, np.asarray(volume.voxels > preset.steps.low), record)
-    if record.qc.contents is None:
+    if isinstance(preset.steps, Brain) and record.qc.contents is None:
         # Made before contents were measured: they are in the volume.
         figures = record.qc.model_copy(update={"contents": round(template_contents(volume), 4)})
         record = record.model_copy(update={"qc": judged(figures)})
     return Preprocessed(volume, np.asarray(volume.voxels > 0.0), record)
 
 
-def _record(path: Path) -> ChainRecord | None:
-    try:
-        return ChainRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
+def check_stored(path: Path) -> ChainRecord | None:
+    """The record beside a preprocessed volume, once both are seen to be as they were written; ``None`` of another file.
+
+    Raises:
+        ScanError: one of the two was changed since it was written.
+    """
+    if path.name != VOLUME:
         return None
+    again = "Run 'voxtune preprocess' again: it makes this scan anew."
+    beside = path.with_name(RECORD)
+    if not beside.is_file():
+        return None
+    try:
+        record = ChainRecord.model_validate(read_sealed(beside, "the record of a scan"))
+    except DataError as error:
+        raise ScanError(path.parent.name, str(error), again) from None
+    except ValidationError:
+        return None  # somebody else's file of that name
+    if record.volume_sha256 is not None and file_sha256(path) != record.volume_sha256:
+        raise ScanError(path.parent.name, f"{VOLUME} was changed since it was preprocessed", again)
+    return record
 
 
 def _keys(record: ChainRecord, preset: Preset) -> set[str]:

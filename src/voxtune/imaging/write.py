@@ -1,11 +1,11 @@
 """A volume to a NIfTI file: the same volume gives the same bytes, and a file is whole or not there."""
 
 import gzip
-import os
 from pathlib import Path
 from typing import Literal
 
 from voxtune.imaging.simulated import MARK
+from voxtune.storage.write import write_bytes
 from voxtune.types.volume import Volume
 
 LEVEL = 4
@@ -36,11 +36,5 @@ def write_volume(
     if path.suffix == ".gz":
         # No time and no name in the gzip header.
         data = gzip.compress(data, compresslevel=LEVEL, mtime=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, data)
     return path

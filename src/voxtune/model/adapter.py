@@ -11,20 +11,27 @@ import torch
 from pydantic import Field, ValidationError, model_serializer, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxtune import __version__
 from voxtune.config import RunConfig, explain
-from voxtune.errors import WeightsError
+from voxtune.errors import DataError, WeightsError
+from voxtune.model.adapter_bounds import LARGEST_JSON, check_bounds, check_finite, check_parameters
+from voxtune.model.base_files import with_files
 from voxtune.model.build import BackboneSettings, adapter_state, build_model, load_adapter_state
+from voxtune.model.device import placed
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.run_dir import atomic_path, read_json, write_text
+from voxtune.run_dir import read_json, write_bytes, write_json, write_text
+from voxtune.storage.seal import SUMS, fits_sums, write_sums
 from voxtune.types.protocols import Backbone
 from voxtune.types.reliability import TargetScores, Trust
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
+from voxtune.weights.shapes import shapes_only
 
-FORMAT = 1
+FORMAT = 2
+"""Since 2 an adapter lies beside ``SHA256SUMS`` of its two files."""
+FILES = ("adapter.safetensors", "adapter.json")
 
 
 class AdapterFacts(Settings):
@@ -35,6 +42,8 @@ class AdapterFacts(Settings):
     base: str
     base_sha256: str
     """Of the base's tensors (name, type, shape, values), whatever file they came in."""
+    base_files: dict[str, str] = Field(default_factory=dict)
+    """The sha256 of the files that the base was read from (``weights``, ``text_weights``, ``tokenizer/NAME``); none of a shipped base."""
     adapter_sha256: str
     preset: str
     task: Literal["diagnosis", "findings", "regression"] = "diagnosis"
@@ -69,7 +78,10 @@ class AdapterFacts(Settings):
 
     @model_serializer(mode="wrap")
     def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return mmse_apart(handler(self), "target_scores", "mmse_scores")
+        tree = mmse_apart(handler(self), "target_scores", "mmse_scores")
+        return (
+            tree if self.base_files else {name: value for name, value in tree.items() if name != "base_files"}
+        )
 
     @model_validator(mode="after")
     def _worded(self) -> "AdapterFacts":
@@ -117,15 +129,29 @@ class LoadedAdapter:
 
 
 def save_adapter(folder: Path, model: VisionLanguageModel, facts: AdapterFacts, card: str) -> None:
-    """Write ``adapter.safetensors``, ``adapter.json`` and the model card, each whole or not at all."""
+    """Write ``adapter.safetensors``, ``adapter.json``, their ``SHA256SUMS`` and the model card, each whole or not at all."""
     data = save(adapter_state(model))
-    with atomic_path(folder / "adapter.safetensors") as part:
-        part.write_bytes(data)
-    signed = facts.model_copy(update={"adapter_sha256": hashlib.sha256(data).hexdigest()})
-    write_text(
-        folder / "adapter.json", json.dumps(signed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    )
-    write_text(folder / "README.md", card)
+    write_bytes(folder / FILES[0], data, shared=True)
+    digest = hashlib.sha256(data).hexdigest()
+    signed = facts.model_copy(update={"adapter_sha256": digest, "format": FORMAT})
+    write_json(folder / FILES[1], signed.model_dump(mode="json"), shared=True)
+    write_sums(folder, FILES, shared=True)
+    write_text(folder / "README.md", card, shared=True)
+
+
+def check_bytes(folder: Path, facts: AdapterFacts) -> None:
+    """See that the two files of an adapter are those that were exported; adapters of before there were sums have only one hash.
+
+    Raises:
+        WeightsError: a byte was changed, or ``SHA256SUMS`` is gone.
+    """
+    if (folder / SUMS).exists():
+        if not fits_sums(folder, FILES):
+            raise WeightsError(
+                f"'{folder.name}': {' or '.join(FILES)} is not the file that {SUMS} names (changed or truncated)."
+            )
+    elif facts.format >= FORMAT:
+        raise WeightsError(f"'{folder.name}' has no {SUMS}, so nobody can say that it is whole.")
 
 
 def shareable_config(config: RunConfig) -> dict[str, Any]:
@@ -152,15 +178,25 @@ def read_facts(folder: Path) -> AdapterFacts:
         raise WeightsError(
             f"'{folder.name}' is not an adapter: it has no adapter.json. 'voxtune export RUN -o ADAPTER' makes one."
         )
-    tree = read_json(folder / "adapter.json", "the facts of an adapter")
+    if (size := (folder / "adapter.json").stat().st_size) > LARGEST_JSON:
+        raise WeightsError(
+            f"'{folder.name}/adapter.json' has {size} bytes, more than the limit of {LARGEST_JSON}."
+        )
+    try:
+        tree = read_json(folder / "adapter.json", "the facts of an adapter")
+    except DataError as error:
+        raise WeightsError(str(error)) from None
     if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
         raise WeightsError(
             f"'{folder.name}' is of adapter format {tree['format']}, this version reads up to {FORMAT}: update voxtune."
         )
+    check_bounds(tree, folder.name)
     try:
-        return AdapterFacts.model_validate(tree)
+        facts = AdapterFacts.model_validate(tree)
     except ValidationError as error:
         raise WeightsError(f"'{folder.name}/adapter.json': {explain(error)}") from None
+    check_bytes(folder, facts)
+    return facts
 
 
 def load_adapter(
@@ -170,8 +206,8 @@ def load_adapter(
 
     Args:
         path: the adapter's folder.
-        base: the base's weights file (its tokenizer may lie beside it), its settings, or the backbone itself; ``None`` takes
-            the shipped one.
+        base: the base's weights file or a folder that holds it (with its tokenizer), its settings, or the backbone itself; ``None`` looks
+            beside the adapter, where its run found them and in VOXTUNE_HOME, unless the base is shipped.
         control: a control is wanted, or at least welcome; otherwise it is refused, because its answers are nonsense.
 
     Raises:
@@ -186,30 +222,33 @@ def load_adapter(
         )
     state = _read_tensors(folder / "adapter.safetensors", facts)
     config = RunConfig.from_json(json.dumps(facts.config))
-    if isinstance(base, str | Path):
-        config = config.model_copy(update={"backbone": with_weights(config.backbone, Path(base))})
+    if base is None or isinstance(base, str | Path):
+        place = None if base is None else Path(base)
+        backbone = with_files(config.backbone, facts.base, facts.base_files, folder, place)
+        config = config.model_copy(update={"backbone": backbone})
     elif isinstance(base, Settings):
         config = config.model_copy(update={"backbone": base})
     given = base is not None and not isinstance(base, str | Path | Settings)
-    backbone = cast(Backbone, base) if given else cast(BackboneSettings, config.backbone).build()
-    model = build_model(config, backbone=backbone)
+    if not given and getattr(config.backbone, "weights", None) is None:
+        check_parameters(_shapes(config.backbone), folder.name)
+    loaded = cast(Backbone, base) if given else cast(BackboneSettings, config.backbone).build()
+    model = build_model(config, backbone=loaded)
     if model.base_sha256 != facts.base_sha256:
-        todo = "" if base is not None else " Give the weights of its base (--base FILE)."
+        todo = "" if base is not None else " Give the weights of its base (--base FILE or FOLDER)."
         raise WeightsError(
             f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., "
             f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base.{todo}"
         )
     load_adapter_state(model, state)
-    return LoadedAdapter(model.eval(), facts, config)
+    return LoadedAdapter(placed(model.eval()), facts, config)
 
 
-def with_weights(settings: Settings, file: Path) -> Settings:
-    """Backbone settings that load this file, and the tokenizer beside it where there is one."""
-    update: dict[str, Path] = {"weights": file}
-    names = ("tokenizer.json", "vocab.txt", "vocab.json")
-    if "tokenizer" in type(settings).model_fields and any((file.parent / name).is_file() for name in names):
-        update["tokenizer"] = file.parent
-    return settings.model_copy(update=update)
+def _shapes(settings: Settings) -> nn.Module:
+    """The backbone of some settings without storage: a file that is loaded has its own size, a new one only what is asked for."""
+    bare = {"weights": None, "text_weights": None, "fresh": True}
+    known = {name: value for name, value in bare.items() if name in type(settings).model_fields}
+    with shapes_only():
+        return cast(nn.Module, cast(BackboneSettings, settings.model_copy(update=known)).build())
 
 
 def _read_tensors(path: Path, facts: AdapterFacts) -> dict[str, Tensor]:
@@ -220,6 +259,8 @@ def _read_tensors(path: Path, facts: AdapterFacts) -> dict[str, Tensor]:
             f"'{path.parent.name}/{path.name}' is not the file that adapter.json names (changed or truncated)."
         )
     try:
-        return load_file(path)
+        state = load_file(path)
     except SafetensorError as error:
         raise WeightsError(f"'{path.parent.name}/{path.name}' cannot be read: {error}.") from None
+    check_finite(state, path.parent.name)
+    return state

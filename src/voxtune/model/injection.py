@@ -15,7 +15,7 @@ from voxtune.errors import SettingError, UsageError
 from voxtune.model.build import fingerprint
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.run_dir import atomic_path, write_json
+from voxtune.run_dir import write_bytes, write_json
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -223,9 +223,8 @@ def write_peft(model: VisionLanguageModel, folder: Path, base: str = "") -> int:
         if f".{ADAPTER}" in name
     }
     data = save(state, metadata={"format": "pt"})
-    with atomic_path(folder / "adapter_model.safetensors") as part:
-        part.write_bytes(data)
-    write_json(folder / "adapter_config.json", tree)
+    write_bytes(folder / "adapter_model.safetensors", data, shared=True)
+    write_json(folder / "adapter_config.json", tree, shared=True)
     return len(state)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import WeightsError
+from voxtune.pages.slices import current_view
 from voxtune.serving.limits import Limits
 from voxtune.serving.scans import ServedScan
 
@@ -44,8 +45,15 @@ class Pool:
     """Workers that take jobs in the order they came."""
 
     def __init__(
-        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+        self,
+        adapter: Path,
+        base: Path | None,
+        limits: Limits,
+        command: Sequence[str] = COMMAND,
+        *,
+        device: str = "cpu",
     ) -> None:
+        self.device = device
         self.adapter, self.base, self.limits, self.command = adapter, base, limits, command
         self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
@@ -152,6 +160,8 @@ class Worker:
             {
                 "adapter": str(self.pool.adapter.resolve()),
                 "base": None if self.pool.base is None else str(self.pool.base.resolve()),
+                "device": self.pool.device,
+                "view": current_view(),
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
             }

@@ -25,10 +25,16 @@ class Service:
     """A pool of workers and the scans it works on, in one private folder that goes when the server ends."""
 
     def __init__(
-        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+        self,
+        adapter: Path,
+        base: Path | None,
+        limits: Limits,
+        command: Sequence[str] = COMMAND,
+        *,
+        device: str = "cpu",
     ) -> None:
         self.limits = limits
-        self.pool = Pool(adapter, base, limits, command)
+        self.pool = Pool(adapter, base, limits, command, device=device)
         remove_orphans(Path(tempfile.gettempdir()))
         self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.scans = Scans(self.root, limits.keep_seconds)

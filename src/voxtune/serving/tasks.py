@@ -16,7 +16,7 @@ from voxtune.imaging.tensor import to_tensor
 from voxtune.pages.map_figure import map_figure
 from voxtune.pages.scan_page import MapFigure, scan_page
 from voxtune.pages.slices import slice_figure, to_ras
-from voxtune.run_dir import atomic_path, read_json, write_json, write_text
+from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.serving.answer import Answer, from_json
 from voxtune.serving.predictor import Predictor
 from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
@@ -95,12 +95,16 @@ class Bench:
         tensor = to_tensor(found.preprocessed.volume, preset)
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
-        answer = Answer(found.prediction, found.caveats, folder / PAGE, targets).as_json()
+        question = self.predictor.question
+        thresholds = self.predictor.adapter.facts.thresholds if question.choice == "each" else None
+        answer = Answer(
+            found.prediction, found.caveats, folder / PAGE, targets, thresholds=thresholds
+        ).as_json()
         del answer["page"]
         answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
-        _write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
-        _write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
+        write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
+        write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
         write_text(folder / PAGE, self._page(answer, view, []))
         write_json(folder / RESULT, answer)
         return answer
@@ -111,7 +115,7 @@ class Bench:
         tensor = torch.from_numpy(stored.astype(np.float32))
         found = heat_map(self.predictor.adapter, tensor, target=target, biomarker=biomarker)
         heat = seen(found.voxels, preset).voxels
-        _write_bytes(folder / f"{file}.u8", (ZERO + 127 * heat).round().astype(np.uint8).tobytes(order="F"))
+        write_bytes(folder / f"{file}.u8", (ZERO + 127 * heat).round().astype(np.uint8).tobytes(order="F"))
         said: dict[str, Any] = {"title": self._title(found), "meaning": found.meaning, "method": found.method}
         said |= {"target": target, "biomarker": biomarker, "peak": found.peak}
         write_json(folder / f"{file}.json", said)
@@ -162,8 +166,3 @@ def _maps(folder: Path, view: Volume) -> list[MapFigure]:
         said = json.loads(path.read_text(encoding="utf-8"))
         found.append(MapFigure(said["title"], said["meaning"], map_figure(view, heat.astype(np.float32))))
     return found
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    with atomic_path(path) as part:
-        part.write_bytes(data)

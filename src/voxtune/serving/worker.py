@@ -48,17 +48,21 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
+    from voxtune.model.device import on_device
+    from voxtune.pages.slices import seen_from
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
 
-    bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
+    with on_device(settings.get("device", "cpu")):
+        bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
     forbid(FORBIDDEN)
     tell({"ready": bench.describe()})
-    for line in jobs:
-        job = json.loads(line)
-        tell(done(bench.do, job, tell))
+    with seen_from(settings.get("view", "radiological")):
+        for line in jobs:
+            job = json.loads(line)
+            tell(done(bench.do, job, tell))
 
 
 def done(

@@ -4,7 +4,6 @@
 ``best`` is what the best epoch made, for people: a run never reads it, since every checkpoint carries the best itself.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from voxtune.errors import DataError
-from voxtune.run_dir import atomic_path, read_json, write_json
+from voxtune.storage.seal import file_sha256, read_sealed, write_sealed
+from voxtune.storage.write import atomic_path
 from voxtune.weights.memory import read_tensors
 
 KEPT = 2
@@ -29,7 +29,10 @@ class Standing:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
+    best_loss: float | None = None
     best_epoch: int | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    """Of the run as it was begun; a later version may plan otherwise."""
     schedule: dict[str, Any] = field(default_factory=dict)
     groups: list[dict[str, Any]] = field(default_factory=list)
     """Settings of the optimiser's groups; rates move during training."""
@@ -43,12 +46,12 @@ class Standing:
 
 
 def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, Tensor], standing: Standing) -> None:
-    """Write ``<name>.safetensors``, then ``<name>.json`` that names its sha256: the pair counts only when they agree."""
+    """Write ``<name>.safetensors``, then ``<name>.json`` that names its sha256 and is sealed: the pair counts only when all agree."""
     path = folder / f"{name}.safetensors"
     with atomic_path(path) as part:
         save_file({key: value.contiguous() for key, value in tensors.items()}, part)
-        digest = _sha256(part)
-    write_json(folder / f"{name}.json", asdict(standing) | {"sha256": digest})
+        digest = file_sha256(part)
+    write_sealed(folder / f"{name}.json", asdict(standing) | {"sha256": digest})
 
 
 def save_standing(folder: Path, tensors: Mapping[str, Tensor], standing: Standing) -> None:
@@ -105,9 +108,9 @@ def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Standin
         DataError: it is missing, truncated or not the file its JSON was written for.
     """
     path = folder / f"{name}.safetensors"
-    facts = read_json(folder / f"{name}.json", "the facts of a checkpoint")
+    facts = read_sealed(folder / f"{name}.json", "the facts of a checkpoint")
     digest = facts.pop("sha256", None)
-    if not path.is_file() or _sha256(path) != digest:
+    if not path.is_file() or file_sha256(path) != digest:
         raise DataError(
             f"checkpoints/{path.name} is missing or not the file that {name}.json describes (truncated or altered)."
         )
@@ -122,8 +125,3 @@ def forget(folder: Path) -> None:
     for name in [*standings(folder), "best"]:
         for ending in ("json", "safetensors"):
             (folder / f"{name}.{ending}").unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -125,7 +125,7 @@ class Report(BaseModel):
 class Prediction(BaseModel):
     """What a model says of one scan: a probability for each class or finding, and the numbers it predicts by target."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     scan_id: str
     predicted: str | None
@@ -182,8 +182,8 @@ class Comparison:
     @property
     def sign(self) -> Literal[-1, 0, 1]:
         """Which way A differs from B by the corrected p, which the interval must not deny; 0 where that cannot be told."""
-        if self.difference is None or self.p_holm is None or self.p_holm > 0.05:
-            return 0
+        if self.difference is None or self.p_holm is None or not self.p_holm <= 0.05:
+            return 0  # a p that is no number is no reason to decide
         low, high = (self.difference,) * 2 if self.low is None or self.high is None else (self.low, self.high)
         return 1 if low > 0 else -1 if high < 0 else 0
 

@@ -6,6 +6,7 @@ from voxtune.cohorts.outputs import MARK
 from voxtune.cohorts.reading import Dropped, Reading
 from voxtune.errors import ScanError
 from voxtune.imaging.boundary import one_sentence
+from voxtune.run_dir import write_text
 
 
 def write_pending(reading: Reading, folder: Path) -> None:
@@ -31,5 +32,5 @@ def write_pending(reading: Reading, folder: Path) -> None:
             continue
         kept.append(row.model_copy(update={"image": str(path.absolute())}))
     if folder.is_dir():
-        (folder / MARK).write_text("Written by voxtune ingest; never a source of it.\n", encoding="utf-8")
+        write_text(folder / MARK, "Written by voxtune ingest; never a source of it.\n")
     reading.rows[:] = kept

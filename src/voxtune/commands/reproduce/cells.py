@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.findings import run_findings
-from voxtune.commands.reproduce.lock import claimed
 from voxtune.commands.reproduce.paper import Cell, Role
 from voxtune.commands.reproduce.sweep import FAILED, RESULT, Sweep
-from voxtune.errors import SettingError, VoxTuneError
-from voxtune.run_dir import RunDir, shared_config, write_json, write_text
+from voxtune.errors import SettingError, StorageError, VoxTuneError
+from voxtune.run_dir import RunDir, append_line, shared_config, write_json, write_text
+from voxtune.storage.lock import claimed
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -71,15 +71,17 @@ def pending(sweep: Sweep) -> list[Cell]:
 
 def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
     folder = sweep.folder(cell)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "attempts.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"began": datetime.now(UTC).isoformat(timespec="seconds")}) + "\n")
+    append_line(
+        folder / "attempts.jsonl", json.dumps({"began": datetime.now(UTC).isoformat(timespec="seconds")})
+    )
     try:
         result = run_cell(sweep, cell)
     except SettingError as error:
         # The method makes no sense on this model: a result, and always the same one.
         config = shared_config(cell.config)
         result = {"status": "refused", "reason": str(error), "cell": cell.name, "config": config}
+    except StorageError:
+        raise
     except Exception as error:  # noqa: BLE001  # one bad cell must never stop the others
         text = str(error) if isinstance(error, VoxTuneError) else f"{type(error).__name__}: {error}"
         write_json(folder / FAILED, {"error": " ".join(text.split())[:1000]})

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.commands.reproduce.cost import processors
-from voxtune.commands.reproduce.lock import waited
 from voxtune.commands.reproduce.paper import Paper, Role
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import read_json, write_json
+from voxtune.storage.lock import waited
 from voxtune.types.records import ManifestRow
 
 SEED = 0

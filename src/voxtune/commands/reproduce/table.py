@@ -70,11 +70,11 @@ def write_table_files(output: Path, facts: Facts) -> None:
     from voxtune.pages.reproduce_page import table_page
 
     name, given = f"table_{facts.table.number}", (facts.paper, facts.table, facts.lines)
-    write_text(output / f"{name}.md", markdown(facts))
-    write_text(output / f"{name}.csv", files.csv_text(*given, simulated=facts.simulated))
-    write_text(output / f"{name}.tex", files.latex(*given, simulated=facts.simulated))
-    write_json(output / f"{name}.json", as_json(facts))
-    write_text(output / f"{name}.html", table_page(shown(facts)))
+    write_text(output / f"{name}.md", markdown(facts), shared=True)
+    write_text(output / f"{name}.csv", files.csv_text(*given, simulated=facts.simulated), shared=True)
+    write_text(output / f"{name}.tex", files.latex(*given, simulated=facts.simulated), shared=True)
+    write_json(output / f"{name}.json", as_json(facts), shared=True)
+    write_text(output / f"{name}.html", table_page(shown(facts)), shared=True)
 
 
 def shown(facts: Facts) -> "ShownTable":

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
-from voxtune.run_dir import atomic_path, write_text
+from voxtune.run_dir import write_bytes, write_text
 from voxtune.simulate.chest import ChestSettings, Rendered, Scan, Scanner, render, report, scans
 from voxtune.simulate.subjects import SOURCE
 from voxtune.types.records import ManifestRow
@@ -87,13 +87,13 @@ def simulate_chest(
             facts.append(_metadata(name, scan, drawn, machines[scan.scanner].name))
             advance(scan.scan_id)
     for path, lines in ((LABELS, labels), (REPORTS, words), (METADATA, facts)):
-        write_text(out / path, _csv(lines))
+        write_text(out / path, _csv(lines), shared=True)
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
     digest = hashlib.sha256(text.encode()).hexdigest()
     marked = {"source": SOURCE, "source_sha256": digest, "diagnosis_rule": RULE, "simulated": True}
     rows = [row.model_copy(update=marked) for row in CtRate(root=out).rows()]
     manifest = write_manifest(rows, out / "manifest.tsv")
-    write_text(record, text)
+    write_text(record, text, shared=True)
     write_text(
         out / "page.html",
         chest_page(rows, FINDINGS, _examples(out, rows, FINDINGS), settings.model_dump(mode="json")),
@@ -162,8 +162,7 @@ def _write_nifti(
     header["descrip"] = SOURCE.encode()
     header["vox_offset"], header["magic"] = 352, b"n+1"
     content = header.binaryblock + b"\0" * 4 + voxels.tobytes(order="F")
-    with atomic_path(path) as part:
-        part.write_bytes(gzip.compress(content, compresslevel=4, mtime=0))
+    write_bytes(path, gzip.compress(content, compresslevel=4, mtime=0), shared=True)
 
 
 def _examples(

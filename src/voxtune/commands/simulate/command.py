@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
+from voxtune.run_dir import write_bytes
 from voxtune.simulate.subjects import RULE, SOURCE, CohortSettings, Scan, native_volumes, render, scans
 from voxtune.types.records import ManifestRow
 
@@ -248,6 +248,4 @@ def _bytes_of(image, voxels) -> bytes:  # type: ignore[no-untyped-def]  # nibabe
 
 
 def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_bytes(path, content, shared=True)  # nobody is in it

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.run_dir import write_text
+from voxtune.storage.strict_json import finite
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,11 @@ class Told:
 
     def epochs(self, history: "list[Epoch]") -> None:
         """An epoch has ended."""
-        write_text(self.log, "".join(json.dumps(one.line()) + "\n" for one in history))
+        write_text(
+            self.log,
+            "".join(json.dumps(finite(one.line()), allow_nan=False) + "\n" for one in history),
+            shared=True,
+        )
         now = history[-1]
         self.last = f", {self.metric} {now.metric:.3f}, {now.scans / now.seconds:.2g} scans/s"
         figures = {

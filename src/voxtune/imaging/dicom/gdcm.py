@@ -7,7 +7,6 @@ All frames go over at once as one plain multi-frame file without places and scal
 import contextlib
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
 from voxtune.imaging.dicom.frames import Frame
+from voxtune.storage.scratch import scratch
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -61,8 +61,8 @@ def decoded(packed: "Sequence[tuple[Frame, Dataset]]", called: Path) -> Iterator
             )
     if len(kinds) > 1:
         raise ScanError(called, "its slices are compressed or stored in several ways")
-    with tempfile.TemporaryDirectory(prefix="voxtune-gdcm-") as scratch:
-        source, target = Path(scratch) / "in.dcm", Path(scratch) / "out.npy"
+    with scratch("gdcm") as folder:
+        source, target = folder / "in.dcm", folder / "out.npy"
         _write(source, packed, called)
         _run(source, target, called)
         values = np.load(target, allow_pickle=False)

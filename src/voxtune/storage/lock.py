@@ -1,4 +1,4 @@
-"""One worker a cell, among any number of processes and machines that see the same folder.
+"""One process a run, among any number of processes and machines that see the same folder.
 
 A lock is a numbered file that only one process can create. A dead holder's lock is never removed by others: they create the
 next number, which again only one of them can. The highest number holds.
@@ -6,12 +6,16 @@ next number, which again only one of them can. The highest number holds.
 
 import json
 import os
-import socket
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from voxtune.storage.failures import on_disk
+from voxtune.storage.processes import alive, here, where
+from voxtune.storage.write import PREFIX
 
 BEAT_SECONDS = 20.0
 """Between two signs of life of a holder."""
@@ -47,20 +51,40 @@ def is_claimed(folder: Path, name: str) -> bool:
 
 
 def _claim(folder: Path, name: str) -> Path | None:
-    folder.mkdir(parents=True, exist_ok=True)
+    with on_disk(folder / name):
+        folder.mkdir(parents=True, exist_ok=True)
     held = _held(folder, name)
     if held and not _dead(held[-1][1]):
         return None
     mine = folder / f"{name}.lock.{held[-1][0] + 1 if held else 1}"
-    try:
-        with mine.open("x", encoding="utf-8") as lock:  # fails where the name is taken
-            lock.write(json.dumps({"pid": os.getpid(), "where": _where()}))
-    except FileExistsError:
+    if not _create(mine, json.dumps({"pid": os.getpid(), "where": where()})):
         return None
     if _held(folder, name)[-1][1] != mine:  # somebody took over between our look and our claim
         mine.unlink(missing_ok=True)
         return None
     return mine
+
+
+def _create(path: Path, text: str) -> bool:
+    """Make a file with all its text at once; ``False`` where the name is taken."""
+    with on_disk(path):
+        part = path.parent / f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            part.write_text(text, encoding="utf-8")
+            os.link(part, path)  # fails where the name is taken
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if not part.is_file():
+                raise
+            try:
+                with path.open("x", encoding="utf-8") as lock:
+                    lock.write(text)
+            except FileExistsError:
+                return False
+        finally:
+            part.unlink(missing_ok=True)
+    return True
 
 
 def _held(folder: Path, name: str) -> list[tuple[int, Path]]:
@@ -73,42 +97,24 @@ def _dead(path: Path) -> bool:
     """Whether the holder is gone: its process on this machine, or long silence on another."""
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        silence = time.time() - path.stat().st_mtime
+        # A clock that was set back makes the last sign of life lie ahead: so far ahead nobody living can have given it.
+        silence = abs(time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return True  # released just now
     except (OSError, ValueError):
-        return False  # half written: its holder has just begun
-    if said.get("where") != _where() or os.name == "nt":  # Windows has no signal that only asks
+        return _silence(path) > STALE_SECONDS  # half written: its holder has just begun, or died of it
+    if said.get("where") != where() or os.name == "nt":
         return silence > STALE_SECONDS
     return (
-        not _alive(int(said["pid"])) or silence > 10 * STALE_SECONDS
+        not alive(int(said["pid"])) or silence > 10 * STALE_SECONDS
     )  # the number may belong to another process by now
 
 
-def _alive(pid: int) -> bool:
+def _silence(path: Path) -> float:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _zombie(pid)
-
-
-def _zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
-
-
-def _where() -> str:
-    """This machine and its process numbers (containers of one machine number their processes apart)."""
-    try:
-        space = str(Path("/proc/self/ns/pid").readlink())
+        return abs(time.time() - path.stat().st_mtime)
     except OSError:
-        space = ""
-    return f"{socket.gethostname()} {space}"
+        return float("inf")
 
 
 def _beat(path: Path, quiet: threading.Event) -> None:

@@ -1,0 +1,135 @@
+"""How any file of ours is written: whole or not at all, on the disk once it is said to be there, readable by its owner alone.
+
+The bytes go to a file beside the target, which is synchronised and takes the target's name; then the folder is synchronised, so
+that a power cut leaves the old file or the new one. What a killed process left half-written is named by that process and swept
+the next time that anything is written in the folder.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from voxtune.storage.failures import on_disk
+from voxtune.storage.processes import alive, here
+
+PREFIX = ".part-"
+PRIVATE, SHARED = 0o600, 0o666
+"""Modes before the umask: what may name a participant, and what is made to be passed on."""
+LEFT_SECONDS = 86_400.0
+"""After which a half-written file of another machine counts as left behind."""
+_swept: set[Path] = set()
+_turn = threading.Lock()
+
+
+@contextmanager
+def atomic_path(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
+
+    Args:
+        path: what is to be written.
+        shared: it names no participant: its mode is what the umask allows, otherwise 0600.
+        durable: it is on the disk when this returns; not needed of what is checked when read and can be made again.
+
+    Raises:
+        StorageError: the disk is full, read-only or failing, or we may not write there.
+    """
+    with on_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
+        part = _new_part(path, SHARED if shared else PRIVATE)
+        try:
+            yield part
+            if durable:
+                _sync(part)
+            part.replace(path)
+            if durable:
+                _sync(path.parent)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, *, shared: bool = False, durable: bool = True) -> None:
+    """Write bytes whole or not at all."""
+    with atomic_path(path, shared=shared, durable=durable) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write UTF-8 text whole or not at all."""
+    write_bytes(path, text.encode(), shared=shared)
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, shared: bool = False) -> None:
+    """Write indented JSON whole or not at all; NaN is refused, missing is null."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", shared=shared)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log that several processes may write to; it is on the disk when this returns.
+
+    Raises:
+        StorageError: the disk refuses it.
+    """
+    with on_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+        try:
+            # One call: lines of two processes never mix.
+            os.write(descriptor, line.encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(folder: Path) -> int:
+    """Remove the half-written files of processes that are gone; how many. A folder that cannot be read is left alone."""
+    count = 0
+    with suppress(OSError):
+        for left in list(folder.glob(f"{PREFIX}*")):
+            with suppress(OSError):
+                if _left_behind(left):
+                    left.unlink(missing_ok=True)
+                    count += 1
+    return count
+
+
+def _sweep_once(folder: Path) -> None:
+    with _turn:
+        if folder in _swept:
+            return
+        _swept.add(folder)
+    sweep(folder)
+
+
+def _left_behind(part: Path) -> bool:
+    words = part.name.removeprefix(PREFIX).split("-")
+    if len(words) >= 3 and words[0] == here() and words[1].isdecimal():
+        return not alive(int(words[1]))
+    # Of another machine, or of an earlier version: nobody writes one file for a day, in whichever direction the clock was set.
+    return abs(time.time() - part.stat().st_mtime) > LEFT_SECONDS
+
+
+def _new_part(path: Path, mode: int) -> Path:
+    # The ending stays last: some libraries choose the format by it (.nii.gz).
+    ending = "".join(path.suffixes[-2:])
+    part = path.parent / f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}{ending}"
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    return part
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders; its file systems write renames down themselves
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
