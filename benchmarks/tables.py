@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
 from files import tables as files
@@ -45,6 +46,7 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "leakage.md",
     CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
@@ -394,6 +396,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "dicom-public": dicom.public,
     "dicom-speed": dicom.speed,
     "file-kinds": files.kinds,
+    "audit-people": audited.people,
+    "audit-texts": audited.texts,
+    "audit-cost": audited.cost,
     "qc-summary": quality.summary,
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,

@@ -197,7 +197,7 @@ def test_scans_that_cannot_be_read_are_said() -> None:
 
 def test_an_empty_scan_has_an_empty_picture() -> None:
     assert not picture(Volume(np.zeros((9, 9, 9), np.float32), AFFINE)).any()
-    assert not fingerprint(Volume(np.zeros((9, 9, 9), np.float32), AFFINE)).brain.any()
+    assert fingerprint(Volume(np.zeros((9, 9, 9), np.float32), AFFINE)).brain is None
     assert np.isfinite(picture(Volume(np.ones((3, 2, 1), np.float32), np.diag([50.0, 50, 50, 1])))).all()
 
 

@@ -57,12 +57,6 @@ def sampled_brain(volume: Volume) -> Sampled | None:
     return scan.sample(mended(scan, found.transform))
 
 
-def settled(values: Array, seen: Array) -> Sampled:
-    """A sampled brain that was stored; whether it is whole is looked at again."""
-    whole = inside()[0]
-    return Sampled(values, whole if float(np.abs(seen - whole).max()) < 0.01 else seen)
-
-
 def shape(volume: Volume) -> Brain | None:
     """The shape of a brain; ``None`` where a scan shows none."""
     sampled = sampled_brain(volume)

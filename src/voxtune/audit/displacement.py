@@ -22,6 +22,8 @@ SIZE = 64
 STEP_MM = template.FIELD_OF_VIEW_MM / SIZE
 CLIP = 3.0
 SEEN_MM = 6.0
+FEWEST = 20
+"""Places that a registration is mended by."""
 EMPTY = 0.08
 """Share of the bright tissue below which a voxel holds nothing."""
 WHOLE = 0.92
@@ -52,7 +54,10 @@ SHARP = Window(fine=0.5, coarse=1.5, strength=2.0, width=2.5)
 
 @dataclass(frozen=True)
 class Sampled:
-    """A scan at the points of the template's box, and how far it shows something there (0 to 1)."""
+    """A scan at the points of the template's box, and how far it shows something there (0 to 1).
+
+    A brain that is shown whole has ``inside()[0]`` itself as ``seen``, for which the products of the template are remembered.
+    """
 
     values: Array
     seen: Array
@@ -67,15 +72,14 @@ class Field:
 
 
 class Scan:
-    """A scan that can be sampled in template space again and again."""
+    """A scan, with some voxel above zero, that can be sampled in template space again and again."""
 
     def __init__(self, volume: Volume, sign: int = 1) -> None:
         from scipy.ndimage import gaussian_filter
 
         self._fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
         self._sign = sign
-        shown = self._fine.voxels[self._fine.voxels > 0]
-        high = float(np.percentile(shown, 95)) if shown.size else 1.0
+        high = float(np.percentile(self._fine.voxels[self._fine.voxels > 0], 95))
         step = np.maximum(1, np.round(SEEN_MM / np.array(self._fine.spacing) / 2)).astype(int)
         inside = (self._fine.voxels[:: step[0], :: step[1], :: step[2]] > EMPTY * high).astype(np.float32)
         self._seen = gaussian_filter(inside, 4.0 / (np.array(self._fine.spacing) * step), truncate=2.5)
@@ -244,16 +248,14 @@ def mended(scan: Scan, transform: Matrix) -> Matrix:
     for window in (ROUGH, MIDDLE, MIDDLE) if part else (MIDDLE,):
         field = displacements(even(sampled, window), sampled.seen, window)
         shift, weight = field.shift.reshape(-1, 3), field.seen.reshape(-1)
-        if (weight > 0).sum() < 20:
-            return transform
         # A few places that are far off are no affine.
         weight = weight / (1 + (np.linalg.norm(shift, axis=1) / 2) ** 2)
         change = STEP_MM * affine_part(shift, weight, linear())
         moved = np.eye(4)
         moved[:3, :3] += change[1:].T
         moved[:3, 3] = change[0]
-        if abs(np.linalg.det(moved[:3, :3])) < 0.5:
-            return transform
+        if (weight > 0).sum() < FEWEST or abs(np.linalg.det(moved[:3, :3])) < 0.5:
+            return transform  # there is too little of a brain to go by
         transform = transform @ np.linalg.inv(moved)
         sampled = scan.sample(transform)
     return transform

@@ -32,6 +32,7 @@ FLOOR: Mapping[str, float] = {"brain": 0.4, "body": 0.4}
 """Correlation below which nothing is one person (brains of strangers, SIMULATED and real: below 0.4)."""
 CERTAIN_SD = 6.0
 """Standard deviations of the shipped strangers above their mean from which two brains are one person in any cohort."""
+CERTAIN_BRAIN = 0.9
 CERTAIN_BODY = 0.97
 """Correlation from which two pictures are one scan with other noise, whatever the cohort (measured: 0.98 and above)."""
 LEAST_SHARED = 0.2
@@ -72,10 +73,17 @@ def reference() -> Mapping[str, float]:
     return {name: float(stored[name]) for name in ("strangers_z", "sd_z")}
 
 
-def certain(channel: str) -> float:
-    """The correlation (not centred) from which two scans are one person in any cohort."""
+def certain(channel: str, *, enough: bool) -> float:
+    """The correlation (not centred) from which two scans are one person whatever the rest of the cohort is like.
+
+    Args:
+        channel: what is compared.
+        enough: the cohort has enough strangers to know how alike they are here, who may be more so than those of the reference.
+    """
     if channel == "body":
         return CERTAIN_BODY
+    if enough:
+        return CERTAIN_BRAIN
     strangers = reference()
     return float(np.tanh(strangers["strangers_z"] + CERTAIN_SD * strangers["sd_z"]))
 
@@ -85,9 +93,14 @@ def compare(images: Images) -> Likeness:
     found = Likeness()
     best: dict[tuple[int, int], Pair] = {}
     people = np.unique(np.array(images.participants, dtype=object).astype(str), return_inverse=True)[1]
+    brains = (images.vectors["brain"] != 0).any(axis=1)
     for channel in CHANNELS:
         for pair in _channel(images, channel, people, found):
             key = (pair.first, pair.second)
+            # Of two brains the shape decides: pictures of two left halves are alike because both are left halves.
+            both = bool(brains[pair.first] and brains[pair.second])
+            if channel == "body" and both and pair.correlation < CERTAIN_BODY:
+                continue
             if key not in best or pair.correlation > best[key].correlation:
                 best[key] = pair
     found.pairs = [best[key] for key in sorted(best)]
@@ -102,6 +115,7 @@ class _Rows:
     seen: NDArray[np.float32]
 
     def centred(self, centre: NDArray[np.float32]) -> "_Rows":
+        """The same less what all have in common, each part as long as it is seen."""
         return _Rows(_long(self.values - self.seen[:, :, None] * centre, self.seen), self.seen)
 
     def against(self, other: "_Rows", rows: slice) -> NDArray[np.float32]:
@@ -152,7 +166,7 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
         for place, (line, raw) in enumerate(zip(centred, whole, strict=True), start):
             others = np.flatnonzero(owner != owner[place])
             z = np.arctanh(np.clip(line[others], -0.9999, 0.9999).astype(np.float64))
-            sure = raw[others] >= certain(channel)
+            sure = raw[others] >= certain(channel, enough=enough)
             unusual, middle, spread = _unusual(z, owner[others], limit) if enough else (sure, 0.0, 1.0)
             marked = (unusual & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
             for partner, is_sure in zip(others[marked].tolist(), sure[marked].tolist(), strict=True):

@@ -76,7 +76,7 @@ class AuditReport(BaseModel):
     def _verdict(self) -> str:
         count = len(self.refusals)
         return (
-            f"{count} finding{'s' if count != 1 else ''} refuse training."
+            f"{count} finding{'s refuse' if count != 1 else ' refuses'} training."
             if count
             else "Nothing refuses training."
         )

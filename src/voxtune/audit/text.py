@@ -20,9 +20,11 @@ _NUMBER = re.compile(r"([A-Za-z][A-Za-z0-9 ()/_-]{0,60}?)\s*(?::|=|\bis\b|\bof\b
 
 
 def body(text: str, diagnosis: str | None, profile: Profile | None = None) -> str:
-    """A report without its label sentence, in the words of the profile."""
-    if diagnosis is not None and text.startswith(class_text(diagnosis, profile)):
-        return text[len(class_text(diagnosis, profile)) :].lstrip(".: ")
+    """A report without its label sentence, in the words of the profile and any letter case."""
+    label = class_text(diagnosis, profile) if diagnosis is not None else ""
+    # 'A photo of ADHD' is not the label sentence of AD.
+    if label and re.match(rf"{re.escape(label)}(?!\w)", text, re.IGNORECASE):
+        return text[len(label) :].lstrip(".: ")
     return text
 
 

@@ -8,7 +8,7 @@ the supervision, and what they tell they tell rightly.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,14 @@ from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow
 
 NUMBER = re.compile(r"(?<![\w.^])[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?%?")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _SEXES = {"F": ("F", "female", "woman", "women"), "M": ("M", "male", "man", "men")}
 LEAST_SUPPORT = 3
 """Participants that must differ from the others in a feature."""
 MOST = 4000
-SAME = 0.9
-"""Share of texts in which a named number is the row's allowed value, from which it is that field."""
+SAME = 0.5
+"""Share of texts in which a named number is the row's allowed value, from which it is that field; where it is not, that is a feature."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Reading:
     tokens: tuple[str, ...]
     numbers: tuple[tuple[str, str, float], ...]
     """Name, format and value."""
+    allowed: Mapping[str, float] = field(default_factory=dict)
+    """Values of the row that may be in a text, by column."""
 
 
 def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
@@ -51,7 +54,7 @@ def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
         numbers.append((_name(text[end : found.start()]), _format(found.group()), _value(found.group())))
         end = found.end()
     tokens += _TOKEN.findall(text[end:])
-    return Reading(tuple(tokens), tuple(numbers))
+    return Reading(tuple(tokens), tuple(numbers), allowed_values(row, profile))
 
 
 def _name(before: str) -> str:
@@ -71,14 +74,46 @@ def _allowed_texts(row: ManifestRow, profile: Profile) -> dict[str, str]:
 
 
 def _format(number: str) -> str:
-    """``#`` with as many decimals as are written: ``6137.00`` is ``#.00``."""
-    bare = number.lstrip("+-").rstrip("%")
-    decimals = len(bare.rpartition(".")[2]) if "." in bare else 0
-    return ("#." + "0" * decimals if decimals else "#") + ("%" if number.endswith("%") else "")
+    """``#`` with its decimals and marks as they are written: ``6137.00`` is ``#.00``, ``6,137.0`` is ``#,#.0`` and ``07`` is ``0#``."""
+    whole, mark, decimals = _parts(number)
+    lead = "0#" if len(whole) > 1 and whole.startswith("0") else "#"
+    sign = "+" if number.startswith("+") else ""
+    return (
+        sign + lead + (",#" if _GROUPED.fullmatch(_bare(number)) else "") + (mark + "0" * len(decimals))
+        + ("%" if number.endswith("%") else "")
+    )  # fmt: skip
 
 
 def _value(number: str) -> float:
-    return float(number.rstrip("%").replace(",", ""))
+    whole, _, decimals = _parts(number)
+    return float(f"{'-' if number.startswith('-') else ''}{whole}.{decimals or '0'}{_power(number)}")
+
+
+def _bare(number: str) -> str:
+    return re.split(r"[eE]", number.lstrip("+-").rstrip("%"))[0]
+
+
+def _power(number: str) -> str:
+    found = re.search(r"[eE][-+]?\d+", number)
+    return found.group(0) if found else ""
+
+
+def _parts(number: str) -> tuple[str, str, str]:
+    """Digits before the decimal mark, the mark, digits after it; a comma before groups of three is none, any other is one."""
+    bare = _bare(number)
+    if _GROUPED.fullmatch(bare):
+        bare = bare.replace(",", "")
+    whole, mark, decimals = bare, "", ""
+    found = re.fullmatch(r"(.*)([.,])(\d+)", bare)
+    if found:
+        whole, mark, decimals = found.groups()
+    return re.sub(r"\D", "", whole), mark, decimals
+
+
+def _decimals(form: str) -> int:
+    """How many decimals a format has."""
+    found = re.search(r"#[.,](0+)", form)
+    return len(found.group(1)) if found else 0
 
 
 def allowed_values(row: ManifestRow, profile: Profile) -> dict[str, float]:
@@ -111,7 +146,7 @@ def explained(readings: Sequence[Reading], rows: Sequence[ManifestRow], profile:
         values = allowed_values(row, profile)
         for name, form, number in {one[0]: one for one in reading.numbers}.values():
             total[name] += 1
-            decimals = form.count("0")
+            decimals = _decimals(form)
             for column, value in values.items():
                 if _is(number, decimals, value):
                     hits[name, column] += 1
@@ -169,13 +204,15 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
                 _mark(cells, shown, f"'{one}' before '{later}'", one, 1.0)
         for name, form, number in reading.numbers:
             _mark(cells, shown, f"'{name} {form}'", name, 1.0)
+            _mark(cells, shown, f"round value of '{name}'", name, float(number % 10 == 0))
             if name in known:
-                _mark(cells, shown, f"round value of '{name}'", name, float(number % 10 == 0))
-                continue
+                value = reading.allowed.get(known[name])
+                if value is not None and _is(number, _decimals(form), value):
+                    continue
+                _mark(cells, shown, f"another number of '{name}' than the table's", name, 1.0)
             _mark(cells, shown, f"number of '{name}'", name, number)
-            if len(values[name]) <= 12:
-                _mark(cells, shown, f"'{name} {number:g}'", name, 1.0)
-            else:
+            _mark(cells, shown, f"'{name} {number:g}'", name, 1.0)
+            if len(values.get(name, ())) > 12:
                 quarter = int(4 * np.searchsorted(values[name], number) / len(values[name]))
                 _mark(cells, shown, f"numbers of '{name}', quarter {quarter + 1}", name, 1.0)
         rows.append(cells)

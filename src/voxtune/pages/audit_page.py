@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PAIRS, MOST_TEXTS = 4, 4
+_MARKED = re.compile(r"<mark>(.*?)</mark>")
 WORDS = {"refuse": "refuses training", "warn": "warning", "note": "note"}
 CLASSES = {"refuse": "fail", "warn": "warn", "note": "soft"}
 
@@ -109,13 +110,16 @@ def pair_figure(volumes: Sequence[Volume | None], names: Sequence[str]) -> "Figu
 def _texts(
     finding: Mapping[str, Any], sides: Mapping[str, str], texts: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The first texts in which a telling piece stands, with it marked."""
+    """Texts in which a telling piece stands, with it marked: first one of each kind of marks, then others."""
     tokens = [token for token in finding["tokens"] if token]
     if not tokens or finding["check"] not in {"label_in_text", "text_probe"}:
         return []
     chosen = [scan for scan in (finding["scans"] or texts) if scan in texts]
     marked = ((scan, mark(texts[scan], tokens)) for scan in chosen)
     with_mark = [(scan, text) for scan, text in marked if "<mark>" in text]
+    # 'volume' in one class and 'VOLUME' in another: whoever sees one alone does not see what tells.
+    first = {frozenset(_MARKED.findall(text)): scan for scan, text in reversed(with_mark)}
+    with_mark.sort(key=lambda one: one[0] not in first.values())
     return [
         {"name": f"{scan} ({sides.get(scan, 'no side')})", "text": text}
         for scan, text in with_mark[:MOST_TEXTS]
