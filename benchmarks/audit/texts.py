@@ -42,7 +42,7 @@ def table(seed: int, classes: tuple[str, ...] = CLASSES) -> list[ManifestRow]:
     return rows
 
 
-def _scan(  # noqa: PLR0913, PLR0917
+def _scan(
     rng: np.random.Generator, person: int, visit: int, classes: tuple[str, ...], level: int, sex: str, age: int
 ) -> ManifestRow:
     return ManifestRow(
