@@ -10,6 +10,7 @@ from typing import Any
 
 from dicom import tables as dicom
 from explain import tables as explained
+from files import tables as files
 from isa import tables as instructions
 from method import tables as few
 from qc import tables as quality
@@ -50,6 +51,7 @@ PAGES = (
     ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "serve.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
+    ROOT / "docs" / "reference" / "scan-files.md",
 )
 
 
@@ -385,10 +387,13 @@ MAKERS: dict[str, Callable[[], str]] = {
     "explain-cost": explained.cost,
     "dicom-kinds": dicom.kinds,
     "dicom-against": dicom.against,
+    "dicom-public": dicom.public,
     "dicom-speed": dicom.speed,
+    "file-kinds": files.kinds,
     "qc-summary": quality.summary,
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,
+    "qc-hounsfield": quality.hounsfield,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,

@@ -288,7 +288,7 @@ def test_a_tracker_that_is_not_installed_says_how_to_get_it(
 
 
 def test_tensorboard_writes_event_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="extra voxtune[tensorboard]")
+    pytest.importorskip("tensorboard", reason="extra tensorboard")
     (tracker,) = trackers.start_trackers(("tensorboard",), tmp_path, "deft", {"seed": 0})
     tracker.log({"epoch/loss": 1.0}, 1)
     tracker.close()
@@ -298,7 +298,7 @@ def test_tensorboard_writes_event_files(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------ augmentation
 @pytest.fixture(scope="module")
 def augment() -> Callable[..., torch.Tensor]:
-    pytest.importorskip("monai", reason="extra voxtune[augment]")
+    pytest.importorskip("monai", reason="extra augment")
     from voxtune.data.augment import augmentation
 
     found = augmentation(AugmentSettings(enabled=True, flip=True), load_preset("tiny"), 3)
@@ -332,7 +332,7 @@ def test_augmentation_repeats_one_channel(augment: Callable[..., torch.Tensor]) 
 def test_a_run_with_augmentation_reads_volumes_and_is_the_same_with_any_workers(
     cohort: TrainingCohort, tmp_path: Path
 ) -> None:
-    pytest.importorskip("monai", reason="extra voxtune[augment]")
+    pytest.importorskip("monai", reason="extra augment")
     changed = AugmentSettings(enabled=True)
     one = config(TRAINING.model_copy(update={"epochs": 1, "workers": 0}), augment=changed)
     many = config(TRAINING.model_copy(update={"epochs": 1, "workers": 3}), augment=changed)

@@ -15,6 +15,7 @@ from voxtune.cli.base import (
     profile_option,
     series_option,
     set_option,
+    tell,
     text_settings,
 )
 from voxtune.errors import UsageError
@@ -209,7 +210,7 @@ def split(
 
     done = stage(
         manifest, output, test=test, val=val, folds=folds, holdout=holdout, baseline_only=baseline_only,
-        train_sizes=train_size, share=share, seed=seed, say=echo,
+        train_sizes=train_size, share=share, seed=seed, say=tell,
     )  # fmt: skip
     echo(f"Split: {done}")
 

@@ -17,6 +17,7 @@ from voxtune.cli.base import (
     say,
     series_option,
     set_option,
+    tell,
     view_option,
 )
 
@@ -113,6 +114,7 @@ def train(
         train_size=train_size,
         workers=workers,
         shard=shard,
+        say=tell,
     )
     echo(done.summary)
 
@@ -217,6 +219,12 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
+@click.option(
+    "--coverage",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Give prediction sets too, that hold the truth for this share of people, as 0.9.",
+)
+@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
 @device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @view_option
@@ -230,11 +238,13 @@ def predict(
     orientation: str | None,
     workers: int,
     scheduler: str | None,
+    coverage: float | None,
     device: str,
     view: Literal["radiological", "neurological"],
     *,
     stripped: bool | None,
     force: bool,
+    by_class: bool,
     as_tsv: bool,
     as_json: bool,
 ) -> None:
@@ -257,6 +267,8 @@ def predict(
         workers=workers,
         scheduler=scheduler,
         force=force,
+        coverage=coverage,
+        by_class=by_class,
         device=device,
         view=view,
         say=lambda line: echo(line, err=True),
@@ -364,121 +376,3 @@ def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: boo
     from voxtune.commands.export import export as stage
 
     echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
-
-
-@command("reproduce")
-@click.argument("paper")
-@click.option(
-    "--table", "tables", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
-)
-@click.option(
-    "--figure", "figures", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
-)
-@data_option
-@click.option("--external", type=PATH, help="manifest.tsv of another cohort to test on.")
-@click.option(
-    "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
-)
-@click.option("--base", help="Model under the tables that have one; a shipped one on simulated scans.")
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
-@click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
-@set_option
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
-@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
-def reproduce(
-    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
-    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None,
-    scheduler: str | None, *, dry_run: bool,
-) -> None:  # fmt: skip
-    """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
-    from voxtune.commands.reproduce.command import Options, reproduce
-    from voxtune.commands.reproduce.data import Request
-    from voxtune.commands.reproduce.dry_run import dry_run as rehearse
-
-    home = os.environ.get("VOXTUNE_HOME")
-    options = Options(
-        tables=tables,
-        figures=figures,
-        request=Request(data, external, participants),
-        seeds=seeds,
-        base=base,
-        workers=workers,
-        shard=shard,
-        scheduler=scheduler,
-        home=Path(home) if home else Path.home() / ".voxtune",
-        edits=assignments,
-    )
-    folder = output or Path(f"reproduce-{paper}")
-    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, echo).summary)
-
-
-@command("serve")
-@click.argument("adapter", type=PATH)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option(
-    "--base",
-    type=PATH,
-    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
-)
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
-)
-@click.option(
-    "--keep", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
-    help="Minutes until a result is deleted.",
-)  # fmt: skip
-@click.option(
-    "--upload-limit", type=click.IntRange(1), default=1024, show_default=True, help="Largest upload, in MB."
-)
-@click.option(
-    "--memory-limit", type=click.IntRange(1), default=8, show_default=True, help="For one scan, in GB."
-)
-@click.option(
-    "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."
-)
-@click.option("--root-path", default="", help="The path it has behind a proxy, such as /voxtune.")
-@click.option(
-    "--trusted-host",
-    "trusted",
-    multiple=True,
-    metavar="NAME",
-    help="A name it is asked by, as a proxy passes it; may be repeated.",
-)
-@click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
-@device_option
-@view_option
-def serve(
-    adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
-    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
-    view: Literal["radiological", "neurological"],
-) -> None:  # fmt: skip
-    """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
-
-    ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
-    """
-    from voxtune.commands.serve import serve as stage
-    from voxtune.serving.access import Access
-    from voxtune.serving.limits import Limits
-
-    limits = Limits(
-        workers=workers,
-        keep_seconds=60 * keep,
-        upload_bytes=upload_limit * 2**20,
-        memory_bytes=memory_limit * 2**30,
-        seconds=time_limit,
-    )
-    access = Access(host, port, root_path, trusted, token_file)
-    stage(adapter, access=access, base=base, limits=limits, device=device, view=view, say=echo)
-
-
-@command("demo")
-@click.argument("out", type=PATH, default=Path("demo-output"))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def demo(out: Path, seed: int) -> None:
-    """Run the whole path on simulated people and one real head, offline."""
-    from voxtune.commands.demo import demo as stage
-
-    echo(f"The page: {stage(out, seed=seed)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError
+from voxtune.extras import install_line
 from voxtune.pages.slices import View, seen_from
 from voxtune.serving.limits import Limits
 
@@ -47,7 +48,7 @@ def serve(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: pip install 'voxtune[serve]'."
+            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: {install_line('serve')}."
         )
     from voxtune.serving.bundled import adapter_folder, base_file
 

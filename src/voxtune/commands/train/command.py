@@ -92,7 +92,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.commands.train.folds import Crew, train_folds
     from voxtune.data.split_files import fold_folders
 
-    config = _asked_for(str(recipe), assignments, device)
+    config = asked_for(str(recipe), assignments, device, say)
     if data is None:
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
@@ -260,14 +260,14 @@ def _together(fit: Callable[[Session], str], session: Session) -> str:
     return summary
 
 
-def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfig:
+def asked_for(recipe: str, assignments: Sequence[str], device: str = "auto", say: Say = print) -> RunConfig:
     """The recipe with its edits, on a device that is there and with weights that know something.
 
     Raises:
         UsageError: an unknown recipe or setting, or a backbone of random numbers that nobody asked for.
         SettingError: a device that is not there.
     """
-    from voxtune.model.base_files import check_weights
+    from voxtune.model.base_files import check_weights, from_home
     from voxtune.model.device import torch_device
 
     config = read_recipe(recipe)
@@ -276,7 +276,12 @@ def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfi
     if device != "auto":
         torch_device(device)
         config = config.edit(f"training.accelerator={device}")
-    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    kind = str(config.model_dump(mode="json")["backbone"]["kind"])
+    found = from_home(config.backbone, kind)
+    if found is not config.backbone:
+        say(f"Weights of {kind}: {getattr(found, 'weights', None)}.")
+        config = config.model_copy(update={"backbone": found})
+    check_weights(config.backbone, kind)
     return config
 
 
