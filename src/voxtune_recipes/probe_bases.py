@@ -99,12 +99,13 @@ def _read(found: Sequence[tuple[FewNumbers, FewNumbers, int]], planned: Sequence
         said = cross_val_predict(reader, values, classes, groups=groups, cv=folds)
         return round(float((said == classes).mean()), 4)
 
+    fewest = min(len(train) for train, _ in folds.split(cls, classes, groups))
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
     points = cross_val_predict(ridge, cls, mmse, groups=groups, cv=folds)
     return {
         "zero_shot_accuracy": round(float((np.array(CLASSES)[guesses] == classes).mean()), 4),
         "probe_accuracy": accuracy(cls),
-        "tokens_accuracy": accuracy(tokens, PCA(COMPONENTS, random_state=0)),
+        "tokens_accuracy": accuracy(tokens, PCA(min(COMPONENTS, fewest), random_state=0)),
         "probe_mmse_mae": round(float(np.abs(points - mmse).mean()), 4),
         "mean_mmse_mae": round(float(np.abs(mmse - mmse.mean()).mean()), 4),
     }
