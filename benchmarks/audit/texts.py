@@ -42,8 +42,14 @@ def table(seed: int, classes: tuple[str, ...] = CLASSES) -> list[ManifestRow]:
     return rows
 
 
-def _scan(  # noqa: PLR0913, PLR0917
-    rng: np.random.Generator, person: int, visit: int, classes: tuple[str, ...], level: int, sex: str, age: int
+def _scan(
+    rng: np.random.Generator,
+    person: int,
+    visit: int,
+    classes: tuple[str, ...],
+    level: int,
+    sex: str,
+    age: int,
 ) -> ManifestRow:
     return ManifestRow(
         participant_id=f"p{person:03d}", session_id=f"M{12 * visit:03d}", scan_id=f"p{person:03d}_{visit}", image=f"p{person:03d}_{visit}.nii",
