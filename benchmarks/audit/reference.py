@@ -64,7 +64,11 @@ def people(cache: Path, count: int):  # type: ignore[no-untyped-def]
             "c": lambda: CHANGES[KINDS[index % len(KINDS)]](first(), rng),  # noqa: B023
         }
         found = [sampled(cache, f"{index}{name}", make) for name, make in makers.items()]
-        yield [shape[0] for one in found if one is not None and (shape := raw_shape(one)) is not None]
+        yield [
+            np.nan_to_num(shape[0])
+            for one in found
+            if one is not None and (shape := raw_shape(one)) is not None
+        ]
 
 
 def fitted(rows: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -116,7 +120,7 @@ def main() -> None:
         )
         raw = raw_shape(found) if found is not None else None
         if raw is not None:
-            own = (raw[0] - middle) @ directions
+            own = np.where(np.isfinite(raw[0]), raw[0] - middle, 0) @ directions
             told.append(own / np.linalg.norm(own, axis=1, keepdims=True))
     halves = np.array(told)
     straight = np.einsum("ahd,bhd->ab", halves, halves) / 2

@@ -43,7 +43,13 @@ def table(seed: int, classes: tuple[str, ...] = CLASSES) -> list[ManifestRow]:
 
 
 def _scan(
-    rng: np.random.Generator, person: int, visit: int, classes: tuple[str, ...], level: int, sex: str, age: int
+    rng: np.random.Generator,
+    person: int,
+    visit: int,
+    classes: tuple[str, ...],
+    level: int,
+    sex: str,
+    age: int,
 ) -> ManifestRow:
     return ManifestRow(
         participant_id=f"p{person:03d}", session_id=f"M{12 * visit:03d}", scan_id=f"p{person:03d}_{visit}", image=f"p{person:03d}_{visit}.nii",

@@ -66,7 +66,8 @@ def shape(volume: Volume) -> Brain | None:
     if raw is None:
         return None
     middle, directions = learned()
-    told = ((raw[0] - middle) @ directions) * (raw[1] > 0)[:, None]
+    # Where nothing is seen a brain is taken for the mean one, of which it says nothing.
+    told = np.where(np.isfinite(raw[0]), raw[0] - middle, 0) @ directions
     norm = np.linalg.norm(told, axis=1, keepdims=True)
     return Brain((told / np.maximum(norm, 1e-9)).astype(np.float16), np.sqrt(raw[1]).astype(np.float16))
 
@@ -77,7 +78,7 @@ def no_brain() -> Brain:
 
 
 def raw_shape(sampled: Sampled) -> tuple[Array, Array] | None:
-    """Displacements of both hemispheres without their affine part (2, 3P), and the share of each that is seen (2,)."""
+    """Displacements of both hemispheres without their affine part (2, 3P), NaN where nothing is seen, and the share that is (2,)."""
     detail = even(sampled, SHARP)
     if likeness_to_template(detail, sampled.seen, SHARP) < BRAIN:
         return None
@@ -93,11 +94,11 @@ def raw_shape(sampled: Sampled) -> tuple[Array, Array] | None:
         shift, weight = field.shift.reshape(-1, 3)[kept], field.seen.reshape(-1)[kept]
         share = float((weight > 0).mean())
         if share < LEAST_HALF:
-            rows.append(np.zeros(shift.size, np.float32))
+            rows.append(np.full(shift.size, np.nan, np.float32))
             shares.append(0.0)
             continue
         own = np.clip(shift - world @ affine_part(shift, weight, world), -FARTHEST, FARTHEST)
-        rows.append(np.asarray(own * (weight > 0)[:, None], dtype=np.float32).reshape(-1))
+        rows.append(np.where((weight > 0)[:, None], own, np.nan).astype(np.float32).reshape(-1))
         shares.append(share)
     return np.stack(rows), np.array(shares, np.float32)
 

@@ -26,9 +26,11 @@ FEWEST = 20
 """Places that a registration is mended by."""
 EMPTY = 0.08
 """Share of the bright tissue below which a voxel holds nothing."""
-WHOLE = 0.92
+WHOLE = 0.97
 """Share of the brain that a scan shows from which it is no part of one."""
 MOST_GAIN_LOST = 0.3
+LEAST_OF_WHOLE = 0.8
+"""Share of a window's part of the brain that must be seen."""
 LEAST_SEEN = 0.35
 """Share of a window that must lie in brain that the scan shows."""
 
@@ -75,13 +77,14 @@ class Scan:
     """A scan, with some voxel above zero, that can be sampled in template space again and again."""
 
     def __init__(self, volume: Volume, sign: int = 1) -> None:
-        from scipy.ndimage import gaussian_filter
+        from scipy.ndimage import binary_fill_holes, gaussian_filter
 
         self._fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
         self._sign = sign
         high = float(np.percentile(self._fine.voxels[self._fine.voxels > 0], 95))
         step = np.maximum(1, np.round(SEEN_MM / np.array(self._fine.spacing) / 2)).astype(int)
-        inside = (self._fine.voxels[:: step[0], :: step[1], :: step[2]] > EMPTY * high).astype(np.float32)
+        there = self._fine.voxels[:: step[0], :: step[1], :: step[2]] > EMPTY * high
+        inside = binary_fill_holes(there).astype(np.float32)
         self._seen = gaussian_filter(inside, 4.0 / (np.array(self._fine.spacing) * step), truncate=2.5)
         self._step = step.astype(np.float32)
 
@@ -157,6 +160,8 @@ class _Template:
 
     parts: Array
     products: Array
+    share: Array
+    """Share of each window that lies in the brain."""
     used: NDArray[np.bool_]
     scale: float
 
@@ -174,9 +179,10 @@ def _template(window: Window, start: int) -> _Template:
     detail = even(Sampled(values, mask), window)
     parts = np.stack([detail, *np.gradient(detail)])[:, start:]
     products = _products(parts, mask[start:], window.width)
-    used = _windows(mask[start:], window.width) > 0.3
+    share = _windows(mask[start:], window.width)
+    used = share > 0.3
     scale = float(np.trace(products, axis1=-2, axis2=-1)[used].mean()) / 4
-    return _Template(parts, products, used, scale)
+    return _Template(parts, products, share, used, scale)
 
 
 def _products(parts: Array, weight: Array, width: float) -> Array:
@@ -213,6 +219,8 @@ def displacements(detail: Array, seen: Array, window: Window, start: int = 0) ->
     )
     gain, shift = solved[..., :1, 0], solved[..., 1:, 0]
     share = np.where(still.used, np.clip(_windows(weight, window.width), 0, 1), 0)
+    # Beside a cut every brain looks alike: what is compared there is the cut.
+    share = np.where(share >= LEAST_OF_WHOLE * still.share, share, 0)
     return Field(
         np.asarray(shift / np.maximum(gain, MOST_GAIN_LOST), dtype=np.float32),
         np.where(share > LEAST_SEEN, share, 0).astype(np.float32),
@@ -232,7 +240,7 @@ def linear(start: int = 0) -> Array:
     x, y, z = (n // 2 for n in mask[start:].shape)
     blocks = points.reshape(3, *mask.shape)[:, start:].reshape(3, x, 2, y, 2, z, 2).mean(axis=(2, 4, 6))
     world = blocks[:, 1::2, 1::2, 1::2].reshape(3, -1)
-    return np.concatenate([np.ones((1, world.shape[1])), world]).T.astype(np.float32)
+    return np.asarray(np.concatenate([np.ones((1, world.shape[1])), world]).T, dtype=np.float32)
 
 
 def affine_part(shift: Array, weight: Array, world: Array) -> Matrix:

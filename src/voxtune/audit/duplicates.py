@@ -183,9 +183,9 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
     if enough and (out.neighbours is None or channel == "brain"):
         _keep_neighbours(out, len(plain), shown, near, above)
     least = _above_second_nearest(second, limit) if enough else math.inf
-    for (a, b), seen in sorted(votes.items()):
+    for (a, b), cast in sorted(votes.items()):
         # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
-        if len(seen) == 2 and (max(seen) == 2.0 or min(seen) >= least):
+        if len(cast) == 2 and (max(cast) == 2.0 or min(cast) >= least):
             one = slice(a, a + 1)
             value = float(max(ours.against(ours, one)[0, b], ours.against(theirs, one)[0, b]))
             yield Pair(int(shown[a]), int(shown[b]), value, channel)
