@@ -100,7 +100,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.sources import as_manifest
     from voxtune.run_dir import make_folder
 
-    make_folder(out)
+    part, parts = _shard(shard)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
@@ -113,7 +113,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
         )
-    part, parts = _shard(shard)
+    make_folder(out)
     jobs = [
         Job(
             row.scan_id,

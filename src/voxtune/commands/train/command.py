@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.train.control import with_control
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
+from voxtune.commands.train.start import alone, check_start, has_progress
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.profiles.plausible import implausible
@@ -34,6 +35,7 @@ class Trained:
     summary: str
 
 
+@alone
 def train(  # noqa: PLR0913  (the options of the command)
     recipe: str,
     output: Path,
@@ -86,7 +88,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
         )
-    if leads and run.config.exists() and not resume:
+    if leads and run.config.exists() and has_progress(run) and not resume:
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
@@ -107,9 +109,10 @@ def train(  # noqa: PLR0913  (the options of the command)
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
     config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
+    check_start(config, sides["train"])
     if leads:
         _say_of_texts(rows, config, say)
-        if run.config.exists() and not run.read_config().same_run(config):
+        if run.config.exists() and has_progress(run) and not run.read_config().same_run(config):
             raise UsageError(
                 f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
             )
