@@ -19,9 +19,14 @@ def manifest(tmp_path: Path) -> Path:
     """A cohort whose images are not there: nothing that reads one gets on."""
     rows = [
         ManifestRow(
-            participant_id=f"p{n}", scan_id=f"s{n}", image=f"s{n}.nii.gz", diagnosis=("NC", "AD")[n % 2],
-            age=60 + n, mmse=20 + n % 9, source="SIMULATED",
-        )  # fmt: skip
+            participant_id=f"p{n}",
+            scan_id=f"s{n}",
+            image=f"s{n}.nii.gz",
+            diagnosis=("NC", "AD")[n % 2],
+            age=60 + n,
+            mmse=20 + n % 9,
+            source="SIMULATED",
+        )
         for n in range(40)
     ]
     return write_manifest(rows, tmp_path / "manifest.tsv")
@@ -79,8 +84,11 @@ def test_a_second_process_is_turned_away(manifest: Path, tmp_path: Path) -> None
 
 
 def test_what_is_worth_keeping_stays(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="late"), nothing_left(tmp_path / "run", lambda: True):
+    def fail() -> None:
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "checkpoint").touch()
         raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"), nothing_left(tmp_path / "run", lambda: True):
+        fail()
     assert (tmp_path / "run" / "checkpoint").exists()
