@@ -262,15 +262,9 @@ def _died(job: Job) -> str:
 
 
 def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
-    from voxtune.commands.dask_client import connect
+    from voxtune.commands.dask_client import outcomes
 
-    client = connect(scheduler)
-    from distributed import as_completed
-
-    with client:
-        futures = {client.submit(preprocess_one, job, pure=False, retries=1): job for job in jobs}
-        for future in as_completed(futures):
-            yield _died(futures[future]) if future.status == "error" else future.result()
+    return outcomes(scheduler, preprocess_one, jobs, _died)
 
 
 # ----------------------------------------------------------------------------------------- summary

@@ -37,15 +37,16 @@ class TimedProtocol(H11Protocol):
 
     def _await_head(self) -> None:
         while len(self.half_open) >= MOST_HALF_OPEN:
-            next(iter(self.half_open))._give_up()
-        self.half_open[self] = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            next(iter(self.half_open)).give_up()
+        self.half_open[self] = self.loop.call_later(HEAD_SECONDS, self.give_up)
 
     def _have_head(self) -> None:
         timer = self.half_open.pop(self, None)
         if timer is not None:
             timer.cancel()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """End a connection whose head does not come."""
         self._have_head()
         if not self.transport.is_closing():
             self.transport.abort()

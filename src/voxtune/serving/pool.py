@@ -15,7 +15,7 @@ from typing import Any
 
 from voxtune.errors import WeightsError
 from voxtune.serving.limits import Limits
-from voxtune.serving.scans import SCRATCH, ServedScan
+from voxtune.serving.scans import ServedScan
 from voxtune.serving.walls import private_places
 
 LOG = logging.getLogger("voxtune.serve")
@@ -224,7 +224,7 @@ def _environment(threads: int, root: Path) -> dict[str, str]:
     return (
         keep
         | offline
-        | private_places(root / SCRATCH)
+        | private_places(root)
         | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     )
 

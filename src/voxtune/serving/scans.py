@@ -13,8 +13,6 @@ RESULT, PAGE, GREY, TENSOR = "result.json", "page.html", "volume.u8", "tensor.f3
 """What a worker leaves in the folder of a scan."""
 ZERO = 128
 """Of a stored heat map, a byte a voxel: 255 stands for 1, 1 for -1."""
-SCRATCH = "scratch"
-"""Folder of the workers' temporary files."""
 State = Literal["waiting", "working", "done", "failed"]
 
 

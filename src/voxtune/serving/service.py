@@ -12,10 +12,10 @@ from voxtune.errors import StorageError
 from voxtune.run_dir import read_json
 from voxtune.serving.limits import Limits
 from voxtune.serving.pool import COMMAND, Pool
-from voxtune.serving.scans import SCRATCH, Scans, ServedScan
+from voxtune.serving.scans import Scans, ServedScan
 from voxtune.serving.upload import Received, Refused
 from voxtune.storage.failures import REFUSED, cause_of
-from voxtune.storage.scratch import new_scratch
+from voxtune.storage.scratch import new_scratch, sweep_scratch
 
 LOG = logging.getLogger("voxtune.serve")
 SWEEP_SECONDS = 5.0
@@ -29,7 +29,6 @@ class Service:
     ) -> None:
         self.limits = limits
         self.root = new_scratch("serve")  # what a killed server left goes first
-        (self.root / SCRATCH).mkdir(mode=0o700)
         self.pool = Pool(adapter, base, limits, self.root, command)
         self._reserved: list[int] = []
         self.scans = Scans(self.root, limits.keep_seconds)
@@ -190,5 +189,6 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(min(SWEEP_SECONDS, self.limits.keep_seconds))
+            sweep_scratch(self.root)  # what workers that died had unpacked
             if count := self.scans.delete_expired():
                 LOG.info("%d scans deleted after their time", count)

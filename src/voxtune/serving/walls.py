@@ -32,7 +32,7 @@ SYSTEM = (
 DEVICES = (
     "/dev/null",
     "/dev/zero",
-    "/dev/shm",
+    "/dev/shm",  # noqa: S108  (threads of torch share memory there)
     "/dev/nvidiactl",
     "/dev/nvidia-uvm",
     *(f"/dev/nvidia{n}" for n in range(16)),
@@ -63,6 +63,8 @@ def raise_walls(read: Iterable[Path], write: Path) -> Walls:
         read: files and folders that are needed besides Python and its libraries.
         write: the one folder that may be written to.
     """
+    with suppress(ImportError, OSError, RuntimeError):
+        import pyseccomp  # noqa: F401  (it looks for its library with a program, which is refused from here on)
     walls = Walls(files=_close_files(read, write), calls=_close_calls())
     forbid(FORBIDDEN)
     return walls
