@@ -41,13 +41,16 @@ def test_a_lost_scheduler_is_said_and_what_was_finished_is_kept(
 
     address, process = cluster
     done: list[float] = []
+    def all_of_them() -> None:
+        for one in outcomes(address, time.sleep, [0.0, 100.0], lambda _: None):
+            done.append(one)  # type: ignore[arg-type]
+            process.kill()
+
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "2s", "distributed.client.heartbeat": "1s"}),
         pytest.raises(DataError, match=r"scheduler at .* was lost .* again"),
     ):
-        for one in outcomes(address, time.sleep, [0.0, 100.0], lambda _: None):
-            done.append(one)  # type: ignore[arg-type]
-            process.kill()
+        all_of_them()
     assert len(done) == 1
 
 
