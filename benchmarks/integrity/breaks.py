@@ -27,9 +27,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("folder", type=Path)
     options.add_argument("--only", nargs="*")
-    options.add_argument("--most", type=int, default=1000, help="breaks of one kind for one command, spread evenly")
+    options.add_argument(
+        "--most", type=int, default=1000, help="breaks of one kind for one command, spread evenly"
+    )
     options.add_argument("--random", type=int, default=5, help="kills at random times for one command")
-    options.add_argument("--seconds", type=float, default=240.0, help="to spend on one kind of break of one command")
+    options.add_argument(
+        "--seconds", type=float, default=240.0, help="to spend on one kind of break of one command"
+    )
     given = options.parse_args()
     study.preloaded()
     whole = study.make(given.folder.absolute())["whole"]
@@ -59,7 +63,7 @@ def trial(command: Command, kind: str, whole: Path, root: Path, given: argparse.
     golden = tree(folder, command.makes)
     places: list[float] = [*range(1, plain.seen + 1)]
     if kind == "random":
-        places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]  # noqa: S311
+        places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
     elif len(places) > given.most:
         places = [places[int(i * len(places) / given.most)] for i in range(given.most)]
     faults: list[str] = []
@@ -69,12 +73,26 @@ def trial(command: Command, kind: str, whole: Path, root: Path, given: argparse.
             break
         inputs(command, whole, folder)
         done += 1
-        faults += [f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, before)]
-    return {"places": plain.seen if kind != "random" else len(places), "tried": done, "faults": faults[:20], "seconds": round(took, 2)}
+        faults += [
+            f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, before)
+        ]
+    return {
+        "places": plain.seen if kind != "random" else len(places),
+        "tried": done,
+        "faults": faults[:20],
+        "seconds": round(took, 2),
+    }
 
 
 def _one(
-    command: Command, words: list[str], kind: str, place: float, number: int, folder: Path, golden: dict[str, bytes], before: dict[str, bytes]
+    command: Command,
+    words: list[str],
+    kind: str,
+    place: float,
+    number: int,
+    folder: Path,
+    golden: dict[str, bytes],
+    before: dict[str, bytes],
 ) -> list[str]:
     faults = []
     journal = folder.parent / "journal"
@@ -120,7 +138,7 @@ def drop_unsynced(journal: Path, folder: Path, before: dict[str, bytes]) -> None
             safe[one] = False
         elif what == "fsync":
             safe[one] = True
-            renamed = [(a, b) for a, b in renamed if os.path.dirname(b) != one]
+            renamed = [(a, b) for a, b in renamed if str(Path(b).parent) != one]
         else:
             safe[two] = safe.pop(one, True)
             renamed.append((one, two))

@@ -50,7 +50,8 @@ def shim() -> Path:
     path = Path(tempfile.gettempdir()) / f"voxtune-shim-{os.getuid()}.so"
     if not path.is_file() or path.stat().st_mtime < (HERE / "shim.c").stat().st_mtime:
         subprocess.run(
-            ["gcc", "-O1", "-shared", "-fPIC", "-w", "-o", str(path), str(HERE / "shim.c"), "-ldl"], check=True
+            ["gcc", "-O1", "-shared", "-fPIC", "-w", "-o", str(path), str(HERE / "shim.c"), "-ldl"],
+            check=True,
         )
     return path
 
@@ -132,7 +133,9 @@ def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count:
     os.chdir(folder)
     code = 1
     library = ctypes.CDLL(None)
-    library.shim_arm(str(folder).encode(), int(broken.writes), broken.error, broken.at, broken.journal.encode())
+    library.shim_arm(
+        f"{folder}/".encode(), int(broken.writes), broken.error, broken.at, broken.journal.encode()
+    )
     try:
         from voxtune.cli import main
 
@@ -160,7 +163,9 @@ def make(root: Path) -> dict[str, Path]:
         shutil.rmtree(root, ignore_errors=True)
         whole = root / "whole"
         whole.mkdir(parents=True)
-        first = call(("simulate", "cohort", "--participants", "24", "--visits", "1", "--raw-heads", "1"), whole)
+        first = call(
+            ("simulate", "cohort", "--participants", "24", "--visits", "1", "--raw-heads", "1"), whole
+        )
         assert first.code == 0, first.said
         _raw(whole)
         for command in COMMANDS:

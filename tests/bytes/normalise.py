@@ -26,7 +26,8 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
         "energy_wh": "processor time, so clock",
     },
     "*/looks.jsonl": {"when": "clock"},
-    "*/chain.json": {"voxtune": "the version under test"},
+    "*/chain.json": {"voxtune": "the version under test", "content_sha256": "covers the version"},
+    "*/checkpoints/*.json": {"content_sha256": "covers the clock in the history"},
 }
 """Fields by name, at any depth of a JSON file or of a line of one. The log's stand in checkpoints too (``history``)."""
 ALIASES = {"*/checkpoints/*.json": "*/log.jsonl"}

@@ -41,6 +41,7 @@ def test_a_lost_scheduler_is_said_and_what_was_finished_is_kept(
 
     address, process = cluster
     done: list[float] = []
+
     def all_of_them() -> None:
         for one in outcomes(address, time.sleep, [0.0, 100.0], lambda _: None):
             done.append(one)  # type: ignore[arg-type]
