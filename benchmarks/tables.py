@@ -10,6 +10,7 @@ from typing import Any
 
 from dicom import tables as dicom
 from explain import tables as explained
+from integrity import tables as integrity
 from isa import tables as instructions
 from qc import tables as quality
 from train import tables as trained
@@ -24,6 +25,7 @@ BIDS_EXAMPLES = ROOT / "benchmarks" / "bids_examples" / "results" / "trees.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
 PAGES = (
     ROOT / "README.md",
+    ROOT / "SECURITY.md",
     CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
@@ -315,6 +317,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "serve": serve_load,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "integrity": integrity.table,
     "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,

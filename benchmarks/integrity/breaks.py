@@ -84,7 +84,7 @@ def trial(command: Command, kind: str, whole: Path, root: Path, given: argparse.
     }
 
 
-def _one(
+def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
     command: Command,
     words: list[str],
     kind: str,

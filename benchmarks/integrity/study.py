@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -69,9 +71,13 @@ def preloaded() -> None:
     import torch
     import transformers  # noqa: F401
 
-    import voxtune.cli  # noqa: F401
+    import voxtune
 
     torch.set_num_threads(1)
+    for module in pkgutil.walk_packages(voxtune.__path__, "voxtune."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(module.name)
 
 
 @dataclass(frozen=True)
