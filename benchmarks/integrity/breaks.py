@@ -134,6 +134,7 @@ def drop_unsynced(journal: Path, folder: Path, before: dict[str, bytes]) -> None
     renamed: list[tuple[str, str]] = []
     for line in journal.read_text().splitlines() if journal.is_file() else ():
         what, one, two = line.split("\t")
+        one, two = (str(folder / path) if path else "" for path in (one, two))
         if what == "write":
             safe[one] = False
         elif what == "fsync":
