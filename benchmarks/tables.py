@@ -12,6 +12,7 @@ from dicom import tables as dicom
 from explain import tables as explained
 from integrity import tables as integrity
 from isa import tables as instructions
+from method import tables as few
 from qc import tables as quality
 from train import tables as trained
 
@@ -23,6 +24,19 @@ METHOD = ROOT / "benchmarks" / "method" / "results"
 SERVE = ROOT / "benchmarks" / "serve" / "results" / "load.json"
 BIDS_EXAMPLES = ROOT / "benchmarks" / "bids_examples" / "results" / "trees.json"
 REPRODUCED = ROOT / "benchmarks" / "reproduce" / "results"
+COMPARATORS = {
+    "zero_shot": "zero-shot",
+    "linear_probe": "linear probe on the same frozen base and scans",
+    "volumes_on_test": "regression on the true volumes",
+}
+"""What every cell of the demo has beside its model, with its name on a page."""
+MORE = {
+    "mmse": "MMSE alone",
+    "age_sex": "age and sex",
+    "majority": "the most frequent class",
+    "text": "words of the report",
+}
+"""The same of what later cells have."""
 PAGES = (
     ROOT / "README.md",
     ROOT / "SECURITY.md",
@@ -30,6 +44,7 @@ PAGES = (
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
     CONCEPTS / "explanations.md",
+    CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
@@ -62,35 +77,51 @@ def interval(one: dict[str, float], scale: float = 100, digits: int = 1) -> str:
     return f"{scale * one['value']:.{digits}f} [{scale * one['low']:.{digits}f}, {scale * one['high']:.{digits}f}]"
 
 
+def comparators(cells: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, float]]]:
+    """Every comparator that the cells hold, by its name on a page."""
+    found = {name: [one[key] for one in cells] for key, name in COMPARATORS.items()}
+    kept = {"zero_shot", "linear_probe", "volumes"}
+    more = dict.fromkeys(name for one in cells for name in one.get("baselines", {}) if name not in kept)
+    return found | {
+        MORE.get(name, name): [one["baselines"][name] for one in cells]
+        for name in more
+        if all(name in one.get("baselines", {}) for one in cells)
+    }
+
+
 def summary() -> str:
     """One line for the README: the default cohort over its seeds."""
     cells = read("default")
     if not cells:
         return "Not measured yet."
     people = sum(one["participants"]["test"] for one in cells)
+    made = sorted({one["environment"]["git"]["commit"][:7] for one in cells})
+    rivals = "".join(
+        f"{name} {spread([one['value'] for one in some])}%, " for name, some in comparators(cells).items()
+    )
     return (
         f"On SIMULATED people (default cohort, {len(cells)} seeds, {people} held-out participants in all), three-way accuracy, mean ± sd: "
-        f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, "
-        f"zero-shot {spread([one['zero_shot']['value'] for one in cells])}%, "
-        f"oracle that reads the true volumes {spread([one['oracle_accuracy'] for one in cells])}%. "
+        f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, {rivals}"
+        f"the regression on volumes cross-validated over the whole cohort {spread([one['oracle_accuracy'] for one in cells])}%. "
         f"MMSE error {spread([one['scores']['mmse_mae']['value'] for one in cells], 1, 2)} points; guessing the training mean "
-        f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}."
+        f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}. Made with commit {', '.join(made)}, whose recipe validated and "
+        "stopped by epochs."
     )
 
 
 def cohorts() -> str:
     """Every cell of the default and the other cohorts."""
     lines = [
-        "| cohort | test scans / people | fine-tuned, % [95% interval] | zero-shot, % | oracle, % | share of oracle | MMSE error | of the mean |",
-        "|---|---|---|---|---|---|---|---|",
+        "| cohort | test scans / people | fine-tuned, % [95% interval] | zero-shot, % | linear probe, % | true volumes, % | true volumes, whole cohort, % | MMSE error | of the mean |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in [*read("default"), *read("other")]:
         cell, accuracy = one["cell"], one["scores"]["accuracy"]
         settings = f"seed {cell['seed']}, {cell['participants']} people, {cell['visits']} visits, {cell['scanners']} scanners, difficulty {cell['difficulty']:g}"
         lines.append(
             f"| {settings} | {one['scans']['test']} / {one['participants']['test']} | {interval(accuracy)} "
-            f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} "
-            f"| {accuracy['value'] / one['oracle_accuracy']:.2f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
+            f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['linear_probe']['value']:.1f} "
+            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -171,6 +202,59 @@ def coverage() -> str:
     return (
         "\n".join(lines)
         + f"\n\nShare of {min(sets)} test sets in each row whose 95% interval holds the truth."
+    )
+
+
+def calibration() -> str:
+    """How often the intervals of calibration scores hold the truth, beside plain percentiles."""
+    path = ROOT / "benchmarks" / "coverage" / "results" / "calibration--seed0--cpu.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    kinds = list(settings[0]["coverage"])
+    lines = [
+        f"| participants | model | true error, % | {' | '.join(f'{kind}, %' for kind in kinds)} |",
+        "|---" * (3 + len(kinds)) + "|",
+    ]
+    for one in settings:
+        shares = " | ".join(f"{100 * one['coverage'][kind]:.1f}" for kind in kinds)
+        lines.append(
+            f"| {one['participants']} | {one['model']} | {100 * one['truth']['ece']:.1f} | {shares} |"
+        )
+    sets = {one["test_sets"] for one in settings}
+    return (
+        "\n".join(lines)
+        + f"\n\nShare of {min(sets)} test sets in each row whose 95% interval holds the truth."
+    )
+
+
+def prediction_sets() -> str:
+    """How often prediction sets hold the truth, beside what counting every scan as evidence gives."""
+    path = ROOT / "benchmarks" / "guarantee" / "results" / "sets--seed0--cpu.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| validation participants | sets hold the truth, % | theory, % | by class, % | every scan counted, % | classes in a set, mean |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in found["sets"]:
+        low, high = (100 * share for share in one["theory"])
+        by_class = one["coverage"]["of each class"]
+        refused = one["refused_by_class"]
+        said = "refused" if by_class is None else f"{100 * by_class:.1f}"
+        if by_class is not None and refused:
+            said += f" (refused in {100 * refused:.0f}% of draws)"
+        lines.append(
+            f"| {one['participants']} | {100 * one['coverage']['marginal']:.1f} | {low:.1f} to {high:.1f} | {said} | "
+            f"{100 * one['coverage']['naive by scan']:.1f} | {one['size']['marginal']:.2f} |"
+        )
+    draws = found["sets"][0]["draws"]
+    wanted = 100 * found["findings"][0]["rate_wanted"]
+    rates = ", ".join(
+        f"{100 * one['false']:.1f}% with {one['participants']} participants ({100 * one['said_of_those_there']:.0f}% of those there were said)"
+        for one in found["findings"]
+    )
+    return (
+        "\n".join(lines)
+        + f"\n\nMeans over {draws} draws of calibration and test people. Of 18 findings said to be there at a false-discovery rate of at most "
+        f"{wanted:.0f}%, false were {rates}."
     )
 
 
@@ -311,6 +395,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
+    "calibration": calibration,
+    "prediction-sets": prediction_sets,
     "chest-summary": chest_summary,
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
@@ -318,6 +404,9 @@ MAKERS: dict[str, Callable[[], str]] = {
     "bids-examples": bids_examples,
     "method-arms": method_arms,
     "integrity": integrity.table,
+    "few-scans": few.few_scans,
+    "few-scans-summary": few.summary,
+    "inference-rules": few.rules,
     "isa": instructions.table,
     "train-step": trained.step,
     "train-growth": trained.growth,

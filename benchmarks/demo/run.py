@@ -124,6 +124,16 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
             [row.participant_id for row in everyone],
         ),
         "volumes_on_test": metrics["baseline/volumes/accuracy"],
+        "baselines": {
+            name.split("/")[1]: one
+            for name, one in metrics.items()
+            if name.startswith("baseline/") and name.endswith("/accuracy")
+        },
+        "raw": {
+            name.split("/")[1]: one
+            for name, one in metrics.items()
+            if name.startswith("raw/") and name.endswith("/accuracy")
+        },
         "mmse_mae_of_mean": sum(abs(row.mmse - mean) for row in sides["test"]) / len(sides["test"]),
         "seconds": time.perf_counter() - began,
         "environment": environment(),

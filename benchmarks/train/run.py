@@ -232,7 +232,7 @@ def engine_step(config: Any, examples: Any, read: Any, _: str) -> Callable[[int]
     from voxtune.training.devices import clip_gradients, place
     from voxtune.training.loop import read_shares
     from voxtune.training.ranks import start_ranks
-    from voxtune.training.records import TrainingInputs
+    from voxtune.training.records import Steer, TrainingInputs
     from voxtune.training.step import StepSettings, step_gradients
 
     ranks = start_ranks(config.training)
@@ -244,11 +244,11 @@ def engine_step(config: Any, examples: Any, read: Any, _: str) -> Callable[[int]
         trained, lr=config.optimiser.rate, weight_decay=config.optimiser.weight_decay
     )
     task, weights = task_of(config, CLASSES), {target.name: target.weight for target in config.targets}
-    inputs = TrainingInputs(task, examples, read, lambda _: 0.0, [])
+    inputs = TrainingInputs(task, examples, read, lambda _: Steer(0.0), [])
     settings = StepSettings(config.loss, task, weights, "volumes", config.training.chunk, ranks)
 
     def step(number: int) -> float:
-        share = next(read_shares(inputs, [list(range(len(examples)))], 0, 0, ranks))
+        share = next(read_shares(inputs, [(0, list(range(len(examples))))], 0, ranks))
         optimiser.zero_grad(set_to_none=True)
         loss, _ = step_gradients(model, share.to(ranks.device), None, settings, number)
         clip_gradients(trained, config.optimiser.clip, ranks)
@@ -318,7 +318,7 @@ def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
     from voxtune.model.build import TargetScale, build_model
     from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
-    from voxtune.training.records import TrainingInputs
+    from voxtune.training.records import Steer, TrainingInputs
 
     count = given["scans"]
     preset = load_preset("tiny")
@@ -344,7 +344,11 @@ def epoch_from_cache(given: dict[str, Any]) -> dict[str, Any]:
         known = Labels(torch.arange(count) % 3, {"mmse": 20 + torch.arange(count) % 10.0})
         examples = Examples(tuple(files), tuple(files), known, ids, mask.bool())
         inputs = TrainingInputs(
-            task_of(config, CLASSES), examples, lambda scan: torch.from_numpy(cache[scan]), lambda _: 0.0, []
+            task_of(config, CLASSES),
+            examples,
+            lambda scan: torch.from_numpy(cache[scan]),
+            lambda _: Steer(0.0),
+            [],
         )
         from voxtune.training.records import Watcher
 

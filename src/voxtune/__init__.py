@@ -10,14 +10,16 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "RunConfig": "voxtune.config",
+    "embed": "voxtune.commands.embed.command",
     "evaluate": "voxtune.commands.evaluate.command",
     "explain": "voxtune.commands.explain.command",
     "load_adapter": "voxtune.model.adapter",
     "load_backbone": "voxtune.backbones.load",
-    "predict": "voxtune.commands.predict",
+    "predict": "voxtune.commands.predict.command",
     "preprocess": "voxtune.commands.preprocess",
     "read_manifest": "voxtune.data.manifest",
     "read_scan": "voxtune.imaging.read",
+    "scans": "voxtune.data.scan_dataset",
     "write_report": "voxtune.reports.wording",
 }
 

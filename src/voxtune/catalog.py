@@ -20,6 +20,9 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "medclip": "voxtune.backbones.medclip:MedClip",
         "hlip": "voxtune.backbones.hlip:Hlip",
         "medblip_vit": "voxtune.backbones.medblip_vit:MedBlipVit",
+        "colipri": "voxtune.backbones.colipri:Colipri",
+        "neurovfm": "voxtune.backbones.neurovfm:NeuroVfm",
+        "brainiac": "voxtune.backbones.brainiac:BrainIac",
         "tiny": "voxtune.backbones.tiny:Tiny",
     }
 )
@@ -27,6 +30,10 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "biomedclip": "voxtune.imaging.presets:BIOMEDCLIP",
+        "brainiac": "voxtune.imaging.presets:BRAINIAC",
+        "brainiac_paediatric": "voxtune.imaging.presets:BRAINIAC_PAEDIATRIC",
+        "colipri": "voxtune.imaging.presets:COLIPRI",
+        "colipri_0_1_1": "voxtune.imaging.presets:COLIPRI_0_1_1",
         "ct_clip": "voxtune.imaging.presets:CT_CLIP",
         "ct_clip_small": "voxtune.imaging.presets:CT_CLIP_SMALL",
         "deft": "voxtune.imaging.presets:DEFT",
@@ -34,6 +41,8 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         "med3dvlm": "voxtune.imaging.presets:MED3DVLM",
         "medclip": "voxtune.imaging.presets:MEDCLIP",
         "merlin": "voxtune.imaging.presets:MERLIN",
+        "neurovfm": "voxtune.imaging.presets:NEUROVFM",
+        "neurovfm_ct": "voxtune.imaging.presets:NEUROVFM_CT",
         "radfm": "voxtune.imaging.presets:RADFM",
         "tiny": "voxtune.imaging.presets:TINY",
     }
@@ -42,6 +51,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 PEFT_METHODS: Mapping[str, str] = MappingProxyType(
     {
         "adapter": "voxtune.peft.adapter:Adapter",
+        "cls_token": "voxtune.peft.cls_token:ClsToken",
         "full": "voxtune.peft.full:Full",
         "ia3": "voxtune.peft.ia3:Ia3",
         "lga": "voxtune.peft.lga:Lga",
@@ -107,12 +117,20 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "ablation_visual_prompts": "voxtune_recipes.ablations:visual_prompts",
         "deft": "voxtune_recipes.deft:recipe",
         "deft_adapter": "voxtune_recipes.baselines:deft_adapter",
+        "deft_brainiac": "voxtune_recipes.deft:brainiac",
+        "deft_colipri": "voxtune_recipes.deft:colipri",
         "deft_lora": "voxtune_recipes.baselines:deft_lora",
+        "deft_labels": "voxtune_recipes.deft_labels:recipe",
+        "deft_published": "voxtune_recipes.deft_published:recipe",
+        "deft_neurovfm": "voxtune_recipes.deft:neurovfm",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
         "full": "voxtune_recipes.baselines:full",
         "lga": "voxtune_recipes.baselines:lga",
         "linear_probe": "voxtune_recipes.baselines:linear_probe",
         "medct": "voxtune_recipes.medct:recipe",
+        "medct_brainiac": "voxtune_recipes.medct:brainiac",
+        "medct_colipri": "voxtune_recipes.medct:colipri",
+        "medct_neurovfm": "voxtune_recipes.medct:neurovfm",
         "medct_small": "voxtune_recipes.medct:small",
         "spp_lora": "voxtune_recipes.baselines:spp_lora",
     }

@@ -83,6 +83,9 @@ class Aggregation(Settings):
     learned: bool = False
     """Learned multi-head attention in place of the parameter-free form as printed."""
     heads: int = Field(8, ge=1)
+    inference: Literal["alone", "bank"] = "alone"
+    """What class texts attend to when a scan is scored (Eq. 9), with form ``batch``: nothing, or a bank of class centroids of the training
+    scans that the adapter carries; the class term of the loss then attends to the scans of its batch."""
 
 
 class LossSettings(Settings):
@@ -91,6 +94,8 @@ class LossSettings(Settings):
     temperature: float = Field(10.0, gt=0)
     temperature_form: Literal["multiplier", "divisor"] = "multiplier"
     temperature_learned: bool = True
+    temperature_space: Literal["linear", "log"] = "linear"
+    """What is learned: the temperature, or its logarithm, of which a step is a share (CLIP)."""
     temperature_low: float = Field(1.0, gt=0)
     temperature_high: float = Field(100.0, gt=0)
     targets: Literal["instance", "class"] = "instance"
@@ -110,19 +115,33 @@ class OptimiserSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0)
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient of all trained parameters."""
-    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    temperature_rate: float | None = Field(None, gt=0)
+    """Of the learned temperature alone, which then has no weight decay; ``None``: as everything else."""
+    schedule: Literal["plateau", "cosine", "constant"] = "cosine"
+    """Along a cosine over all steps, on a plateau of the validation metric (the paper's), or not at all."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the rate rises from 0, with ``cosine``."""
     plateau_factor: float = Field(0.1, gt=0, lt=1)
-    plateau_patience: int = Field(5, ge=0)
+    plateau_patience: int | None = Field(None, ge=0)
+    """Without a better validation metric, in the unit of the length: epochs or steps; ``None``: 5 epochs, or a fifth of the steps."""
 
 
 class TrainingSettings(Settings):
     """How long, how many at once, on what."""
 
-    epochs: int = Field(30, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    """Length in passes over the training scans, as papers state it, with a validation after each; ``None``: in ``steps``."""
     batch_size: int = Field(16, ge=2)
     """Scans of one contrastive batch."""
-    stop_after: int | None = Field(12, ge=1)
-    """Epochs without a better validation metric before the run stops; ``None`` never stops early."""
+    steps: int | None = Field(None, ge=1)
+    """Length in optimiser steps; ``None`` without ``epochs``: by the number of training scans (``training/plan.py``)."""
+    validate_steps: int | None = Field(None, ge=1)
+    """Steps between two validations of a run whose length is in steps; ``None``: a tenth of it."""
+    keep: Literal["auto", "best", "last"] = "auto"
+    """What is kept: the best validation (ties: the lower validation loss, then the later one) or the last step. ``auto``: the best with
+    ``epochs`` or enough validation participants, else the last."""
+    stop_after: int | None = Field(None, ge=1)
+    """Without a better validation before the run stops, in the unit of the length: epochs or steps; ``None`` never stops early."""
     metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae"] = "balanced_accuracy"
     """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings;
     ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked."""
@@ -130,7 +149,8 @@ class TrainingSettings(Settings):
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """``bf16-mixed`` also stores frozen weights in bf16 on a GPU."""
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    accelerator: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``train --device`` sets it."""
     devices: int = Field(1, ge=1)
     """Processes on each node, one for each device; torchrun and srun decide it themselves."""
     nodes: int = Field(1, ge=1)
@@ -145,11 +165,17 @@ class TrainingSettings(Settings):
     reuse: bool = True
     """Encode a tower without trained parts once and keep what it made on disk."""
     save_minutes: float = Field(10.0, gt=0)
-    """Between two checkpoints inside an epoch; each epoch ends with one as well."""
+    """Between two checkpoints; each validation is followed by one as well."""
     save_steps: int | None = Field(None, ge=1)
-    """Steps between two checkpoints inside an epoch, in place of minutes."""
+    """Steps between two checkpoints, in place of minutes."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Where else the log goes; each is an extra of the package. ``log.jsonl`` is always written."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and (self.steps is not None or self.validate_steps is not None):
+            raise ValueError("give the length in epochs or in steps, not in both")
+        return self
 
 
 HOW = (

@@ -2,7 +2,8 @@
 
 VoxTuneError                     exit code
 ├── UsageError                   2   the command or a setting is wrong
-│   └── SettingError             2   a named setting has an impossible value
+│   ├── SettingError             2   a named setting has an impossible value
+│   └── LicenceError             2   the licence of a base forbids what was asked
 ├── DataError                    3   a file, table or scan is not what it should be
 │   ├── ScanError                3   one scan cannot be read or processed
 │   ├── TableError               3   a column or row of a table is missing or wrong
@@ -10,9 +11,12 @@ VoxTuneError                     exit code
 ├── StorageError                 3   the disk is full, read-only, failing, or we may not write there
 ├── LeakageError                 4   training or evaluation refused: information crosses a split
 ├── SomeScansFailedError         5   the rest is done; a table says which failed and why
+├── SomeFoldsFailedError         5   the other folds of a cross-validation are trained
+├── SomeTrainingsFailedError     5   the other trainings of a learning curve are done
 └── StoppedError           130, 143  stopped by Ctrl-C or SIGTERM with everything saved; --resume goes on
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -34,6 +38,10 @@ class SettingError(UsageError):
     def __init__(self, setting: str, expected: str, came: object) -> None:
         super().__init__(f"Setting '{setting}': expected {expected}, got {came!r}.")
         self.setting = setting
+
+
+class LicenceError(UsageError):
+    """The licence of a base forbids what was asked; the message names the clause."""
 
 
 class DataError(VoxTuneError):
@@ -92,6 +100,32 @@ class SomeScansFailedError(VoxTuneError):
         super().__init__(f"{failed} of {total} scans failed, the rest are done; {table} says which and why.")
         self.failed = failed
         self.total = total
+
+
+class SomeFoldsFailedError(VoxTuneError):
+    """Some folds of a cross-validation failed and the others are trained."""
+
+    exit_code = 5
+
+    def __init__(self, failed: Mapping[str, str], total: int) -> None:
+        listed = " ".join(f"{name}: {why}" for name, why in failed.items())
+        super().__init__(
+            f"{len(failed)} of {total} folds failed, the rest are trained; --resume tries these again. {listed}"
+        )
+        self.failed = dict(failed)
+
+
+class SomeTrainingsFailedError(VoxTuneError):
+    """Some trainings of a learning curve failed and the others are done."""
+
+    exit_code = 5
+
+    def __init__(self, failed: Mapping[str, str]) -> None:
+        listed = " ".join(f"{name}: {why}" for name, why in failed.items())
+        super().__init__(
+            f"{len(failed)} trainings failed, the rest are done; the same command tries these again. {listed}"
+        )
+        self.failed = dict(failed)
 
 
 class StoppedError(VoxTuneError):

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from voxtune.cli import main
 from voxtune.commands.simulate.command import simulate
+from voxtune.data.manifest import read_table
 from voxtune.evaluation.tables import read_predictions
 from voxtune.serving.bundled import adapter_folder
 
@@ -56,13 +57,35 @@ def test_the_shipped_names_answer_in_one_command(tmp_path: Path, monkeypatch: py
     assert answer["unlike_training"] is True, (
         "a real head is unlike simulated ones, and the adapter must say so"
     )
-    low, high = answer["mmse_interval"]
-    assert 0 <= low < answer["mmse"] < high <= 30
+    assert answer["verdict"].startswith("no answer: ")
+    assert "unlike the scans" in answer["verdict"]
+    assert answer["predicted"] is answer["mmse"] is answer["mmse_interval"] is None, "nothing to be misled by"
+    assert answer["abstained"] is True
     assert answer["confidence"] == max(answer["probabilities"].values())
     page = Path(answer["page"]).read_text(encoding="utf-8")
-    for words in ("SIMULATED", "Unlike the scans", "How far to trust it", "interval", "data:image/png"):
+    for words in ("SIMULATED", answer["verdict"], "What the verdict rests on", "data:image/png"):
         assert words in page
+    assert "Nearest text" not in page
+    (row,) = read_table(tmp_path / "predictions" / "predictions.tsv")
+    assert row["verdict"] == answer["verdict"]
+    assert (row["predicted"], row["mmse_predicted"], row["mmse_low"]) == ("n/a", "n/a", "n/a")
     assert "http" not in page.replace("https://", "http://").split("</style>")[1]
+
+
+def test_the_first_page_is_of_a_scan_that_the_adapter_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = json.loads(call("predict", "demo", "--json").stdout)
+    assert (answer["verdict"], answer["predicted"], answer["file"]) == ("answer", "AD", "person")
+    low, high = answer["mmse_interval"]
+    assert low < answer["mmse"] < high
+    page = Path(answer["page"]).read_text(encoding="utf-8")
+    for words in ("SIMULATED", "Nearest text", "interval", "Radiological view", "data:image/png"):
+        assert words in page
+    assert call("predict", "demo", "--tsv").stdout.splitlines()[1].split("\t")[0] == "SIMULATED_person.nii.gz"
+    for command in ("predict", "explain"):
+        assert "Say which scan" in call(command, "elsewhere", code=2).output
 
 
 def test_an_adapter_called_demo_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +110,7 @@ def test_a_manifest_is_predicted_row_by_row(cohort: Path, tmp_path: Path) -> Non
     assert found.anything_known.all()
     header = table.read_text(encoding="utf-8").splitlines()[0].split("\t")
     assert {"mmse_low", "mmse_high", "abstained", "unlike_training", "quality", "page"} <= set(header)
-    assert len(list(tmp_path.glob("*.html"))) == 3
+    assert len(list(tmp_path.glob("*.html"))) == 3 + 1, "a page for each and the index"
     assert not (tmp_path / "failed.tsv").exists()
     for scan in (cohort.parent / "scans").glob("*.nii.gz"):
         assert scan.is_file()
@@ -124,7 +147,7 @@ def test_what_fails_is_in_a_table_and_the_rest_is_done(scans: list[Path], tmp_pa
     odd = Path(shutil.copy(scans[0], tmp_path / "=1+1.nii.gz"))
     result = call("predict", "demo", *hostile.values(), odd, scans[1], "-o", tmp_path / "out", code=5)
     failed = (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8").splitlines()
-    assert failed[0] == "scan\terror"
+    assert failed[0] == "scan\terror\tfile"
     for (words, path), line in zip(hostile.items(), failed[1:], strict=True):
         assert line.startswith(path.name)
         assert words.lower() in line.lower() or words in result.output

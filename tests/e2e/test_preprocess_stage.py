@@ -14,6 +14,7 @@ import pytest
 
 from voxtune.commands import preprocess as stage
 from voxtune.commands.preprocess import preprocess
+from voxtune.commands.spread import on_processes
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.data.scans import ScanCache
 from voxtune.errors import DataError, SettingError, SomeScansFailedError, UsageError
@@ -180,7 +181,7 @@ def test_a_killed_process_is_a_failed_scan(tmp_path: Path) -> None:
         stage.Job(name, tmp_path / name, tmp_path / "out" / name, TINY, None, resume=True, simulated=False)
         for name in ("one", "two")
     ]
-    out = list(stage._on_processes(jobs, 2))
+    out = [said for _, said in on_processes(stage.preprocess_one, jobs, stage._died, 2)]
     assert len(out) == 2
     assert all("no such file" in sentence for sentence in out if sentence)
     assert "killed" in stage._died(jobs[0])
@@ -219,7 +220,7 @@ def test_a_scan_that_kills_its_process_takes_no_other_along(tmp_path: Path) -> N
         kind(name, tmp_path / f"{name}.nii.gz", tmp_path / "out" / name, TINY, stripped=True, resume=False, simulated=False)
         for name, kind in kinds.items()
     ]  # fmt: skip
-    said = list(stage._on_processes(jobs, 2))
+    said = [said for _, said in on_processes(stage.preprocess_one, jobs, stage._died, 2)]
     assert len(said) == 3
     (died,) = [line for line in said if line and line.startswith("deadly: ")]
     assert "was killed (most often: out of memory)" in died

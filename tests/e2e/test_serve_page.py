@@ -320,7 +320,7 @@ def test_what_is_no_scan_is_said_beside_its_name(served: Served, browser: Browse
 
 
 def test_the_answer_is_that_of_predict(served: Served, scans: list[Path], tmp_path: Path) -> None:
-    from voxtune.commands.predict import predict
+    from voxtune.commands.predict.command import predict
 
     status, said = served.ask("POST", f"/api/v1/scans?name={scans[2].name}&wait=300", scans[2].read_bytes())
     assert status == 200

@@ -53,3 +53,15 @@ def test_medblip(medblip_case: Any, tmp_path: Path) -> None:
 
 def test_hlip(hlip_case: Any, tmp_path: Path) -> None:
     converted("hlip", hlip_case, tmp_path)
+
+
+def test_colipri(colipri_case: Any, tmp_path: Path) -> None:
+    converted("colipri", colipri_case, tmp_path)
+
+
+def test_neurovfm(neurovfm_case: Any, tmp_path: Path) -> None:
+    converted("neurovfm", neurovfm_case, tmp_path)
+
+
+def test_brainiac(brainiac_case: Any, tmp_path: Path) -> None:
+    converted("brainiac", brainiac_case, tmp_path)

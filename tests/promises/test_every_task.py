@@ -334,3 +334,36 @@ def test_runs_that_differ_in_more_are_no_list(study: Study, tmp_path: Path) -> N
     (other / "split.json").write_text(json.dumps(split), encoding="utf-8")
     said = study.call("evaluate", study.run, other, "-o", tmp_path / "out", code=3).output
     assert "training.batch_size" in said
+
+
+# ---------------------------------------------------------------------------------------------- prediction sets
+def test_sets_say_what_they_promise_and_what_held(study: Study, tmp_path: Path) -> None:
+    asked = ("evaluate", study.run, "--data", study.other, "-o", tmp_path / "sets", "--coverage")
+    if "target" in study.task and study.task != "several targets":
+        refused = study.call(*asked, 0.5, code=2)
+        assert "only numbers are predicted" in refused.output
+        return
+    refused = study.call(*asked, 0.99, code=3)
+    assert "needs at least 99 validation participants" in refused.output, (
+        "a coverage that few people cannot give"
+    )
+    assert not (tmp_path / "sets").exists()
+    study.call(*asked, 0.5)
+    metrics, facts = (study.json(tmp_path / "sets" / f"{name}.json") for name in ("metrics", "evaluation"))
+    held, size = metrics["set_coverage"], metrics["set_size"]
+    assert 0 <= held["low"] <= held["value"] <= held["high"] <= 1
+    assert 1 <= size["low"] <= size["value"] <= size["high"]
+    assert any(name.startswith("set_coverage/") for name in metrics)
+    assert any(name.startswith("subgroup/") and name.endswith("/set_coverage") for name in metrics)
+    assert facts["sets"]["coverage"] == 0.5
+    assert any("in at least 50% of people like them" in one for one in facts["sets"]["sentences"])
+    assert "Prediction sets" in (tmp_path / "sets" / "page.html").read_text(encoding="utf-8")
+    assert study.json(study.own / "evaluation.json")["sets"] is None, "given only where asked for"
+
+
+def test_sets_of_folds_are_pooled(study: Study, tmp_path: Path) -> None:
+    if "target" in study.task and study.task != "several targets":
+        pytest.skip("numbers have intervals, no sets")
+    study.call("evaluate", study.folds, "-o", tmp_path / "cv", "--coverage", 0.5)
+    whole, first = (study.json(tmp_path / "cv" / part / "metrics.json") for part in ("", "fold-0"))
+    assert whole["set_coverage"]["n_scans"] > first["set_coverage"]["n_scans"] > 0

@@ -182,7 +182,18 @@ def test_an_evaluation_of_any_cohort_is_sane(
         cohort.manifest.write_text("x", encoding="utf-8")
         subject = EvaluatedModel(read_recipe("deft"))
         words = {"{name}": of_records(reworded, classes)}
-        found = Evaluation(subject, scored_task(subject), cohort, table, rivals, words, vectors, RESAMPLES)
+        found = Evaluation(
+            subject,
+            scored_task(subject),
+            cohort,
+            table,
+            rivals,
+            words,
+            vectors,
+            RESAMPLES,
+            {"model": table, **rivals},
+            "No row is calibrated.",
+        )
         facts = page_facts(found)
         stated = stated_facts(found, facts)
     everything = found.all_metrics()

@@ -38,3 +38,28 @@ def vanishing() -> Callable[[Mapping[str, Any]], list[str]]:
         return [name for name, size in sizes.items() if size <= least]
 
     return names
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of 24 SIMULATED people, one scan each, for tests that train."""
+    from voxtune.commands.simulate.command import simulate
+
+    return simulate(tmp_path_factory.mktemp("people"), participants=24, visits=1, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_not_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures for papers cost a second of each evaluation; ``test_print_files`` draws them, and so do the tests of whole paths."""
+    if request.path.stem not in {"test_print_files", "test_embed", "test_curve"}:
+        for module in ("evaluation_prints", "comparison_prints"):
+            monkeypatch.setattr(f"voxtune.pages.{module}.write_figure", lambda *_, **__: None)
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals from 100 draws of participants: for tests that score many runs and look at no interval."""
+    from voxtune.evaluation.evaluation import Evaluation
+    from voxtune.evaluation.intervals import Draw
+
+    monkeypatch.setattr(Evaluation, "draw", property(lambda self: Draw(100, self.model.config.seed)))

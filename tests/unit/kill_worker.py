@@ -18,7 +18,7 @@ def child(worker: ModuleType, folder: Path, out: Path, pipe: int) -> None:
     from voxtune.model.build import TargetScale, adapter_state, build_model
     from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
-    from voxtune.training.records import TrainingInputs, Watcher
+    from voxtune.training.records import Steer, TrainingInputs, Watcher
 
     examples, scans = worker.cohort(24)
     training = TrainingSettings(accelerator="cpu", save_steps=2, stop_after=None)
@@ -28,9 +28,9 @@ def child(worker: ModuleType, folder: Path, out: Path, pipe: int) -> None:
     texts = torch.tensor([[2, 5, 3], [2, 40, 3], [2, 21, 3]])
     mask = torch.ones_like(texts, dtype=torch.bool)
 
-    def validate(model: object) -> float:
+    def validate(model: object) -> Steer:
         with torch.no_grad():
-            return float(model.encode_image(torch.stack(list(scans.values())[:4])).vector.sum())
+            return Steer(float(model.encode_image(torch.stack(list(scans.values())[:4])).vector.sum()))
 
     inputs = TrainingInputs(
         task_of(config, ("a", "b", "c")), examples, scans.__getitem__, validate, [(texts, mask)]

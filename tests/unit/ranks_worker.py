@@ -20,7 +20,7 @@ from voxtune.tasks.task import task_of
 from voxtune.training.devices import can_shard, whole
 from voxtune.training.loop import fit
 from voxtune.training.ranks import start_ranks
-from voxtune.training.records import TrainingInputs, Watcher
+from voxtune.training.records import Steer, TrainingInputs, Watcher
 
 BACKBONE = M3dClip(
     volume=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=4, mlp=48,
@@ -44,7 +44,7 @@ def settings(form: str, size: int, training: TrainingSettings) -> RunConfig:
     return RunConfig(
         name=form, backbone=BACKBONE, preset="deft", vision=(Lora(rank=2) if inside else VisualPrompts(length=4),),
         text=(TextPrompts(length=3),), aggregation=FORMS[form], loss=LossSettings(targets="class", class_weight=0.7),
-        optimiser=OptimiserSettings(rate=3e-3, clip=0.05 if inside else 1e6), training=training.model_copy(update={"epochs": 1, "batch_size": size}),
+        optimiser=OptimiserSettings(rate=3e-3, clip=0.05 if inside else 1e6, schedule="constant"), training=training.model_copy(update={"epochs": 1, "batch_size": size}),
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def five_steps(form: str, size: str, training: TrainingSettings) -> dict[str, to
         task_of(config, ("a", "b", "c")),
         examples,
         scans.__getitem__,
-        lambda _: 0.0,
+        lambda _: Steer(0.0),
         [(texts, torch.ones_like(texts, dtype=torch.bool))],
     )
     watcher = Watcher(step=lambda _done, _of, loss: losses.append(loss))

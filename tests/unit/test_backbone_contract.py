@@ -1,15 +1,18 @@
 """Every published backbone keeps the same promises, shown on small copies with random weights."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import voxtune
 from voxtune.backbones.biomedclip import VitSizes
+from voxtune.backbones.colipri_vision import PrimusSizes
 from voxtune.backbones.ct_clip_vision import CtVitSizes
 from voxtune.backbones.hlip_vision import HlipVisionSizes
 from voxtune.backbones.med3dvlm_text import DistilBertSizes
@@ -17,6 +20,7 @@ from voxtune.backbones.med3dvlm_vision import DcFormerSizes
 from voxtune.backbones.medclip_vision import SwinSizes
 from voxtune.backbones.merlin_text import LongformerSizes
 from voxtune.backbones.merlin_vision import I3ResNetSizes
+from voxtune.backbones.neurovfm_vision import NeuroVfmSizes
 from voxtune.backbones.slices import Slicing
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import SettingError, UsageError, WeightsError
@@ -66,6 +70,17 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "medblip_vit": {"volume": (8, 8, 16), "patch": 4, "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT},
     "hlip": {"vision": HlipVisionSizes(**HLIP), "text": TEXT, "embed": 16},
+    "colipri": {
+        "vision": PrimusSizes(volume=(8, 8, 12), patch=(4, 4, 4), width=24, depth=3, heads=2, mlp=32), "pool_heads": 2, "embed": 24,
+        "text": TEXT, "seed": 3,  # at 0 a rectifier of six units in LGA is dead
+    },
+    "neurovfm": {
+        "vision": NeuroVfmSizes(volume=(4, 8, 8), patch=(2, 4, 4), width=24, depth=3, heads=2, mlp=32, position=6), "embed": 16,
+        "text": TEXT,
+    },
+    "brainiac": {
+        "volume": (8, 8, 12), "patch": (4, 4, 4), "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT,
+    },
 }  # fmt: skip
 PUBLISHED = sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
 TOWERS = [(name, side) for name in PUBLISHED for side in ("vision", "text")]
@@ -271,6 +286,94 @@ def test_the_codebook_is_the_same_to_the_bit_after_training() -> None:
     assert all(not torch.equal(old, new) for old, new in zip(before, trained, strict=True))
 
 
+@pytest.mark.parametrize("name", ["colipri", "neurovfm", "brainiac"])
+def test_frozen_parts_are_the_same_to_the_bit_after_ten_steps(name: str) -> None:
+    torch.manual_seed(0)
+    model = small(name)
+    frozen = {key: value.clone() for key, value in model.state_dict().items()}
+    trained = [parameter for _, parameter in with_lora(model)]
+    before = [parameter.detach().clone() for parameter in trained]
+    optimiser = torch.optim.AdamW(trained, lr=1e-2)
+    model.train()
+    for _ in range(10):
+        optimiser.zero_grad()
+        scores = model.logit(model.encode_image(volumes(model)), model.encode_text(*ids(model)))
+        scores.square().sum().backward()
+        optimiser.step()
+    after = {key.replace(".base_layer", ""): value for key, value in model.state_dict().items()}
+    assert all(torch.equal(after[key], value) for key, value in frozen.items())
+    assert all(not torch.equal(old, new) for old, new in zip(before, trained, strict=True))
+
+
+@torch.no_grad()
+def test_another_grid_in_between_leaves_colipri_as_it_was() -> None:
+    model = small("colipri")
+    first = model.encode_image(volumes(model))
+    model.encode_image(torch.rand(1, 1, 12, 4, 8))
+    assert torch.equal(model.encode_image(volumes(model)), first)
+    with pytest.raises(SettingError, match="tokens of the grid"):
+        model.vision.blocks[0](torch.rand(1, 5, 24))
+
+
+@torch.no_grad()
+def test_the_dense_map_of_colipri() -> None:
+    model = small("colipri")
+    text = model.encode_text(*ids(model))
+    found = model.similarity_map(volumes(model), text)
+    assert found.shape == (2, 2, 2, 2, 3)
+    tokens = model.project_image(model.vision(volumes(model)))
+    torch.testing.assert_close(found[1, 0, 1, 0, 2], tokens[1, 1 * 6 + 0 * 3 + 2] @ text[0])
+
+
+def test_colipri_as_before_0_1_3_counts_padding(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abc"]), encoding="utf-8"
+    )
+    model = cast(Any, voxtune.load_backbone("colipri", **(SMALL["colipri"] | {"tokenizer": tmp_path})))
+    found, mask = model.tokenize(["a b"])
+    room = model.text.sizes.max_length - found.shape[1]
+    wide = torch.nn.functional.pad(found, (0, room))
+    with torch.no_grad():
+        early = model.encode_text_0_1_2(["a b"])
+        torch.testing.assert_close(early, model.encode_text_0_1_2(wide))
+        torch.testing.assert_close(model.encode_text(wide), model.encode_text(found, mask))
+        assert not torch.allclose(early, model.encode_text(found, mask))
+    with pytest.raises(SettingError, match="padding alone"):
+        model.encode_text(torch.zeros(1, 4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"embed": 16}, "not projected"),
+        ({"pool_heads": 5}, "must divide embed"),
+        ({"vision": {"width": 25}}, "multiple of 6"),
+    ],
+)
+def test_sizes_of_colipri_that_do_not_fit_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        voxtune.load_backbone("colipri", **(SMALL["colipri"] | given))
+
+
+def test_the_first_brainiac_is_told_from_the_second(tmp_path: Path) -> None:
+    names = ["backbone.conv1.weight", "backbone.layer1.0.conv1.weight", "backbone.layer4.2.bn1.weight"]
+    save_file({name: torch.zeros(1) for name in names}, tmp_path / "v1.safetensors")
+    with pytest.raises(WeightsError, match="ResNet, as BrainIAC v1 was"):
+        voxtune.load_backbone("brainiac", tmp_path / "v1.safetensors")
+
+
+@torch.no_grad()
+def test_brainiac_reads_the_corner_where_upstream_does() -> None:
+    corner = cast(Any, voxtune.load_backbone("brainiac", **(SMALL["brainiac"] | {"pool": "token_0"}))).vision
+    tokens = corner(volumes(small("brainiac")))
+    assert torch.equal(corner.pool(tokens), tokens[:, 0])
+    raw = cast(Any, voxtune.load_backbone("brainiac", **(SMALL["brainiac"] | {"position": "raw"}))).vision
+    embedding = raw.patch_embedding
+    assert embedding.positions((3, 2, 2)) is embedding.position_embeddings
+    with pytest.raises(SettingError, match="interpolate"):
+        embedding.positions((3, 2, 3))
+
+
 def test_the_quantiser_gives_rows_to_the_bit_and_the_gradient_of_the_identity() -> None:
     model = small("ct_clip")
     tokens = torch.randn(2, 5, model.vision.width, requires_grad=True)
@@ -303,11 +406,20 @@ def test_a_wrong_setting_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "volume"),
-    [("m3d", (4, 12, 8)), ("medblip_vit", (8, 12, 16)), ("radfm", (8, 16, 12)), ("hlip", (6, 8, 16))],
+    [
+        ("m3d", (4, 12, 8)),
+        ("medblip_vit", (8, 12, 16)),
+        ("radfm", (8, 16, 12)),
+        ("hlip", (6, 8, 16)),
+        ("brainiac", (12, 8, 8)),
+        ("colipri", (12, 4, 8)),
+        ("neurovfm", (6, 4, 12)),
+    ],
 )
 @torch.no_grad()
 def test_positions_stretch_to_another_grid(name: str, volume: tuple[int, int, int]) -> None:
-    given = SMALL[name] | ({"position": "interpolate"} if name != "hlip" else {})
+    tables = {"m3d", "medblip_vit", "radfm", "brainiac"}
+    given = SMALL[name] | ({"position": "interpolate"} if name in tables else {})
     model = cast(Any, voxtune.load_backbone(name, **given))
     image = torch.rand(1, model.volume_shape[0], *volume)
     assert model.encode_image(image).shape == (1, model.embed_dim)
@@ -352,7 +464,9 @@ def test_trilinear_positions_keep_a_linear_table() -> None:
     torch.testing.assert_close(found[1:-1], (torch.arange(16.0)[1:-1] + 0.5) / 2 - 0.5)
 
 
-@pytest.mark.parametrize("name", ["m3d", "radfm", "medblip_vit", "ct_clip"])
+@pytest.mark.parametrize(
+    "name", ["m3d", "radfm", "medblip_vit", "ct_clip", "colipri", "neurovfm", "brainiac"]
+)
 def test_a_volume_that_the_patch_does_not_divide_is_refused(name: str) -> None:
     model = small(name)
     c, x, y, z = model.volume_shape
@@ -361,7 +475,17 @@ def test_a_volume_that_the_patch_does_not_divide_is_refused(name: str) -> None:
 
 
 def test_single_tokens_are_projected_where_the_model_can() -> None:
-    for name in ("m3d", "radfm", "med3dvlm", "merlin", "medblip_vit", "hlip"):
+    for name in (
+        "m3d",
+        "radfm",
+        "med3dvlm",
+        "merlin",
+        "medblip_vit",
+        "hlip",
+        "colipri",
+        "neurovfm",
+        "brainiac",
+    ):
         model = small(name)
         assert model.project_image(torch.rand(2, 3, model.vision.width)).shape == (2, 3, model.embed_dim)
     with pytest.raises(SettingError, match="aggregation"):

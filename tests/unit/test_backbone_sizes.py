@@ -12,7 +12,7 @@ from voxtune.backbones.hlip_vision import HlipVisionSizes
 from voxtune.backbones.med3dvlm_mixer import Med3dVlmMixer
 from voxtune.catalog import BACKBONES
 from voxtune.errors import SettingError
-from voxtune.weights.published import PUBLISHED
+from voxtune.weights.published import HLIP_VARIANTS, PUBLISHED
 
 
 def meta(name: str, **sizes: Any) -> Any:
@@ -33,6 +33,13 @@ def count(module: nn.Module) -> int:
         ("med3dvlm", "vision", 18_244_800),
         ("med3dvlm", "", 154_160_066),
         ("biomedclip", "", 195_902_721),
+        ("colipri", "", 258_366_240),
+        ("colipri", "vision", 147_112_224),
+        ("colipri", "vision.projector", 664_320),
+        ("colipri", "vision.pooler", 2_362_368),
+        ("colipri", "text", 111_254_016),
+        ("neurovfm", "vision", 85_803_234),
+        ("brainiac", "vision", 88_340_736),
     ],
 )
 def test_whole_counts(name: str, part: str, published: int) -> None:
@@ -42,6 +49,13 @@ def test_whole_counts(name: str, part: str, published: int) -> None:
 def test_m3d_has_the_published_keys() -> None:
     assert len(meta("m3d").state_dict()) == 342
     assert len(meta("m3d").vision.state_dict()) == 138
+
+
+@pytest.mark.parametrize(("name", "keys"), [("colipri", 580), ("neurovfm", 136), ("brainiac", 137)])
+def test_the_bases_of_2026_have_the_published_keys(name: str, keys: int) -> None:
+    """Of COLIPRI's 581 one is a buffer without effect; the others bring no text tower."""
+    model = meta(name)
+    assert len((model if name == "colipri" else model.vision).state_dict()) == keys
 
 
 def test_radfm_tower() -> None:
@@ -83,10 +97,12 @@ def test_merlin_and_medclip_with_what_is_left_out() -> None:
         ("hub_2025_10", 198_102_529),
         ("hub_base", 198_103_298),
         ("hub_large", 416_547_330),
+        ("hub_base_slice", 198_103_298),
+        ("hub_large_slice", 416_547_330),
     ],
 )
 def test_hlip_variants(variant: str, published: int) -> None:
-    assert set(VARIANTS) == {"brain_mri", "chest_ct", "hub_2025_10", "hub_base", "hub_large"}
+    assert tuple(VARIANTS) == tuple(one.setting for one in HLIP_VARIANTS)
     assert count(meta("hlip", variant=variant)) == published
 
 
@@ -111,7 +127,9 @@ def test_mixer() -> None:
 
 def test_the_table_of_published_weights_is_of_our_backbones() -> None:
     assert set(PUBLISHED) == set(BACKBONES) - {"tiny", "ct_clip_small"}
-    for name in ("m3d", "med3dvlm", "biomedclip"):
+    for name in ("neurovfm", "brainiac"):
+        assert PUBLISHED[name].parameters == count(meta(name).vision)
+    for name in ("m3d", "med3dvlm", "biomedclip", "colipri"):
         assert PUBLISHED[name].parameters == count(meta(name))
     assert PUBLISHED["hlip"].parameters == count(meta("hlip", variant="hub_base"))
     radfm = meta("radfm")

@@ -1,21 +1,27 @@
 """Temperature, reliability bins, thresholds: fitted on validation, exact where exact is possible."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voxtune.errors import DataError
 from voxtune.evaluation.calibration import (
     COLDEST,
+    ENOUGH,
     FEWEST,
     calibrate,
+    calibrated_alike,
     fit_offsets,
     fit_temperature,
     reliability,
     softmax,
+    too_few,
     top_label,
 )
-from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.predictions import of_classes, of_records
 from voxtune.evaluation.thresholds import best_threshold, fit_thresholds
+from voxtune.model.questions import largest
 from voxtune.types.records import Prediction
 
 
@@ -62,8 +68,50 @@ def test_offsets_move_a_shifted_boundary_back() -> None:
     assert temperature == pytest.approx(2, rel=0.15)
     assert offsets == pytest.approx([-1, 0, 1], abs=0.25)  # the ridge holds it back
     assert sum(offsets) == pytest.approx(0, abs=1e-9)
-    found = calibrate(2 * (logits + np.array([1.0, 0, -1.0])), label, ("a", "b", "c"))
+    people = [f"p{number}" for number in range(len(label))]
+    found = calibrate(2 * (logits + np.array([1.0, 0, -1.0])), label, ("a", "b", "c"), people)
     assert list(found.offsets.values()) == offsets
+    assert found.refused is None
+    # The same scans of too few people calibrate nothing, however many scans these are.
+    few = calibrate(
+        logits, label, ("a", "b", "c"), [f"p{number % (ENOUGH - 1)}" for number in range(len(label))]
+    )
+    assert (few.temperature, few.offsets) == (1.0, {})
+    assert (
+        few.refused
+        == f"{ENOUGH - 1} validation participants have a known class, {ENOUGH} are needed to calibrate"
+    )
+    assert few.thresholds
+
+
+def test_unknown_labels_are_no_validation() -> None:
+    people = [f"p{number}" for number in range(2 * ENOUGH)]
+    assert too_few([0] * (2 * ENOUGH), people) is None
+    assert too_few([0] * (ENOUGH - 1) + [-1] * (ENOUGH + 1), people) is not None
+    assert (
+        too_few([], []) == f"0 validation participants have a known class, {ENOUGH} are needed to calibrate"
+    )
+
+
+def test_a_table_is_calibrated_as_logits_are() -> None:
+    logits, label = labelled(300)
+    shifted = logits + np.array([2.0, 0, 0])
+    table = replace(
+        of_classes([], np.empty((0, 3)), ("a", "b", "c")),
+        scan_ids=tuple(map(str, label.tolist())),
+        participants=tuple(f"p{number}" for number in range(300)),
+        probabilities=softmax(shifted),
+        truth=(label[:, None] == np.arange(3)).astype(float),
+        called=largest(softmax(shifted)),
+    )
+    one, two = np.arange(150), np.arange(150, 300)
+    found = calibrated_alike(table.some(two), table.some(one))
+    temperature, offsets = fit_offsets(shifted[one], label[one])
+    np.testing.assert_allclose(found.probabilities, softmax(shifted[two], temperature, offsets), atol=2e-3)
+    assert (found.predicted == found.true).mean() > (table.some(two).predicted == found.true).mean() + 0.05
+    # A probability of 0 is the smallest there is, not the end of the world.
+    certain = replace(table, probabilities=np.eye(3)[label])
+    assert np.isfinite(calibrated_alike(certain, certain).probabilities).all()
 
 
 def test_offsets_raise_the_accuracy_of_a_shifted_boundary() -> None:
@@ -82,7 +130,8 @@ def test_too_few_scans_of_a_class_leave_the_temperature_alone() -> None:
     logits, label = labelled(300)
     few = np.r_[np.flatnonzero(label < 2), np.flatnonzero(label == 2)[: FEWEST - 1]]
     assert fit_offsets(logits[few], label[few]) == (fit_temperature(logits[few], label[few]), [])
-    assert calibrate(logits[few], label[few], ("a", "b", "c")).offsets == {}
+    people = [f"p{number}" for number in range(len(few))]
+    assert calibrate(logits[few], label[few], ("a", "b", "c"), people).offsets == {}
 
 
 @pytest.mark.parametrize(

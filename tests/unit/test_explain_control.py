@@ -90,13 +90,15 @@ def test_labels_say_nothing_of_the_scans() -> None:
 def test_the_recipe_is_the_same_but_for_its_length() -> None:
     config = read_recipe("deft").edit('training.trackers=["tensorboard"]')
     twin = control_config(config, ("NC", "AD"))
-    assert twin.training.epochs == EPOCHS
+    assert twin.training.epochs is None
+    assert twin.training.keep == "best"
     assert twin.training.stop_after is None
     assert twin.training.trackers == ()
     assert twin.classes.names == ("NC", "AD")
     same = {"training": config.training, "classes": config.classes}
     assert twin.model_copy(update=same) == config
-    assert control_config(config.edit("training.epochs=2"), ()).training.epochs == 2
+    for epochs, most in ((2, 2), (30, EPOCHS)):
+        assert control_config(config.edit(f"training.epochs={epochs}"), ()).training.epochs == most
     assert control_config(config, ()).classes == config.classes
 
 

@@ -22,6 +22,7 @@ from voxtune.types.target import read_targets
 EXPECTED = {
     "m3d": "grad_eclip", "hlip": "grad_eclip", "medblip_vit": "grad_eclip", "radfm": "grad_activation", "med3dvlm": "grad_activation",
     "ct_clip": "grad_activation", "merlin": "grad_activation", "medclip": "voxel_gradient", "biomedclip": "voxel_gradient",
+    "colipri": "grad_activation", "neurovfm": "grad_activation", "brainiac": "grad_activation",
 }  # fmt: skip
 
 
@@ -71,7 +72,21 @@ def test_heat_on_every_tower(name: str, shrunken: ModuleType) -> None:
             explain_targets(adapter, scan, [asked], "grad_eclip")
 
 
-@pytest.mark.parametrize("name", ["m3d", "hlip", "medblip_vit", "radfm", "med3dvlm", "merlin", "ct_clip"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "m3d",
+        "hlip",
+        "medblip_vit",
+        "radfm",
+        "med3dvlm",
+        "merlin",
+        "ct_clip",
+        "colipri",
+        "neurovfm",
+        "brainiac",
+    ],
+)
 def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) -> None:
     """On towers without CLS too: the MMSE token attends, in the tower's last block or in the bridge's."""
     backbone = shrunken.small(name)
@@ -93,3 +108,43 @@ def test_the_mmse_token_is_read_on_every_tower(name: str, shrunken: ModuleType) 
     both = (heat.whole * heat.peak > 0) & (other.whole * other.peak > 0)
     assert heat.tokens is not None
     assert both.mean() < 1, "what speaks for a score does not speak against it"
+
+
+def test_what_each_patch_alone_says(shrunken: ModuleType) -> None:
+    """COLIPRI's patches lie in the space of texts, so a map of them needs no gradient."""
+    backbone = shrunken.small("colipri")
+    adapter = loaded(backbone, mmse=True)
+    [scan] = shrunken.volumes(backbone, 1)
+    asked = target(backbone.embed_dim)
+    [heat] = explain_targets(adapter, scan, [asked], "dense", signed=True)
+    assert heat.tokens == (2, 2, 3)
+    assert "median patch" in heat.meaning or "patch" in heat.meaning
+    with torch.no_grad():
+        tokens = adapter.model.vision(scan[None]).tokens
+        vectors = adapter.model.image_projection(backbone.project_image(tokens))[0]
+        score = asked.score(ImageFeatures(vectors, None))
+    expected = (score - score.median()).reshape(2, 2, 3)
+    corner = heat.whole[0, 0, 0] * heat.peak
+    assert corner == pytest.approx(float(expected[0, 0, 0]), abs=1e-5)
+    assert explain_targets(adapter, scan, [asked], "dense")[0].voxels.min() >= 0
+    with pytest.raises(UsageError, match="token of its own"):
+        explain_targets(adapter, scan, [number_target(adapter, "mmse")], "dense")
+    with pytest.raises(UsageError, match="colipri"):
+        explain_targets(
+            loaded(shrunken.small("m3d"), mmse=False),
+            shrunken.volumes(shrunken.small("m3d"), 1)[0],
+            [target(24)],
+            "dense",
+        )
+
+
+def test_a_tower_that_reads_its_corner_is_not_explained_on_tokens(shrunken: ModuleType) -> None:
+    import voxtune
+
+    backbone: Any = voxtune.load_backbone("brainiac", **(shrunken.SMALL["brainiac"] | {"pool": "token_0"}))
+    adapter = loaded(backbone, mmse=False)
+    [scan] = shrunken.volumes(backbone, 1)
+    asked = target(backbone.embed_dim)
+    assert explain_targets(adapter, scan, [asked])[0].method == "voxel_gradient"
+    with pytest.raises(UsageError, match="a corner of the volume"):
+        explain_targets(adapter, scan, [asked], "grad_activation")

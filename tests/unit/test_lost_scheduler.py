@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from voxtune.commands.dask_client import outcomes
+from voxtune.commands.spread import spread
 from voxtune.errors import DataError
 
 CLUSTER = """
@@ -43,8 +43,8 @@ def test_a_lost_scheduler_is_said_and_what_was_finished_is_kept(
     done: list[float] = []
 
     def all_of_them() -> None:
-        for one in outcomes(address, time.sleep, [0.0, 100.0], lambda _: None):
-            done.append(one)  # type: ignore[arg-type]
+        for job, _ in spread(time.sleep, [0.0, 100.0], lambda _: None, scheduler=address):
+            done.append(job)
             process.kill()
 
     with (
@@ -60,4 +60,4 @@ def test_nobody_at_that_address(tmp_path: Path) -> None:
 
     del tmp_path
     with pytest.raises(UsageError, match="No Dask scheduler answers"):
-        list(outcomes("nonsense://x", time.sleep, [0.0], lambda _: None))
+        list(spread(time.sleep, [0.0], lambda _: None, scheduler="nonsense://x"))

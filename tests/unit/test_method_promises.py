@@ -63,7 +63,7 @@ def shaken(model: VisionLanguageModel) -> VisionLanguageModel:
 
 @pytest.mark.parametrize(
     ("recipe", "count"),
-    [("deft", 1_684_994), ("deft_lora", 2_509_826), ("deft_adapter", 3_893_762), ("spp_lora", 3_394_561), ("linear_probe", 590_593)],
+    [("deft", 1_684_994), ("deft_published", 4_048_130), ("deft_lora", 2_509_826), ("deft_adapter", 3_893_762), ("spp_lora", 3_394_561), ("linear_probe", 590_593)],
 )  # fmt: skip
 def test_parameters_on_full_size_m3d(recipe: str, count: int) -> None:
     """The paper trains 12.2 million; nobody needs the values to count them."""

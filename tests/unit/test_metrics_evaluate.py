@@ -9,20 +9,15 @@ import pytest
 from sklearn import metrics as sk
 
 from voxtune.errors import DataError, SettingError
-from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.intervals import (
     Draw,
     exact_interval,
-    expanded_interval,
     normal_interval,
-    number_participants,
-    resample_participants,
-    resampled_weights,
     share_interval,
 )
 from voxtune.evaluation.metrics import confusion, evaluate, headline_names, headline_scores
-from voxtune.evaluation.predictions import of_records
+from voxtune.evaluation.predictions import Predictions, of_records
 from voxtune.evaluation.subgroups import COLUMNS, subgroups
 from voxtune.types.records import ManifestRow, Metric, Prediction
 
@@ -428,24 +423,57 @@ def test_the_normal_interval_of_the_cross_check_ends_at_0_and_1() -> None:
     assert [any(cut[kind::3]) for kind in range(3)] == [True, True, True]
 
 
-def test_the_interval_of_the_calibration_error_is_reflected_at_its_value() -> None:
-    """Chance within bins adds to the error of every resample, so plain percentiles lie too high."""
-    rows = study(people=12, scans=2)
-    participant = number_participants([r.participant_id for r in rows])
-    said = np.array([max(r.probabilities.values()) for r in rows])
-    right = np.array([r.predicted == r.diagnosis for r in rows])
-    seen = set()
-    for seed in range(30):
-        resamples = (1, 20)[seed % 2]
-        found = evaluate(of_records(rows, CLASSES), Draw(resamples=resamples, seed=seed))["ece"]
-        drawn = resample_participants(np.arange(12) % 3, resamples, seed)
-        replicates = weighted_metrics.ece(resampled_weights(drawn, participant), said, right)
-        low, high = expanded_interval(replicates, 4, 1)  # four participants of each diagnosis
-        mirrored = 2 * found.value - high, 2 * found.value - low
-        assert found.low == pytest.approx(min(max(mirrored[0], 0.0), found.value))
-        assert found.high == pytest.approx(max(mirrored[1], found.value))
-        seen |= {mirrored[0] < 0 and "at 0", low > found.value and "above", high < found.value and "below"}
-    assert seen >= {"at 0", "above", "below"}
+def confident(people: int, right: float, said: float, seed: int = 0) -> Predictions:
+    """People with two scans each; all stated with the same confidence, a share of the people answered rightly."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        truth, hit = CLASSES[person % 3], rng.random() < right
+        named = truth if hit else CLASSES[(person + 1) % 3]
+        stated = {name: said if name == named else (1 - said) / 2 for name in CLASSES}
+        rows += [
+            Prediction(
+                scan_id=f"{person}-{scan}",
+                participant_id=str(person),
+                diagnosis=truth,
+                predicted=named,
+                probabilities=stated,
+            )
+            for scan in range(2)
+        ]
+    return of_records(rows, CLASSES)
+
+
+def test_the_calibration_error_of_a_calibrated_model_may_be_none_and_that_of_a_wrong_one_may_not() -> None:
+    held = 0
+    for seed in range(40):
+        found = evaluate(confident(60, right=0.8, said=0.8, seed=seed), Draw(resamples=50))["ece"]
+        assert found.low <= found.value <= found.high
+        held += found.low == 0
+    assert held >= 35, "95% of test sets say that the error may be 0"
+    wrong = evaluate(confident(60, right=0.5, said=0.95), Draw(resamples=200))["ece"]
+    assert 0.2 < wrong.low < 0.45 < wrong.high
+
+
+def test_no_miss_leaves_room_for_one() -> None:
+    """Twenty people answered rightly at 0.999: one in six could be missed of others (exact bound), so the error is not known to be 0."""
+    found = evaluate(confident(20, right=1.0, said=0.999), Draw(resamples=50))["ece"]
+    assert found.low == 0
+    assert found.high == pytest.approx(0.999 - 0.025 ** (1 / 20))
+    none = evaluate(confident(20, right=0.0, said=0.9), Draw(resamples=50))["ece"]
+    assert none.high == pytest.approx(0.9)
+    assert none.low == pytest.approx(0.9 - (1 - 0.025 ** (1 / 20)), abs=0.12)
+
+
+def test_two_people_give_no_interval_of_the_calibration_error() -> None:
+    found = evaluate(confident(2, right=0.5, said=0.9), Draw(resamples=20))["ece"]
+    assert (found.low, found.high) == (None, None)
+
+
+def test_a_model_that_is_sure_of_everything_alike_has_an_interval() -> None:
+    """One confidence for all: the slope has nothing to stand on."""
+    found = evaluate(confident(30, right=0.7, said=0.7), Draw(resamples=50))["ece"]
+    assert np.isfinite([found.low, found.high]).all()
 
 
 def test_each_auroc_is_cross_checked_and_one_label_a_scan_makes_micro_f1_the_accuracy() -> None:

@@ -397,3 +397,12 @@ def test_p_and_numbers_as_a_paper_prints_them() -> None:
     assert interval_text(wide) == "-13.9 [-152.5,\N{NO-BREAK SPACE}-5.9]", (
         "an R² within a diagnosis fits a phone"
     )
+
+
+def test_what_the_base_has_seen_stands_on_the_page() -> None:
+    page = evaluation_page(
+        facts(predictions(), base_seen="This cohort was in the pretraining.", base_seen_alarms=True)
+    )
+    assert '<p class="warn">This cohort was in the pretraining.</p>' in page
+    quiet = evaluation_page(facts(predictions(), base_seen="Not known."))
+    assert '<p class="soft">Not known.</p>' in quiet

@@ -62,7 +62,7 @@ def test_a_prediction_says_so_in_place_of_a_number(tmp_path: Path) -> None:
     assert few.prediction.probabilities == older.prediction.probabilities
     assert (few.caveats.mmse_note, few.caveats.mmse_interval) == (note, None)
     answer = Answer(few.prediction, few.caveats, tmp_path / "page.html")
-    assert answer.lines()[0].endswith(f"; {note}")
+    assert answer.lines()[1].endswith(f"; {note}")
     assert answer.as_json()["mmse"] is None
     row = answer.row()
     assert (row.get("mmse_predicted"), row["mmse_low"], row["mmse_note"]) == (None, None, note)

@@ -28,8 +28,9 @@ EVERYWHERE = {
     "text": ("text_prompts(3)", "lora(2, dropout=0.1)", "adapter(4)", "linear_probe", "full"),
 }  # fmt: skip
 ONCE = {
-    "vision": ("visual_prompts(3, deep=false)", "lora(2, variant=dora)", "ia3", "spatial_pooling(1), lora(2)", "full(projection=false)"),
-    "text": ("text_prompts(3, deep=true)", "lora(2, variant=rslora)", "ia3", "text_prompts(2), lora(2), adapter(2)"),
+    "vision": ("visual_prompts(3, deep=false)", "lora(2, variant=dora)", "ia3", "spatial_pooling(1), lora(2)", "full(projection=false)",
+               "cls_token"),
+    "text": ("cls_token", "text_prompts(3, deep=true)", "lora(2, variant=rslora)", "ia3", "text_prompts(2), lora(2), adapter(2)"),
 }  # fmt: skip
 SHIFTS = ("k_proj.bias",)
 """A softmax does not change when every key is moved alike: no gradient at any size, as LGA was published."""
@@ -103,8 +104,26 @@ def differs(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> list[bool
     return [not torch.allclose(a, b, atol=1e-5, rtol=0) for a, b in zip(one, two, strict=True)]
 
 
-def sliced(name: str, method: str) -> bool:
-    return name in SLICED and "spatial_pooling" in method
+def refused(name: str, method: str) -> str | None:
+    """Why a method makes no sense on a tower; ``None`` where it does."""
+    if name in SLICED and "spatial_pooling" in method:
+        return "reads 2D slices"
+    return (
+        "drops patches" if name == "neurovfm" and ("spatial_pooling" in method or "lga" in method) else None
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_token_is_trained_where_there_is_one(shrunken: ModuleType, words: Path, name: str) -> None:
+    bench = Bench(shrunken, name, words)
+    if bench.base()[0].vision.tower.lead:
+        model = bench.model(vision="cls_token, visual_prompts(2)")
+        assert model.vision.lead_shift is not None
+        assert not model.vision_frozen
+        assert model.vision.stem_frozen, "what the frozen front makes of a scan is still made once"
+    else:
+        with pytest.raises(SettingError, match="reads out a class token"):
+            bench.model(vision="cls_token")
 
 
 @pytest.mark.parametrize(("name", "side", "method"), CASES)
@@ -113,8 +132,8 @@ def test_trains_and_comes_back(
 ) -> None:
     bench = Bench(shrunken, name, words)
     chosen = {side: method}
-    if sliced(name, method):
-        with pytest.raises(SettingError, match="reads 2D slices"):
+    if why := refused(name, method):
+        with pytest.raises(SettingError, match=why):
             bench.model(**chosen)
         return
     model, (base, before) = bench.model(**chosen), bench.base()

@@ -5,6 +5,7 @@ import pytest
 from voxtune.commands.reproduce import cost
 from voxtune.commands.reproduce.cost import embedded_bytes, estimate, kind_of
 from voxtune.commands.reproduce.paper import Cell
+from voxtune.training.plan import default_steps
 from voxtune_recipes.paper_deft import compared
 
 
@@ -34,8 +35,8 @@ def test_more_to_do_costs_more() -> None:
 
 
 def test_a_step_of_m3d_is_its_parameters_times_its_tokens() -> None:
-    scans, epochs, parameters, tokens = 250, cell().config.training.epochs, 88_000_000, 32 * 8 * 8
-    operations = scans * epochs * 2 * 2 * parameters * tokens
+    scans, parameters, tokens = 250, 88_000_000, 32 * 8 * 8
+    operations = default_steps(scans) * 16 * 2 * 2 * parameters * tokens
     expected = cost.OVERHEAD_SECONDS + operations / (cost.EFFICIENCY * 1e11)
     assert seconds(cell()) == pytest.approx(expected)
     assert embedded_bytes(cell(), 10) == 4 * 10 * tokens * 768

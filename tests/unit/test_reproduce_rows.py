@@ -331,7 +331,7 @@ def test_cells_of_other_defaults_are_refused(tmp_path: Path, table: Table) -> No
     _, sweep = scored(tmp_path, table)
     path = sweep.folder(sweep.cells[0]) / "result.json"
     path.write_text(
-        path.read_text(encoding="utf-8").replace('"epochs": 30', '"epochs": 31'), encoding="utf-8"
+        path.read_text(encoding="utf-8").replace('"steps": null', '"steps": 31'), encoding="utf-8"
     )
     with pytest.raises(DataError, match="other defaults"):
         sweep.result(sweep.cells[0])

@@ -19,7 +19,7 @@ from voxtune.tasks.task import task_of
 from voxtune.training import state
 from voxtune.training.checkpoint import load_last, standings
 from voxtune.training.loop import fit
-from voxtune.training.records import TrainingInputs, Watcher
+from voxtune.training.records import Steer, TrainingInputs, Watcher
 from voxtune.weights import memory
 from voxtune.weights.memory import BOUNDARY, aligned, read_tensors
 
@@ -178,7 +178,7 @@ def trained(base: Path, folder: Path, *, resume: bool = False, steps: int | None
         task_of(config, ("a", "b", "c")),
         examples,
         scans.__getitem__,
-        lambda model: float(model.temperature()),
+        lambda model: Steer(float(model.temperature())),
         [(texts, torch.ones_like(texts, dtype=torch.bool))],
     )
     try:

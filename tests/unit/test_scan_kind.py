@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from voxtune.commands.predict import scan_label
+from voxtune.commands.predict.inputs import scan_label
 from voxtune.data.sources import as_manifest
 from voxtune.errors import ScanError
 from voxtune.imaging.boundary import one_sentence

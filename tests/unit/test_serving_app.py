@@ -142,7 +142,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 # ------------------------------------------------------------------------------------- who may ask
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/health"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/static/viewer.js"), ("POST", "/api/v1/scans")],
+    [("GET", "/"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/static/viewer.js"), ("POST", "/api/v1/scans")],
 )  # fmt: skip
 def test_nothing_is_told_without_the_token(server: Server, method: str, path: str) -> None:
     for token in (None, "Bearer wrong", "Basic cmlnaHQtdG9rZW4=", "Bearer "):
@@ -151,6 +151,13 @@ def test_nothing_is_told_without_the_token(server: Server, method: str, path: st
         assert set(said) == {"error"}
         assert headers["Connection"] == "close"
     assert server.ask(method, f"{path}?token={TOKEN}", Authorization=None)[0] != 401
+
+
+def test_a_probe_on_this_machine_needs_no_token(server: Server) -> None:
+    status, said, _ = server.ask("GET", "/health", Authorization=None)
+    assert (status, said["status"]) == (200, "ok")
+    for through in ({"X_Forwarded_For": "10.0.0.9"}, {"Via": "1.1 proxy"}, {"Sec_Fetch_Site": "same-origin"}):
+        assert server.ask("GET", "/health", Authorization=None, **through)[0] == 401, "somebody else asks"
 
 
 @pytest.mark.parametrize(

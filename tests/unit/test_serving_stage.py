@@ -131,6 +131,29 @@ def test_a_worker_can_do_nothing_but_its_work(tmp_path: Path) -> None:
     assert said["found"] == refused | done | {"much memory": "MemoryError"}
 
 
+def test_a_base_beside_other_files_opens_no_more_than_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxtune.serving.walls import places_of_base
+
+    monkeypatch.setenv("VOXTUNE_HOME", str(tmp_path / "weights"))
+    run, downloads = tmp_path / "run", tmp_path / "downloads"
+    (run / "adapter").mkdir(parents=True)
+    downloads.mkdir()
+    base = downloads / "base.safetensors"
+    found = places_of_base(run / "adapter", base)
+    assert {run / "adapter", tmp_path / "weights", base, downloads / "vocab.txt"} <= set(found)
+    assert downloads not in found
+    named = {"weights": str(base), "tokenizer": str(downloads), "text_weights": None}
+    (run / "config.json").write_text(json.dumps({"backbone": named}))
+    found = places_of_base(run / "adapter", None)
+    assert {base, downloads / "tokenizer.json", run / "config.json"} <= set(found)
+    assert downloads not in found
+    assert downloads in places_of_base(run / "adapter", downloads)
+    (run / "config.json").write_text("[]")
+    assert run / "config.json" not in places_of_base(run / "adapter", None)
+
+
 AUDITED = """
 import json, os, socket, subprocess
 from voxtune.serving.walls import FORBIDDEN, Walls, forbid
@@ -177,4 +200,4 @@ def test_the_help_names_every_bound() -> None:
     text = CliRunner().invoke(main, ["serve", "--help"]).output
     for option in ("--upload-limit", "--time-limit", "--memory-limit", "--keep", "--workers"):
         assert option in text
-    assert "--host" not in text
+    assert "--trusted-host" in text, "another address is never listened at without a name"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from voxtune.commands.ingest.command import ingest
-from voxtune.commands.predict import predict
+from voxtune.commands.predict.command import predict
 from voxtune.commands.preprocess import preprocess
 from voxtune.commands.simulate.chest import simulate_chest
 from voxtune.commands.simulate.command import simulate

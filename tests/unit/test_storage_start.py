@@ -37,7 +37,7 @@ def manifest(tmp_path: Path) -> Path:
     [
         ("backbone.weights=/nowhere/base.safetensors", r"base\.safetensors"),
         ("backbone.tokenizer=/nowhere/words", "words"),
-        ("training.accelerator=cuda", "no GPU"),
+        ("training.accelerator=cuda", "one that is here"),
         ("training.trackers=trackio", "trackio"),
         ("targets=weight_in_stone", "weight_in_stone"),
     ],

@@ -21,7 +21,7 @@ from voxtune.tasks.task import task_of
 from voxtune.training.checkpoint import load_checkpoint
 from voxtune.training.loop import fit
 from voxtune.training.order import batches
-from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
+from voxtune.training.records import Epoch, Fitted, Steer, TrainingInputs, Watcher
 
 SMALL = M3dClip(
     volume=(8, 16, 16), patch=(4, 8, 8), width=32, depth=2, heads=4, mlp=48,
@@ -70,10 +70,10 @@ def run(
         scans = {name: torch.full_like(scan, torch.nan) for name, scan in scans.items()}
     mask = torch.ones_like(CLASS_IDS, dtype=torch.bool)
 
-    def validate(model: VisionLanguageModel) -> float:
+    def validate(model: VisionLanguageModel) -> Steer:
         texts = [model.encode_text(CLASS_IDS, mask)]
         _, logits = see_scans(model, {"": texts}, validation.scan_ids, scans.__getitem__)
-        return validation_metric(logits[""], validation.labels.classes, "loss")
+        return Steer(validation_metric(logits[""], validation.labels.classes, "loss"))
 
     inputs = TrainingInputs(
         task_of(chosen, ("dark", "bright")), train, scans.__getitem__, validate, [(CLASS_IDS, mask)]

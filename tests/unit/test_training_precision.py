@@ -18,7 +18,7 @@ from voxtune.training.interrupt import stop_requests
 from voxtune.training.loop import read_shares
 from voxtune.training.prefetch import AHEAD, read_ahead
 from voxtune.training.ranks import start_ranks
-from voxtune.training.records import TrainingInputs
+from voxtune.training.records import Steer, TrainingInputs
 from voxtune.training.step import Share, StepSettings, step_gradients
 
 CPU = TrainingSettings(accelerator="cpu")
@@ -40,8 +40,8 @@ TASK = task_of(worker.settings("batch", 8, CPU), ("a", "b", "c"))
 
 def share_of(count: int) -> Share:
     examples, scans = worker.cohort(count)
-    inputs = TrainingInputs(TASK, examples, scans.__getitem__, lambda _: 0.0, [])
-    return next(read_shares(inputs, [list(range(count))], 0, 0, RANKS))
+    inputs = TrainingInputs(TASK, examples, scans.__getitem__, lambda _: Steer(0.0), [])
+    return next(read_shares(inputs, [(0, list(range(count)))], 0, RANKS))
 
 
 def model_with(*methods: Lora) -> VisionLanguageModel:

@@ -25,7 +25,7 @@ from voxtune.training.loop import fit, read_shares
 from voxtune.training.objective import loss_terms
 from voxtune.training.ranks import start_ranks
 from voxtune.training.reach import unreached
-from voxtune.training.records import TrainingInputs, Watcher
+from voxtune.training.records import Steer, TrainingInputs, Watcher
 from voxtune.training.step import StepSettings
 
 RANKS = start_ranks(TrainingSettings(accelerator="cpu"))
@@ -84,7 +84,9 @@ class Case:
         examples = Examples(names, names, Labels(labels), ids, mask)
         kinds = shrunken.ids(model.backbone, self.classes)[0] if self.classes else None
         tokens = [] if kinds is None else [(kinds, torch.ones_like(kinds, dtype=torch.bool))]
-        return TrainingInputs(task_of(config, "abc"), examples, scans.__getitem__, lambda _: 0.0, tokens)
+        return TrainingInputs(
+            task_of(config, "abc"), examples, scans.__getitem__, lambda _: Steer(0.0), tokens
+        )
 
 
 CASES = {
@@ -142,7 +144,7 @@ def test_the_parts_without_a_gradient_are_known(shrunken: ModuleType, words: Pat
     case = CASES[name]
     config, model = case.build(shrunken, words)
     inputs = case.inputs(config, model, shrunken)
-    share = next(read_shares(inputs, [list(range(case.scans))], 0, 0, RANKS))
+    share = next(read_shares(inputs, [(0, list(range(case.scans)))], 0, RANKS))
     classes = inputs.class_tokens if case.classes else None
     trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
     state = torch.random.get_rng_state()
@@ -191,7 +193,7 @@ def test_blocks_to_be_compiled_are_looked_at_as_they_are_written(
 
     monkeypatch.setattr(torch.compiler, "set_stance", Stance)
     inputs = case.inputs(config, model, shrunken)
-    share = next(read_shares(inputs, [[0, 1, 2]], 0, 0, RANKS))
+    share = next(read_shares(inputs, [(0, [0, 1, 2])], 0, RANKS))
     trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
     assert unreached(
         model, trained, share, None, StepSettings(case.loss, inputs.task, {}, "volumes", None, RANKS)

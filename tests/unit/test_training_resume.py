@@ -18,7 +18,7 @@ from voxtune.model.build import TargetScale, adapter_state, build_model
 from voxtune.tasks.task import task_of
 from voxtune.training.checkpoint import Standing, load_last, save_standing, standings
 from voxtune.training.loop import fit
-from voxtune.training.records import Fitted, TrainingInputs, Watcher
+from voxtune.training.records import Fitted, Steer, TrainingInputs, Watcher
 
 HERE = Path(__file__).parent
 
@@ -54,7 +54,7 @@ def run(
         task_of(config, ("a", "b", "c")),
         examples,
         scans.__getitem__,
-        lambda model: float(model.temperature()),
+        lambda model: Steer(float(model.temperature())),
         tokens,
     )
     fitted = fit(model, inputs, config, folder, watcher or Watcher(), resume=resume)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.imaging import register as registration
 from voxtune.imaging import template
-from voxtune.imaging.register import Level, Register, climb, register, sample
+from voxtune.imaging.register import Level, Register, register, sample
 from voxtune.imaging.resample import isotropic
 from voxtune.types.volume import Volume
 
@@ -23,7 +24,7 @@ STAGES = ((4, 3.0, 3), (3, 1.5, 5))
 """Grid (mm), Gaussian (mm) and stride between the points of the inside of the brain that are compared."""
 WHOLE = 0.6
 """Correlation with the template's inside from which nothing else is tried (stripped whole brains: 0.70 and above)."""
-OUTLINE_FITS = 0.84
+OUTLINE_FITS = 0.85
 """Correlation with the template's outline from which no part is tried (heads in their skulls 0.85 and above, halves and crops 0.80)."""
 NO_PART = 0.7
 """Correlation with the template's outline below which no part is tried either (chests up to 0.62); it costs as much as all the rest."""
@@ -33,6 +34,10 @@ SKEW = 1.8
 """Longest over shortest stretch of the template above which a scan is no brain (SIMULATED brains: up to 1.1)."""
 PARTS = ((0, 0.5), (0, 0.2), (1, 0.2), (2, 0.2))
 """Axis of the template and share of the brain that may be missing at either of its ends."""
+TRIED = 3
+"""Places as a part of a brain that are looked at closely."""
+ENOUGH_MM = 0.2
+"""A step that moves the edge of the brain less ends the search; what is left, ``voxtune.audit.displacement`` mends."""
 FEWEST_POINTS = 500
 
 
@@ -129,8 +134,18 @@ def _inside(fine: Volume, transform: Matrix) -> Alignment:
             seen = _seen(replace(level, scan=scan, slopes=slopes), transform)
             if seen is None:
                 return Alignment(transform, 0.0)
-            transform, correlation = climb(seen, transform, steps, 0.05, affine=True)
+            transform, correlation = climb(seen, transform, steps, ENOUGH_MM, affine=True)
     return Alignment(transform, correlation, sign)
+
+
+def climb(
+    level: Level, transform: Matrix, steps: int, tolerance: float, *, affine: bool
+) -> tuple[Matrix, float]:
+    """As ``voxtune.imaging.register.climb``; where the scan has nothing to climb on, the start and a correlation of 0."""
+    try:
+        return registration.climb(level, transform, steps, tolerance, affine=affine)
+    except np.linalg.LinAlgError:
+        return transform, 0.0
 
 
 def _boxed(fine: Volume) -> Volume:
@@ -147,7 +162,7 @@ def _boxed(fine: Volume) -> Volume:
 
 
 def _parts(boxed: Volume) -> Iterator[Matrix]:
-    """The two best places of the scan as a part of a brain."""
+    """The best places of the scan as a part of a brain."""
     coarse = isotropic(boxed, 8.0) if min(boxed.spacing) < 8 else boxed
     points, values = _points(8, 8.0, 1, 1)
     whole = _level(coarse, 8.0, points, values)
@@ -157,29 +172,16 @@ def _parts(boxed: Volume) -> Iterator[Matrix]:
     centre = coarse.affine[:3, :3] @ np.argwhere(weight).mean(axis=0) + coarse.affine[:3, 3]
     tried = []
     for axis, missing in PARTS:
-        for share in (missing, 1 - missing):
-            border = np.quantile(points[:, axis], share)
-            kept = points[:, axis] >= border if share == missing else points[:, axis] <= border
-            part = _part(whole, kept)
+        for low in (True, False):
+            border = np.quantile(points[:, axis], missing if low else 1 - missing)
+            part = _part(whole, points[:, axis] >= border if low else points[:, axis] <= border)
             start = np.eye(4)
             start[:3, 3] = centre - part.points[part.values > 0].mean(axis=0)
-            tried.append(_settle(part, whole, start))
-    best = sorted(tried, key=lambda one: -one[1])[:3]
-    for transform, _ in best:
+            tried.append(climb(part, start, 12, 0.5, affine=False))
+    for transform, _ in sorted(tried, key=lambda one: -one[1])[:TRIED]:
         yield transform
 
 
 def _part(level: Level, kept: NDArray[np.bool_]) -> Level:
     values = level.values[kept] - level.values[kept].mean()
     return replace(level, points=level.points[kept], values=values / np.linalg.norm(values))
-
-
-def _settle(part: Level, whole: Level, start: Matrix) -> tuple[Matrix, float]:
-    """Climb with the part, then with every point of the brain that lies in the scan's box."""
-    transform, correlation = climb(part, start, 12, 0.5, affine=False)
-    for _ in range(2):
-        seen = _seen(whole, transform)
-        if seen is None:
-            break
-        transform, correlation = climb(seen, transform, 6, 0.3, affine=False)
-    return transform, correlation

@@ -28,10 +28,14 @@ ENOUGH = 8
 NARROWEST = 0.03
 """Least standard deviation of strangers (Fisher z) that is believed."""
 NARROWEST_NEAREST = 0.015
-FLOOR: Mapping[str, float] = {"brain": 0.15, "body": 0.4}
-"""Correlation below which nothing is one person (a sketch alone scatters by 0.016)."""
+FLOOR: Mapping[str, float] = {"brain": 0.4, "body": 0.4}
+"""Correlation below which nothing is one person (brains of strangers, SIMULATED and real: below 0.4)."""
+CERTAIN_SD = 6.0
+"""Standard deviations of the shipped strangers above their mean from which two brains are one person in any cohort."""
 CERTAIN_BODY = 0.97
 """Correlation from which two pictures are one scan with other noise, whatever the cohort (measured: 0.98 and above)."""
+LEAST_SHARED = 0.2
+"""Parts of two scans that must be seen in both (1: one hemisphere, whole)."""
 BLOCK = 256
 NEIGHBOURS = 12
 DRAWS = 200
@@ -73,7 +77,7 @@ def certain(channel: str) -> float:
     if channel == "body":
         return CERTAIN_BODY
     strangers = reference()
-    return float(np.tanh(strangers["strangers_z"] + OUTLIER * strangers["sd_z"]))
+    return float(np.tanh(strangers["strangers_z"] + CERTAIN_SD * strangers["sd_z"]))
 
 
 def compare(images: Images) -> Likeness:
@@ -90,31 +94,67 @@ def compare(images: Images) -> Likeness:
     return found
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Scans of a channel, each part as long as it is seen: (N, parts, D), and the parts that are seen (N, parts)."""
+
+    values: NDArray[np.float32]
+    seen: NDArray[np.float32]
+
+    def centred(self, centre: NDArray[np.float32]) -> "_Rows":
+        return _Rows(_long(self.values - self.seen[:, :, None] * centre, self.seen), self.seen)
+
+    def against(self, other: "_Rows", rows: slice) -> NDArray[np.float32]:
+        """Correlations of some rows with all of the other, over the parts that both have; 0 where they share none."""
+        shared = self.seen[rows] @ other.seen.T
+        flat = (
+            self.values[rows].reshape(-1, self.values[0].size) @ other.values.reshape(len(other.values), -1).T
+        )
+        return np.asarray(
+            np.where(shared > LEAST_SHARED, flat / np.maximum(shared, 1e-6), 0), dtype=np.float32
+        )
+
+
+def _long(values: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.maximum(np.linalg.norm(values, axis=2), 1e-6)
+    return np.asarray(values * (seen / norms)[:, :, None], dtype=np.float32)
+
+
+def _rows(vectors: NDArray[np.float16], seen: NDArray[np.float16] | None) -> _Rows:
+    parts = 1 if seen is None else seen.shape[1]
+    values = vectors.astype(np.float32).reshape(len(vectors), parts, -1)
+    there = np.ones((len(vectors), 1), np.float32) if seen is None else seen.astype(np.float32)
+    return _Rows(_long(values, there), there)
+
+
 def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Likeness) -> Iterator[Pair]:
     plain, mirrored = images.vectors[channel], images.mirrored[channel]
+    seen = images.seen.get(channel)
     shown = np.flatnonzero((plain != 0).any(axis=1))
     owner = people[shown]
     if len(set(owner.tolist())) < 2:
         out.judged[channel] = 0
         return
     enough = len(set(owner.tolist())) > ENOUGH
-    ours, theirs = _unit_rows(plain[shown]), _unit_rows(mirrored[shown])
-    centre = ours.mean(axis=0) if enough else np.zeros(ours.shape[1], np.float32)
-    own, flipped = _unit_rows(ours - centre), _unit_rows(theirs - centre)
+    ours = _rows(plain[shown], None if seen is None else seen[shown])
+    theirs = _rows(mirrored[shown], None if seen is None else seen[shown, ::-1])
+    weight = np.maximum(ours.seen.sum(axis=0), 1e-6)
+    centre = ours.values.sum(axis=0) / weight[:, None]
+    own, flipped = (ours.centred(centre), theirs.centred(centre)) if enough else (ours, theirs)
     limit = max(OUTLIER, _normal_limit(len(shown)))
     votes: dict[tuple[int, int], list[float]] = {}
     second = np.full(len(shown), np.nan)
     near, above = np.full((len(shown), NEIGHBOURS), -1), np.full((len(shown), NEIGHBOURS), -np.inf)
     for start in range(0, len(shown), BLOCK):
         rows = slice(start, start + BLOCK)
-        whole = np.maximum(ours[rows] @ ours.T, ours[rows] @ theirs.T)
-        centred = np.maximum(own[rows] @ own.T, own[rows] @ flipped.T) if enough else whole
+        whole = np.maximum(ours.against(ours, rows), ours.against(theirs, rows))
+        centred = np.maximum(own.against(own, rows), own.against(flipped, rows)) if enough else whole
         for place, (line, raw) in enumerate(zip(centred, whole, strict=True), start):
             others = np.flatnonzero(owner != owner[place])
             z = np.arctanh(np.clip(line[others], -0.9999, 0.9999).astype(np.float64))
             sure = raw[others] >= certain(channel)
             unusual, middle, spread = _unusual(z, owner[others], limit) if enough else (sure, 0.0, 1.0)
-            marked = (unusual & (line[others] >= FLOOR[channel])) | sure
+            marked = (unusual & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
             for partner, is_sure in zip(others[marked].tolist(), sure[marked].tolist(), strict=True):
                 votes.setdefault((min(place, partner), max(place, partner)), []).append(
                     2.0 if is_sure else float(line[partner])
@@ -132,7 +172,8 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
     for (a, b), seen in sorted(votes.items()):
         # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
         if len(seen) == 2 and (max(seen) == 2.0 or min(seen) >= least):
-            value = float(max(ours[a] @ ours[b], ours[a] @ theirs[b]))
+            one = slice(a, a + 1)
+            value = float(max(ours.against(ours, one)[0, b], ours.against(theirs, one)[0, b]))
             yield Pair(int(shown[a]), int(shown[b]), value, channel)
 
 
@@ -142,11 +183,6 @@ def _keep_neighbours(
     out.neighbours = np.full((scans, NEIGHBOURS), -1)
     out.nearness = np.full((scans, NEIGHBOURS), -np.inf)
     out.neighbours[shown], out.nearness[shown] = near, above
-
-
-def _unit_rows(vectors: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = np.asarray(vectors, dtype=np.float32)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
 def _normal_limit(scans: int) -> float:

@@ -1,9 +1,8 @@
-"""A scan as a short vector: texture of the brain in standard space, and of whatever lies in the picture, each also mirrored.
+"""A scan as a short vector: the shape of its brain, and a picture of whatever lies in it, also mirrored.
 
-*Brain*: the scan is laid into the template's space (``voxtune.audit.align``), fine detail inside the brain is divided by its
-local strength, so that contrast, bias field, skull and position go and the pattern of folds stays. *Body*: a picture of RAS axes,
-4 mm, centred on what is bright, for chests and whatever else is no brain. Vectors are sketched to ``LENGTH`` numbers by a
-subsampled randomised Fourier transform, which keeps inner products within about 0.02 (Ailon and Chazelle, SIAM J. Comput. 39, 2009).
+*Brain*: ``voxtune.audit.brains``. *Body*: a picture of RAS axes, 4 mm, centred on what is bright, for chests and whatever else is no
+brain; sketched to ``LENGTH`` numbers by a subsampled randomised Fourier transform, which keeps inner products within about 0.02
+(Ailon and Chazelle, SIAM J. Comput. 39, 2009).
 """
 
 import functools
@@ -12,17 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.audit.align import Alignment, align
-from voxtune.imaging import template
-from voxtune.imaging.resample import isotropic
+from voxtune.audit.brains import Brain, shape
 from voxtune.types.volume import Volume
 
 LENGTH = 4096
-SIZE = 64
-"""Points along an edge of the template's cube: 3 mm."""
-FINE, COARSE, STRENGTH = 0.4, 1.0, 1.5
-"""Gaussian widths (points) between which detail is kept, and over which its strength is measured."""
-CLIP = 3.0
 GRID_MM = 4.0
 GRID = 44
 """Points along each axis of a body's picture: 176 mm, a head."""
@@ -35,103 +27,22 @@ Vector = NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Sketches (LENGTH,) of one scan; zeros where there is nothing to see."""
+    """Views of one scan: sketches (LENGTH,), zeros where there is nothing to see, and the brain, where it shows one."""
 
-    brain: Vector
-    mirrored_brain: Vector
+    brain: Brain | None
     body: Vector
     mirrored_body: Vector
-    template: float
-    """Correlation of the brain's texture with the template's own, which all people share; 0 where there is no brain."""
 
 
 def fingerprint(volume: Volume) -> Fingerprint:
     """Both views of a scan; takes a fifth of a second at 3 mm."""
-    positive = _above_air(volume)
-    coarse = Volume(*_at_most_half(positive))
-    shown = picture(positive)
-    found = align(coarse)
-    if found is None:
-        empty = np.zeros(LENGTH, np.float16)
-        return Fingerprint(empty, empty, _sketch(shown.ravel()), _sketch(shown[::-1].ravel()), 0.0)
-    brain = brain_texture(coarse, found)
-    return Fingerprint(
-        _sketch(_without_template(brain)),
-        _sketch(_without_template(brain[::-1])),
-        _sketch(shown.ravel()),
-        _sketch(shown[::-1].ravel()),
-        float(brain.ravel() @ _template_texture()),
-    )
+    shown = picture(_above_air(volume))
+    return Fingerprint(shape(prepared(volume)), _sketch(shown.ravel()), _sketch(shown[::-1].ravel()))
 
 
-# ----------------------------------------------------------------------------------------- brains
-@functools.lru_cache(maxsize=1)
-def _inside() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """The inside of the template's brain in its box (symmetric left to right), and the world of the box's points (3, N)."""
-    from scipy.ndimage import binary_erosion
-
-    mask = binary_erosion(template.brain_mask(SIZE), iterations=2)
-    mask |= mask[::-1]
-    places = np.argwhere(mask)
-    low, high = places.min(axis=0) - 3, places.max(axis=0) + 4
-    low[0], high[0] = min(low[0], SIZE - high[0]), max(high[0], SIZE - low[0])
-    box = mask[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
-    grid = np.stack(
-        np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij")
-    ).reshape(3, -1)
-    affine = template.field_of_view(SIZE)
-    return box, affine[:3, :3] @ grid + affine[:3, 3:]
-
-
-def brain_texture(volume: Volume, found: Alignment) -> NDArray[np.float32]:
-    """Fine detail inside the brain in template space, of even strength, mean 0 and length 1 (box of the template's brain)."""
-    from scipy.ndimage import map_coordinates
-
-    mask, points = _inside()
-    fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
-    matrix = np.linalg.inv(fine.affine) @ found.transform
-    where = (matrix[:3, :3] @ points + matrix[:3, 3:]).astype(np.float32)
-    values = map_coordinates(fine.voxels, where, order=1, output=np.float32).reshape(mask.shape)
-    band = _blurred(values, FINE) - _blurred(values, COARSE)
-    strength = np.sqrt(np.maximum(_blurred(band * band, STRENGTH), 0))
-    even = np.clip(band / (strength + 1e-6 * np.abs(band).max() + 1e-9), -CLIP, CLIP)
-    return _unit(np.where(mask, even, 0) * found.sign, mask)
-
-
-@functools.lru_cache(maxsize=4)
-def _weight(width: float) -> NDArray[np.float32]:
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(_inside()[0].astype(np.float32), width) + 1e-3, dtype=np.float32)
-
-
-def _blurred(values: NDArray[np.float32], width: float) -> NDArray[np.float32]:
-    """Smoothed with what lies inside alone."""
-    from scipy.ndimage import gaussian_filter
-
-    smooth: NDArray[np.float32] = gaussian_filter(values * _inside()[0], width, truncate=3) / _weight(width)
-    return smooth
-
-
-def _unit(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    if inside.any():
-        values = np.where(inside, values - values[inside].mean(), 0)
-    norm = float(np.linalg.norm(values))
-    return (values / norm if norm > 0 else values).astype(np.float32)
-
-
-@functools.lru_cache(maxsize=1)
-def _template_texture() -> NDArray[np.float32]:
-    still = template.template(96)
-    return brain_texture(still, Alignment(np.eye(4), 1.0, 1)).ravel()
-
-
-def _without_template(texture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is a person's own: the part that goes with the template's texture is taken out, length 1."""
-    flat = texture.ravel()
-    own = flat - (flat @ _template_texture()) * _template_texture()
-    norm = float(np.linalg.norm(own))
-    return np.asarray(own / norm if norm > 0 else own, dtype=np.float32)
+def prepared(volume: Volume) -> Volume:
+    """RAS axes, air at zero, voxels of 2 mm where they were smaller."""
+    return Volume(*_at_most_half(_above_air(volume)))
 
 
 # ----------------------------------------------------------------------------------------- sketches
@@ -155,6 +66,13 @@ def _sketch(values: NDArray[np.float32]) -> Vector:
 
 
 # ----------------------------------------------------------------------------------------- bodies
+def _unit(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if inside.any():
+        values = np.where(inside, values - values[inside].mean(), 0)
+    norm = float(np.linalg.norm(values))
+    return (values / norm if norm > 0 else values).astype(np.float32)
+
+
 def _above_air(volume: Volume) -> Volume:
     """Voxels as they are, or Hounsfield units raised so that air is 0 and dense bone no brighter than 1 000 HU."""
     voxels = np.nan_to_num(np.asarray(volume.voxels, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.audit.brains import no_brain
 from voxtune.audit.fingerprints import LENGTH, Fingerprint, fingerprint
 from voxtune.audit.report import Finding, Level, pairs_named
 from voxtune.errors import ScanError
@@ -20,29 +21,31 @@ from voxtune.types.volume import Volume
 Item = TypeVar("Item")
 ReadVolume = Callable[[ManifestRow], Volume]
 CHANNELS = ("brain", "body")
-"""What of a scan is compared: texture of the brain in standard space, or whatever lies in the picture."""
+"""What of a scan is compared: the shape of the brain, or whatever lies in the picture."""
 
 MOST_SEEN = 2000
-"""Fingerprints that are remembered: 66 MB."""
+"""Fingerprints that are remembered: 36 MB."""
 _SEEN: dict[tuple[str, bytes], Fingerprint] = {}
 
 
 @dataclass(frozen=True)
 class Images:
-    """Scans as the audit sees them: 33 kB each, so that memory grows with the number of scans and not with its square."""
+    """Scans as the audit sees them: 18 kB each, so that memory grows with the number of scans and not with its square."""
 
     scan_ids: tuple[str, ...]
     participants: tuple[str, ...]
     hashes: tuple[str, ...]
     """Hash (blake2b) of the voxels."""
     vectors: Mapping[str, NDArray[np.float16]]
-    """By channel, (N, LENGTH) of unit rows; zeros where a scan has nothing to show."""
+    """By channel, (N, length) of rows that are unit vectors for each part of the scan; zeros where it has nothing to show."""
     mirrored: Mapping[str, NDArray[np.float16]]
     """The same scans with left and right exchanged."""
     failed: Mapping[str, str]
     """Scans that could not be read, and why."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Size and spacing of each scan, by scan_id."""
+    seen: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
+    """By channel, how far the parts of a scan are there (N, parts): of a brain its hemispheres; absent: one part, all there."""
 
 
 def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None = None) -> Images:
@@ -61,14 +64,23 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         seen = list(zip(rows, pool.map(one, rows), strict=True))
     good = [(row, found) for row, found in seen if not isinstance(found, str)]
+    brains = [found[1].brain or no_brain() for _, found in good]
+    bodies = [found[1] for _, found in good]
     return Images(
         tuple(row.scan_id for row, _ in good),
         tuple(row.participant_id for row, _ in good),
         tuple(found[0] for _, found in good),
-        {name: _together([getattr(found[1], name) for _, found in good]) for name in CHANNELS},
-        {name: _together([getattr(found[1], f"mirrored_{name}") for _, found in good]) for name in CHANNELS},
+        {
+            "brain": _together([one.halves.reshape(-1) for one in brains]),
+            "body": _together([one.body for one in bodies]),
+        },
+        {
+            "brain": _together([one.halves[::-1].reshape(-1) for one in brains]),
+            "body": _together([one.mirrored_body for one in bodies]),
+        },
         {row.scan_id: found for row, found in seen if isinstance(found, str)},
         {row.scan_id: found[2] for row, found in good},
+        {"brain": _together([one.seen for one in brains])},
     )
 
 

@@ -69,6 +69,8 @@ class BiomedClip(Settings):
     """Width inside the text projection."""
     max_length: int = Field(256, ge=2)
     embed: int = Field(512, ge=1)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ projection; so height and width are fixed, depth is free. Similarity is the cosi
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,8 @@ class CtClip(Settings):
     text: BertSizes = BertSizes()
     latent: int = 512
     temperature: float = 1.0
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:
@@ -75,6 +77,7 @@ class CtClipSmall(Settings):
     The architecture is CT-CLIP's to the quantiser; sizes, vocabulary and weights are our own, from SIMULATED chests.
     """
 
+    shipped: ClassVar[bool] = True
     weights: Path | None = None
     """A safetensors file; ``None`` is the shipped one."""
     fresh: bool = False

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from voxtune.types.tensors import Output
 from voxtune.weights.load import LoadReport, Tokenizer
 
 
@@ -60,8 +61,13 @@ class DualEncoder(nn.Module):
             ids, real = texts, texts != self.pad if mask is None else mask.bool()
         else:
             ids, real = self.tokenize(texts)
-        return self.project_text(self.text.pool(self.text(ids, real)))
+        return self.project_text(self.text.pool(self.text(ids, real), real))
 
     def logit(self, image: Tensor, text: Tensor) -> Tensor:
         """Unit vectors (B, E) and (N, E) to ``exp(logit_scale)`` x cosine (B, N)."""
         return self.logit_scale.exp() * image @ text.mT
+
+    def forward(self, volumes: Tensor, texts: list[str] | Tensor, mask: Tensor | None = None) -> Output:
+        """Volumes (B, *volume_shape) and texts (or their token ids and mask) to unit vectors and the model's own logits (B, N)."""
+        image, text = self.encode_image(volumes), self.encode_text(texts, mask)
+        return Output(image, text, self.logit(image, text))

@@ -56,9 +56,20 @@ VARIANTS: Mapping[str, tuple[HlipVisionSizes, int]] = MappingProxyType(
         "hub_2025_10": (_HUB, 768),
         "hub_base": (HlipVisionSizes(**(dict(_HUB) | {"registers": 1})), 768),
         "hub_large": (_LARGE, 768),
+        "hub_base_slice": (
+            HlipVisionSizes(**(dict(_HUB) | {"registers": 1, "slice_blocks": (0, 3, 6, 9)})),
+            768,
+        ),
+        "hub_large_slice": (
+            HlipVisionSizes(**(dict(_LARGE) | {"slice_blocks": tuple(b for b in range(24) if b % 6 < 4)})),
+            768,
+        ),
     }
 )
-"""Vision sizes and joint width of the published checkpoints; ``brain_mri`` is also head CT's, ``hub_*`` are on the hub."""
+"""Vision sizes and joint width of the published checkpoints; ``brain_mri`` is also head CT's, ``hub_*`` are on the hub.
+
+The slice family attends inside slices first; its files have the shapes of the scan family, so only their names tell them apart.
+"""
 
 
 class Hlip(Settings):
@@ -69,7 +80,9 @@ class Hlip(Settings):
     card: Literal["check", "ignore"] = "check"
     normalise: bool = False
     """Volumes come in 0..1 and are normalised here."""
-    variant: Literal["brain_mri", "chest_ct", "hub_2025_10", "hub_base", "hub_large"] = "brain_mri"
+    variant: Literal[
+        "brain_mri", "chest_ct", "hub_2025_10", "hub_base", "hub_large", "hub_base_slice", "hub_large_slice"
+    ] = "brain_mri"
     vision: HlipVisionSizes | None = None
     """Sizes of the vision tower where they are not the variant's."""
     text: BertSizes = BertSizes(pooler=False)
@@ -78,6 +91,8 @@ class Hlip(Settings):
     """Shape of the scans that will come, where it is not the trained one; longer depth helps the paper's models."""
     embed: int | None = Field(None, ge=1)
     """Joint width where it is not the variant's."""
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def sizes(self) -> tuple[HlipVisionSizes, int]:

@@ -60,6 +60,8 @@ class M3dClip(Settings):
     logit_scale: float = 2.6592600369327779
     """Starting value, ln(1 / 0.07); the file's value replaces it."""
     text: BertSizes = BertSizes()
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     @model_validator(mode="after")

@@ -45,6 +45,8 @@ class Med3dVlm(Settings):
     embed: int = Field(768, ge=1)
     t_prime: float = 2.6592600369327779
     bias: float = 0.0
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:

@@ -56,6 +56,8 @@ class MedBlipVit(Settings):
     last_norm_eps: float = 1e-5
     embed: int = Field(256, ge=1)
     text: BertSizes = BertSizes(pooler=False)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     @model_validator(mode="after")

@@ -63,6 +63,8 @@ class MedClip(Settings):
     text: BertSizes = BertSizes(vocab=28996, pooler=False)
     max_length: int = Field(77, ge=2)
     embed: int = Field(512, ge=1)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:

@@ -51,6 +51,8 @@ class Merlin(Settings):
     """Tokens of a text at most."""
     embed: int = Field(512, ge=1)
     phenotypes: int = Field(1692, ge=1)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     def heads_card(self) -> dict[str, int]:

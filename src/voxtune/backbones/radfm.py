@@ -68,6 +68,8 @@ class RadFm(Settings):
     embed: int = Field(768, ge=1)
     """Width of the joint space (ours: the published model has none)."""
     text: BertSizes = BertSizes(pooler=False)
+    fresh: bool = False
+    """Start from ``seed`` where no weights are given; without it that is refused."""
     seed: int = 0
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ of random anatomies: it has never seen a T1 scanner, a diagnosis or an MMSE. The
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Self, cast
+from typing import ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ OUTSIDE = 0.02
 class Tiny(Settings):
     """Settings of ``tiny``; the defaults are the shipped model."""
 
+    shipped: ClassVar[bool] = True
     weights: Path | None = None
     """A safetensors file; ``None`` is the shipped one."""
     fresh: bool = False

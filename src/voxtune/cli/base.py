@@ -129,6 +129,16 @@ series_option = click.option(
     metavar="NAME",
     help="DICOM series by UID, number or description; otherwise chosen by rules and said.",
 )
+device_option = click.option(
+    "--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)
+view_option = click.option(
+    "--view",
+    type=click.Choice(["radiological", "neurological"]),
+    default="radiological",
+    show_default=True,
+    help="Which side of a picture the person's right is on: left, or right.",
+)
 profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."
 )

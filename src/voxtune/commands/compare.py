@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxtune.errors import DataError
 from voxtune.run_dir import read_json, write_json, write_text
@@ -12,33 +12,35 @@ if TYPE_CHECKING:
     from voxtune.evaluation.predictions import Predictions
     from voxtune.pages.comparison_page import ComparedCohort
 
-SEEDS = "seeds.tsv"
-"""A folder that has it is an evaluation over seeds; folds are pooled and compared as one."""
+SETS: Mapping[str, Literal["seed", "fold"]] = {"seeds.tsv": "seed", "folds.tsv": "fold"}
+"""A folder that has one of these and no pooled table is an evaluation over several runs, which are compared run by run."""
 
 
 def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> dict[str, Any]:
     """Paired comparison of every evaluation that A and B share.
 
     Args:
-        a: a run, a folder with ``predictions.tsv``, or what ``voxtune evaluate RUN RUN ...`` wrote of several runs.
+        a: a run, a cross-validation, a folder with ``predictions.tsv``, or what ``voxtune evaluate RUN RUN ...`` wrote of several runs.
         b: the other, of the same sort.
-        output: where to write ``comparison.json``, ``comparison.tsv`` and ``page.html``; nothing is written without.
+        output: where to write ``comparison.json``, ``comparison.tsv``, ``page.html``, ``figures/`` and ``tables/``; nothing is written without.
 
     Returns:
         ``{"a", "b", "evaluations": [{"cohort", "task", "simulated", "kinds", "classes", "n_scans", "n_participants",
-        "comparisons": [...]}]}``; differences are A minus B. Of seeds also ``"seeds"``, and by score ``n_seeds``, ``sd``, ``each``.
+        "comparisons": [...]}]}``; differences are A minus B. Of seeds also ``"seeds"``, and by score ``n_seeds``, ``sd``, ``each``; of the
+        models of a cross-validation on one external cohort ``"folds"`` and ``n_folds``.
 
     Raises:
         DataError: nothing to compare, or other test scans, labels, classes or findings in A than in B.
     """
     from voxtune.data.manifest import write_table
     from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
+    from voxtune.pages.comparison_prints import write_prints
 
     a, b = Path(a), Path(b)
-    if is_seed_set(a) or is_seed_set(b):
-        found = [_seed_sets(a, b)]
-    else:
-        found = [_compared(*one) for one in _shared(a, b)]
+    found = [
+        _run_sets(one_a, one_b) if runs_of(one_a) or runs_of(one_b) else _compared(name, one_a, one_b)
+        for name, one_a, one_b in _shared(a, b)
+    ]
     name_a, name_b = _names(a, b)
     result = {"a": name_a, "b": name_b, "evaluations": [_as_json(one) for one in found]}
     if output is not None:
@@ -49,18 +51,27 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
         )
         write_table(output / "comparison.tsv", tuple(columns), lines)
         write_json(output / "comparison.json", result)
-        write_text(output / "page.html", comparison_page(ComparisonFacts(name_a, name_b, found)))
+        facts = ComparisonFacts(name_a, name_b, found)
+        write_text(output / "page.html", comparison_page(facts))
+        write_prints(facts, output)
     return result
 
 
-def is_seed_set(folder: Path) -> bool:
-    """Whether a folder is what ``voxtune evaluate RUN RUN ...`` wrote of several seeds."""
-    return (folder / SEEDS).is_file()
+def runs_of(folder: Path) -> Literal["seed", "fold"] | None:
+    """What the runs of an evaluation of several are that were scored on the same scans or are seeds; ``None`` of one table of answers."""
+    from voxtune.evaluation.tables import PREDICTIONS
+
+    if (folder / PREDICTIONS).is_file():
+        return None
+    return next((of for name, of in SETS.items() if (folder / name).is_file()), None)
 
 
 def _rows(cohort: "ComparedCohort") -> list[dict[str, Any]]:
     rows = [asdict(one) for one in cohort.comparisons]
-    return [row | asdict(one) for row, one in zip(rows, cohort.spread, strict=True)] if cohort.seeds else rows
+    if not cohort.runs:
+        return rows
+    spread = [{f"n_{cohort.of}s": one.n_runs, "sd": one.sd, "each": dict(one.each)} for one in cohort.spread]
+    return [row | one for row, one in zip(rows, spread, strict=True)]
 
 
 def _as_json(cohort: "ComparedCohort") -> dict[str, Any]:
@@ -73,7 +84,8 @@ def _as_json(cohort: "ComparedCohort") -> dict[str, Any]:
         "classes": list(cohort.classes),
         "n_scans": first.n_scans,
         "n_participants": first.n_participants,
-        **({"seeds": list(cohort.seeds), "notes": list(cohort.notes)} if cohort.seeds else {}),
+        **({f"{cohort.of}s": list(cohort.runs)} if cohort.runs else {}),
+        **({"notes": list(cohort.notes)} if cohort.notes or cohort.runs else {}),
         "comparisons": _rows(cohort),
     }
 
@@ -92,6 +104,7 @@ def _compared(cohort: str, folder_a: Path, folder_b: Path) -> "ComparedCohort":
         said=str(stated[0].get("cohort") or stated[1].get("cohort") or ""),
         task=pair[0].task,
         simulated=any(one.get("simulated") is True for one in stated),
+        notes=_fold_notes(stated),
     )
 
 
@@ -114,30 +127,29 @@ def _read_both(name: str, folder_a: Path, folder_b: Path) -> "tuple[Predictions,
     return a, b
 
 
-def _seed_sets(a: Path, b: Path) -> "ComparedCohort":
-    """Every score of A and B over the seeds they share, paired by seed.
+def _run_sets(a: Path, b: Path) -> "ComparedCohort":
+    """Every score of A and B over the seeds, or the models of folds, that they share, paired one by one.
 
     Raises:
-        DataError: one is no set of seeds, they share no seed, or a seed was scored on other scans, labels or classes in A than in B.
+        DataError: one is no such set, they share no run, or a run was scored on other scans, labels or classes in A than in B.
     """
     from voxtune.commands.evaluate.runs import run_folder
     from voxtune.evaluation.compare import compare as compare_pairs
-    from voxtune.pages.comparison_page import ComparedCohort, SeedSpread
+    from voxtune.pages.comparison_page import ComparedCohort, RunSpread
 
-    stated = _stated_seeds(a), _stated_seeds(b)
-    seeds = sorted(set(stated[0]["seeds"]) & set(stated[1]["seeds"]))
-    if not seeds:
+    of = _one_kind(a, b)
+    stated = stated_of(a), stated_of(b)
+    keys = sorted(set(stated[0][f"{of}s"]) & set(stated[1][f"{of}s"]))
+    if not keys:
         raise DataError(
-            f"A has the seeds {_listed(stated[0]['seeds'])}, B has {_listed(stated[1]['seeds'])}: none is shared, so nothing can be paired."
+            f"A has the {of}s {_listed(stated[0][f'{of}s'])}, B has {_listed(stated[1][f'{of}s'])}: none is shared, so nothing can be paired."
         )
-    names = {seed: run_folder("seed", str(seed)) for seed in seeds}
-    pairs = {str(seed): _read_both(names[seed], a / names[seed], b / names[seed]) for seed in seeds}
+    names = {key: run_folder(of, str(key)) for key in keys}
+    pairs = {str(key): _read_both(names[key], a / names[key], b / names[key]) for key in keys}
     found = compare_pairs(pairs)
     first = next(iter(pairs.values()))[0]
     spread = [
-        SeedSpread(
-            one.over.defined, one.over.sd, {int(seed): value for seed, value in one.differences.items()}
-        )
+        RunSpread(one.over.defined, one.over.sd, {int(key): value for key, value in one.differences.items()})
         for one in found
         if one.differences
     ]
@@ -148,28 +160,47 @@ def _seed_sets(a: Path, b: Path) -> "ComparedCohort":
         kinds=(stated[0].get("kind"), stated[1].get("kind")),
         task=first.task,
         simulated=any(one.get("simulated") is True for one in stated),
-        seeds=seeds,
+        of=of,
+        runs=keys,
         spread=spread,
-        notes=_notes(seeds, stated),
+        notes=_notes(of, keys, stated),
     )
 
 
-def _stated_seeds(folder: Path) -> dict[str, Any]:
-    if not is_seed_set(folder):
-        raise DataError(
-            f"'{folder.name}' is no set of seeds, the other is. Compare two sets that 'voxtune evaluate RUN RUN ... -o DIR' wrote, or a run "
-            "with one folder seed-0 of a set."
-        )
-    return stated_of(folder)
+def _one_kind(a: Path, b: Path) -> Literal["seed", "fold"]:
+    """Whether both are sets of seeds, or both models of folds.
+
+    Raises:
+        DataError: they are not of one kind.
+    """
+    kinds = runs_of(a), runs_of(b)
+    if kinds[0] is not None and kinds[0] == kinds[1]:
+        return kinds[0]
+    words = [f"models of several {kind}s" if kind else "one table of answers" for kind in kinds]
+    alone = b if kinds[1] is None else a
+    raise DataError(
+        f"A ('{a.name}') is {words[0]}, B ('{b.name}') is {words[1]}: '{alone.name}' is no set of {next(kind for kind in kinds if kind)}s. "
+        "Compare two sets that 'voxtune evaluate' wrote of several runs, or a run with one folder seed-0 of a set."
+    )
 
 
-def _notes(seeds: Sequence[int], stated: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
+def _notes(of: str, keys: Sequence[int], stated: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
     one_side = all(one.get("one_test_side") is True for one in stated)
-    notes = ["All seeds are scored on the same scans." if one_side else "Each seed has its own test side."]
+    notes = [f"All {of}s are scored on the same scans." if one_side else f"Each {of} has its own test side."]
     for name, one in zip("AB", stated, strict=True):
-        if alone := sorted(set(one["seeds"]) - set(seeds)):
-            notes.append(f"Left out, because only {name} has it: seed {_listed(alone)}.")
-    return notes
+        if alone := sorted(set(one[f"{of}s"]) - set(keys)):
+            notes.append(f"Left out, because only {name} has it: {of} {_listed(alone)}.")
+    return notes + _fold_notes(stated)
+
+
+def _fold_notes(stated: tuple[Mapping[str, Any], Mapping[str, Any]]) -> list[str]:
+    """Whether the folds of A and B are the same, where both are of a cross-validation and say so."""
+    sides = [one.get("fold_sides") for one in stated]
+    if None in sides or sides[0] == sides[1]:
+        return []
+    return [
+        "A and B were trained on other folds: what differs may come of the folds as well as of the methods."
+    ]
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -208,9 +239,13 @@ def _shared(a: Path, b: Path) -> list[tuple[str, Path, Path]]:
 def _evaluations(folder: Path) -> dict[str, Path]:
     from voxtune.evaluation.tables import PREDICTIONS
 
-    if (folder / PREDICTIONS).is_file():
+    if (folder / PREDICTIONS).is_file() or runs_of(folder):
         return {folder.name: folder}
-    found = {file.parent.name: file.parent for file in sorted(folder.glob(f"evaluation/*/{PREDICTIONS}"))}
+    found = {
+        file.parent.name: file.parent
+        for name in (PREDICTIONS, *SETS)
+        for file in sorted(folder.glob(f"evaluation/*/{name}"))
+    }
     if not found:
         raise DataError(
             f"'{folder.name}' has no {PREDICTIONS} and no evaluation/<cohort>/{PREDICTIONS}. "

@@ -33,7 +33,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     """
     from voxtune.commands.evaluate.command import evaluate
     from voxtune.commands.export import export
-    from voxtune.commands.predict import predict
+    from voxtune.commands.predict.command import predict
     from voxtune.commands.preprocess import preprocess
     from voxtune.commands.simulate.command import simulate
     from voxtune.commands.split import split
@@ -74,7 +74,9 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
         "heads": [
             {"name": name, "real": name == "real-head"}
             | {"predicted": one.predicted, "probabilities": one.probabilities, "mmse": one.mmse}
-            for name, one in zip(heads, predicted.predictions, strict=True)
+            | {"verdict": str(answer.caveats.verdict)}
+            for name, answer in zip(heads, predicted.answers, strict=True)
+            for one in (answer.prediction,)
         ],
         "explanation": _explain(adapter, manifest, run),
         "oracle": _oracle(manifest, sides),

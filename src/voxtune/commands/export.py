@@ -17,6 +17,8 @@ OURS = {*FILES, SUMS, "README.md", "control", "peft", "base.safetensors"}
 """What an export may find where it writes: of an earlier one, whole or broken off."""
 PEFT = "peft"
 """Folder of the part that Hugging Face peft can read."""
+WHOLE = "full"
+"""The method whose adapter holds a tower's own weights."""
 FOLDED = ("lora", "ia3")
 """Methods that ``--merge`` folds into the base."""
 
@@ -37,6 +39,7 @@ def export(
     Raises:
         DataError: the run has no adapter (its training did not finish).
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
+        LicenceError: the base's licence forbids to pass on what would be written.
     """
     from voxtune.commands.train.adapter import audited
     from voxtune.evaluation.evaluated_model import OWN
@@ -54,6 +57,7 @@ def export(
     ):
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     facts = read_facts(place.adapter)
+    check_licence(facts, merge=merge)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
@@ -70,6 +74,22 @@ def export(
         _copied(control, output / "control")
         write_bytes(output / "control" / "README.md", (control / "README.md").read_bytes(), shared=True)
     return output
+
+
+def check_licence(facts: "AdapterFacts", *, merge: bool) -> None:
+    """Refuse to hand over weights of a base in changed form where its licence forbids to pass them on.
+
+    Raises:
+        LicenceError: ``merge``, or an adapter that holds the towers themselves; the clause is named.
+    """
+    from voxtune.weights.licences import terms
+
+    rules = terms(facts.licence)
+    if merge:
+        rules.check_sharing(facts.base, "A merged base")
+    whole = [side for side in ("vision", "text") if any(one["kind"] == WHOLE for one in facts.config[side])]
+    if whole:
+        rules.check_sharing(facts.base, f"An adapter that holds the whole {' and '.join(whole)} tower")
 
 
 def _copied(adapter: Path, output: Path) -> None:
@@ -111,8 +131,15 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
         raise UsageError("This adapter has no LoRA or IA3 part, so there is nothing to merge into the base.")
     backbone = cast(nn.Module, loaded.model.backbone)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
-    write_bytes(output / MERGED, save(state), shared=True)
+    write_bytes(
+        output / MERGED, save(state, metadata={"format": "pt", "licence": loaded.facts.licence}), shared=True
+    )
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]
-    return loaded.facts.model_copy(update={"base_sha256": fingerprint(backbone), "config": tree})
+    words = {
+        name: digest for name, digest in loaded.facts.base_files.items() if name.startswith("tokenizer/")
+    }
+    return loaded.facts.model_copy(
+        update={"base_sha256": fingerprint(backbone), "config": tree, "base_files": words}
+    )

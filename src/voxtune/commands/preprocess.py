@@ -1,20 +1,14 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.errors import (
-    DataError,
-    ScanError,
-    SettingError,
-    SomeScansFailedError,
-    StorageError,
-    UsageError,
-    VoxTuneError,
-)
+from voxtune.commands.shard import read_shard
+from voxtune.commands.spread import spread
+from voxtune.errors import DataError, ScanError, SomeScansFailedError, StorageError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.intensity import Hounsfield
@@ -58,8 +52,8 @@ class Job:
 
 
 def preprocess(  # noqa: PLR0913  # the options of the command
-    manifest: Path,
-    out: Path,
+    manifest: str | Path,
+    out: str | Path,
     *,
     preset: str = "deft",
     workers: int = 1,
@@ -100,7 +94,8 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.data.sources import as_manifest
     from voxtune.run_dir import make_folder
 
-    part, parts = _shard(shard)
+    manifest, out = Path(manifest), Path(out)
+    part, parts = read_shard(shard)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
@@ -129,7 +124,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         for row in rows[part - 1 :: parts]
     ]
     with progress("Preprocessing", len(jobs)) as advance:
-        for outcome in _outcomes(jobs, workers, scheduler):
+        for _, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
             if outcome:
                 note(outcome)
             advance("")
@@ -223,48 +218,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 # --------------------------------------------------------------------------------------- all scans
-def _outcomes(jobs: Sequence[Job], workers: int, scheduler: str | None) -> Iterator[str | None]:
-    if scheduler is not None:
-        return _on_dask(jobs, scheduler)
-    if workers > 1 and len(jobs) > 1:
-        return _on_processes(jobs, workers)
-    return map(preprocess_one, jobs)
-
-
-def _on_processes(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
-    """A pool of fresh processes; scans that were under way when one died are tried once more, each alone."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    again: list[Job] = []
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(preprocess_one, job): job for job in jobs}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                again.append(futures[future])
-    for job in again:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            try:
-                yield pool.submit(preprocess_one, job).result()
-            except BrokenProcessPool:
-                yield _died(job)
-
-
 def _died(job: Job) -> str:
     from voxtune.run_dir import write_text
 
     sentence = f"{job.scan_id}: the process that worked on it was killed (most often: out of memory)."
     write_text(job.folder / "failed.txt", sentence + "\n")
     return sentence
-
-
-def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[str | None]:
-    from voxtune.commands.dask_client import outcomes
-
-    return outcomes(scheduler, preprocess_one, jobs, _died)
 
 
 # ----------------------------------------------------------------------------------------- summary
@@ -322,14 +281,11 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
 
 
 def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
-    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on.
-
-    256 steps are enough for a brain in [0, 1]; 2000 Hounsfield units need float16.
-    """
+    """The training cache, and the scans whose stored volume cannot be read: those count as failed from here on."""
     from voxtune.data.scans import FOLDER, ScanCache
 
     images = {name: out / name / "volume.nii.gz" for name in scan_ids}
-    dtype: Literal["uint8", "float16"] = "uint8" if isinstance(preset.steps, Brain) else "float16"
+    dtype: Literal["uint8", "float16"] = "uint8" if preset.in_steps else "float16"
     lost: list[str] = []
     while images:
         try:
@@ -374,13 +330,3 @@ def _series(record: ChainRecord) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    """``I/N`` as numbers, 1/1 for none."""
-    if text is None:
-        return 1, 1
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise SettingError("shard", "I/N with 1 <= I <= N, such as 3/10", text)
-    return int(first), int(second)

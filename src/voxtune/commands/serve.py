@@ -1,41 +1,47 @@
-"""``voxtune serve``: a page on this machine alone, where scans are dropped and answers looked at."""
+"""``voxtune serve``: a page where scans are dropped and answers looked at; on this machine alone, or behind a proxy that is named."""
 
 import asyncio
 import importlib.util
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError
+from voxtune.pages.slices import View, seen_from
 from voxtune.serving.limits import Limits
 
-HOST = "127.0.0.1"
-"""The only address: there is no setting for another, because the page shows scans of people without asking who looks."""
+if TYPE_CHECKING:
+    from voxtune.serving.access import Access
+
 NEEDED = ("starlette", "uvicorn", "python_multipart")
 
 
 def serve(
     adapter: Path,
     *,
-    port: int = 8765,
+    access: "Access | None" = None,
     base: Path | None = None,
     limits: Limits | None = None,
+    device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve an adapter until the process is stopped.
 
     Args:
         adapter: the adapter's folder, a run directory, or ``demo`` for the shipped one.
-        port: on 127.0.0.1; 0 takes a free one.
+        access: where it listens, by which names it is asked, and where its token is; ``None``: port 8765 of this machine.
         base: weights of the base, where they are not shipped.
         limits: what is allowed.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes lines for a person; the address with its token is one of them.
 
     Raises:
-        UsageError: the extra packages are not installed, or the port is taken.
+        UsageError: the extra packages are not installed, the port is taken, or strangers could ask without a name that is trusted.
         WeightsError: the adapter does not load.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -46,27 +52,39 @@ def serve(
     from voxtune.serving.bundled import adapter_folder, base_file
 
     folder = adapter_folder(adapter)
-    with _listen(port) as listener:
-        asyncio.run(_serve(folder, listener, base_file(folder, base), limits or Limits(), say))
+    from voxtune.serving.access import Access
+
+    chosen = access or Access()
+    chosen.check()
+    with _listen(chosen.host, chosen.port) as listener, seen_from(view):
+        asyncio.run(
+            _serve(folder, listener, base_file(folder, base), limits or Limits(), chosen, device, say)
+        )
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     if os.name == "posix":  # on Windows it would let a second program take the same port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise UsageError(
-            f"Port {port} cannot be used ({error.strerror}); give another with --port."
+            f"Port {port} of {host} cannot be used ({error.strerror}); give another with --port or --host."
         ) from None
     return listener
 
 
 async def _serve(
-    adapter: Path, listener: socket.socket, base: Path | None, limits: Limits, say: Callable[[str], None]
+    adapter: Path,
+    listener: socket.socket,
+    base: Path | None,
+    limits: Limits,
+    access: "Access",
+    device: str,
+    say: Callable[[str], None],
 ) -> None:
     import uvicorn
 
@@ -75,9 +93,9 @@ async def _serve(
     from voxtune.serving.service import Service
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    token, port = secrets.token_urlsafe(24), listener.getsockname()[1]
+    token, port = access.token(), listener.getsockname()[1]
     say("Loading the model ...")
-    service = Service(adapter, base, limits)
+    service = Service(adapter, base, limits, device=device)
     try:
         await service.start()
         if unheld := service.pool.facts.pop("unheld", []):
@@ -86,7 +104,7 @@ async def _serve(
                 f"'voxtune[serve]' on Linux). A flaw in an image library could {', '.join(unheld)}."
             )
         config = uvicorn.Config(
-            make_app(service, token, port),
+            make_app(service, token, port, access),
             access_log=False,  # addresses hold the token, and names of scans
             log_level="warning",
             server_header=False,
@@ -96,7 +114,8 @@ async def _serve(
             h11_max_incomplete_event_size=16 * 1024,
             http=TimedProtocol,
         )
-        say(f"Open this page on this machine: http://{HOST}:{port}/?token={token}")
+        where = "" if access.trusted else " on this machine"
+        say(f"Open this page{where}: {access.address(port, token)}")
         say(
             f"Results are deleted {limits.keep_seconds / 60:.0f} minutes after they are made. Stop with Ctrl+C."
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voxtune.config import AugmentSettings
-from voxtune.errors import UsageError
+from voxtune.errors import SettingError, UsageError
 from voxtune.imaging.presets import Preset
 
 Augment = Callable[[Tensor, str, int], Tensor]
@@ -34,9 +34,16 @@ def augmentation(settings: AugmentSettings, preset: Preset, seed: int) -> Augmen
 
     Raises:
         UsageError: MONAI is not installed.
+        SettingError: the model tells background by one exact value.
     """
     if not settings.enabled:
         return None
+    if preset.exact_background:
+        raise SettingError(
+            "augment.enabled",
+            f"false with preset '{preset.name}': its model tells background by one exact value, which random changes would move",
+            True,  # noqa: FBT003  (the setting)
+        )
     try:
         import monai.transforms  # noqa: F401  (about ten seconds: only a run that augments waits for it)
     except ImportError:

@@ -16,7 +16,7 @@ from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
-from voxtune.types.tensors import Batch
+from voxtune.types.tensors import Batch, side_by_side
 
 ReadScan = Callable[[str], Tensor]
 """scan_id to its tensor (C, X, Y, Z), or (T, D) once a frozen tower embedded it."""
@@ -80,7 +80,7 @@ class Examples:
     def batch(self, index: Sequence[int], read: ReadScan) -> Batch:
         """The scans at these places as a batch; texts are cut to the longest among them."""
         facts = self.facts(index)
-        return replace(facts, volumes=torch.stack([read(name) for name in facts.scan_ids]))
+        return replace(facts, volumes=side_by_side([read(name) for name in facts.scan_ids]))
 
     def facts(self, index: Sequence[int]) -> Batch:
         """``batch`` without the volumes (B, 0): all that is known of the scans before one is read."""

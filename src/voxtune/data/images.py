@@ -36,14 +36,15 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
 
     Reading raises ``ScanError`` for a scan that was not preprocessed with this preset.
     """
-    images = {row.scan_id: resolve_image(manifest, row) for row in rows}
+    by_scan = {row.scan_id: row for row in rows}
     cache = ScanCache.beside(manifest, preset)
 
     def read(scan_id: str) -> Tensor:
+        image = resolve_image(manifest, by_scan[scan_id])  # here, so that one bad row stops no other scan
         if cache is not None and scan_id in cache:
-            return torch.from_numpy(cache.read(scan_id, images[scan_id]))
-        check_stored(images[scan_id])
-        volume = read_scan(images[scan_id])
+            return torch.from_numpy(cache.read(scan_id, image))
+        check_stored(image)
+        volume = read_scan(image)
         if not fits(volume, preset):
             raise ScanError(
                 scan_id,

@@ -100,13 +100,14 @@ def _listed(names: Iterable[str]) -> str:
 
 
 # ------------------------------------------------------------------------------------- manifest
-def read_manifest(path: Path) -> list[ManifestRow]:
+def read_manifest(path: str | Path) -> list[ManifestRow]:
     """The rows of ``manifest.tsv``; columns are found by name, unknown ones are kept in ``model_extra``.
 
     Raises:
         TableError: a required column is absent, a ``scan_id`` stands twice, or a value is not what its column holds;
             the message names the file, the line, the scan and the column.
     """
+    path = Path(path)
     if edited_since(path) and path not in _told:
         _told.add(path)
         note(

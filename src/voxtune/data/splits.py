@@ -203,26 +203,36 @@ def _assemble(
         seed=seed,
         settings=settings,
     )
-    return _with_subsets(split, rows) if settings.train_sizes else split
+    return with_subsets(split, rows, settings.train_sizes, seed) if settings.train_sizes else split
 
 
-def _with_subsets(split: Split, rows: Sequence[ManifestRow]) -> Split:
-    """Nested subsets of train: prefixes of one stratified order of participants."""
+def with_subsets(split: Split, rows: Sequence[ManifestRow], sizes: Sequence[int], seed: int | None) -> Split:
+    """Nested subsets of train: prefixes of one stratified order of participants, another order for each seed.
+
+    Args:
+        split: whose train side is cut.
+        rows: of the manifest.
+        sizes: largest number of scans of each subset.
+        seed: of the order.
+
+    Raises:
+        SettingError: a size that is larger than the train side, or smaller than the scans of its first participant.
+    """
     by_scan = {row.scan_id: row for row in rows}
     train = [by_scan[scan] for scan in split.train]
-    strata = strata_of(train, np.random.default_rng(split.seed))
+    strata = strata_of(train, np.random.default_rng(seed))
     # Participants by their relative place in their own stratum: any prefix has the classes in proportion.
     placed = sorted(
         ((index + 0.5) / len(order), name, person)
         for name, group in strata.items()
-        for order in [_shuffled(group, split.seed)]
+        for order in [_shuffled(group, seed)]
         for index, person in enumerate(order)
     )
     scans: dict[str, list[str]] = {}
     for row in train:
         scans.setdefault(row.participant_id, []).append(row.scan_id)
     subsets: dict[int, tuple[str, ...]] = {}
-    for size in sorted(set(split.settings.train_sizes if split.settings else ())):
+    for size in sorted(set(sizes)):
         chosen: set[str] = set()
         for _, _, person in placed:
             if len(chosen) + len(scans[person]) > size:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxtune.data.examples import ReadScan
-from voxtune.data.feature_cache import embedded_scans
+from voxtune.data.feature_cache import embedded_scans, finished_features
 from voxtune.data.images import embedded_folder, load_preset, scan_reader
 from voxtune.errors import ScanError
 from voxtune.evaluation.encode import BATCH, encode
@@ -34,6 +34,8 @@ class Answers:
     """Unit image embedding (E,) of each scan by scan_id."""
     reworded: dict[str, Predictions] = field(default_factory=dict)
     """The answers to the same question in other words, by the words."""
+    raw: Predictions | None = None
+    """The answers before calibration, of one class among several."""
 
 
 def ask(
@@ -58,17 +60,22 @@ def ask(
     Raises:
         ScanError: a scan was not preprocessed with the preset.
     """
-    read, embedded = rows_reader(model, rows, manifest, preset)
+    if published:
+        read, form = frozen_reader(model, rows, manifest, preset), {"finished": True}
+    else:
+        read, embedded = rows_reader(model, rows, manifest, preset)
+        form = {"embedded": embedded}
     names = [row.scan_id for row in rows]
     with progress("Frozen base" if published else "Scoring", len(rows)) as advance:
         asked = {"": question, **question.reworded()}
         texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
-        seen, logits = see_scans(
-            model, texts, names, read, embedded=embedded, published=published, advance=advance
-        )
-    own = table_of(question, rows, logits.pop(""), seen.targets)
+        seen, logits = see_scans(model, texts, names, read, **form, published=published, advance=advance)
+    found = logits.pop("")
+    own = table_of(question, rows, found, seen.targets)
+    plain = question.raw()
+    raw = None if plain is None else table_of(plain, rows, found, seen.targets)
     reworded = {words: table_of(asked[words], rows, one, {}) for words, one in logits.items()}
-    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded)
+    return Answers(own, dict(zip(names, seen.vectors.numpy(), strict=True)), reworded, raw)
 
 
 def see_scans(  # noqa: PLR0913  (how scans are read and compared)
@@ -78,6 +85,7 @@ def see_scans(  # noqa: PLR0913  (how scans are read and compared)
     read: ReadScan,
     *,
     embedded: bool = False,
+    finished: bool = False,
     published: bool = False,
     batch_size: int = BATCH,
     advance: Callable[[str], None] = lambda _: None,
@@ -85,7 +93,7 @@ def see_scans(  # noqa: PLR0913  (how scans are read and compared)
     """What a model makes of scans before any calibration, and logits (n, texts) to each of several encoded sets of texts, by its name."""
 
     def see(inputs: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        image = model.encode_image(inputs, embedded=embedded)
+        image = model.encode_image(inputs, embedded=embedded, finished=finished)
         logits = {
             name: model.class_logits(image, some) for name, some in texts.items() if some and not published
         }
@@ -167,3 +175,23 @@ def rows_reader(
     names = tuple(row.scan_id for row in rows)
     kept = embedded_scans(plain, model.vision.embed, names, embedded_folder(manifest), model.base_identity)
     return kept or plain, kept is not None
+
+
+def frozen_reader(
+    model: VisionLanguageModel, rows: Sequence[ManifestRow], manifest: Path, preset: str
+) -> ReadScan:
+    """A reader of what a wholly frozen base makes of each scan (1, E), computed once and kept on disk.
+
+    Each scan is encoded by itself, so that its numbers are the same to the bit whatever scans it is asked for with: in an evaluation, in
+    the next fold, in ``voxtune embed``.
+    """
+    device = next(model.parameters()).device
+    kept = finished_features(
+        scan_reader(manifest, rows, load_preset(preset)),
+        lambda volume: model.base_image(model.vision(volume.to(device), body=model.needs_patches)),
+        tuple(row.scan_id for row in rows),
+        embedded_folder(manifest),
+        f"{model.base_identity}|image|{model.needs_patches}|[]",
+    )
+    assert kept is not None, "nothing is trained in a frozen base"
+    return kept

@@ -1,7 +1,7 @@
 """Do the probabilities mean what they say? Temperature and thresholds fixed on validation, reliability bins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,11 +11,16 @@ from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.thresholds import class_thresholds
 from voxtune.evaluation.weighted_metrics import CALIBRATION_BINS, Floats
+from voxtune.model.questions import largest
 
+ENOUGH = 30
+"""Validation participants with a known class below which nothing is calibrated."""
 FEWEST = 5
 """Validation scans that every class must have before its offset is fitted."""
 RIDGE = 0.01
 """Pull of the offsets towards 0: a few dozen validation scans place a boundary only roughly."""
+SMALLEST = 1e-9
+"""Probability below which all are alike: its logarithm is taken."""
 COLDEST, HOTTEST = 0.05, 20.0
 """Bounds of the temperature: a validation set that is perfectly separated would drive it to 0."""
 
@@ -29,6 +34,8 @@ class Calibration:
     """By class, their mean is 0; empty where a class has too few validation scans."""
     thresholds: dict[str, float]
     """Of each class against the rest."""
+    refused: str | None = None
+    """Why nothing was calibrated."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +49,62 @@ class ReliabilityBin:
     fraction: float | None
 
 
-def calibrate(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Calibration:
+def calibrate(
+    logits: ArrayLike, labels: ArrayLike, classes: Sequence[str], participants: Sequence[str]
+) -> Calibration:
     """Temperature and offsets first, then thresholds on the probabilities they give; all from validation scans alone.
+
+    With fewer than ``ENOUGH`` participants temperature and offsets are refused: the raw rule, the most similar class, stands.
 
     Args:
         logits: (n, k).
         labels: class numbers (n,), below 0 where unknown.
         classes: names of the k classes.
+        participants: whose the scans are (n,).
 
     Raises:
         DataError: see :func:`fit_temperature`.
     """
+    refused = too_few(labels, participants)
+    if refused:
+        return Calibration(1.0, {}, class_thresholds(labels, softmax(logits), classes), refused)
     temperature, shifts = fit_offsets(logits, labels)
     offsets = dict(zip(classes, shifts, strict=True)) if shifts else {}
     return Calibration(
         temperature, offsets, class_thresholds(labels, softmax(logits, temperature, shifts), classes)
     )
+
+
+def too_few(labels: ArrayLike, participants: Sequence[str | None]) -> str | None:
+    """Why validation cannot calibrate; ``None`` where it can.
+
+    Args:
+        labels: class numbers (n,), below 0 where unknown.
+        participants: whose the scans are (n,).
+    """
+    known = np.asarray(labels) >= 0
+    people = len({who for who, one in zip(participants, known.tolist(), strict=True) if one})
+    if people >= ENOUGH:
+        return None
+    return f"{people} validation participants have a known class, {ENOUGH} are needed to calibrate"
+
+
+def calibrated_alike(table: Predictions, validation: Predictions) -> Predictions:
+    """Answers of one class among several, calibrated as an adapter's are: by the same model's answers for the validation scans.
+
+    Args:
+        table: any answers.
+        validation: with ``ENOUGH`` participants.
+    """
+    known = validation.scored()
+    temperature, shifts = fit_offsets(_logits(known), known.true)
+    probabilities = softmax(_logits(table), temperature, shifts)
+    return replace(table, probabilities=probabilities, called=largest(probabilities))
+
+
+def _logits(table: Predictions) -> Floats:
+    found: Floats = np.log(np.maximum(table.probabilities, SMALLEST))
+    return found
 
 
 def fit_offsets(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[float]]:

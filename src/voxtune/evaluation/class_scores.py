@@ -7,10 +7,11 @@ import numpy as np
 
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
+from voxtune.evaluation.calibration_error import calibration_error_interval
 from voxtune.evaluation.intervals import normal_interval
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.score_rules import Rests, Score, ScoreRules, people
-from voxtune.evaluation.weighted_metrics import Floats
+from voxtune.evaluation.score_rules import OwnInterval, Rests, Score, ScoreRules, people
+from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import Metric
 
 # Scores whose interval is that of a share of right answers.
@@ -37,6 +38,16 @@ def _auroc(table: Predictions, weights: Floats) -> Floats:
     return mean
 
 
+def _confidence(table: Predictions) -> Floats:
+    highest: Floats = table.probabilities.max(axis=1, initial=0.0)
+    return highest
+
+
+def _ece_interval(table: Predictions, drawn: Integers, level: float) -> tuple[float, float] | None:
+    hit = table.predicted == table.true
+    return calibration_error_interval(_confidence(table), hit, table.participant, drawn, level)
+
+
 class ClassScores(ScoreRules):
     """Accuracy and its kin, areas, calibration; at scan and at participant level."""
 
@@ -51,6 +62,8 @@ class ClassScores(ScoreRules):
         "auroc": _auroc,
         "brier": lambda table, weights: weighted_metrics.brier(weights, table.true, table.probabilities),
     }
+
+    own_intervals: Mapping[str, OwnInterval] = {"ece": _ece_interval}
 
     def scores(self, table: Predictions, weights: Floats) -> Iterator[tuple[str, Floats]]:
         """Every score by name for each row of weights."""
@@ -70,10 +83,9 @@ class ClassScores(ScoreRules):
             yield from ((f"{name}/{label}", one) for label, one in zip(table.names, values, strict=True))
         yield from _threshold_scores(table, weights)
         yield "auroc_ovo", weighted_metrics.auroc_one_versus_one(weights, table.true, table.probabilities)
-        confidence = table.probabilities.max(axis=1, initial=0.0)
         yield "brier", weighted_metrics.brier(weights, table.true, table.probabilities)
         yield "log_loss", weighted_metrics.log_loss(weights, table.true, table.probabilities)
-        yield "ece", weighted_metrics.ece(weights, confidence, table.predicted == table.true)
+        yield "ece", weighted_metrics.ece(weights, _confidence(table), table.predicted == table.true)
 
     def rests(self, table: Predictions, name: str) -> Rests:
         """The scans a score is taken over, and those of the side with the fewest participants."""

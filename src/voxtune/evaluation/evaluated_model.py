@@ -12,9 +12,11 @@ from voxtune.data.simulated import with_marks
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.model.base_files import FILES, check_weights
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json
 from voxtune.types.records import ManifestRow
+from voxtune.types.settings import Settings
 
 OWN = "test"
 """Name of the evaluation on the run's own test side."""
@@ -68,9 +70,17 @@ def read_model(source: Path) -> EvaluatedModel:
         WeightsError: the base does not fit.
     """
     if not source.is_dir() and (str(source) in RECIPES or source.suffix == ".json"):
-        return EvaluatedModel(read_recipe(str(source)))
+        found = EvaluatedModel(read_recipe(str(source)))
+        check_weights(found.config.backbone, found.base)
+        return found
     run, config, split = read_run(source)
-    return EvaluatedModel(config, load_adapter(run.adapter, base=config.backbone), run, split)
+    return EvaluatedModel(config, load_adapter(run.adapter, base=own_base(config.backbone)), run, split)
+
+
+def own_base(settings: Settings) -> Settings | None:
+    """The base as a run states it, where its files are; ``None``: they have moved and are looked for."""
+    named = [getattr(settings, name, None) for name in FILES]
+    return settings if all(one is None or Path(one).is_file() for one in named) else None
 
 
 def read_run(source: Path) -> tuple[RunDir, RunConfig, dict[str, Any]]:

@@ -8,13 +8,7 @@ from pathlib import Path
 
 from voxtune.evaluation.answers import Vectors, ask
 from voxtune.evaluation.auroc_difference import auroc_difference
-from voxtune.evaluation.baselines import (
-    Inputs,
-    baseline_notes,
-    cross_fitted_baselines,
-    run_baselines,
-    unlabelled_texts,
-)
+from voxtune.evaluation.baselines import baseline_notes
 from voxtune.evaluation.compare import compare_with_each
 from voxtune.evaluation.evaluated_model import (
     EvaluatedModel,
@@ -26,14 +20,16 @@ from voxtune.evaluation.evaluated_model import (
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import Predictions, stacked
+from voxtune.evaluation.rivals import ZERO_SHOT, rivals_of, usable_rows
 from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
+from voxtune.evaluation.set_scores import PredictionSets, WantedSets, stacked_sets
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
-from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
 
-ZERO_SHOT = "zero_shot"
+OWN_RAW = "model"
+"""Under which name the raw answers of the model itself stand."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,12 @@ class Evaluation:
     vectors: Vectors = field(default_factory=dict)
     """The model's unit image embeddings by scan_id."""
     resamples: int = 2000
+    sets: PredictionSets | None = None
+    """Where they were asked for."""
+    raw: Mapping[str, Predictions] = field(default_factory=dict)
+    """The answers before calibration, of the model itself under ``model`` and of its rivals by name; none of findings and of numbers."""
+    calibration: str = ""
+    """How the rows were calibrated, or why not, for people."""
 
     @property
     def draw(self) -> Draw:
@@ -60,7 +62,7 @@ class Evaluation:
     @property
     def fitted_on(self) -> list[ManifestRow]:
         """The training rows that baselines were fitted on; empty where they were cross-fitted."""
-        return usable_training_rows(self.asked, self.cohort)
+        return usable_rows(self.asked, self.cohort, self.cohort.train_rows)
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
@@ -99,6 +101,23 @@ class Evaluation:
         return compare_with_each(self.table, self.rivals, self.draw)
 
     @cached_property
+    def raw_metrics(self) -> dict[str, dict[str, Metric]]:
+        """The headline scores before calibration, of the model under ``model`` and of each rival."""
+        return {name: headline_scores(table, self.draw) for name, table in self.raw.items()}
+
+    @property
+    def never_said(self) -> tuple[str, ...]:
+        """Classes that some scan here has and the model says of none."""
+        if not self.table.exclusive:
+            return ()
+        known = self.table.scored()
+        said = known.called.sum(axis=0)
+        there = (known.truth == 1).sum(axis=0)
+        return tuple(
+            name for name, yes, some in zip(known.names, said, there, strict=True) if some and not yes
+        )
+
+    @cached_property
     def gain(self) -> dict[str, Metric]:
         """The AUROC of findings of the model minus that of its base, over all and for each; empty without a base beside it."""
         if not self.by_finding or ZERO_SHOT not in self.rivals:
@@ -109,6 +128,12 @@ class Evaluation:
     def subgroups(self) -> list[Subgroup]:
         """The headline scores by sex, age, site, scanner and field strength."""
         return subgroups(self.table, {row.scan_id: row for row in self.cohort.rows}, self.draw)
+
+    @cached_property
+    def set_metrics(self) -> dict[str, Metric]:
+        """Coverage and size of prediction sets; empty where none were asked for."""
+        rows = {row.scan_id: row for row in self.cohort.rows}
+        return self.sets.scores(self.table, rows, self.draw) if self.sets else {}
 
     @cached_property
     def site_probe(self) -> SiteProbe | None:
@@ -151,6 +176,21 @@ class Evaluation:
             for name, some in self.rival_metrics.items()
             for score, one in some.items()
         }
+        found |= {
+            f"raw/{name}/{score}": one
+            for name, some in self.raw_metrics.items()
+            for score, one in some.items()
+        }
+        found |= {
+            f"against/{name}/{one.score}": Metric(
+                value=one.difference,
+                low=one.low,
+                high=one.high,
+                n_scans=one.n_scans,
+                n_participants=one.n_participants,
+            )
+            for name, one in self.against.items()
+        }
         found |= {f"gain/{name}": one for name, one in self.gain.items()}
         for group in self.groups if len(self.groups) > 1 else ():
             found |= group.metrics()
@@ -162,6 +202,7 @@ class Evaluation:
             for text, some in self.wordings.items()
             for score, one in some.items()
         }
+        found |= self.set_metrics
         return found | ({"site_probe/accuracy": self.site_probe.accuracy} if self.site_probe else {})
 
     @cached_property
@@ -209,16 +250,19 @@ def evaluation_of(
     data: Path | None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
+    sets: WantedSets | None = None,
 ) -> Evaluation:
     """Choose the scans of a cohort and let the model, its base and every baseline answer for them.
 
     Raises:
         UsageError: no manifest.
         SettingError: impossible classes or labels.
-        DataError: nothing to score, or scans that the run has seen under the manifest of another cohort.
+        DataError: nothing to score, scans that the run has seen under the manifest of another cohort, or sets that no validation
+            participants stand for.
     """
     rows = cohort_rows(model, manifest_to_score(model, data))
-    return answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    found = answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    return found if sets is None else replace(found, sets=asked.sets(found.table, sets))
 
 
 def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> Evaluation:
@@ -231,45 +275,31 @@ def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> 
         found = ask(model.adapter.model, question, chosen.rows, cohort.manifest, model.adapter.facts.preset)
         alone = asked.base_question(cohort, base)
         of_base = ask(base, alone, chosen.rows, cohort.manifest, config.preset, published=True)
-    rivals = _baselines(model, asked, cohort, of_base.vectors, base)
-    if model.adapter is not None and question.names:
-        rivals[ZERO_SHOT] = of_base.table
+    rivals = rivals_of(model, asked, cohort, of_base, base)
     table = replace(
         with_measured(found.table, chosen.rows, model_targets(model)), thresholds=asked.thresholds(chosen)
     )
-    return Evaluation(model, asked, cohort, table, rivals, found.reworded, found.vectors)
-
-
-def usable_training_rows(asked: ScoredTask, cohort: ScoredCohort) -> list[ManifestRow]:
-    """The training rows of which the answer is known."""
-    answer = asked.baseline_answer(cohort.chosen)
-    known = answer.truth(cohort.train_rows)
-    return [row for row, some in zip(cohort.train_rows, known, strict=True) if (some == some).any()]  # noqa: PLR0124  (not NaN)
-
-
-def _baselines(
-    model: EvaluatedModel,
-    asked: ScoredTask,
-    cohort: ScoredCohort,
-    vectors: Vectors,
-    base: VisionLanguageModel,
-) -> dict[str, Predictions]:
-    """What the model must beat: fitted on its training scans, or where these are not at hand on other people of the cohort."""
-    config, answer, rows = model.config, asked.baseline_answer(cohort.chosen), cohort.rows
-    train = usable_training_rows(asked, cohort)
-    profile = config.known_profile
-    fields = config.report.fields
-    texts = unlabelled_texts([*train, *rows], config.report.template, profile, fields, answer.targets)
-    if not train or cohort.training is None:
-        return cross_fitted_baselines(answer, rows, Inputs(texts, vectors, config.seed, profile))
-    question = asked.base_question(replace(cohort, val_rows=[]), base)
-    seen = ask(base, question, train, cohort.training, config.preset, published=True).vectors
-    return run_baselines(answer, train, rows, Inputs(texts, seen | vectors, config.seed, profile))
+    raw: dict[str, Predictions] = {}
+    if model.adapter is not None and found.raw is not None:
+        raw = {OWN_RAW: found.raw, **rivals.raw}
+    calibration = rivals.calibration if raw else ""
+    return Evaluation(
+        model,
+        asked,
+        cohort,
+        table,
+        rivals.tables,
+        found.reworded,
+        found.vectors,
+        raw=raw,
+        calibration=calibration,
+    )
 
 
 def pooled(parts: Sequence[Evaluation]) -> Evaluation:
     """The folds of a cross-validation as one evaluation: every scan answered by the model that never saw its participant."""
     first = parts[0]
+    plain = [name for name in first.raw if all(name in part.raw for part in parts)]
     shared = [name for name in first.rivals if all(name in part.rivals for part in parts)]
     words = [text for text in first.reworded if all(text in part.reworded for part in parts)]
     chosen = replace(
@@ -284,6 +314,8 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
         cohort=replace(first.cohort, chosen=chosen),
         table=replace(stacked([part.table for part in parts]), thresholds={}),
         rivals={name: stacked([part.rivals[name] for part in parts]) for name in shared},
+        raw={name: stacked([part.raw[name] for part in parts]) for name in plain},
         reworded={text: stacked([part.reworded[text] for part in parts]) for text in words},
         vectors={},
+        sets=stacked_sets(sets) if (sets := [part.sets for part in parts if part.sets]) else None,
     )

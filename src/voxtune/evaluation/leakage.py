@@ -57,10 +57,8 @@ def own_verdict(audit: Mapping[str, Any]) -> Verdict:
 
 
 def base_verdict(base: str) -> Verdict:
-    """Of a base as published: nothing was trained here, and its pretraining is not ours to audit."""
-    return Verdict(
-        f"Nothing was trained here, so no split could leak; whether the pretraining of {base} saw any of these scans is not known."
-    )
+    """Of a base as published: nothing was trained here; what its pretraining saw is another question (``base_seen``)."""
+    return Verdict(f"Nothing was trained here, so no split could leak; {base} is scored as published.")
 
 
 def _listed(checks: Sequence[str]) -> str:

@@ -82,28 +82,37 @@ def _evaluate(
         for name, some in scores(table, weights):
             replicates[name].append(some)
     return {
-        name: _metric(table, rules, name, float(value[0]), np.concatenate(replicates[name]), draw.confidence)
+        name: _metric(table, rules, name, float(value[0]), np.concatenate(replicates[name]), drawn, draw)
         for name, value in values.items()
     }
 
 
 def _metric(
-    table: Predictions, rules: ScoreRules, name: str, value: float, replicates: Floats, confidence: float
+    table: Predictions,
+    rules: ScoreRules,
+    name: str,
+    value: float,
+    replicates: Floats,
+    drawn: Integers,
+    draw: Draw,
 ) -> Metric:
     rests = rules.rests(table, name)
     counts = {"n_scans": int(table.scans[rests.on].sum()), "n_participants": people(table, rests.on)}
     if not np.isfinite(value):
         return Metric(value=None, **counts)
+    own = rules.own_intervals.get(name)
+    if own is not None:
+        interval = own(table, drawn, draw.confidence)
+        # The value over bins is above the truth more often than below it: the interval is at least as wide as to hold it.
+        low, high = (None, None) if interval is None else (min(interval[0], value), max(interval[1], value))
+        return Metric(value=value, low=low, high=high, **counts)
     inside = np.unique(table.participant[rests.least])
     strata, sizes = np.unique(table.strata[inside], return_counts=True)
-    known = (len(inside), len(strata), confidence)
+    known = (len(inside), len(strata), draw.confidence)
     if rules.is_share(name):
         interval = share_interval(value, replicates, *known, lonely=bool((sizes == 1).any()))
     else:
         interval = expanded_interval(replicates, *known)
-    if name == "ece" and interval:
-        # Chance within bins adds to the ECE of every resample; reflecting at the value takes that bias out again.
-        interval = min(max(2 * value - interval[1], 0.0), value), max(2 * value - interval[0], value)
     low, high = interval or (None, None)
     return Metric(value=value, low=low, high=high, **counts)
 

@@ -11,6 +11,8 @@ from voxtune.errors import DataError
 from voxtune.evaluation.evaluated_model import EvaluatedModel, manifest_to_score, read_run
 from voxtune.run_dir import RunDir, read_json, shared_config
 
+FOLDS = "folds.json"
+"""In the folder of a cross-validation: the folders of its folds, all of which belong to it, trained or not."""
 NAMED = 8
 """Settings an error message names before it counts the rest."""
 
@@ -61,9 +63,25 @@ class RunList:
 
 
 def run_folders(source: Path) -> list[Path]:
-    """A run, or the runs in a folder of several (as folds of a cross-validation), in natural order; nothing is read."""
+    """A run, or the runs in a folder of several (as folds of a cross-validation), in natural order; no run is read.
+
+    Raises:
+        DataError: folds of the cross-validation are not trained yet; they are named.
+    """
     if (source / "config.json").is_file() or not source.is_dir():
         return [source]
+    if (source / FOLDS).is_file():
+        folds = [
+            source / str(name)
+            for name in read_json(source / FOLDS, "the folds of a cross-validation")["folds"]
+        ]
+        left = [fold.name for fold in folds if not (RunDir(fold).adapter / "adapter.safetensors").is_file()]
+        if left:
+            raise DataError(
+                f"'{source.name}' is not whole: {', '.join(left)} of {len(folds)} folds not trained yet. "
+                f"'voxtune train ... -o {source.name} --resume' finishes them."
+            )
+        return folds
     found = [path.parent for path in source.glob("*/config.json")]
     return sorted(found, key=lambda path: _natural(path.name)) or [source]
 
@@ -226,4 +244,5 @@ def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 def _differences(a: Mapping[str, object], b: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
     for path in dict.fromkeys([*a, *b]):
         if (path in a) != (path in b) or a.get(path) != b.get(path):
-            yield path, a.get(path, "not there"), b.get(path, "not there")
+            one, two = (side.get(path, "not there") for side in (a, b))
+            yield path, "none" if one is None else one, "none" if two is None else two

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.weighted_metrics import Booleans, Floats
+from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.types.records import Metric
 
 Score = Callable[[Predictions, Floats], Floats]
 """A score (R,) of scored rows for each row of weights (R, n)."""
+OwnInterval = Callable[[Predictions, Integers, float], tuple[float, float] | None]
+"""The interval of a score from scored rows, the participants of each resample (R, m) and a level."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class ScoreRules(ABC):
     """The scores that stand for a model, the first one above all: beside it for each baseline, subgroup and wording."""
     compared: Mapping[str, Score] = {}
     """The scores by which two models are compared."""
+    own_intervals: Mapping[str, OwnInterval] = {}
+    """Scores whose interval is not made of their resamples."""
 
     @abstractmethod
     def scores(self, table: Predictions, weights: Floats) -> Iterator[tuple[str, Floats]]:

@@ -11,6 +11,7 @@ from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
+from voxtune.evaluation.set_scores import PredictionSets, WantedSets
 from voxtune.model.questions import Question
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.records import Kind, ManifestRow
@@ -53,6 +54,14 @@ class ScoredTask(Protocol):
 
     def threshold_rule(self, cohort: ScoredCohort) -> str:
         """Where the thresholds come from, a sentence or two; empty where the page says it elsewhere."""
+
+    def sets(self, table: Predictions, wanted: WantedSets) -> PredictionSets:
+        """The prediction sets of answers, by what the adapter keeps of validation participants.
+
+        Raises:
+            SettingError: nothing here has sets.
+            DataError: no adapter, one from before there were sets, other classes than its own, or too few people.
+        """
 
 
 def model_targets(model: EvaluatedModel) -> tuple[Target, ...]:

@@ -14,9 +14,12 @@ from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import one_of
 from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
+from voxtune.types.verdict import Verdict
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
 CHANCE, TRUE, ESTIMATE = "p_", "true_", "_predicted"
+VERDICT, FILE, CONTENT = "verdict", "file", "sha256"
+"""What ``voxtune predict`` adds: whether there is an answer, of which file, of which content."""
 _COUNTS = ("n_scans", "n_participants")
 
 
@@ -112,6 +115,8 @@ def read_predictions(path: Path) -> Predictions:
             raise TableError(path, f"scan '{alone[0]}': no participant_id ({len(alone)} scans in all)")
     else:
         truth = one_of([_diagnosis(path, row, names) for row in rows], names)
+    # An answer that was not given is never scored.
+    truth[np.array([_withheld(path, row) for row in rows], dtype=bool)] = np.nan
     return Predictions(
         scan_ids=scans,
         participants=tuple(
@@ -133,6 +138,15 @@ def read_predictions(path: Path) -> Predictions:
         },
         measured=_read_measured(path.with_name(MEASURED), scans),
     )
+
+
+def _withheld(path: Path, row: Mapping[str, str]) -> bool:
+    """Whether ``predict`` gave no answer for this scan; its row has no class and no number."""
+    cell = row.get(VERDICT, MISSING)
+    try:
+        return cell != MISSING and not Verdict.read(cell).answered
+    except ValueError as error:
+        raise TableError(path, f"scan '{row['scan_id']}': {error}") from None
 
 
 def _numbers(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> Floats:
@@ -176,10 +190,10 @@ def _diagnosis(path: Path, row: Mapping[str, str], names: Sequence[str]) -> str 
 def _called(path: Path, row: Mapping[str, str], names: Sequence[str], *, each: bool) -> list[bool]:
     """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``; none of an answer that was withheld."""
     cell = row["predicted"]
-    withheld = cell == MISSING and row.get("diagnosis", MISSING) == MISSING
+    nothing = _withheld(path, row) or (cell == MISSING and row.get("diagnosis", MISSING) == MISSING)
     said = (
         {cell}
-        if names and not each and not withheld
+        if names and not each and not nothing
         else set()
         if cell in {NOTHING, MISSING}
         else set(cell.split(separator(names)))

@@ -115,6 +115,11 @@ def grad_activation(
     Raises:
         UsageError: a score is read from one token, so no gradient reaches the finished patch tokens.
     """
+    if getattr(model.vision.tower, "reads_corner", False):
+        raise UsageError(
+            f"'{model.backbone.name}' reads token 0 alone, a corner of the volume, so no other place of its last grid speaks of a "
+            "score: use 'voxel_gradient' or 'occlusion'."
+        )
     for target in targets:
         if model.vision.tower.lead or target.read_out != "class":
             raise UsageError(

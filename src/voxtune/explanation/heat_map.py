@@ -12,6 +12,7 @@ from torch import Tensor
 
 from voxtune.catalog import PRESETS, load
 from voxtune.errors import UsageError
+from voxtune.explanation.dense import dense
 from voxtune.explanation.grad_eclip import grad_activation, grad_eclip
 from voxtune.explanation.occlusion import occlusion_drops, painted
 from voxtune.explanation.regions import Atlas, blocks, tensor_atlas
@@ -23,13 +24,16 @@ from voxtune.imaging.presets import Preset
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.adapter import LoadedAdapter
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.protocols import is_sparse_tower
 from voxtune.types.volume import Volume
 
-Method = Literal["auto", "grad_eclip", "grad_activation", "voxel_gradient", "occlusion"]
+Method = Literal["auto", "grad_eclip", "grad_activation", "dense", "voxel_gradient", "occlusion"]
+ON_TOKENS = {"grad_eclip", "grad_activation", "dense"}
 METHODS: tuple[str, ...] = get_args(Method)
 TITLES = {
     "grad_eclip": "Grad-ECLIP",
     "grad_activation": "gradient x activation of the last token grid",
+    "dense": "what each patch alone says",
     "voxel_gradient": "the size of the voxel gradient",
     "occlusion": "occlusion by region",
 }
@@ -71,7 +75,7 @@ def heat_map(
         volume: the preset's tensor (C, X, Y, Z).
         target: a class or finding of the adapter, ``mmse``, or ``report``; ``None``: the predicted class.
         biomarker: explain the similarity to a report in which only this biomarker is kept, the others masked.
-        method: ``grad_eclip``, ``grad_activation``, ``voxel_gradient``, ``occlusion``, or ``auto``: the first that fits the tower.
+        method: ``grad_eclip``, ``grad_activation``, ``dense``, ``voxel_gradient``, ``occlusion``, or ``auto``: the first that fits the tower.
         report: the scan's report text, where there is one.
         signed: of a method on tokens keep the evidence against the target too, below 0; such a map is compared, not shown.
 
@@ -115,7 +119,7 @@ def explain_targets(
     for kind in dict.fromkeys(used):
         places = [place for place, one in enumerate(used) if one == kind]
         chosen = [targets[place] for place in places]
-        if kind in {"grad_eclip", "grad_activation"}:
+        if kind in ON_TOKENS:
             made = _on_tokens(loaded.model, scan, chosen, kind, grid, signed=signed)
         elif kind == "voxel_gradient":
             made = [voxel_gradient(loaded.model, scan, target) for target in chosen]
@@ -150,12 +154,23 @@ def _on_tokens(
     shape = (int(scan.shape[1]), int(scan.shape[2]), int(scan.shape[3]))
     with torch.no_grad():
         embedded = model.vision.embed(scan[None])
-    method = grad_eclip if kind == "grad_eclip" else grad_activation
-    first = first_centre(model.vision.tower, shape, grid)
-    return [
-        spread_tokens(values.float().cpu().numpy().reshape(grid), shape, first)
-        for values in method(model, embedded, math.prod(grid), targets, signed=signed)
-    ]
+    tower = model.vision.tower
+    first = first_centre(tower, shape, grid)
+    places = tower.places(scan[None]) if is_sparse_tower(tower) else None
+    count = math.prod(grid) if places is None else len(places)
+    if kind == "dense":
+        found = dense(model, embedded, targets, signed=signed)
+    else:
+        method = grad_eclip if kind == "grad_eclip" else grad_activation
+        found = method(model, embedded, count, targets, signed=signed)
+    return [spread_tokens(_on_grid(values.float().cpu(), places, grid), shape, first) for values in found]
+
+
+def _on_grid(values: Tensor, places: Tensor | None, grid: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Values of tokens where they stand; tokens of one place are added up, and a place without any has none of the heat."""
+    if places is not None:
+        values = torch.zeros(math.prod(grid)).index_add_(0, places.cpu(), values)
+    return np.asarray(values.numpy().reshape(grid))
 
 
 def _finished(
@@ -168,7 +183,7 @@ def _finished(
     cut = heat if inside is None else heat * inside
     peak = float(np.abs(cut).max())
     unit = peak if peak > 0 else 1.0
-    tokens = grid if kind in {"grad_eclip", "grad_activation"} else None
+    tokens = grid if kind in ON_TOKENS else None
     return HeatMap(
         (cut / unit).astype(np.float32), (heat / unit).astype(np.float32), kind, target.name, target.biomarker,
         _meaning(kind, target, tokens, heat.shape), peak, tokens,
@@ -179,7 +194,7 @@ def suited(method: str, tower: Any, grid: tuple[int, int, int] | None, target: T
     """The method that ``auto`` stands for on a tower: Grad-ECLIP where a token is read out, else its last token grid."""
     if method != "auto":
         return method
-    if grid is None:
+    if grid is None or getattr(tower, "reads_corner", False):
         return "voxel_gradient"
     return (
         "grad_eclip"

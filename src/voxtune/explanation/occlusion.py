@@ -69,16 +69,18 @@ def score_altered(
     """The scores of altered copies of a scan (C, X, Y, Z), made and forgotten a few at a time."""
     found: list[float] = []
     waiting: list[Tensor] = []
+    device = next(model.parameters()).device
 
     def flush() -> None:
         if waiting:
             with torch.no_grad():
-                found.extend(score(model.encode_image(torch.stack(waiting))).float().cpu().tolist())
+                some = torch.stack(waiting).to(device)
+                found.extend(score(model.encode_image(some)).float().cpu().tolist())
             waiting.clear()
 
     for one in volumes:
         waiting.append(one)
-        if (len(waiting) + 1) * one.numel() > CHUNK_VOXELS:
+        if (len(waiting) + 1) * one.numel() > CHUNK_VOXELS or len(waiting) == model.chunk:
             flush()
     flush()
     return found

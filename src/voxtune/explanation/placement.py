@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from voxtune.errors import DataError
 from voxtune.explanation.regions import Atlas, brain_atlas, tensor_atlas
+from voxtune.imaging.boxes import put_box, take_box
 from voxtune.imaging.orient import orient
-from voxtune.imaging.presets import Brain, Preset
+from voxtune.imaging.presets import TRAINED_VIEW, Brain, Preset
 from voxtune.imaging.template import field_of_view
 from voxtune.imaging.tensor import crop_foreground, minmax, resize
 from voxtune.types.volume import Volume
@@ -17,7 +18,7 @@ Array = NDArray[np.float32]
 def to_stored(heat: Array, stored: Volume, preset: Preset) -> Volume:
     """Heat (X, Y, Z) on the tensor of a preset as a volume in the place of the stored scan it was made of.
 
-    Brain presets: the template cube, axes RAS+. CT presets: the grid of the stored volume.
+    Brain presets: the template cube, axes RAS+. Presets whose scans stay where they were scanned: the grid of the stored volume.
 
     Raises:
         DataError: a CT that was not stored at the size of the preset.
@@ -26,15 +27,21 @@ def to_stored(heat: Array, stored: Volume, preset: Preset) -> Volume:
         grid = field_of_view(preset.size[0])
         turned = orient(Volume(np.zeros(preset.size, dtype=np.float32), grid), preset.axes)
         return orient(Volume(heat, turned.affine), "RAS")
+    if preset.fit == "patches":  # its view is the scan's own, and the canvas begins where it does
+        return Volume(
+            np.ascontiguousarray(heat[tuple(slice(0, have) for have in stored.shape)]), stored.affine
+        )
     turned = orient(stored, preset.axes)
-    if preset.fit == "crop_pad":
+    if preset.fit in {"crop_pad", "centred"}:
         if turned.shape != heat.shape:
             raise DataError(
                 f"The stored scan has {turned.shape} voxels, the model's input {heat.shape}: preprocess it with preset '{preset.name}'."
             )
         return Volume(heat, turned.affine)
     whole = np.zeros(turned.shape, dtype=np.float32)
-    if preset.fit == "foreground":
+    if preset.fit == "whole" and isinstance(preset.steps, Brain):
+        whole = put_box(resize(heat, tuple(count for _, count in TRAINED_VIEW)), TRAINED_VIEW, turned.shape)
+    elif preset.fit == "foreground":
         inside = minmax(turned.voxels) > 0
         box = tuple(_extent(inside, axis) for axis in range(3))
         whole[box] = resize(heat, crop_foreground(minmax(turned.voxels)).shape)
@@ -65,6 +72,8 @@ def stored_atlas(stored: Volume, preset: Preset) -> Atlas | None:
         for axis, wanted in enumerate(preset.size):  # the label at the middle of each voxel of the input
             middles = (np.arange(wanted) + 0.5) * (turned.shape[axis] / wanted)
             turned = turned.take(middles.astype(int), axis=axis)
+    elif preset.fit == "whole":
+        turned = resize(take_box(turned, TRAINED_VIEW), preset.size, nearest=True)
     else:
         turned = resize(turned, preset.size, nearest=True)
     labels = turned.round().astype(np.int16)

@@ -145,7 +145,7 @@ def predicted(loaded: "LoadedAdapter", tensor: "Tensor") -> dict[str, Any]:
 
     model, classes = loaded.model, loaded.facts.classes
     with torch.no_grad():
-        image = model.encode_image(tensor[None])
+        image = model.encode_image(tensor[None].to(next(model.parameters()).device))
         chances = class_scores(loaded, image, class_texts(loaded))[0].sigmoid().tolist()
         targets = {name: float(value[0]) for name, value in model.target_values(image.targets).items()}
     probabilities = dict(zip(classes, chances, strict=True))

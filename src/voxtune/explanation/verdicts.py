@@ -100,12 +100,13 @@ def verdicts(
 
 
 def warnings(rows: list[dict[str, str]]) -> list[str]:
-    """What stands at the top of the page: the checks that failed, in one sentence each."""
-    return [
-        f"Do not lean on this explanation. {row['check']} {row['verdict'].capitalize()}."
+    """What stands at the top of the page: the checks that failed, all in one line; nothing where none did."""
+    why = [
+        f"{row['check']} {row['verdict'].capitalize()}."
         for row in rows
         if row["kind"] == "warn" and row["check"].startswith(("Heat", "Shuffled", "Deletion"))
     ]
+    return [f"Do not lean on this explanation. {' '.join(why)}"] if why else []
 
 
 def hottest(regions: Sequence[Mapping[str, Any]]) -> str:

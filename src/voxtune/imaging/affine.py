@@ -49,21 +49,28 @@ class Forms:
     sform: Matrix | None
     sform_code: int
     notes: tuple[str, ...] = ()
+    unusable: str = ""
+    """Why a qform that has a code cannot be computed."""
 
 
 def forms(raw) -> Forms:  # type: ignore[no-untyped-def]  # nibabel ships no types
     """The forms of a nibabel NIfTI header that was not checked."""
     from nibabel.spatialimages import HeaderDataError
 
-    spacing = np.abs(np.asarray(raw["pixdim"][1:4], dtype=np.float64))
+    stated = np.asarray(raw["pixdim"][1:4], dtype=np.float64)
+    spacing = np.abs(stated)
     notes: list[str] = []
-    qform, sform = None, None
+    qform, sform, unusable = None, None, ""
     if int(raw["qform_code"]) > 0 and _sound(spacing):
         try:
             raw["pixdim"][0] = -1 if raw["pixdim"][0] < 0 else 1  # 0 means 1
             qform = np.asarray(raw.get_qform(), dtype=np.float64)
         except (ValueError, ArithmeticError, HeaderDataError):
-            notes.append("the qform of its header is no rotation and was left aside")
+            unusable = (
+                f"the header gives a negative voxel size ({_by(stated, 'g')} mm), with which its qform has no meaning"
+                if (stated < 0).any()
+                else "the qform of its header is no rotation"
+            )
     if int(raw["sform_code"]) > 0:
         sform = np.asarray(raw.get_sform(), dtype=np.float64)
     factor = UNITS_MM.get(int(raw["xyzt_units"]) & 7, 1.0)
@@ -75,7 +82,11 @@ def forms(raw) -> Forms:  # type: ignore[no-untyped-def]  # nibabel ships no typ
         else:
             unit = "metres" if factor > 1 else "micrometres"
             notes.append(f"its header says {unit}, which its numbers cannot be; millimetres were assumed")
-    return Forms(spacing, qform, int(raw["qform_code"]), sform, int(raw["sform_code"]), tuple(notes))
+    if unusable and sform is not None:
+        notes.append(f"{unusable}; the sform was followed")
+    return Forms(
+        spacing, qform, int(raw["qform_code"]), sform, int(raw["sform_code"]), tuple(notes), unusable
+    )
 
 
 def placement(path: Path, found: Forms, shape: tuple[int, int, int], orientation: str | None) -> Placement:
@@ -95,7 +106,9 @@ def placement(path: Path, found: Forms, shape: tuple[int, int, int], orientation
             path, f"the header gives a voxel spacing of {' x '.join(f'{p:g}' for p in found.spacing)} mm"
         )
     if found.sform is None and found.qform is None:
-        why = "the codes of qform and sform are both 0: the header does not say where left is"
+        why = (
+            found.unusable or "the codes of qform and sform are both 0: the header does not say where left is"
+        )
         return _declared(path, why, found, shape, orientation)
     affine, name = (found.sform, "sform") if found.sform is not None else (found.qform, "qform")
     assert affine is not None
@@ -238,5 +251,5 @@ def _scaled(affine: Matrix | None, factor: float) -> Matrix | None:
     return None if affine is None else np.diag([factor, factor, factor, 1.0]) @ affine
 
 
-def _by(ratio: Matrix) -> str:
-    return " x ".join(f"{one:.2f}" for one in ratio)
+def _by(numbers: Matrix, form: str = ".2f") -> str:
+    return " x ".join(format(one, form) for one in numbers)

@@ -15,6 +15,7 @@ from voxtune.errors import ScanError, StorageError
 from voxtune.imaging import limits
 from voxtune.imaging.dicom.cut import alike
 from voxtune.imaging.dicom.headers import IGNORED, is_dicom
+from voxtune.imaging.packed import holds_dicom
 from voxtune.storage.failures import disk_first
 from voxtune.storage.scratch import scratch
 
@@ -78,6 +79,11 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
             raise ScanError(
                 called,
                 f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
+            )
+        if volumes and (_dicom(files) or any(map(holds_dicom, inner))):
+            raise ScanError(
+                called,
+                "the zip holds a volume (NIfTI or the like) and DICOM files: which of them is the scan is not said",
             )
         if volumes:
             yield volumes[0]

@@ -38,3 +38,33 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         # Whatever leaves the box is outside: beyond it there is background up to the border.
         out[box] = binary_fill_holes(mask[box])
     return out
+
+
+Extent = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""First index and number of voxels along each axis; both may lie outside a volume."""
+
+
+def take_box(voxels: NDArray[np.float32], extent: Extent) -> NDArray[np.float32]:
+    """The voxels of a box, zero where it reaches out of the volume."""
+    out = np.zeros([count for _, count in extent], dtype=np.float32)
+    inside, there = _overlap(voxels.shape, extent)
+    out[there] = voxels[inside]
+    return out
+
+
+def put_box(part: NDArray[np.float32], extent: Extent, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A box back in a volume of this shape, zero elsewhere: what ``take_box`` took."""
+    out = np.zeros(shape, dtype=np.float32)
+    inside, there = _overlap(shape, extent)
+    out[inside] = part[there]
+    return out
+
+
+def _overlap(shape: tuple[int, ...], extent: Extent) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """What box and volume share, as slices of the volume and of the box."""
+    inside, there = [], []
+    for size, (first, count) in zip(shape, extent, strict=True):
+        start, stop = max(first, 0), min(first + count, size)
+        inside.append(slice(start, stop))
+        there.append(slice(start - first, stop - first))
+    return tuple(inside), tuple(there)

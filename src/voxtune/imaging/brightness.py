@@ -53,10 +53,10 @@ class Rebased:
 
 def background(voxels: Array) -> tuple[float, bool]:
     """The value of the background, and whether it is one exact value that fills the faces of the volume."""
-    faces = _faces(voxels)
-    values, counts = np.unique(faces, return_counts=True)
+    outer = faces(voxels)
+    values, counts = np.unique(outer, return_counts=True)
     most = int(np.argmax(counts))
-    if counts[most] >= FACES_SHARE * faces.size:
+    if counts[most] >= FACES_SHARE * outer.size:
         return float(values[most]), True
     return float(np.percentile(voxels, AIR_PERCENTILE)), False
 
@@ -94,7 +94,7 @@ def from_zero(volume: Volume) -> Rebased:
     inside = voxels[voxels != level] if exact else voxels.ravel()
     dark, low, top = (float(one) for one in np.percentile(inside, (AIR_PERCENTILE, 1, 99)))
     below = float(np.mean(inside < level)) if exact else 0.0
-    if below > INVERTED or (not exact and float(np.median(_faces(voxels))) > np.percentile(inside, 90)):
+    if below > INVERTED or (not exact and float(np.median(faces(voxels))) > np.percentile(inside, 90)):
         raise ScanError(
             "scan",
             "its brightness is inverted or offset: the background is brighter than the head (MONOCHROME1, a negative, or tissue shifted alone)",
@@ -121,7 +121,8 @@ def _scaled(volume: Volume, subtracted: float, top: float, notes: tuple[str, ...
     return Rebased(volume.with_voxels((volume.voxels * factor).astype(np.float32)), subtracted, factor, notes)
 
 
-def _faces(voxels: Array) -> Array:
+def faces(voxels: Array) -> Array:
+    """The voxels of the six faces of a volume, flat."""
     sides = [np.moveaxis(voxels, axis, 0)[end].ravel() for axis in range(3) for end in (0, -1)]
     return np.concatenate(sides)
 

@@ -1,6 +1,7 @@
 """The chain from a file to the volume that is stored: pure steps in a fixed order, each recorded with its parameters.
 
-Brain presets: read, orient, conform, skull, denoise, bias, register, resample, intensity. CT presets: read, check, fit.
+Brain presets: read, orient, conform, skull, denoise, bias, register, resample, intensity. Presets whose scans stay in their own space
+(CT, raw heads): read, check, fit.
 DEFT corrects the bias field before the skull goes; here the brain mask comes first, because both noise and field are then
 measured inside the brain alone.
 """
@@ -19,12 +20,12 @@ from voxtune.imaging import template
 from voxtune.imaging.bias import correct_bias
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.brightness import from_zero
-from voxtune.imaging.ct import prepare_ct
 from voxtune.imaging.denoise import denoise
 from voxtune.imaging.intensity import Hounsfield, to_unit
 from voxtune.imaging.kind import check_kind
 from voxtune.imaging.orient import axis_codes, orient
-from voxtune.imaging.presets import Brain, Preset
+from voxtune.imaging.own_space import prepare_ct, prepare_head, prepare_registered
+from voxtune.imaging.presets import Brain, Preset, RawHead
 from voxtune.imaging.qc import (
     Qc,
     darkest_share,
@@ -111,13 +112,11 @@ def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
         declared = Declared(stripped, registered, orientation, series)
         key = chain_key(source, preset, declared)
         try:
-            if isinstance(preset.steps, Hounsfield):
-                volume, steps, figures = prepare_ct(scan, preset, preset.steps, orientation)
-                record = _record(preset, key, source, steps, None, figures)
-                made = Preprocessed(volume, volume.voxels > preset.steps.low, record)
-            else:
+            if isinstance(preset.steps, Brain):
                 with _one_blas_thread():
                     made = _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
+            else:
+                made = _own_space(scan, preset, source, key, orientation)
         except ScanError as error:
             raise ScanError(path, error.cause) from error
         if made.volume.voxels.min() == made.volume.voxels.max():
@@ -145,6 +144,21 @@ def _one_blas_thread() -> AbstractContextManager[object]:
 
     limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limits
+
+
+# -------------------------------------------------------------------------------------- own space
+def _own_space(scan: Scan, preset: Preset, source: str, key: str, orientation: str | None) -> Preprocessed:
+    """What is neither stripped nor registered here."""
+    low = 0.0
+    if isinstance(preset.steps, Hounsfield):
+        volume, steps, figures = prepare_ct(scan, preset, preset.steps, orientation)
+        low = preset.steps.low
+    elif isinstance(preset.steps, RawHead):
+        volume, steps, figures = prepare_head(scan, preset, preset.steps, orientation)
+    else:
+        assert not isinstance(preset.steps, Brain)
+        volume, steps, figures = prepare_registered(scan, preset, preset.steps, orientation)
+    return Preprocessed(volume, volume.voxels > low, _record(preset, key, source, steps, None, figures))
 
 
 # ------------------------------------------------------------------------------------------ brain

@@ -6,7 +6,11 @@ Sources: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, https:/
 https://itk.org/Wiki/ITK/MetaIO/Documentation.
 """
 
+import bz2
+import re
 import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
 from voxtune.imaging.affine import DECLARE, check_affine, directed
-from voxtune.imaging.nifti import Contents, Header, byte_stream, checked_shape, contents
+from voxtune.imaging.nifti import CHUNK, Contents, Header, byte_stream, checked_shape, contents
 from voxtune.types.volume import Volume
 
 MGH_NAMES = (".mgz", ".mgh", ".mgh.gz")
@@ -25,6 +29,14 @@ MGH_TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2"}
 HEADER_BYTES = 65536
 """In which the text header of a .nrrd or .mha ends."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+UNPACKERS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {
+    "raw": lambda: bytes,
+    "gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32).decompress,
+    "gz": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32).decompress,
+    "bzip2": lambda: bz2.BZ2Decompressor().decompress,
+    "bz2": lambda: bz2.BZ2Decompressor().decompress,
+}
+"""Encodings whose length is counted once more; zlib takes its own header and that of gzip."""
 NRRD_SPACES = (
     "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
 )  # fmt: skip
@@ -93,8 +105,12 @@ def _nrrd(path: Path, orientation: str | None) -> Contents:
     fields = _fields(path, ":")
     if "data file" in fields or "datafile" in fields:
         raise ScanError(path, "its voxels are in another file", "Save it as one .nrrd file.")
+    if "line skip" in fields or "byte skip" in fields:
+        raise ScanError(path, "its header skips a part of its data", "Save it again without it.")
     known = fields.get("space", "").lower() in NRRD_SPACES and "space directions" in fields
-    return _by_itk(path, "NrrdImageIO", orientation, "it has no space and space directions", known=known)
+    found = _by_itk(path, "NrrdImageIO", orientation, "it has no space and space directions", known=known)
+    _refuse_more(path, found, fields.get("encoding", "").lower(), re.compile(rb"\r?\n\r?\n"))
+    return found
 
 
 def _meta(path: Path, orientation: str | None) -> Contents:
@@ -102,7 +118,41 @@ def _meta(path: Path, orientation: str | None) -> Contents:
     if fields.get("elementdatafile", "").upper() != "LOCAL":
         raise ScanError(path, "its voxels are in another file", "Save it as one .mha file.")
     known = any(name in fields for name in ("transformmatrix", "rotation", "orientation"))
-    return _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
+    found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
+    packed = "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw"
+    text = fields.get("binarydata", "true").lower() == "false"
+    _refuse_more(
+        path, found, "ascii" if text else packed, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n")
+    )
+    return found
+
+
+def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[bytes]) -> None:
+    """Refuse a file that holds more than the voxels that its header describes: a part would pass for the whole.
+
+    Args:
+        path: the file.
+        found: what was read.
+        encoding: how the voxels are packed.
+        end: what the text header ends with.
+    """
+    wanted = found.volume.voxels.size * np.dtype(found.stored).itemsize
+    with path.open("rb") as file:
+        header = end.search(file.read(HEADER_BYTES))
+        if header is None or encoding not in UNPACKERS:
+            raise ScanError(
+                path, f"its voxels are stored as '{encoding}', which is not read", "Save it as raw or gzip."
+            )
+        file.seek(header.end())
+        unpack = UNPACKERS[encoding]()
+        held, most = 0, wanted + limits.MAX_TRAILING_NIFTI_BYTES
+        while held <= most and (piece := file.read(CHUNK)):
+            held += len(unpack(piece))
+    if held > most:
+        raise ScanError(
+            path,
+            "the file holds more voxels than its header describes: its sizes or number type are not those of its voxels",
+        )
 
 
 def _fields(path: Path, mark: str) -> dict[str, str]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
-from voxtune.imaging.brightness import background
+from voxtune.imaging.brightness import background, faces
+from voxtune.imaging.tissue_peaks import off_scale, tissue_peaks
 from voxtune.types.volume import Volume
 
 Values = NDArray[np.float32]
@@ -37,31 +38,36 @@ LEAST_BELOW_FILL = 0.01
 SAMPLES = 4_000_000
 
 
-def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> None:
-    """Refuse a CT that is not in Hounsfield units.
+def check_hounsfield(volume: Volume, policy: Literal["refuse", "trust"]) -> tuple[str, ...]:
+    """Refuse a CT that is not in Hounsfield units; what is only doubtful comes back as sentences.
 
     Raises:
         ScanError: it says what its values look like instead.
     """
-    why = None if policy == "trust" else unlike_hounsfield(volume.voxels)
+    why, doubt = (None, None) if policy == "trust" else unlike_hounsfield(volume.voxels)
     if why is not None:
         raise ScanError(
             "scan",
             f"this CT {why}; give it in Hounsfield units, or set the policy to 'trust' if you are sure",
         )
+    return () if doubt is None else (doubt,)
 
 
-def unlike_hounsfield(voxels: Values) -> str | None:
-    """What denies that these are Hounsfield units; ``None`` where nothing does."""
+def unlike_hounsfield(voxels: Values) -> tuple[str | None, str | None]:
+    """What denies that these are Hounsfield units, and what makes it doubtful; ``None`` where nothing does."""
     level, exact = background(voxels)
     if exact and level > NEAR_AIR and float(np.mean(voxels < level)) > LEAST_BELOW_FILL:
-        return f"is filled with {level:.0f} around its picture, and air is -1000 Hounsfield units"
+        return f"is filled with {level:.0f} around its picture, and air is -1000 Hounsfield units", None
     step = max(1, round((voxels.size / SAMPLES) ** (1 / 3)))
     values = without_padding(voxels[::step, ::step, ::step].ravel())
     low, high = (float(one) for one in np.percentile(values, [0.5, 99]))
     if high - low < LEAST_SPAN:
-        return f"spans only {high - low:.3g} units: it is normalised, windowed or of 8 bits, not in Hounsfield units"
-    return _tissue_elsewhere(values, low) or _air_elsewhere(values, low)
+        return (
+            f"spans only {high - low:.3g} units: it is normalised, windowed or of 8 bits, not in Hounsfield units",
+            None,
+        )
+    why = _tissue_elsewhere(values, low) or _air_elsewhere(values, low)
+    return (why, None) if why else off_scale(tissue_peaks(values, faces(voxels)))
 
 
 def _tissue_elsewhere(values: Values, low: float) -> str | None:

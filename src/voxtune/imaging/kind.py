@@ -57,6 +57,8 @@ class Kind:
     echo_ms: float | None = None
     repetition_ms: float | None = None
     inversion_ms: float | None = None
+    units: str | None = None
+    """Of a CT whose header says that its numbers are something else than Hounsfield units (RescaleType)."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,17 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             )
         if called not in (None, wanted.weighting):
             notes.append(f"its name says {called}, this preset takes T1-weighted images")
+    return (*notes, *_check_region(scan, kind, volume, wanted))
+
+
+def _check_region(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> list[str]:
+    """Refuse a scan of another body region by header and picture; where only one of them says so, a sentence."""
+    notes: list[str] = []
     if wanted.region is not None:
         said = by_region(kind)
         seen = None
+        if wanted == Wanted("CT", region="head") and not looks_like_head_ct(volume, bone=0):
+            notes.append("it does not look like a head: wide, or with lung; this preset takes the head")
         if wanted.region != "head" and looks_like_head_ct(
             volume, bone=0 if wanted.region == "chest" else HEAD_BONE
         ):
@@ -107,7 +117,7 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             notes.append(
                 f"it looks like a {seen}: narrow, without lung; this preset takes the {wanted.region}"
             )
-    return tuple(notes)
+    return notes
 
 
 def weighting(kind: Kind) -> str | None:

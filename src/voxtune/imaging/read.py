@@ -13,6 +13,7 @@ from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.formats import read_other
 from voxtune.imaging.kind import Wanted, kind_of_file
 from voxtune.imaging.nifti import read_nifti
+from voxtune.imaging.packed import refuse_foreign
 from voxtune.imaging.scan import Scan
 from voxtune.types.volume import Volume
 
@@ -87,7 +88,10 @@ def _opened(
         from voxtune.imaging.dicom.read import read_dicom
 
         return read_dicom(path, series, wanted, called)
-    found = read_other(path, start, orientation) or read_nifti(path, orientation)
+    found = read_other(path, start, orientation)
+    if found is None:
+        refuse_foreign(path)
+        found = read_nifti(path, orientation)
     kind = kind_of_file(path)
     return Scan(found.volume, found.stored, modality=kind.modality, kind=kind, notes=found.notes)
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from voxtune.errors import DataError, ScanError
 from voxtune.imaging.chain import Declared, Preprocessed, chain_key
 from voxtune.imaging.intensity import Hounsfield
-from voxtune.imaging.presets import Preset, fits
+from voxtune.imaging.presets import Brain, Preset, fits
 from voxtune.imaging.qc import judged, template_contents
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.record import ChainRecord
@@ -36,7 +36,7 @@ def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
         return None
     if isinstance(preset.steps, Hounsfield):
         return Preprocessed(volume, np.asarray(volume.voxels > preset.steps.low), record)
-    if record.qc.contents is None:
+    if isinstance(preset.steps, Brain) and record.qc.contents is None:
         # Made before contents were measured: they are in the volume.
         figures = record.qc.model_copy(update={"contents": round(template_contents(volume), 4)})
         record = record.model_copy(update={"qc": judged(figures)})

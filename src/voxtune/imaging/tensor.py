@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.imaging import template
+from voxtune.errors import ScanError
+from voxtune.imaging import patches, template
+from voxtune.imaging.boxes import take_box
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.orient import orient
-from voxtune.imaging.presets import Preset
+from voxtune.imaging.presets import TRAINED_VIEW, Brain, Preset, fits
 from voxtune.imaging.resample import resample
 from voxtune.types.volume import Volume
 
@@ -20,6 +22,13 @@ def to_tensor(volume: Volume, preset: Preset) -> Array:
     """
     if preset.fit == "cube":
         array = _cube(volume, preset)
+    elif preset.fit == "whole":
+        array = zscored(resize(_whole_brain(volume, preset), preset.size))
+    elif preset.fit in {"centred", "patches"}:
+        prepared = volume if fits(volume, preset) else fit_own_space(volume, preset)
+        array = prepared.voxels
+        if preset.fit == "patches":
+            array = patches.on_canvas(array, preset.size, preset.absent)
     else:
         turned = orient(volume, preset.axes)
         if preset.fit == "foreground":
@@ -33,8 +42,26 @@ def to_tensor(volume: Volume, preset: Preset) -> Array:
     return np.ascontiguousarray(tensor, dtype=np.float32)
 
 
+def fit_own_space(volume: Volume, preset: Preset, stored: str | None = None) -> Volume:
+    """What is stored for a preset whose scans stay where they were scanned: a CT in Hounsfield units, a raw head in 0..1.
+
+    Args:
+        volume: as read; of a CT whose preset says ``crop_pad``, clipped or not.
+        preset: its grid and limits.
+        stored: number type of the file, where its authors keep it through the resampling; ``None``: fractions.
+
+    Raises:
+        ScanError: of a raw head, that it has no patch without background, is too large or too thin, or its slices cannot be told.
+    """
+    if preset.fit == "centred":
+        return _centred(volume, preset, stored)
+    if preset.fit == "patches":
+        return _patches(volume, preset, stored)
+    return fit_hounsfield(volume, preset)
+
+
 def fit_hounsfield(volume: Volume, preset: Preset) -> Volume:
-    """A CT at the spacing and size of the preset, still in Hounsfield units: what is stored for a CT preset.
+    """A CT at the spacing and size of the preset, still in Hounsfield units: what is stored for preset ``fit="crop_pad"``.
 
     The affine carries the preset's nominal spacing, so that fitting it once more changes nothing.
     """
@@ -92,6 +119,85 @@ def _between(array: Array, where: NDArray[np.float64], axis: int) -> Array:
     out = array.take(low, axis=axis)
     out += weight * (array.take(high, axis=axis) - out)
     return out
+
+
+def zscored(array: Array) -> Array:
+    """Mean 0 and deviation 1 over the voxels that are not exactly 0, which stay 0."""
+    inside = array != 0
+    if not inside.any():
+        return array
+    values = array[inside].astype(np.float64)
+    out = np.zeros_like(array)
+    out[inside] = (values - values.mean()) / (values.std() or 1.0)
+    return out
+
+
+def _whole_brain(volume: Volume, preset: Preset) -> Array:
+    """A stripped brain, all of its template's field of view: cut out of the stored cube, or the array as it was registered."""
+    turned = orient(volume, preset.axes).voxels
+    return take_box(turned, TRAINED_VIEW) if isinstance(preset.steps, Brain) else turned
+
+
+def _centred(volume: Volume, preset: Preset, stored: str | None) -> Volume:
+    """COLIPRI: TorchIO's Resample about the centre without smoothing, clamp, pad with the darkest value, crop.
+
+    The new size is a whole number of voxels within the old extent, spacings as they stand: 60 slices of a float32 1.3 mm give 77 of
+    1 mm, not 78. Of an odd difference the larger half goes first.
+    """
+    limits = preset.steps
+    if not isinstance(limits, Hounsfield) or preset.spacing is None:
+        raise ValueError(f"Preset {preset.name} has no Hounsfield limits or no spacing.")
+    turned = orient(volume, preset.axes)
+    array = turned.voxels.astype(np.float64)
+    affine = turned.affine.copy()
+    for axis, (count, step, target) in enumerate(
+        zip(turned.shape, turned.spacing, preset.spacing, strict=True)
+    ):
+        wanted = 1 if count == 1 else max(int(np.floor(count * step / target)), 1)
+        where = (np.arange(wanted) - (wanted - 1) / 2) * (target / step) + (count - 1) / 2
+        array = _linear(array, np.clip(where, 0, count - 1), axis)
+        direction = turned.affine[:3, axis] / step
+        affine[:3, 3] += direction * ((count - 1) * step - (wanted - 1) * target) / 2
+        affine[:3, axis] = direction * target
+    if patches.whole(turned.voxels, stored):
+        array = patches.as_stored(array, stored)
+    array = np.clip(array, limits.low, limits.high)
+    out = np.full(preset.size, array.min(), dtype=np.float32)
+    take, put = [], []
+    for axis, (have, want) in enumerate(zip(array.shape, preset.size, strict=True)):
+        before, start, count = max(want - have + 1, 0) // 2, max(have - want + 1, 0) // 2, min(have, want)
+        take.append(slice(start, start + count))
+        put.append(slice(before, before + count))
+        affine[:3, 3] += affine[:3, axis] * (start - before)
+    out[tuple(put)] = array[tuple(take)]
+    return Volume(out, affine)
+
+
+def _linear(array: NDArray[np.float64], where: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    low = np.floor(where).astype(int)
+    high = np.minimum(low + 1, array.shape[axis] - 1)
+    weight = (where - low).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
+    first = array.take(low, axis=axis)
+    return np.asarray(first + weight * (array.take(high, axis=axis) - first))
+
+
+def _patches(volume: Volume, preset: Preset, stored: str | None) -> Volume:
+    """NeuroVFM: its grid, its values, patches with background marked."""
+    series = patches.series_array(volume, stored)
+    if isinstance(preset.steps, Hounsfield):
+        background = series.voxels <= patches.BACKGROUND_HU
+        values = np.clip(series.voxels, preset.steps.low, preset.steps.high)
+    else:
+        values, background = patches.mri_values(series.voxels)
+    gone = patches.dropped(background)
+    if gone.all():
+        raise ScanError(
+            "scan",
+            "every patch of 4 x 16 x 16 mm of it holds background, so the model would read nothing: it needs the raw head, "
+            "not stripped, with air around it",
+        )
+    patches.on_canvas(series.voxels, preset.size, preset.absent)
+    return series.with_voxels(patches.marked(values, gone, preset.absent))
 
 
 def _cube(volume: Volume, preset: Preset) -> Array:

@@ -17,7 +17,9 @@ from voxtune import __version__
 from voxtune.config import RunConfig, explain
 from voxtune.errors import DataError, WeightsError
 from voxtune.model.adapter_bounds import LARGEST_JSON, check_bounds, check_finite, check_parameters
+from voxtune.model.base_files import with_files
 from voxtune.model.build import BackboneSettings, adapter_state, build_model, load_adapter_state
+from voxtune.model.device import placed
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.storage.seal import SUMS, fits_sums, write_sums
@@ -40,6 +42,8 @@ class AdapterFacts(Settings):
     base: str
     base_sha256: str
     """Of the base's tensors (name, type, shape, values), whatever file they came in."""
+    base_files: dict[str, str] = Field(default_factory=dict)
+    """The sha256 of the files that the base was read from (``weights``, ``text_weights``, ``tokenizer/NAME``); none of a shipped base."""
     adapter_sha256: str
     preset: str
     task: Literal["diagnosis", "findings", "regression"] = "diagnosis"
@@ -74,7 +78,10 @@ class AdapterFacts(Settings):
 
     @model_serializer(mode="wrap")
     def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return mmse_apart(handler(self), "target_scores", "mmse_scores")
+        tree = mmse_apart(handler(self), "target_scores", "mmse_scores")
+        return (
+            tree if self.base_files else {name: value for name, value in tree.items() if name != "base_files"}
+        )
 
     @model_validator(mode="after")
     def _worded(self) -> "AdapterFacts":
@@ -202,8 +209,8 @@ def load_adapter(
 
     Args:
         path: the adapter's folder.
-        base: the base's weights file (its tokenizer may lie beside it), its settings, or the backbone itself; ``None`` takes
-            the shipped one.
+        base: the base's weights file or a folder that holds it (with its tokenizer), its settings, or the backbone itself; ``None`` looks
+            beside the adapter, where its run found them and in VOXTUNE_HOME, unless the base is shipped.
         control: a control is wanted, or at least welcome; otherwise it is refused, because its answers are nonsense.
 
     Raises:
@@ -218,32 +225,25 @@ def load_adapter(
         )
     state = _read_tensors(folder / "adapter.safetensors", facts)
     config = RunConfig.from_json(json.dumps(facts.config))
-    if isinstance(base, str | Path):
-        config = config.model_copy(update={"backbone": with_weights(config.backbone, Path(base))})
+    if base is None or isinstance(base, str | Path):
+        place = None if base is None else Path(base)
+        backbone = with_files(config.backbone, facts.base, facts.base_files, folder, place)
+        config = config.model_copy(update={"backbone": backbone})
     elif isinstance(base, Settings):
         config = config.model_copy(update={"backbone": base})
     given = base is not None and not isinstance(base, str | Path | Settings)
     if not given and getattr(config.backbone, "weights", None) is None:
         check_parameters(_shapes(config.backbone), folder.name)
-    backbone = cast(Backbone, base) if given else cast(BackboneSettings, config.backbone).build()
-    model = build_model(config, backbone=backbone)
+    loaded = cast(Backbone, base) if given else cast(BackboneSettings, config.backbone).build()
+    model = build_model(config, backbone=loaded)
     if model.base_sha256 != facts.base_sha256:
-        todo = "" if base is not None else " Give the weights of its base (--base FILE)."
+        todo = "" if base is not None else " Give the weights of its base (--base FILE or FOLDER)."
         raise WeightsError(
             f"'{folder.name}' was trained on {facts.base} with sha256 {facts.base_sha256[:12]}..., "
             f"these weights are {model.base_sha256[:12]}...; an adapter works only on its own base.{todo}"
         )
     load_adapter_state(model, state)
-    return LoadedAdapter(model.eval(), facts, config)
-
-
-def with_weights(settings: Settings, file: Path) -> Settings:
-    """Backbone settings that load this file, and the tokenizer beside it where there is one."""
-    update: dict[str, Path] = {"weights": file}
-    names = ("tokenizer.json", "vocab.txt", "vocab.json")
-    if "tokenizer" in type(settings).model_fields and any((file.parent / name).is_file() for name in names):
-        update["tokenizer"] = file.parent
-    return settings.model_copy(update=update)
+    return LoadedAdapter(placed(model.eval()), facts, config)
 
 
 def _shapes(settings: Settings) -> nn.Module:

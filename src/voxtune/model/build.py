@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from voxtune.config import Aggregation, RunConfig
 from voxtune.errors import SettingError, WeightsError
 from voxtune.model.bridge import Bridge
+from voxtune.model.device import placed
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
 from voxtune.model.heads import TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
-from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_token_tower
+from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_sparse_tower, is_token_tower
 from voxtune.types.settings import Settings
 from voxtune.types.target import Target
+
+BANK = "bank"
+"""Name of the bank in an adapter's file."""
 
 
 class Method(Protocol):
@@ -64,6 +68,12 @@ def build_model(
         WeightsError: the checkpoint does not fit.
     """
     backbone = backbone or cast(BackboneSettings, config.backbone).build()
+    if config.aggregation.form == "tokens" and is_sparse_tower(backbone.vision):
+        raise SettingError(
+            "aggregation",
+            f"'batch' or 'none': scans have different numbers of tokens in {backbone.name}",
+            "tokens",
+        )
     base_sha256 = fingerprint(cast(nn.Module, backbone))
     for parameter in cast(nn.Module, backbone).parameters():
         parameter.requires_grad_(False)  # noqa: FBT003
@@ -80,11 +90,13 @@ def build_model(
                 loss.temperature_low,
                 loss.temperature_high,
                 learned=loss.temperature_learned,
+                log=loss.temperature_space == "log",
             ),
             temperature_form=loss.temperature_form,
             projections=config.projections == "trained",
         )
         model.base_sha256 = base_sha256
+        model.chunk = config.training.chunk
         model.base_identity = identity(base_sha256, config.backbone)
         for target in config.targets:
             add_target(model, target, generator, (scales or {}).get(target.name, TargetScale()))
@@ -100,11 +112,11 @@ def build_model(
     return model.eval()
 
 
-def frozen_base(config: RunConfig) -> VisionLanguageModel:
-    """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on."""
+def frozen_base(config: RunConfig, backbone: Backbone | None = None) -> VisionLanguageModel:
+    """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on; ``backbone`` as in ``build_model``."""
     bare = {"vision": (), "text": (), "projections": "frozen"}
     plain = config.model_copy(update=bare | {"targets": (), "aggregation": Aggregation(form="none")})
-    return build_model(plain)
+    return placed(build_model(plain, backbone=backbone))
 
 
 def fingerprint(backbone: nn.Module) -> str:
@@ -162,9 +174,9 @@ def add_target(
 
 
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
-    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets)."""
+    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets, the bank)."""
     state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
-    state |= _scales(model)
+    state |= _scales(model) | ({BANK: model.bank} if model.uses_bank else {})
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
 
 
@@ -191,6 +203,9 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
         name: value for name, value in model.named_parameters() if value.requires_grad
     }
     places |= _scales(model)
+    if model.uses_bank:  # as many vectors as training had classes with enough people
+        model.bank = model.bank.new_zeros(state.get(BANK, model.bank).shape[:1] + model.bank.shape[1:])
+        places[BANK] = model.bank
     problems = [f"missing {name}" for name in sorted(places.keys() - state.keys())]
     problems += [f"unknown {name}" for name in sorted(state.keys() - places.keys())]
     problems += [

@@ -19,12 +19,15 @@ def similarities_of_sets(image: Float[Tensor, "N E"], text: Float[Tensor, "M E"]
     return F.normalize(attend(image, text), dim=-1) @ F.normalize(attend(text, image), dim=-1).T
 
 
-def similarities_alone(image: Float[Tensor, "N E"], text: Float[Tensor, "K E"]) -> Float[Tensor, "N K"]:
-    """Inference: each image attends to the class texts (Eq. 8); the class texts attend to nothing (method.md A5b).
+def similarities_alone(
+    image: Float[Tensor, "N E"], text: Float[Tensor, "K E"], bank: Float[Tensor, "G E"] | None = None
+) -> Float[Tensor, "N K"]:
+    """Inference: each image attends to the class texts (Eq. 8); the class texts attend to a fixed bank of image vectors (Eq. 9), or to nothing.
 
-    In Eq. 9 the texts would attend to whichever scans are scored together. No scan's row depends on another scan.
+    They never attend to the scans that are scored together: no scan's row depends on another scan.
     """
-    return F.normalize(attend(image, text), dim=-1) @ F.normalize(text, dim=-1).T
+    seen = text if bank is None else attend(text, bank)
+    return F.normalize(attend(image, text), dim=-1) @ F.normalize(seen, dim=-1).T
 
 
 def similarities_of_tokens(
@@ -66,7 +69,13 @@ class LearnedAttention(nn.Module):
         text_hat = self.attend(text[None], image[None])[0]
         return F.normalize(image_hat, dim=-1) @ F.normalize(text_hat, dim=-1).T
 
-    def alone(self, image: Float[Tensor, "N E"], text: Float[Tensor, "K E"]) -> Float[Tensor, "N K"]:
+    def alone(
+        self,
+        image: Float[Tensor, "N E"],
+        text: Float[Tensor, "K E"],
+        bank: Float[Tensor, "G E"] | None = None,
+    ) -> Float[Tensor, "N K"]:
         """``similarities_alone`` with learned weights."""
         image_hat = self.attend(image[None], text[None])[0]
-        return F.normalize(image_hat, dim=-1) @ F.normalize(text, dim=-1).T
+        seen = text if bank is None else self.attend(text[None], bank[None])[0]
+        return F.normalize(image_hat, dim=-1) @ F.normalize(seen, dim=-1).T

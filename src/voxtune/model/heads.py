@@ -1,5 +1,6 @@
 """Small trained layers at the end: the projections of Eq. 4 and 7, the head of a target (Eq. 5), the temperature."""
 
+import math
 from typing import cast
 
 import torch
@@ -57,13 +58,16 @@ class TargetHead(nn.Module):
 
 
 class Temperature(nn.Module):
-    """The scale of the similarities, learned or fixed, kept within its bounds (method.md A6)."""
+    """The scale of the similarities, learned or fixed, kept within its bounds (method.md A6); in log space ``value`` is its logarithm."""
 
-    def __init__(self, start: float, low: float, high: float, *, learned: bool) -> None:
+    def __init__(self, start: float, low: float, high: float, *, learned: bool, log: bool = False) -> None:
         super().__init__()
-        self.low, self.high = low, high
-        self.value = nn.Parameter(torch.tensor(float(start)), requires_grad=learned)
+        self.low, self.high, self.log = low, high, log
+        self.value = nn.Parameter(
+            torch.tensor(math.log(start) if log else float(start)), requires_grad=learned
+        )
 
     def forward(self) -> Float[Tensor, ""]:
         """The clamped value."""
-        return self.value.clamp(self.low, self.high)
+        value = self.value.exp() if self.log else self.value
+        return value.clamp(self.low, self.high)

@@ -43,7 +43,8 @@ def part_of(name: str) -> str:
             return ".".join([*pieces[:2], SWAPPED[piece]])
     if pieces[0] == "backbone":
         return ".".join(pieces[:2])
-    return ".".join(pieces[:3] if {"extra", "between"} & set(pieces) else pieces[:1])
+    inside = {"extra", "between"} & set(pieces)
+    return ".".join(pieces[:3] if inside else pieces[:2] if pieces[-1] == "lead_shift" else pieces[:1])
 
 
 def trained_in_words(table: Sequence[PartCount]) -> str:

@@ -57,6 +57,9 @@ class Question(Protocol):
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """What the manifest says (n, k), NaN where unknown."""
 
+    def raw(self) -> "Question | None":
+        """The same question without what was fitted on validation; ``None`` where no class is chosen among several."""
+
     def reworded(self) -> "Mapping[str, Question]":
         """The same question in other words, by the words."""
 
@@ -118,6 +121,10 @@ class ClassQuestion:
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """The diagnosis, where it is one of the classes."""
         return one_of([row.diagnosis for row in rows], self.names)
+
+    def raw(self) -> Question:
+        """The most similar class."""
+        return ClassQuestion(self.names, self.templates)
 
     def reworded(self) -> Mapping[str, Question]:
         """By each other template alone."""
@@ -193,6 +200,9 @@ class FindingQuestion:
                 found[:, number] = np.where((known == 1).any(axis=1), 1.0, absent)
         return found
 
+    def raw(self) -> None:
+        """A finding is called at a threshold, whatever the pair says."""
+
     def reworded(self) -> Mapping[str, Question]:
         """A pair is what training taught; other pairs are not asked."""
         return {}
@@ -233,6 +243,9 @@ class NoQuestion:
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """Of nothing (n, 0)."""
         return np.zeros((len(rows), 0))
+
+    def raw(self) -> None:
+        """None."""
 
     def reworded(self) -> Mapping[str, Question]:
         """None."""

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from voxtune.errors import SettingError
 from voxtune.model.between_layers import BetweenLayers
 from voxtune.model.extra_tokens import PROMPT, ExtraTokens
-from voxtune.types.protocols import TokenTower, is_lead_tower
+from voxtune.types.protocols import TokenTower, is_lead_tower, is_sparse_tower
 from voxtune.types.tensors import TokenFeatures
 from voxtune.weights.memory import aligned
 
@@ -28,6 +28,9 @@ class TokenEncoder(nn.Module):
         self.extra = nn.ModuleDict()
         self.between = nn.ModuleDict()
         """Learned layers that stand between the tower's own, by the name of their method."""
+        self.lead_shift: nn.Parameter | None
+        """Learned and added to the lead tokens (lead, width) as they enter the first layer; ``None``: they are as frozen."""
+        self.register_parameter("lead_shift", None)
         self.checkpointing = False
 
     @property
@@ -106,8 +109,11 @@ class TokenEncoder(nn.Module):
                 a tower that can leaves them out of its last block.
         """
         lead, sets, count = self.tower.lead, self.sets(), len(embedded)
+        first = embedded[:, :lead] if self.lead_shift is None else embedded[:, :lead] + self.lead_shift
+        if mask is None and is_sparse_tower(self.tower):
+            mask = self.tower.groups(embedded)
         sequence = torch.cat(
-            [embedded[:, :lead], *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
+            [first, *(_expand(one.vectors[0], count) for one in sets), embedded[:, lead:]], dim=1
         )
         total = sum(one.length for one in sets)
         wide = (
@@ -134,7 +140,7 @@ class TokenEncoder(nn.Module):
             extra[one.name] = sequence[:, start : start + one.length]
             start += one.length
         tokens = torch.cat([sequence[:, :lead], sequence[:, start:]], dim=1)
-        return TokenFeatures(tokens, None if mask is None else mask[:, : tokens.shape[1]], extra)
+        return TokenFeatures(tokens, None if mask is None else mask[:, : tokens.shape[1]].bool(), extra)
 
     def _refresh(self, sequence: Tensor, layer: int, sets: list[ExtraTokens]) -> Tensor:
         """Put the layer's own vectors in the place of what the layer before made of its prompts."""

@@ -71,6 +71,9 @@ class VisionLanguageModel(nn.Module):
             if aggregation.form == "batch" and aggregation.learned
             else None
         )
+        self.bank: Tensor
+        """Image vectors (G, E) that class texts attend to when a scan is scored (``model/bank.py``); none: they attend to nothing."""
+        self.register_buffer("bank", torch.zeros(0, width))
         self.temperature = temperature
         self.temperature_form = temperature_form
         self.targets: tuple[Target, ...] = ()
@@ -79,6 +82,8 @@ class VisionLanguageModel(nn.Module):
         """Learned layers inside the backbone that follow training mode (dropout), unlike the frozen layers around them."""
         self.base_sha256 = ""
         """Of the backbone before anything was attached; ``build_model`` sets it."""
+        self.chunk: int | None = None
+        """Most scans of one forward, as the run trained; ``None``: as many as fit."""
         self.base_identity = ""
         """Of those tensors and of the settings that decide what the backbone computes with them: the key of what it makes."""
 
@@ -154,7 +159,7 @@ class VisionLanguageModel(nn.Module):
     def base_image(self, found: TokenFeatures) -> Float[Tensor, "B parts E"]:
         """Finished tokens in the backbone's own joint space: the vector of the scan first, then its patches (``tokens`` form only)."""
         tower = self.vision.tower
-        vector = self.backbone.project_image(tower.pool(found.tokens))
+        vector = self.backbone.project_image(tower.pool(found.tokens, found.mask))
         if self.image_summary is not None:
             vector = F.normalize(vector + self.image_summary(found.tokens[:, tower.lead :]), dim=-1)
         vector = vector[:, None]
@@ -199,15 +204,24 @@ class VisionLanguageModel(nn.Module):
             return self.attention.of_sets(image.vector, text.vector)
         return cross_attention.similarities_of_sets(image.vector, text.vector)
 
-    def cosines_alone(self, image: ImageFeatures, text: TextFeatures) -> Float[Tensor, "B K"]:
-        """Similarities of scans with class texts, each scan scored as if it were the only one."""
+    @property
+    def uses_bank(self) -> bool:
+        """Whether class texts attend to a bank when a scan is scored."""
+        return self.aggregation.form == "batch" and self.aggregation.inference == "bank"
+
+    def cosines_alone(
+        self, image: ImageFeatures, text: TextFeatures, bank: Float[Tensor, "G E"] | None = None
+    ) -> Float[Tensor, "B K"]:
+        """Similarities of scans with class texts, each scan scored as if it were the only one; ``bank`` stands in for the model's own."""
         if self.aggregation.form == "none":
             return image.vector @ text.vector.T
         if self.aggregation.form == "tokens":
             return self._of_tokens(image, text)
+        keys = self.bank if bank is None else bank
+        seen = keys if self.uses_bank and len(keys) else None
         if self.attention is not None:
-            return self.attention.alone(image.vector, text.vector)
-        return cross_attention.similarities_alone(image.vector, text.vector)
+            return self.attention.alone(image.vector, text.vector, seen)
+        return cross_attention.similarities_alone(image.vector, text.vector, seen)
 
     def _of_tokens(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         assert image.patches is not None
@@ -221,15 +235,18 @@ class VisionLanguageModel(nn.Module):
         """Cosines on the scale of the loss."""
         return scale(cosines, self.temperature(), self.temperature_form)
 
-    def class_logits(self, image: ImageFeatures, texts: list[TextFeatures]) -> Float[Tensor, "B K"]:
+    def class_logits(
+        self, image: ImageFeatures, texts: list[TextFeatures], bank: Float[Tensor, "G E"] | None = None
+    ) -> Float[Tensor, "B K"]:
         """Scaled similarities to the class texts; several sets of texts (templates) are averaged."""
-        return self.scaled(torch.stack([self.cosines_alone(image, text) for text in texts]).mean(dim=0))
+        return self.scaled(torch.stack([self.cosines_alone(image, text, bank) for text in texts]).mean(dim=0))
 
     def compare(
         self, image: ImageFeatures, text: TextFeatures, classes: list[TextFeatures] | None = None
     ) -> Output:
         """Features of a whole training batch to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
-        class_scores = None if classes is None else self.class_logits(image, classes)
+        # In training the batch stands in for the bank, which is made of whole training sides afterwards.
+        class_scores = None if classes is None else self.class_logits(image, classes, image.vector)
         return Output(
             image.vector,
             text.vector,
@@ -238,11 +255,38 @@ class VisionLanguageModel(nn.Module):
             class_scores,
         )
 
-    def forward(self, batch: Batch, classes: ClassTokens | None = None, *, embedded: bool = False) -> Output:
-        """A training batch with its own texts to logits (B, B), scaled targets and, given class texts, logits to them (B, K)."""
+    def forward(
+        self,
+        batch: Batch | Tensor,
+        classes: ClassTokens | list[str] | None = None,
+        *,
+        embedded: bool = False,
+    ) -> Output:
+        """A training batch with its own texts to logits (B, B), scaled targets and, given class texts, logits to them (B, K).
+
+        Volumes (B, C, X, Y, Z) with a list of texts go as well: ``model(volumes, ["A photo of AD", ...])``. The logits (B, N) are then
+        those of ``predict`` before calibration: each scan is scored alone.
+        """
+        if isinstance(batch, Tensor):
+            return self._of_tensors(batch, classes or [], embedded=embedded)
         if batch.token_ids is None or batch.token_mask is None:
             raise ValueError("A training batch needs the token ids of its reports.")
         image = self.encode_image(batch.volumes, embedded=embedded)
         text = self.encode_text(batch.token_ids, batch.token_mask)
-        sets = None if classes is None else [self.encode_text(ids, mask) for ids, mask in classes]
+        sets = None if classes is None else [self.encode_text(*_tokens(one)) for one in classes]
         return self.compare(image, text, sets)
+
+    def _of_tensors(self, volumes: Tensor, texts: ClassTokens | list[str], *, embedded: bool) -> Output:
+        strings = [text for text in texts if isinstance(text, str)]
+        if not strings or len(strings) < len(texts):
+            raise ValueError("Volumes need a list of texts to be compared with: model(volumes, ['...']).")
+        ids, mask = self.backbone.tokenize(strings)
+        text = self.encode_text(ids.to(volumes.device), mask.bool().to(volumes.device))
+        image = self.encode_image(volumes, embedded=embedded)
+        return Output(image.vector, text.vector, self.class_logits(image, [text]), image.targets)
+
+
+def _tokens(one: object) -> tuple[Tensor, Tensor]:
+    if isinstance(one, str):
+        raise TypeError("A training batch takes class texts as token ids and mask; texts go with volumes.")
+    return cast(tuple[Tensor, Tensor], one)

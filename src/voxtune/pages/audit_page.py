@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from voxtune.pages.layout import image, render
-from voxtune.pages.slices import PLANES, cut, to_ras
+from voxtune.pages.slices import PLANES, cut, lettered, to_ras
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def pair_figure(volumes: Sequence[Volume | None], names: Sequence[str]) -> "Figu
                 aspect=spacing[1] / spacing[0], interpolation="bilinear",
             )  # fmt: skip
             panel.set_axis_off()
+            lettered(panel, plane, 8)
         axes[row, 0].set_title(name, color="white", fontsize=9, loc="left")
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.pages.layout import image, render
-from voxtune.pages.slices import cut
+from voxtune.pages.slices import cut, lettered
 from voxtune.profiles.recognise import recognise
 from voxtune.types.records import REGION_COLUMNS, ManifestRow
 from voxtune.types.volume import Volume
@@ -142,11 +142,11 @@ def example_figure(examples: Sequence[Example]) -> "Figure":
     panels = figure.subplots(lines, len(examples), squeeze=False)
     for column, example in enumerate(examples):
         axial, coronal = (cut(example.scan.voxels, *at) for at in (("axial", 0.53), ("coronal", 0.56)))
-        _grey(panels[0, column], axial)
-        _grey(panels[1, column], coronal)
+        _grey(panels[0, column], axial, "axial")
+        _grey(panels[1, column], coronal, "coronal")
         panels[0, column].set_title(example.title, color="white", fontsize=10)
         if lines == 3:
-            _grey(panels[2, column], coronal)
+            _grey(panels[2, column], coronal, "coronal")
         if example.change is not None:
             change: NDArray[np.float32] = cut(example.change.voxels, "coronal", 0.56)
             shown = np.where(np.abs(change) < 0.03, np.nan, change)  # NaN is not drawn
@@ -154,6 +154,7 @@ def example_figure(examples: Sequence[Example]) -> "Figure":
     return figure
 
 
-def _grey(panel: Any, voxels: NDArray[np.float32]) -> None:
+def _grey(panel: Any, voxels: NDArray[np.float32], plane: str) -> None:
     panel.imshow(voxels, cmap="gray", origin="lower", vmin=0, vmax=1)
+    lettered(panel, plane, 8)
     panel.set_axis_off()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -14,11 +15,11 @@ from voxtune.types.records import Comparison
 
 
 @dataclass(frozen=True)
-class SeedSpread:
-    """A minus B over seeds: mean and standard deviation of a score's differences."""
+class RunSpread:
+    """A minus B over several runs: mean and standard deviation of a score's differences."""
 
-    n_seeds: int
-    """Seeds where both define the score."""
+    n_runs: int
+    """Runs where both define the score."""
     sd: float | None
     each: Mapping[int, float | None]
 
@@ -38,10 +39,12 @@ class ComparedCohort:
     task: str = "diagnosis"
     """``diagnosis``, ``findings`` (each yes or no) or ``regression`` (numbers alone)."""
     simulated: bool = False
-    seeds: Sequence[int] = ()
-    """Of several trainings of A and B the seeds they share."""
-    spread: Sequence[SeedSpread] = ()
-    """Of each comparison, where there are seeds."""
+    of: Literal["seed", "fold"] = "seed"
+    """What several trainings of A and B are."""
+    runs: Sequence[int] = ()
+    """Of several trainings of A and B the seeds or folds they share."""
+    spread: Sequence[RunSpread] = ()
+    """Of each comparison, where there are several runs."""
     notes: Sequence[str] = field(default_factory=tuple)
     """What else a reader must know, a sentence each."""
 
@@ -63,8 +66,8 @@ def comparison_page(facts: ComparisonFacts) -> str:
         "cohorts": cohorts,
         **{task: any(one.task == task for one in facts.cohorts) for task in WORDS},
         "errors": any(is_error(row.score) for one in facts.cohorts for row in one.comparisons),
-        "single": any(not one.seeds for one in facts.cohorts),
-        "seeds": any(one.seeds for one in facts.cohorts),
+        "single": any(not one.runs for one in facts.cohorts),
+        "several": next((f"{one.of}s" for one in facts.cohorts if one.runs), ""),
         "figure_style": figures.STYLE,
         "p": p_text,
         "number": number_text,
@@ -77,11 +80,11 @@ def comparison_page(facts: ComparisonFacts) -> str:
 
 def _tables(
     cohort: ComparedCohort,
-) -> list[tuple[str, list[tuple[Comparison, str, Markup, SeedSpread | None]]]]:
-    """The rows of each test, under its name: comparison, name of the score, bar, spread over seeds."""
+) -> list[tuple[str, list[tuple[Comparison, str, Markup, RunSpread | None]]]]:
+    """The rows of each test, under its name: comparison, name of the score, bar, spread over runs."""
     span = _span(cohort.comparisons)
-    spread: Sequence[SeedSpread | None] = cohort.spread or [None] * len(cohort.comparisons)
-    tables: dict[str, list[tuple[Comparison, str, Markup, SeedSpread | None]]] = {}
+    spread: Sequence[RunSpread | None] = cohort.spread or [None] * len(cohort.comparisons)
+    tables: dict[str, list[tuple[Comparison, str, Markup, RunSpread | None]]] = {}
     for one, over in zip(cohort.comparisons, spread, strict=True):
         test, by, unit = one.test.partition(", by ")
         name = score_name(one.score, cohort.task)
@@ -96,7 +99,7 @@ def headline(cohort: ComparedCohort) -> str:
     one = cohort.comparisons[0]
     scale = headline_scale(one.score, cohort.task)
     name, unit = scale.name, scale.difference_unit
-    over = f", mean of {cohort.spread[0].n_seeds} seeds" if cohort.seeds else ""
+    over = f", mean of {cohort.spread[0].n_runs} {cohort.of}s" if cohort.runs else ""
     if one.difference is None:
         return f"The difference in {name} is not defined on these scans."
     value = f"{name[0].upper()}{name[1:]} of A minus B{over}: {scale.plain(one.difference, '+')}{unit}"

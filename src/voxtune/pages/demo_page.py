@@ -15,11 +15,13 @@ MODELS = (
     ("accuracy", "fine-tuned (recipe deft)"),
     ("baseline/zero_shot/accuracy", "zero-shot: the frozen base"),
     ("baseline/linear_probe/accuracy", "linear probe on the frozen base"),
-    ("baseline/majority/accuracy", "most frequent class"),
-    ("baseline/age_sex/accuracy", "age and sex"),
     ("baseline/volumes/accuracy", "true volumes from a table, no picture"),
+    ("baseline/mmse/accuracy", "MMSE alone, no picture"),
+    ("baseline/age_sex/accuracy", "age and sex"),
+    ("baseline/text/accuracy", "words of the report, no picture"),
+    ("baseline/majority/accuracy", "most frequent class"),
 )
-"""Scores of ``metrics.json`` that the demo compares, with their names."""
+"""Scores of ``metrics.json`` that the demo compares, with their names: every comparator that was computed."""
 
 
 def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mapping[str, Any]) -> str:
@@ -40,9 +42,26 @@ def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mappin
             for head in facts["heads"]
         ],
         "drop_figure": image(drop_figure(facts["explanation"]["drops"])),
+        "probe": probe_line(metrics),
         "validation": split["participants"]["val"],
     }
     return render("demo_page.html.j2", context, title="VoxTune demo", simulated=True)
+
+
+def probe_line(metrics: Mapping[str, Any]) -> str:
+    """How the model stands to the linear probe on the same frozen base and training scans, in a sentence."""
+    one = metrics.get("against/linear_probe/accuracy")
+    if one is None or one["value"] is None:
+        return ""
+    low, high = one["low"], one["high"]
+    told = low is not None and (low > 0 or high < 0)
+    words = (
+        ("beats" if one["value"] > 0 else "loses to")
+        if told
+        else ("is not told apart from" if one["value"] >= 0 else "is behind, within chance,")
+    )
+    interval = "" if low is None else f" (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return f"Fine-tuning {words} the linear probe: {100 * one['value']:+.1f} points{interval}."
 
 
 def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":

@@ -112,6 +112,18 @@ class TargetFacts:
 
 
 @dataclass(frozen=True)
+class SetFacts:
+    """What is said of prediction sets."""
+
+    coverage: float
+    by_class: bool
+    sentences: Sequence[str]
+    """What is promised of how many people."""
+    metrics: Mapping[str, Metric]
+    """Coverage and size, as ``metrics.json`` names them."""
+
+
+@dataclass(frozen=True)
 class RunsFacts:
     """Several runs scored together: seeds, of which means are given, or the folds of a cross-validation, whose answers are pooled."""
 
@@ -168,10 +180,19 @@ class EvaluationFacts:
     """The baselines were fitted on other participants of the scored cohort, because no training scans were at hand."""
     against: Mapping[str, Comparison] = field(default_factory=dict)
     """The headline score of the model minus that of each baseline."""
+    raw: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    """Headline scores before calibration, of the model under ``model`` and of each baseline; of one class among several."""
+    calibration: str = ""
+    """How the rows were calibrated, or why not."""
+    never_said: Sequence[str] = ()
+    """Classes that some scan has and the model says of none."""
     subgroups: Sequence[SubgroupScores] = ()
     leakage: Sequence[str] = ()
     """What is known of leakage, without any ID."""
     leakage_alarms: bool = False
+    base_seen: str = ""
+    """What the base had seen in its own pretraining, and whether these scans are among it."""
+    base_seen_alarms: bool = False
     looks: int | None = None
     """How often this test set has been scored, this time included."""
     models_looked: int | None = None
@@ -188,6 +209,8 @@ class EvaluationFacts:
     """How well the site can be read from the embeddings, one sentence."""
     templates: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     """Scores by class-text template, the model's own first."""
+    sets: SetFacts | None = None
+    """Where prediction sets were asked for."""
     n_predicted: int | None = None
     """Scans predicted; those of which nothing is known are not scored."""
     resamples: int = 2000

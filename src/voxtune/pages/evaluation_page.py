@@ -4,6 +4,7 @@ One page for every task and for one run or several: what a task adds is a sectio
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, Findings
 from voxtune.pages.findings_section import findings_section
 from voxtune.pages.layout import render
 from voxtune.pages.method_paragraph import method_paragraph
+from voxtune.pages.probe_sentence import probe_sentence, standing
 from voxtune.pages.runs_section import headline_of_runs, people_of_runs, runs_section
 from voxtune.pages.score_labels import (
     BASELINES,
@@ -24,6 +26,7 @@ from voxtune.pages.score_labels import (
     target_score_names,
     within,
 )
+from voxtune.pages.sets_section import sets_section
 from voxtune.pages.task_words import WORDS, baseline_name, headline_scale
 from voxtune.types.records import Comparison, Metric
 
@@ -43,6 +46,9 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "p": f"{100 * facts.confidence:g}%",
         "not_scored": f"have no {WORDS[facts.task].nothing} to score",
         "verdict": verdict(facts),
+        "probe": probe_sentence(facts, scale),
+        "probe_standing": standing(facts),
+        "never_said": never_said(facts),
         "overall": _overall(facts),
         "rivals": _rivals(facts, scale),
         "absent": _absent(facts),
@@ -57,6 +63,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "findings": findings_section(facts, facts.labels)
         if isinstance(facts.labels, FindingsFacts)
         else None,
+        "sets": sets_section(facts, facts.sets) if facts.sets else None,
         "runs": runs_section(facts, scale, names_of(facts)) if facts.runs else None,
     }
     title = f"{facts.model} on {facts.cohort}"
@@ -109,13 +116,19 @@ def summary(facts: EvaluationFacts) -> str:
     metric = facts.metrics[facts.headline]
     counts = f"{metric.n_scans} scans of {metric.n_participants} participants"
     if isinstance(facts.labels, FindingsFacts) and len(facts.labels.groups) > 1:
-        parts = [
+        groups = [
             f"{group.kind}: mean AUROC {interval_text(group.model)}, {group.findings} findings"
             + (f", {interval_text(group.gain)} over zero-shot" if group.gain else "")
             for group in facts.labels.groups
         ]
-        return f"{label}{'; '.join(parts)}; {counts}."
-    return f"{label}{facts.kind}: {within(headline_text(facts))} on {counts}. {verdict(facts)}".rstrip()
+        return f"{label}{'; '.join(groups)}; {counts}."
+    parts = [
+        f"{label}{facts.kind}: {within(headline_text(facts))} on {counts}.",
+        verdict(facts),
+        probe_sentence(facts, scale_of(facts)),
+        never_said(facts),
+    ]
+    return " ".join(filter(None, parts))
 
 
 def verdict(facts: EvaluationFacts) -> str:
@@ -144,23 +157,41 @@ def verdict(facts: EvaluationFacts) -> str:
     )
 
 
-def _rivals(
-    facts: EvaluationFacts, scale: HeadlineScale
-) -> list[tuple[str, str, Mapping[str, Metric], Markup, Comparison | None]]:
-    """The model and its baselines, a row each: name, note, scores, bar of the headline, the model minus the baseline."""
-    rows: list[tuple[str, str, Mapping[str, Metric], Comparison | None]] = [
-        ("This model", "", facts.metrics, None)
-    ]
-    rows += [
-        (baseline_name(name, facts.task), facts.baseline_notes.get(name, ""), found, facts.against.get(name))
-        for name, found in facts.baselines.items()
-    ]
+def never_said(facts: EvaluationFacts) -> str:
+    """The classes that the model says of no scan, in a sentence; empty where it says them all."""
+    if not facts.never_said:
+        return ""
+    return f"Never said, though there are such scans here: {', '.join(facts.never_said)}."
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """The model or a baseline on the page."""
+
+    name: str
+    note: str
+    scores: Mapping[str, Metric]
+    bar: Markup
+    """Of the headline."""
+    against: Comparison | None
+    """The model minus the baseline."""
+    raw: Metric | None
+    """The headline before calibration."""
+
+
+def _rivals(facts: EvaluationFacts, scale: HeadlineScale) -> list[RivalRow]:
+    """The model and its baselines, a row each."""
     bar = (lambda _: Markup("")) if scale.smaller_is_better else _bar
-    return [
-        (name, note, found, bar(found[facts.headline]), against)
-        for name, note, found, against in rows
-        if facts.headline in found
-    ]
+
+    def row(key: str, name: str, found: Mapping[str, Metric]) -> RivalRow:
+        note, against = facts.baseline_notes.get(key, ""), facts.against.get(key)
+        raw = facts.raw.get(key, {}).get(facts.headline)
+        return RivalRow(name, note, found, bar(found[facts.headline]), against, raw)
+
+    rows = {"model": ("This model", facts.metrics)} | {
+        name: (baseline_name(name, facts.task), found) for name, found in facts.baselines.items()
+    }
+    return [row(key, name, found) for key, (name, found) in rows.items() if facts.headline in found]
 
 
 def _absent(facts: EvaluationFacts) -> list[str]:

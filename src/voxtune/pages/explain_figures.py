@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtune.pages.slices import PLANES, cut, to_ras
+from voxtune.pages.slices import PLANES, current_view, cut, lettered, to_ras
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float32]
-LETTERS = {"sagittal": ("P", "A"), "coronal": ("L", "R"), "axial": ("L", "R")}
 STRONGEST = 0.8
 """Opacity of heat 1."""
 FAINTEST = 0.05
@@ -103,7 +102,7 @@ def panel_figure(
 def overlay(
     panel: Any, grey: Volume, hot: Volume, plane: str, share: float, window: tuple[float, float]
 ) -> None:
-    """One slice of a RAS volume with heat over it, superior up, the person's left on the left; black and white at ``window``."""
+    """One slice of a RAS volume with heat over it, superior up, in the current view; black and white at ``window``."""
     spacing = [grey.spacing[axis] for axis in range(3) if axis != PLANES.index(plane)]
     aspect = spacing[1] / spacing[0]
     picture = cut(grey.voxels, plane, share)
@@ -120,8 +119,7 @@ def overlay(
     extent = (-0.5, picture.shape[1] - 0.5, -0.5, picture.shape[0] - 0.5)
     panel.imshow(coloured(heat), origin="lower", aspect=aspect, interpolation="bilinear", extent=extent)
     panel.set_axis_off()
-    for place, letter in zip((0.03, 0.97), LETTERS[plane], strict=True):
-        panel.text(place, 0.5, letter, transform=panel.transAxes, color="#8fd0ff", fontsize=8, va="center", ha="left" if place < 0.5 else "right")  # fmt: skip
+    lettered(panel, plane, 11)
 
 
 def _window(grey: Volume) -> tuple[float, float]:
@@ -181,6 +179,7 @@ def viewer(scan: Volume, heat: Volume) -> str:
         made = view_img(
             shown, bg_img=_image(nibabel, grey.voxels - grey.voxels.min(), grey), cut_coords=_hottest(hot), threshold=FAINTEST, cmap=ListedColormap(coloured(scale)[:, :3].tolist()),
             vmin=-1 if signed else 0, vmax=1, symmetric_cmap=signed, black_bg=True, dim=0, opacity=0.65, title=None,
+            radiological=current_view() == "radiological", show_lr=True,
         )  # fmt: skip
     page = re.sub(r"<link rel=\"icon\".*?/>", "", str(made.get_standalone()), flags=re.DOTALL)
     for number in set(

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from voxtune.pages.explain_figures import curves_figure, heat_figure, panel_figure, viewer
 from voxtune.pages.layout import image, render
+from voxtune.types.verdict import Verdict
 from voxtune.types.volume import Volume
 
 TOP = 12
@@ -27,6 +28,7 @@ def explain_page(
     context = {
         "facts": facts,
         "caveats": facts["caveats"],
+        "kind": Verdict.read(facts["caveats"]["verdict"]).kind,
         "shown": shown,
         "others": [one for one in facts["prediction"].get("targets", {}).items() if one[0] != "mmse"],
         "hidden": len(chances) - len(shown),

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from voxtune import __version__
+from voxtune.pages.slices import view_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,13 @@ def render(template: str, context: Mapping[str, Any], *, title: str, simulated: 
         title: of the page.
         simulated: whether any scan behind it was simulated; the page then says SIMULATED at its top.
     """
-    whole = {**context, "title": title, "simulated": simulated, "version": __version__}
+    whole = {
+        "view_words": view_words(),
+        **context,
+        "title": title,
+        "simulated": simulated,
+        "version": __version__,
+    }
     return _environment().get_template(template).render(whole)
 
 

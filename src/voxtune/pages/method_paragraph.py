@@ -28,7 +28,9 @@ def _classes(facts: EvaluationFacts) -> str:
     labels = facts.labels
     name = "the zero-shot base model" if facts.kind == "zero-shot" else f"the model ({facts.kind})"
     calibrated = ""
-    if isinstance(labels, ClassFacts) and labels.temperature is not None:
+    if isinstance(labels, ClassFacts) and labels.temperature == 1.0 and not labels.offsets:
+        calibrated = " Nothing moves its probabilities after training."
+    elif isinstance(labels, ClassFacts) and labels.temperature is not None:
         offsets = " and an offset for each class" if labels.offsets else ""
         calibrated = (
             f" Probabilities were calibrated by one temperature ({labels.temperature:.3g}){offsets}, and a threshold for each class against the "
@@ -84,7 +86,11 @@ def _baselines(facts: EvaluationFacts) -> str:
         if facts.cross_fitted
         else "Baselines were fitted on the training participants only"
     )
-    return f"{fitted}; the model is compared with each on the same scans by swapping participants, with Holm's correction (1979) over the baselines."
+    calibrated = f" {facts.calibration}" if facts.calibration else ""
+    return (
+        f"{fitted}; the model is compared with each on the same scans by swapping participants, with Holm's correction (1979) over the "
+        f"baselines.{calibrated}"
+    )
 
 
 def _folds(facts: EvaluationFacts) -> str:

@@ -7,6 +7,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxtune.pages.score_labels import BASELINES, ERRORS, target_score_names
 from voxtune.pages.task_words import WORDS, baseline_name
+from voxtune.weights.licences import terms
+from voxtune.weights.seen import SEEN
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece")
 """Scores over all classes or findings, where a task has them."""
@@ -32,7 +34,9 @@ def model_card(
         loader=PackageLoader("voxtune.pages"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     if facts["control_of"] is not None:
-        return environment.get_template("control_card.md.j2").render(facts=facts)
+        return environment.get_template("control_card.md.j2").render(
+            facts=facts, rules=terms(facts["licence"]).rules
+        )
     if metrics is not None and evaluation and list(evaluation["classes"]) != list(facts["classes"]):
         metrics = None
     found = metrics or {}
@@ -59,6 +63,8 @@ def model_card(
     ]
     return environment.get_template("model_card.md.j2").render(
         facts=facts,
+        rules=terms(facts["licence"]).rules,
+        seen=SEEN.get(facts["base"]),
         metrics=metrics,
         evaluation=evaluation if metrics else None,
         leakage=leakage,

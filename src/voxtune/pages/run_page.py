@@ -14,20 +14,26 @@ def run_page(
     epochs: Sequence[Mapping[str, Any]],
     parts: Sequence[Mapping[str, Any]],
     metric: str,
+    plan: Mapping[str, Any],
     *,
     simulated: bool,
     environment: Mapping[str, Any] | None = None,
 ) -> str:
-    """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen) and ``environment.json``."""
+    """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen), the plan and ``environment.json``."""
     total = sum(part["trained"] + part["frozen"] for part in parts)
+    kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
     context = {
         "config": config,
         "epochs": epochs,
-        "best": max((epoch for epoch in epochs if epoch["best"]), key=lambda epoch: epoch["epoch"]),
+        "best": epochs[kept],
         "parts": [{**part, "share": part["trained"] / total} for part in parts],
         "trained": sum(part["trained"] for part in parts),
         "total": total,
         "metric": metric,
+        "plan": plan["why"],
+        "probe": plan["probe"],
+        "chosen": plan["keep"] == "best",
+        "step": steps_done(epochs, kept),
         "cost": cost(epochs, environment or {}),
         "environment": environment,
         "curves": image(curves(epochs, metric)),
@@ -48,7 +54,7 @@ def cost(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) ->
             "training rate",
             f"{sum(epoch['scans'] for epoch in epochs) / max(training, 1e-9):.3g} scans a second",
         ),
-        ("steps", f"{sum(epoch.get('steps', 0) for epoch in epochs):,} in {len(epochs)} epochs"),
+        ("steps", f"{sum(epoch.get('steps', 0) for epoch in epochs):,}, {len(epochs)} validations"),
         (
             "waiting for scans",
             f"{100 * sum(epoch.get('data_seconds', 0.0) for epoch in epochs) / max(training, 1e-9):.1f}% of the training time",
@@ -61,6 +67,12 @@ def cost(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) ->
     return rows
 
 
+def steps_done(epochs: Sequence[Mapping[str, Any]], place: int) -> int:
+    """Steps of the run that were done at a line of its log; logs of before do not say, so they are counted."""
+    known = epochs[place].get("step")
+    return int(known) if known is not None else sum(epoch.get("steps", 0) for epoch in epochs[: place + 1])
+
+
 def clock(seconds: float) -> str:
     """A duration in the units a person would use."""
     if seconds < 120:
@@ -69,12 +81,12 @@ def clock(seconds: float) -> str:
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
-    """Loss terms and the validation metric over epochs, the best epoch marked."""
+    """Loss terms and the validation metric over steps, what was kept marked."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    number = [epoch["epoch"] + 1 for epoch in epochs]
+    number = [steps_done(epochs, place) for place in range(len(epochs))]
     left.plot(number, [epoch["loss"] for epoch in epochs], label="total")
     left.plot(number, [epoch["contrastive"] for epoch in epochs], label="contrastive")
     others = {name: f"{name} (unweighted)" for epoch in epochs for name in epoch.get("targets", {})}
@@ -84,12 +96,12 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
         known = [(place, value) for place, value in zip(number, values, strict=True) if value is not None]
         if known:
             left.plot(*zip(*known, strict=True), label=label)
-    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(number, [epoch["metric"] for epoch in epochs], color="tab:green")
-    best = max((epoch for epoch in epochs if epoch["best"]), key=lambda epoch: epoch["epoch"])
-    right.axvline(best["epoch"] + 1, color="0.6", linestyle=":")
-    right.set(xlabel="epoch", ylabel=f"{metric.replace('_', ' ')} on validation")
+    kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
+    right.axvline(steps_done(epochs, kept), color="0.6", linestyle=":")
+    right.set(xlabel="step", ylabel=f"{metric.replace('_', ' ')} on validation")
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
         panel.xaxis.get_major_locator().set_params(integer=True)

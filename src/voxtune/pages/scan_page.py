@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.pages.layout import image, render
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats
+from voxtune.types.reliability import Caveats, Trust
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ def scan_page(
         "prediction": prediction,
         "caveats": caveats,
         "facts": facts,
+        "kind": caveats.verdict.kind,
+        "rules": Trust.model_validate(facts["trust"]).rules,
         "trust": facts["trust"],
+        "called": sum(
+            value >= facts.get("thresholds", {}).get(name, 0.5)
+            for name, value in prediction.probabilities.items()
+        ),
         "findings": facts.get("task") == "findings",
         "targets": [name for name in caveats.targets if name != "mmse"],
         "texts": texts,

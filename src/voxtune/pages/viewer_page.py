@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from voxtune.pages.layout import render
+from voxtune.pages.slices import current_view
 
 _ASSETS = Path(str(files("voxtune.pages"))) / "assets"
 STATIC: Mapping[str, tuple[Path, str]] = MappingProxyType(
@@ -30,6 +31,7 @@ def viewer_page(facts: Mapping[str, Any], limits: Mapping[str, Any], token: str)
     context = {
         "facts": facts,
         "token": token,
+        "view": current_view(),
         "upload_mb": round(limits["upload_bytes"] / 2**20),
         "minutes": round(limits["keep_seconds"] / 60),
     }

@@ -17,6 +17,7 @@ from voxtune.errors import SettingError
 from voxtune.model.between_layers import BetweenLayers
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.protocols import is_sparse_tower
 from voxtune.types.settings import Settings
 
 
@@ -40,6 +41,10 @@ class Lga(Settings):
         """
         if encoder is not model.vision:
             raise SettingError("text", "a method of the text side (text_prompts, lora, ...)", "lga")
+        if is_sparse_tower(encoder.tower):  # its texts would read the rows that fill up short scans
+            raise SettingError(
+                "vision", f"a method that reads no whole sequence: {model.backbone.name} drops patches", "lga"
+            )
         tower = model.backbone.text
         ids, mask = (
             part.to(next(tower.parameters()).device) for part in model.backbone.tokenize(list(self.texts))

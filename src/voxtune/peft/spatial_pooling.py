@@ -15,6 +15,7 @@ from voxtune.errors import SettingError
 from voxtune.model.injection import frozen_tower
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.protocols import is_sparse_tower
 from voxtune.types.settings import Settings
 
 
@@ -40,6 +41,12 @@ class SpatialPooling(Settings):
             raise SettingError(
                 "vision",
                 f"a method without a 3D token grid: {model.backbone.name} reads 2D slices",
+                "spatial_pooling",
+            )
+        if is_sparse_tower(encoder.tower):
+            raise SettingError(
+                "vision",
+                f"a method without a whole token grid: {model.backbone.name} drops patches",
                 "spatial_pooling",
             )
         if model.image_summary is not None:

@@ -44,7 +44,8 @@ def names_in(tree: nodes.Template) -> frozenset[str]:
 
 
 def _walk(node: nodes.Node, loops: int) -> "list[tuple[int, nodes.Node]]":
-    found, left = [], [(loops, node)]
+    found: list[tuple[int, nodes.Node]] = []
+    left = [(loops, node)]
     while left and len(found) <= MOST_NODES:
         depth, one = left.pop()
         found.append((depth, one))

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtune.evaluation.tables import ESTIMATE, prediction_columns, prediction_row
+from voxtune.evaluation.tables import CONTENT, ESTIMATE, FILE, VERDICT, prediction_columns, prediction_row
+from voxtune.model.questions import UNDECIDED
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import MMSE, Target
@@ -25,12 +26,20 @@ class Answer:
     """What the adapter predicts, with their units."""
     simulated: bool = False
     """Whether the adapter or this very scan is SIMULATED."""
+    file: str | None = None
+    """Where it was read, as a path that says nothing of this machine; ``None`` of what was sent to a server."""
+    sha256: str | None = None
+    """Of its content."""
+    thresholds: Mapping[str, float] | None = None
+    """Of findings: the probability from which on each is called."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""
         one, beside = self.prediction, self.caveats
         said = {
             "scan": one.scan_id,
+            **({"file": self.file, "sha256": self.sha256} if self.file is not None else {}),
+            "verdict": str(beside.verdict),
             "predicted": one.predicted,
             "probabilities": one.probabilities,
             "mmse": one.mmse,
@@ -48,6 +57,8 @@ class Answer:
             "mmse_note": beside.mmse_note,
         }
         hidden = {"targets", *(["series"] if beside.series is None else [])}
+        if self.thresholds is not None:
+            said["thresholds"] = dict(self.thresholds)
         return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
@@ -59,6 +70,9 @@ class Answer:
             low, high = caveat.interval or (None, None)
             found |= {f"{name}_low": low, f"{name}_high": high, f"{name}_note": caveat.note}
         return found | {
+            VERDICT: str(beside.verdict),
+            FILE: None if self.file is None else plain_cell(self.file),
+            CONTENT: self.sha256,
             "confidence": beside.confidence,
             "abstained": _yes_no(beside.abstained),
             "distance": beside.distance,
@@ -69,15 +83,30 @@ class Answer:
         }
 
     def lines(self) -> list[str]:
-        """For a terminal."""
+        """For a terminal: the verdict first, then the answer, where there is one."""
         one, beside = self.prediction, self.caveats
-        parts = []
-        if one.predicted is not None:
-            chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
-            said = f"no class, too unsure (nearest {one.predicted})" if beside.abstained else one.predicted
-            parts.append(f"{said} ({chances})")
-        parts += [text for target in self._targets() if (text := self._number(target))]
-        return [f"{one.scan_id}: {'; '.join(parts)}", *beside.warnings(), f"  page: {self.page}"]
+        said = self._said() if beside.verdict.answered else []
+        return [f"{one.scan_id}: {beside.verdict}", *said, *beside.warnings(), f"  page: {self.page}"]
+
+    def _said(self) -> list[str]:
+        one = self.prediction
+        numbers = [text for target in self._targets() if (text := self._number(target))]
+        if self.thresholds is not None:
+            return [*self._findings(self.thresholds), *(f"  {text}" for text in numbers)]
+        chances = ", ".join(f"{name} {value:.2f}" for name, value in one.probabilities.items())
+        parts = [f"{one.predicted} ({chances})"] if one.predicted is not None else []
+        return [f"  {'; '.join([*parts, *numbers])}"]
+
+    def _findings(self, thresholds: Mapping[str, float]) -> list[str]:
+        """A line for each finding: probability, threshold, whether it is called."""
+        width = max((len(name) for name in self.prediction.probabilities), default=0)
+        lines = [f"  {'finding':{width}}  probability  threshold"]
+        for name, value in self.prediction.probabilities.items():
+            limit = thresholds.get(name, UNDECIDED)
+            lines.append(
+                f"  {name:{width}}  {value:11.2f}  {limit:9.2f}{'  called' if value >= limit else ''}"
+            )
+        return lines
 
     def _targets(self) -> Sequence[Target]:
         """Those of the adapter; where it is not at hand those that something is said of."""
@@ -112,7 +141,7 @@ def columns(
 ) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
-        *prediction_columns(classes, targets, each=each), *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
+        *prediction_columns(classes, targets, each=each), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
         "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
 

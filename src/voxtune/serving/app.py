@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 from voxtune.pages.viewer_page import STATIC, viewer_page
+from voxtune.serving.access import Access, RootPath
 from voxtune.serving.error_middleware import OwnErrors
 from voxtune.serving.guard import PAGE_POLICY, Guard
 from voxtune.serving.metrics import measures
@@ -25,8 +26,9 @@ from voxtune.serving.upload import Refused, check_length, receive
 LONGEST_WAIT = 600.0
 
 
-def make_app(service: Service, token: str, port: int) -> Starlette:
+def make_app(service: Service, token: str, port: int, access: Access | None = None) -> Starlette:
     """The ASGI application of a service; ``service`` is started and stopped with it."""
+    access = access or Access()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -52,7 +54,11 @@ def make_app(service: Service, token: str, port: int) -> Starlette:
         Route("/api/v1/scans/{id}/map/voxels", api.heat_voxels),
     ]
     handlers: dict[Any, Any] = {Refused: _on_refused, HTTPException: _on_http_error}
-    before = [Middleware(Guard, token=token, port=port), Middleware(OwnErrors)]
+    before = [
+        Middleware(RootPath, root_path=access.root_path),
+        Middleware(Guard, token=token, port=port, access=access),
+        Middleware(OwnErrors),
+    ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=before)
 
 
@@ -194,6 +200,7 @@ class Api:
             "attempts": scan.attempts,
             "seconds": None if seconds is None else round(seconds, 1),
             "error": scan.error,
+            "verdict": None if scan.result is None else scan.result.get("verdict"),
             "predicted": None if scan.result is None else scan.result["predicted"],
         }
 

@@ -1,9 +1,12 @@
-"""What comes with VoxTune to try it on: one adapter and one head, by their names ``demo`` and ``head``."""
+"""What comes with VoxTune to try it on: one adapter, one head and one SIMULATED person, by their names ``demo``, ``head`` and ``person``."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-DEMO, HEAD = "demo", "head"
+from voxtune.errors import UsageError
+
+DEMO, HEAD, PERSON = "demo", "head", "person"
 MERGED = "base.safetensors"
 """The base that ``voxtune export --merge`` writes beside the adapter that belongs on it."""
 
@@ -23,10 +26,29 @@ def adapter_folder(adapter: Path) -> Path:
 
 
 def scan_file(scan: Path) -> Path:
-    """The scan, or the shipped head (public domain, studyforrest) by the name ``head``; a file of that name goes first."""
-    if str(scan) == HEAD and not scan.exists():
-        return Path(str(files("voxtune.simulate") / "assets" / "head_pddl" / "T1w_2mm.nii.gz"))
-    return scan
+    """The scan, or a shipped one by its name; a file of that name goes first.
+
+    ``head`` is the head of a person (public domain, studyforrest), ``person`` a SIMULATED one that the shipped adapter was made for.
+    """
+    assets = files("voxtune.simulate") / "assets"
+    shipped = {
+        HEAD: assets / "head_pddl" / "T1w_2mm.nii.gz",
+        PERSON: assets / "person" / "SIMULATED_person.nii.gz",
+    }
+    return Path(str(shipped[str(scan)])) if str(scan) in shipped and not scan.exists() else scan
+
+
+def scans_or_person(adapter: Path, scans: Sequence[Path]) -> Sequence[Path]:
+    """The scans that were given; where none is, the SIMULATED person for the shipped adapter.
+
+    Raises:
+        UsageError: no scan, for another adapter.
+    """
+    if scans:
+        return scans
+    if str(adapter) != DEMO:
+        raise UsageError("Say which scan: a file, a folder or a manifest. 'demo' alone has one of its own.")
+    return [Path(PERSON)]
 
 
 def base_file(folder: Path, base: Path | None) -> Path | None:

@@ -7,6 +7,9 @@ from voxtune.serving.limits import Limits
 
 Json = dict[str, Any]
 ERROR: Json = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+VERDICT = (
+    "'answer', 'answer with caution: WHY' or 'no answer: WHY'; of no answer every class and number is null."
+)
 STATE: Json = {
     "type": "object",
     "properties": {
@@ -18,6 +21,7 @@ STATE: Json = {
         "attempts": {"type": "integer"},
         "seconds": {"type": ["number", "null"]},
         "error": {"type": ["string", "null"]},
+        "verdict": {"type": ["string", "null"], "description": VERDICT},
         "predicted": {"type": ["string", "null"]},
     },
 }
@@ -26,17 +30,15 @@ RESULT: Json = {
     "properties": {
         "id": {"type": "string"},
         "scan": {"type": "string"},
-        "predicted": {"type": "string"},
+        "verdict": {"type": "string", "description": VERDICT},
+        "predicted": {"type": ["string", "null"]},
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
         "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},
         "simulated": {"type": "boolean", "description": "The adapter or this very scan is SIMULATED."},
-        "confidence": {"type": "number"},
-        "abstained": {
-            "type": "boolean",
-            "description": "Too unsure: no class should be taken from this answer.",
-        },
+        "confidence": {"type": ["number", "null"]},
+        "abstained": {"type": "boolean", "description": "Whether the verdict is 'no answer'."},
         "distance": {"type": ["number", "null"]},
         "unlike_training": {"type": ["boolean", "null"]},
         "quality": {"enum": ["pass", "warn", "fail"]},

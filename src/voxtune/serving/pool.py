@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import WeightsError
+from voxtune.pages.slices import current_view
 from voxtune.serving.limits import Limits
 from voxtune.serving.scans import ServedScan
 from voxtune.serving.walls import private_places
@@ -46,8 +47,16 @@ class Pool:
     """Workers that take jobs in the order they came."""
 
     def __init__(
-        self, adapter: Path, base: Path | None, limits: Limits, root: Path, command: Sequence[str] = COMMAND
+        self,
+        adapter: Path,
+        base: Path | None,
+        limits: Limits,
+        root: Path,
+        command: Sequence[str] = COMMAND,
+        *,
+        device: str = "cpu",
     ) -> None:
+        self.device = device
         self.adapter, self.base, self.limits, self.root, self.command = adapter, base, limits, root, command
         self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
@@ -154,6 +163,8 @@ class Worker:
             {
                 "adapter": str(self.pool.adapter.resolve()),
                 "base": None if self.pool.base is None else str(self.pool.base.resolve()),
+                "device": self.pool.device,
+                "view": current_view(),
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
                 "scratch": str(self.pool.root),
@@ -221,9 +232,11 @@ class Worker:
 def _environment(threads: int, root: Path) -> dict[str, str]:
     keep = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUTF8": "1"}
+    home = {"VOXTUNE_HOME": os.environ.get("VOXTUNE_HOME") or str(Path.home() / ".voxtune")}
     return (
         keep
         | offline
+        | home
         | private_places(root)
         | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     )

@@ -1,13 +1,12 @@
 """From a scan file to a prediction: read, preprocess, encode, compare. The model is loaded once for many scans."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from voxtune.data.images import load_preset, prepare_scan
-from voxtune.evaluation.abstention import abstains
 from voxtune.evaluation.answers import answers_alone
 from voxtune.evaluation.encode import encode
 from voxtune.evaluation.ood_detection import distance, features_of
@@ -20,11 +19,15 @@ from voxtune.model.vlm import ImageFeatures
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import Target
+from voxtune.types.verdict import Looked, Verdict, given, judge
+
+REAL = "the adapter was trained on SIMULATED scans, and nothing says that this scan is one"
+"""Why such an adapter answers no other scan."""
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """A prediction, how far it can be trusted, and the preprocessed scan it was made from."""
+    """What is given of a prediction, how far it can be trusted, and the preprocessed scan it was made from."""
 
     prediction: Prediction
     caveats: Caveats
@@ -73,7 +76,7 @@ class Predictor:
                 tell("score")
             made, volume = prepared.preprocessed, prepared.tensor
             found, caveats = self.judge(name or scan.name, volume, made)
-        return ScanResult(found, caveats, made)
+        return ScanResult(given(found, caveats.verdict), caveats, made)
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
         """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""
@@ -111,10 +114,17 @@ class Predictor:
         if trust.familiar is not None:
             features = features_of(self.adapter.model, ["scan"], lambda _: volume)
             away = distance(features[0], trust.familiar)
+        targets = {target.name: self._beside(target, found) for target in self.adapter.model.targets}
+        verdict = self._verdict(found, away, prepared, targets)
+        if not verdict.answered:
+            targets = {
+                name: TargetCaveat(note=one.note or "no answer for this scan")
+                for name, one in targets.items()
+            }
         return Caveats(
+            verdict=verdict,
             confidence=confidence,
-            abstained=confidence is not None and abstains(confidence, trust.abstention),
-            targets={target.name: self._beside(target, found) for target in self.adapter.model.targets},
+            targets=targets,
             distance=away,
             unlike_training=None
             if away is None or trust.familiar is None
@@ -123,6 +133,29 @@ class Predictor:
             reasons=quality.reasons,
             series=prepared.record.series,
         )
+
+    def _verdict(
+        self,
+        found: Prediction,
+        away: float | None,
+        prepared: Preprocessed,
+        targets: Mapping[str, TargetCaveat],
+    ) -> Verdict:
+        facts, quality = self.adapter.facts, prepared.record.qc
+        one_class = bool(found.probabilities) and self.question.choice == "one"
+        alone = not found.probabilities
+        lost = [caveat.note for name, caveat in targets.items() if name not in found.targets and caveat.note]
+        real = facts.simulated and not prepared.record.simulated
+        looked = Looked(
+            quality=quality.verdict,
+            quality_reasons=quality.reasons,
+            distance=away,
+            confidence=max(found.probabilities.values()) if one_class else None,
+            missing="; ".join(lost) if alone and not found.targets else None,
+            unbounded=[name for name in found.targets if alone and targets[name].interval is None],
+            foreign=REAL if real else None,
+        )
+        return judge(looked, facts.trust.rules)
 
     def _beside(self, target: Target, found: Prediction) -> TargetCaveat:
         """The interval of a predicted number, or why there is no number."""

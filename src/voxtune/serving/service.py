@@ -25,11 +25,17 @@ class Service:
     """A pool of workers and the scans it works on, in one private folder that goes when the server ends."""
 
     def __init__(
-        self, adapter: Path, base: Path | None, limits: Limits, command: Sequence[str] = COMMAND
+        self,
+        adapter: Path,
+        base: Path | None,
+        limits: Limits,
+        command: Sequence[str] = COMMAND,
+        *,
+        device: str = "cpu",
     ) -> None:
         self.limits = limits
         self.root = new_scratch("serve")  # what a killed server left goes first
-        self.pool = Pool(adapter, base, limits, self.root, command)
+        self.pool = Pool(adapter, base, limits, self.root, command, device=device)
         self._reserved: list[int] = []
         self.scans = Scans(self.root, limits.keep_seconds)
         self._background: set[asyncio.Task[None]] = set()

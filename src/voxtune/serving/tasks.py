@@ -95,7 +95,11 @@ class Bench:
         tensor = to_tensor(found.preprocessed.volume, preset)
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
-        answer = Answer(found.prediction, found.caveats, folder / PAGE, targets).as_json()
+        question = self.predictor.question
+        thresholds = self.predictor.adapter.facts.thresholds if question.choice == "each" else None
+        answer = Answer(
+            found.prediction, found.caveats, folder / PAGE, targets, thresholds=thresholds
+        ).as_json()
         del answer["page"]
         answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}

@@ -5,9 +5,10 @@ seccomp refuses sockets of any kind, new processes, and looking into other proce
 libraries that open strangers' files. The audit hook holds Python code alone: ``missing`` says what nobody holds then.
 """
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ DEVICES = (
     "/dev/nvidia-uvm",
     *(f"/dev/nvidia{n}" for n in range(16)),
 )
+WORDS = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json")
+"""Files that make a tokenizer."""
 CLONE_THREAD = 0x00010000
 
 
@@ -56,7 +59,7 @@ class Walls:
         return (*files, *(() if self.calls else ("open a connection", "start a program")))
 
 
-def raise_walls(read: Iterable[Path], write: Path) -> Walls:
+def raise_walls(read: Sequence[Path], write: Path) -> Walls:
     """Build every wall that this system has around this process and what it starts; there is no way back.
 
     Args:
@@ -70,7 +73,7 @@ def raise_walls(read: Iterable[Path], write: Path) -> Walls:
     return walls
 
 
-def _close_files(read: Iterable[Path], write: Path) -> bool:
+def _close_files(read: Sequence[Path], write: Path) -> bool:
     if sys.platform != "linux":
         return False
     try:
@@ -84,8 +87,10 @@ def _close_files(read: Iterable[Path], write: Path) -> bool:
         rules = Ruleset()
         places = [*SYSTEM, *_python(), *(str(path) for path in read)]
         for path, access in [*((one, look) for one in places), *((one, device) for one in DEVICES)]:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 rules.allow(path, rules=access if Path(path).is_dir() else access & FSAccess.all_file())
+        for path in {str(Path(one).parent) for one in read if Path(one).suffix == ".safetensors"}:
+            rules.allow(path, rules=FSAccess.READ_DIR)  # names alone
         rules.allow(str(write), rules=own)
         rules.apply()
     except (ImportError, OSError, ValueError):
@@ -137,7 +142,29 @@ def private_places(folder: Path) -> dict[str, str]:
     )
 
 
-def home_of_weights() -> list[Path]:
-    """Where converted weights lie, if that was set."""
-    home = os.environ.get("VOXTUNE_HOME")
-    return [Path(home)] if home else []
+def places_of_base(adapter: Path, base: Path | None) -> list[Path]:
+    """What reading an adapter and its base may need, as ``model.base_files`` looks for it: no folder of somebody's other files.
+
+    Args:
+        adapter: its folder.
+        base: a file or folder that was named.
+    """
+    found = [adapter, Path(os.environ.get("VOXTUNE_HOME") or Path.home() / ".voxtune")]
+    named = [] if base is None else [base]
+    run = adapter.parent / "config.json"
+    with suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
+        said = json.loads(run.read_text(encoding="utf-8"))["backbone"]
+        named += [
+            Path(said[name])
+            for name in ("weights", "text_weights", "tokenizer")
+            if isinstance(said.get(name), str)
+        ]
+        found.append(run)
+    for place in named:
+        folder = place if place.is_dir() else place.parent
+        if place == base and place.is_dir():
+            found.append(place)
+        elif place.suffix == ".safetensors":
+            found += [place, place.with_suffix(".json"), folder / "config.json"]
+        found += [inside / name for inside in (folder, folder / "tokenizer") for name in WORDS]
+    return found

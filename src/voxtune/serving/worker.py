@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from voxtune.errors import ScanError, VoxTuneError
-from voxtune.serving.walls import Walls, home_of_weights, raise_walls
+from voxtune.serving.walls import Walls, places_of_base, raise_walls
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -40,21 +40,24 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     adapter, base, write = Path(settings["adapter"]), settings["base"], settings.get("scratch")
     walls = Walls()
     if write is not None:
-        read = [adapter, *([] if base is None else [Path(base).parent]), *home_of_weights()]
-        walls = raise_walls(read, Path(write))
+        walls = raise_walls(places_of_base(adapter, None if base is None else Path(base)), Path(write))
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
+    from voxtune.model.device import on_device
+    from voxtune.pages.slices import seen_from
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
 
-    bench = Bench(Predictor(adapter, base))
+    with on_device(settings.get("device", "cpu")):
+        bench = Bench(Predictor(adapter, base))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
     tell({"ready": bench.describe() | {"unheld": walls.missing}})
-    for line in jobs:
-        job = json.loads(line)
-        tell(done(bench.do, job, tell))
+    with seen_from(settings.get("view", "radiological")):
+        for line in jobs:
+            job = json.loads(line)
+            tell(done(bench.do, job, tell))
 
 
 def done(

@@ -141,10 +141,11 @@ def scans(settings: CohortSettings) -> Iterator[Scan]:
     for index in range(settings.participants):
         person = participant(settings, index)
         for visit in range(person.visits):
-            yield _visit(settings, person, visit)
+            yield visit_of(settings, person, visit)
 
 
-def _visit(settings: CohortSettings, person: Participant, visit: int) -> Scan:
+def visit_of(settings: CohortSettings, person: Participant, visit: int) -> Scan:
+    """One visit of a person, which may be later than those of the cohort."""
     rng = generator(Branch.SCAN, settings.seed, person.index, visit)
     cognition = person.cognition + person.pace * visit
     kind = int(np.searchsorted(THRESHOLDS, cognition))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
+    from voxtune.evaluation.predictions import Predictions
+    from voxtune.evaluation.set_scores import PredictionSets, WantedSets
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -94,13 +96,15 @@ class Classification:
         """Classes, their words, calibration and thresholds, and how sure the model must be to answer."""
         from voxtune.evaluation.abstention import fit_abstention
         from voxtune.evaluation.calibration import calibrate, softmax
+        from voxtune.evaluation.prediction_sets import class_scores
 
         outputs, known, seen = validated.outputs, validated.validation.labels, validated.train.labels
         assert outputs.logits is not None
         assert known.classes is not None
         assert seen.classes is not None
         logits, labels = outputs.logits.numpy(), known.classes.numpy()
-        calibration = calibrate(logits, labels, self.names)
+        people = validated.validation.participant_ids
+        calibration = calibrate(logits, labels, self.names, people)
         probabilities = softmax(logits, calibration.temperature, list(calibration.offsets.values()))
         counts = {name: int((seen.classes == place).sum()) for place, name in enumerate(self.names)}
         return TaskFacts(
@@ -112,8 +116,12 @@ class Classification:
                 "offsets": calibration.offsets,
                 "thresholds": calibration.thresholds,
             },
-            training={"diagnoses": counts},
-            trust={"abstention": fit_abstention(probabilities, labels, validated.validation.participant_ids)},
+            training={"diagnoses": counts, "not_calibrated": calibration.refused},
+            trust={
+                "abstention": fit_abstention(probabilities, labels, people),
+                "sets": class_scores(probabilities, labels, people, self.names),
+            },
+            confidence=probabilities.max(axis=1),
         )
 
 
@@ -202,3 +210,28 @@ class ScoredClasses:
         """Part of the calibration."""
         del cohort
         return ""
+
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
+        """Which classes stay possible.
+
+        Raises:
+            DataError: no scores in the adapter, other classes than its own, or too few validation participants.
+        """
+        import numpy as np
+
+        from voxtune.evaluation.prediction_sets import class_sets, guarantee, kept_scores
+        from voxtune.evaluation.set_scores import PredictionSets
+
+        kept = kept_scores(self.model.adapter.facts.trust.sets if self.model.adapter else None, table.names)
+        inside = class_sets(table.probabilities, kept, table.names, wanted.coverage, by_class=wanted.by_class)
+        people = {name: len(kept[name].scores) for name in table.names}
+        held = np.where(table.anything_known, inside[np.arange(len(table)), table.true], np.nan)
+        return PredictionSets(
+            wanted,
+            held[:, None].astype(float),
+            inside.sum(axis=1)[:, None].astype(float),
+            ("",),
+            tuple(guarantee(number, wanted.coverage, f"class {name}") for name, number in people.items())
+            if wanted.by_class
+            else (guarantee(sum(people.values()), wanted.coverage),),
+        )

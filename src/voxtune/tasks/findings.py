@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
+    from voxtune.evaluation.predictions import Predictions
+    from voxtune.evaluation.set_scores import PredictionSets, WantedSets
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -145,6 +147,7 @@ class Findings:
         """The findings, the texts of a pair, and the threshold of each."""
         import numpy as np
 
+        from voxtune.evaluation.prediction_sets import finding_scores
         from voxtune.evaluation.thresholds import fit_thresholds
         from voxtune.losses.findings import pair_differences
         from voxtune.model.questions import UNDECIDED
@@ -159,6 +162,8 @@ class Findings:
         thresholds |= dict.fromkeys(
             self.held_out, UNDECIDED
         )  # their labels are not looked at, also not on validation
+        people = validated.validation.participant_ids
+        sets = finding_scores(probabilities, known.findings.double().numpy(), people, self.seen)
         present = (seen.findings == 1).sum(dim=0).tolist()
         return TaskFacts(
             fields={
@@ -169,6 +174,7 @@ class Findings:
                 "thresholds": thresholds,
             },
             training={"findings": dict(zip(self.seen, present, strict=True))},
+            trust={"sets": sets},
         )
 
 
@@ -257,4 +263,42 @@ class ScoredFindings:
                 if cohort.own and cohort.val_rows
                 else " The base is called at 0.5."
             )
+        )
+
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
+        """Whether each finding can be excluded, or its absence; a finding with too few people has no sets, and it is said.
+
+        Raises:
+            DataError: no scores in the adapter, or too few people for every finding.
+        """
+        import numpy as np
+
+        from voxtune.errors import DataError
+        from voxtune.evaluation.prediction_sets import finding_sets, guarantee, kept_scores
+        from voxtune.evaluation.set_scores import PredictionSets
+
+        held, size, names, sentences, refused = [], [], [], [], []
+        kept = kept_scores(self.model.adapter.facts.trust.sets if self.model.adapter else None, ())
+        for place, name in enumerate(table.names):
+            if name not in kept:
+                refused.append(
+                    f"{name}: the adapter keeps no scores of it (held out, or a label of several findings)."
+                )
+                continue
+            try:
+                inside = finding_sets(table.probabilities[:, place], kept[name], wanted.coverage, name)
+            except DataError as error:
+                refused.append(str(error))
+                continue
+            truth, known = table.truth[:, place], table.known[:, place]
+            right = np.where(truth == 1, inside[:, 0], inside[:, 1]).astype(float)
+            names.append(name)
+            held.append(np.where(known, right, np.nan))
+            size.append(inside.sum(axis=1).astype(float))
+            sides = {f"with {name}": kept[name].scores, f"without {name}": kept[name].without}
+            sentences += [guarantee(len(some), wanted.coverage, side) for side, some in sides.items()]
+        if not names:
+            raise DataError(" ".join(refused))
+        return PredictionSets(
+            wanted, np.stack(held, axis=1), np.stack(size, axis=1), tuple(names), (*sentences, *refused)
         )

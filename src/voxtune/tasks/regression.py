@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
+    from voxtune.evaluation.predictions import Predictions
+    from voxtune.evaluation.set_scores import PredictionSets, WantedSets
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -281,3 +283,14 @@ class ScoredNumbers:
         """There are none."""
         del cohort
         return ""
+
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
+        """A number has an interval, no set.
+
+        Raises:
+            SettingError: always.
+        """
+        del table
+        raise SettingError(
+            "coverage", "nothing, where only numbers are predicted: each has its interval", wanted.coverage
+        )

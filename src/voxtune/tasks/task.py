@@ -14,6 +14,9 @@ from voxtune.errors import SettingError
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from voxtune.data.examples import Examples, Labels
     from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.scored_task import ScoredTask
@@ -45,6 +48,8 @@ class TaskFacts:
     """Counts of the training scans."""
     trust: Mapping[str, Any] = field(default_factory=dict)
     """Of ``Trust``: how far an answer can be relied on."""
+    confidence: "NDArray[np.float64] | None" = None
+    """Of the validation scans (m,), where one class among several is asked."""
 
     def beside(self, other: "TaskFacts") -> "TaskFacts":
         """Those of two tasks on the same scans; where both state something, the first one is right."""
@@ -52,6 +57,7 @@ class TaskFacts:
             {**other.fields, **self.fields},
             {**other.training, **self.training},
             {**other.trust, **self.trust},
+            self.confidence if self.confidence is not None else other.confidence,
         )
 
 

@@ -29,7 +29,10 @@ class Standing:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
+    best_loss: float | None = None
     best_epoch: int | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    """Of the run as it was begun; a later version may plan otherwise."""
     schedule: dict[str, Any] = field(default_factory=dict)
     groups: list[dict[str, Any]] = field(default_factory=list)
     """Settings of the optimiser's groups; rates move during training."""

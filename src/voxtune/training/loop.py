@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +20,18 @@ from voxtune.training.checkpoint import Standing, forget, load_last, save_checkp
 from voxtune.training.cost import energy_meter, memory_mib
 from voxtune.training.devices import clip_gradients, is_sharded, place
 from voxtune.training.interrupt import stop_requests
-from voxtune.training.order import batches, epoch_order, seed_of
+from voxtune.training.order import round_batches, seed_of
+from voxtune.training.plan import Plan, plan_of
 from voxtune.training.prefetch import read_ahead
 from voxtune.training.ranks import Ranks, start_ranks
 from voxtune.training.reach import Unreached, unreached
 from voxtune.training.records import Epoch, Fitted, TrainingInputs, Watcher
-from voxtune.training.schedule import advance, make_schedule, schedule_state
+from voxtune.training.schedule import make_schedule
 from voxtune.training.step import Share, StepSettings, step_gradients
 from voxtune.types.target import MMSE
+
+TEMPERATURE = "temperature.value"
+"""Name of the learned temperature among a model's parameters."""
 
 
 def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads from top to bottom)
@@ -39,7 +44,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     resume: bool = False,
     ranks: Ranks | None = None,
 ) -> Fitted:
-    """Train what is trainable in ``model``; it holds the best epoch's parameters afterwards.
+    """Train what is trainable in ``model``; it holds afterwards what the plan keeps: the best validation, or the last step.
 
     Same configuration, data and seed give the same parameters to the bit on one processor with one number of threads, also when
     the run is killed at any moment and resumed (``docs/concepts/same-bits.md``).
@@ -56,26 +61,29 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     if not trained:
         raise DataError("Nothing to train: the recipe has no method, no target and frozen projections.")
     optimiser = AdamW(
-        list(trained.values()),
+        groups_of(trained, config),
         lr=config.optimiser.rate,
         weight_decay=config.optimiser.weight_decay,
         foreach=False if any(is_sharded(value) for value in trained.values()) else None,
     )
-    schedule = make_schedule(optimiser, config.optimiser, settings.epochs)
     weights = {target.name: target.weight for target in config.targets}
     step_settings = StepSettings(config.loss, inputs.task, weights, inputs.form, settings.chunk, ranks)
     classes = class_inputs(model, inputs, ranks) if config.loss.class_weight and inputs.class_tokens else None
     train = inputs.train
+    plan = plan_of(settings, config.optimiser, len(train), inputs.validated)
 
     # ---- pick up where a stopped run left off
     now, best = Standing(), state.values(trained)
     found = load_last(checkpoints, watcher.say if ranks.leads else lambda _: None) if resume else None
+    if found is not None and found[1].plan and settings.epochs is None and settings.steps is None:
+        plan = Plan(**found[1].plan)
+    schedule = make_schedule(optimiser, config.optimiser, plan)
     if found is not None:
         tensors, now = found
         state.put_back(trained, state.part(tensors, "model."))
         best = state.part(tensors, "best.")
-        state.restore_optimiser(optimiser, state.part(tensors, "optimiser."), now.groups, trained)
-        schedule.load_state_dict(now.schedule)
+        state.restore_optimiser(optimiser, state.part(tensors, "optimiser."), now.groups)
+        schedule.restore(now.schedule)
     elif ranks.leads:
         forget(checkpoints)
     history = [Epoch(**line) for line in now.history]
@@ -85,8 +93,8 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     def save(standing: Standing) -> Standing:
         """Write where the run stands; every process takes part, the first one writes."""
         standing = replace(
-            standing, schedule=schedule_state(schedule), groups=optimiser.state_dict()["param_groups"],
-            history=[epoch.line() for epoch in history],
+            standing, schedule=schedule.state(), groups=optimiser.state_dict()["param_groups"],
+            history=[epoch.line() for epoch in history], plan=asdict(plan),
         )  # fmt: skip
         tensors = state.taken(trained, best, optimiser)
         if ranks.leads:
@@ -98,23 +106,24 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
         stop_requests() as wish,
         torch.random.fork_rng(devices=[ranks.device] if ranks.device.type == "cuda" else []),
     ):
-        for number in range(now.epoch, settings.epochs):
+        for number in range(now.epoch, plan.rounds):
             waited = number - (now.best_epoch if now.best_epoch is not None else number)
-            if settings.stop_after is not None and waited > settings.stop_after:
+            if plan.patience is not None and waited * plan.round > plan.patience:
                 break
-            # ---- one pass over the training scans, in an order that depends on seed and epoch alone
+            # ---- up to the next validation, through the scans in an order that depends on the seed and the pass alone
             began, energy, data_seconds = time.perf_counter(), energy_meter(ranks.device), 0.0
             saved = began
             model.train()
-            steps = batches(epoch_order(len(train), config.seed, number), settings.batch_size)
+            steps = round_batches(len(train), settings.batch_size, config.seed, plan.steps_of(number))
             sums = dict(now.sums)
-            shares = read_shares(inputs, steps[now.step :], number, settings.workers, ranks)
+            shares = read_shares(inputs, steps[now.step :], settings.workers, ranks)
             for step in range(now.step, len(steps)):
                 asked = time.perf_counter()
                 share = next(shares)
                 data_seconds += time.perf_counter() - asked
                 seed = seed_of(config.seed, number, step, ranks.rank)
                 optimiser.zero_grad(set_to_none=True)
+                schedule.before(plan.steps_of(number)[step])
                 share = share.to(ranks.device)
                 if number == step == 0:
                     dead = unreached(model, trained, share, classes, step_settings)
@@ -154,19 +163,21 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 if stop:
                     raise StoppedError(stop, number, step + 1)
 
-            # ---- once an epoch: validate, lower the rate, keep the best
+            # ---- validate, lower the rate, keep the best or the last
             model.eval()
             validating = time.perf_counter()
             with torch.no_grad(), ranks.autocast():
-                metric = inputs.validate(model)
-            if not math.isfinite(metric):
-                raise DataError(f"The validation metric '{settings.metric}' of epoch {number} is {metric}.")
+                steer = inputs.validate(model)
+            if not math.isfinite(steer.metric):
+                raise DataError(
+                    f"The validation metric '{settings.metric}' of epoch {number} is {steer.metric}."
+                )
             rate = float(optimiser.param_groups[0]["lr"])
-            advance(schedule, metric)
-            better = now.best_metric is None or metric > now.best_metric
+            schedule.after(steer.metric)
+            better = plan.keep == "last" or steer.beats(now.best_metric, now.best_loss)
             if better:
                 best = state.values(trained)
-                now = replace(now, best_metric=metric, best_epoch=number)
+                now = replace(now, best_metric=steer.metric, best_loss=steer.loss, best_epoch=number)
             spent_before = now.sums.get("seconds", 0.0)
 
             def mean(name: str, sums: dict[str, float] = sums) -> float | None:
@@ -174,11 +185,11 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 return sums[name] / count if count else None
 
             epoch = Epoch(
-                number, mean("loss") or 0.0, mean("contrastive") or 0.0, mean(MMSE), metric, rate,
-                float(model.temperature().item()), len(train), time.perf_counter() - began + spent_before, better,
+                number, mean("loss") or 0.0, mean("contrastive") or 0.0, mean(MMSE), steer.metric, rate,
+                float(model.temperature().item()), sum(len(index) for _, index in steps), time.perf_counter() - began + spent_before, better,
                 mean("classes"), sums.get("gradient", 0.0) / len(steps), len(steps), data_seconds,
                 time.perf_counter() - validating, memory_mib(ranks.device), energy.used_wh(), energy.source,
-                {name: mean(_sum_of(name)) for name in weights if name != MMSE},
+                plan.steps_of(number).stop, steer.loss, {name: mean(_sum_of(name)) for name in weights if name != MMSE},
             )  # fmt: skip
             history.append(epoch)
             now = save(replace(now, epoch=number + 1, step=0, sums={}))
@@ -186,36 +197,47 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 save_checkpoint(checkpoints, "best", best, replace(now, history=[], groups=[], schedule={}))
             watcher.epoch(history)
             stop = ranks.largest(wish.signal)
-            if stop and number + 1 < settings.epochs:
+            if stop and number + 1 < plan.rounds:
                 raise StoppedError(stop, number + 1, 0)
 
-    # ---- leave with the best epoch
+    # ---- leave with what is kept
     state.put_back(trained, best)
     model.eval()
     assert now.best_epoch is not None
     assert now.best_metric is not None
-    return Fitted(history[before:], history, now.best_epoch, now.best_metric)
+    return Fitted(history[before:], history, now.best_epoch, now.best_metric, plan)
+
+
+def groups_of(trained: dict[str, torch.nn.Parameter], config: RunConfig) -> list[Any]:
+    """The parameters as the optimiser takes them: all alike, or the temperature apart with its own rate and no decay."""
+    rate = config.optimiser.temperature_rate
+    if rate is None or TEMPERATURE not in trained:
+        return list(trained.values())
+    rest = [value for name, value in trained.items() if name != TEMPERATURE]
+    own = {"params": [trained[TEMPERATURE]], "lr": rate, "weight_decay": 0.0}
+    return [{"params": rest}, own] if rest else [own]
 
 
 def read_shares(
-    inputs: TrainingInputs, steps: list[list[int]], epoch: int, workers: int, ranks: Ranks
+    inputs: TrainingInputs, steps: list[tuple[int, list[int]]], workers: int, ranks: Ranks
 ) -> Iterator[Share]:
     """This process's part of each batch, its scans read ahead."""
-    facts = [inputs.train.facts(index) for index in steps]
-    rows = [ranks.filled(len(index)) for index in steps]
+    facts = [inputs.train.facts(index) for _, index in steps]
+    rows = [ranks.filled(len(index)) for _, index in steps]
     names = [[one.scan_ids[row] for row in own] for one, (own, _) in zip(facts, rows, strict=True)]
-    images = read_ahead(names, epoch_reader(inputs, epoch), workers)
+    asked = [[(number, name) for name in own] for (number, _), own in zip(steps, names, strict=True)]
+    images = read_ahead(asked, scan_reader(inputs), workers)
     for one, (own, real), scans, volumes in zip(facts, rows, names, images, strict=True):
         texts = None if inputs.reports is None else padded([inputs.reports(name) for name in scans])
         yield Share(one, own, real, volumes, texts)
 
 
-def epoch_reader(inputs: TrainingInputs, epoch: int) -> Callable[[str], Tensor]:
-    """How a scan is read in this epoch: as it is, or changed by its augmentation."""
+def scan_reader(inputs: TrainingInputs) -> Callable[[tuple[int, str]], Tensor]:
+    """How a scan is read in a pass: as it is, or changed by its augmentation."""
     read, augment = inputs.read, inputs.augment
     if augment is None:
-        return read
-    return lambda name: augment(read(name), name, epoch)
+        return lambda asked: read(asked[1])
+    return lambda asked: augment(read(asked[1]), asked[1], asked[0])
 
 
 def padded(texts: list[Tensor]) -> Tensor:

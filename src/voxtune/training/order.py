@@ -20,6 +20,26 @@ def batches(order: list[int], size: int) -> list[list[int]]:
     return cut
 
 
+def round_batches(count: int, size: int, seed: int, steps: range) -> list[tuple[int, list[int]]]:
+    """The batches of some steps of a run: for each, which pass over the scans it belongs to, and which scans it has.
+
+    Args:
+        count: training scans.
+        size: of a batch.
+        seed: of the run.
+        steps: counted over the whole run.
+    """
+    passes: dict[int, list[list[int]]] = {}
+    found = []
+    each = len(batches(list(range(count)), size))
+    for step in steps:
+        number, place = divmod(step, each)
+        if number not in passes:
+            passes[number] = batches(epoch_order(count, seed, number), size)
+        found.append((number, passes[number][place]))
+    return found
+
+
 def seed_of(*place: int | str) -> int:
     """A seed (63 bits) for a place in the run (seed, epoch, step, scan): the same at every resume and for any workers."""
     digest = hashlib.sha256("/".join(str(part) for part in place).encode()).digest()

@@ -3,27 +3,30 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-import torch
 from torch import Tensor
 
+from voxtune.types.tensors import side_by_side
+
+Asked = TypeVar("Asked")
 AHEAD = 2
 """Steps whose scans are read while one is computed."""
 
 
 def read_ahead(
-    steps: Sequence[Sequence[str]], read: Callable[[str], Tensor], workers: int
+    steps: Sequence[Sequence[Asked]], read: Callable[[Asked], Tensor], workers: int
 ) -> Iterator[Tensor]:
     """The tensors of each step's scans, stacked; the same whatever the number of workers.
 
     Args:
-        steps: scan_ids of each step.
-        read: scan_id to its tensor; called from ``workers`` threads at once.
+        steps: what to read for each step.
+        read: to the tensor of a scan; called from ``workers`` threads at once.
         workers: 0 reads when the step asks.
     """
     if workers == 0:
         for names in steps:
-            yield torch.stack([read(name) for name in names])
+            yield side_by_side([read(name) for name in names])
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     waiting: deque[list[Future[Tensor]]] = deque()
@@ -31,8 +34,8 @@ def read_ahead(
         for names in steps:
             waiting.append([pool.submit(read, name) for name in names])
             if len(waiting) > AHEAD:
-                yield torch.stack([one.result() for one in waiting.popleft()])
+                yield side_by_side([one.result() for one in waiting.popleft()])
         while waiting:
-            yield torch.stack([one.result() for one in waiting.popleft()])
+            yield side_by_side([one.result() for one in waiting.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)

@@ -127,12 +127,15 @@ def start_ranks(settings: TrainingSettings, environ: Mapping[str, str] = os.envi
     """
     devices, nodes = processes(settings, environ)
     if devices * nodes == 1 and "TORCHELASTIC_RUN_ID" not in environ:
-        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        kind, _, number = settings.accelerator.partition(":")
+        fabric = Fabric(
+            accelerator=kind, devices=[int(number)] if number else 1, precision=settings.precision
+        )
         return Ranks(fabric)
     from lightning_fabric.strategies import DDPStrategy
 
     fabric = Fabric(
-        accelerator=settings.accelerator,
+        accelerator=settings.accelerator.partition(":")[0],
         devices=devices,
         num_nodes=nodes,
         strategy=DDPStrategy(timeout=WAIT),

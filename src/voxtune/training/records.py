@@ -9,13 +9,31 @@ from torch import Tensor
 from voxtune.data.examples import Examples, ReadScan
 from voxtune.model.vlm import ClassTokens, VisionLanguageModel
 from voxtune.tasks.task import Task
+from voxtune.training.plan import Plan
 
 Form = Literal["volumes", "embedded", "finished"]
 """What is read of a scan: its volume, what the frozen front of the vision tower made of it (``vision.embed``), or what a
 wholly frozen tower made of it (``base_image``)."""
 
-Validate = Callable[[VisionLanguageModel], float]
-"""The metric of a model on the validation scans (greater is better). Every process calls it; all return the same."""
+
+@dataclass(frozen=True)
+class Steer:
+    """What the validation scans say of a model."""
+
+    metric: float
+    """Greater is better."""
+    loss: float | None = None
+    """Smaller is better; breaks ties of the metric. ``None``: not known."""
+
+    def beats(self, metric: float | None, loss: float | None) -> bool:
+        """Whether it is at least as good as an earlier one: by the metric, then by the loss; of equals the later one is kept."""
+        if metric is None or self.metric != metric:
+            return metric is None or self.metric > metric
+        return self.loss is None or loss is None or self.loss <= loss
+
+
+Validate = Callable[[VisionLanguageModel], Steer]
+"""What the validation scans say of a model. Every process calls it; all return the same."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +51,17 @@ class TrainingInputs:
     reports: ReadScan | None = None
     """scan_id to what a wholly frozen text tower made of its report (1 + L, E) (``base_text``)."""
     augment: Callable[[Tensor, str, int], Tensor] | None = None
-    """Volume, scan_id, epoch to the volume that is trained on."""
+    """Volume, scan_id, pass over the scans to the volume that is trained on."""
+    validated: int | None = None
+    """Participants of the validation side; ``None``: enough to choose by."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did; a line of ``log.jsonl``. Times are of the first process, scans of all."""
+    """What happened up to a validation; a line of ``log.jsonl``. Times are of the first process, scans of all.
+
+    An epoch is one pass over the training scans; where the length of a run is in steps, the steps up to its next validation.
+    """
 
     epoch: int
     loss: float
@@ -63,6 +86,9 @@ class Epoch:
     energy_wh: float | None = None
     energy_from: str | None = None
     """Measured by the GPU, or estimated from processor time."""
+    step: int | None = None
+    """Steps of the whole run that are done; ``None`` in logs of before."""
+    validation_loss: float | None = None
     targets: dict[str, float | None] = field(default_factory=dict)
     """The errors of targets other than ``mmse``, unweighted, on the scale of the loss."""
 
@@ -80,6 +106,7 @@ class Fitted:
     history: list[Epoch]
     best_epoch: int
     best_metric: float
+    plan: Plan
 
 
 @dataclass(frozen=True)

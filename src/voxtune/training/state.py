@@ -51,10 +51,10 @@ def put_back(trained: Named, found: Mapping[str, Tensor]) -> None:
 
 
 def restore_optimiser(
-    optimiser: Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]], trained: Named
+    optimiser: Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
     """Put back what an optimiser remembered of each parameter, and the settings of its groups."""
-    parameters = list(trained.values())
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, what = name.split(".")

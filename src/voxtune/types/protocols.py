@@ -55,6 +55,25 @@ class LeadTower(TokenTower, Protocol, metaclass=_ByAttributes):
     reads_lead: bool
 
 
+class SparseTower(TokenTower, Protocol, metaclass=_ByAttributes):
+    """A token tower that reads some places of a volume only, so that scans have different numbers of tokens.
+
+    What ``embed`` makes of scans side by side ends in rows of zeros where a scan has fewer; no real token is such a row.
+    """
+
+    def groups(self, embedded: Tensor) -> Tensor | None:
+        """The mask of an embedded sequence (B, T); ``None``: one group, all real.
+
+        True where a token is real; or numbers: 0 nobody's, 2 and more of a group that attends within itself. 1 is left to extra
+        tokens, which all groups see.
+        """
+        ...
+
+    def places(self, inputs: Tensor) -> Tensor:
+        """Where on the whole token grid each token of one volume (1, C, X, Y, Z) stands, as a running number (T,)."""
+        ...
+
+
 class FeatureTower(Protocol, metaclass=_ByAttributes):
     """A vision tower without a token sequence (convolutional): it gives its last feature map."""
 
@@ -120,6 +139,11 @@ def is_token_tower(tower: object) -> TypeGuard[TokenTower]:
 def is_lead_tower(tower: object) -> TypeGuard[LeadTower]:
     """Whether a tower's last block may leave out what nobody reads."""
     return _has_members(tower, LeadTower) and bool(getattr(tower, "reads_lead", False))
+
+
+def is_sparse_tower(tower: object) -> TypeGuard[SparseTower]:
+    """Whether a tower's scans have different numbers of tokens."""
+    return _has_members(tower, SparseTower)
 
 
 def is_feature_tower(tower: object) -> TypeGuard[FeatureTower]:

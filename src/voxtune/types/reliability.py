@@ -1,12 +1,22 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, computed_field, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    computed_field,
+    model_serializer,
+    model_validator,
+)
 
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
+from voxtune.types.verdict import Verdict, VerdictRules, rules_of
+
+WrittenVerdict = Annotated[Verdict, BeforeValidator(Verdict.read), PlainSerializer(str, return_type=str)]
 
 
 class TargetInterval(Settings):
@@ -39,7 +49,7 @@ class TargetScores(Settings):
 
 
 class AbstentionRule(Settings):
-    """Below ``confidence`` (the largest calibrated probability) the model gives no class."""
+    """Below ``confidence`` (the largest calibrated probability) a class is not sure enough to be given without caution."""
 
     confidence: float = Field(ge=0, le=1)
     cost: float = Field(gt=0, lt=1)
@@ -68,6 +78,14 @@ class FamiliarScans(Settings):
     n_scans: int = Field(ge=1)
 
 
+class ConformalScores(Settings):
+    """How far answers were from the truth, one score a validation participant, ascending; what prediction sets are cut by."""
+
+    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    without: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Of a finding: those of participants who do not have it."""
+
+
 class Trust(Settings):
     """What validation says of answers; absent where it had too few scans to say."""
 
@@ -75,6 +93,21 @@ class Trust(Settings):
     """By name; in files that of ``mmse`` stands under ``mmse``."""
     abstention: AbstentionRule | None = None
     familiar: FamiliarScans | None = None
+    sets: dict[str, ConformalScores] = Field(default_factory=dict)
+    """By true class, or by finding."""
+    verdict: VerdictRules | None = None
+    """When an answer is given; ``None`` in adapters from before there were such rules."""
+
+    @property
+    def rules(self) -> VerdictRules:
+        """Its own, or the default ones."""
+        familiar = self.familiar
+        return rules_of(
+            self.verdict,
+            None if self.abstention is None else self.abstention.confidence,
+            None if familiar is None else familiar.usual[1],
+            None if familiar is None else familiar.limit,
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -117,12 +150,12 @@ class SeriesChoice(Settings):
 
 
 class Caveats(Settings):
-    """What stands beside one prediction: how sure, how far off, how familiar, how good the scan."""
+    """What stands beside one prediction: the verdict, and what it rests on: how sure, how far off, how familiar, how good the scan."""
 
+    verdict: WrittenVerdict
+    """What a person may do with the answer; the one that every other field went into."""
     confidence: float | None
     """The largest calibrated probability; ``None`` where only numbers are predicted."""
-    abstained: bool
-    """The confidence is below the one chosen on validation: no class is given."""
     targets: dict[str, TargetCaveat] = Field(default_factory=dict)
     """By target."""
     distance: float | None = None
@@ -133,6 +166,12 @@ class Caveats(Settings):
     reasons: tuple[str, ...] = ()
     series: SeriesChoice | None = None
     """``None`` of files that are not DICOM."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def abstained(self) -> bool:
+        """Whether there is no answer, as the verdict says."""
+        return not self.verdict.answered
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -147,11 +186,9 @@ class Caveats(Settings):
         return self.targets[MMSE].note if MMSE in self.targets else None
 
     def warnings(self) -> list[str]:
-        """What a terminal says under the answer."""
+        """What a terminal says under the answer: what its verdict did not say in full."""
         found = []
-        if self.unlike_training:
-            found.append("  unlike the scans this adapter was trained on: do not rely on the answer")
-        if self.quality != "pass":
+        if len(self.reasons) > 2:
             found.append(f"  quality {self.quality}: {'; '.join(self.reasons)}")
         if self.series is not None and (self.series.left_aside or self.series.remarks):
             found.append(f"  {self.series.sentence}")

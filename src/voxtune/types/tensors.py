@@ -1,10 +1,12 @@
 """What travels through the model: a batch, tokens, the output. Shapes are checked in tests (jaxtyping + beartype)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Batch:
             findings=moved(self.findings),
             finding_weights=moved(self.finding_weights),
         )
+
+
+def side_by_side(scans: Sequence[Tensor]) -> Tensor:
+    """Volumes (C, X, Y, Z) stacked; embedded scans (T, D) too, the shorter ones filled up with rows of zeros, which no token is."""
+    if scans[0].ndim == 2 and len({len(one) for one in scans}) > 1:
+        return pad_sequence(list(scans), batch_first=True)
+    return torch.stack(list(scans))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class LoadReport:
     keys: int
     dropped: Mapping[str, str]
     new: tuple[str, ...]
+    licence: str | None = None
+    """What lay beside the published file when it was converted."""
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -115,6 +117,7 @@ def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str) -> tuple[
     """Assign the file's tensors; the report, and our names that are still without storage."""
     ours = model.state_dict()
     with _opened(file) as tensors:
+        licence = (tensors.metadata() or {}).get("licence")
         shapes = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118  (not a dict)
         found = plan(shapes, {name: tuple(tensor.shape) for name, tensor in ours.items()}, rules, part=part)
         if not found.fits:
@@ -123,7 +126,7 @@ def _load(model: nn.Module, file: Path, rules: KeyRules, *, part: str) -> tuple[
     state = {names[key]: tensor.to(ours[names[key]].dtype) for key, tensor in read_tensors(file, list(names))}
     model.load_state_dict(state, strict=False, assign=True)
     new = tuple(name for name in found.new if ours[name].is_meta)
-    return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, new), new
+    return LoadReport(file.name, file_sha256(file), len(shapes), found.dropped, new, licence), new
 
 
 def _opened(file: Path) -> safe_open:

@@ -28,6 +28,8 @@ class KeyRules:
     """Our names (regular expressions) that the file may lack: they start new and the report says so."""
     alone: str = ""
     """Our prefix of the vision tower, for files that hold it alone and without a prefix."""
+    others: tuple[tuple[str, str], ...] = ()
+    """Regular expression of keys by which another model is known that people take for this one, and what to say of it."""
 
 
 BERT_RULES = KeyRules(
@@ -56,6 +58,8 @@ class Plan:
     """``missing`` by the names a published file has for them."""
     alone: bool = False
     """The file is the vision tower alone and was read as a whole one."""
+    other: str = ""
+    """Which other model the file is, where its keys tell."""
 
     @property
     def fits(self) -> bool:
@@ -68,7 +72,9 @@ class Plan:
         lines = [
             f"The file does not fit model '{model}': {len(self.places)} of {total} places found their key."
         ]
-        if self.alone:
+        if self.other:
+            lines.append(self.other)
+        elif self.alone:
             lines.append("It holds the vision tower alone: part='vision' loads it and starts the rest new.")
         elif len(self.places) < total / 10:
             lines.append("It seems to belong to another model.")
@@ -123,7 +129,8 @@ def plan(
     )
     alone = part == "whole" and bool(rules.alone) and all(rules.alone + key in ours for key in theirs)
     lacking = tuple(_their_name(name, rules, part) for name in missing)
-    return Plan(places, dropped, new, tuple(unknown), missing, shaped, lacking, alone)
+    told = (why for pattern, why in rules.others if any(re.search(pattern, key) for key in theirs))
+    return Plan(places, dropped, new, tuple(unknown), missing, shaped, lacking, alone, next(told, ""))
 
 
 def _our_name(key: str, rules: KeyRules, part: str) -> str:

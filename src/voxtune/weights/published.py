@@ -80,12 +80,54 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "hlip": Published(
             "zch0414/clip-vit_base-scan_study-dualdinotxt1568", ("model.safetensors",), "code MIT; weights without a statement", 198_103_298,
             hub="model",
-            note="Load it with variant=hub_base. The models of the paper (brain_mri, head CT, chest_ct) are on Google Drive, linked from "
+            note="Load it with the variant of its name (voxtune weights list). The models of the paper (brain_mri, head CT, chest_ct) are on Google Drive, linked from "
             "https://github.com/zch0414/hlip.",
         ),
         "medblip_vit": Published(
             "https://github.com/Qybc/MedBLIP", (), "code MIT", 0, note="No weights were released; train from EVA-CLIP's blocks or new."
         ),
+        "colipri": Published(
+            "microsoft/colipri", ("model.safetensors",), "MIT", 258_366_240, hub="model",
+            note="Pin its revision: upstream does not, and converting records the sha256. Its tokenizer is that of "
+            "microsoft/BiomedVLP-CXR-BERT-specialized. The training data CT-RATE is for research only.",
+        ),
+        "neurovfm": Published(
+            "mlinslab/neurovfm-encoder", ("pytorch_model.bin",), "CC BY-NC-SA 4.0", 85_803_234, hub="model", gated=True,
+            note="No text tower: bring a BERT (text_weights). The diagnosis heads (neurovfm-dx-mri, -dx-ct) are not supported.",
+        ),
+        "brainiac": Published(
+            "https://github.com/AIM-KannLab/BrainIAC", ("BrainIAC.ckpt (linked from its README)",),
+            "non-commercial (read the licence beside the file)", 88_340_736,
+            note="A Lightning checkpoint, sha256 f22bdbcae26823a9d9e8aee883c6f24386ba4617339c12269848b6666cc62693 as third parties say; put its licence "
+            "beside it before you convert. No text tower: bring a BERT (text_weights). Version 1, a ResNet, is another model.",
+        ),
     }
 )  # fmt: skip
 """By catalogue name."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of several published checkpoints of a model."""
+
+    setting: str
+    where: str
+    seen: str
+    takes: str
+
+
+HLIP_VARIANTS: tuple[Variant, ...] = (
+    Variant("brain_mri", "Google Drive, linked from its repository", "brain MRI; head CT has a file of the same layout", "studies of up to 40 scans, 48 slices and more"),
+    Variant("chest_ct", "Google Drive, linked from its repository", "CT-RATE's training split", "one chest CT of 112 x 336 x 336"),
+    Variant("hub_2025_10", "zch0414/hlip-2025_10_08", "brain MRI and head CT", "studies in any order of scans, 48 slices"),
+    Variant("hub_base", "zch0414/clip-vit_base-scan_study-dualdinotxt1568", "brain MRI and head CT (MR-RATE, as a third party says)", "the same"),
+    Variant("hub_large", "zch0414/clip-vit_large-scan_study-dualdinotxt1568", "brain MRI and head CT", "the same"),
+    Variant("hub_base_slice", "zch0414/clip-vit_base-slice_scan_study-dualdinotxt1568", "brain MRI and head CT", "the same, and single scans"),
+    Variant("hub_large_slice", "zch0414/clip-vit_large-slice_scan_study-dualdinotxt1568", "brain MRI and head CT", "the same, and single scans"),
+)  # fmt: skip
+"""HLIP's checkpoints by the setting ``variant``."""
+HLIP_ONE_T1 = (
+    "hub_large_slice: its author takes it first for a single MRI too (issue 9 of Zch0414/hlip); hub_base_slice where memory is short. Files of the "
+    "slice and the scan family have the same shapes, so the variant must be set as the file's name says: no check can tell them apart."
+)
+"""Which of them to take for one T1."""

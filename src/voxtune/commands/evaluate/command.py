@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxtune.commands.evaluate.runs import evaluate_runs
 from voxtune.commands.evaluate.write import Evaluated, folder_of, scored, write_evaluation
 from voxtune.errors import UsageError
 
+if TYPE_CHECKING:
+    from voxtune.evaluation.set_scores import WantedSets
 
-def evaluate(
+
+def evaluate(  # noqa: PLR0913  (the options of the command)
     run: str | Path | Sequence[str | Path],
     *,
     data: str | Path | None = None,
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
     output: str | Path | None = None,
+    device: str = "auto",
+    coverage: float | None = None,
+    by_class: bool = False,
     say: Callable[[str], None] = print,
 ) -> Evaluated:
     """Predict and score; writes ``predictions.tsv``, ``metrics.json``, ``evaluation.json`` and ``page.html``.
@@ -29,26 +36,60 @@ def evaluate(
         classes: score and choose among these classes (findings) only; a class that training never saw is scored by its class text.
         label_map: labels of the cohort to classes, of findings columns to findings, as ``{"CN": "NC"}``.
         output: folder to write; otherwise ``RUN/evaluation/<cohort>``, of a folder of runs ``FOLDER/evaluation/<cohort>``.
+        coverage: measure prediction sets too, that hold the truth for this share of people.
+        by_class: let that share hold for the people of each class by themselves.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: takes lines for a person.
 
     Raises:
-        UsageError: no manifest, no place to write to, impossible classes or labels.
-        DataError: nothing to score, or runs that are not of one question; the settings that differ are named.
+        SettingError: a coverage outside 0..1, or for numbers alone.
+        UsageError: no manifest, no place to write to, impossible classes or labels, a device that is not there.
+        DataError: nothing to score, runs that are not of one question (the settings that differ are named), or a coverage that the
+            adapter's validation participants are too few for.
     """
-    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
-    from voxtune.evaluation.run_list import run_folders
+    from voxtune.evaluation.prediction_sets import check_coverage
+    from voxtune.evaluation.set_scores import WantedSets
+    from voxtune.model.device import on_device
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
+    if by_class and coverage is None:
+        raise UsageError(
+            "--by-class says how prediction sets are cut: give --coverage too, as --coverage 0.9."
+        )
+    sets = None if coverage is None else WantedSets(check_coverage(coverage), by_class)
+    with on_device(device):
+        return _evaluate(sources, manifest, classes, label_map, target, sets, say)
+
+
+def _evaluate(
+    sources: Sequence[Path],
+    manifest: Path | None,
+    classes: Sequence[str] | None,
+    label_map: Mapping[str, str] | None,
+    target: Path | None,
+    sets: "WantedSets | None",
+    say: Callable[[str], None],
+) -> Evaluated:
+    from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
+    from voxtune.evaluation.run_list import run_folders
+
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
         home = sources[0] if len(sources) == 1 else None
         return evaluate_runs(
-            runs, data=manifest, classes=classes, label_map=label_map, output=target, home=home, say=say
+            runs,
+            data=manifest,
+            classes=classes,
+            label_map=label_map,
+            output=target,
+            home=home,
+            say=say,
+            sets=sets,
         )
     model = read_model(runs[0])
     manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    found = scored(model, manifest, classes, label_map, say)
+    found = scored(model, manifest, classes, label_map, say, sets)
     return write_evaluation(found, target or folder_of(found))

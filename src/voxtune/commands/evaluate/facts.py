@@ -10,12 +10,19 @@ from voxtune import __version__
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
-    from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts, TargetFacts
+    from voxtune.pages.evaluation_facts import (
+        ClassFacts,
+        EvaluationFacts,
+        FindingsFacts,
+        SetFacts,
+        TargetFacts,
+    )
     from voxtune.types.target import Target
 
 
 def page_facts(found: "Evaluation") -> "EvaluationFacts":
     """Everything the page of one run shows; the look at these scans is logged."""
+    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.leakage import verdict_of
     from voxtune.evaluation.test_set_log import LOOKS, Look, log_look
 
@@ -23,10 +30,13 @@ def page_facts(found: "Evaluation") -> "EvaluationFacts":
     logs: list[Path] = [cohort.manifest.parent / LOOKS, *([model.run.looks] if model.run else [])]
     looks = log_look(logs, found.table.scan_ids, Look(cohort.name, model.identity, datetime.now(UTC)))
     verdict = verdict_of(model, cohort)
+    seen = seen_verdict(model.base, cohort.rows, cohort.manifest)
     return replace(
         described(found),
         leakage=[verdict.text],
         leakage_alarms=verdict.alarms,
+        base_seen=seen.text,
+        base_seen_alarms=seen.alarms,
         looks=looks.times,
         models_looked=looks.models,
     )
@@ -64,6 +74,9 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
     return replace(
         facts,
         metrics=found.metrics,
+        raw=found.raw_metrics,
+        calibration=found.calibration,
+        never_said=found.never_said,
         labels=LABELS[found.asked.task](found),
         cross_fitted=not found.fitted_on,
         baseline_notes=found.baseline_notes,
@@ -72,7 +85,17 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
         subgroups=found.subgroups,
         site_probe=found.site_probe.sentence if found.site_probe else None,
         templates=found.wordings,
+        sets=_sets(found),
     )
+
+
+def _sets(found: "Evaluation") -> "SetFacts | None":
+    from voxtune.pages.evaluation_facts import SetFacts
+
+    sets = found.sets
+    if sets is None:
+        return None
+    return SetFacts(sets.wanted.coverage, sets.wanted.by_class, sets.sentences, found.set_metrics)
 
 
 def _headline(found: "Evaluation") -> tuple[str, ...]:
@@ -100,7 +123,7 @@ def _classes(found: "Evaluation") -> "ClassFacts":
 def _findings(found: "Evaluation") -> "FindingsFacts":
     from voxtune.commands.train.draw_augmentation import augmentation_picture
     from voxtune.data.findings import finding_labels
-    from voxtune.evaluation.evaluation import ZERO_SHOT
+    from voxtune.evaluation.rivals import ZERO_SHOT
     from voxtune.pages.evaluation_facts import FindingsFacts
 
     cohort, chosen, names = found.cohort, found.cohort.chosen, found.table.names
@@ -169,6 +192,7 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
     """``evaluation.json``: what the figures are of."""
     from voxtune.data.manifest import file_sha256
     from voxtune.pages.evaluation_facts import ClassFacts
+    from voxtune.pages.probe_sentence import standing
 
     adapter, chosen = found.model.adapter, found.cohort.chosen
     return {
@@ -188,9 +212,20 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
         "label_rules": dict(facts.label_rules),
         "left_out": dict(facts.left_out),
         "temperature": facts.labels.temperature if isinstance(facts.labels, ClassFacts) else None,
+        "calibration": facts.calibration,
+        "never_said": list(facts.never_said),
+        "linear_probe": standing(facts),
         "thresholds": dict(found.table.thresholds),
+        "sets": facts.sets
+        and {
+            "coverage": facts.sets.coverage,
+            "by_class": facts.sets.by_class,
+            "sentences": list(facts.sets.sentences),
+        },
         "baseline_notes": dict(facts.baseline_notes),
         "leakage": " ".join(facts.leakage),
+        "base_seen": facts.base_seen,
+        "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "models_looked": facts.models_looked,
         "resamples": facts.resamples,

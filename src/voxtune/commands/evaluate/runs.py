@@ -1,5 +1,6 @@
 """``voxtune evaluate RUN RUN ...``: seeds as mean and standard deviation, folds of a cross-validation pooled."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from voxtune.types.records import Metric, OverRuns
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.evaluation.run_list import Member, RunList
+    from voxtune.evaluation.set_scores import WantedSets
     from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
 
 SHARED = (
@@ -33,7 +35,7 @@ def run_folder(of: str, key: str) -> str:
     return f"{of}-{key}"
 
 
-def evaluate_runs(
+def evaluate_runs(  # noqa: PLR0913  (the options of the command)
     runs: Sequence[Path],
     *,
     data: Path | None = None,
@@ -42,6 +44,7 @@ def evaluate_runs(
     output: Path | None,
     home: Path | None = None,
     say: Callable[[str], None] = print,
+    sets: "WantedSets | None" = None,
 ) -> Evaluated:
     """Evaluate each run into ``DIR/seed-N`` or ``DIR/fold-N`` as ever, then write what they say together.
 
@@ -53,6 +56,7 @@ def evaluate_runs(
         output: folder to write.
         home: the folder that holds the runs, where that was given: the place to write to is then ``home/evaluation/<cohort>``.
         say: takes lines for a person.
+        sets: prediction sets to measure too.
 
     Raises:
         UsageError: no ``output``, or nothing to score.
@@ -67,12 +71,12 @@ def evaluate_runs(
     parts: dict[str, Evaluation] = {}
     for one in listed.members:
         say(f"{listed.of.capitalize()} {one.key}: {one.name}")
-        found = scored(read_model(one.run.root), data, classes, label_map, say)
+        found = scored(read_model(one.run.root), data, classes, label_map, say, sets)
         if output is None:
             assert home is not None
             output = evaluation_folder(home / "evaluation", found)
         parts[one.key] = found
-        write_evaluation(found, output / run_folder(listed.of, one.key))
+        write_evaluation(found, output / run_folder(listed.of, one.key), prints=False)
     assert output is not None
     return _together(listed, parts, output)
 
@@ -82,6 +86,7 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
     from voxtune.evaluation.evaluation import pooled
     from voxtune.evaluation.tables import FACTS, METRICS, read_metrics, write_metrics_json, write_predictions
     from voxtune.pages.evaluation_page import evaluation_page, summary
+    from voxtune.pages.evaluation_prints import write_prints
 
     folders = {key: output / run_folder(listed.of, key) for key in parts}
     each = {key: read_metrics(folder / METRICS) for key, folder in folders.items()}
@@ -104,6 +109,7 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
     said = _said(listed, facts, stated)
     write_json(output / FACTS, said)
     write_text(output / "page.html", evaluation_page(facts))
+    write_prints(facts, output)
     return Evaluated(
         output, read_json(output / METRICS, "metrics"), f"{summary(facts)} Page: {output / 'page.html'}", said
     )
@@ -173,6 +179,8 @@ def _page_facts(
             name: replace(one, interval=None) for name, one in facts.targets.items()
         },  # each run has its own
         simulated=any(one.get("simulated") is True for one in stated.values()),
+        base_seen=" ".join(dict.fromkeys(str(one["base_seen"]) for one in stated.values())),
+        base_seen_alarms=any(one["base_seen_alarms"] is True for one in stated.values()),
     )
 
 
@@ -275,10 +283,21 @@ def _said(
         f"{runs.of}s": keys,
         "runs": dict(runs.runs),
         "adapters_sha256": {one.key: one.adapter.get("adapter_sha256") for one in listed.members},
+        **({"fold_sides": fold_sides(listed.members)} if runs.of == "fold" else {}),
         "test_side": runs.test_side,
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
         "leakage": dict(runs.leakage),
+        "base_seen": facts.base_seen,
+        "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,
         "voxtune": __version__,
+    }
+
+
+def fold_sides(members: "Sequence[Member]") -> dict[str, str]:
+    """Of each fold the sha256 of the scans it was tested on, by which ``compare`` tells whether two sets have the same folds."""
+    return {
+        one.key: hashlib.sha256("\n".join(sorted(map(str, one.split.get("test", ())))).encode()).hexdigest()
+        for one in members
     }

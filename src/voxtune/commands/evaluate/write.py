@@ -10,6 +10,7 @@ from voxtune.run_dir import read_json, write_json, write_text
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.evaluation import Evaluation
+    from voxtune.evaluation.set_scores import WantedSets
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""
@@ -55,6 +56,7 @@ def scored(
     classes: Sequence[str] | None,
     label_map: Mapping[str, str] | None,
     say: Callable[[str], None],
+    sets: "WantedSets | None" = None,
 ) -> "Evaluation":
     """A model with its profile, asked for the scans of a cohort, of one run and of each of several alike; what is left out is said.
 
@@ -62,13 +64,17 @@ def scored(
         UsageError: no manifest, or impossible classes or labels.
         DataError: nothing to score.
     """
+    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.evaluated_model import manifest_to_score, with_profile
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.tasks.task import scored_task
 
     model = with_profile(model, manifest_to_score(model, data))
-    found = evaluation_of(model, scored_task(model), data, classes, label_map)
+    found = evaluation_of(model, scored_task(model), data, classes, label_map, sets)
     _tell_left_out(found, say)
+    seen = seen_verdict(found.model.base, found.cohort.rows, found.cohort.manifest)
+    if seen.alarms:
+        say(f"Warning: {seen.text}")
     return found
 
 
@@ -82,11 +88,12 @@ def _tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:
         say("Held-out findings are reported beside the others: training never saw their labels.")
 
 
-def write_evaluation(found: "Evaluation", folder: Path) -> Evaluated:
-    """Write everything an evaluation leaves behind; the look at its scans is logged."""
+def write_evaluation(found: "Evaluation", folder: Path, *, prints: bool = True) -> Evaluated:
+    """Write everything an evaluation leaves behind, figures and tables for a paper unless it is one of several; the look is logged."""
     from voxtune.commands.evaluate.facts import page_facts, stated_facts
     from voxtune.evaluation.tables import FACTS, METRICS, write_metrics_json, write_predictions
     from voxtune.pages.evaluation_page import evaluation_page, summary
+    from voxtune.pages.evaluation_prints import write_prints
 
     facts = page_facts(found)
     stated = stated_facts(found, facts)
@@ -97,6 +104,8 @@ def write_evaluation(found: "Evaluation", folder: Path) -> Evaluated:
     write_metrics_json(folder / METRICS, found.all_metrics(), n_scans=len(found.table), n_participants=people)
     write_json(folder / FACTS, stated)
     write_text(folder / "page.html", evaluation_page(facts))
+    if prints:
+        write_prints(facts, folder)
     return Evaluated(
         folder,
         read_json(folder / METRICS, "metrics"),

@@ -19,6 +19,7 @@ from voxtune.explanation.scan_reports import (
     truth_of,
 )
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
+from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_json, write_text
 
 if TYPE_CHECKING:
@@ -34,20 +35,22 @@ def explain(  # noqa: PLR0913  (the options of the command)
     adapter: str | Path,
     scan: str | Path,
     *,
-    output: Path | None = None,
-    base: Path | None = None,
+    output: str | Path | None = None,
+    base: str | Path | None = None,
     stripped: bool | None = None,
     series: str | None = None,
     orientation: str | None = None,
     target: str | None = None,
     biomarkers: Sequence[str] = (),
     method: str = "auto",
-    report: Path | None = None,
+    report: str | Path | None = None,
     facts: Mapping[str, str] | None = None,
-    data: Path | None = None,
-    control: Path | None = None,
+    data: str | Path | None = None,
+    control: str | Path | None = None,
     limit: int = 20,
     seed: int = 0,
+    device: str = "auto",
+    view: View = "radiological",
     say: Callable[[str], None] | None = None,
 ) -> ExplainDone:
     """Explain one scan, or with a manifest in its place the scans of a cohort by stage.
@@ -69,6 +72,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         control: an adapter trained on shuffled labels, for the check of that name; ``None``: that of ``train --control``.
         limit: scans of each class, of a manifest.
         seed: of null maps, shuffled weights and random orders.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: hears a line as each part begins.
 
     Raises:
@@ -79,6 +84,9 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.serving.bundled import adapter_folder, base_file, scan_file
 
     folder, scan = adapter_folder(Path(adapter)), scan_file(Path(scan))
+    home, weights, text, table, rival = (
+        None if one is None else Path(one) for one in (output, base, report, data, control)
+    )
     if not scan.exists():
         raise ScanError(scan, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
     if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
@@ -86,11 +94,14 @@ def explain(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.images import load_preset, prepare_scan
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
+    from voxtune.model.device import on_device
     from voxtune.serving.predictor import Predictor
+    from voxtune.types.verdict import given
 
     tell = say or (lambda _: None)
-    loaded = load_adapter(folder, base_file(folder, base))
-    other = find_control(folder, loaded, control, base)
+    with on_device(device):
+        loaded = load_adapter(folder, base_file(folder, weights))
+        other = find_control(folder, loaded, rival, weights)
     preset = load_preset(loaded.facts.preset)
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
@@ -100,22 +111,29 @@ def explain(  # noqa: PLR0913  (the options of the command)
             raise UsageError(
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
-        return explain_cohort(
-            loaded, preset, scan, question, output or Path("explanations") / "cohort", other, limit, tell
-        )
+        with seen_from(view):
+            return explain_cohort(
+                loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
+            )
     tell("Preprocessing")
     prepared = prepare_scan(
         scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
     )
-    case, made = _case(loaded, prepared, scan, report=report, facts=facts, data=data)
+    case, made = _case(loaded, prepared, scan, report=text, facts=facts, data=table)
     tell("Explaining")
     found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
-    found.facts["prediction"]["mmse"] = answer.mmse
+    said = given(answer, caveats.verdict)
+    found.facts["prediction"]["mmse"] = said.mmse
     if "targets" in found.facts["prediction"]:
-        found.facts["prediction"]["targets"] = dict(answer.targets)
+        found.facts["prediction"]["targets"] = dict(said.targets)
+    computed = found.facts["prediction"]["predicted"]
+    if not caveats.verdict.answered:
+        found.facts["prediction"]["predicted"] = None
     tell("Drawing")
-    return _write(loaded, case, found, caveats, question, output or Path("explanations") / case.name)
+    shown = case.own or computed
+    with seen_from(view):
+        return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
 
 
 def _case(
@@ -157,6 +175,7 @@ def _write(
     caveats: "Caveats",
     question: Question,
     folder: Path,
+    shown: str | None,
 ) -> ExplainDone:
     from voxtune.data.manifest import write_table
     from voxtune.explanation.faithfulness import ORDERS
@@ -167,9 +186,8 @@ def _write(
     facts["simulated"] |= case.simulated
     rows = verdicts(facts["checks"], facts["text"], facts["maps"]["heat"]["peak"])
     facts |= {"verdicts": rows, "warnings": warnings(rows), "orders": ORDERS}
-    shown = case.own or facts["prediction"]["predicted"]
     if facts["panel"]["shares"]:
-        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown)
+        facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown or "")
     if facts["text"] is not None:
         facts["text"]["bars"] = text_bars(facts["text"])
     files = []
@@ -183,6 +201,7 @@ def _write(
         write_table(folder / "regions.tsv", REGION_COLUMNS, facts["regions"])
     facts["files"] = [*files, "explanation.json", "page.html"]
     facts["lines"] = [
+        f"{case.name}: {caveats.verdict}",
         f"{case.name}: what raises {facts['target']['says']}, by {facts['maps']['heat']['title']}. {hottest(facts['regions'])}".strip(),
         *caveats.warnings(),
         *(

@@ -13,7 +13,8 @@ from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.commands.reproduce.table import Facts, gather_facts, shown, state_text, write_table_files
 from voxtune.commands.reproduce.weights import SHIPPED, Found, find_weights, with_weights
 from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
-from voxtune.errors import SettingError, UsageError
+from voxtune.commands.shard import read_shard
+from voxtune.errors import UsageError
 from voxtune.run_dir import write_text
 from voxtune.storage.lock import waited
 
@@ -87,7 +88,7 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     shares = sorted({cell.share for cell in cells if cell.share is not None})
     sources = find_sources(output, found, options.request, shares, say)
     sweep = Sweep(sources, tuple(cells), found.external_classes)
-    part, parts = _shard(options.shard)
+    part, parts = read_shard(options.shard)
     mine, wait = cells[part - 1 :: parts], options.shard is None
     if options.scheduler is None:
         run_on_workers(sweep, mine, options.workers, say, wait=wait)
@@ -245,12 +246,3 @@ def _summary(output: Path, written: Sequence[Facts], left: Sequence[Cell], sweep
         )
     lines += [f"{cell.name}: {said}" for cell in left[:5] if (said := sweep.failure(cell))]
     return "\n".join(lines)
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 1, 1
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise SettingError("shard", "I/N with 1 <= I <= N, such as 3/10", text)
-    return int(first), int(second)

@@ -9,9 +9,10 @@ from math import prod
 
 from voxtune.commands.reproduce.paper import Cell
 from voxtune.config import RunConfig
+from voxtune.training.plan import plan_of
 
 TINY_SECONDS_A_SCAN = 0.022
-"""CPU seconds of one training scan in one epoch of ``deft`` on ``tiny`` (one thread of the machine of ``benchmarks/reproduce``)."""
+"""CPU seconds of one training scan in one step of ``deft`` on ``tiny`` (one thread of the machine of ``benchmarks/reproduce``)."""
 OVERHEAD_SECONDS = 20.0
 """Reading, auditing, calibrating and scoring of one cell."""
 EFFICIENCY = 0.5
@@ -68,8 +69,10 @@ def estimate(cells: Sequence[Cell], scans: int, parameters: int, finished: Mappi
 
 def _seconds(cell: Cell, tower: Tower, scans: int) -> float | None:
     """Of one cell, from this machine's matrix speed; of ``tiny`` from a measured rate."""
-    epochs = cell.config.training.epochs if cell.mode == "trained" else 1
-    passes = scans * epochs * (cell.share or 1.0)
+    own = scans * (cell.share or 1.0)
+    training = cell.config.training
+    plan = plan_of(training, cell.config.optimiser, max(1, round(own)))
+    passes = plan.steps * min(own, training.batch_size) if cell.mode == "trained" else own
     if kind_of(cell).startswith("tiny/"):
         return OVERHEAD_SECONDS + passes * TINY_SECONDS_A_SCAN
     if tower.tokens is None or not tower.parameters:

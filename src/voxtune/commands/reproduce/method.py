@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from voxtune.commands.reproduce.paper import Paper, Table
 from voxtune.commands.reproduce.scores import Line
+from voxtune.training.plan import choice_in_words, length_in_words
 
 
 def method_paragraph(
@@ -36,14 +37,19 @@ def method_paragraph(
     if trained and trained.row.config:
         config = trained.row.config
         said.append(
-            f"AdamW, rate {config.optimiser.rate:g}, {config.training.epochs} epochs, batches of {config.training.batch_size}; the epoch with the "
-            f"best {config.training.metric.replace('_', ' ')} on validation is tested, with a temperature and an offset for each class fitted on "
-            "validation. Test scans steered nothing."
+            f"AdamW, rate {config.optimiser.rate:g}, {length_in_words(config.training)}, batches of {config.training.batch_size}; "
+            f"{choice_in_words(config.training)}, with a temperature and an offset for each class fitted on "
+            "validation where it has enough people. Test scans steered nothing."
         )
     if table.largest is not None:
         said.append(
             f"Sizes are the shares of the paper's {table.largest} scans, taken from our training side as whole participants; smaller sets lie in "
-            "larger ones, validation shrinks with training, and every size takes as many steps (fewer scans, more epochs)."
+            "larger ones, and validation shrinks with training"
+            + (
+                "; every size takes as many steps (fewer scans, more epochs)."
+                if trained and trained.row.config and trained.row.config.training.epochs
+                else "."
+            )
         )
     return " ".join(one for one in said if one)
 

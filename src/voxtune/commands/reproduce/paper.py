@@ -175,8 +175,10 @@ def cells_of(row: Row, table: Table, seeds: int, fingerprint: str = "") -> list[
 
 
 def same_steps(config: RunConfig, share: float) -> RunConfig:
-    """The configuration with as many steps on a share of the scans as on all of them: fewer scans, more epochs."""
+    """The configuration with as many steps on a share of the scans as on all of them: fewer scans, more epochs; a length in steps stays."""
     training = config.training
+    if training.epochs is None:
+        return config
     update: dict[str, Any] = {"epochs": round(training.epochs / share)}
     if training.stop_after is not None:
         update["stop_after"] = round(training.stop_after / share)

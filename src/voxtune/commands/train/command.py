@@ -1,7 +1,7 @@
 """``voxtune train``: rows, split, audit, reports, model, loop, calibration, adapter, page."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.policy import left_out_note
-from voxtune.run_dir import RunDir, write_json, write_text
+from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.storage.seal import write_sealed
 from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
@@ -29,37 +29,57 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the run directory and a line for a person."""
+    """A finished training: the run directory (of folds the folder that holds their runs) and a line for a person."""
 
     run: Path
     summary: str
 
 
-@alone
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained, whatever the scans of a run are."""
+
+    config: RunConfig
+    """The recipe with the edits of ``--set``."""
+    data: Path
+    allow: tuple[str, ...] = ()
+    resume: bool = False
+    control: bool = False
+    train_size: int | None = None
+
+
 def train(  # noqa: PLR0913  (the options of the command)
-    recipe: str,
-    output: Path,
+    recipe: str | Path,
+    output: str | Path,
     *,
-    data: Path | None = None,
-    split_dir: Path | None = None,
+    data: str | Path | None = None,
+    split_dir: str | Path | None = None,
     assignments: Sequence[str] = (),
     allow: Sequence[str] = (),
     resume: bool = False,
     control: bool = False,
+    device: str = "auto",
+    train_size: int | None = None,
+    workers: int = 1,
+    shard: str | None = None,
     say: Say = print,
     images: "Images | None" = None,
 ) -> Trained:
-    """Train an adapter and write its run directory.
+    """Train an adapter and write its run directory; of the folds of a cross-validation one in each folder ``fold_N`` of ``output``.
 
     Args:
         recipe: a name of ``voxtune info``, or the ``config.json`` of another run.
         output: the run directory.
         data: ``manifest.tsv`` of preprocessed scans.
-        split_dir: a split folder; without one the cohort is split by participant with the recipe's seed.
+        split_dir: a split folder, or the folder of all folds; without one the cohort is split by participant with the recipe's seed.
         assignments: ``PATH=VALUE`` edits of the recipe.
         allow: audit checks whose findings are accepted and written down.
-        resume: go on where this run stopped.
+        resume: go on where this run stopped; of folds, finish those that are not done.
         control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
+        device: ``auto`` (as the recipe says, else a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        train_size: train on the subset of this size that ``voxtune split --train-size`` wrote, in place of the whole train side.
+        workers: processes that share the folds.
+        shard: ``I/N``, the I-th of N parts of the folds, for job arrays.
         say: takes lines for a person.
         images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
 
@@ -67,8 +87,38 @@ def train(  # noqa: PLR0913  (the options of the command)
         UsageError: no data, an unknown recipe or setting, or a run that exists and is not resumed.
         DataError: scans or reports that do not fit.
         LeakageError: the audit refuses.
+        SomeFoldsFailedError: some folds failed and the others are done.
         StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
+    from voxtune.commands.train.folds import Crew, train_folds
+    from voxtune.data.split_files import fold_folders
+
+    config = _asked_for(str(recipe), assignments, device)
+    if data is None:
+        raise UsageError(
+            "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
+        )
+    request = Request(config, Path(data), tuple(allow), resume, control, train_size)
+    run, split = Path(output), None if split_dir is None else Path(split_dir)
+    if split is not None and not (split / "train.tsv").is_file() and (folds := fold_folders(split)):
+        return train_folds(request, folds, run, Crew(workers, shard), say)
+    if workers > 1 or shard is not None:
+        raise UsageError(
+            "--workers and --shard share folds out: give --split the folder of 'voxtune split --folds K'."
+        )
+    return train_one(request, run, split, say=say, images=images)
+
+
+@alone
+def train_one(
+    request: Request,
+    output: Path,
+    split_dir: Path | None,
+    *,
+    say: Say = print,
+    images: "Images | None" = None,
+) -> Trained:
+    """Train one run; see :func:`train`."""
     from voxtune.audit.checks import AuditInputs, find_leaks
     from voxtune.audit.manifests import edited
     from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
@@ -80,15 +130,8 @@ def train(  # noqa: PLR0913  (the options of the command)
 
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
     say = say if leads else _silence
-    run = RunDir(output)
-    config = read_recipe(recipe)
-    for assignment in assignments:
-        config = config.edit(assignment)
-    if data is None:
-        raise UsageError(
-            "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
-        )
-    if leads and run.config.exists() and has_progress(run) and not resume:
+    run, config, data, resume = RunDir(output), request.config, request.data, request.resume
+    if leads and has_progress(run) and not resume:
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
@@ -98,6 +141,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     check_settings(task, config)
     rows = task.select_rows(everyone, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
+    split = with_train_size(split, request.train_size)
     reports = training_reports(rows, config)
     by_scan = {row.scan_id: row for row in rows}
     sides = {
@@ -112,10 +156,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     check_start(config, sides["train"])
     if leads:
         _say_of_texts(rows, config, say)
-        if run.config.exists() and has_progress(run) and not run.read_config().same_run(config):
-            raise UsageError(
-                f"'{output.name}' was started with other settings; --resume needs the same recipe and --set."
-            )
+        _same_run(run, config, split)
         targets = tuple(target.name for target in config.targets)
         inputs = AuditInputs(
             read=lambda row: read_scan(resolve_image(data, row)),
@@ -124,18 +165,88 @@ def train(  # noqa: PLR0913  (the options of the command)
             profile=config.profile,
             fields=config.report.fields,
         )
-        verdict = find_leaks(rows, split, reports, inputs, allow=tuple(allow))
+        verdict = find_leaks(rows, split, reports, inputs, allow=request.allow)
         changed = edited(split, rows, data, "refuse", split_dir)
         verdict = verdict.model_copy(update={"findings": (*changed, *verdict.findings)})
         verdict.refuse()
         write_text(run.config, config.to_json(), shared=True)
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
+        if request.train_size is not None:
+            facts["train_size"] = request.train_size
         write_sealed(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
     simulated = any(row.simulated for row in sides["train"])
     cohort = TrainingCohort(data, sides, reports, simulated)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
-    return Trained(output, _together(partial(with_control, fit_run) if control else fit_run, session))
+    fit = partial(with_control, fit_run) if request.control else fit_run
+    return Trained(output, _together(fit, session))
+
+
+def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
+    """The rows of a manifest that a recipe can learn from."""
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
+
+    everyone = with_marks(data, read_manifest(data))
+    config = _with_profile(config, everyone, say)
+    task = task_of(config)
+    check_settings(task, config)
+    return list(task.select_rows(everyone, say))
+
+
+def looked_at(rows: Sequence[ManifestRow], data: Path) -> "Images":
+    """The audit's pictures of some rows, for several runs on one manifest: each is audited, the scans are read once."""
+    from voxtune.audit.images import look_at
+    from voxtune.data.manifest import resolve_image
+    from voxtune.imaging.read import read_scan
+
+    return look_at(rows, lambda row: read_scan(resolve_image(data, row)))
+
+
+def with_train_size(split: "Split", size: int | None) -> "Split":
+    """The split with the training subset of that size in place of its train side; ``None`` leaves it whole.
+
+    Raises:
+        UsageError: the split has no such subset.
+    """
+    if size is None:
+        return split
+    if size not in split.subsets:
+        known = ", ".join(map(str, sorted(split.subsets))) or "none"
+        raise UsageError(
+            f"The split has no training subset of {size} scans; it has: {known}. "
+            f"'voxtune split MANIFEST -o DIR --train-size {size}' makes one, nested in the larger ones."
+        )
+    return replace(split, train=split.subsets[size])
+
+
+def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
+    """Refuse to go on with a run that was started otherwise."""
+    if not has_progress(run):
+        return
+    if not run.read_config().same_run(config):
+        raise UsageError(
+            f"'{run.root.name}' was started with other settings; --resume needs the same recipe and --set. A run that an earlier version "
+            f"began goes on with its own settings: voxtune train {run.root.name}/{run.config.name} -o {run.root.name} --resume."
+        )
+    refuse_other_scans(run, split)
+
+
+def refuse_other_scans(run: RunDir, split: "Split") -> None:
+    """Refuse a run that was started on other scans.
+
+    Raises:
+        UsageError: a side of it has others.
+    """
+    if not run.split.is_file():
+        return
+    before = read_json(run.split, "the split of the run")
+    for side, scans in split.sides().items():
+        if side in before and set(before[side]) != set(scans):
+            raise UsageError(
+                f"'{run.root.name}' was started on other scans (its {side} side has {len(before[side])}, this one {len(scans)}); "
+                "--resume needs the same --data, --split and --train-size."
+            )
 
 
 def _together(fit: Callable[[Session], str], session: Session) -> str:
@@ -150,6 +261,26 @@ def _together(fit: Callable[[Session], str], session: Session) -> str:
     if not session.leads:
         raise SystemExit(0)
     return summary
+
+
+def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfig:
+    """The recipe with its edits, on a device that is there and with weights that know something.
+
+    Raises:
+        UsageError: an unknown recipe or setting, or a backbone of random numbers that nobody asked for.
+        SettingError: a device that is not there.
+    """
+    from voxtune.model.base_files import check_weights
+    from voxtune.model.device import torch_device
+
+    config = read_recipe(recipe)
+    for assignment in assignments:
+        config = config.edit(assignment)
+    if device != "auto":
+        torch_device(device)
+        config = config.edit(f"training.accelerator={device}")
+    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    return config
 
 
 def _silence(_: str) -> None:

@@ -1,7 +1,7 @@
 """``voxtune train --control``: the same recipe once more on labels and texts dealt out at random, for what ``explain`` asks of a map.
 
 Adebayo et al. 2018 (arXiv 1810.03292), data randomisation: a map that a model taught nonsense gives as well does not show what the
-labels taught. The control learns its nonsense by heart: the best epoch is the one that knows the dealt labels of the training scans best.
+labels taught. The control learns its nonsense by heart: what is kept is what knows the dealt labels of the training scans best.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from voxtune.types.records import ManifestRow, Report
 from voxtune.types.target import MMSE
 
 EPOCHS = 8
-"""Most epochs of a control: nonsense has no best epoch to wait for."""
+"""Most epochs of a control whose length is in epochs: nonsense has nothing to wait for."""
 DEALT = ("diagnosis", MMSE)
 """Columns that what is asked is made of, besides findings and other targets; everything else a text says comes with the text."""
 
@@ -53,8 +53,10 @@ def control_session(session: Session) -> Session:
 
 
 def control_config(config: RunConfig, classes: Sequence[str]) -> RunConfig:
-    """The same settings, fewer epochs, the adapter's own classes, and no tracker that would show it beside real runs."""
-    training = {"epochs": min(EPOCHS, config.training.epochs), "stop_after": None, "trackers": ()}
+    """The same settings, no more than ``EPOCHS``, the adapter's own classes, and no tracker that would show it beside real runs."""
+    training: dict[str, object] = {"keep": "best", "stop_after": None, "trackers": ()}
+    if config.training.epochs is not None:
+        training["epochs"] = min(EPOCHS, config.training.epochs)
     update = {"training": config.training.model_copy(update=training)}
     if classes:
         return config.model_copy(

@@ -1,6 +1,6 @@
 """What ``voxtune train`` does once its data are settled, whatever is asked of a scan: build, fit, calibrate, hand the adapter over."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from voxtune.commands.train.adapter import hand_over
 from voxtune.commands.train.session import Session
@@ -8,17 +8,22 @@ from voxtune.config import RunConfig
 from voxtune.tasks.task import Task, Validated, task_of
 
 if TYPE_CHECKING:
-    from voxtune.model.build import TargetScale
+    from voxtune.data.examples import Labels
+    from voxtune.model.build import BackboneSettings, TargetScale
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.training.records import Steer
     from voxtune.types.records import ManifestRow
     from voxtune.types.tensors import ScanOutputs
 
 
 def fit_run(session: Session) -> str:
     """Build, train, calibrate on validation, write the adapter and the page; every process of the run calls it."""
+    from voxtune.commands.train.bank import MOST, BankScans
+    from voxtune.commands.train.probe import base_vectors, fit_probe
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
     from voxtune.evaluation.ood_detection import features_of, fit_familiar
+    from voxtune.evaluation.verdict_rules import fit_verdict_rules
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.model.questions import encoded_texts
@@ -28,17 +33,24 @@ def fit_run(session: Session) -> str:
     config, cohort = session.config, session.cohort
     rows = cohort.sides["train"]
     task = trained_task(config, rows)
-    model = build_model(config, scales=training_scales(config, rows))
+    backbone = cast("BackboneSettings", config.backbone).build()
+    of_base = base_vectors(session, backbone)
+    model = build_model(config, backbone=backbone, scales=training_scales(config, rows))
     tokenize, texts = model.backbone.tokenize, task.class_texts()
     train_set, val_set = (
         make_examples(cohort.sides[side], cohort.reports, task.labels(cohort.sides[side], rows), tokenize)
         for side in ("train", "val")
     )
     table = parameter_table(model)
-    session.say(f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate.")
-    for note in task.notes(train_set.labels):
+    sizes = f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate."
+    for note in (sizes, *task.notes(train_set.labels)):
         session.say(note)
     scans = session.scans(model)
+    bank = BankScans.of(train_set, scans, session)
+
+    def validate(model: "VisionLanguageModel") -> "Steer":
+        bank.fill(model, MOST)
+        return steer(task, score_validation(model), val_set.labels, config, model)
 
     def score_validation(model: "VisionLanguageModel") -> "ScanOutputs":
         encoded = encoded_texts(model, texts)
@@ -48,34 +60,49 @@ def fit_run(session: Session) -> str:
         task=task,
         train=train_set,
         read=scans.train,
-        validate=lambda model: task.validation_metric(
-            score_validation(model), val_set.labels, config.training.metric, model.target_heads
-        ),
+        validate=validate,
         class_tokens=[tokenize(some) for some in texts],
         form=scans.train_form,
         reports=session.reports(model, train_set),
         augment=session.augmentation(),
+        validated=len(set(val_set.participant_ids)),
     )
     fitted = session.fit(model, inputs)
 
     with session.ranks.autocast():
+        bank.fill(model)
         outputs = score_validation(model)
+    probe = fit_probe(session, task, of_base, (train_set, val_set), model.target_heads)
     facts = task.adapter_facts(Validated(outputs, val_set, train_set))
     trust = Trust()
     if cohort.control_of is None:  # a control answers nobody
         with session.ranks.autocast():
+            held = features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded)
             familiar = fit_familiar(
-                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded),
-                features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded),
+                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded), held
             )
-        trust = Trust(**facts.trust, familiar=familiar)
+        rules = fit_verdict_rules(held, familiar, facts.trust.get("abstention"), facts.confidence)
+        trust = Trust(**facts.trust, familiar=familiar, verdict=rules)
     if session.leads:
-        hand_over(session, fitted, model, facts, trust)
-        session.page(fitted, table)
+        hand_over(session, fitted, model, facts, trust, probe)
+        session.page(fitted, table, probe)
     else:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
     session.ranks.wait()
-    return session.summary(fitted)
+    return " ".join([*([probe.beside(fitted.best_metric)] if probe else []), session.summary(fitted)])
+
+
+def steer(
+    task: Task, outputs: "ScanOutputs", labels: "Labels", config: RunConfig, model: "VisionLanguageModel"
+) -> "Steer":
+    """What the validation scans say of a model: the metric that the settings name, and the loss that breaks its ties."""
+    from voxtune.training.records import Steer
+
+    named, loss = (
+        task.validation_metric(outputs, labels, metric, model.target_heads)
+        for metric in (config.training.metric, "loss")
+    )
+    return Steer(named, -loss)
 
 
 def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:

@@ -13,6 +13,7 @@ from voxtune.types.records import ManifestRow, Report
 if TYPE_CHECKING:
     import torch
 
+    from voxtune.commands.train.probe import Probe
     from voxtune.data.augment import Augment
     from voxtune.data.examples import Examples, ReadScan
     from voxtune.data.feature_cache import FrozenFeatures
@@ -162,7 +163,7 @@ class Session:
 
     # ------------------------------------------------------------- training
     def fit(self, model: "VisionLanguageModel", inputs: "TrainingInputs") -> "Fitted":
-        """Train, with log, progress and trackers; the model holds the best epoch afterwards.
+        """Train, with log, progress and trackers; the model holds afterwards what the plan keeps.
 
         Raises:
             StoppedError: SIGINT or SIGTERM came; the run is saved.
@@ -173,7 +174,7 @@ class Session:
         from voxtune.training.checkpoint import position
         from voxtune.training.environment import environment, other_bits
         from voxtune.training.loop import fit
-        from voxtune.training.order import batches
+        from voxtune.training.plan import plan_of
         from voxtune.training.records import Watcher
         from voxtune.training.trackers import start_trackers
 
@@ -193,9 +194,10 @@ class Session:
                 self.say(elsewhere)
         write_json(self.run.environment, here, shared=True)
         trackers = start_trackers(training.trackers, self.run.root, config.name, shareable_config(config))
-        steps = len(batches(list(range(len(inputs.train))), training.batch_size))
+        plan = plan_of(training, config.optimiser, len(inputs.train), inputs.validated)
+        self.say(f"Plan: {plan.why}")
         epoch, step = position(where) if self.resume else (0, 0)
-        left = (training.epochs - epoch) * steps - step
+        left = max(0, plan.steps - epoch * plan.round - step)
         try:
             with progress("Training", left) as advance:
                 told = Told(self.run.log, training.metric, self.ranks.device, left, advance, trackers)
@@ -205,7 +207,7 @@ class Session:
             for tracker in trackers:
                 tracker.close()
 
-    def page(self, fitted: "Fitted", table: "Sequence[PartCount]") -> None:
+    def page(self, fitted: "Fitted", table: "Sequence[PartCount]", probe: "Probe | None") -> None:
         """Write the page of the run; a control has none."""
         from voxtune.pages.run_page import run_page
 
@@ -218,6 +220,8 @@ class Session:
                 [epoch.line() for epoch in fitted.history],
                 [dataclasses.asdict(part) for part in table],
                 self.config.training.metric,
+                dataclasses.asdict(fitted.plan)
+                | {"probe": None if probe is None else probe.beside(fitted.best_metric)},
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
             ),
@@ -227,8 +231,9 @@ class Session:
         """A line for a person."""
         if self.cohort.control_of is not None:
             return f"Control: {self.config.training.metric} {fitted.best_metric:.3f} on the labels it was dealt. 'voxtune explain' uses it."
+        steps = fitted.history[fitted.best_epoch].step
         return (
-            f"Best epoch {fitted.best_epoch + 1}: {self.config.training.metric} {fitted.best_metric:.3f} on validation. "
+            f"Kept after step {steps}: {self.config.training.metric} {fitted.best_metric:.3f} on validation. "
             f"Next: voxtune evaluate {self.run.root} --data MANIFEST. Page: {self.run.page}"
         )
 

@@ -4,14 +4,17 @@ import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from voxtune.config import RunConfig
-from voxtune.errors import SettingError, UsageError, WeightsError
+from voxtune.errors import UsageError, WeightsError
 from voxtune.run_dir import LOCAL, RunDir
 from voxtune.storage.lock import claimed
 from voxtune.storage.start import nothing_left
 from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.commands.train.command import Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +23,9 @@ PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"
 """Of each tracker, the module it needs."""
 
 
-def alone(train: Callable[Concatenate[str, Path, P], T]) -> Callable[Concatenate[str, Path, P], T]:
+def alone(
+    train: Callable[Concatenate["Request", Path, P], T],
+) -> Callable[Concatenate["Request", Path, P], T]:
     """A training that holds its run directory against a second process, and leaves nothing there when it fails before its first step.
 
     Raises:
@@ -28,25 +33,25 @@ def alone(train: Callable[Concatenate[str, Path, P], T]) -> Callable[Concatenate
     """
 
     @functools.wraps(train)
-    def held(recipe: str, output: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+    def held(request: "Request", output: Path, *args: P.args, **kwargs: P.kwargs) -> T:
         from voxtune.training.ranks import number_of
 
         if number_of() != 0:  # the first process holds the run for all
-            return train(recipe, output, *args, **kwargs)
+            return train(request, output, *args, **kwargs)
         run = RunDir(output)
         with nothing_left(output, lambda: has_progress(run)), claimed(output, LOCK) as mine:
             if not mine:
                 raise UsageError(
                     f"Another process trains in '{output.name}' now; wait for its end, or take another -o."
                 )
-            return train(recipe, output, *args, **kwargs)
+            return train(request, output, *args, **kwargs)
 
     return held
 
 
 def has_progress(run: RunDir) -> bool:
     """Whether a run has something to keep: a checkpoint or an adapter. A start that came no further is begun anew."""
-    return any(run.checkpoints.glob("epoch-*")) or run.adapter.is_dir()
+    return run.config.exists() and (any(run.checkpoints.glob("epoch-*")) or run.adapter.is_dir())
 
 
 def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
@@ -63,9 +68,11 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
         DataError: a target without values.
     """
     from voxtune.commands.train.fit import training_scales
+    from voxtune.model.device import torch_device
 
     _check_files(config)
-    _check_device(config)
+    if config.training.accelerator != "auto":
+        torch_device(config.training.accelerator)
     wanted = {PACKAGES[one]: one for one in config.training.trackers} | (
         {"monai": "augment"} if config.augment.enabled else {}
     )
@@ -89,12 +96,3 @@ def _check_files(config: RunConfig) -> None:
                 raise WeightsError(f"Setting 'backbone.tokenizer': no file or folder '{Path(value).name}'.")
         else:
             check_whole(Path(value))
-
-
-def _check_device(config: RunConfig) -> None:
-    import torch
-
-    training = config.training
-    count = torch.cuda.device_count()
-    if training.accelerator == "cuda" and not count:
-        raise SettingError("training.accelerator", "'cpu' or 'auto', since there is no GPU here", "cuda")

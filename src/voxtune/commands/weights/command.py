@@ -8,14 +8,21 @@ from typing import Any
 
 from voxtune.errors import UsageError, WeightsError
 from voxtune.run_dir import write_json
-from voxtune.weights.published import PUBLISHED, Published
+from voxtune.weights.licences import terms
+from voxtune.weights.published import HLIP_ONE_T1, HLIP_VARIANTS, PUBLISHED, Published
+from voxtune.weights.seen import SEEN
 
-SUFFIXES = {".bin", ".pt", ".pth", ".safetensors"}
+SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".safetensors"}
 """Of files that can hold weights."""
 
 
 def weights(
-    action: str, name: str | None = None, file: Path | None = None, *, home: Path | None = None
+    action: str,
+    name: str | None = None,
+    file: Path | None = None,
+    *,
+    home: Path | None = None,
+    seen: bool = False,
 ) -> str:
     """Do one of ``list``, ``get NAME``, ``convert NAME FILE``; what it returns is for a person.
 
@@ -24,13 +31,16 @@ def weights(
         name: catalogue name of the backbone.
         file: the published file to convert.
         home: folder that keeps weights; ``None`` writes beside the file.
+        seen: of ``list``: what each base has seen instead of where it is.
 
     Raises:
-        UsageError: a name or file is missing or unknown.
+        UsageError: a name or file is missing or unknown, or ``seen`` with anything but ``list``.
         WeightsError: the file is not what it should be, or cannot be had from here.
     """
+    if seen and action != "list":
+        raise UsageError("--seen goes with 'voxtune weights list'.")
     if action == "list":
-        return _table()
+        return seen_table(name) if seen else _table()
     published = _published(action, name)
     assert name is not None
     if action == "get":
@@ -66,11 +76,39 @@ def _table() -> str:
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
         for row in rows
     ]
+    variants = [f"  {one.setting:<16} {one.where}: {one.seen}; takes {one.takes}" for one in HLIP_VARIANTS]
     return "\n".join(
         [
             *lines,
-            "Sizes are of all published parameters in float32. 'voxtune weights get NAME' says how to get one.",
+            "Sizes are of all published parameters in float32. 'voxtune weights get NAME' says how to get one; 'voxtune weights list --seen' what "
+            "each has seen.",
+            "",
+            "HLIP has several checkpoints; its setting 'variant' says which:",
+            *variants,
+            f"For one T1 take {HLIP_ONE_T1}",
         ]
+    )
+
+
+def seen_table(name: str | None = None) -> str:
+    """The register of what each base has seen, or of one base.
+
+    Raises:
+        UsageError: no such base.
+    """
+    if name is not None and name not in SEEN:
+        raise UsageError(f"No base named '{name}'. Known: {', '.join(SEEN)}.")
+    lines = []
+    for base in SEEN if name is None else (name,):
+        one = SEEN[base]
+        lines += [
+            f"{base}: {one.names}",
+            f"  trained on {one.data}",
+            f"  source: {one.source}",
+            *([f"  {one.note}"] if one.note else []),
+        ]
+    return "\n".join(
+        [*lines, "A cohort that is not named may have been seen all the same, save where it says 'none'."]
     )
 
 
@@ -153,6 +191,19 @@ def convert(name: str, file: Path, home: Path | None) -> str:
     if said["settings"]:
         lines.append(
             f"Load it with {', '.join(f'{key}={value}' for key, value in said['settings'].items())}."
+        )
+    if said["also_fits"]:
+        same = "; ".join(
+            ", ".join(f"{k}={v}" for k, v in one.items()) or "the default" for one in said["also_fits"]
+        )
+        lines.append(
+            f"The shapes are also those of {same}: take what the file's name says, nothing else can tell."
+        )
+    if said["licence"]:
+        lines.append(f"Licence beside the file: {said['licence']}")
+    elif not terms(PUBLISHED[name].licence).known or terms(PUBLISHED[name].licence).rules:
+        lines.append(
+            f"No licence lies beside the file; taken as '{PUBLISHED[name].licence}'. Put its LICENSE or card there and convert again to be sure."
         )
     if not said["published_sizes"]:
         lines.append("The sizes are not the published ones: give the model its own when you load it.")

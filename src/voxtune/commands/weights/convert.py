@@ -23,6 +23,7 @@ from voxtune.catalog import BACKBONES, load
 from voxtune.errors import WeightsError
 from voxtune.run_dir import atomic_path
 from voxtune.types.settings import Settings
+from voxtune.weights.licences import stated_beside
 from voxtune.weights.load import KeyRules, Plan, file_sha256, plan
 from voxtune.weights.shapes import shapes_only
 
@@ -147,9 +148,8 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
     from safetensors.torch import save_file
 
     tensors = read_tensors(file)
-    settings, chosen, found, published = fit(
-        name, {key: tuple(value.shape) for key, value in tensors.items()}
-    )
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    settings, chosen, found, published = fit(name, shapes)
     wanted = set(found.places.values()) if published else set(tensors) - set(found.dropped)
     kept = {key: value.contiguous() for key, value in tensors.items() if key in wanted}
     seen: Counter[int] = Counter(value.untyped_storage().data_ptr() for value in kept.values())
@@ -158,8 +158,10 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
         for key, value in kept.items()
     }
     card = _card(settings, file, published=published)
+    licence = stated_beside(file)
+    header = {"format": "pt", "model": name, "card": json.dumps(card)}
     with atomic_path(output, shared=True) as part:
-        save_file(kept, part, metadata={"format": "pt", "model": name, "card": json.dumps(card)})
+        save_file(kept, part, metadata=header if licence is None else header | {"licence": licence})
     return {
         "model": name,
         "source": file.name,
@@ -171,7 +173,20 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
         "dropped": dict(Counter(found.dropped.values())),
         "settings": chosen,
         "published_sizes": published,
+        "also_fits": others(name, chosen, shapes) if published else [],
+        "licence": licence,
     }
+
+
+def others(
+    name: str, chosen: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> list[dict[str, str]]:
+    """Further choices whose files have the very same shapes: only the name of a file tells those apart."""
+    return [
+        other
+        for settings, other in _candidates(name)
+        if other != chosen and other.get("part") == chosen.get("part") and _plan(settings, other, shapes).fits
+    ]
 
 
 def _card(settings: Any, file: Path, *, published: bool) -> dict[str, int]:

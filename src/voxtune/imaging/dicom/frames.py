@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+MADE = (
+    ("echo time", "MREchoSequence", "EffectiveEchoTime", "EchoTime"),
+    ("inversion time", "MRModifierSequence", "InversionTimes", "InversionTime"),
+    ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle", "FlipAngle"),
+    ("reconstruction kernel", "CTReconstructionSequence", "ConvolutionKernel", "ConvolutionKernel"),
+    ("tube voltage", "CTXRayDetailsSequence", "KVP", "KVP"),
+    ("kind of image", "MRImageFrameTypeSequence", "FrameType", "ImageType"),
+)
+"""What the slices of one volume share: its name, and where it stands in a multi-frame and in a classic file."""
+COMPONENTS = {
+    "M",
+    "P",
+    "R",
+    "I",
+    "MAGNITUDE",
+    "PHASE",
+    "REAL",
+    "IMAGINARY",
+    "PHASE MAP",
+    "WATER",
+    "FAT",
+    "IN_PHASE",
+    "OUT_PHASE",
+}
+"""Words of ImageType for a part of one signal."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -45,6 +71,12 @@ class Frame:
     acquisition: str
     between: float | None
     """Distance of slices as the header says it (SpacingBetweenSlices); positions win."""
+    reference: str
+    """Frame of reference: positions in two of them cannot be compared."""
+    made: tuple[str, ...]
+    """How it was made, for each of ``MADE``; empty where the header does not say."""
+    bits: tuple[int, int, int]
+    """BitsAllocated, BitsStored and PixelRepresentation."""
 
 
 def frames_of(header: "Dataset", file: Path, called: Path) -> list[Frame]:
@@ -101,7 +133,31 @@ def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequen
         padding=_padding(header),
         acquisition=str(header.get("AcquisitionNumber", "") or ""),
         between=(_numbers(measures, "SpacingBetweenSlices", 1) or (None,))[0],
+        reference=str(header.get("FrameOfReferenceUID", "") or "").strip(),
+        made=tuple(_made(own, header, *names) for _, *names in MADE),
+        bits=(
+            int(header.get("BitsAllocated", None) or 0),
+            int(header.get("BitsStored", None) or 0),
+            int(header.get("PixelRepresentation", None) or 0),
+        ),
     )
+
+
+def _made(own: "Sequence[Any]", header: "Dataset", sequence: str, name: str, classic: str) -> str:
+    """A fact of how a frame was made, in one way of writing; empty where it is not said."""
+    item = next(
+        (group[sequence].value[0] for group in own if group is not None and group.get(sequence)), None
+    )
+    value = header.get(classic) if item is None else item.get(name)
+    if value is None or value == "":
+        return ""
+    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    if classic == "ImageType":
+        return " ".join(sorted(COMPONENTS & {str(one).upper() for one in values}))
+    try:
+        return " ".join(f"{float(one):.3g}" for one in values)
+    except (TypeError, ValueError):
+        return " ".join(str(one).strip() for one in values)
 
 
 def _padding(header: "Dataset") -> float | None:

@@ -1,6 +1,5 @@
 """The DICOM files of a folder, and what one of them says before its pixels: found and opened within limits."""
 
-import gzip
 import io
 import logging
 import os
@@ -32,6 +31,8 @@ def dicom_files(path: Path, called: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
+    from voxtune.imaging.packed import holds_dicom
+
     found: list[Path] = []
     lost, packed = 0, 0
     for file in _files(path, called):
@@ -39,10 +40,14 @@ def dicom_files(path: Path, called: Path) -> list[Path]:
             lost += 1
         elif file.is_file() and is_dicom(file):
             found.append(file)
-        elif file.is_file() and _is_packed_dicom(file):
+        elif file.is_file() and holds_dicom(file):
             packed += 1
     if packed:
-        raise ScanError(called, f"{packed} of its files are DICOM packed with gzip", "Unpack them first.")
+        raise ScanError(
+            called,
+            f"{packed} of its files {'are' if packed > 1 else 'is'} DICOM packed with gzip, or an archive of DICOM files",
+            "Unpack them, or move them elsewhere.",
+        )
     if lost:
         raise ScanError(
             called,
@@ -74,14 +79,6 @@ def _refuse_link(folder: Path, path: Path, called: Path) -> None:
             "a folder with DICOM files in it is a link, and links to folders are not followed",
             "Copy it, or give the folder that it leads to.",
         )
-
-
-def _is_packed_dicom(file: Path) -> bool:
-    try:
-        with gzip.open(file) as unpacked:
-            return looks_like_dicom(unpacked.read(132))
-    except (OSError, EOFError, zlib.error):
-        return False
 
 
 def is_dicom(file: Path) -> bool:

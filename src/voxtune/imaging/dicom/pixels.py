@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.dicom.cut import PIXELS
 from voxtune.imaging.dicom.frames import Frame
 from voxtune.imaging.dicom.headers import read_header
 from voxtune.imaging.dicom.stack import Stack
@@ -85,16 +86,14 @@ def stored_values(frames: Sequence[Frame], called: Path) -> Iterator[tuple[Frame
     packed: list[tuple[Frame, Dataset]] = []
     for file, mine in files.items():
         header = read_header(file, called, pixels=True)
-        if (
-            "PixelData" not in header
-            and "FloatPixelData" not in header
-            and "DoubleFloatPixelData" not in header
-        ):
+        if not any(name in header for name in PIXELS):
             raise ScanError(called, "a slice of it has no pixel data")
         syntax = header.file_meta.TransferSyntaxUID
         if syntax.is_encapsulated and str(syntax) != RLE:
             packed += [(frame, header) for frame in mine]
             continue
+        if not syntax.is_encapsulated:
+            _refuse_more(header, called)
         for frame in mine:
             yield frame, _decoded(header, frame, called)
     if packed:
@@ -102,6 +101,24 @@ def stored_values(frames: Sequence[Frame], called: Path) -> Iterator[tuple[Frame
 
         for (frame, header), values in zip(packed, decoded(packed, called), strict=True):
             yield frame, _meant(values, header, called)
+
+
+def _refuse_more(header: "Dataset", called: Path) -> None:
+    """Refuse pixel data that hold whole frames more than the header describes: one of the two is wrong."""
+    frame = (
+        int(header.Rows)
+        * int(header.Columns)
+        * int(header.get("SamplesPerPixel", 1))
+        * int(header.BitsAllocated)
+        // 8
+    )
+    count = int(header.get("NumberOfFrames", None) or 1)
+    name = next(name for name in PIXELS if name in header)
+    if frame and len(header[name].value or b"") >= (count + 1) * frame:
+        raise ScanError(
+            called,
+            f"a DICOM file in it says {count} frame{'s' * (count > 1)} and holds more pixels than that",
+        )
 
 
 def _decoded(header: "Dataset", frame: Frame, called: Path) -> NDArray[np.float64]:

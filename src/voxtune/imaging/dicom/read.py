@@ -8,7 +8,7 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging.affine import check_affine
 from voxtune.imaging.dicom.pixels import identical, inverted, volume_of
-from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study, refuse_cut
+from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study, refuse_part
 from voxtune.imaging.dicom.stack import stacked
 from voxtune.imaging.kind import Wanted
 from voxtune.imaging.scan import Scan
@@ -34,7 +34,7 @@ def read_dicom(
     called = name or path
     study = read_study(path, called)
     chosen = choose(called, study, series, wanted or Wanted())
-    refuse_cut(called, study, chosen)
+    refuse_part(called, study, chosen)
     if "MOSAIC" in chosen.image_type:
         raise ScanError(
             called,
@@ -70,6 +70,14 @@ def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> Scan:
         remarks.append("MONOCHROME1 (small numbers are white): brightness inverted")
     if chosen.lossy:
         remarks.append("its pixels were compressed with loss")
+    if chosen.acquired is not None and len(stack.frames) < chosen.acquired:
+        notes.append(
+            f"its header says that {chosen.acquired} images were acquired; {len(stack.frames)} are here"
+        )
+    elif chosen.first_number is not None and chosen.first_number > 1:
+        remarks.append(
+            f"its instance numbers begin at {chosen.first_number}: slices may be missing at an end"
+        )
     affine = LPS_TO_RAS @ lps
     i, j, k = voxels.shape
     check_affine(called, affine, (i, j, k), "DICOM")

@@ -61,6 +61,8 @@ DERIVED = {
     "SUBTRACTION",
 }
 """Words of ImageType for what was computed from other images."""
+HOUNSFIELD = {"HU", "HU_MOD", "US", "UNSPECIFIED"}
+"""Values of RescaleType for Hounsfield units, and for nothing said (PS3.3 C.11.1.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Series:
     image_type: tuple[str, ...]
     three_d: bool
     lossy: bool
+    parts: tuple[int, int] = (1, 1)
+    """How many files of a concatenation are here, and of how many it was."""
+    acquired: int | None = None
+    """Of how many images its acquisition was, as the header says."""
+    first_number: int | None = None
+    """The lowest instance number, where all have one of their own."""
 
     @property
     def label(self) -> str:
@@ -228,12 +236,20 @@ def _rank(one: Series, wanted: Wanted) -> tuple[object, ...]:
     )
 
 
-def refuse_cut(called: Path, study: Study, chosen: Series) -> None:
-    """Refuse a series of which files broke off.
+def refuse_part(called: Path, study: Study, chosen: Series) -> None:
+    """Refuse a series of which files broke off, are not here, or name another person.
 
     Raises:
         ScanError: it says how many.
     """
+    here, of = chosen.parts
+    if here < of:
+        raise ScanError(called, f"{here} of the {of} files of {chosen.label} are here (a concatenation)")
+    split = [one for one in study.series if one is not chosen and one.uid == chosen.uid]
+    if split:
+        raise ScanError(
+            called, f"the slices of {chosen.label} name {len(split) + 1} people and have one series UID"
+        )
     folders = {frame.file.parent for frame in chosen.frames}
     mine = [one for one in study.cut if one.may_belong(chosen.uid, folders)]
     if mine:
@@ -275,7 +291,29 @@ def _series(uid: str, parts: "Sequence[tuple[Dataset, list[Frame]]]") -> Series:
         image_type=image_type,
         three_d=_text(header, "MRAcquisitionType").upper() == "3D",
         lossy=any(_text(one, "LossyImageCompression") == "01" for one in headers),
+        parts=_parts(headers),
+        acquired=_whole(header, "ImagesInAcquisition"),
+        first_number=_first_number(headers),
     )
+
+
+def _parts(headers: "Sequence[Dataset]") -> tuple[int, int]:
+    """Files of a concatenation (one long multi-frame image cut into several, PS3.3 C.7.6.16) that are here and that there were."""
+    cut = [one for one in headers if one.get("ConcatenationUID")]
+    here = {(str(one.ConcatenationUID), _whole(one, "InConcatenationNumber")) for one in cut}
+    of = {str(one.ConcatenationUID): _whole(one, "InConcatenationTotalNumber") for one in cut}
+    return len(here), max(len(here), sum(count or 1 for count in of.values()))
+
+
+def _first_number(headers: "Sequence[Dataset]") -> int | None:
+    numbers = [_whole(one, "InstanceNumber") for one in headers]
+    known = [number for number in numbers if number is not None]
+    return min(known) if len(set(known)) == len(headers) else None
+
+
+def _whole(header: "Dataset", name: str) -> int | None:
+    number = _number(header, name)
+    return None if number is None or not np.isfinite(number) else int(number)
 
 
 def _kind(header: "Dataset") -> Kind:
@@ -288,7 +326,20 @@ def _kind(header: "Dataset") -> Kind:
         echo_ms=_number(header, "EchoTime"),
         repetition_ms=_number(header, "RepetitionTime"),
         inversion_ms=_number(header, "InversionTime"),
+        units=_units(header) if modality == "CT" else None,
     )
+
+
+def _units(header: "Dataset") -> str | None:
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    own = (header.get("PerFrameFunctionalGroupsSequence") or [None])[0]
+    for group in (own, shared):
+        item = (group.get("PixelValueTransformationSequence") or [None])[0] if group is not None else None
+        if item is not None:
+            header = item
+            break
+    said = _text(header, "RescaleType").upper()
+    return None if not said or said in HOUNSFIELD else said
 
 
 def _text(header: "Dataset", name: str) -> str:

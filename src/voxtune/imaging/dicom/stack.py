@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
 from voxtune.imaging.dicom.frames import Frame
+from voxtune.imaging.dicom.one_kind import of_one_kind
 from voxtune.imaging.dicom.series import FEWEST_SLICES, Series
 
 GAP = 1.5
@@ -76,9 +77,12 @@ def stacked(series: Series, identical: Identical) -> Stack:
         raise ScanError(
             "scan", f"{series.label} has {len(frames)} slices, at least {FEWEST_SLICES} are needed"
         )
+    of_one_kind(series, frames, said.notes)
     positions, row, column = _geometry(frames)
     normal = np.cross(row, column)
     along = (positions - positions[0]) @ normal
+    if along[-1] < SAME_PLACE_MM:
+        raise ScanError("scan", f"all {len(frames)} slices of {series.label} lie in one plane")
     even, step = _spacing(series, frames, along, left_out, said)
     pixel = np.array([_spacing_of(frames[0])[1], _spacing_of(frames[0])[0]])
     aside = (positions - positions[0]) @ np.stack([row, column], axis=1) / pixel

@@ -1,10 +1,13 @@
 "use strict";
 // Three views through one volume of bytes. Axes: x to the right, y to the front, z to the top; the first runs fastest.
+// Radiological, as is the default: coronal and axial views are seen from the front and from the feet, the person's right on the left.
+const RADIOLOGICAL = document.body.dataset.view !== "neurological";
+const SIDES = RADIOLOGICAL ? ["R", "L"] : ["L", "R"];
 
 const VIEWS = [
   { name: "sagittal", axis: 0, across: 1, up: 2, ends: ["P", "A"] },
-  { name: "coronal", axis: 1, across: 0, up: 2, ends: ["L", "R"] },
-  { name: "axial", axis: 2, across: 0, up: 1, ends: ["L", "R"] },
+  { name: "coronal", axis: 1, across: 0, up: 2, ends: SIDES, turned: RADIOLOGICAL },
+  { name: "axial", axis: 2, across: 0, up: 1, ends: SIDES, turned: RADIOLOGICAL },
 ];
 const ZERO = 128; // of a heat map: above it raises the score, below it lowers it
 
@@ -86,15 +89,17 @@ class Planes {
   #point(view, event) {
     if (!this.grey) return;
     const box = view.canvas.getBoundingClientRect();
-    const across = ((event.clientX - box.left) / box.width) * this.shape[view.across];
+    const share = (event.clientX - box.left) / box.width;
+    const across = (view.turned ? 1 - share : share) * this.shape[view.across];
     const up = (1 - (event.clientY - box.top) / box.height) * this.shape[view.up];
     this.move(view.across, across - 0.5);
     this.move(view.up, up - 0.5);
   }
 
   #key(view, event) {
+    const right = view.turned ? -1 : 1;
     const steps = {
-      ArrowLeft: [view.across, -1], ArrowRight: [view.across, 1], ArrowUp: [view.up, 1], ArrowDown: [view.up, -1],
+      ArrowLeft: [view.across, -right], ArrowRight: [view.across, right], ArrowUp: [view.up, 1], ArrowDown: [view.up, -1],
       PageUp: [view.axis, 1], PageDown: [view.axis, -1],
     };
     const step = steps[event.key];
@@ -112,7 +117,7 @@ class Planes {
     const first = this.at[view.axis] * stride[view.axis];
     for (let row = 0; row < height; row += 1) {
       for (let column = 0; column < width; column += 1) {
-        const voxel = first + column * stride[view.across] + (height - 1 - row) * stride[view.up];
+        const voxel = first + (view.turned ? width - 1 - column : column) * stride[view.across] + (height - 1 - row) * stride[view.up];
         const pixel = 4 * (row * width + column);
         const grey = this.grey[voxel];
         const heat = this.heat ? (this.heat[voxel] - ZERO) / 127 : 0;
@@ -132,7 +137,8 @@ class Planes {
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = true;
     pen.drawImage(view.slice, 0, 0, canvas.width, canvas.height);
-    const x = ((this.at[view.across] + 0.5) / width) * canvas.width;
+    const share = (this.at[view.across] + 0.5) / width;
+    const x = (view.turned ? 1 - share : share) * canvas.width;
     const y = (1 - (this.at[view.up] + 0.5) / height) * canvas.height;
     pen.strokeStyle = "rgba(143, 208, 255, 0.6)";
     pen.beginPath();
@@ -142,7 +148,7 @@ class Planes {
     pen.lineTo(canvas.width, y);
     pen.stroke();
     pen.fillStyle = "#8fd0ff";
-    pen.font = "18px system-ui, sans-serif";
+    pen.font = "bold 20px system-ui, sans-serif";
     pen.textBaseline = "middle";
     pen.textAlign = "left";
     pen.fillText(view.ends[0], 6, canvas.height / 2);

@@ -101,7 +101,7 @@ async function refresh() {
 }
 
 function queueWords(one) {
-  if (one.state === "done") return one.predicted;
+  if (one.state === "done") return one.predicted === null ? one.verdict : `${one.verdict.split(":")[0]}: ${one.predicted}`;
   if (one.state === "failed") return "failed";
   if (one.state === "waiting") return one.ahead ? `${one.ahead} before it` : "next";
   const [words] = STEPS[one.step] || ["beginning"];
@@ -182,18 +182,17 @@ async function choose(id, byHand = false) {
 
 function showResult(result) {
   find("name").textContent = result.scan;
-  const banners = [];
-  if (result.quality === "fail") banners.push(`Do not use: the scan failed the quality check (${result.reasons.join("; ")}).`);
-  if (result.unlike_training) banners.push("Unlike the scans this adapter was trained on: do not rely on the answer.");
+  const banners = [result.verdict];
   find("banners").replaceChildren(...banners.map((words) => {
     const banner = document.createElement("p");
-    banner.className = "banner";
+    banner.className = `verdict ${result.verdict === "answer" ? "pass" : result.verdict.startsWith("no answer") ? "fail" : "warn"}`;
     banner.setAttribute("role", "note");
     banner.textContent = words;
     return banner;
   }));
-  const lead = findings ? `Called: ${result.predicted}` : result.abstained ? `No class: too unsure (nearest ${result.predicted})` : `Nearest: ${result.predicted}`;
-  find("headline").textContent = lead + mmseWords(result);
+  const answered = !result.verdict.startsWith("no answer");
+  const lead = !answered ? "No answer" : findings ? `Called: ${result.predicted}` : result.predicted === null ? "" : `Nearest: ${result.predicted}`;
+  find("headline").textContent = answered ? [lead, mmseWords(result)].filter(Boolean).join("; ") : lead;
   const rows = Object.entries(result.probabilities).map(([name, value]) => {
     const row = document.createElement("tr");
     const head = document.createElement("th");
@@ -201,7 +200,7 @@ function showResult(result) {
     head.textContent = name;
     const number = document.createElement("td");
     number.className = "n";
-    const called = findings && value >= (thresholds[name] ?? 0.5);
+    const called = answered && findings && value >= (thresholds[name] ?? 0.5);
     number.textContent = called ? `${value.toFixed(3)}, called` : value.toFixed(3);
     const cell = document.createElement("td");
     const meter = document.createElement("meter");
@@ -214,10 +213,10 @@ function showResult(result) {
   });
   document.querySelector("#chances tbody").replaceChildren(...rows);
   const lines = [];
-  if (!findings) lines.push(["Confidence", `${result.confidence.toFixed(2)}${result.abstained ? ", too low for a class" : ""}`, result.abstained ? "warn" : ""]);
+  if (!findings && result.confidence !== null) lines.push(["Confidence", result.confidence.toFixed(2), ""]);
   if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
-  if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", result.unlike_training ? "warn" : "pass"]);
-  lines.push(["Quality", [result.quality, ...result.reasons].join("; "), result.quality]);
+  if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", ""]);
+  lines.push(["Quality", [result.quality, ...result.reasons].join("; "), ""]);
   find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
     const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
     dt.textContent = term;
@@ -230,8 +229,8 @@ function showResult(result) {
 }
 
 function mmseWords(result) {
-  if (result.mmse === null) return result.mmse_note ? `; ${result.mmse_note}` : "";
-  return `; MMSE ${result.mmse.toFixed(1)} of 30`;
+  if (result.mmse === null) return result.mmse_note || "";
+  return `MMSE ${result.mmse.toFixed(1)} of 30`;
 }
 
 async function showMap() {

@@ -1,0 +1,1 @@
+"""``voxtune predict``: what an adapter sees in scans."""

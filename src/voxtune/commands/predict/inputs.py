@@ -1,0 +1,199 @@
+"""Which scans are meant by an argument of ``predict``, and what each is called; a scan is its content and its path."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voxtune.errors import ScanError
+from voxtune.storage.scratch import scratch
+
+ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
+"""Of files that are scans by themselves, in a folder of scans."""
+KEY = 10
+"""Hexadecimal digits of a key."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One scan to predict: what it is called, where it is, and what a manifest says of it."""
+
+    name: str
+    path: Path
+    participant_id: str | None = None
+    diagnosis: str | None = None
+    file: str = ""
+    """Its path as a table that is passed on may state it."""
+    sha256: str | None = None
+    """Of its content; ``None`` where that cannot be read."""
+
+    def key(self, adapter_sha256: str) -> str:
+        """What tells its answer from every other one: path, content and adapter."""
+        return hashlib.sha256(f"{self.file}\0{self.sha256}\0{adapter_sha256}".encode()).hexdigest()[:KEY]
+
+    def page(self, adapter_sha256: str) -> str:
+        """The file name of its page: readable, and nobody else's."""
+        plain = re.sub(r"\.nii(\.gz)?$", "", scan_label(self.path) if self.file else self.name)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._") or "scan"
+        return f"{stem[:80]}-{self.key(adapter_sha256)}.html"
+
+
+def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda _: None) -> list[Input]:
+    """The scans behind one argument: itself, those of a folder, of a manifest or of a BIDS folder.
+
+    Args:
+        source: a scan, a folder of scans, a manifest or a BIDS folder.
+        alone: whether it is the only argument; its absence then is an error now, otherwise a failed scan later.
+        say: hears how a folder was taken.
+
+    Raises:
+        ScanError: there is nothing of that name.
+        TableError: the manifest cannot be read.
+    """
+    if source.is_dir() and not (source / "participants.tsv").is_file():
+        if not (source / "manifest.tsv").is_file():
+            return _of_folder(source, say)
+        source = source / "manifest.tsv"
+        say(f"{source.parent.name}: the scans of its manifest.tsv.")
+    if not source.is_dir() and source.suffix != ".tsv":
+        if alone and not source.exists():
+            raise ScanError(
+                source,
+                "no such file",
+                "Give a NIfTI file, a DICOM folder or zip, a folder of scans, a manifest or a BIDS folder.",
+            )
+        return [Input(scan_label(source), source)]
+    from voxtune.data.manifest import read_manifest, resolve_image
+    from voxtune.data.sources import as_manifest
+
+    with scratch("predict") as folder:
+        manifest = as_manifest(source, folder)
+        return [
+            Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
+            for row in read_manifest(manifest)
+        ]
+
+
+def _of_folder(folder: Path, say: Callable[[str], None]) -> list[Input]:
+    """A folder of scans, or of the slices of one: files that are scans by themselves decide, then the studies of its folders."""
+    from voxtune.cohorts.image_files import find_image_files
+
+    found = find_image_files(folder, ENDINGS)
+    files = [path for path in (*found.images, *found.broken) if not path.is_dir()]
+    stored = sorted(path for path in folder.glob("*/volume.nii.gz") if path.with_name("chain.json").is_file())
+    scans = [*files, *(path for path in found.images if path.is_dir())] if files else _studies(folder)
+    scans = sorted({*scans, *stored})
+    if not scans:
+        return [Input(scan_label(folder), folder)]
+    say(f"{folder.name}: a folder of {len(scans)} scans.")
+    return [Input(scan_label(path), path) for path in scans]
+
+
+def _studies(folder: Path) -> list[Path]:
+    """The folders in a folder that each hold another DICOM study; none where all of it is one."""
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    known = {path: study for path in below if (study := _study(path)) is not None}
+    return list(known) if len(known) > 1 and len(set(known.values())) == len(known) else []
+
+
+def _study(folder: Path) -> str | None:
+    """The study that the first DICOM file below a folder belongs to; ``None`` where there is none."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            try:
+                header = dcmread(Path(root) / name, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])  # fmt: skip
+            except (InvalidDicomError, OSError, ValueError):
+                continue
+            return f"{header.get('PatientID')} {header.get('StudyInstanceUID')}"
+    return None
+
+
+def _outside(image: Path) -> Path:
+    """The image without the scratch folder of its manifest, which goes; a link keeps its own name."""
+    return image.parent.resolve() / image.name
+
+
+def scan_label(scan: Path) -> str:
+    """What a scan is called: its file name; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
+    whole = _whole(scan)
+    return whole.parent.name if whole.name == "volume.nii.gz" else whole.name
+
+
+def _whole(path: Path) -> Path:
+    # A link goes by its own name: what git-annex links to is named by a checksum.
+    return Path(os.path.abspath(path))  # noqa: PTH100  (without following links)
+
+
+# ---------------------------------------------------------------------------------------- content and path
+def identified(inputs: Sequence[Input], home: Path) -> list[Input]:
+    """The scans with path and content; one that is given twice counts once.
+
+    Args:
+        inputs: of all arguments.
+        home: the folder of the table.
+    """
+    from voxtune.imaging.record import content_sha256
+
+    found: dict[tuple[str, str | None, str], Input] = {}
+    for one in inputs:
+        try:
+            content = content_sha256(one.path) if one.path.exists() else None
+        except OSError:  # said by what reads it
+            content = None
+        whole = replace(one, file=one.file or shareable(one.path, home), sha256=content)
+        found.setdefault((whole.file, whole.sha256, "" if content else whole.name), whole)
+    return list(found.values())
+
+
+def shareable(path: Path, home: Path) -> str:
+    """A path that tells the scans of a study apart and says nothing of the machine: from the folder that holds both scan and table.
+
+    Where only the root of the disk holds both, without the two folders below it, which are a disk's, a person's or a study's.
+    """
+    whole = _whole(path)
+    common = Path(os.path.commonpath([whole.parent, _whole(home).parent]))
+    if len(common.parts) > 2:
+        return whole.relative_to(common).as_posix()
+    return Path(*whole.parts[min(3, len(whole.parts) - 1) :]).as_posix()
+
+
+def named(inputs: Sequence[Input], taken: Mapping[str, str], adapter_sha256: str) -> list[Input]:
+    """The scans with names that no other scan has: as many folders in front as it takes.
+
+    Args:
+        inputs: with path and content.
+        taken: the names in the table and the key of the scan that has each.
+        adapter_sha256: of the adapter that answers.
+    """
+    own = {key: name for name, key in taken.items()}
+    keys = [one.key(adapter_sha256) for one in inputs]
+    kept = {number: own[key] for number, key in enumerate(keys) if key in own}
+    used = set(taken)
+    depth = {number: 0 for number in range(len(inputs)) if number not in kept}
+    while True:
+        names = {number: _at(inputs[number], deep) for number, deep in depth.items()}
+        counts = Counter(names.values())
+        clash = [number for number, name in names.items() if counts[name] > 1 or name in used]
+        deeper = [number for number in clash if _at(inputs[number], depth[number] + 1) != names[number]]
+        if not deeper:
+            break
+        depth |= {number: depth[number] + 1 for number in deeper}
+    for number, name in names.items():
+        kept[number] = f"{name} ({keys[number][:6]})" if name in used else name
+        used.add(kept[number])
+    return [replace(one, name=kept[number]) for number, one in enumerate(inputs)]
+
+
+def _at(one: Input, depth: int) -> str:
+    """The name with so many of its folders in front."""
+    folders = Path(one.file).parts[:-1]
+    if one.path.name == "volume.nii.gz":
+        folders = folders[:-1]
+    return "/".join([*folders[len(folders) - min(depth, len(folders)) :], one.name])

@@ -1,0 +1,158 @@
+"""Sets that hold the truth: by participant, refused where the people are too few."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxtune.errors import DataError, SettingError
+from voxtune.evaluation.prediction_sets import (
+    class_scores,
+    class_sets,
+    cut,
+    discoveries,
+    finding_scores,
+    finding_sets,
+    guarantee,
+    one_scan_each,
+)
+from voxtune.types.reliability import ConformalScores, Trust
+
+CLASSES = ("NC", "AD")
+
+
+def of(*scores: float) -> ConformalScores:
+    return ConformalScores(scores=scores)
+
+
+def test_a_participant_gives_one_scan_however_many_there_are() -> None:
+    people = ["a"] * 50 + ["b", "c", "c"]
+    known = np.r_[np.ones(52, dtype=bool), False]
+    chosen = one_scan_each(people, known, seed=3)
+    assert [people[place] for place in chosen] == ["a", "b", "c"]
+    assert 52 not in chosen, "its truth is not known"
+    assert len({int(one_scan_each(people, known, seed=seed)[0]) for seed in range(40)}) > 20
+
+
+def test_names_of_people_do_not_change_which_scan_is_drawn() -> None:
+    known = np.ones(6, dtype=bool)
+    assert np.array_equal(
+        one_scan_each(["a", "a", "b", "b", "c", "c"], known), one_scan_each(list("zzyyxx"), known)
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.05, 0.97))
+def test_the_cut_leaves_enough_people_at_or_below_it(scores: list[float], coverage: float) -> None:
+    """With n people, at least ceil((n + 1) c) of them lie at or below the cut, and fewer below any smaller score."""
+    limit = cut(scores, coverage)
+    need = int(np.ceil((len(scores) + 1) * coverage - 1e-9))
+    assert (limit is None) == (need > len(scores))
+    if limit is not None:
+        assert sum(score <= limit for score in scores) >= need
+        assert sum(score < limit for score in scores) < need
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 1.5, float("nan")])
+def test_a_coverage_is_a_share(coverage: float) -> None:
+    with pytest.raises(SettingError, match="coverage"):
+        cut([0.5] * 30, coverage)
+    with pytest.raises(SettingError, match="rate"):
+        discoveries(np.array([[0.5]]), {"x": of()}, ["x"], coverage)
+
+
+def test_too_few_people_are_refused_with_what_they_allow() -> None:
+    few = {"NC": of(*[0.1] * 20), "AD": of(*[0.2] * 5)}
+    stated = np.array([[0.7, 0.3]])
+    assert class_sets(stated, few, CLASSES, 0.9).tolist() == [[True, False]]
+    with pytest.raises(
+        DataError,
+        match=r"at least 9 validation participants of class AD and the adapter has 5: they allow at most 0\.833",
+    ):
+        class_sets(stated, few, CLASSES, 0.9, by_class=True)
+    with pytest.raises(DataError, match="without mass and the adapter has 0: they allow none"):
+        finding_sets([0.4], ConformalScores(scores=(0.1,) * 30), 0.9, "mass")
+
+
+def test_classes_may_have_limits_of_their_own_and_no_set_is_empty() -> None:
+    calibration = {"NC": of(*np.linspace(0, 0.2, 19).tolist()), "AD": of(*np.linspace(0, 0.9, 19).tolist())}
+    stated = np.array([[0.85, 0.15], [0.5, 0.5], [0.55, 0.45]])
+    assert class_sets(stated, calibration, CLASSES, 0.9, by_class=True).tolist() == [
+        [True, True],
+        [True, True],
+        [True, True],
+    ]
+    tight = {name: of(*[0.01] * 19) for name in CLASSES}
+    assert class_sets(stated, tight, CLASSES, 0.9).tolist() == [[True, False]] * 3
+
+
+def test_a_finding_may_stay_undecided() -> None:
+    both = ConformalScores(scores=(0.45,) * 19, without=(0.45,) * 19)
+    found = finding_sets([0.9, 0.5, 0.56, 0.1], both, 0.9, "mass")
+    assert found.tolist() == [[True, False], [True, False], [True, False], [False, True]]
+    wide = ConformalScores(scores=(0.6,) * 19, without=(0.6,) * 19)
+    assert finding_sets([0.5], wide, 0.9, "mass").tolist() == [[True, True]]
+
+
+def people(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    label = rng.integers(2, size=count)
+    scans = np.repeat(np.arange(count), rng.integers(1, 5, count))
+    logit = (label * 2 - 1 + rng.normal(size=count))[scans] + 0.3 * rng.normal(size=len(scans))
+    p = 1 / (1 + np.exp(-2 * logit))
+    return np.stack([1 - p, p], axis=1), label[scans], [str(one) for one in scans]
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+def test_new_people_are_covered_as_promised(by_class: bool) -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(200):
+        calibration = class_scores(*people(60, rng), CLASSES)
+        found, label, who = people(60, rng)
+        one = one_scan_each(who, np.ones(len(who), dtype=bool), int(rng.integers(1000)))
+        inside = class_sets(found[one], calibration, CLASSES, 0.8, by_class=by_class)
+        held.append(inside[np.arange(len(one)), label[one]].mean())
+    spread = np.std(held) / np.sqrt(len(held))
+    assert 0.8 - 3 * spread < np.mean(held) < 0.8 + 1 / 20 + 3 * spread
+
+
+def test_scores_in_a_file_are_sorted_rounded_up_and_come_back() -> None:
+    scores = class_scores([[0.70001, 0.29999], [0.2, 0.8], [0.9, 0.1]], [0, 1, -1], ["b", "a", "c"], CLASSES)
+    assert scores == {"NC": of(0.3), "AD": of(0.2)}, "c is not known; 1 - 0.70001 is rounded up"
+    trust = Trust(sets=scores)
+    assert Trust.model_validate_json(trust.model_dump_json()) == trust
+    assert Trust.model_validate({}).sets == {}, "adapters made before have none"
+
+
+def test_findings_keep_people_with_and_without() -> None:
+    labels = [[1, 0], [np.nan, 1], [0, np.nan]]
+    scores = finding_scores([[0.9, 0.2], [0.5, 0.7], [0.3, 0.4]], labels, ["a", "b", "c"], ["mass", "cyst"])
+    assert scores["mass"] == ConformalScores(scores=(0.1,), without=(0.3,))
+    assert scores["cyst"] == ConformalScores(scores=(0.3,), without=(0.2,))
+
+
+def test_findings_that_are_said_to_be_there_are_so_mostly() -> None:
+    rng = np.random.default_rng(1)
+    names = [f"f{number}" for number in range(10)]
+
+    def chests(count: int) -> tuple[np.ndarray, np.ndarray]:
+        there = (rng.random((count, 10)) < 0.3).astype(float)
+        return 1 / (1 + np.exp(-(3 * there - 1.5 + rng.normal(size=there.shape)))), there
+
+    false = []
+    for _ in range(30):
+        found, there = chests(300)
+        calibration = finding_scores(found, there, [str(one) for one in range(300)], names)
+        new, truth = chests(100)
+        said = discoveries(new, calibration, names, 0.1)
+        assert said.any()
+        false.append(((said & (truth == 0)).sum(axis=1) / np.maximum(said.sum(axis=1), 1)).mean())
+    assert np.mean(false) < 0.1
+    none = discoveries(np.zeros((2, 10)), calibration, names, 0.1)
+    assert not none.any()
+
+
+def test_the_guarantee_says_its_people() -> None:
+    assert guarantee(30, 0.9, "class AD") == (
+        "With 30 participants of class AD the set holds the truth in at least 90% of people like them; the smallest possible miss is 1 in 31."
+    )
+    assert guarantee(40, 0.8).startswith("With 40 participants the set")
