@@ -86,7 +86,12 @@ def _mask(found: re.Match[str]) -> str:
 def _json_fields(path: str) -> Mapping[str, str]:
     globs = [*JSON_FIELDS, *ALIASES]
     found = [glob for glob in globs if fnmatch(path, glob)]
-    return {name: why for glob in found for name, why in JSON_FIELDS[ALIASES.get(glob, glob)].items()}
+    return {
+        name: why
+        for glob in found
+        for rules in (JSON_FIELDS.get(ALIASES.get(glob, glob), {}), JSON_FIELDS.get(glob, {}))
+        for name, why in rules.items()
+    }
 
 
 def _each_line(text: str, path: str, change: Callable[[Any], str]) -> str:
