@@ -33,7 +33,7 @@ def alone(
     """
 
     @functools.wraps(train)
-    def held(request: "Request", output: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+    def held(request: "Request", output: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
         from voxtune.training.ranks import number_of
 
         if number_of() != 0:  # the first process holds the run for all
