@@ -34,6 +34,7 @@ def cluster(unmeasured: dict[str, str]) -> Iterator[tuple[str, "subprocess.Popen
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_said_and_what_was_finished_is_kept(
     cluster: tuple[str, "subprocess.Popen[str]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
