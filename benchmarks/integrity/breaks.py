@@ -1,8 +1,8 @@
 """Break every command at its renames, at its writes, at random times and by a power cut; then give the same command again.
 
-    python benchmarks/integrity/breaks.py FOLDER [--only train] [--most 40]
+    python benchmarks/integrity/breaks.py FOLDER [--only train] [--seconds 240]
 
-Results go to ``results/breaks.json``, command by command; what is there is not done again.
+Results go to ``results/breaks.json``, command by command; the next call goes on where the time of the last one ended.
 """
 
 import argparse
@@ -27,9 +27,6 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("folder", type=Path)
     options.add_argument("--only", nargs="*")
-    options.add_argument(
-        "--most", type=int, default=1000, help="breaks of one kind for one command, spread evenly"
-    )
     options.add_argument("--random", type=int, default=5, help="kills at random times for one command")
     options.add_argument(
         "--seconds", type=float, default=240.0, help="to spend on one kind of break of one command"
@@ -43,16 +40,23 @@ def main() -> None:
             continue
         for kind in ("renames", "writes", "random", "power"):
             key = f"{command.name}/{kind}"
-            if key in stored:
+            before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
+            if before["tried"] >= before["places"]:
                 continue
-            stored[key] = trial(command, kind, whole, given.folder.absolute(), given)
+            found = trial(command, kind, whole, given, before["tried"])
+            stored[key] = found | {
+                "tried": before["tried"] + found["tried"],
+                "faults": before["faults"] + found["faults"],
+            }
             print(key, json.dumps(stored[key])[:600], flush=True)
             RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
 
 
-def trial(command: Command, kind: str, whole: Path, root: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """One kind of break of one command at as many of its places as there is time for."""
-    folder = root / "try"
+def trial(
+    command: Command, kind: str, whole: Path, given: argparse.Namespace, tried: int = 0
+) -> dict[str, Any]:
+    """One kind of break of one command at as many of its places after the first ``tried`` as there is time for."""
+    folder = given.folder.absolute() / "try"
     inputs(command, whole, folder)
     before = tree(folder, [name for name in command.makes if name in command.needs])
     words = words_of(command, whole)
@@ -64,11 +68,9 @@ def trial(command: Command, kind: str, whole: Path, root: Path, given: argparse.
     places: list[float] = [*range(1, plain.seen + 1)]
     if kind == "random":
         places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
-    elif len(places) > given.most:
-        places = [places[int(i * len(places) / given.most)] for i in range(given.most)]
     faults: list[str] = []
     done, began = 0, time.monotonic()
-    for number, place in enumerate(places):
+    for number, place in enumerate(places[tried:], start=tried):
         if time.monotonic() - began > given.seconds:
             break
         inputs(command, whole, folder)

@@ -79,6 +79,6 @@ def _cost() -> str:
     if not one:
         return ""
     return (
-        f"Hashes took {one['hash_seconds']:.2f} s of a training of {one['epochs']} epochs on {one['scans']} scans, {one['epoch_seconds']:.1f} s an epoch: "
+        f"Hashes took {1000 * one['hash_seconds']:.1f} ms of processor time in a training of {one['epochs']} epochs on {one['scans']} scans, {one['epoch_seconds']:.1f} s an epoch: "
         f"{100 * one['share_of_an_epoch']:.2f}% of one epoch, all of it where a file is first read."
     )
