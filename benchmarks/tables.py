@@ -12,6 +12,7 @@ from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
 from files import tables as files
+from integrity import tables as integrity
 from isa import tables as instructions
 from method import tables as few
 from population import tables as populations
@@ -42,6 +43,7 @@ MORE = {
 """The same of what later cells have."""
 PAGES = (
     ROOT / "README.md",
+    ROOT / "SECURITY.md",
     CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
@@ -417,6 +419,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "predict-many": verdicts.many,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "integrity": integrity.table,
     "few-scans": few.few_scans,
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,

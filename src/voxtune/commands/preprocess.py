@@ -96,7 +96,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.run_dir import make_folder
 
     manifest, out = Path(manifest), Path(out)
-    make_folder(out)
+    part, parts = read_shard(shard)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
@@ -109,7 +109,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
         )
-    part, parts = read_shard(shard)
+    make_folder(out)
     jobs = [
         Job(
             row.scan_id,

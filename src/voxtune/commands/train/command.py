@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.train.control import with_control
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
+from voxtune.commands.train.start import alone, check_start, has_progress
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.profiles.plausible import implausible
@@ -108,6 +109,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     return train_one(request, run, split, say=say, images=images)
 
 
+@alone
 def train_one(
     request: Request,
     output: Path,
@@ -129,7 +131,7 @@ def train_one(
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
     say = say if leads else _silence
     run, config, data, resume = RunDir(output), request.config, request.data, request.resume
-    if leads and run.config.exists() and not resume:
+    if leads and has_progress(run) and not resume:
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
@@ -151,6 +153,7 @@ def train_one(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
     config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
+    check_start(config, sides["train"])
     if leads:
         _say_of_texts(rows, config, say)
         _same_run(run, config, split)
@@ -219,7 +222,7 @@ def with_train_size(split: "Split", size: int | None) -> "Split":
 
 def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
     """Refuse to go on with a run that was started otherwise."""
-    if not run.config.exists():
+    if not has_progress(run):
         return
     if not run.read_config().same_run(config):
         raise UsageError(
