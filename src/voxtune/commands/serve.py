@@ -101,8 +101,8 @@ async def _serve(
         await service.start()
         if unheld := service.pool.facts.pop("unheld", []):
             say(
-                "Note: this system has no kernel walls for the process that opens scans (Landlock and seccomp, pip install "
-                f"'voxtune[serve]' on Linux). A flaw in an image library could {', '.join(unheld)}."
+                "Note: this system has no kernel walls for the process that opens scans (Landlock and seccomp, on Linux: "
+                f"{install_line('serve')}). A flaw in an image library could {', '.join(unheld)}."
             )
         config = uvicorn.Config(
             make_app(service, token, port, access),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from voxtune.config import RunConfig
 from voxtune.errors import UsageError, WeightsError
+from voxtune.extras import install_line
 from voxtune.run_dir import LOCAL, RunDir
 from voxtune.storage.lock import claimed
 from voxtune.storage.start import nothing_left
@@ -79,7 +80,7 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
     for module, extra in wanted.items():
         if importlib.util.find_spec(module) is None:
             raise UsageError(
-                f"The settings ask for {extra}, which is not installed: pip install 'voxtune[{extra}]', or leave it out."
+                f"The settings ask for {extra}, which is not installed: {install_line(extra)}; or leave it out."
             )
     training_scales(config, list(rows))
 
