@@ -11,10 +11,14 @@ from typing import Any
 from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
+from files import tables as files
+from integrity import tables as integrity
 from isa import tables as instructions
 from method import tables as few
+from population import tables as populations
 from qc import tables as quality
 from train import tables as trained
+from verdict import tables as verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
@@ -39,6 +43,7 @@ MORE = {
 """The same of what later cells have."""
 PAGES = (
     ROOT / "README.md",
+    ROOT / "SECURITY.md",
     CONCEPTS / "chest-ct.md",
     CONCEPTS / "demo-results.md",
     CONCEPTS / "evaluation.md",
@@ -48,10 +53,13 @@ PAGES = (
     CONCEPTS / "quality.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
+    ROOT / "docs" / "how-to" / "predict.md",
     ROOT / "docs" / "how-to" / "serve.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
+    ROOT / "docs" / "reference" / "scan-files.md",
 )
 
 
@@ -387,13 +395,16 @@ MAKERS: dict[str, Callable[[], str]] = {
     "explain-cost": explained.cost,
     "dicom-kinds": dicom.kinds,
     "dicom-against": dicom.against,
+    "dicom-public": dicom.public,
     "dicom-speed": dicom.speed,
+    "file-kinds": files.kinds,
     "audit-people": audited.people,
     "audit-texts": audited.texts,
     "audit-cost": audited.cost,
     "qc-summary": quality.summary,
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,
+    "qc-hounsfield": quality.hounsfield,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
@@ -404,12 +415,20 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
     "serve": serve_load,
+    "verdict": verdicts.summary,
+    "predict-many": verdicts.many,
     "bids-examples": bids_examples,
     "method-arms": method_arms,
+    "integrity": integrity.table,
     "few-scans": few.few_scans,
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
+    "population-published": partial(populations.measures, "published"),
+    "population-separable": partial(populations.measures, "separable"),
+    "population-others": partial(populations.others, "published"),
+    "population-reached": populations.reached,
+    "population-bases": populations.bases,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

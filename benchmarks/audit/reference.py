@@ -19,8 +19,9 @@ from scipy.linalg import eigh
 from voxtune.audit.brains import raw_shape, sampled_brain
 from voxtune.audit.displacement import Sampled, inside
 from voxtune.audit.fingerprints import prepared
+from voxtune.simulate.brains import render
 from voxtune.simulate.scanner import Scanner
-from voxtune.simulate.subjects import CohortSettings, participant, render, visit_of
+from voxtune.simulate.subjects import CohortSettings, participant, visit_of
 
 OUT = Path(__file__).parents[2] / "src" / "voxtune" / "audit"
 SEED, STRANGERS_SEED, STRANGERS = 77, 25, 60

@@ -91,7 +91,7 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
     from voxtune.commands.train.command import train
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
-    from voxtune.simulate.oracle import oracle_accuracy
+    from voxtune.simulate.simple_rules import volume_regression_accuracy
     from voxtune.training.environment import environment
 
     began = time.perf_counter()
@@ -118,7 +118,7 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
         "scores": {name: metrics[name] for name in SCORES},
         "zero_shot": metrics["baseline/zero_shot/accuracy"],
         "linear_probe": metrics["baseline/linear_probe/accuracy"],
-        "oracle_accuracy": oracle_accuracy(
+        "oracle_accuracy": volume_regression_accuracy(
             [row.model_dump() for row in everyone],
             [row.diagnosis for row in everyone],
             [row.participant_id for row in everyone],

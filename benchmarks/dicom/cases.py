@@ -570,6 +570,78 @@ def scout(folder: Path) -> Path:
     return classic(folder / "d", edit=lambda ds, k: setattr(ds, "ImageOrientationPatient", turns[k % 3]))
 
 
+@case("places", "all slices in one plane", "refused", "in one plane")
+def one_plane(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "ImagePositionPatient", [0, 40 * k, 0]))
+
+
+@case("places", "two frames of reference under one series UID", "refused", "several frames of reference")
+def two_references(folder: Path) -> Path:
+    return classic(
+        folder / "d", edit=lambda ds, k: setattr(ds, "FrameOfReferenceUID", ROOT + ("7" if k < 5 else "8"))
+    )
+
+
+@case("places", "an end is missing, by the instance numbers", "said", "begin at 4: slices may be missing")
+def first_numbers_missing(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda _, k: k > 2)
+
+
+@case(
+    "places",
+    "an end is missing, by the number of images acquired",
+    "warned",
+    "10 images were acquired; 8 are",
+)
+def acquired_more(folder: Path) -> Path:
+    def edit(ds: Dataset, k: int) -> bool:
+        ds.ImagesInAcquisition = 10
+        return k < 8
+
+    return classic(folder / "d", edit=edit)
+
+
+# ---------------------------------------------------------------------------------- of one kind
+def _between(what: str, name: str, values: tuple[Any, Any], modality: str) -> None:
+    """Slices of two kinds in turn, each between those of the other: their places alone make an even stack."""
+
+    def build(folder: Path) -> Path:
+        def edit(ds: Dataset, k: int) -> None:
+            setattr(ds, name, values[k % 2])
+
+        if modality == "MR":
+            return classic(folder / "d", brightness(), modality="MR", slope=None, edit=edit)
+        return classic(folder / "d", edit=edit)
+
+    build.__name__ = f"two_{name.lower()}"
+    case("one kind", f"two {what} in one series, slice by slice", "refused", "differ in")(build)
+
+
+_between("echo times", "EchoTime", (10, 90), "MR")
+_between("inversion times", "InversionTime", (900, 2500), "MR")
+_between("flip angles", "FlipAngle", (5, 20), "MR")
+_between(
+    "kinds (magnitude and phase)",
+    "ImageType",
+    (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]),
+    "MR",
+)
+_between("reconstruction kernels", "ConvolutionKernel", ("B30f", "B70f"), "CT")
+_between("tube voltages", "KVP", (80, 140), "CT")
+
+
+@case("one kind", "two number types in one series", "warned", "different number types")
+def two_number_types(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "PixelRepresentation", 1) if k % 2 else None)
+
+
+@case("one kind", "one series UID, two people", "refused", "name 2 people")
+def shared_uid(folder: Path) -> Path:
+    return classic(
+        folder / "d", edit=lambda ds, k: setattr(ds, "PatientID", "other" if k < 3 else "somebody")
+    )
+
+
 # ----------------------------------------------------------------------------------- multi-frame
 @case("multi-frame", "enhanced CT", "read")
 def enhanced_ct(folder: Path) -> Path:
@@ -594,6 +666,40 @@ def enhanced_stacks(folder: Path) -> Path:
 @case("multi-frame", "two volumes in one file", "refused", "4D series")
 def enhanced_two(folder: Path) -> Path:
     return enhanced(folder / "e.dcm", [hounsfield(), hounsfield() + 9])
+
+
+def _concatenated(folder: Path, here: Sequence[int]) -> Path:
+    for part in here:
+
+        def edit(ds: Dataset, _: int, part: int = part) -> None:
+            ds.ConcatenationUID, ds.InConcatenationNumber, ds.InConcatenationTotalNumber = (
+                ROOT + "6",
+                part + 1,
+                2,
+            )
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{ROOT}6.{part}")
+
+        enhanced(folder / "d" / f"{part}.dcm", [hounsfield()], order=range(5 * part, 5 * part + 5), edit=edit)
+    return folder / "d"
+
+
+@case("multi-frame", "one image in two files (a concatenation)", "read")
+def concatenation(folder: Path) -> Path:
+    return _concatenated(folder, (0, 1))
+
+
+@case("multi-frame", "a file of a concatenation is missing", "refused", "1 of the 2 files")
+def half_concatenation(folder: Path) -> Path:
+    return _concatenated(folder, (1,))
+
+
+@case("multi-frame", "more frames in the pixel data than the header says", "refused", "more pixels than that")
+def more_frames(folder: Path) -> Path:
+    def edit(ds: Dataset, _: int) -> None:
+        ds.NumberOfFrames = 8
+        ds.PerFrameFunctionalGroupsSequence = Items(list(ds.PerFrameFunctionalGroupsSequence)[:8])
+
+    return enhanced(folder / "e.dcm", [hounsfield()], edit=edit)
 
 
 @case("multi-frame", "frames missing", "refused", "slices are missing")
@@ -673,6 +779,53 @@ def zip_in_zip(folder: Path) -> Path:
 def zip_in_zip_in_zip(folder: Path) -> Path:
     inner = zip_in_zip(folder).rename(folder / "middle.zip")
     return zipped(folder / "a.zip", folder / "empty", {"study.zip": inner.read_bytes()})
+
+
+def _half_packed(folder: Path) -> tuple[Path, Path]:
+    classic(folder / "d")
+    (folder / "rest").mkdir()
+    for file in sorted((folder / "d").iterdir())[5:]:
+        file.rename(folder / "rest" / file.name)
+    return folder / "d", folder / "rest"
+
+
+@case("studies", "a part of the slices in a zip beside the others", "refused", "archive of DICOM files")
+def zip_beside(folder: Path) -> Path:
+    here, rest = _half_packed(folder)
+    zipped(here / "rest.zip", rest)
+    return here
+
+
+@case("studies", "the same in a zip", "refused", "archive of DICOM files")
+def zip_beside_in_zip(folder: Path) -> Path:
+    return zipped(folder / "a.zip", zip_beside(folder))
+
+
+@case("studies", "a part of the slices in a .tar.gz beside the others", "refused", "archive of DICOM files")
+def tar_beside(folder: Path) -> Path:
+    import tarfile
+
+    here, rest = _half_packed(folder)
+    with tarfile.open(here / "rest.tar.gz", "w:gz") as archive:
+        archive.add(rest, "rest")
+    return here
+
+
+@case("studies", "a zip with a DICOM study and a NIfTI file", "refused", "which of them is the scan")
+def zip_of_both(folder: Path) -> Path:
+    import nibabel
+
+    content = nibabel.Nifti1Image(hounsfield().astype(np.float32), np.eye(4)).to_bytes()
+    return zipped(folder / "a.zip", classic(folder / "d"), {"mask.nii": content})
+
+
+@case("studies", "a multi-frame file packed with gzip (.dcm.gz)", "refused", "DICOM file packed with gzip")
+def packed_file(folder: Path) -> Path:
+    import gzip
+
+    path = folder / "e.dcm.gz"
+    path.write_bytes(gzip.compress(enhanced(folder / "e.dcm", [hounsfield()]).read_bytes()))
+    return path
 
 
 @case("studies", "what a Mac leaves beside files", "read")

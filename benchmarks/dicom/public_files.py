@@ -2,7 +2,7 @@
 
     python benchmarks/dicom/public_files.py DATA [--only COLLECTION ...]
 
-DATA holds a folder of each collection that ``COLLECTIONS`` does not find in an installed package, named as there. A collection
+DATA holds a folder of each collection of ``tables.WHERE`` that is not found in an installed package, named as there. A collection
 that is absent keeps the results it had. The independent reading places each frame by its own tags and looks into our volume
 at the places of its pixels: on voxels they must be equal; between voxels (a tilted or uneven stack, resampled) correlated.
 A file that is a single slice is read five times over, each 2 mm above the last. Writes ``results/public.json``.
@@ -12,6 +12,7 @@ import argparse
 import gzip
 import importlib.util
 import json
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -23,20 +24,11 @@ import numpy as np
 import pydicom
 from scipy.ndimage import map_coordinates
 
+sys.path.insert(0, str(Path(__file__).parent))
+from tables import WHERE
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "public.json"
-COLLECTIONS = {
-    "pydicom": "the package pydicom, its test files",
-    "pydicom-data": "the package pydicom-data",
-    "nibabel": "the package nibabel, its test files",
-    "dcm_qa": "GitHub, neurolabusc/dcm_qa",
-    "dcm_qa_ct": "GitHub, neurolabusc/dcm_qa_ct",
-    "dcm_qa_enh": "GitHub, neurolabusc/dcm_qa_enh",
-    "dcm_qa_nih": "GitHub, neurolabusc/dcm_qa_nih",
-    "dcm_qa_uih": "GitHub, neurolabusc/dcm_qa_uih",
-    "dcm_qa_philips": "GitHub, neurolabusc/dcm_qa_philips",
-    "pylibjpeg-data": "GitHub, pydicom/pylibjpeg-data",
-}
 PACKAGES = {"pydicom": "pydicom/data", "pydicom-data": "data_store/data", "nibabel": "nibabel"}
 NEAR = 0.95
 """Correlation with a frame that lies between our voxels, which neighbours were mixed into."""
@@ -152,7 +144,7 @@ def stacked(file: Path, folder: Path) -> list[Path]:
     return copies
 
 
-def tried(uid: str, files: Sequence[Path]) -> dict[str, Any]:
+def tried(files: Sequence[Path]) -> dict[str, Any]:
     """What becomes of one series."""
     from voxtune.errors import ScanError
     from voxtune.imaging.read import open_scan
@@ -191,7 +183,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("data", type=Path)
-    arguments.add_argument("--only", nargs="*", default=list(COLLECTIONS))
+    arguments.add_argument("--only", nargs="*", default=list(WHERE))
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
@@ -202,10 +194,8 @@ def main() -> None:
             continue
         rows = []
         with tempfile.TemporaryDirectory() as scratch:
-            for number, ((uid, _), files) in enumerate(series_of(root, Path(scratch)).items()):
-                rows.append(
-                    {"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(uid, files)
-                )
+            for number, files in enumerate(series_of(root, Path(scratch)).values()):
+                rows.append({"name": files[0].name if len(files) == 1 else f"series {number}"} | tried(files))
                 print(name, rows[-1], flush=True)
         found[name] = rows
         print(name, Counter(row["outcome"].split(":")[0] for row in rows))

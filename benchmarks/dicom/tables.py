@@ -1,10 +1,36 @@
 """The tables of ``docs/how-to/dicom.md``, of ``results/cases.json``."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "cases.json"
+PUBLIC = Path(__file__).parent / "results" / "public.json"
+WHERE = {
+    "pydicom": "in the package pydicom 3",
+    "pydicom-data": "the package pydicom-data",
+    "nibabel": "in the package nibabel",
+    "dcm_qa": "GitHub, neurolabusc/dcm_qa (Siemens)",
+    "dcm_qa_ct": "GitHub, neurolabusc/dcm_qa_ct (GE, Philips)",
+    "dcm_qa_enh": "GitHub, neurolabusc/dcm_qa_enh (multi-frame)",
+    "dcm_qa_nih": "GitHub, neurolabusc/dcm_qa_nih (GE, Siemens)",
+    "dcm_qa_uih": "GitHub, neurolabusc/dcm_qa_uih (UIH)",
+    "dcm_qa_philips": "GitHub, neurolabusc/dcm_qa_philips",
+    "pylibjpeg-data": "GitHub, pydicom/pylibjpeg-data (compressed)",
+}
+REASONS = (
+    ("no slice of a CT, MR or PET volume", "no file of it is"),
+    ("Siemens mosaics", "mosaics"),
+    ("4D", "4D series"),
+    ("positions not said", "lack a position|0 positions"),
+    ("slices missing", "slices are missing"),
+    ("cut short or damaged", "cut short|damaged|end too soon"),
+    ("constant", "constant"),
+    ("too few slices", "at least"),
+)
+"""Words for the refusals of public files, and patterns that tell them."""
 SAID = {"read": "read", "said": "read, and said", "warned": "read, never a pass", "refused": "refused"}
 
 
@@ -43,6 +69,31 @@ def _wrong_without_error(row: dict[str, Any]) -> bool:
     if other["exit"] or not volumes:
         return False
     return "equal" not in volumes and row["voxtune"].get("volume") not in volumes
+
+
+def public() -> str:
+    """What becomes of every series of public collections, against a reading by pydicom frame by frame."""
+    if not PUBLIC.is_file():
+        return "Not run yet."
+    lines = [
+        "| collection | series and single files | equal, voxel by voxel | resampled (tilt, uneven) | refused | wrong | why refused |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    found: dict[str, list[dict[str, Any]]] = json.loads(PUBLIC.read_text(encoding="utf-8"))
+    for name in [name for name in WHERE if name in found]:
+        rows = found[name]
+        kinds = Counter(row["outcome"].split(":")[0].split(" ")[0] for row in rows)
+        whys = Counter(_why(row["says"]) for row in rows if row["outcome"] == "refused")
+        wrong = len(rows) - sum(kinds[one] for one in ("equal", "resampled", "refused"))
+        said = ", ".join(f"{count} {why}" for why, count in whys.most_common())
+        lines.append(
+            f"| {WHERE[name]} | {len(rows)} | {kinds['equal']} | {kinds['resampled']} | {kinds['refused']} | {wrong} | {said} |"
+        )
+    return "\n".join(lines)
+
+
+def _why(says: str) -> str:
+    return next((words for words, pattern in REASONS if re.search(pattern, says)), "for another reason")
 
 
 def speed() -> str:

@@ -18,24 +18,17 @@ import torch
 from arm import CLASSES, fitted, rules, sides
 from people import FRESH, PEOPLE, TEST, People, people_of
 
-from voxtune.config import Aggregation, ReportSettings, RunConfig
+from voxtune.config import RunConfig
 from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe as deft
 from voxtune_recipes.deft_labels import recipe as deft_labels
+from voxtune_recipes.projections import recipe as projections
 
 RESULTS = Path(__file__).parent / "results" / "few_scans"
 SIZES = (24, 48, 96, 168)
 """Training scans, one a person; a quarter as many to validate. The last is all of the pool."""
 RULES_AT = (24,)
 """Sizes at which ``deft`` is trained as well, for the inference rules."""
-
-
-def projections() -> RunConfig:
-    """Trained projections on the label sentence alone."""
-    bare = {"vision": (), "text": (), "targets": (), "aggregation": Aggregation(form="none")}
-    return deft().model_copy(
-        update={**bare, "name": "projections", "report": ReportSettings(template="label")}
-    )
 
 
 ARMS = {"projections": projections, "deft_labels": deft_labels, "deft": deft}

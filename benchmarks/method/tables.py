@@ -8,7 +8,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "few_scans"
 RECOMMENDED = "deft_labels"
-"""The recipe whose figures stand on the front page."""
+"""The recipe that was chosen on the development cohorts."""
 COMPARATORS = {
     "linear_probe": "linear probe on the frozen base",
     "projections": "trained projections alone",
@@ -118,23 +118,35 @@ def rules() -> str:
     return "\n".join(lines)
 
 
+RECIPES = ("projections", RECOMMENDED)
+"""Those whose figures stand on the front page, in the order of their brackets."""
+
+
 def summary() -> str:
-    """A sentence for each number of training scans."""
+    """A sentence for each number of training scans: the two recipes, and each less every comparator."""
     sizes = by_size()
     if not sizes:
         return "Not measured yet."
     parts = []
     for size, some in sizes.items():
-        own = [accuracy(one, RECOMMENDED) for one in some]
-        versus = [
-            f"{name} {spread([accuracy(one, key) for one in some])} "
-            f"({paired([a - accuracy(one, key) for a, one in zip(own, some, strict=True)])})"
-            for key, name in COMPARATORS.items()
-        ]
-        parts.append(
-            f"- {size} training scans, {len(some)} cohorts: **{spread(own)}%**; {', '.join(versus)}."
-        )
+        own = {recipe: [accuracy(one, recipe) for one in some] for recipe in RECIPES}
+        said = ", ".join(f"recipe `{recipe}` **{spread(values)}%**" for recipe, values in own.items())
+        if all(PAPERS in one["arms"] for one in some):
+            its = [100 * one["arms"][PAPERS]["rules"]["alone"] for one in some]
+            said += f", recipe `{PAPERS}` **{spread(its)}%**"
+        versus = []
+        for key, name in COMPARATORS.items():
+            if key in RECIPES:
+                continue
+            its = [accuracy(one, key) for one in some]
+            less = "; ".join(
+                paired([a - b for a, b in zip(values, its, strict=True)]) for values in own.values()
+            )
+            versus.append(f"{name} {spread(its)} ({less})")
+        cohorts = f"{len(some)} cohort{'s' if len(some) > 1 else ''}"
+        parts.append(f"- {size} training scans, {cohorts}: {said}; {', '.join(versus)}.")
+    names = " and ".join(f"`{recipe}`" for recipe in RECIPES)
     return (
-        f"Recipe `{RECOMMENDED}` by number of training scans on fresh SIMULATED cohorts, three-way accuracy, mean ± sd over cohorts; in brackets the recipe less it, in "
-        "points, paired, with the 95% interval:\n\n" + "\n".join(parts)
+        "By number of training scans on fresh SIMULATED cohorts, three-way accuracy, mean ± sd over cohorts; in brackets recipes "
+        f"{names} less it, in points, paired, with the 95% interval:\n\n" + "\n".join(parts)
     )

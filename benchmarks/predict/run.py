@@ -2,8 +2,8 @@
 
     python benchmarks/predict/run.py [--volumes N] [--dask]
 
-The volumes are SIMULATED people in folders of their own, each file called ``ct.nii.gz``; fifty different ones, so that many have the same
-content. Resumes: a part that stands in ``results/predict.json`` is not done again.
+The volumes are SIMULATED people that ``preprocess`` made, in folders of their own, each file called ``volume.nii.gz``; ten different ones, so
+that many have the same content. Resumes: a part that stands in ``results/predict.json`` is not done again.
 """
 
 import argparse
@@ -19,22 +19,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+from voxtune.commands.preprocess import preprocess
 from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_table
 
 RESULTS = Path(__file__).parent / "results" / "predict.json"
-DIFFERENT = 50
+DIFFERENT = 10
 CODE = "from voxtune.cli import main; main()"
 
 
 def made(root: Path, count: int) -> Path:
     """The folder of all volumes."""
     manifest = simulate(root / "people", participants=DIFFERENT, visits=1, seed=2027)
-    scans = sorted((manifest.parent / "scans").glob("*.nii.gz"))
+    preprocess(manifest, root / "volumes", preset="tiny")
+    volumes = sorted(path.parent for path in (root / "volumes").glob("*/volume.nii.gz"))
     for number in range(count):
-        target = root / "study" / f"p{number:03d}" / "ct.nii.gz"
-        target.parent.mkdir(parents=True)
-        shutil.copy(scans[number % len(scans)], target)
+        target = root / "study" / f"p{number:03d}"
+        target.mkdir(parents=True)
+        for name in ("volume.nii.gz", "chain.json"):
+            shutil.copy(volumes[number % len(volumes)] / name, target)
     return root / "study"
 
 
@@ -53,7 +56,7 @@ def table(out: Path) -> dict[str, Any]:
         "rows": len(rows),
         "files": len({row["file"] for row in rows}),
         "contents": len({row["sha256"] for row in rows}),
-        "pages": len(list(out.glob("ct-*.html"))),
+        "pages": len(list(out.glob("p*.html"))),
         "sha256": hashlib.sha256((out / "predictions.tsv").read_bytes()).hexdigest(),
     }
 

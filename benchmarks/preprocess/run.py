@@ -1,5 +1,7 @@
 """How fast is the chain from a raw head to template space, at what fit, against ANTs at its defaults and tuned?
 
+Needs ANTs, which nothing else here does: pip install -e '.[benchmarks]'.
+
 Three chains in one process on the same heads, one after another:
 
     ours      preprocess_scan, preset m3d (the 1 mm cube): read, skull (deepbet), denoise, N4, affine, resample, intensity

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "qc.json"
+HOUNSFIELD = RESULTS.with_name("hounsfield.json")
 NOT_YET = "Not measured yet."
 Case = Mapping[str, Mapping[str, Any]]
 
@@ -58,3 +59,19 @@ def forms() -> str:
     """Every good form with what was said of it."""
     found = results()
     return NOT_YET if found is None else _table(found["forms"], "form of storage")
+
+
+def hounsfield() -> str:
+    """To which shift and scale the Hounsfield check tells a CT that is off."""
+    if not HOUNSFIELD.is_file():
+        return NOT_YET
+    found = json.loads(HOUNSFIELD.read_text(encoding="utf-8"))
+    lines = [f"| the numbers | a real chest, cropped | {found['chests']} SIMULATED chests |", "|---|---|---|"]
+    for name, row in found["rows"].items():
+        drawn = ", ".join(f"{count} {verdict}" for verdict, count in sorted(row["simulated"].items()))
+        lines.append(f"| {name} | {row['real']} | {drawn} |")
+    parts = found["boxes"]
+    return (
+        "\n".join(lines)
+        + f"\n\nOf {sum(parts.values())} boxes cut out of the real chest {parts.get('refused', 0)} are refused and {parts.get('warned', 0)} warned of."
+    )

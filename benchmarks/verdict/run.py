@@ -15,14 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "qc"))
-from cases import DISTORTIONS, source
-
 from voxtune.commands.simulate.chest import simulate_chest
 from voxtune.commands.simulate.command import simulate
 from voxtune.errors import ScanError
@@ -31,6 +30,8 @@ from voxtune.imaging.write import write_volume
 from voxtune.serving.bundled import adapter_folder
 from voxtune.serving.predictor import Predictor
 
+CASES = import_module("cases")
+"""Of ``benchmarks/qc``."""
 RESULTS = Path(__file__).parent / "results" / "verdict.json"
 PEOPLE, SEED, EACH = 50, 2027, 50
 """SIMULATED people of another seed than those that taught the adapter."""
@@ -74,12 +75,12 @@ def cases(data: Path, scratch: Path) -> Iterator[tuple[str, str, Path]]:
     manifest = simulate(scratch / "people", participants=PEOPLE, visits=1, seed=SEED)
     people = sorted((manifest.parent / "scans").glob("*.nii.gz"))
     simulate_chest(scratch / "chests", participants=30, scans_each=1, seed=SEED)
-    scans = sorted(path for path in scratch.joinpath("chests").rglob("*.nii.gz"))[:4]
+    scans = sorted(path for path in scratch.joinpath("chests").rglob("*.nii.gz"))[:1]
     foreign = [*real(data), *broken(scratch, people[0]), *(("SIMULATED chest", scan) for scan in scans)]
-    for number, (name, make) in enumerate(DISTORTIONS.items()):
+    for number, (name, make) in enumerate(CASES.DISTORTIONS.items()):
         if len(foreign) < EACH:
             path = scratch / f"distorted-{number}.nii.gz"
-            foreign.append((f"SIMULATED brain, {name}", write_volume(make(source(people[number])), path, simulated=True)))  # fmt: skip
+            foreign.append((f"SIMULATED brain, {name}", write_volume(make(CASES.source(people[number])), path, simulated=True)))  # fmt: skip
     for number, (name, scan) in enumerate(foreign[:EACH]):
         yield "foreign", f"{number:02d} {name}", scan
     for number, scan in enumerate(people[:EACH]):

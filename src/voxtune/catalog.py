@@ -24,6 +24,7 @@ BACKBONES: Mapping[str, str] = MappingProxyType(
         "neurovfm": "voxtune.backbones.neurovfm:NeuroVfm",
         "brainiac": "voxtune.backbones.brainiac:BrainIac",
         "tiny": "voxtune.backbones.tiny:Tiny",
+        "tiny_untaught": "voxtune.backbones.tiny_untaught:TinyUntaught",
     }
 )
 
@@ -123,7 +124,10 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "deft_labels": "voxtune_recipes.deft_labels:recipe",
         "deft_published": "voxtune_recipes.deft_published:recipe",
         "deft_neurovfm": "voxtune_recipes.deft:neurovfm",
+        "deft_m3d": "voxtune_recipes.deft_bases:m3d",
+        "deft_med3dvlm": "voxtune_recipes.deft_bases:med3dvlm",
         "deft_plus": "voxtune_recipes.deft_plus:recipe",
+        "deft_radfm": "voxtune_recipes.deft_bases:radfm",
         "full": "voxtune_recipes.baselines:full",
         "lga": "voxtune_recipes.baselines:lga",
         "linear_probe": "voxtune_recipes.baselines:linear_probe",
@@ -132,6 +136,7 @@ RECIPES: Mapping[str, str] = MappingProxyType(
         "medct_colipri": "voxtune_recipes.medct:colipri",
         "medct_neurovfm": "voxtune_recipes.medct:neurovfm",
         "medct_small": "voxtune_recipes.medct:small",
+        "projections": "voxtune_recipes.projections:recipe",
         "spp_lora": "voxtune_recipes.baselines:spp_lora",
     }
 )

@@ -186,7 +186,7 @@ HOW = (
 
 
 class AugmentSettings(Settings):
-    """Random changes of training volumes, seeded by run, scan and epoch (extra ``voxtune[augment]``)."""
+    """Random changes of training volumes, seeded by run, scan and epoch (extra ``augment``)."""
 
     enabled: bool = False
     probability: float = Field(0.8, gt=0, le=1)

@@ -4,17 +4,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from voxtune.types.words import cleaned
 
 LINE_EVERY_SECONDS = 10.0
 """Between two plain lines where there is no terminal."""
 
+Loudness = Literal["quiet", "normal", "verbose"]
 Advance = Callable[[str], None]
 
 
+class Said:
+    """How much is said on the way; one for the process, set by the command line."""
+
+    loudness: Loudness = "normal"
+
+
+def is_quiet() -> bool:
+    """Whether only results and errors are wanted."""
+    return Said.loudness == "quiet"
+
+
 def note(text: str) -> None:
-    """A line for people on standard error, above a bar that is drawn there."""
+    """A line for people on standard error, above a bar that is drawn there; none where quiet is asked for."""
+    if is_quiet():
+        return
     print(cleaned(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -28,7 +43,9 @@ def progress(label: str, total: int) -> Iterator[Advance]:
                 read(scan)
                 advance(scan.name)
     """
-    if sys.stderr.isatty():
+    if is_quiet():
+        yield lambda _: None
+    elif sys.stderr.isatty() and Said.loudness == "normal":
         with _bar(label, total) as advance:
             yield advance
     else:
@@ -61,7 +78,7 @@ def _lines(label: str, total: int) -> Advance:
         nonlocal done, last
         done += 1
         now = time.monotonic()
-        if done == total or now - last >= LINE_EVERY_SECONDS:
+        if done == total or now - last >= LINE_EVERY_SECONDS or Said.loudness == "verbose":
             last = now
             tail = f", {said}" if said else ""
             note(f"{label}: {done}/{total}, {now - began:.0f} s{tail}")

@@ -236,7 +236,7 @@ WEIGHTS = {"contrast": 0.3, "sizes": 1.0, "cells": 1.0, "numbers": 0.5, "phrases
 
 
 # ----------------------------------------------------------------------------------------- loop
-def _optimiser(named: list[tuple[str, nn.Parameter]], rate: float) -> torch.optim.AdamW:
+def optimiser_of(named: list[tuple[str, nn.Parameter]], rate: float) -> torch.optim.AdamW:
     """AdamW without decay for biases, norms and embeddings: words no text has used must keep their size."""
     plain = {
         name for name, p in named if p.ndim < 2 or any(w in name for w in ("embeddings", "place", "token"))
@@ -280,14 +280,14 @@ def pretrain(
     heads = Heads(settings).to(device)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     named = [*model.named_parameters(), *heads.named_parameters()]
-    optimiser = _optimiser(named, rate)
+    optimiser = optimiser_of(named, rate)
 
     context = multiprocessing.get_context("spawn")
     queue: Queue[Lesson] = cast("Queue[Lesson]", context.Queue(maxsize=6))
     producer = context.Process(target=_produce, args=(seed, much, queue), daemon=True)
     producer.start()
     log = (out / "log.jsonl").open("w", encoding="utf-8")
-    _write(log, {"settings": settings.model_dump(mode="json", exclude={"tokenizer", "weights"}), "minutes": minutes,
+    write_line(log, {"settings": settings.model_dump(mode="json", exclude={"tokenizer", "weights"}), "minutes": minutes,
                  "seed": seed, "threads": threads, "rate": rate, "batch": much.batch, "pool": much.pool, "loss_weights": WEIGHTS,
                  "device": device.type, "torch": torch.__version__})  # fmt: skip
     lesson = queue.get()
@@ -317,13 +317,13 @@ def pretrain(
                 "scans": step * much.batch,
                 "minutes": round((time.monotonic() - start) / 60, 2),
             }
-            _write(log, line | {name: round(value / 50, 4) for name, value in sums.items()})
+            write_line(log, line | {name: round(value / 50, 4) for name, value in sums.items()})
             sums = dict.fromkeys(sums, 0.0)
         if time.monotonic() - saved > 60:
             save(average, out / "tiny.safetensors")
             saved = time.monotonic()
         lesson = queue.get()
-    _write(
+    write_line(
         log,
         {
             "done": True,
@@ -338,7 +338,8 @@ def pretrain(
     return save(average, out / "tiny.safetensors")
 
 
-def _write(log: TextIO, line: Mapping[str, object]) -> None:
+def write_line(log: TextIO, line: Mapping[str, object]) -> None:
+    """Write a line of the log, and print it."""
     log.write(json.dumps(line) + "\n")
     log.flush()
     print(json.dumps(line), flush=True)  # noqa: T201  (a script's progress)

@@ -26,7 +26,8 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
         "energy_wh": "processor time, so clock",
     },
     "*/looks.jsonl": {"when": "clock"},
-    "*/chain.json": {"voxtune": "the version under test"},
+    "*/chain.json": {"voxtune": "the version under test", "content_sha256": "covers the version"},
+    "*/checkpoints/*.json": {"content_sha256": "covers the clock in the history"},
 }
 """Fields by name, at any depth of a JSON file or of a line of one. The log's stand in checkpoints too (``history``)."""
 ALIASES = {"*/checkpoints/*.json": "*/log.jsonl"}
@@ -85,7 +86,12 @@ def _mask(found: re.Match[str]) -> str:
 def _json_fields(path: str) -> Mapping[str, str]:
     globs = [*JSON_FIELDS, *ALIASES]
     found = [glob for glob in globs if fnmatch(path, glob)]
-    return {name: why for glob in found for name, why in JSON_FIELDS[ALIASES.get(glob, glob)].items()}
+    return {
+        name: why
+        for glob in found
+        for rules in (JSON_FIELDS.get(ALIASES.get(glob, glob), {}), JSON_FIELDS.get(glob, {}))
+        for name, why in rules.items()
+    }
 
 
 def _each_line(text: str, path: str, change: Callable[[Any], str]) -> str:

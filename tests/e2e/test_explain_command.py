@@ -16,7 +16,9 @@ from voxtune.cli import main
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.explanation import faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
+from voxtune.model.adapter import FILES
 from voxtune.serving.bundled import adapter_folder
+from voxtune.storage.seal import write_sums
 
 ADDRESS = re.compile(r"(?:src|href)=[\"'](?!data:)[^\"'#][^\"']*", re.IGNORECASE)
 
@@ -132,6 +134,7 @@ def test_the_page_warns_as_the_page_of_predict_does(
     facts["trust"]["familiar"]["limit"] = 1e-3
     facts["mmse_scores"] = scores
     (adapter / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_sums(adapter, FILES)
     scan = root / "cohort" / "scans" / f"{sick}.nii.gz"
     answer = json.loads(call("predict", adapter, scan, "-o", tmp_path / "p", "--stripped", "--json").stdout)
     said = call("explain", adapter, scan, "-o", tmp_path / "e", "--stripped", "--method", "voxel_gradient")

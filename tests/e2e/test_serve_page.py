@@ -263,11 +263,13 @@ def test_a_person_sends_looks_changes_and_downloads(
     # hands and keys
     browser.click("#planes figure:nth-child(3) canvas", 0.25, 0.25)
     x, y = (int(browser.js(SLICE.format(view))) for view in ("sagittal", "coronal"))
-    assert x < 32 < y
+    assert min(x, y) > 32, "a quarter from the left of the picture is on the person's right"
     browser.js("document.querySelector('#planes figure:nth-child(3) canvas').focus()")
     for key, code in (("ArrowRight", 39), ("ArrowDown", 40), ("PageUp", 33)):
         browser.press(key, code)
-    assert int(browser.js(SLICE.format("sagittal"))) == x + 1
+    assert int(browser.js(SLICE.format("sagittal"))) == x - 1, (
+        "to the right of the picture is to the person's left"
+    )
     assert int(browser.js(SLICE.format("coronal"))) == y - 1
     browser.js("document.querySelector('[data-id][aria-pressed=false]').focus()")
     browser.press("Enter", 13)
@@ -325,7 +327,7 @@ def test_the_answer_is_that_of_predict(served: Served, scans: list[Path], tmp_pa
     status, said = served.ask("POST", f"/api/v1/scans?name={scans[2].name}&wait=300", scans[2].read_bytes())
     assert status == 200
     answer = predict(Path("demo"), [scans[2]], output=tmp_path).as_json()
-    for name in ("predicted", "abstained", "unlike_training", "quality"):
+    for name in ("verdict", "predicted", "abstained", "unlike_training", "quality"):
         assert said[name] == answer[name]
     assert said["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-5)
     assert said["mmse"] == pytest.approx(answer["mmse"], abs=1e-3)

@@ -9,6 +9,10 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
+from voxtune.extras import install_line
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"voxtune", "voxtune_recipes"}
 
@@ -80,7 +84,29 @@ def test_tests_and_docs_ask_for_what_they_import() -> None:
         *(ROOT / "docs").rglob("*.py"),
         *(ROOT / "benchmarks").rglob("*.py"),
     ]
-    assert not_asked_for(imported(paths), requirements("dev")) == []
+    assert not_asked_for(imported(paths), requirements("dev", "benchmarks")) == []
+
+
+@pytest.mark.parametrize("extra", ["serve", "dask", "hub", "augment", "tensorboard"])
+def test_a_printed_line_installs_what_an_extra_asks_for(extra: str) -> None:
+    """The package is on no index: its own name would install a stranger's, or nothing."""
+    line = install_line(extra)
+    assert line.startswith("pip install '")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for one in project["optional-dependencies"][extra]:
+        assert plain(re.split(r"[<>=\[]", one)[0]) in plain(line)
+    assert install_line("serve", "a package that is nowhere") == "pip install -e '.[serve]' (in the clone)"
+
+
+def test_nothing_tells_people_to_install_our_name_from_an_index() -> None:
+    paths = [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"(pip|uv pip|pipx|conda) install[^`]*\bvoxtune\b", line) and "--no-index" not in line
+    ]
+    assert found == []
 
 
 def test_what_is_not_asked_for_is_found() -> None:

@@ -367,3 +367,21 @@ def test_sets_of_folds_are_pooled(study: Study, tmp_path: Path) -> None:
     study.call("evaluate", study.folds, "-o", tmp_path / "cv", "--coverage", 0.5)
     whole, first = (study.json(tmp_path / "cv" / part / "metrics.json") for part in ("", "fold-0"))
     assert whole["set_coverage"]["n_scans"] > first["set_coverage"]["n_scans"] > 0
+
+
+def test_predict_gives_the_set_where_it_can_be_promised(study: Study, tmp_path: Path) -> None:
+    scan = (study.other.parent / read_manifest(study.other)[0].image).resolve()
+    asked = ("predict", study.run, scan, "-o", tmp_path / "answers", "--json", "--coverage")
+    if "target" in study.task and study.task != "several targets":
+        assert "only numbers are predicted" in study.call(*asked, 0.5, code=2).output
+        return
+    assert "needs at least 99 validation participants" in study.call(*asked, 0.99, code=3).output
+    said = json.loads(study.call(*asked, 0.5).stdout)
+    if said["predicted"] is None:
+        assert said["set"] is None, "no answer has no set"
+    else:
+        assert said["set"]
+        assert "in at least 50% of people like them" in said["prediction_set"]["guarantee"]
+    plain = json.loads(study.call("predict", study.run, scan, "-o", tmp_path / "plain", "--json").stdout)
+    assert plain["set"] is None
+    assert "prediction_set" not in plain

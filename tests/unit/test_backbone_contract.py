@@ -82,7 +82,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "volume": (8, 8, 12), "patch": (4, 4, 4), "width": 24, "depth": 3, "heads": 2, "mlp": 32, "embed": 16, "text": TEXT,
     },
 }  # fmt: skip
-PUBLISHED = sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
+PUBLISHED = sorted(set(BACKBONES) - {"tiny", "tiny_untaught", "ct_clip_small"})
 TOWERS = [(name, side) for name in PUBLISHED for side in ("vision", "text")]
 
 

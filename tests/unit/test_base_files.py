@@ -138,7 +138,7 @@ def test_text_weights_are_found_by_their_sum(base: Path, tmp_path: Path) -> None
 def test_every_base_is_shipped_or_refused_without_weights() -> None:
     for kind in BACKBONES:
         settings = load(BACKBONES, kind, "backbone")
-        if kind in {"tiny", "ct_clip_small"}:
+        if kind in {"tiny", "tiny_untaught", "ct_clip_small"}:
             assert not lacks_weights(settings()), kind
             continue
         with pytest.raises(UsageError, match=r"--set backbone\.fresh=true"):
@@ -176,3 +176,19 @@ def test_an_evaluation_looks_for_a_base_that_has_moved(
     )
     with pytest.raises(UsageError, match="no weights"):
         read_model(config)
+
+
+def test_the_weights_of_a_home_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxtune.backbones.m3d_clip import M3dClip
+    from voxtune.model.base_files import from_home
+
+    monkeypatch.setenv("VOXTUNE_HOME", str(tmp_path))
+    assert from_home(M3dClip(), "m3d") == M3dClip(), "nothing is there"
+    home = tmp_path / "weights" / "m3d"
+    home.mkdir(parents=True)
+    for name in ("m3d.safetensors", "vocab.txt"):
+        (home / name).touch()
+    found = from_home(M3dClip(), "m3d")
+    assert (found.weights, found.tokenizer) == (home / "m3d.safetensors", home)
+    named = M3dClip(weights=tmp_path / "mine.safetensors")
+    assert from_home(named, "m3d") == named, "what was named wins"

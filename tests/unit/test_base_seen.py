@@ -1,11 +1,13 @@
 """The register of what each base has seen, and what an evaluation says of a cohort that is among it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from voxtune.catalog import BACKBONES
+from voxtune.commands.evaluate.write import _tell_seen
 from voxtune.commands.weights.command import weights
 from voxtune.errors import UsageError
 from voxtune.evaluation.base_seen import HOW, seen_verdict
@@ -111,6 +113,15 @@ def test_what_cannot_be_decided_is_said_and_does_not_alarm(
     verdict = seen_verdict(base, rows(ids, simulated=simulated), tmp_path / "manifest.tsv")
     assert not verdict.alarms
     assert said in verdict.text
+
+
+@pytest.mark.parametrize(("base", "warns"), [("brainiac", True), ("neurovfm", False)])
+def test_evaluate_warns_at_the_terminal(base: str, warns: bool, tmp_path: Path) -> None:
+    cohort = SimpleNamespace(rows=rows(IDS["ADNI"]), manifest=tmp_path / "manifest.tsv")
+    found: Any = SimpleNamespace(model=SimpleNamespace(base=base), cohort=cohort)
+    said: list[str] = []
+    _tell_seen(found, said.append)
+    assert [one.startswith("Warning: This cohort is ADNI") for one in said] == [True] * warns
 
 
 def test_the_list_of_weights_prints_the_register() -> None:

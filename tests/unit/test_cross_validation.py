@@ -1,6 +1,8 @@
 """Cross-validation as one thing: all folds trained, what failed tried again, pooled, compared; subsets of the train side."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from voxtune.errors import DataError, LeakageError, SomeFoldsFailedError, Stoppe
 from voxtune.run_dir import write_json, write_text
 
 FAST = ("training.epochs=1", "targets=none", "vision=visual_prompts(2)", "text=none")
-EDITS = [word for one in FAST for word in ("--set", one)]
+EDITS = [word for one in ("training.epochs=1", "targets=none") for word in ("--set", one)]
 
 
 def quiet(_: str) -> None:
@@ -39,37 +41,64 @@ def parts(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ------------------------------------------------------------------------------------------- real runs
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "deft-on-m3d.md"
+
+
+def lines() -> dict[str, list[list[str]]]:
+    """The commands of the page that are run, by the heading they stand under."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for part in re.split(r"^(## .*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        if part.startswith("## "):
+            heading = part.split(" ")[1]
+        for marks, block in re.findall(r"((?:<!--[^\n]*-->\n+)*)```sh\n(.*?)```", part, flags=re.DOTALL):
+            if "not run" not in marks:
+                found[heading] = [shlex.split(line)[1:] for line in block.splitlines()]
+    return found
+
+
+def stand_in(words: list[str]) -> list[str]:
+    """The same command on the shipped base, two folds, one epoch."""
+    said = ["deft" if word == "deft_m3d" else word for word in words]
+    if "--folds" in said:
+        said[said.index("--folds") + 1] = "2"
+    return said + (EDITS if said[0] == "train" else [])
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_draws")
-def test_three_commands_give_a_table_in_which_every_scan_stands_once(people: Path, tmp_path: Path) -> None:
-    parts = tmp_path / "folds"
-    cli("split", people, "-o", parts, "--folds", 2, "--train-size", 6)
-    small = ("--train-size", 6)
-    for name, more in {"a": (), "b": small}.items():
-        said = cli("train", "deft", "--data", people, "--split", parts, "-o", tmp_path / name, *EDITS, *more)
-        assert "2 of 2 folds are trained" in said
-        assert "Page:" in cli("evaluate", tmp_path / name)
-    rows = read_table(tmp_path / "a/evaluation/test/predictions.tsv", ("scan_id",))
+def test_the_page_leads_from_a_split_to_a_comparison(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pre").symlink_to(people.parent)
+    simulate(tmp_path / "other", participants=6, visits=1, seed=9)
+    page = lines()
+    assert list(page) == ["3.", "4.", "5.", "6."], "a block of the page is not run, or does not say so"
+    for words in page["3."]:
+        assert "deft_m3d" in words or words[0] == "split"
+        cli(*stand_in(words))
+    for words in page["4."]:
+        cli(*words)
+    rows = read_table(tmp_path / "cv/evaluation/test/predictions.tsv", ("scan_id",))
     assert sorted(row["scan_id"] for row in rows) == sorted(row.scan_id for row in read_manifest(people))
-    stated = json.loads((tmp_path / "a/evaluation/test/evaluation.json").read_text())
+    stated = json.loads((tmp_path / "cv/evaluation/test/evaluation.json").read_text())
     assert (stated["pooled"], stated["folds"]) == (True, [0, 1])
-    assert json.loads((tmp_path / "a/evaluation/test/metrics.json").read_text())["balanced_accuracy"]["low"]
-    found = json.loads(cli("compare", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "compared"))
+    assert json.loads((tmp_path / "cv/evaluation/test/metrics.json").read_text())["balanced_accuracy"]["low"]
+    found = json.loads((tmp_path / "compared/comparison.json").read_text())
     assert found["evaluations"][0]["n_scans"] == len(rows)
     assert "notes" not in found["evaluations"][0]
-    # Both on one external cohort: its models are compared fold by fold.
-    other = simulate(tmp_path / "other", participants=6, visits=1, seed=9)
-    for name in "ab":
-        cli("evaluate", tmp_path / name, "--data", other)
-    both = json.loads(cli("compare", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "compared"))
+    for words in page["5."]:
+        cli(*words)
+    both = json.loads((tmp_path / "compared/comparison.json").read_text())
     external = next(one for one in both["evaluations"] if "folds" in one)
     assert len(both["evaluations"]) == 2
     assert (external["folds"], external["n_participants"]) == ([0, 1], 6)
     assert external["comparisons"][0]["n_folds"] == 2
     assert "paired by fold" in (tmp_path / "compared/page.html").read_text()
-    known = json.loads((tmp_path / "b/fold_1/split.json").read_text())
-    assert known["train_size"] == 6
-    assert tuple(known["train"]) == read_split(parts / "fold_1").subsets[6]
+    (words,) = page["6."]
+    assert words[0] == "curve"
+    assert main.commands["curve"].make_context("curve", words[1:]), "test_curve.py runs one"  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------------- runs of no training

@@ -59,6 +59,15 @@ def test_a_study_of_this_kind(case: object, tmp_path: Path) -> None:
     assert re.search(case.says, "; ".join([*scan.notes, *said]))
 
 
+def test_the_table_has_every_case() -> None:
+    import json
+
+    found = json.loads((ROOT / "benchmarks" / "dicom" / "results" / "cases.json").read_text(encoding="utf-8"))
+    assert [(row["name"], row["voxtune"]["outcome"]) for row in found["cases"]] == [
+        (case.name, case.outcome) for case in cases.CASES
+    ]
+
+
 # ------------------------------------------------------------------------------------- properties
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

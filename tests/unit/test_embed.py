@@ -3,6 +3,8 @@
 import json
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,40 @@ def test_scans_are_a_dataset(cohort: Path) -> None:
     assert output.image.shape == (8, model.embed_dim)
     with pytest.raises(UsageError):
         voxtune.scans(cohort, "none")
+
+
+def test_what_needs_no_large_library_imports_none(
+    cohort: Path, tmp_path: Path, unmeasured: dict[str, str]
+) -> None:
+    """Torch's own optimisers import torch._dynamo when they are made; nothing else here may, and nothing may ask for the others."""
+    script = (
+        "import sys\nfrom voxtune.cli import main\n"
+        "def heavy(): return {'peft', 'transformers', 'monai', 'accelerate', 'huggingface_hub', 'datasets'} & set(sys.modules)\n"
+        f"main(['embed', 'tiny', {str(cohort)!r}, '-o', 'out'], standalone_mode=False)\n"
+        "assert not heavy() | ({'torch._dynamo', 'lightning_fabric', 'sklearn', 'matplotlib'} & set(sys.modules)), sys.modules.keys()\n"
+        f"main(['train', 'deft', '--data', {str(cohort)!r}, '-o', 'run', '--set', 'training.epochs=1'], standalone_mode=False)\n"
+        "print('HEAVY', sorted(heavy()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=unmeasured,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    script = "import time\nbegan = time.process_time()\nimport voxtune\nprint(time.process_time() - began)"
+    seconds = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+            ).stdout
+        )
+        for _ in range(2)
+    ]
+    assert min(seconds) < 0.15

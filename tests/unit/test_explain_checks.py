@@ -231,8 +231,8 @@ def test_left_is_left_and_up_is_up() -> None:
         np.float32
     )  # RAS: x grows to the right
     picture = cut(left, "coronal", 0.48)
-    assert picture[:, :32].sum() > 0
-    assert picture[:, 32:].sum() == 0
+    assert picture[:, 32:].sum() > 0, "radiological: the person's left is on the right of the picture"
+    assert picture[:, :32].sum() == 0
     assert np.argwhere(picture)[:, 0].mean() < 32, "hippocampi lie below the middle, and rows go up"
 
 

@@ -183,9 +183,11 @@ def test_a_broken_control_does_not_stop_an_explanation(run: Path, tmp_path: Path
         file.write(b"0")
     found = find_control(exported, load_adapter(exported), None, None)
     assert found.adapter is None
-    assert "not the file that adapter.json names" in found.note
+    assert "not the file that SHA256SUMS names" in found.note
     (exported / "control" / "adapter.json").write_text("{", encoding="utf-8")
-    assert "no control lies beside" in find_control(exported, load_adapter(exported), None, None).note
+    found = find_control(exported, load_adapter(exported), None, None)
+    assert found.adapter is None
+    assert "cannot be used" in found.note
 
 
 def test_a_named_control_must_fit(run: Path, tmp_path: Path) -> None:

@@ -157,6 +157,24 @@ def test_a_quaternion_that_is_no_rotation_is_left_aside_and_said(tmp_path: Path)
     assert "no rotation" in scan.notes[0]
 
 
+@pytest.mark.parametrize("pixdim", [(-2.0, 2.5, 3.0), (2.0, -2.5, 3.0), (-2.0, -2.5, -3.0)])
+def test_a_negative_voxel_size_is_named_where_the_qform_rests_on_it(
+    tmp_path: Path, pixdim: tuple[float, ...]
+) -> None:
+    """Not as codes of 0, which the header does not have; the sform needs no voxel size."""
+    with pytest.raises(ScanError, match=r"negative voxel size .* its qform has no meaning") as caught:
+        open_scan(written(tmp_path / "q.nii", None, PLAIN, pixdim=pixdim))
+    assert "codes" not in str(caught.value)
+    declared = open_scan(written(tmp_path / "d.nii", None, PLAIN, pixdim=pixdim), orientation="RAS")
+    assert "negative voxel size" in declared.notes[0]
+    both = open_scan(written(tmp_path / "b.nii", PLAIN, PLAIN, pixdim=pixdim))
+    assert np.allclose(both.volume.affine, PLAIN, atol=1e-4)
+    assert both.notes[0].endswith("the sform was followed")
+    assert np.allclose(
+        open_scan(written(tmp_path / "s.nii", PLAIN, None, pixdim=pixdim)).volume.affine, PLAIN
+    )
+
+
 @pytest.mark.parametrize(("units", "factor"), [(1, 1e-3), (2, 1.0), (3, 1e3), (0, 1.0)])
 def test_units_are_turned_to_millimetres(tmp_path: Path, units: int, factor: float) -> None:
     small = np.diag([factor, factor, factor, 1.0]) @ PLAIN

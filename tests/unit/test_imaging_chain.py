@@ -13,7 +13,7 @@ from voxtune.imaging.denoise import Denoise, denoise, noise
 from voxtune.imaging.intensity import Intensity, to_unit
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import DEFT, TINY
-from voxtune.imaging.qc import Qc, dice, judged
+from voxtune.imaging.qc import Qc, dice, judged, missing_ends
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.resample import resample
 from voxtune.imaging.skull import looks_stripped
@@ -167,6 +167,28 @@ def test_verdicts() -> None:
     lost = judged(good.model_copy(update={"slice_mm": 5.0, "dice": 0.4}))
     assert lost.verdict == "fail"
     assert len(lost.reasons) == 2
+
+
+@pytest.mark.parametrize("grid", [64, 128])
+@pytest.mark.parametrize(
+    ("axis", "end"),
+    [(0, "left"), (0, "right"), (1, "posterior"), (1, "anterior"), (2, "inferior"), (2, "superior")],
+)
+def test_an_end_that_was_cut_off_is_told_and_a_smaller_brain_is_not(axis: int, end: str, grid: int) -> None:
+    from scipy.ndimage import binary_erosion
+
+    from voxtune.imaging.template import brain_mask
+
+    whole = brain_mask(grid)
+    assert missing_ends(whole) == ()
+    assert missing_ends(binary_erosion(whole, iterations=grid // 64)) == ()
+    where = np.flatnonzero(whole.any(axis=tuple(i for i in range(3) if i != axis)))
+    for share in (0.1, 0.15, 0.25):
+        slab = where if end in {"left", "posterior", "inferior"} else where[::-1]
+        cut = whole.copy()
+        np.moveaxis(cut, axis, 0)[slab[: round(share * where.size)]] = False
+        [said] = missing_ends(cut)
+        assert f"its {end} end" in said
 
 
 def test_dice_of_masks() -> None:

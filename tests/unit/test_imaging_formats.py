@@ -2,6 +2,8 @@
 
 import gzip
 import struct
+import tarfile
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -11,6 +13,7 @@ import pytest
 from voxtune.errors import ScanError
 from voxtune.imaging.chain import preprocess_scan
 from voxtune.imaging.orient import axis_codes, orient
+from voxtune.imaging.packed import FOREIGN, holds_dicom
 from voxtune.imaging.presets import TINY
 from voxtune.imaging.read import open_scan
 from voxtune.imaging.template import template
@@ -189,3 +192,106 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path, make, sa
     assert message.startswith(f"{path.name}: ")
     assert str(tmp_path) not in message
     assert "itk" not in message.lower()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_more_voxels_than_the_header_describes_are_refused(
+    tmp_path: Path, name: str, *, packed: bool
+) -> None:
+    """A part would pass for the whole, as in NIfTI."""
+    rng = np.random.default_rng(0)
+    what = Volume(rng.integers(0, 900, (16, 16, 32)).astype(np.float32), AFFINE)
+    path = by_itk(tmp_path / name, what, packed=packed)
+    assert open_scan(path).volume.shape == (16, 16, 32)
+    replaced(path, b"16 16 32", b"16 16 16")
+    with pytest.raises(ScanError, match="holds more voxels than its header describes"):
+        open_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"encoding: raw", b"encoding: hex"),
+        (b"encoding: raw", b"encoding: bzip2"),
+        (b"encoding: raw", b"byte skip: -1\nencoding: raw"),
+    ],
+)
+def test_encodings_whose_length_cannot_be_judged_are_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = replaced(by_itk(tmp_path / "a.nrrd", volume("RAS"), packed=False), old, new)
+    with pytest.raises(ScanError, match=r"^a\.nrrd: "):
+        open_scan(path)
+
+
+def test_a_metaimage_of_text_is_refused(tmp_path: Path) -> None:
+    path = by_itk(tmp_path / "a.mha", volume("RAS"), packed=False)
+    replaced(path, b"BinaryData = True", b"BinaryData = False")
+    with pytest.raises(ScanError, match="stored as 'text', which is not read"):
+        open_scan(path)
+
+
+# --------------------------------------------------------------------------- named by first bytes
+def tarred(folder: Path, mode: str) -> bytes:
+    (folder / "inside").write_bytes(bytes(2000))
+    with tarfile.open(folder / "made", mode) as archive:  # type: ignore[call-overload]
+        archive.add(folder / "inside", "inside")
+    return (folder / "made").read_bytes()
+
+
+DICOM_START = bytes(128) + b"DICM" + bytes(200)
+
+
+@pytest.mark.parametrize("mark", [mark for mark, _, _ in FOREIGN])
+def test_a_foreign_file_is_named(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(mark + bytes(400))
+    [(says, todo)] = [(what, todo) for known, what, todo in FOREIGN if known == mark]
+    with pytest.raises(ScanError) as caught:
+        open_scan(path)
+    assert str(caught.value) == f"scan.nii.gz: {says}." + (f" {todo}" if todo else "")
+
+
+@pytest.mark.parametrize("end", ["dcm.gz", "nii.gz", "gz"])
+def test_a_packed_dicom_file_is_not_called_a_bad_nifti(tmp_path: Path, end: str) -> None:
+    path = tmp_path / f"scan.{end}"
+    path.write_bytes(gzip.compress(DICOM_START))
+    with pytest.raises(ScanError, match="this is a DICOM file packed with gzip") as caught:
+        open_scan(path)
+    assert "NIfTI" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_tar_is_named(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "scan.tar"
+    path.write_bytes(tarred(tmp_path, mode))
+    with pytest.raises(ScanError, match=r"tar archive|bzip2|xz"):
+        open_scan(path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_an_archive_of_dicom_files_is_told_from_others(tmp_path: Path, mode: str) -> None:
+    assert not holds_dicom(tmp_path / "absent")
+    (tmp_path / "plain").write_bytes(tarred(tmp_path, mode))
+    assert not holds_dicom(tmp_path / "plain")
+    (tmp_path / "slice").write_bytes(DICOM_START)
+    with tarfile.open(tmp_path / "a", mode) as archive:  # type: ignore[call-overload]
+        archive.add(tmp_path, "folder", recursive=False)
+        archive.add(tmp_path / "slice", "slice")
+    assert holds_dicom(tmp_path / "a")
+    (tmp_path / "cut").write_bytes((tmp_path / "a").read_bytes()[:40])
+    assert not holds_dicom(tmp_path / "cut")
+    assert not holds_dicom(tmp_path / "slice")
+
+
+def test_members_of_an_archive_are_looked_at_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxtune.imaging.packed.MOST_MEMBERS", 1)
+    for name, content in (("1", b"x" * 200), ("2", DICOM_START)):
+        (tmp_path / name).write_bytes(content)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive, zipfile.ZipFile(tmp_path / "a.zip", "w") as other:
+        for name in ("1", "2"):
+            archive.add(tmp_path / name, name)
+            other.write(tmp_path / name, name)
+    assert not holds_dicom(tmp_path / "a.tar")
+    assert not holds_dicom(tmp_path / "a.zip")

@@ -1,6 +1,9 @@
 """A CT that is not in Hounsfield units is refused."""
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,11 +12,27 @@ from hypothesis import strategies as st
 
 from voxtune.errors import ScanError
 from voxtune.imaging.chain import preprocess_scan
-from voxtune.imaging.hounsfield import check_hounsfield
+from voxtune.imaging.hounsfield import check_hounsfield, unlike_hounsfield
 from voxtune.imaging.intensity import Hounsfield
-from voxtune.imaging.presets import CT_CLIP, MERLIN
+from voxtune.imaging.presets import CT_CLIP, CT_CLIP_SMALL, MERLIN
+from voxtune.imaging.tissue_peaks import Peaks, off_scale, tissue_peaks
 from voxtune.imaging.write import write_volume
 from voxtune.types.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dicom_cases", ROOT / "benchmarks" / "dicom" / "cases.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["dicom_cases"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+cases = _module()
 
 
 def chest(seed: int = 0) -> Volume:
@@ -46,6 +65,118 @@ def padded(seed: int, value: float) -> Volume:
 @pytest.mark.parametrize("padding", [-1024, -2000, -3024, -32768])
 def test_padding_and_half_a_chest_are_hounsfield_units(padding: float) -> None:
     check_hounsfield(padded(0, padding), "refuse")
+
+
+def said(volume: Volume) -> str:
+    """``refused``, ``doubted`` or nothing."""
+    why, doubt = unlike_hounsfield(volume.voxels)
+    return "refused" if why else "doubted" if doubt else ""
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 5), shift=st.floats(46, 400), sign=st.sampled_from([1, -1]), small=st.floats(-15, 15)
+)
+def test_a_small_shift_is_told_where_air_is_in_view(seed: int, shift: float, sign: int, small: float) -> None:
+    volume = chest(seed)
+    found = said(volume.with_voxels(volume.voxels + np.float32(sign * shift)))
+    assert found == "refused" if shift > 60 else found
+    assert said(volume.with_voxels(volume.voxels + np.float32(small))) == ""
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 5),
+    off=st.floats(0.06, 0.4),
+    sign=st.sampled_from([1, -1]),
+    small=st.floats(-0.01, 0.01),
+)
+def test_a_small_scale_is_told_where_air_is_in_view(seed: int, off: float, sign: int, small: float) -> None:
+    volume = chest(seed)
+    assert said(volume.with_voxels(volume.voxels * np.float32(1 + sign * off))) == "refused"
+    assert said(volume.with_voxels(volume.voxels * np.float32(1 + small))) == ""
+
+
+def crops(shared_data: Path) -> list[Volume]:
+    from voxtune.imaging.read import read_scan
+
+    found = [read_scan(path) for path in sorted((shared_data / "chest_ct").glob("*.nii.gz"))]
+    if not found:
+        pytest.skip("no chest CT among the real scans")
+    return found
+
+
+@pytest.mark.parametrize("shift", [-200, -100, -50, 40, 100, 200])
+def test_a_shift_of_a_real_chest_never_passes(shift: int, shared_data: Path) -> None:
+    for volume in crops(shared_data):
+        found = said(volume.with_voxels(volume.voxels + np.float32(shift)))
+        assert found == "refused" if abs(shift) > 60 else found
+
+
+@pytest.mark.parametrize("scale", [0.8, 0.9, 0.95, 1.05, 1.1])
+def test_a_scale_of_a_real_chest_never_passes(scale: float, shared_data: Path) -> None:
+    for volume in crops(shared_data):
+        assert said(volume.with_voxels(volume.voxels * np.float32(scale)))
+
+
+def test_a_part_of_a_real_chest_is_not_refused(shared_data: Path) -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for volume in crops(shared_data):
+        for _ in range(12):
+            size = [int(n * rng.uniform(0.4, 1)) for n in volume.shape]
+            start = [int(rng.integers(0, n - k + 1)) for n, k in zip(volume.shape, size, strict=True)]
+            box = tuple(slice(a, a + k) for a, k in zip(start, size, strict=True))
+            found.append(said(volume.with_voxels(np.ascontiguousarray(volume.voxels[box]))))
+    assert found.count("refused") == 0
+    assert found.count("doubted") <= 2
+
+
+def test_fat_alone_tells_a_shift_where_no_air_is_in_view() -> None:
+    rng = np.random.default_rng(0)
+    voxels = np.where(rng.random((40, 40, 40)) < 0.4, -100.0, 50.0) + rng.normal(0, 15, (40, 40, 40))
+    fat = Volume(voxels.astype(np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    for shift, says in ((0, ""), (20, ""), (60, "doubted"), (-80, "refused")):
+        peaks = tissue_peaks(fat.voxels.ravel() + np.float32(shift), np.zeros(0, np.float32))
+        assert peaks.air is None
+        why, doubt = off_scale(peaks)
+        assert ("refused" if why else "doubted" if doubt else "") == says
+    nothing = tissue_peaks(np.zeros(1000, np.float32) - 480, np.zeros(0, np.float32))
+    assert nothing == Peaks(None, False, None, None)
+    assert off_scale(nothing) == (None, None)
+
+
+def test_a_doubt_is_a_reason_of_the_verdict_and_a_field_of_view_that_no_body_has_too(tmp_path: Path) -> None:
+    volume = chest()
+    # A body that fills the picture, with a windpipe of air that is not quite where air lies.
+    lung = volume.with_voxels(np.ascontiguousarray(volume.voxels[16:44, 14:46, :]))
+    rng = np.random.default_rng(0)
+    lung.voxels[lung.voxels < -700] += rng.normal(60, 50, int(np.count_nonzero(lung.voxels < -700)))
+    lung.voxels[12:17, 14:18] = rng.normal(-940, 12, lung.voxels[12:17, 14:18].shape)
+    result = preprocess_scan(write_volume(lung, tmp_path / "ct.nii.gz"), CT_CLIP_SMALL)
+    assert result.record.qc.verdict == "warn"
+    assert "air near -9" in " ".join(result.record.qc.reasons)
+    for factor, extent in ((0.1, "30 x 30 x 15"), (5, "1500 x 1500 x 750")):
+        small = Volume(volume.voxels, np.diag([factor] * 3 + [1.0]) @ volume.affine)
+        result = preprocess_scan(write_volume(small, tmp_path / "small.nii.gz"), CT_CLIP_SMALL)
+        assert result.record.qc.verdict != "pass"
+        assert f"its field of view is {extent} mm" in " ".join(result.record.qc.reasons)
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("HU", False), ("US", False), ("", False), ("MGML", True), ("Z_EFF", True)]
+)
+def test_a_header_that_says_other_units_is_believed(kind: str, refused: bool, tmp_path: Path) -> None:
+    volume = chest()
+    cases.classic(
+        tmp_path / "ct", volume.voxels.round(), signed=True, intercept=0, z=[5.0 * k for k in range(30)],
+        edit=lambda ds, _: setattr(ds, "RescaleType", kind),
+    )  # fmt: skip
+    if refused:
+        with pytest.raises(ScanError, match=f"its numbers are {kind}, not Hounsfield units"):
+            preprocess_scan(tmp_path / "ct", CT_CLIP_SMALL)
+    else:
+        preprocess_scan(tmp_path / "ct", CT_CLIP_SMALL)
 
 
 OFFSETS = (0, 1000, 1024, -1000, -1024, 8192, -8192, 32768, -32768)

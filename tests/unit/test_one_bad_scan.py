@@ -2,9 +2,12 @@
 
 import importlib.util
 import json
+import struct
 import sys
+import zlib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,10 +17,14 @@ from voxtune.audit.images import look_at
 from voxtune.cli import main
 from voxtune.cohorts.reading import Pending, Reading
 from voxtune.commands.ingest.images import write_pending
-from voxtune.commands.preprocess import preprocess
+from voxtune.commands.preprocess import Job, preprocess, preprocess_one
 from voxtune.data.manifest import read_manifest, read_table
-from voxtune.errors import SomeScansFailedError, UsageError
+from voxtune.errors import ScanError, SomeScansFailedError, StorageError
+from voxtune.imaging.presets import CT_CLIP_SMALL
+from voxtune.imaging.read import read_scan
 from voxtune.imaging.write import write_volume
+from voxtune.serving.predictor import Predictor
+from voxtune.serving.worker import done
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -91,7 +98,7 @@ def test_the_good_scan_is_done_and_every_bad_one_named(
     assert (out / "cache").is_dir()
 
 
-def test_a_stored_volume_that_cannot_be_read_back_is_a_failed_scan(
+def test_a_stored_volume_that_was_damaged_is_made_again(
     cohort: tuple[Path, Path, SomeScansFailedError], tmp_path: Path
 ) -> None:
     source, _, _ = cohort
@@ -101,10 +108,9 @@ def test_a_stored_volume_that_cannot_be_read_back_is_a_failed_scan(
     rows = manifest(tmp_path, {"a": "a.nii.gz", "b": "b.nii.gz"})
     preprocess(rows, tmp_path / "out", preset="ct_clip_small")
     (tmp_path / "out" / "b" / "volume.nii.gz").write_bytes(b"rotten")
-    with pytest.raises(SomeScansFailedError):
-        preprocess(rows, tmp_path / "out", preset="ct_clip_small")
-    assert [row.scan_id for row in read_manifest(tmp_path / "out" / "manifest.tsv")] == ["a"]
-    assert "its stored volume is damaged" in (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8")
+    preprocess(rows, tmp_path / "out", preset="ct_clip_small")
+    assert [row.scan_id for row in read_manifest(tmp_path / "out" / "manifest.tsv")] == ["a", "b"]
+    assert read_scan(tmp_path / "out" / "b" / "volume.nii.gz").shape == CT_CLIP_SMALL.size
 
 
 def test_which_series_was_read_is_said_in_terminal_page_and_json(
@@ -145,6 +151,77 @@ def test_uneven_slices_never_pass(tmp_path: Path) -> None:
     assert "uneven spacing: slices are 3.00 to 4.00 mm apart" in row["reasons"]
 
 
+def test_a_scan_without_a_place_for_its_result_is_a_failed_one(tmp_path: Path) -> None:
+    write_volume(chest(), tmp_path / "a.nii.gz", "scanner")
+    rows = manifest(tmp_path, {"a": "a.nii.gz", "b": "a.nii.gz"})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b").write_text("in the way")
+    with pytest.raises(SomeScansFailedError):
+        preprocess(rows, tmp_path / "out", preset="ct_clip_small")
+    assert [row.scan_id for row in read_manifest(tmp_path / "out" / "manifest.tsv")] == ["a"]
+    [failed] = read_table(tmp_path / "out" / "failed.tsv", ("scan_id", "reason"))
+    assert failed["scan_id"] == "b"
+    assert failed["reason"].startswith("b: it cannot be preprocessed (")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"key": "1"}', '{"key": 1, "preset": null}', "\0"])
+def test_a_damaged_record_is_made_again(
+    text: str, cohort: tuple[Path, Path, SomeScansFailedError], tmp_path: Path
+) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(cohort[0].with_name("good.nii.gz").read_bytes())
+    record = tmp_path / "out" / "a" / "chain.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(text, encoding="utf-8")
+    (record.parent / "volume.nii.gz").write_bytes(b"rotten")
+    rows = manifest(tmp_path, {"a": "a.nii.gz"})
+    preprocess(rows, tmp_path / "out", preset="ct_clip_small", resume=True)
+    assert json.loads(record.read_text(encoding="utf-8"))["preset"] == "ct_clip_small"
+
+
+RAISED = (
+    zlib.error("secret"), struct.error("secret"), KeyError("secret"), IndexError("secret"), ValueError("secret"),
+    TypeError("secret"), AttributeError("secret"), AssertionError("secret"), RuntimeError("secret"), RecursionError("secret"),
+    NotImplementedError("secret"), ZeroDivisionError("secret"), OverflowError("secret"), EOFError("secret"), SystemError("secret"),
+    MemoryError(), np.linalg.LinAlgError("secret"), UnicodeDecodeError("ascii", b"secret", 0, 1, "secret"), PermissionError(13, "Permission denied", "/secret"),
+    OSError("secret"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_whatever_a_library_raises_is_one_sentence_at_every_door(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doors: read, preprocess, predict, serve, audit and ingest; explain reads through the same two as preprocess."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    said = []
+    monkeypatch.setattr("voxtune.imaging.read._opened", broken)
+    monkeypatch.setattr("voxtune.imaging.pair.read_any", broken)
+    monkeypatch.setattr("voxtune.serving.predictor.prepare_scan", broken)
+    with pytest.raises(ScanError) as caught:
+        read_scan(tmp_path / "bad.nii")
+    said.append(str(caught.value))
+    job = Job("bad", tmp_path / "bad.nii", tmp_path / "bad", CT_CLIP_SMALL, None, False, False)
+    said.append(str(preprocess_one(job)))
+    assert (tmp_path / "bad" / "failed.txt").is_file()
+    with pytest.raises(ScanError) as caught:
+        Predictor.predict(cast("Predictor", SimpleNamespace(preset=None)), tmp_path / "bad.nii")
+    said.append(str(caught.value))
+    said.append(f"bad: {done(broken, {}, lambda _: None)['failed']}")
+    said.append(f"bad: {look_at([row('bad')], lambda _: read_scan(tmp_path / 'bad.nii')).failed['bad']}")
+    reading = Reading(rows=[row("bad")])
+    reading.pending["bad"] = Pending((tmp_path / "bad.img",))
+    write_pending(reading, tmp_path)
+    said.append(f"bad: {reading.dropped[0].reason}")
+    for sentence in said:
+        assert sentence.startswith("bad"), sentence
+        assert "secret" not in sentence
+        assert "Traceback" not in sentence
+        assert "\n" not in sentence
+
+
 # ---------------------------------------------------------------------------------- other commands
 def row(name: str) -> ManifestRow:
     return ManifestRow(participant_id=name, scan_id=name, image=f"{name}.nii.gz")
@@ -181,7 +258,7 @@ def test_ingest_drops_whatever_breaks(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_output_folder_that_cannot_be_made_is_said_before_anything_is_computed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     write_volume(chest(), tmp_path / "a.nii.gz", "scanner")
-    with pytest.raises(UsageError, match="cannot be made or written to"):
+    with pytest.raises(StorageError, match="cannot be made or written to"):
         preprocess(tmp_path / "a.nii.gz", tmp_path / "file" / "out", preset="ct_clip_small")
     for arguments in (
         [
@@ -194,7 +271,7 @@ def test_an_output_folder_that_cannot_be_made_is_said_before_anything_is_compute
         ["predict", "demo", str(tmp_path / "a.nii.gz"), "-o", str(tmp_path / "file" / "out")],
     ):
         result: Result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 2
+        assert result.exit_code == StorageError.exit_code
         assert "cannot be made or written to" in result.output
 
 

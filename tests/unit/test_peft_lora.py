@@ -31,7 +31,7 @@ KINDS = {
     "rslora": Lora(rank=3, alpha=5, variant="rslora"),
     "ia3": Ia3(),
 }
-PUBLISHED = sorted(set(BACKBONES) - {"tiny", "ct_clip_small"})
+PUBLISHED = sorted(set(BACKBONES) - {"tiny", "tiny_untaught", "ct_clip_small"})
 contract: ModuleType
 
 

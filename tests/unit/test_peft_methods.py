@@ -36,7 +36,7 @@ SHIFTS = ("k_proj.bias",)
 """A softmax does not change when every key is moved alike: no gradient at any size, as LGA was published."""
 SLICED = {"medclip", "biomedclip"}
 """They read 2D slices, so they have no 3D token grid to pool."""
-NAMES = sorted(BACKBONES.keys() - {"ct_clip_small"})
+NAMES = sorted(BACKBONES.keys() - {"tiny_untaught", "ct_clip_small"})
 CASES = [(name, side, method) for name in NAMES for side in EVERYWHERE for method in EVERYWHERE[side]]
 CASES += [("m3d", side, method) for side in ONCE for method in ONCE[side]]
 BASES: dict[str, tuple[VisionLanguageModel, tuple[Tensor, Tensor]]] = {}

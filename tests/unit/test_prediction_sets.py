@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtune.errors import DataError, SettingError
+from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.prediction_sets import (
     class_scores,
     class_sets,
@@ -15,8 +15,10 @@ from voxtune.evaluation.prediction_sets import (
     finding_sets,
     guarantee,
     one_scan_each,
+    set_of,
+    wanted_sets,
 )
-from voxtune.types.reliability import ConformalScores, Trust
+from voxtune.types.reliability import ConformalScores, Trust, WantedSets
 
 CLASSES = ("NC", "AD")
 
@@ -156,3 +158,43 @@ def test_the_guarantee_says_its_people() -> None:
         "With 30 participants of class AD the set holds the truth in at least 90% of people like them; the smallest possible miss is 1 in 31."
     )
     assert guarantee(40, 0.8).startswith("With 40 participants the set")
+
+
+WANTED = WantedSets(0.9)
+KEPT = {"NC": of(*[0.2] * 30), "AD": of(*[0.6] * 30)}
+
+
+def test_the_set_of_a_scan_says_what_it_rests_on() -> None:
+    found = set_of(KEPT, {"NC": 0.55, "AD": 0.45}, WANTED)
+    assert found.members == ("NC", "AD")
+    assert found.sentence == "possible at 90%: NC or AD"
+    assert found.guarantee.startswith("With 60 participants the set")
+    by_class = set_of(KEPT, {"NC": 0.55, "AD": 0.45}, WantedSets(0.9, by_class=True))
+    assert by_class.members == ("NC", "AD"), "NC is the most probable, AD within its own limit"
+    assert by_class.guarantee.startswith("With 30 participants of each class or more")
+    with pytest.raises(SettingError, match="only numbers are predicted"):
+        set_of({}, {}, WANTED)
+
+
+def test_of_findings_what_has_enough_people_is_said() -> None:
+    kept = {
+        "mass": ConformalScores(scores=(0.3,) * 20, without=(0.3,) * 40),
+        "cyst": ConformalScores(scores=(0.6,) * 20, without=(0.6,) * 20),
+        "rare": ConformalScores(scores=(0.1,), without=(0.1,) * 20),
+    }
+    found = set_of(kept, {"mass": 0.9, "cyst": 0.5, "rare": 0.5, "held out": 0.4}, WANTED, each=True)
+    assert found.members == {"mass": "there", "cyst": "undecided"}
+    assert found.sentence == "at 90% there: mass; undecided: cyst"
+    assert found.guarantee.startswith("With 20 participants of each side")
+    assert set_of(kept, {"mass": 0.2}, WANTED, each=True).members == {"mass": "not there"}
+    with pytest.raises(DataError, match="with rare and the adapter has 1"):
+        set_of(kept, {"rare": 0.5}, WANTED, each=True)
+    with pytest.raises(DataError, match="keeps no scores of these findings"):
+        set_of(kept, {"held out": 0.5}, WANTED, each=True)
+
+
+def test_what_is_asked_is_checked() -> None:
+    assert wanted_sets(None, by_class=False) is None
+    assert wanted_sets(0.8, by_class=True) == WantedSets(0.8, by_class=True)
+    with pytest.raises(UsageError, match="give --coverage too"):
+        wanted_sets(None, by_class=True)

@@ -104,6 +104,14 @@ def test_a_head_ct_in_a_chest_preset() -> None:
     assert check_kind("scan", Kind("CT", region="CHEST"), chest_ct(), MERLIN.wanted) == ()
 
 
+def test_a_trunk_without_lung_in_a_chest_preset_is_warned_of() -> None:
+    chest = chest_ct()
+    voxels = np.where((chest.voxels > -950) & (chest.voxels < -600), np.float32(40), chest.voxels)
+    abdomen = chest.with_voxels(voxels)
+    assert "hardly any lung" in check_kind("scan", Kind("CT"), abdomen, CT_CLIP.wanted)[0]
+    assert check_kind("scan", Kind("CT"), abdomen, MERLIN.wanted) == ()
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

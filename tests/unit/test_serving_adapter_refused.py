@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
+from voxtune.model.adapter import FILES
 from voxtune.serving.bundled import adapter_folder
+from voxtune.storage.seal import write_sums
 
 MARK = "unpickled"
 
@@ -36,6 +38,7 @@ def edit(adapter: Path, **changes: object) -> None:
     path = adapter / "adapter.json"
     tree = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(tree | changes), encoding="utf-8")
+    write_sums(adapter, FILES)  # whoever changes an adapter can write those too
 
 
 def one_byte(adapter: Path) -> None:

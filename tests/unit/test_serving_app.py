@@ -23,9 +23,10 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not instal
 from starlette.responses import PlainTextResponse  # noqa: E402
 
 from voxtune.serving.app import make_app  # noqa: E402
+from voxtune.serving.connections import TimedProtocol  # noqa: E402
 from voxtune.serving.limits import Limits  # noqa: E402
 from voxtune.serving.openapi import document  # noqa: E402
-from voxtune.serving.service import Service, remove_orphans  # noqa: E402
+from voxtune.serving.service import Service  # noqa: E402
 from voxtune.serving.upload import kind_of  # noqa: E402
 
 TOKEN = "right-token"
@@ -91,7 +92,9 @@ class Server:
             self.service = Service(Path("adapter"), None, self.limits, (sys.executable, str(script)))
             await self.service.start()
             app = make_app(self.service, TOKEN, self.port)
-            self.server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="error"))
+            self.server = uvicorn.Server(
+                uvicorn.Config(app, access_log=False, log_level="error", http=TimedProtocol)
+            )
             self.ready.set()
             await self.server.serve(sockets=[listener])
             await self.service.stop()
@@ -517,24 +520,78 @@ def test_results_are_deleted_after_the_stated_time_and_room_is_bounded(tmp_path:
         server.stop()
 
 
-def test_what_a_killed_server_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
-    import os
-    import subprocess
-
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    dead, alive, other = (
-        tmp_path / f"voxtune-serve-{gone.pid}-x", tmp_path / f"voxtune-serve-{os.getpid()}-x", tmp_path / "voxtune-serve-notes",
-    )  # fmt: skip
-    for folder in (dead, alive, other):
-        folder.mkdir()
-    remove_orphans(tmp_path)
-    assert [folder.exists() for folder in (dead, alive, other)] == [False, True, True]
-
-
 def test_a_zip_is_known_by_its_bytes(server: Server) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("x.nii", HEADER)
     status, _, _ = server.ask("POST", "/api/v1/scans?name=whatever", buffer.getvalue())
     assert status == 202
+
+
+# ------------------------------------------------------------------------------------ room and time
+def test_many_uploads_at_once_never_take_more_than_there_is(tmp_path: Path) -> None:
+    server = Server(tmp_path, Limits(upload_bytes=100_000, stored_bytes=150_000, pause_seconds=5.0))
+    try:
+        slow = socket_to(server)
+        slow.sendall(head_of_upload(server.port, 100_000))
+        wait_until(lambda: server.ask("POST", "/api/v1/scans?name=a.nii", HEADER + b"x" * 80_000)[0] == 507)
+        slow.close()
+        wait_until(lambda: not server.service._reserved)
+        assert server.ask("POST", "/api/v1/scans?name=a.nii", HEADER + b"x" * 80_000)[0] == 202
+    finally:
+        server.stop()
+
+
+def test_a_full_disk_is_507_and_health_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *a, **k: full() if path.name == "upload" else real(path, *a, **k)
+    )
+    status, said, _ = server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)
+    assert (status, "the disk is full" in said["error"]) == (507, True)
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    status, said, _ = server.ask("GET", "/health")
+    assert (status, said["status"], said["storage"]) == (507, "storage", "the disk is full")
+    assert server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)[0] == 507
+    monkeypatch.undo()
+    assert server.ask("GET", "/health")[0] == 200
+    assert server.send("after")[0] == 200
+
+
+def test_connections_that_say_nothing_hold_no_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxtune.serving import connections
+
+    monkeypatch.setattr(connections, "MOST_HALF_OPEN", 8)
+    silent = [socket_to(server) for _ in range(40)]
+    for one in silent:
+        with contextlib.suppress(OSError):
+            one.sendall(b"GET / HTTP/1.1\r\nHost: a")
+    assert server.ask("GET", "/health")[0] == 200
+    assert len(TimedProtocol.half_open) <= 8
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    late = socket_to(server)
+    late.sendall(b"GET /")
+    late.settimeout(10)
+    with contextlib.suppress(ConnectionResetError):
+        assert late.recv(10) == b""
+    for one in (*silent, late):
+        one.close()
+
+
+def socket_to(server: Server) -> Any:
+    import socket
+
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+
+
+def head_of_upload(port: int, size: int) -> bytes:
+    lines = (
+        "POST /api/v1/scans?name=slow.nii HTTP/1.1", f"Host: localhost:{port}", f"Authorization: Bearer {TOKEN}", f"Content-Length: {size}",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"

@@ -181,5 +181,6 @@ def test_an_adapter_of_before_trust_was_known_still_loads(run: Path, tmp_path: P
     path = tmp_path / "old" / "adapter.json"
     tree = json.loads(path.read_text(encoding="utf-8"))
     del tree["trust"]
-    path.write_text(json.dumps(tree), encoding="utf-8")
+    path.write_text(json.dumps(tree | {"format": 1}), encoding="utf-8")
+    path.with_name("SHA256SUMS").unlink()
     assert load_adapter(tmp_path / "old").facts.trust == Trust()

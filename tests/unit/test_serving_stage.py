@@ -20,7 +20,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "starlette" else real(name))
     result = CliRunner().invoke(main, ["serve", "demo"])
     assert result.exit_code == 2
-    assert "pip install 'voxtune[serve]'" in result.output
+    assert "'starlette>=" in result.output
     assert "starlette" in result.output
 
 
@@ -62,10 +62,12 @@ def test_every_end_of_a_task_is_a_sentence_without_the_file(tmp_path: Path) -> N
 
 
 WORKER = """
-import json, sys
-from voxtune.serving.worker import FORBIDDEN, forbid, limit_memory
+import ctypes, json, os, pathlib, socket, subprocess, sys, threading
+from voxtune.serving.walls import raise_walls
+from voxtune.serving.worker import limit_memory
+scratch, home, parent = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), os.getppid()
+walls = raise_walls([], scratch)
 limit_memory(64 * 2**20)
-forbid(FORBIDDEN)
 found = {}
 def tried(name, do):
     try:
@@ -73,24 +75,108 @@ def tried(name, do):
         found[name] = "done"
     except BaseException as error:
         found[name] = type(error).__name__
-import os, socket, subprocess
+libc = ctypes.CDLL(None, use_errno=True)
+def native(name, *words):
+    if getattr(libc, name)(*words) == -1:
+        raise OSError(ctypes.get_errno(), name)
 tried("connect", lambda: socket.create_connection(("127.0.0.1", 9)))
+tried("udp", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)))
 tried("look up", lambda: socket.getaddrinfo("example.org", 80))
 tried("run", lambda: subprocess.run(["true"]))
 tried("shell", lambda: os.system("true"))
+tried("fork", os.fork)
+tried("home", lambda: (home / "secret").read_bytes())
+tried("list home", lambda: os.listdir(home))
+tried("write elsewhere", lambda: (home / "new").write_bytes(b"x"))
+tried("native socket", lambda: native("socket", 2, 1, 0))
+tried("native udp", lambda: native("socket", 2, 2, 0))
+tried("native run", lambda: native("execv", b"/bin/true", None))
+tried("native fork", lambda: os._exit(0) if libc.fork() == 0 else native("fork"))
+tried("native home", lambda: native("open", str(home / "secret").encode(), 0))
+tried("native signal", lambda: native("kill", parent, 0))
 tried("much memory", lambda: bytearray(512 * 2**20))
 tried("some memory", lambda: bytearray(8 * 2**20))
-print(json.dumps(found))
+tried("own file", lambda: (scratch / "a").write_bytes(b"x"))
+thread = threading.Thread(target=lambda: found.update(thread="done"))
+thread.start()
+thread.join()
+print(json.dumps({"found": found, "unheld": walls.missing}))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the memory limit is Linux's")
-def test_a_worker_cannot_call_out_or_take_all_memory() -> None:
-    ran = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, encoding="utf-8", check=True)
-    assert json.loads(ran.stdout) == {
-        "connect": "PermissionError", "look up": "PermissionError", "run": "PermissionError", "shell": "PermissionError",
-        "much memory": "MemoryError", "some memory": "done",
-    }  # fmt: skip
+@pytest.mark.skipif(sys.platform != "linux", reason="kernel walls and the memory limit are Linux's")
+def test_a_worker_can_do_nothing_but_its_work(tmp_path: Path) -> None:
+    """Sockets, names, programs, processes and the home folder, by Python and by native code."""
+    scratch, home = tmp_path / "scratch", tmp_path / "home"
+    for folder in (scratch, home):
+        folder.mkdir()
+    (home / "secret").write_bytes(b"x")
+    ran = subprocess.run(
+        [sys.executable, "-c", WORKER, str(scratch), str(home)],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    said = json.loads(ran.stdout)
+    if said["unheld"]:
+        pytest.skip(f"this kernel has no walls against: {', '.join(said['unheld'])}")
+    refused = dict.fromkeys(
+        (
+            "connect", "udp", "look up", "run", "shell", "fork", "home", "list home", "write elsewhere", "native socket", "native udp",
+            "native run", "native fork", "native home", "native signal",
+        ),
+        "PermissionError",
+    )  # fmt: skip
+    done = dict.fromkeys(("some memory", "own file", "thread"), "done")
+    assert said["found"] == refused | done | {"much memory": "MemoryError"}
+
+
+def test_a_base_beside_other_files_opens_no_more_than_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxtune.serving.walls import places_of_base
+
+    monkeypatch.setenv("VOXTUNE_HOME", str(tmp_path / "weights"))
+    run, downloads = tmp_path / "run", tmp_path / "downloads"
+    (run / "adapter").mkdir(parents=True)
+    downloads.mkdir()
+    base = downloads / "base.safetensors"
+    found = places_of_base(run / "adapter", base)
+    assert {run / "adapter", tmp_path / "weights", base, downloads / "vocab.txt"} <= set(found)
+    assert downloads not in found
+    named = {"weights": str(base), "tokenizer": str(downloads), "text_weights": None}
+    (run / "config.json").write_text(json.dumps({"backbone": named}))
+    found = places_of_base(run / "adapter", None)
+    assert {base, downloads / "tokenizer.json", run / "config.json"} <= set(found)
+    assert downloads not in found
+    assert downloads in places_of_base(run / "adapter", downloads)
+    (run / "config.json").write_text("[]")
+    assert run / "config.json" not in places_of_base(run / "adapter", None)
+
+
+AUDITED = """
+import json, os, socket, subprocess
+from voxtune.serving.walls import FORBIDDEN, Walls, forbid
+forbid(FORBIDDEN)
+found = []
+for do in (
+    lambda: socket.create_connection(("127.0.0.1", 9)), lambda: socket.getaddrinfo("example.org", 80), lambda: subprocess.run(["true"]),
+    lambda: os.system("true"), os.fork,
+):
+    try:
+        do()
+    except PermissionError:
+        found.append("refused")
+print(json.dumps([found, Walls().missing]))
+"""
+
+
+def test_without_kernel_walls_python_is_held_and_the_rest_is_said() -> None:
+    ran = subprocess.run([sys.executable, "-c", AUDITED], capture_output=True, encoding="utf-8", check=True)
+    assert json.loads(ran.stdout) == [
+        ["refused"] * 5,
+        ["read the files of this account", "open a connection", "start a program"],
+    ]
 
 
 def test_the_server_itself_never_loads_the_heavy_libraries() -> None:

@@ -7,9 +7,9 @@ from voxtune.errors import DataError
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.prediction_sets import kept_scores
 from voxtune.evaluation.predictions import of_records
-from voxtune.evaluation.set_scores import PredictionSets, WantedSets, clustered_mean, stacked_sets
+from voxtune.evaluation.set_scores import PredictionSets, clustered_mean, stacked_sets
 from voxtune.types.records import ManifestRow, Prediction
-from voxtune.types.reliability import ConformalScores
+from voxtune.types.reliability import ConformalScores, WantedSets
 
 DRAW = Draw(resamples=200)
 WANTED = WantedSets(0.9)

@@ -19,7 +19,9 @@ from voxtune.data.simulated import with_marks
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import MARK, is_marked
 from voxtune.imaging.write import write_volume
+from voxtune.model.adapter import FILES
 from voxtune.serving.bundled import adapter_folder
+from voxtune.storage.seal import write_sums
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -197,6 +199,7 @@ def test_a_simulated_scan_is_named_by_the_page_of_an_adapter_for_real_people(
     shutil.copytree(adapter_folder(Path("demo")), home)
     facts = json.loads((home / "adapter.json").read_text())
     (home / "adapter.json").write_text(json.dumps(facts | {"simulated": False}))
+    write_sums(home, FILES)
     scan = next((brains.parent / "scans").glob("*.nii.gz"))
     monkeypatch.chdir(tmp_path)
     done = predict(home, [scan], stripped=True)

@@ -159,8 +159,9 @@ def test_the_shipped_tower_reads_volumes_off_t1_scans_it_has_never_seen(shipped:
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import cross_val_predict
 
+    from voxtune.simulate.brains import render
     from voxtune.simulate.scanner import Scanner
-    from voxtune.simulate.subjects import CohortSettings, render, scans
+    from voxtune.simulate.subjects import CohortSettings, scans
 
     settings = CohortSettings(participants=40, visits=1, seed=123, scanners=2)
     machines = [Scanner.drawn(123, index) for index in range(2)]

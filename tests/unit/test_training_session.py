@@ -1,5 +1,6 @@
 """A run as the command makes it, on random scans in a training cache: frozen towers encoded once, page, log, trackers."""
 
+import io
 import json
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
@@ -23,10 +25,12 @@ from voxtune.config import (
 from voxtune.data.images import load_preset
 from voxtune.data.scans import ScanCache
 from voxtune.errors import StoppedError, UsageError
+from voxtune.model.adapter import load_adapter
 from voxtune.model.build import build_model
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.peft.text_prompts import TextPrompts
 from voxtune.run_dir import RunDir
+from voxtune.storage.seal import with_hash
 from voxtune.training import trackers
 from voxtune.training.ranks import start_ranks
 from voxtune.types.records import ManifestRow, Report
@@ -46,7 +50,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> TrainingCohort:
     files = {}
     for number in range(16):
         files[f"scan-{number}"] = f"{number}.npy"
-        np.save(folder / f"{number}.npy", rng.integers(0, 256, (1, *preset.size), dtype=np.uint8))
+        buffer = io.BytesIO()
+        np.save(buffer, rng.integers(0, 256, (1, *preset.size), dtype=np.uint8))
+        (folder / f"{number}.npy").write_bytes(with_hash(buffer.getvalue()))
     index = {"preset": preset.model_dump(mode="json"), "dtype": "uint8", "scans": files}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     rows = [
@@ -131,6 +137,29 @@ def test_a_frozen_tower_runs_once_for_each_scan_and_never_again(
     assert session.reports(model, None) is None  # type: ignore[arg-type]  (prompts: the text tower is not frozen)
 
 
+def test_a_length_in_steps_keeps_the_last_of_few_and_carries_a_bank(
+    cohort: TrainingCohort, tmp_path: Path
+) -> None:
+    """Five steps in rounds of two, over ten scans in batches of five: a round begins and ends inside a pass."""
+    short = TrainingSettings(accelerator="cpu", steps=5, validate_steps=2, batch_size=5)
+    chosen = config(short, text=(), aggregation=Aggregation(inference="bank"))
+    said: list[str] = []
+    summary, log = run(cohort, tmp_path, chosen, say=said.append)
+    assert [(line["step"], line["steps"], line["best"]) for line in log] == [
+        (2, 2, True),
+        (4, 2, True),
+        (5, 1, True),
+    ]
+    assert log[0]["rate"] < log[1]["rate"] or log[-1]["rate"] < log[0]["rate"]
+    assert "Kept after step 5" in summary
+    assert "A linear probe on the frozen base" in summary
+    assert any("the last step is kept: 6 validation participants" in line for line in said)
+    kept = load_file(tmp_path / "adapter" / "adapter.safetensors")
+    assert kept["bank"].shape == (1, 128), "no class has five people here: one vector of all ten"
+    adapter = load_adapter(tmp_path / "adapter")
+    assert torch.equal(adapter.model.bank, kept["bank"])
+
+
 def test_the_page_tells_cost_and_origin(cohort: TrainingCohort, tmp_path: Path) -> None:
     _, log = run(cohort, tmp_path, config())
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -144,6 +173,16 @@ def test_the_page_tells_cost_and_origin(cohort: TrainingCohort, tmp_path: Path) 
     ):
         assert words in page
     assert str(tmp_path) not in page
+    assert "2 epochs of 2 steps, as the settings say; the best validation is kept." in page
+    assert (
+        "A linear probe on the frozen base, fitted on the same training scans, reaches balanced accuracy"
+        in page
+    )
+    assert "6 validation participants cannot tell them apart" in page
+    facts = json.loads((tmp_path / "adapter" / "adapter.json").read_text(encoding="utf-8"))
+    assert facts["training"]["linear_probe"]["people"] == 6
+    assert facts["training"]["not_calibrated"].startswith("6 validation participants")
+    assert (facts["temperature"], facts["offsets"]) == (1.0, {})
     assert [line["epoch"] for line in log] == [0, 1]
     assert log[0]["memory_mib"] > 100
     assert 0 <= log[0]["data_seconds"] < log[0]["seconds"]
@@ -249,7 +288,7 @@ def test_a_tracker_that_is_not_installed_says_how_to_get_it(
 
 
 def test_tensorboard_writes_event_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="extra voxtune[tensorboard]")
+    pytest.importorskip("tensorboard", reason="extra tensorboard")
     (tracker,) = trackers.start_trackers(("tensorboard",), tmp_path, "deft", {"seed": 0})
     tracker.log({"epoch/loss": 1.0}, 1)
     tracker.close()
@@ -259,7 +298,7 @@ def test_tensorboard_writes_event_files(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------ augmentation
 @pytest.fixture(scope="module")
 def augment() -> Callable[..., torch.Tensor]:
-    pytest.importorskip("monai", reason="extra voxtune[augment]")
+    pytest.importorskip("monai", reason="extra augment")
     from voxtune.data.augment import augmentation
 
     found = augmentation(AugmentSettings(enabled=True, flip=True), load_preset("tiny"), 3)
@@ -293,7 +332,7 @@ def test_augmentation_repeats_one_channel(augment: Callable[..., torch.Tensor]) 
 def test_a_run_with_augmentation_reads_volumes_and_is_the_same_with_any_workers(
     cohort: TrainingCohort, tmp_path: Path
 ) -> None:
-    pytest.importorskip("monai", reason="extra voxtune[augment]")
+    pytest.importorskip("monai", reason="extra augment")
     changed = AugmentSettings(enabled=True)
     one = config(TRAINING.model_copy(update={"epochs": 1, "workers": 0}), augment=changed)
     many = config(TRAINING.model_copy(update={"epochs": 1, "workers": 3}), augment=changed)

@@ -14,8 +14,11 @@ from safetensors.torch import load_file
 
 from voxtune.backbones.ct_clip import CtClipSmall
 from voxtune.backbones.tiny import ASSETS, Tiny
+from voxtune.backbones.tiny_untaught import ASSETS as UNTAUGHT
+from voxtune.backbones.tiny_untaught import TinyUntaught
 from voxtune.serving.predictor import Predictor
-from voxtune_recipes import demo_adapter, pretrain_chest, pretrain_tiny, probe_tiny
+from voxtune.simulate.subjects import CohortSettings
+from voxtune_recipes import demo_adapter, pretrain_chest, pretrain_tiny, pretrain_untaught, probe_bases
 
 CHEST = Path(str(files("voxtune.backbones"))) / "assets" / "ct_clip_small"
 
@@ -54,29 +57,64 @@ def test_a_short_pretraining_of_tiny_leaves_weights_that_load_and_a_log(tmp_path
     assert last["scans"] == 2 * last["step"] > 0
 
 
-def test_the_card_of_tiny_is_that_of_its_log_and_probes() -> None:
-    model = Tiny().build()
-    made = probe_tiny.card(
-        lines(ASSETS / "log.jsonl"),
-        json.loads((ASSETS / "probe.json").read_text(encoding="utf-8")),
-        str(model.sha256),
-        sum(p.numel() for p in model.parameters()),
-    )
-    assert made == (ASSETS / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("folder", "card", "model"),
+    [(ASSETS, probe_bases.tiny_card, Tiny()), (UNTAUGHT, probe_bases.untaught_card, TinyUntaught())],
+    ids=["tiny", "tiny_untaught"],
+)
+def test_the_card_of_a_small_base_is_that_of_its_log_and_probes(folder: Path, card: Any, model: Tiny) -> None:
+    probes = json.loads((folder / "probe.json").read_text(encoding="utf-8"))
+    made = card(lines(folder / "log.jsonl"), probes, model.build())
+    assert made == (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_probe_reads_more_than_chance_from_the_shipped_weights(tmp_path: Path) -> None:
-    for name in ("tiny.safetensors", "tokenizer.json", "log.jsonl"):
-        shutil.copyfile(ASSETS / name, tmp_path / name)
-    probe_tiny.main(tmp_path, [31], 24)
-    (found,) = json.loads((tmp_path / "probe.json").read_text(encoding="utf-8"))
+def test_the_shipped_probes_are_of_the_shipped_weights_on_both_populations() -> None:
+    for folder, model in ((ASSETS, Tiny()), (UNTAUGHT, TinyUntaught())):
+        probes = json.loads((folder / "probe.json").read_text(encoding="utf-8"))
+        own = [one for one in probes if one["pretraining_seed"] == 0]
+        assert {one["sha256"] for one in own} == {model.build().sha256}
+        assert {one["cohort"]["population"] for one in own} == {"separable", "published"}
+
+
+def test_the_untaught_base_leaves_a_gap_that_every_pretraining_seed_shows() -> None:
+    probes = json.loads((UNTAUGHT / "probe.json").read_text(encoding="utf-8"))
+    assert {one["pretraining_seed"] for one in probes} == {0, 1, 2}
+    assert len({one["sha256"] for one in probes}) == 3
+    for seed in (0, 1, 2):
+        for population in ("separable", "published"):
+            own = [
+                one
+                for one in probes
+                if one["pretraining_seed"] == seed and one["cohort"]["population"] == population
+            ]
+            gaps = [one["expected_best_possible"] - one["probe_accuracy"] for one in own]
+            assert sum(gaps) / len(gaps) > 0.05, (seed, population, gaps)
+
+
+def test_the_probe_reads_more_than_chance_from_the_weights_that_were_taught() -> None:
+    settings = CohortSettings(participants=24, visits=2, seed=31)
+    found = probe_bases.probe({"tiny": Tiny().build()}, settings)["tiny"]
     assert found["participants"] == 24
     assert found["scans"] >= 24
     assert found["probe_accuracy"] > 0.45, "a third is chance"
     assert found["probe_mmse_mae"] < found["mean_mmse_mae"]
-    card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert f"| {100 * found['probe_accuracy']:.1f} |" in card
-    assert "SIMULATED" in card
+    assert found["expected_best_possible"] > 0.75
+    assert set(found["rules"]) >= {"volumes", "ventricles", "age_sex", "voxel_count", "mean_intensity"}
+
+
+def test_a_short_pretraining_of_the_untaught_base_is_a_function_of_its_seed(tmp_path: Path) -> None:
+    first, again, other = (
+        pretrain_untaught.pretrain(tmp_path / name, seed=seed, steps=2, batch=2, pool=2)
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+    made, shipped = load_file(first), load_file(UNTAUGHT / "tiny_untaught.safetensors")
+    assert {name: one.shape for name, one in made.items()} == {
+        name: one.shape for name, one in shipped.items()
+    }
+    start, end = lines(tmp_path / "first" / "log.jsonl")
+    assert (start["steps"], start["pool"], start["batch"]) == (2, 2, 2)
+    assert (end["done"], end["step"], end["scans"]) == (True, 2, 4)
 
 
 # ---------------------------------------------------------------------------------------------- chest

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.errors import DataError, SettingError
-from voxtune.imaging.patches import ABSENT, BACKGROUND_HU
+from voxtune.imaging.patches import ABSENT, BACKGROUND_HU, CANVAS
 from voxtune.types.settings import Settings
 
 WINDOWS = ((80.0, 40.0), (200.0, 80.0), (2800.0, 600.0))
@@ -32,7 +32,7 @@ class NeuroVfmSizes(Settings):
 
     modality: Literal["mri", "ct"] = "mri"
     """``mri``: volumes in 0..1, ``ABSENT`` where a patch has background; ``ct``: Hounsfield units, cut into three windows here."""
-    volume: tuple[int, int, int] = (96, 320, 320)
+    volume: tuple[int, int, int] = CANVAS
     """Slices, rows, columns of the canvas; its places are tokens only where a scan has tissue."""
     patch: tuple[int, int, int] = (4, 16, 16)
     width: int = Field(768, ge=7)

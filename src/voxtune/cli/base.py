@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
@@ -12,20 +13,45 @@ import click
 
 from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
+from voxtune.progress import Said, is_quiet
 from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
 PATH = click.Path(path_type=Path)
+LOUDNESS = ("--quiet", "--verbose")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """The group; how much is said may stand before a command or anywhere behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Flags of the group first."""
+        end = args.index("--") if "--" in args else len(args)
+        own = [one for one in args[:end] if one in LOUDNESS]
+        return super().parse_args(
+            ctx, [*own, *(one for one in args[:end] if one not in LOUDNESS), *args[end:]]
+        )
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="voxtune")
-def main() -> None:
+@click.option("--quiet", is_flag=True, help="Only results and errors; may stand behind the command too.")
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="A line for every scan and step, and where an error came from; so may this.",
+)
+def main(*, quiet: bool, verbose: bool) -> None:
     """Adapt frozen 3D medical vision-language models to one disease with little data.
 
     Exit codes: 0 done, 2 usage, 3 bad data, 4 leakage refused, 5 some scans failed and the rest are done, 130 or 143
     stopped by Ctrl-C or SIGTERM (a training is saved: --resume goes on). Research software, not for diagnosis.
     """
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose do not go together.")
+    Said.loudness = "quiet" if quiet else "verbose" if verbose else "normal"
 
 
 def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
@@ -38,6 +64,8 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
                 function(*args, **kwargs)
                 sys.stdout.flush()
             except VoxTuneError as error:
+                if Said.loudness == "verbose":
+                    traceback.print_exc()
                 _complain(name, str(error))
                 sys.exit(error.exit_code)
             except BrokenPipeError:
@@ -61,7 +89,7 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
 def _complain(name: str, sentence: str) -> None:
     """One sentence on standard error; what cannot be said there or on standard output any more is dropped without a word."""
     with suppress(OSError):
-        echo(f"voxtune {name}: {sentence}", err=True)
+        click.echo(cleaned(f"voxtune {name}: {sentence}"), err=True)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -71,8 +99,19 @@ def _complain(name: str, sentence: str) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print for people: what a file or a name smuggled in moves no cursor and turns no line around."""
+    """Print for people: what a file or a name smuggled in moves no cursor and turns no line around.
+
+    A result goes to standard output; what is said on the way to standard error, and with ``--quiet`` nowhere.
+    """
+    if err and is_quiet():
+        return
     click.echo(cleaned(text), err=err)
+
+
+def tell(text: str) -> None:
+    """A line on the way on standard output, where people have always read it; with ``--quiet`` none."""
+    if not is_quiet():
+        echo(text)
 
 
 def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=VALUE") -> dict[str, str]:

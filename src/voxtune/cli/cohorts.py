@@ -15,6 +15,7 @@ from voxtune.cli.base import (
     profile_option,
     series_option,
     set_option,
+    tell,
     text_settings,
 )
 from voxtune.errors import UsageError
@@ -39,6 +40,20 @@ from voxtune.errors import UsageError
     "--difficulty", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Lower is easier."
 )
 @click.option(
+    "--population",
+    type=click.Choice(["separable", "published"]),
+    default="separable",
+    show_default=True,
+    help="What people are like: classes further apart than in people, or as in published cohorts.",
+)
+@click.option(
+    "--confounding",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Part of the people whose scanner goes by their class.",
+)
+@click.option(
     "--raw-heads",
     type=click.IntRange(0),
     default=0,
@@ -46,7 +61,8 @@ from voxtune.errors import UsageError
     help="Heads with skull, for preprocessing.",
 )
 def simulate(
-    out: Path, kind: str, participants: int, visits: int, seed: int, scanners: int, difficulty: float, raw_heads: int
+    out: Path, kind: str, participants: int, visits: int, seed: int, scanners: int, difficulty: float, population: str,
+    confounding: float, raw_heads: int,
 ) -> None:  # fmt: skip
     """Make a SIMULATED cohort whose truth is known."""
     if kind == "chest":
@@ -54,6 +70,8 @@ def simulate(
 
         if raw_heads:
             raise UsageError("--raw-heads goes with --kind brain: a chest has no skull to strip.")
+        if population != "separable" or confounding:
+            raise UsageError("--population and --confounding go with --kind brain.")
         made = simulate_chest(
             out,
             participants=participants,
@@ -73,6 +91,8 @@ def simulate(
         seed=seed,
         scanners=scanners,
         difficulty=difficulty,
+        population=population,
+        confounding=confounding,
         raw_heads=raw_heads,
     )
     echo(f"SIMULATED cohort: {manifest}")
@@ -209,7 +229,7 @@ def split(
 
     done = stage(
         manifest, output, test=test, val=val, folds=folds, holdout=holdout, baseline_only=baseline_only,
-        train_sizes=train_size, share=share, seed=seed, say=echo,
+        train_sizes=train_size, share=share, seed=seed, say=tell,
     )  # fmt: skip
     echo(f"Split: {done}")
 

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -15,9 +14,8 @@ from voxtune.cli.base import (
     echo,
     pairs,
     say,
-    series_option,
     set_option,
-    view_option,
+    tell,
 )
 
 
@@ -113,6 +111,7 @@ def train(
         train_size=train_size,
         workers=workers,
         shard=shard,
+        say=tell,
     )
     echo(done.summary)
 
@@ -174,6 +173,7 @@ def evaluate(
         output=output,
         coverage=coverage,
         by_class=by_class,
+        device=device,
         say=tell,
     )
     say(done.as_json(), done.summary, as_json=as_json)
@@ -192,167 +192,6 @@ def compare(a: Path, b: Path, output: Path | None) -> None:
     echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
 
 
-@command("predict")
-@click.argument("adapter", type=PATH)
-@click.argument("scans", type=PATH, nargs=-1)
-@click.option("-o", "--output", type=PATH, help="Folder of the pages; otherwise 'predictions' here.")
-@click.option(
-    "--base",
-    type=PATH,
-    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
-)
-@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
-@series_option
-@click.option(
-    "--orientation",
-    metavar="AXES",
-    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Processes; each loads the model once.",
-)
-@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
-@click.option("--force", is_flag=True, help="Answer again what was answered before.")
-@device_option
-@click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
-@view_option
-@as_json_option
-def predict(
-    adapter: Path,
-    scans: tuple[Path, ...],
-    output: Path | None,
-    base: Path | None,
-    series: str | None,
-    orientation: str | None,
-    workers: int,
-    scheduler: str | None,
-    device: str,
-    view: Literal["radiological", "neurological"],
-    *,
-    stripped: bool | None,
-    force: bool,
-    as_tsv: bool,
-    as_json: bool,
-) -> None:
-    """Say what an adapter sees in one scan or several, with a page for each.
-
-    ADAPTER is a folder, a run, or 'demo' for the shipped one. SCANS are NIfTI files, DICOM folders or zips, folders of
-    scans, manifests, BIDS folders, or 'head' for the shipped head; 'demo' alone takes a SIMULATED person. A scan that was answered before keeps its answer.
-    """
-    from voxtune.commands.predict.command import predict as stage
-    from voxtune.serving.bundled import scans_or_person
-
-    done = stage(
-        adapter,
-        scans_or_person(adapter, scans),
-        output=output,
-        base=base,
-        stripped=stripped,
-        series=series,
-        orientation=orientation,
-        workers=workers,
-        scheduler=scheduler,
-        force=force,
-        device=device,
-        view=view,
-        say=lambda line: echo(line, err=True),
-    )
-    say(done.as_json(), done.as_tsv() if as_tsv else done.summary, as_json=as_json)
-    if done.error is not None:
-        raise done.error
-
-
-@command("explain")
-@click.argument("adapter", type=PATH)
-@click.argument("scan", type=PATH, required=False)
-@click.option("-o", "--output", type=PATH, help="Folder to write; otherwise 'explanations/SCAN' here.")
-@click.option("--target", help="A class, a finding, 'mmse' or 'report'; otherwise the predicted class.")
-@click.option("--biomarker", "biomarkers", multiple=True, help="Keep this one alone; may be repeated.")
-@click.option("--method", default="auto", show_default=True, help="How the heat is computed.")
-@click.option("--report", type=PATH, help="A text file with the scan's report.")
-@click.option("--facts", multiple=True, metavar="NAME=VALUE", help="A value for the report; may be repeated.")
-@click.option("--data", type=PATH, help="A manifest that has a row for the scan.")
-@click.option(
-    "--control", type=PATH, help="An adapter trained on shuffled labels; otherwise that of 'train --control'."
-)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Participants a stage.")
-@click.option(
-    "--base",
-    type=PATH,
-    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
-)
-@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
-@series_option
-@click.option(
-    "--orientation",
-    metavar="AXES",
-    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@device_option
-@view_option
-@as_json_option
-def explain(
-    adapter: Path,
-    scan: Path | None,
-    output: Path | None,
-    target: str | None,
-    biomarkers: tuple[str, ...],
-    method: str,
-    report: Path | None,
-    facts: tuple[str, ...],
-    data: Path | None,
-    control: Path | None,
-    limit: int,
-    base: Path | None,
-    orientation: str | None,
-    seed: int,
-    device: str,
-    view: Literal["radiological", "neurological"],
-    series: str | None,
-    *,
-    stripped: bool | None,
-    as_json: bool,
-) -> None:
-    """Show what an answer for SCAN rests on, with checks; of a manifest.tsv in its place, its scans by stage.
-
-    'demo' alone takes a SIMULATED person.
-    """
-    from voxtune.serving.bundled import scans_or_person
-
-    (scan,) = scans_or_person(adapter, [] if scan is None else [scan])
-    from voxtune.commands.explain.command import explain as stage
-
-    done = stage(
-        adapter,
-        scan,
-        output=output,
-        base=base,
-        stripped=stripped,
-        series=series,
-        orientation=orientation,
-        target=target,
-        biomarkers=biomarkers,
-        method=method,
-        report=report,
-        facts=pairs(facts, "--facts"),
-        data=data,
-        control=control,
-        limit=limit,
-        seed=seed,
-        device=device,
-        view=view,
-        say=lambda line: echo(line, err=True),
-    )
-    say(done.facts | {"page": str(done.page)}, done.summary, as_json=as_json)
-    if done.error is not None:
-        raise done.error
-
-
 @command("export")
 @click.argument("run", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The adapter folder to write.")
@@ -364,121 +203,3 @@ def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: boo
     from voxtune.commands.export import export as stage
 
     echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
-
-
-@command("reproduce")
-@click.argument("paper")
-@click.option(
-    "--table", "tables", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
-)
-@click.option(
-    "--figure", "figures", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
-)
-@data_option
-@click.option("--external", type=PATH, help="manifest.tsv of another cohort to test on.")
-@click.option(
-    "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
-)
-@click.option("--base", help="Model under the tables that have one; a shipped one on simulated scans.")
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
-@click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
-@set_option
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
-@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
-def reproduce(
-    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
-    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None,
-    scheduler: str | None, *, dry_run: bool,
-) -> None:  # fmt: skip
-    """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
-    from voxtune.commands.reproduce.command import Options, reproduce
-    from voxtune.commands.reproduce.data import Request
-    from voxtune.commands.reproduce.dry_run import dry_run as rehearse
-
-    home = os.environ.get("VOXTUNE_HOME")
-    options = Options(
-        tables=tables,
-        figures=figures,
-        request=Request(data, external, participants),
-        seeds=seeds,
-        base=base,
-        workers=workers,
-        shard=shard,
-        scheduler=scheduler,
-        home=Path(home) if home else Path.home() / ".voxtune",
-        edits=assignments,
-    )
-    folder = output or Path(f"reproduce-{paper}")
-    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, echo).summary)
-
-
-@command("serve")
-@click.argument("adapter", type=PATH)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
-@click.option(
-    "--base",
-    type=PATH,
-    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
-)
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Scans worked on at once."
-)
-@click.option(
-    "--keep", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
-    help="Minutes until a result is deleted.",
-)  # fmt: skip
-@click.option(
-    "--upload-limit", type=click.IntRange(1), default=1024, show_default=True, help="Largest upload, in MB."
-)
-@click.option(
-    "--memory-limit", type=click.IntRange(1), default=8, show_default=True, help="For one scan, in GB."
-)
-@click.option(
-    "--time-limit", type=click.IntRange(1), default=600, show_default=True, help="For one scan, in seconds."
-)
-@click.option("--root-path", default="", help="The path it has behind a proxy, such as /voxtune.")
-@click.option(
-    "--trusted-host",
-    "trusted",
-    multiple=True,
-    metavar="NAME",
-    help="A name it is asked by, as a proxy passes it; may be repeated.",
-)
-@click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
-@device_option
-@view_option
-def serve(
-    adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
-    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
-    view: Literal["radiological", "neurological"],
-) -> None:  # fmt: skip
-    """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
-
-    ADAPTER is a folder, a run, or 'demo' for the shipped one. The address with its token is printed.
-    """
-    from voxtune.commands.serve import serve as stage
-    from voxtune.serving.access import Access
-    from voxtune.serving.limits import Limits
-
-    limits = Limits(
-        workers=workers,
-        keep_seconds=60 * keep,
-        upload_bytes=upload_limit * 2**20,
-        memory_bytes=memory_limit * 2**30,
-        seconds=time_limit,
-    )
-    access = Access(host, port, root_path, trusted, token_file)
-    stage(adapter, access=access, base=base, limits=limits, device=device, view=view, say=echo)
-
-
-@command("demo")
-@click.argument("out", type=PATH, default=Path("demo-output"))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def demo(out: Path, seed: int) -> None:
-    """Run the whole path on simulated people and one real head, offline."""
-    from voxtune.commands.demo import demo as stage
-
-    echo(f"The page: {stage(out, seed=seed)}")

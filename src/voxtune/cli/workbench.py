@@ -1,5 +1,6 @@
-"""Commands of a research: features for other programs, learning curves."""
+"""Commands of a study: features for other programs, learning curves, a paper's tables, the demo."""
 
+import os
 from pathlib import Path
 
 import click
@@ -10,9 +11,11 @@ from voxtune.cli.base import (
     command,
     data_option,
     device_option,
+    echo,
     pairs,
     say,
     set_option,
+    tell,
 )
 
 
@@ -45,7 +48,7 @@ def embed(
 
     done = stage(
         model, manifest, output, base=base, preset=preset, settings=pairs(assignments, form="NAME=VALUE"), tokens=tokens,
-        device=device, say=lambda line: click.echo(line, err=True),
+        device=device, say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.facts | {"folder": str(done.folder)}, done.summary, as_json=as_json)
     if done.error is not None:
@@ -81,8 +84,66 @@ def curve(
 
     done = stage(
         recipe, output, data=data, sizes=sizes.split(","), seeds=seeds, split_dir=split_dir, assignments=assignments, allow=allow,
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.content, done.summary, as_json=as_json)
     if done.failed:
         raise SomeTrainingsFailedError(dict(done.failed))
+
+
+@command("reproduce")
+@click.argument("paper")
+@click.option(
+    "--table", "tables", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
+)
+@click.option(
+    "--figure", "figures", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
+)
+@data_option
+@click.option("--external", type=PATH, help="manifest.tsv of another cohort to test on.")
+@click.option(
+    "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
+)
+@click.option("--base", help="Model under the tables that have one; a shipped one on simulated scans.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
+@click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
+@set_option
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
+def reproduce(
+    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
+    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None,
+    scheduler: str | None, *, dry_run: bool,
+) -> None:  # fmt: skip
+    """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
+    from voxtune.commands.reproduce.command import Options, reproduce
+    from voxtune.commands.reproduce.data import Request
+    from voxtune.commands.reproduce.dry_run import dry_run as rehearse
+
+    home = os.environ.get("VOXTUNE_HOME")
+    options = Options(
+        tables=tables,
+        figures=figures,
+        request=Request(data, external, participants),
+        seeds=seeds,
+        base=base,
+        workers=workers,
+        shard=shard,
+        scheduler=scheduler,
+        home=Path(home) if home else Path.home() / ".voxtune",
+        edits=assignments,
+    )
+    folder = output or Path(f"reproduce-{paper}")
+    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, tell).summary)
+
+
+@command("demo")
+@click.argument("out", type=PATH, default=Path("demo-output"))
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def demo(out: Path, seed: int) -> None:
+    """Run the whole path on simulated people and one real head, offline."""
+    from voxtune.commands.demo import demo as stage
+
+    echo(f"The page: {stage(out, seed=seed)}")

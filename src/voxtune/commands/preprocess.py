@@ -1,7 +1,8 @@
 """``voxtune preprocess``: every scan of a manifest to the volume of a preset, on one machine or many."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -95,7 +96,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
     from voxtune.run_dir import make_folder
 
     manifest, out = Path(manifest), Path(out)
-    make_folder(out)
+    part, parts = read_shard(shard)
     orientation = orientation and checked_axes(orientation)
     settings: Preset = load(PRESETS, preset, "preset")
     if isinstance(settings.steps, Hounsfield):
@@ -108,7 +109,7 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         raise UsageError(
             f"The output folder holds {manifest.name} itself and would overwrite it; choose another folder."
         )
-    part, parts = read_shard(shard)
+    make_folder(out)
     jobs = [
         Job(
             row.scan_id,
@@ -123,12 +124,14 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         )
         for row in rows[part - 1 :: parts]
     ]
+    said: dict[str, str] = {}
     with progress("Preprocessing", len(jobs)) as advance:
-        for _, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
+        for job, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
             if outcome:
+                said[job.scan_id] = outcome
                 note(outcome)
             advance("")
-    return _summary(rows, out, load(PRESETS, preset, "preset"))
+    return _summary(rows, out, load(PRESETS, preset, "preset"), said)
 
 
 # ---------------------------------------------------------------------------------------- one scan
@@ -145,7 +148,8 @@ def preprocess_one(job: Job) -> str | None:
     except VoxTuneError as error:
         sentence = str(error)
     else:
-        (job.folder / "failed.txt").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (job.folder / "failed.txt").unlink(missing_ok=True)
         return None
     _failed(job.folder, sentence)
     return sentence
@@ -214,7 +218,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
     except DataError as error:
         note(f"{error} The scan is made again.")
         return None
-    return record if "key" in record else None
+    try:
+        ChainRecord.model_validate(record)
+    except ValueError:
+        note(f"{path.parent.name}: its record is of another form. The scan is made again.")
+        return None
+    return record
 
 
 # --------------------------------------------------------------------------------------- all scans
@@ -227,15 +236,18 @@ def _died(job: Job) -> str:
 
 
 # ----------------------------------------------------------------------------------------- summary
-def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset) -> Path:
-    """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them."""
+def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mapping[str, str]) -> Path:
+    """Tables, pages and cache from what stands in the folders, so that the last of several shards completes them.
+
+    ``said`` has the sentences of this call, of which one may have no folder to stand in.
+    """
     from voxtune.data.manifest import write_manifest, write_table
     from voxtune.pages.preprocess_page import CohortEntry, cohort_page
     from voxtune.run_dir import write_text
 
-    records, failed = _found(rows, out, preset)
+    records, failed = _found(rows, out, preset, said)
     if records and len(records) + len(failed) == len(rows) and _cache(out, list(records), preset):
-        records, failed = _found(rows, out, preset)
+        records, failed = _found(rows, out, preset, said)
     figures = {name: record.qc for name, record in records.items()}
     pending = len(rows) - len(figures) - len(failed)
     simulated = any(row.simulated for row in rows)
@@ -302,12 +314,14 @@ def _cache(out: Path, scan_ids: Sequence[str], preset: Preset) -> list[str]:
 def _failed(folder: Path, sentence: str) -> None:
     from voxtune.run_dir import write_text
 
-    (folder / "chain.json").unlink(missing_ok=True)
-    write_text(folder / "failed.txt", sentence + "\n")
+    # Where its folder cannot be made or written to, the sentence stands in the table alone.
+    with contextlib.suppress(OSError, StorageError):
+        (folder / "chain.json").unlink(missing_ok=True)
+        write_text(folder / "failed.txt", sentence + "\n")
 
 
 def _found(
-    rows: Sequence[ManifestRow], out: Path, preset: Preset
+    rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mapping[str, str]
 ) -> tuple[dict[str, ChainRecord], dict[str, str]]:
     """The records of the scans that are done, and the sentences of those that failed."""
     records: dict[str, ChainRecord] = {}
@@ -319,6 +333,8 @@ def _found(
             records[row.scan_id] = ChainRecord.model_validate(record)
         elif (folder / "failed.txt").is_file():
             failed[row.scan_id] = (folder / "failed.txt").read_text(encoding="utf-8").strip()
+        elif row.scan_id in said:
+            failed[row.scan_id] = said[row.scan_id]
     return records, failed
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError
+from voxtune.extras import install_line
 from voxtune.pages.slices import View, seen_from
 from voxtune.serving.limits import Limits
 
@@ -47,7 +48,7 @@ def serve(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: pip install 'voxtune[serve]'."
+            f"'voxtune serve' needs {', '.join(missing)}, which this installation lacks: {install_line('serve')}."
         )
     from voxtune.serving.bundled import adapter_folder, base_file
 
@@ -89,6 +90,7 @@ async def _serve(
     import uvicorn
 
     from voxtune.serving.app import make_app
+    from voxtune.serving.connections import MOST_HALF_OPEN, TimedProtocol
     from voxtune.serving.service import Service
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -97,15 +99,21 @@ async def _serve(
     service = Service(adapter, base, limits, device=device)
     try:
         await service.start()
+        if unheld := service.pool.facts.pop("unheld", []):
+            say(
+                "Note: this system has no kernel walls for the process that opens scans (Landlock and seccomp, on Linux: "
+                f"{install_line('serve')}). A flaw in an image library could {', '.join(unheld)}."
+            )
         config = uvicorn.Config(
             make_app(service, token, port, access),
             access_log=False,  # addresses hold the token, and names of scans
             log_level="warning",
             server_header=False,
-            limit_concurrency=limits.waiting + 64,
+            limit_concurrency=limits.waiting + 64 + MOST_HALF_OPEN,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=16 * 1024,
+            http=TimedProtocol,
         )
         where = "" if access.trusted else " on this machine"
         say(f"Open this page{where}: {access.address(port, token)}")

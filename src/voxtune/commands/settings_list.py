@@ -174,11 +174,10 @@ def _call(settings: Settings, kind: str) -> str:
         for name, value in settings.model_dump(mode="json").items()
         if value != _json_default(type(settings).model_fields[name])
     }
-    return (
-        f"{kind}({', '.join(f'{name}={value_text(value)}' for name, value in changed.items())})"
-        if changed
-        else kind
-    )
+    if any(isinstance(value, dict) for value in changed.values()):
+        return value_text({"kind": kind, **changed})
+    inside = ", ".join(f"{name}={value_text(value)}" for name, value in changed.items())
+    return f"{kind}({inside})" if inside else kind
 
 
 def _json_default(field: FieldInfo) -> Any:

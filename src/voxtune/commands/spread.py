@@ -1,7 +1,10 @@
 """Many jobs of one kind: one after the other, on the processes of this machine, or on a Dask cluster; a death costs one job."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import TypeVar
+
+from voxtune.errors import DataError
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -23,6 +26,9 @@ def spread(
         died: the outcome of a job whose process was killed twice.
         workers: processes on this machine; 1: this one.
         scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
+
+    Raises:
+        DataError: the scheduler went; what was finished is kept.
     """
     if scheduler is not None:
         return _on_dask(do, jobs, died, scheduler)
@@ -66,15 +72,24 @@ def _on_dask(
 
     client = connect(scheduler)
     from distributed import KilledWorker, as_completed
+    from distributed.comm import CommClosedError
 
-    with client:
-        futures = {client.submit(do, job, pure=False, retries=1): job for job in jobs}
-        for future in as_completed(futures):
-            job = futures[future]
-            if future.status == "error":
-                error = future.exception()
-                if not isinstance(error, KilledWorker):
-                    raise error
-                yield job, died(job)
-            else:
-                yield job, future.result()
+    try:
+        with client:
+            futures = {client.submit(do, job, pure=False, retries=1): job for job in jobs}
+            for future in as_completed(futures):
+                job = futures[future]
+                if future.status == "error":
+                    error = future.exception()
+                    if not isinstance(error, KilledWorker):
+                        raise error
+                    yield job, died(job)
+                elif future.status == "finished":
+                    yield job, future.result()
+                else:
+                    raise CommClosedError(future.status)
+    except (CancelledError, TimeoutError, OSError) as error:  # a CommClosedError is an OSError
+        raise DataError(
+            f"The Dask scheduler at {scheduler} was lost ({type(error).__name__}). What was finished is kept: give the same command "
+            "again once one answers, and it goes on."
+        ) from None

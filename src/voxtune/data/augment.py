@@ -1,4 +1,4 @@
-"""Random changes of training volumes by MONAI transforms, drawn from run, scan and epoch alone (extra ``voxtune[augment]``).
+"""Random changes of training volumes by MONAI transforms, drawn from run, scan and epoch alone (extra ``augment``).
 
 Which thread reads a scan, in which order and how many threads there are changes nothing; a resumed run draws what the
 uninterrupted one would have drawn.
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from voxtune.config import AugmentSettings
 from voxtune.errors import SettingError, UsageError
+from voxtune.extras import install_line
 from voxtune.imaging.presets import Preset
 
 Augment = Callable[[Tensor, str, int], Tensor]
@@ -48,7 +49,7 @@ def augmentation(settings: AugmentSettings, preset: Preset, seed: int) -> Augmen
         import monai.transforms  # noqa: F401  (about ten seconds: only a run that augments waits for it)
     except ImportError:
         raise UsageError(
-            "augment.enabled needs MONAI: pip install 'voxtune[augment]', or --set augment.enabled=false."
+            f"augment.enabled needs MONAI: {install_line('augment')}, or --set augment.enabled=false."
         ) from None
     own = threading.local()  # transforms carry their generator, so every thread has its own
 

@@ -34,7 +34,8 @@ def encode(
         batch_size: scans of one forward at most.
     """
     device = next(model.parameters()).device
-    size = batch_size if model.chunk is None else min(batch_size, model.chunk)
+    most: int | None = getattr(model, "chunk", None)
+    size = batch_size if most is None else min(batch_size, most)
     start = 0
     while start < len(scan_ids):
         names = tuple(scan_ids[start : start + size])

@@ -22,11 +22,12 @@ from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
 from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.rivals import ZERO_SHOT, rivals_of, usable_rows
 from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
-from voxtune.evaluation.set_scores import PredictionSets, WantedSets, stacked_sets
+from voxtune.evaluation.set_scores import PredictionSets, stacked_sets
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
 from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
+from voxtune.types.reliability import WantedSets
 
 OWN_RAW = "model"
 """Under which name the raw answers of the model itself stand."""

@@ -7,13 +7,14 @@ smallest score; of n that is smaller no set has the guarantee, and none is given
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voxtune.errors import DataError, SettingError
+from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
-from voxtune.types.reliability import ConformalScores
+from voxtune.types.reliability import ConformalScores, PredictionSet, WantedSets
 
 DECIMALS = 4
 """Scores in an adapter are rounded away from certainty: a set is then no smaller than it was."""
@@ -112,6 +113,20 @@ def check_coverage(coverage: float) -> float:
     if not 0 < coverage < 1:
         raise SettingError("coverage", "a number between 0 and 1, as 0.9", coverage)
     return coverage
+
+
+def wanted_sets(coverage: float | None, *, by_class: bool) -> WantedSets | None:
+    """What is asked by ``--coverage`` and ``--by-class``; ``None``: nothing.
+
+    Raises:
+        UsageError: ``by_class`` without a coverage.
+        SettingError: a coverage outside 0..1.
+    """
+    if by_class and coverage is None:
+        raise UsageError(
+            "--by-class says how prediction sets are cut: give --coverage too, as --coverage 0.9."
+        )
+    return None if coverage is None else WantedSets(check_coverage(coverage), by_class)
 
 
 def cut(scores: Sequence[float], coverage: float) -> float | None:
@@ -215,6 +230,66 @@ def discoveries(
     said = np.zeros(p.shape, dtype=bool)
     np.put_along_axis(said, order, np.arange(p.shape[1]) < last[:, None], axis=1)
     return said
+
+
+def set_of(
+    stored: Mapping[str, ConformalScores],
+    probabilities: Mapping[str, float],
+    wanted: WantedSets,
+    *,
+    each: bool = False,
+) -> PredictionSet:
+    """What stays possible of one scan.
+
+    Args:
+        stored: what the adapter keeps of its validation participants.
+        probabilities: of the scan, by class or finding.
+        wanted: the coverage.
+        each: of findings, each there or not.
+
+    Raises:
+        DataError: too few validation participants; of findings, for every one.
+    """
+    names = tuple(probabilities)
+    if not names:
+        raise SettingError(
+            "coverage", "nothing, where only numbers are predicted: each has its interval", wanted.coverage
+        )
+    values = np.array([[probabilities[name] for name in names]])
+    kept = kept_scores(stored, () if each else names)
+    if not each:
+        inside = class_sets(values, kept, names, wanted.coverage, by_class=wanted.by_class)[0]
+        people = [len(kept[name].scores) for name in names]
+        return PredictionSet(
+            coverage=wanted.coverage,
+            by_class=wanted.by_class,
+            members=tuple(name for name, some in zip(names, inside.tolist(), strict=True) if some),
+            guarantee=guarantee(min(people), wanted.coverage, "each class or more")
+            if wanted.by_class
+            else guarantee(sum(people), wanted.coverage),
+        )
+    said: dict[str, Literal["there", "not there", "undecided"]] = {}
+    people, refused = [], []
+    for name in names:
+        if name not in kept:
+            continue
+        try:
+            there, not_there = finding_sets([probabilities[name]], kept[name], wanted.coverage, name)[
+                0
+            ].tolist()
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        said[name] = "undecided" if there and not_there else "there" if there else "not there"
+        people.append(min(len(kept[name].scores), len(kept[name].without)))
+    if not said:
+        raise DataError(" ".join(refused) or "The adapter keeps no scores of these findings.")
+    return PredictionSet(
+        coverage=wanted.coverage,
+        by_class=True,
+        members=said,
+        guarantee=guarantee(min(people), wanted.coverage, "each side of a finding or more"),
+    )
 
 
 def guarantee(people: int, coverage: float, who: str = "") -> str:

@@ -11,10 +11,11 @@ from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.set_scores import PredictionSets, WantedSets
+from voxtune.evaluation.set_scores import PredictionSets
 from voxtune.model.questions import Question
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.records import Kind, ManifestRow
+from voxtune.types.reliability import WantedSets
 from voxtune.types.target import Target
 
 

@@ -18,16 +18,9 @@ from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.subgroups import COLUMNS, group_of
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, ratio
 from voxtune.types.records import ManifestRow, Metric
+from voxtune.types.reliability import WantedSets
 
 COVERAGE, SIZE = "set_coverage", "set_size"
-
-
-@dataclass(frozen=True)
-class WantedSets:
-    """The share of people whose truth is to be in a set, and whether it is to hold for those of each class by themselves."""
-
-    coverage: float
-    by_class: bool = False
 
 
 @dataclass(frozen=True)

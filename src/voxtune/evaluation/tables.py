@@ -18,8 +18,8 @@ from voxtune.types.verdict import Verdict
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
 CHANCE, TRUE, ESTIMATE = "p_", "true_", "_predicted"
-VERDICT, FILE, CONTENT = "verdict", "file", "sha256"
-"""What ``voxtune predict`` adds: whether there is an answer, of which file, of which content."""
+VERDICT, FILE, CONTENT, SET = "verdict", "file", "sha256", "set"
+"""What ``voxtune predict`` adds: whether there is an answer, of which file, of which content, and what stays possible."""
 _COUNTS = ("n_scans", "n_participants")
 
 

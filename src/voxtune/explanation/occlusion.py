@@ -69,18 +69,20 @@ def score_altered(
     """The scores of altered copies of a scan (C, X, Y, Z), made and forgotten a few at a time."""
     found: list[float] = []
     waiting: list[Tensor] = []
-    device = next(model.parameters()).device
+    weight = next(iter(model.parameters()), None)
+    most = getattr(model, "chunk", None)
 
     def flush() -> None:
         if waiting:
             with torch.no_grad():
-                some = torch.stack(waiting).to(device)
+                some = torch.stack(waiting)
+                some = some if weight is None else some.to(weight.device)
                 found.extend(score(model.encode_image(some)).float().cpu().tolist())
             waiting.clear()
 
     for one in volumes:
         waiting.append(one)
-        if (len(waiting) + 1) * one.numel() > CHUNK_VOXELS or len(waiting) == model.chunk:
+        if (len(waiting) + 1) * one.numel() > CHUNK_VOXELS or len(waiting) == most:
             flush()
     flush()
     return found

@@ -6,6 +6,7 @@ sizes is its sender's word.
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
             raise
         except (
             zipfile.BadZipFile,
+            zlib.error,
             NotImplementedError,
             RuntimeError,
             EOFError,

@@ -31,6 +31,7 @@ from voxtune.imaging.qc import (
     darkest_share,
     dice,
     judged,
+    missing_ends,
     template_contents,
     template_correlation,
     turned_degrees,
@@ -229,7 +230,7 @@ def _brain(
         clipped=round(clipped, 5),
         slice_mm=round(max(scan.volume.spacing), 3),
         nonfinite=scan.nonfinite,
-        notes=(*scan.notes, *rebased.notes),
+        notes=(*scan.notes, *rebased.notes, *missing_ends(inside)),
     )
     return Preprocessed(cube, inside, _record(preset, key, source, record, transform, figures))
 

@@ -6,13 +6,11 @@ Sources: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, https:/
 https://itk.org/Wiki/ITK/MetaIO/Documentation.
 """
 
-import bz2
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,14 +27,8 @@ MGH_TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2"}
 HEADER_BYTES = 65536
 """In which the text header of a .nrrd or .mha ends."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-UNPACKERS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {
-    "raw": lambda: bytes,
-    "gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32).decompress,
-    "gz": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32).decompress,
-    "bzip2": lambda: bz2.BZ2Decompressor().decompress,
-    "bz2": lambda: bz2.BZ2Decompressor().decompress,
-}
-"""Encodings whose length is counted once more; zlib takes its own header and that of gzip."""
+ENCODINGS = ("raw", "gzip", "gz")
+"""How the voxels of a .nrrd or .mha may be packed: their length is counted once more."""
 NRRD_SPACES = (
     "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
 )  # fmt: skip
@@ -108,8 +100,9 @@ def _nrrd(path: Path, orientation: str | None) -> Contents:
     if "line skip" in fields or "byte skip" in fields:
         raise ScanError(path, "its header skips a part of its data", "Save it again without it.")
     known = fields.get("space", "").lower() in NRRD_SPACES and "space directions" in fields
+    encoding = _readable(path, fields.get("encoding", "").lower())
     found = _by_itk(path, "NrrdImageIO", orientation, "it has no space and space directions", known=known)
-    _refuse_more(path, found, fields.get("encoding", "").lower(), re.compile(rb"\r?\n\r?\n"))
+    _refuse_more(path, found, encoding, re.compile(rb"\r?\n\r?\n"))
     return found
 
 
@@ -118,13 +111,20 @@ def _meta(path: Path, orientation: str | None) -> Contents:
     if fields.get("elementdatafile", "").upper() != "LOCAL":
         raise ScanError(path, "its voxels are in another file", "Save it as one .mha file.")
     known = any(name in fields for name in ("transformmatrix", "rotation", "orientation"))
-    found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
     packed = "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw"
-    text = fields.get("binarydata", "true").lower() == "false"
-    _refuse_more(
-        path, found, "ascii" if text else packed, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n")
-    )
+    encoding = _readable(path, "text" if fields.get("binarydata", "true").lower() == "false" else packed)
+    found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
+    _refuse_more(path, found, encoding, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n"))
     return found
+
+
+def _readable(path: Path, encoding: str) -> str:
+    """The encoding, if its length can be judged; ITK reads no other but text."""
+    if encoding not in ENCODINGS:
+        raise ScanError(
+            path, f"its voxels are stored as '{encoding}', which is not read", "Save it as raw or gzip."
+        )
+    return encoding
 
 
 def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[bytes]) -> None:
@@ -136,23 +136,29 @@ def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[byt
         encoding: how the voxels are packed.
         end: what the text header ends with.
     """
-    wanted = found.volume.voxels.size * np.dtype(found.stored).itemsize
+    most = found.volume.voxels.size * np.dtype(found.stored).itemsize + limits.MAX_TRAILING_NIFTI_BYTES
     with path.open("rb") as file:
         header = end.search(file.read(HEADER_BYTES))
-        if header is None or encoding not in UNPACKERS:
-            raise ScanError(
-                path, f"its voxels are stored as '{encoding}', which is not read", "Save it as raw or gzip."
-            )
-        file.seek(header.end())
-        unpack = UNPACKERS[encoding]()
-        held, most = 0, wanted + limits.MAX_TRAILING_NIFTI_BYTES
-        while held <= most and (piece := file.read(CHUNK)):
-            held += len(unpack(piece))
+        held = path.stat().st_size - (0 if header is None else header.end())
+        if header is not None and encoding != "raw":
+            file.seek(header.end())
+            held = _unpacked_bytes(file, most)
     if held > most:
         raise ScanError(
             path,
             "the file holds more voxels than its header describes: its sizes or number type are not those of its voxels",
         )
+
+
+def _unpacked_bytes(file: BinaryIO, most: int) -> int:
+    """How many bytes a zlib or gzip stream holds, counted a little beyond ``most`` and never kept."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    held = 0
+    while held <= most and (piece := file.read(CHUNK)):
+        while piece and held <= most:
+            held += len(unpacker.decompress(piece, CHUNK))
+            piece = unpacker.unconsumed_tail
+    return held
 
 
 def _fields(path: Path, mark: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
 from voxtune.types.volume import Volume
@@ -42,6 +43,8 @@ SUFFIXES = {"t1w", "t2w", "flair", "pdw", "t2starw", "bold", "dwi", "asl", "swi"
 SIDECAR_BYTES = 2_000_000
 HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML, HEAD_LITRES = 260.0, 0.10, 50.0, (1.5, 8.0)
 """A head is narrower than a chest, holds no lung, and a tenth of it or more is bone, which a child's abdomen has not."""
+LEAST_LUNG_ML = 150.0
+"""A chest CT shows more lung, unless both lungs are consolidated."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def _check_region(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) 
             notes.append(
                 f"it looks like a {seen}: narrow, without lung; this preset takes the {wanted.region}"
             )
+        elif wanted.region == "chest" and (lung := lung_ml(*_coarse(volume))) < LEAST_LUNG_ML:
+            notes.append(f"it shows hardly any lung ({lung:.0f} ml); this preset takes the chest")
     return notes
 
 
@@ -158,18 +163,13 @@ def looks_like_head_ct(volume: Volume, bone: float = HEAD_BONE) -> bool:
     """Whether a CT in Hounsfield units shows a head: narrow, so much bone, no lung; on a grid of about 4 mm."""
     from scipy import ndimage
 
-    every = [max(1, round(4.0 / step)) for step in volume.spacing]
-    voxels = volume.voxels[:: every[0], :: every[1], :: every[2]]
-    step = np.array(volume.spacing) * every
+    voxels, step = _coarse(volume)
     tissue = voxels > -300
     parts, count = ndimage.label(tissue)
     if count == 0:
         return False
     largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
     litres = float(np.count_nonzero(largest) * np.prod(step) / 1e6)
-    # What is left of voxels like lung without the shell that every surface has.
-    lung = ndimage.binary_erosion((voxels > -950) & (voxels < -600))
-    lung_ml = float(np.count_nonzero(lung) * np.prod(step) / 1e3)
     # The axis along the body is the world's third.
     long = int(np.argmax(np.abs(volume.affine[2, :3])))
     widths = [
@@ -180,9 +180,23 @@ def looks_like_head_ct(volume: Volume, bone: float = HEAD_BONE) -> bool:
     return (
         max(widths) < HEAD_WIDTH_MM
         and HEAD_LITRES[0] < litres < HEAD_LITRES[1]
-        and lung_ml < LUNG_ML
+        and lung_ml(voxels, step) < LUNG_ML
         and float(np.mean(voxels[largest] > 300)) >= bone
     )
+
+
+def lung_ml(voxels: NDArray[np.float32], step: NDArray[np.float64]) -> float:
+    """Millilitres of voxels like lung, without the shell that every surface has; ``step`` in mm."""
+    from scipy import ndimage
+
+    lung = ndimage.binary_erosion((voxels > -950) & (voxels < -600))
+    return float(np.count_nonzero(lung) * np.prod(step) / 1e3)
+
+
+def _coarse(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Voxels about 4 mm apart, and their distances, mm."""
+    every = [max(1, round(4.0 / step)) for step in volume.spacing]
+    return volume.voxels[:: every[0], :: every[1], :: every[2]], np.array(volume.spacing) * every
 
 
 def kind_of_file(path: Path) -> Kind:

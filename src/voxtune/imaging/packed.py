@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtune.errors import ScanError
-from voxtune.imaging.dicom.headers import looks_like_dicom
 
 START = 512
 """Bytes that tell a kind: a tar says so at its 257th."""
@@ -54,6 +53,17 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     ),
 )
 """First bytes, what they are of, and what to do."""
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes of a file are those of DICOM, with or without the preamble."""
+    if start[128:132] == b"DICM":
+        return True
+    # A bare data set starts with group 0002 or 0008, element below 0x0020, and then a value representation or a length.
+    if len(start) < 16 or start[:2] not in (b"\x02\x00", b"\x08\x00") or start[3] != 0 or start[2] > 0x20:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or int.from_bytes(start[4:8], "little") < 256
 
 
 def refuse_foreign(path: Path) -> None:

@@ -16,6 +16,8 @@ Mask = NDArray[np.bool_]
 
 PATCH = (4, 16, 16)
 """Slices, rows, columns."""
+CANVAS = (96, 320, 320)
+"""Slices, rows, columns of the largest scan: 384 x 320 x 320 mm."""
 SLICE_MM, PLANE_MM = 4.0, 1.0
 VIEWS = ((0, 1, 2), (1, 2, 0), (2, 1, 0))
 """Axes of the array by the axis of its slices, of a volume that points right, posterior, inferior: sagittal, coronal, axial."""
@@ -69,7 +71,13 @@ def series_array(volume: Volume, stored: str | None = None) -> Volume:
     affine = turned.affine.copy()
     for axis, (count, step) in enumerate(zip(turned.shape, turned.spacing, strict=True)):
         target = SLICE_MM if axis == across else PLANE_MM
-        where = np.arange(int(count * step / target), dtype=np.float64) * (target / step)
+        wanted, room = int(count * step / target), CANVAS[0 if axis == across else 1]
+        if wanted >= room + PATCH[0 if axis == across else 1]:  # before memory is spent on it
+            raise ScanError(
+                "scan",
+                f"it spans {count * step:.0f} mm along one axis, more than the {room * target:.0f} mm of its preset's canvas; crop it to the head",
+            )
+        where = np.arange(wanted, dtype=np.float64) * (target / step)
         array = _spline(array, where, axis)
         affine[:3, axis] *= target / step
     if whole(turned.voxels, stored):

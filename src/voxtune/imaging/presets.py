@@ -229,12 +229,12 @@ COLIPRI_0_1_1 = Preset(
 """The same with the axes of releases 0.1.0 and 0.1.1, SAR: which of them the published weights saw is not documented."""
 
 NEUROVFM = Preset(
-    name="neurovfm", size=(96, 320, 320), spacing=(4.0, 1.0, 1.0), axes="IPR", fit="patches", steps=RawHead()
+    name="neurovfm", size=patches.CANVAS, spacing=(4.0, 1.0, 1.0), axes="IPR", fit="patches", steps=RawHead()
 )
 """NeuroVFM on MRI of any weighting: the raw head at 1 x 1 x 4 mm, slices first (here axial ones; the scan decides)."""
 
 NEUROVFM_CT = Preset(
-    name="neurovfm_ct", size=(96, 320, 320), spacing=(4.0, 1.0, 1.0), axes="IPR", fit="patches",
+    name="neurovfm_ct", size=patches.CANVAS, spacing=(4.0, 1.0, 1.0), axes="IPR", fit="patches",
     steps=Hounsfield(high=2000.0), region="head",
 )  # fmt: skip
 """NeuroVFM on head CT: the same grid in Hounsfield units; the model cuts its three windows itself."""

@@ -13,7 +13,7 @@ from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.formats import read_other
 from voxtune.imaging.kind import Wanted, kind_of_file
 from voxtune.imaging.nifti import read_nifti
-from voxtune.imaging.packed import refuse_foreign
+from voxtune.imaging.packed import looks_like_dicom, refuse_foreign
 from voxtune.imaging.scan import Scan
 from voxtune.types.volume import Volume
 
@@ -82,8 +82,6 @@ def _opened(
         start = file.read(132)
     if start[:4] == b"PK\x03\x04":
         return _in_zip(path, called, series, orientation, wanted)
-    from voxtune.imaging.dicom.headers import looks_like_dicom
-
     if looks_like_dicom(start):
         from voxtune.imaging.dicom.read import read_dicom
 

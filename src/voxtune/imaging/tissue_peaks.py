@@ -1,8 +1,8 @@
 """Where air, fat and soft tissue of a CT lie: small shifts and scales that leave tissue inside its wide limits move these peaks.
 
 Air is -1000 Hounsfield units on every scanner (many cut it off at -1024), fat -130 to -65 and muscle, blood and organs 0 to 130 by
-tube voltage and contrast. Air that surrounds the picture, or lies in the windpipe beside lung, tells a scale of 0.95 or 1.05 and a
-shift of 40 units; where no air is in view, fat beside muscle tells a shift of 40 units and no scale; else only wide limits hold.
+tube voltage and contrast. Air that surrounds the picture, or lies in the windpipe beside lung, tells a shift of 50 units and a
+scale of 0.95 or 1.05 (``benchmarks/qc/hounsfield.py``); where no air is in view, fat beside muscle tells a shift; else only wide limits hold.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ BIN, SMOOTH = 5.0, 2.0
 LOWEST, HIGHEST = -1400.0, 700.0
 AIR, FAT, SOFT = (-1035.0, -960.0), (-135.0, -60.0), (-25.0, 135.0)
 """Where their peaks lie: -1003 to -988, -93 and 57 to 97 in eight real series, wider by voltage, contrast and noise."""
+SLACK = 15.0
+"""Air this far beyond its place is doubtful, further it is refused."""
 LIGHT = -550.0
 """Air and lung lie below."""
 APART = (105.0, 210.0)
@@ -52,16 +54,11 @@ def tissue_peaks(values: Values, faces: Values) -> Peaks:
         values: voxels without padding.
         faces: those on the six faces of the volume.
     """
-    light, tissue = _maxima(values, LOWEST, LIGHT), _maxima(values, -400.0, 450.0)
-    air, surrounds = None, False
-    if light:
-        top = max(height for _, height, _ in light)
-        places = [place for place, height, _ in light if height >= LEAST_LIGHT * top]
-        lowest = places[0]
-        width = next(width for place, _, width in light if place == lowest)
-        surrounds = width < WIDEST_AIR and float(np.mean(np.abs(faces - lowest) < NEAR_PEAK)) > SIDES_SHARE
-        if surrounds or (len(places) > 1 and places[1] - lowest > LUNG_ABOVE):
-            air = lowest
+    air, surrounds = _air(*(one[one > values.min()] for one in (values, faces)))
+    if air is None:
+        # Air may be one exact value: cut off, or without noise.
+        air, surrounds = _air(values, faces)
+    tissue = _maxima(values, -400.0, 450.0)
     top = max((height for _, height, _ in tissue), default=0.0)
     strong = [(place, height) for place, height, _ in tissue if height >= LEAST_TISSUE * top]
     pairs = [
@@ -78,6 +75,18 @@ def tissue_peaks(values: Values, faces: Values) -> Peaks:
     return Peaks(air, surrounds, None, None if highest is None else highest[0])
 
 
+def _air(values: Values, faces: Values) -> tuple[float | None, bool]:
+    """The lowest light peak where it cannot be lung, and whether it surrounds the body."""
+    light = _maxima(values, LOWEST, LIGHT)
+    if not light:
+        return None, False
+    top = max(height for _, height, _ in light)
+    (lowest, _, width), *others = [peak for peak in light if peak[1] >= LEAST_LIGHT * top]
+    near = float(np.mean(np.abs(faces - lowest) < NEAR_PEAK)) if faces.size else 0.0
+    surrounds = width < WIDEST_AIR and near > SIDES_SHARE
+    return (lowest if surrounds or (others and others[0][0] - lowest > LUNG_ABOVE) else None), surrounds
+
+
 def off_scale(found: Peaks) -> tuple[str | None, str | None]:
     """What denies that these are Hounsfield units, and what makes it doubtful."""
     fat_off = found.fat is not None and not FAT[0] <= found.fat <= FAT[1]
@@ -86,12 +95,13 @@ def off_scale(found: Peaks) -> tuple[str | None, str | None]:
         return None, None
     if found.air is not None:
         why = _beside("air", found.air, "-1000")
-        if found.surrounds or fat_off:
+        far = not AIR[0] - SLACK <= found.air <= AIR[1] + SLACK
+        if far and (found.surrounds or fat_off):
             return f"has its {why}", None
         return None, f"it has its {why}, if that is air; its numbers may be shifted or scaled"
     if found.fat is not None and found.soft is not None and found.fat < FAT[0] and found.soft < SOFT[0]:
         return f"has its {_beside('fat', found.fat, '-100')}", None
-    if fat_off:
+    if found.fat is not None and fat_off:
         return (
             None,
             f"it has its {_beside('fat', found.fat, '-100')}, if that is fat; its numbers may be shifted",
@@ -107,6 +117,8 @@ def _maxima(values: Values, low: float, high: float) -> list[tuple[float, float,
     """Local maxima of the smoothed histogram in a range (place, share, full width at half that), from below."""
     from scipy.ndimage import gaussian_filter1d
 
+    if not values.size:
+        return []
     edges = np.arange(low - 50, high + 50 + BIN, BIN)
     share = gaussian_filter1d(np.histogram(values, edges)[0] / values.size, SMOOTH)
     return [

@@ -145,6 +145,9 @@ def check_bytes(folder: Path, facts: AdapterFacts) -> None:
     Raises:
         WeightsError: a byte was changed, or ``SHA256SUMS`` is gone.
     """
+    absent = next((name for name in FILES if not (folder / name).is_file()), None)
+    if absent is not None:
+        raise WeightsError(f"'{folder.name}' has no {absent}.")
     if (folder / SUMS).exists():
         if not fits_sums(folder, FILES):
             raise WeightsError(

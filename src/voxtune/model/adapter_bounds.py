@@ -28,7 +28,10 @@ def check_bounds(tree: Mapping[str, Any], name: str) -> None:
     Raises:
         WeightsError: a count, size or text beyond its bound, or control characters in a text.
     """
-    if len(tree.get("classes") or ()) > MOST_CLASSES or len(tree.get("class_texts") or ()) > MOST_TEXTS:
+    counts = [
+        len(value) if isinstance(value := tree.get(name), list) else 0 for name in ("classes", "class_texts")
+    ]
+    if counts[0] > MOST_CLASSES or counts[1] > MOST_TEXTS:
         raise WeightsError(
             f"'{name}' has more classes or texts than the limits of {MOST_CLASSES} and {MOST_TEXTS}."
         )

@@ -46,6 +46,14 @@ def check_weights(settings: Settings, kind: str) -> None:
         )
 
 
+def from_home(settings: Settings, kind: str) -> Settings:
+    """The settings with the weights and the tokenizer of VOXTUNE_HOME, where they name none and it has some; as they are otherwise."""
+    home = Path(os.environ.get("VOXTUNE_HOME") or Path.home() / ".voxtune") / "weights" / kind
+    if not lacks_weights(settings) or not _tensors(home):
+        return settings
+    return with_files(settings, kind, {}, home, home)
+
+
 def steps(kind: str) -> str:
     """The two commands that get the weights of a base."""
     return f"Get them:\n  voxtune weights get {kind}\n  voxtune weights convert {kind} FILE   (of what was downloaded by hand)"

@@ -28,6 +28,15 @@ NAMES: Mapping[str, str] = {
     "middle_temporal_mm3": "Middle temporal gyrus (cm³)",
 }
 MARKS = "os^Dv"
+RULES: Mapping[str, str] = {
+    "volumes": "logistic regression on the six measured volumes over ICV",
+    "ventricles": "ventricles over ICV alone",
+    "age_sex": "age and sex",
+    "voxel_count": "number of voxels above 0.02 in the picture",
+    "mean_intensity": "mean brightness of those voxels",
+    "majority": "always the most frequent class",
+}
+"""Rules that need no model of pictures, in words."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ def cohort_page(
     rows: Sequence[ManifestRow],
     examples: Sequence[Example] = (),
     settings: Mapping[str, Any] | None = None,
-    oracle: float | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> str:
     """HTML of a cohort.
 
@@ -52,7 +61,7 @@ def cohort_page(
         rows: its manifest.
         examples: scans to show; ``change`` is drawn over them in colour.
         settings: of the simulation, if it was simulated.
-        oracle: accuracy of the best reader of true volumes, if they are known.
+        limits: what the best reader of pictures and rules without a model get (``truth/limits.json``), if it is known.
     """
     classes = class_order(rows)
     context = {
@@ -80,7 +89,8 @@ def cohort_page(
             name: ", ".join(f"{part:.3g}" for part in value) if isinstance(value, list | tuple) else value
             for name, value in (settings or {}).items()
         },
-        "oracle": oracle,
+        "limits": limits,
+        "rules": RULES,
     }
     simulated = any(row.simulated for row in rows)
     title = "Simulated cohort" if simulated else "Cohort"

@@ -95,6 +95,6 @@ def _draw(content: Mapping[str, Any], labels: Mapping[str, str], scale: Headline
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
         axes.set(xlabel="training scans", ylabel=axis)
-        axes.legend()
+        axes.figure.legend(loc="outside lower center", ncols=2)
 
     return draw

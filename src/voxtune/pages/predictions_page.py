@@ -67,7 +67,7 @@ def _line(verdict: Verdict, row: Mapping[str, str]) -> Line:
         verdict=str(verdict),
         kind=verdict.kind,
         answer=", ".join([*said, *numbers]),
-        confidence="" if confidence == MISSING else f"{float(confidence):.2f}",
+        confidence="" if confidence == MISSING or not verdict.answered else f"{float(confidence):.2f}",
         quality=row["quality"],
         page=row["page"],
     )

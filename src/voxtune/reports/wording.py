@@ -1,24 +1,25 @@
 """From a manifest row to the sentence the text encoder reads (DEFT, section on reports; method.md A2)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
-from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from voxtune.errors import DataError, LeakageError, UsageError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.facts import Facts
+from voxtune.reports.listed import Listed, Missing
 from voxtune.reports.policy import Use, When, how_to_open, is_unknown, rule_fields, use_of
+from voxtune.reports.template_process import Renderer
+from voxtune.reports.template_rules import check_template, names_in
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow, Report
 
-Missing = Literal["omit", "unavailable"]
 BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate", "label")
 FIELDS = "fields"
 """The template that a profile makes: its own regions and fields, then those that a person opened."""
@@ -28,42 +29,12 @@ _WORDS = frozenset({"label", "listed"})
 
 @dataclass(frozen=True)
 class ReportTemplate:
-    """A compiled template and the names it asks for."""
+    """A template that can be rendered, and the names it asks for."""
 
     name: str
     names: frozenset[str]
-    compiled: Template
-
-
-@dataclass(frozen=True)
-class Listed:
-    """``listed(("Hippocampal volume", hippocampus_mm3, "mm^3"), ...)``: named values, separated by commas.
-
-    A number is written with its decimals (2); with ``none`` in their place a value that is no number stands as it is.
-    """
-
-    scan_id: str
-    missing: Missing
-
-    def __call__(self, *items: tuple[object, ...], unavailable: str = "data unavailable") -> str:
-        """Each item is name, value, unit and, if not 2, the number of decimals; a missing one goes with its comma."""
-        written = []
-        for item in items:
-            name, value, unit, decimals = (*item, "", 2)[:4] if len(item) == 2 else (*item, 2)[:4]
-            if value is not None:
-                places = None if decimals is None else int(str(decimals))
-                written.append(f"{name}: {self._said(str(name), value, places)}{' ' if unit else ''}{unit}")
-            elif self.missing == "unavailable":
-                written.append(f"{name}: {unavailable}")
-        return ", ".join(written)
-
-    def _said(self, name: str, value: object, decimals: int | None) -> str:
-        try:
-            return f"{float(str(value)):.{2 if decimals is None else decimals}f}"
-        except ValueError:
-            if decimals is None:
-                return str(value)
-            raise DataError(f"Scan '{self.scan_id}': '{name}' should be a number, got {value!r}.") from None
+    render: Callable[[Mapping[str, object], str, Missing], str]
+    """Values by name, scan_id, and what becomes of a missing value, to the text."""
 
 
 def class_text(name: str, profile: Profile | None = None) -> str:
@@ -79,7 +50,7 @@ def label_sentence(name: str, profile: Profile | None = None) -> str:
 def load_template(
     template: str | Path, profile: Profile | None = None, policy: Mapping[str, Use] | None = None
 ) -> ReportTemplate:
-    """A built-in template by name, or a Jinja2 text file by path; it runs in a sandbox and opens no file.
+    """A built-in template by name, or a Jinja2 text file by path, which may hold little and runs in a process of its own.
 
     Args:
         template: ``deft``, ``deft_code``, ``oasis``, ``ct_rate``, ``label``, ``fields`` or a path.
@@ -87,7 +58,7 @@ def load_template(
         policy: fields opened or closed by name, for ``fields``.
 
     Raises:
-        UsageError: no such template, or it is not valid Jinja2.
+        UsageError: no such template, it is not valid Jinja2, or it holds more than a report template may.
     """
     name = str(template)
     if name in BUILT_IN:
@@ -102,7 +73,7 @@ def load_template(
     if path.stat().st_size > _LARGEST:
         raise UsageError(f"{path.name}: a report template has at most {_LARGEST} bytes.")
     try:
-        return _compiled(path.name, path.read_text(encoding="utf-8"))
+        return _of_stranger(path.name, path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise UsageError(f"{path.name}: a report template is UTF-8 text.") from None
 
@@ -143,16 +114,34 @@ def fields_template(profile: Profile, policy: Mapping[str, Use] | None = None) -
     )
 
 
+def _of_stranger(name: str, text: str) -> ReportTemplate:
+    """A template from a file: checked part by part, then compiled and rendered where it can be killed."""
+    try:
+        tree = _sandbox().parse(text)
+    except (TemplateError, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise UsageError(f"Report template '{name}': {error}.") from None
+    except RecursionError:
+        raise UsageError(f"Report template '{name}' is nested too deeply.") from None
+    check_template(tree, name)
+    return ReportTemplate(name, names_in(tree), Renderer(name, text).render)
+
+
 def _compiled(name: str, text: str) -> ReportTemplate:
+    """A template of ours."""
+    tree = _sandbox().parse(text)
+    template = _sandbox().from_string(text)
+
+    def render(values: Mapping[str, object], scan_id: str, missing: Missing) -> str:
+        return template.render({**values, "listed": Listed(scan_id, missing)})
+
+    return ReportTemplate(name, names_in(tree), render)
+
+
+def _sandbox() -> ImmutableSandboxedEnvironment:
     # Plain text for a text encoder, never HTML: escaping would change the words.
     sandbox = ImmutableSandboxedEnvironment(autoescape=False, undefined=StrictUndefined)
     sandbox.globals.clear()
-    try:
-        return ReportTemplate(
-            name, frozenset(meta.find_undeclared_variables(sandbox.parse(text))), sandbox.from_string(text)
-        )
-    except TemplateError as error:
-        raise UsageError(f"Report template '{name}': {error}.") from None
+    return sandbox
 
 
 def write_report(
@@ -197,9 +186,8 @@ def write_report(
         _check(chosen, facts, field, use, when, how_to_open(field, profile) if field in unknown else None)
     diagnosis = facts.diagnosis if label and when == "training" else None
     try:
-        text = chosen.compiled.render(
-            {field: facts.values[field] for field in wanted}
-            | {"label": diagnosis, "listed": Listed(facts.scan_id, missing)}
+        text = chosen.render(
+            {field: facts.values[field] for field in wanted} | {"label": diagnosis}, facts.scan_id, missing
         )
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise UsageError(f"Report template '{chosen.name}', scan '{facts.scan_id}': {error}.") from None

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtune.evaluation.tables import CONTENT, ESTIMATE, FILE, VERDICT, prediction_columns, prediction_row
+from voxtune.evaluation.tables import (
+    CONTENT,
+    ESTIMATE,
+    FILE,
+    SET,
+    VERDICT,
+    prediction_columns,
+    prediction_row,
+)
 from voxtune.model.questions import UNDECIDED
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats, TargetCaveat
+from voxtune.types.reliability import Caveats, PredictionSet, TargetCaveat
 from voxtune.types.target import MMSE, Target
 
 TARGET_COLUMNS = ("low", "high", "note")
@@ -42,6 +50,7 @@ class Answer:
             "verdict": str(beside.verdict),
             "predicted": one.predicted,
             "probabilities": one.probabilities,
+            "set": beside.prediction_set and beside.prediction_set.model_dump(mode="json")["members"],
             "mmse": one.mmse,
             "targets": {
                 target.name: {
@@ -56,7 +65,8 @@ class Answer:
             "mmse_interval": beside.mmse_interval,
             "mmse_note": beside.mmse_note,
         }
-        hidden = {"targets", *(["series"] if beside.series is None else [])}
+        absent = [name for name in ("series", "prediction_set") if getattr(beside, name) is None]
+        hidden = {"targets", *absent}
         if self.thresholds is not None:
             said["thresholds"] = dict(self.thresholds)
         return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
@@ -73,6 +83,7 @@ class Answer:
             VERDICT: str(beside.verdict),
             FILE: None if self.file is None else plain_cell(self.file),
             CONTENT: self.sha256,
+            SET: set_cell(beside.prediction_set),
             "confidence": beside.confidence,
             "abstained": _yes_no(beside.abstained),
             "distance": beside.distance,
@@ -86,6 +97,8 @@ class Answer:
         """For a terminal: the verdict first, then the answer, where there is one."""
         one, beside = self.prediction, self.caveats
         said = self._said() if beside.verdict.answered else []
+        if beside.prediction_set is not None:
+            said += [f"  {beside.prediction_set.sentence}", f"  {beside.prediction_set.guarantee}"]
         return [f"{one.scan_id}: {beside.verdict}", *said, *beside.warnings(), f"  page: {self.page}"]
 
     def _said(self) -> list[str]:
@@ -142,8 +155,17 @@ def columns(
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
         *prediction_columns(classes, targets, each=each), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
-        "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
+        SET, "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
+
+
+def set_cell(found: PredictionSet | None) -> str | None:
+    """A prediction set as a cell: its classes, or what is said of each finding."""
+    if found is None:
+        return None
+    if isinstance(found.members, dict):
+        return "; ".join(f"{name}: {said}" for name, said in found.members.items())
+    return "; ".join(found.members)
 
 
 def plain_cell(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voxtune.data.manifest import MISSING, read_table, write_table
 from voxtune.errors import TableError
-from voxtune.evaluation.tables import CONTENT, FILE, VERDICT
+from voxtune.evaluation.tables import CONTENT, FILE, SET, VERDICT
 from voxtune.model.adapter import AdapterFacts
 from voxtune.model.questions import question_of
 from voxtune.serving.answer import Answer, columns, plain_cell
@@ -17,7 +17,7 @@ TABLE, FAILED, LOCK = "predictions.tsv", "failed.tsv", "predictions"
 FAILED_COLUMNS = ("scan", "error", "file")
 SHORT = 12
 """Hexadecimal digits of ``adapter_sha256`` that tell adapters apart."""
-ADDED = (VERDICT, FILE, CONTENT)
+ADDED = (VERDICT, FILE, CONTENT, SET)
 """Columns that tables of before have not."""
 Rows = list[dict[str, str]]
 

@@ -85,12 +85,14 @@ class Api:
         return JSONResponse(document(self.service.limits))
 
     async def health(self, _: Request) -> Response:
-        """Whether scans can be taken: 200, or 503 while as many wait as may. A worker that died starts again with the next scan."""
+        """Whether scans can be taken: 200, 503 while as many wait as may, 507 while nothing can be stored. A worker that died starts again with the next scan."""
         waiting = self.service.scans.unfinished()
         full = waiting >= self.service.limits.waiting
         alive = sum(worker.alive for worker in self.service.pool.workers)
-        state = {"status": "full" if full else "ok", "workers": alive, "waiting": waiting}
-        return JSONResponse(state, status_code=503 if full else 200)
+        trouble = self.service.storage_trouble()
+        status = "storage" if trouble else "full" if full else "ok"
+        state = {"status": status, "workers": alive, "waiting": waiting, "storage": trouble or "ok"}
+        return JSONResponse(state, status_code=507 if trouble else 503 if full else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Counters in the text format of Prometheus."""
@@ -109,15 +111,16 @@ class Api:
         limits = self.service.limits
         wait = _seconds(request.query_params.get("wait", "0"))
         check_length(request, limits)
-        self.service.check_room(int(request.headers.get("content-length", 0)))
-        scan_id, folder = self.service.scans.new_folder()
-        try:
-            received = await receive(request, folder, limits)
-            series = request.query_params.get("series") or None
-            scan, work = self.service.take(scan_id, folder, received, series)
-        except BaseException:
-            self.service.discard(folder)
-            raise
+        length = request.headers.get("content-length")
+        with self.service.room(None if length is None else int(length)):
+            scan_id, folder = self.service.scans.new_folder()
+            try:
+                received = await receive(request, folder, limits)
+                series = request.query_params.get("series") or None
+                scan, work = self.service.take(scan_id, folder, received, series)
+            except BaseException:
+                self.service.discard(folder)
+                raise
         if wait:
             await asyncio.wait({work}, timeout=wait)
         return self._answer(scan) if wait and scan.over else JSONResponse(self._state(scan), status_code=202)

@@ -87,9 +87,9 @@ def document(limits: Limits) -> Json:
             "/openapi.json": {"get": _get("This document.", schema={"type": "object"})},
             "/health": {
                 "get": _get(
-                    "Whether scans can be taken (503: as many wait as may).",
+                    "Whether scans can be taken (503: as many wait as may; 507: nothing can be stored).",
                     schema={"type": "object"},
-                    also=(503,),
+                    also=(503, 507),
                 )
             },
             "/metrics": {"get": _get("Counters in the text format of Prometheus.", "text/plain")},

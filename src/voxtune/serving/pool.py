@@ -17,13 +17,15 @@ from voxtune.errors import WeightsError
 from voxtune.pages.slices import current_view
 from voxtune.serving.limits import Limits
 from voxtune.serving.scans import ServedScan
+from voxtune.serving.walls import private_places
 
 LOG = logging.getLogger("voxtune.serve")
 START_SECONDS = 300.0
 """For a worker to load the model."""
 LINE_BYTES = 2**22
 """Longest line a worker may say."""
-COMMAND = (sys.executable, "-m", "voxtune.serving.worker")
+COMMAND = (sys.executable, "-P", "-m", "voxtune.serving.worker")
+"""The current folder is none of the places that a worker imports from."""
 
 
 class WorkerDied(Exception):  # noqa: N818  (an event between pool and worker, no error of the user)
@@ -49,12 +51,13 @@ class Pool:
         adapter: Path,
         base: Path | None,
         limits: Limits,
+        root: Path,
         command: Sequence[str] = COMMAND,
         *,
         device: str = "cpu",
     ) -> None:
         self.device = device
-        self.adapter, self.base, self.limits, self.command = adapter, base, limits, command
+        self.adapter, self.base, self.limits, self.root, self.command = adapter, base, limits, root, command
         self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
         self.counts: Counter[str] = Counter()
@@ -154,7 +157,7 @@ class Worker:
         self.process = await asyncio.create_subprocess_exec(
             *self.pool.command,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            limit=LINE_BYTES, env=_environment(limits.threads), start_new_session=True,
+            limit=LINE_BYTES, env=_environment(limits.threads, self.pool.root), start_new_session=True,
         )  # fmt: skip
         await self._write(
             {
@@ -164,6 +167,7 @@ class Worker:
                 "view": current_view(),
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
+                "scratch": str(self.pool.root),
             }
         )
         message = await asyncio.wait_for(self._read(), START_SECONDS)
@@ -225,10 +229,17 @@ class Worker:
         return message
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, root: Path) -> dict[str, str]:
     keep = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUTF8": "1"}
-    return keep | offline | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    home = {"VOXTUNE_HOME": os.environ.get("VOXTUNE_HOME") or str(Path.home() / ".voxtune")}
+    return (
+        keep
+        | offline
+        | home
+        | private_places(root)
+        | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    )
 
 
 def _times(count: int) -> str:

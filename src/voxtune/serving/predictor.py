@@ -10,6 +10,7 @@ from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.answers import answers_alone
 from voxtune.evaluation.encode import encode
 from voxtune.evaluation.ood_detection import distance, features_of
+from voxtune.evaluation.prediction_sets import set_of
 from voxtune.evaluation.target_interval import around
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
@@ -17,7 +18,7 @@ from voxtune.model.adapter import LoadedAdapter, load_adapter
 from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats, TargetCaveat
+from voxtune.types.reliability import Caveats, PredictionSet, TargetCaveat, WantedSets
 from voxtune.types.target import Target
 from voxtune.types.verdict import Looked, Verdict, given, judge
 
@@ -51,6 +52,7 @@ class Predictor:
         stripped: bool | None = None,
         series: str | None = None,
         orientation: str | None = None,
+        sets: WantedSets | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> ScanResult:
         """Preprocess one scan as the training scans were and score it against the class texts.
@@ -63,11 +65,15 @@ class Predictor:
             stripped: whether the skull is gone already; ``None``: look.
             series: a DICOM series by its UID, number or description.
             orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
+            sets: give what stays possible at this coverage too.
             tell: hears the name of each slow step as it begins.
 
         Raises:
             ScanError: the scan cannot be read or processed.
+            DataError: the adapter's validation participants are too few for the coverage.
         """
+        if sets is not None:
+            self.check_sets(sets)
         with one_sentence(name or scan.name, "predicted"):
             prepared = prepare_scan(
                 scan, self.preset, stripped=stripped, series=series, orientation=orientation, tell=tell
@@ -76,7 +82,24 @@ class Predictor:
                 tell("score")
             made, volume = prepared.preprocessed, prepared.tensor
             found, caveats = self.judge(name or scan.name, volume, made)
+        if sets is not None and caveats.verdict.answered:
+            caveats = caveats.model_copy(update={"prediction_set": self._set(found.probabilities, sets)})
         return ScanResult(given(found, caveats.verdict), caveats, made)
+
+    def check_sets(self, wanted: WantedSets) -> None:
+        """Look whether prediction sets can be given at all, before any scan is read.
+
+        Raises:
+            SettingError: of numbers alone.
+            DataError: too few validation participants, or an adapter from before there were sets.
+        """
+        names = self.question.names
+        self._set(dict.fromkeys(names, 1 / max(len(names), 1)), wanted)
+
+    def _set(self, probabilities: Mapping[str, float], wanted: WantedSets) -> PredictionSet:
+        return set_of(
+            self.adapter.facts.trust.sets, probabilities, wanted, each=self.question.choice == "each"
+        )
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
         """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""

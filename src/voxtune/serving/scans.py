@@ -4,6 +4,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -92,8 +93,13 @@ class Scans:
         return before
 
     def stored_bytes(self) -> int:
-        """What all folders take on disk."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        """What the folders of all scans take on disk."""
+        sizes = 0
+        for scan in self:
+            for path in scan.folder.rglob("*"):
+                with suppress(OSError):  # a worker's temporary file that is gone by now
+                    sizes += path.stat().st_size if path.is_file() else 0
+        return sizes
 
     def delete(self, scan: ServedScan) -> None:
         """Forget a scan and remove its files."""

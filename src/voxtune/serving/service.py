@@ -3,21 +3,21 @@
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxtune.errors import StorageError
 from voxtune.run_dir import read_json
 from voxtune.serving.limits import Limits
 from voxtune.serving.pool import COMMAND, Pool
 from voxtune.serving.scans import Scans, ServedScan
 from voxtune.serving.upload import Received, Refused
+from voxtune.storage.failures import REFUSED, cause_of
+from voxtune.storage.scratch import new_scratch, sweep_scratch
 
 LOG = logging.getLogger("voxtune.serve")
-PREFIX = "voxtune-serve-"
 SWEEP_SECONDS = 5.0
 
 
@@ -34,9 +34,9 @@ class Service:
         device: str = "cpu",
     ) -> None:
         self.limits = limits
-        self.pool = Pool(adapter, base, limits, command, device=device)
-        remove_orphans(Path(tempfile.gettempdir()))
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.root = new_scratch("serve")  # what a killed server left goes first
+        self.pool = Pool(adapter, base, limits, self.root, command, device=device)
+        self._reserved: list[int] = []
         self.scans = Scans(self.root, limits.keep_seconds)
         self._background: set[asyncio.Task[None]] = set()
 
@@ -66,10 +66,51 @@ class Service:
         Raises:
             Refused: 429 when too many wait, 507 when too much is stored.
         """
-        if self.scans.unfinished() >= self.limits.waiting:
+        if self.scans.unfinished() + len(self._reserved) >= self.limits.waiting:
             raise Refused(429, f"{self.limits.waiting} scans wait already; try again in a minute.")
-        if self.scans.stored_bytes() + announced > self.limits.stored_bytes:
+        if self.scans.stored_bytes() + sum(self._reserved) + announced > self.limits.stored_bytes:
             raise Refused(507, "The server stores as much as it may; delete scans or try again later.")
+        if why := self.storage_trouble(announced):
+            raise Refused(507, f"The server cannot store the scan: {why}. Try again when there is room.")
+
+    @contextlib.contextmanager
+    def room(self, announced: int | None) -> Iterator[None]:
+        """Hold the room of an upload while it comes in, so that many at once cannot take more than there is.
+
+        Args:
+            announced: its bytes; ``None``: unknown, so that as much is held as one may have.
+
+        Raises:
+            Refused: 429 or 507.
+        """
+        size = self.limits.upload_bytes if announced is None else announced
+        self.check_room(size if announced is not None else min(size, self.limits.stored_bytes))
+        self._reserved.append(size)
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            why = cause_of(error)
+            if why is None:
+                raise
+            raise Refused(
+                507, f"The server cannot store the scan: {why}. Try again when there is room."
+            ) from error
+        finally:
+            self._reserved.remove(size)
+
+    def storage_trouble(self, more: int = 0) -> str | None:
+        """Why nothing (or not so much more) can be stored now; ``None`` where it can."""
+        probe = self.root / ".probe"
+        try:
+            probe.write_bytes(b"0" * 4096)
+            if shutil.disk_usage(self.root).free < more:
+                return "the disk is full"
+        except OSError as error:
+            return REFUSED.get(error.errno or 0, "the disk reports an error")
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return None
 
     def take(
         self, scan_id: str, folder: Path, received: Received, series: str | None = None
@@ -154,25 +195,6 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(min(SWEEP_SECONDS, self.limits.keep_seconds))
+            sweep_scratch(self.root)  # what workers that died had unpacked
             if count := self.scans.delete_expired():
                 LOG.info("%d scans deleted after their time", count)
-
-
-def remove_orphans(folder: Path) -> None:
-    """Remove what servers left behind that were killed: folders of ours whose process is gone."""
-    for left in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(ValueError, OSError):
-            if left.stat().st_uid == os.getuid() and not _runs(
-                int(left.name.removeprefix(PREFIX).split("-")[0])
-            ):
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -65,7 +65,7 @@ class Bench:
     def describe(self) -> dict[str, Any]:
         """What the page and programs need to know of the adapter."""
         facts = self.predictor.adapter.facts
-        hidden = {"familiar": {"mean", "directions", "variances"}}
+        hidden: dict[str, Any] = {"familiar": {"mean", "directions", "variances"}, "sets": True}
         return {
             "base": facts.base,
             "preset": facts.preset,

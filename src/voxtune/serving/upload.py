@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from voxtune.imaging.dicom.headers import looks_like_dicom
+from voxtune.imaging.packed import looks_like_dicom
 from voxtune.serving.limits import Limits
 
 LONGEST_NAME = 120

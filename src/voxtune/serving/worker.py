@@ -1,7 +1,7 @@
 """The process that opens strangers' files: one JSON line in is one job, JSON lines out are its progress and its end.
 
-It has a limit on its memory, cannot open a connection to anywhere, and may die at any moment without harm to the
-server, which starts another. Started as ``python -m voxtune.serving.worker``.
+It has a limit on its memory, stands behind the walls of ``walls.py`` before it reads a byte of an adapter or a scan, and may die at any
+moment without harm to the server, which starts another. Started as ``python -m voxtune.serving.worker``.
 """
 
 import contextlib
@@ -13,17 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from voxtune.errors import ScanError, VoxTuneError
+from voxtune.serving.walls import Walls, places_of_base, raise_walls
 
 Tell = Callable[[dict[str, Any]], None]
-FORBIDDEN = (
-    "socket.connect",
-    "socket.bind",
-    "socket.getaddrinfo",
-    "subprocess.Popen",
-    "os.system",
-    "os.exec",
-)
-"""Audit events of Python that a worker refuses: nothing leaves the machine, and no file starts a program."""
 
 
 def main() -> None:
@@ -45,6 +37,10 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     Raises:
         WeightsError: the adapter does not load.
     """
+    adapter, base, write = Path(settings["adapter"]), settings["base"], settings.get("scratch")
+    walls = Walls()
+    if write is not None:
+        walls = raise_walls(places_of_base(adapter, None if base is None else Path(base)), Path(write))
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
@@ -54,11 +50,10 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     from voxtune.serving.tasks import Bench
 
     with on_device(settings.get("device", "cpu")):
-        bench = Bench(Predictor(Path(settings["adapter"]), settings["base"]))
+        bench = Bench(Predictor(adapter, base))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
-    forbid(FORBIDDEN)
-    tell({"ready": bench.describe()})
+    tell({"ready": bench.describe() | {"unheld": walls.missing}})
     with seen_from(settings.get("view", "radiological")):
         for line in jobs:
             job = json.loads(line)
@@ -93,16 +88,6 @@ def limit_memory(limit: int) -> None:
             int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:")
         )
         resource.setrlimit(resource.RLIMIT_DATA, (taken + limit, taken + limit))
-
-
-def forbid(events: tuple[str, ...]) -> None:
-    """From here on this process raises where it would open a connection or start a program."""
-
-    def refuse(event: str, _: tuple[object, ...]) -> None:
-        if event.startswith(events):
-            raise PermissionError(f"a worker may not do '{event}'")
-
-    sys.addaudithook(refuse)
 
 
 def _teller(out: TextIO) -> Tell:

@@ -6,12 +6,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.imaging.template import brain_mask
 from voxtune.simulate.atlas import LABELS, MAPS, REGIONS, SIZE, VOXEL_MM3, Atlas, atlas
 
 CONTROL_POINTS = 9
 """Control points of the smooth warp along an axis, one every 24 mm."""
 STEPS = 2
-"""Midpoint steps of the integration: one folds the walls of very large ventricles."""
+"""Midpoint steps of the integration: one folds the walls of large ventricles, two those of the largest."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,16 @@ class Shape:
     """Displacement of the control points (P, P, P, 3) in voxels."""
     pose: NDArray[np.float64]
     """Scanner voxel -> template voxel (3, 4): what an affine registration leaves behind."""
+    steps: int = STEPS
+    """Of the integration."""
 
     def plus(self, rates: NDArray[np.float64]) -> Self:
         """The same brain with more change in its regions: (len(REGIONS),) or (len(REGIONS), 2)."""
         return replace(self, rates=self.rates + (rates[:, None] if rates.ndim == 1 else rates))
+
+    def warped(self, warp: NDArray[np.float64]) -> Self:
+        """The same brain with another smooth warp (P, P, P, 3) added to its own, in voxels."""
+        return replace(self, warp=self.warp + warp)
 
     def posed(self, pose: NDArray[np.float64]) -> Self:
         """The same brain lying differently."""
@@ -85,15 +92,32 @@ def build(shape: Shape) -> Anatomy:
     """Bend the template: integrate the velocity backwards for one unit of time (midpoint rule), then look up the maps."""
     base = atlas()
     velocity = np.tensordot(shape.rates.astype(np.float32), base.fields, axes=2).reshape(-1, 3)
-    velocity = velocity + _spread(shape.warp).reshape(-1, 3)
-    source = base.points.astype(np.float32)
-    if not np.array_equal(shape.pose, np.eye(3, 4)):
-        source = (source @ shape.pose[:, :3].T + shape.pose[:, 3]).astype(np.float32)
-    step = np.float32(1 / STEPS)
-    for _ in range(STEPS):
+    source = _carried(velocity + _spread(shape.warp).reshape(-1, 3), shape.pose, shape.steps)
+    return Anatomy(np.asarray(_lookup(source) @ base.maps, dtype=np.float32), source)
+
+
+def outline(shape: Shape) -> NDArray[np.float32]:
+    """What of each point (N,) lies within the skull: it follows the warp and the pose, and no tissue that grows or is lost."""
+    source = _carried(_spread(shape.warp).reshape(-1, 3), shape.pose, STEPS)
+    return np.asarray(_lookup(source) @ brain_mask(SIZE).reshape(-1).astype(np.float32), dtype=np.float32)
+
+
+def carried(shape: Shape) -> NDArray[np.float32]:
+    """The template's maps (N, len(MAPS)) under the warp and the pose alone, whatever the rates."""
+    source = _carried(_spread(shape.warp).reshape(-1, 3), shape.pose, shape.steps)
+    return np.asarray(_lookup(source) @ atlas().maps, dtype=np.float32)
+
+
+def _carried(velocity: NDArray[np.float32], pose: NDArray[np.float64], steps: int) -> NDArray[np.float32]:
+    """Where in the template each point comes from (N, 3) after one unit of time with this velocity (M, 3), backwards."""
+    source = atlas().points.astype(np.float32)
+    if not np.array_equal(pose, np.eye(3, 4)):
+        source = (source @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
+    step = np.float32(1 / steps)
+    for _ in range(steps):
         halfway = source - 0.5 * step * (_lookup(source) @ velocity)
         source = source - step * (_lookup(halfway) @ velocity)
-    return Anatomy(np.asarray(_lookup(source) @ base.maps, dtype=np.float32), source)
+    return source
 
 
 def sample(anatomy: Anatomy, template_map: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.simulate.anatomy import Anatomy, Shape, build, random_pose, random_shape
-from voxtune.simulate.atlas import LABELS, MAPS, REGIONS
-from voxtune.simulate.atrophy import TYPICAL_AGE, rates
+from voxtune.simulate.atlas import LABELS, MAPS
+from voxtune.simulate.atrophy import rates
+from voxtune.simulate.population import TYPICAL_AGE, population, vector
 from voxtune.simulate.scanner import finish
 from voxtune.simulate.seeds import Branch, generator
-from voxtune.simulate.subjects import RATE_SD
 from voxtune.types.volume import Volume
 
 VARIETY = 2.0
@@ -27,12 +27,12 @@ def random_anatomy(seed: int, index: int) -> Anatomy:
 
 def random_brain(rng: np.random.Generator) -> Shape:
     """A shape for pretraining: wide general atrophy, free regional rates, warp and pose."""
-    sd = np.array([RATE_SD[region] for region in REGIONS]) * VARIETY * rng.uniform(0.2, 1.0)
+    people = population("separable")
+    sd = vector(people.spread) * VARIETY * rng.uniform(0.2, 1.0)
     shape = random_shape(rng, sd, asymmetry=0.05, warp_mm=float(rng.uniform(0.5, 1.5)))
     age = TYPICAL_AGE + rng.uniform(-20, 15)
-    return shape.plus(rates(float(rng.uniform(-0.5, 1.5)), age)).posed(
-        random_pose(rng, degrees=1.5, shift_mm=1.2)
-    )
+    disease = people.severe(float(rng.uniform(-0.5, 1.5)), "diffuse")
+    return shape.plus(rates(people, age, disease)).posed(random_pose(rng, degrees=1.5, shift_mm=1.2))
 
 
 def random_rendering(maps: NDArray[np.float32], rng: np.random.Generator) -> Volume:

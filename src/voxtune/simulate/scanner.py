@@ -12,6 +12,11 @@ from voxtune.simulate.seeds import Branch, generator
 from voxtune.types.settings import Settings
 from voxtune.types.volume import Volume
 
+DARKEST = 0.12
+"""Brightness of the template's T1 above which a voxel is tissue."""
+FLUID = 0.2
+"""Brightness of fluid on the same scale."""
+
 
 class Scanner(Settings):
     """What makes one scanner's pictures look like its own."""
@@ -45,11 +50,22 @@ class Scanner(Settings):
             blur_mm=round(float(rng.uniform(0.3, 1.6)), 3),
         )
 
-    def scan(self, anatomy: Anatomy, rng: np.random.Generator) -> Volume:
-        """The skull-stripped scan on the simulator's grid, in [0, 1]."""
+    def scan(
+        self, anatomy: Anatomy, rng: np.random.Generator, within: NDArray[np.float32] | None = None
+    ) -> Volume:
+        """The skull-stripped scan on the simulator's grid, in [0, 1].
+
+        Args:
+            anatomy: what is scanned.
+            rng: bias field and noise.
+            within: part of each point (N,) that a skull strip keeps, fluid included; ``None`` keeps what is bright enough.
+        """
         t1 = np.clip(anatomy.map("t1"), 0, 1)
+        kept = t1 > DARKEST if within is None else within > 0.5
+        if within is not None:
+            t1 = np.maximum(t1, FLUID)  # where the brain has drawn back there is fluid
         tissue = t1**self.gamma + self.grey_shift * anatomy.map("grey")
-        return finish(tissue, t1 > 0.12, rng, bias=self.bias, noise=self.noise, blur_mm=self.blur_mm)
+        return finish(tissue, kept, rng, bias=self.bias, noise=self.noise, blur_mm=self.blur_mm)
 
 
 def finish(

@@ -17,9 +17,13 @@ class Branch(IntEnum):
     RAW_HEAD = 4
     CHEST_PERSON = 5
     CHEST_SCAN = 6
+    TRAITS = 7
+    MEASUREMENT = 8
+    TEMPLATE = 9
     PRETRAINING_ANATOMY = 101
     PRETRAINING_RENDERING = 102
     PRETRAINING_CHEST = 103
+    PRETRAINING_UNTAUGHT = 104
 
 
 def generator(branch: Branch, seed: int, *keys: int) -> np.random.Generator:

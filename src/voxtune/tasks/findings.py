@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
-    from voxtune.evaluation.set_scores import PredictionSets, WantedSets
+    from voxtune.evaluation.set_scores import PredictionSets
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
     from voxtune.model.vlm import VisionLanguageModel
+    from voxtune.types.reliability import WantedSets
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 

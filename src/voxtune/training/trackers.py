@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from voxtune.errors import UsageError
+from voxtune.extras import install_line
 
 Values = Mapping[str, float]
 
@@ -80,5 +81,5 @@ def _needed(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise UsageError(
-            f"training.trackers asks for {extra}, which is not installed: pip install 'voxtune[{extra}]', or leave it out."
+            f"training.trackers asks for {extra}, which is not installed: {install_line(extra)}, or leave it out."
         ) from None

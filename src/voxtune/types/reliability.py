@@ -1,6 +1,7 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -149,6 +150,35 @@ class SeriesChoice(Settings):
         return f"read {self.read}{aside}{''.join(f'; {one}' for one in self.remarks)}"
 
 
+@dataclass(frozen=True)
+class WantedSets:
+    """The share of people whose truth is to be in a set, and whether it is to hold for those of each class by themselves."""
+
+    coverage: float
+    by_class: bool = False
+
+
+class PredictionSet(Settings):
+    """What stays possible of one scan, for a share of people to be right."""
+
+    coverage: float = Field(gt=0, lt=1)
+    by_class: bool = False
+    """Whether that share holds for the people of each class by themselves."""
+    members: tuple[str, ...] | dict[str, Literal["there", "not there", "undecided"]]
+    """The classes; or what can be said of each finding that enough people stand for."""
+    guarantee: str
+    """What it rests on, a sentence."""
+
+    @property
+    def sentence(self) -> str:
+        """For a terminal or a page."""
+        if isinstance(self.members, dict):
+            open_ones = [name for name, said in self.members.items() if said == "undecided"]
+            there = [name for name, said in self.members.items() if said == "there"]
+            return f"at {self.coverage:.0%} there: {', '.join(there) or 'none'}; undecided: {', '.join(open_ones) or 'none'}"
+        return f"possible at {self.coverage:.0%}: {' or '.join(self.members)}"
+
+
 class Caveats(Settings):
     """What stands beside one prediction: the verdict, and what it rests on: how sure, how far off, how familiar, how good the scan."""
 
@@ -166,6 +196,8 @@ class Caveats(Settings):
     reasons: tuple[str, ...] = ()
     series: SeriesChoice | None = None
     """``None`` of files that are not DICOM."""
+    prediction_set: PredictionSet | None = None
+    """Where one was asked for and there is an answer."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

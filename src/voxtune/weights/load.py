@@ -147,6 +147,16 @@ def _opened(file: Path) -> safe_open:
         ) from cause
 
 
+def check_whole(file: Path) -> None:
+    """See that a file is safetensors from its first byte to its last, by its header; nothing is loaded.
+
+    Raises:
+        WeightsError: it is not.
+    """
+    with _opened(file):
+        pass
+
+
 def _start_new(model: nn.Module, names: tuple[str, ...], seed: int) -> None:
     """Initialise what the file says nothing of; each owner of such a tensor has ``reset_parameters``."""
     with torch.random.fork_rng(devices=[]):

@@ -117,7 +117,14 @@ SEEN: Mapping[str, Seen] = MappingProxyType(
             note="The list stands on a picture in its repository that could not be read here; a task on mild cognitive impairment is among them. "
             "Treat every open dementia cohort as seen until you have looked.",
         ),
-        "tiny": Seen("SIMULATED heads made by this package", "voxtune_recipes/pretrain_tiny.py", complete=True),
+        "tiny": Seen(
+            "SIMULATED heads made by this package", "voxtune_recipes/pretrain_tiny.py", complete=True,
+            note="Its CLS was pretrained with regional volumes as targets, on the generator of the simulated people: results on them are partly circular.",
+        ),
+        "tiny_untaught": Seen(
+            "SIMULATED label maps made by this package", "voxtune_recipes/pretrain_untaught.py", complete=True,
+            note="No region, size or disease was asked for; the template is the one that simulated people are bent from.",
+        ),
         "ct_clip_small": Seen("SIMULATED chests made by this package", "voxtune_recipes/pretrain_chest.py", complete=True),
     }
 )  # fmt: skip

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.curve.results import Point, read_point, write_results
-from voxtune.commands.train.command import Request, looked_at, train_one, training_rows
-from voxtune.config import RunConfig, read_recipe
+from voxtune.commands.train.command import Request, asked_for, looked_at, train_one, training_rows
+from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json
 
@@ -71,9 +71,7 @@ def curve(  # noqa: PLR0913  (the options of the command)
     """
     if data is None:
         raise UsageError("Say what to train on: --data OUT/manifest.tsv.")
-    config = read_recipe(str(recipe))
-    for assignment in assignments:
-        config = config.edit(assignment)
+    config = asked_for(str(recipe), assignments, say=say)
     manifest, root = Path(data), Path(output)
     rows = training_rows(config, manifest, say)
     split = _split(rows, config, manifest, root, None if split_dir is None else Path(split_dir))

@@ -77,7 +77,7 @@ def _of_backbone(
 ) -> Source:
     from voxtune.config import RunConfig
     from voxtune.data.images import load_preset
-    from voxtune.model.base_files import check_weights, with_files
+    from voxtune.model.base_files import check_weights, from_home, with_files
     from voxtune.model.build import frozen_base
 
     if preset is None and name not in PRESETS:
@@ -99,6 +99,8 @@ def _of_backbone(
         say(
             f"The volumes of preset '{chosen.name}' are {_times(chosen.size)} voxels: {name} takes them as they are (input_volume)."
         )
+    if base is None and "seed" not in settings:
+        config = config.model_copy(update={"backbone": from_home(config.backbone, name)})
     if "seed" not in settings:  # which means random numbers as plainly as 'fresh'
         check_weights(config.backbone, name)
     model = frozen_base(config)

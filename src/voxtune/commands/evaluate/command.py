@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from voxtune.commands.evaluate.runs import evaluate_runs
 from voxtune.commands.evaluate.write import Evaluated, folder_of, scored, write_evaluation
 from voxtune.errors import UsageError
-
-if TYPE_CHECKING:
-    from voxtune.evaluation.set_scores import WantedSets
+from voxtune.types.reliability import WantedSets
 
 
 def evaluate(  # noqa: PLR0913  (the options of the command)
@@ -47,17 +44,12 @@ def evaluate(  # noqa: PLR0913  (the options of the command)
         DataError: nothing to score, runs that are not of one question (the settings that differ are named), or a coverage that the
             adapter's validation participants are too few for.
     """
-    from voxtune.evaluation.prediction_sets import check_coverage
-    from voxtune.evaluation.set_scores import WantedSets
+    from voxtune.evaluation.prediction_sets import wanted_sets
     from voxtune.model.device import on_device
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
-    if by_class and coverage is None:
-        raise UsageError(
-            "--by-class says how prediction sets are cut: give --coverage too, as --coverage 0.9."
-        )
-    sets = None if coverage is None else WantedSets(check_coverage(coverage), by_class)
+    sets = wanted_sets(coverage, by_class=by_class)
     with on_device(device):
         return _evaluate(sources, manifest, classes, label_map, target, sets, say)
 
@@ -68,7 +60,7 @@ def _evaluate(
     classes: Sequence[str] | None,
     label_map: Mapping[str, str] | None,
     target: Path | None,
-    sets: "WantedSets | None",
+    sets: WantedSets | None,
     say: Callable[[str], None],
 ) -> Evaluated:
     from voxtune.evaluation.evaluated_model import manifest_to_score, read_model

@@ -10,7 +10,7 @@ from voxtune.run_dir import read_json, write_json, write_text
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.evaluation import Evaluation
-    from voxtune.evaluation.set_scores import WantedSets
+    from voxtune.types.reliability import WantedSets
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""
@@ -64,7 +64,6 @@ def scored(
         UsageError: no manifest, or impossible classes or labels.
         DataError: nothing to score.
     """
-    from voxtune.evaluation.base_seen import seen_verdict
     from voxtune.evaluation.evaluated_model import manifest_to_score, with_profile
     from voxtune.evaluation.evaluation import evaluation_of
     from voxtune.tasks.task import scored_task
@@ -72,10 +71,17 @@ def scored(
     model = with_profile(model, manifest_to_score(model, data))
     found = evaluation_of(model, scored_task(model), data, classes, label_map, sets)
     _tell_left_out(found, say)
+    _tell_seen(found, say)
+    return found
+
+
+def _tell_seen(found: "Evaluation", say: Callable[[str], None]) -> None:
+    """That the base had, or may have, seen the very cohort that is scored."""
+    from voxtune.evaluation.base_seen import seen_verdict
+
     seen = seen_verdict(found.model.base, found.cohort.rows, found.cohort.manifest)
     if seen.alarms:
         say(f"Warning: {seen.text}")
-    return found
 
 
 def _tell_left_out(found: "Evaluation", say: Callable[[str], None]) -> None:

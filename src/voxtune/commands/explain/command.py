@@ -19,8 +19,9 @@ from voxtune.explanation.scan_reports import (
     truth_of,
 )
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
+from voxtune.imaging.boundary import one_sentence
 from voxtune.pages.slices import View, seen_from
-from voxtune.run_dir import write_json, write_text
+from voxtune.run_dir import make_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from voxtune.data.images import PreparedScan
@@ -103,6 +104,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
         loaded = load_adapter(folder, base_file(folder, weights))
         other = find_control(folder, loaded, rival, weights)
     preset = load_preset(loaded.facts.preset)
+    place = home or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
+    make_folder(place)  # before any scan is read, and after an adapter that is refused
     question = Question(target, method, tuple(biomarkers), seed)
     if scan.suffix == ".tsv":
         from voxtune.commands.explain.cohort import explain_cohort
@@ -112,16 +115,15 @@ def explain(  # noqa: PLR0913  (the options of the command)
                 "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
             )
         with seen_from(view):
-            return explain_cohort(
-                loaded, preset, scan, question, home or Path("explanations") / "cohort", other, limit, tell
-            )
+            return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
     tell("Preprocessing")
     prepared = prepare_scan(
         scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
     )
     case, made = _case(loaded, prepared, scan, report=text, facts=facts, data=table)
     tell("Explaining")
-    found = explain_scan(loaded, preset, case, question, other)
+    with one_sentence(case.name, "explained"):
+        found = explain_scan(loaded, preset, case, question, other)
     answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
     said = given(answer, caveats.verdict)
     found.facts["prediction"]["mmse"] = said.mmse
@@ -133,7 +135,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     tell("Drawing")
     shown = case.own or computed
     with seen_from(view):
-        return _write(loaded, case, found, caveats, question, home or Path("explanations") / case.name, shown)
+        return _write(loaded, case, found, caveats, question, place, shown)
 
 
 def _case(

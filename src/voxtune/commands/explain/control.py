@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxtune.errors import DataError, UsageError, WeightsError
+from voxtune.errors import UsageError, WeightsError
 from voxtune.explanation.scan_explanation import Control
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def find_control(folder: Path, loaded: "LoadedAdapter", given: Path | None, base
             )
         return Control(adapter, _learned(adapter.facts))
     near = [_inside(one / FOLDER) for one in (folder, folder.parent)]
-    controls = {one: of for one in near if one is not None and (of := _control_of(one)) is not None}
+    try:
+        controls = {one: of for one in near if one is not None and (of := _control_of(one)) is not None}
+    except WeightsError as error:  # what a user did not name must not stop an explanation
+        return Control(None, f"the control beside this adapter cannot be used ({error}): {MAKE}")
     own = [place for place, of in controls.items() if of == loaded.facts.adapter_sha256]
     if not own:
         why = (
@@ -52,7 +55,7 @@ def find_control(folder: Path, loaded: "LoadedAdapter", given: Path | None, base
         return Control(None, f"{why}: {MAKE}")
     try:
         adapter = load_adapter(own[0], base_file(folder, base), control=True)
-    except WeightsError as error:  # what a user did not name must not stop an explanation
+    except WeightsError as error:
         return Control(None, f"the control beside this adapter cannot be used ({error}): {MAKE}")
     return Control(adapter, _learned(adapter.facts))
 
@@ -63,13 +66,14 @@ def _inside(folder: Path) -> Path | None:
 
 
 def _control_of(folder: Path) -> str | None:
-    """The adapter that something is the control of; ``None``: it is none, or cannot be read."""
+    """The adapter that something is the control of; ``None``: it is none.
+
+    Raises:
+        WeightsError: it is not whole.
+    """
     from voxtune.model.adapter import read_facts
 
-    try:
-        return read_facts(folder).control_of
-    except DataError:
-        return None
+    return read_facts(folder).control_of
 
 
 def _unlike(control: "AdapterFacts", adapter: "AdapterFacts") -> str:

@@ -113,6 +113,8 @@ def predict(  # noqa: PLR0913  (the options of the command)
     workers: int = 1,
     scheduler: str | None = None,
     force: bool = False,
+    coverage: float | None = None,
+    by_class: bool = False,
     device: str = "auto",
     view: View = "radiological",
     say: Callable[[str], None] | None = None,
@@ -133,21 +135,26 @@ def predict(  # noqa: PLR0913  (the options of the command)
         workers: processes on this machine; each loads the model once.
         scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
         force: answer again what was answered before.
+        coverage: give prediction sets too, that hold the truth for this share of people.
+        by_class: let that share hold for the people of each class by themselves.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes a line for each failed scan.
 
     Raises:
         ScanError: the only scan cannot be read.
-        DataError: none of several scans can be read.
-        SettingError: a device that is not there.
+        DataError: none of several scans can be read, or too few validation participants for the coverage.
+        SettingError: a device that is not there, or a coverage outside 0..1.
         WeightsError: the adapter does not load.
     """
+    from voxtune.evaluation.prediction_sets import set_of, wanted_sets
     from voxtune.imaging.affine import checked_axes
+    from voxtune.model.questions import question_of
     from voxtune.serving.bundled import adapter_folder, base_file
 
     tell = say or (lambda _: None)
-    declared = Declared(stripped, series, orientation and checked_axes(orientation))
+    sets = wanted_sets(coverage, by_class=by_class)
+    declared = Declared(stripped, series, orientation and checked_axes(orientation), sets)
     sources = [Path(one) for one in ([scans] if isinstance(scans, str | Path) else scans)]
     home = Path("predictions" if output is None else output)
     # Names are looked at first: a wrong one should not cost the time of loading a model.
@@ -162,6 +169,13 @@ def predict(  # noqa: PLR0913  (the options of the command)
     if scheduler is None:
         torch_device(device)  # a cluster has devices of its own
     facts = read_facts(folder)
+    if sets is not None:  # what cannot be promised is refused before a model is loaded
+        set_of(
+            facts.trust.sets,
+            dict.fromkeys(facts.classes, 0.5),
+            sets,
+            each=question_of(facts).choice == "each",
+        )
     weights = base_file(folder, None if base is None else Path(base))
     model = Model(
         folder.absolute(),

@@ -11,6 +11,7 @@ from voxtune.imaging.boundary import one_sentence
 from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_text
 from voxtune.storage.seal import read_sealed, write_sealed
+from voxtune.types.reliability import WantedSets
 
 if TYPE_CHECKING:
     from voxtune.serving.answer import Answer
@@ -42,10 +43,13 @@ class Declared:
     stripped: bool | None = None
     series: str | None = None
     orientation: str | None = None
+    sets: WantedSets | None = None
+    """What is asked beside the answer."""
 
     def as_json(self) -> dict[str, Any]:
         """As a record holds it."""
-        return {"stripped": self.stripped, "series": self.series, "orientation": self.orientation}
+        asked = {} if self.sets is None else {"sets": [self.sets.coverage, self.sets.by_class]}
+        return {"stripped": self.stripped, "series": self.series, "orientation": self.orientation} | asked
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def work(job: Job) -> str | None:
                 stripped=declared.stripped,
                 series=declared.series,
                 orientation=declared.orientation,
+                sets=declared.sets,
             )
             _write(predictor, job, result)
     except ScanError as error:

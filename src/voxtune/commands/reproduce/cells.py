@@ -42,10 +42,11 @@ def run_cells(
         wait: for cells that others work on.
     """
     began = time.time() if since is None else since
+    tried: set[str] = set()  # by us: the clock may be set back, and times of files then say nothing
     while True:
         waiting = False
         for number, cell in enumerate(cells, start=1):
-            if sweep.result(cell) is not None or _failed_since(sweep, cell, began):
+            if sweep.result(cell) is not None or cell.name in tried or _failed_since(sweep, cell, began):
                 continue
             with claimed(sweep.sources.root / "locks", cell.name) as mine:
                 if not mine:
@@ -53,6 +54,7 @@ def run_cells(
                 elif sweep.result(cell) is None and not _failed_since(sweep, cell, began):
                     # Nobody finished it between our look and our claim.
                     say(f"[{number}/{len(cells)}] {cell.name}")
+                    tried.add(cell.name)
                     _try(sweep, cell, say)
         if not (wait and waiting):
             return

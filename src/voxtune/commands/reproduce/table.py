@@ -18,6 +18,13 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     from voxtune.pages.reproduce_page import ShownTable
 
+SIMPLE_RULES: Mapping[str, str] = {
+    "volumes": "logistic regression on the measured volumes (cross-validated over the whole cohort; no bound)",
+    "ventricles": "ventricles over ICV alone (so, too)",
+    "age_sex": "age and sex (so, too)",
+}
+"""Rules on the numbers of a simulated cohort, in words."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -30,7 +37,7 @@ class Facts:
     sides: Mapping[str, Mapping[str, int]]
     """Scans and participants of train, val, test and external."""
     beside: Mapping[str, float]
-    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans the oracle."""
+    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans rules on their measured numbers."""
     method: str
     cost: Mapping[str, Any]
 
@@ -159,7 +166,7 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 
 def beside_text(facts: Facts) -> str:
-    """Guessing and the oracle in a sentence."""
+    """Guessing and simple rules in a sentence."""
     said = "; ".join(f"{name} {value:.1f}%" for name, value in facts.beside.items())
     return f"To compare, on the same test scans: {said}." if said else ""
 
@@ -206,17 +213,11 @@ def _beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> di
         / len(test)
     }
     if simulated:
-        from voxtune.simulate.oracle import oracle_accuracy
+        from voxtune.simulate.simple_rules import simple_rule_accuracies
 
         everyone = [row for side in ("train", "val", "test") for row in rows[side]]
-        found["oracle that reads the true volumes (cross-validated over the whole cohort)"] = (
-            100
-            * oracle_accuracy(
-                [row.model_dump() for row in everyone],
-                [str(row.diagnosis) for row in everyone],
-                [row.participant_id for row in everyone],
-            )
-        )
+        rules = simple_rule_accuracies([row.model_dump() for row in everyone])
+        found |= {words: 100 * rules[name] for name, words in SIMPLE_RULES.items()}
     return found
 
 

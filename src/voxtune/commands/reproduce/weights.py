@@ -16,7 +16,7 @@ from voxtune.types.settings import Settings
 from voxtune.weights.published import PUBLISHED
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
-SHIPPED = ("tiny", "ct_clip_small")
+SHIPPED = ("tiny", "tiny_untaught", "ct_clip_small")
 """Backbones whose weights come with VoxTune."""
 WHOLE, EDGE = 1 << 20, 1 << 16
 _HEADER_LIMIT = 100 << 20

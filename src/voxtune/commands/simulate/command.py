@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,7 +13,8 @@ from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
 from voxtune.run_dir import write_bytes
-from voxtune.simulate.subjects import RULE, SOURCE, CohortSettings, Scan, native_volumes, render, scans
+from voxtune.simulate.brains import native_volumes, render
+from voxtune.simulate.subjects import CLASSES, ERRS, EXACT, RULE, SOURCE, CohortSettings, Scan, disease, scans
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 TRUTH_COLUMNS = (
     "scan_id", "participant_id", "visit", "severity", "cognition", "reserve", "head_scale", "seed", "atrophy",
+    "true_class", "subtype", "vascular", "other_cause", "template",
     "brain_template_mm3", "hippocampus_template_mm3", "ventricles_template_mm3", "entorhinal_template_mm3",
     "fusiform_template_mm3", "middle_temporal_template_mm3",
 )  # fmt: skip
 ENOUGH = 30
-"""Participants from which on the page gives the oracle's accuracy."""
+"""Participants from which on it is said how well the best reader and simple rules do."""
+LATER: dict[str, object] = {"population": "separable", "confounding": 0.0}
+"""Settings that earlier versions had not, and what they did: at that they are left out of the record, so that their folders are known again."""
 ATROPHY_STEP = 1e-4
 """Log volume change of one unit in the stored map (int16)."""
 
@@ -43,22 +47,27 @@ def simulate(  # noqa: PLR0913  (the options of the command)
     scanners: int = 3,
     difficulty: float = 1.0,
     proportions: tuple[float, float, float] | None = None,
+    population: str = "separable",
+    confounding: float = 0.0,
     raw_heads: int = 0,
 ) -> Path:
     """Write a simulated cohort and return its manifest; the same arguments give the same bytes.
 
     ``OUT/manifest.tsv``, ``OUT/scans/<scan_id>.nii.gz`` (64^3, 3 mm, template space, [0, 1]), ``OUT/truth/truth.tsv`` and
-    ``OUT/truth/<scan_id>_atrophy.nii.gz`` (log volume change by disease), ``OUT/simulation.json`` (the settings),
+    ``OUT/truth/<scan_id>_atrophy.nii.gz`` (log volume change by disease), ``OUT/truth/limits.json`` and ``posterior.tsv`` (the best
+    possible, and rules that need no model; from 30 participants on), ``OUT/simulation.json`` (the settings),
     ``OUT/raw/manifest.tsv`` with ``raw_heads`` heads as they come from a scanner, ``OUT/page.html``.
 
     Args:
         out: folder, made if absent.
         participants: people.
-        visits: most visits of one person; each has 1 to this many, a year apart.
+        visits: most visits of one person, a year apart; where the population says so, people leave before.
         seed: of everything.
         scanners: how many scanners the cohort was scanned on.
-        difficulty: 1 puts the oracle at 80-90% accuracy; lower is easier, higher harder.
+        difficulty: scales what hides the disease; lower is easier, higher harder.
         proportions: of NC, MCI and AD at the first visit; a third each by default.
+        population: what people are like: ``separable`` or ``published``.
+        confounding: part of the participants whose scanner is chosen by their true class.
         raw_heads: also write this many first visits as raw heads with skull, bias, noise and odd orientation.
 
     Raises:
@@ -75,6 +84,8 @@ def simulate(  # noqa: PLR0913  (the options of the command)
             seed=seed,
             scanners=scanners,
             difficulty=difficulty,
+            population=population,
+            confounding=confounding,
             **chosen,
         )
     except ValidationError as error:
@@ -82,7 +93,7 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         raise SettingError(
             str(first["loc"][0]) if first["loc"] else "proportions", first["msg"], first["input"]
         ) from None
-    text = json.dumps({"source": SOURCE, **settings.model_dump(mode="json")}, indent=2, sort_keys=True) + "\n"
+    text = json.dumps({"source": SOURCE, **recorded(settings)}, indent=2, sort_keys=True) + "\n"
     record = out / "simulation.json"
     if record.is_file() and record.read_text(encoding="utf-8") != text:
         raise UsageError(
@@ -95,35 +106,76 @@ def simulate(  # noqa: PLR0913  (the options of the command)
 
     rows: list[ManifestRow] = []
     truth: list[dict[str, object]] = []
+    pictures: list[dict[str, float]] = []
     planned = list(scans(settings))
     with progress("Simulating", len(planned)) as advance:
         for scan in planned:
-            row, fact = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
+            row, fact, seen = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
             rows.append(row)
             truth.append(fact)
+            pictures.append(seen)
             advance("")
     _replace(record, text.encode())
     write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
     manifest = write_manifest(rows, out / "manifest.tsv")
     if raw_heads:
         write_raw_heads(out, settings, rows, raw_heads)
-    _replace(out / "page.html", _page(out, settings, rows).encode())
+    limits = _write_limits(out, settings, planned, rows, pictures) if participants >= ENOUGH else None
+    _replace(out / "page.html", _page(out, settings, rows, limits).encode())
     return manifest
+
+
+def recorded(settings: CohortSettings) -> dict[str, Any]:
+    """The settings as ``simulation.json`` holds them."""
+    dumped = settings.model_dump(mode="json")
+    return {name: value for name, value in dumped.items() if name not in LATER or value != LATER[name]}
+
+
+def _write_limits(
+    out: Path,
+    settings: CohortSettings,
+    planned: list[Scan],
+    rows: list[ManifestRow],
+    pictures: list[dict[str, float]],
+) -> dict[str, Any]:
+    """What the best reader of pictures and rules that need no model get here: ``limits.json`` and ``posterior.tsv``."""
+    from voxtune.simulate.best_possible import best_possible
+    from voxtune.simulate.simple_rules import simple_rule_accuracies
+
+    best = best_possible(settings, planned)
+    limits: dict[str, Any] = {
+        "simulated": True,
+        "scans": len(rows),
+        "best_possible": {
+            "accuracy": best.accuracy,
+            "expected_accuracy": best.expected,
+            "between_halves_of_the_draws": best.between_halves,
+        },
+        "rules": simple_rule_accuracies([row.model_dump() for row in rows], pictures),
+    }
+    _replace(out / "truth" / "limits.json", (json.dumps(limits, indent=1, sort_keys=True) + "\n").encode())
+    columns = ("scan_id", *(f"p_{name}" for name in CLASSES))
+    table = [
+        dict(zip(columns, (scan.scan_id, *(round(float(p), 6) for p in row)), strict=True))
+        for scan, row in zip(planned, best.posterior, strict=True)
+    ]
+    write_table(out / "truth" / "posterior.tsv", columns, table)
+    return limits
 
 
 def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow], count: int) -> Path:
     """Write ``OUT/raw``: the first visits of the first ``count`` participants as raw heads, with a manifest of their own."""
     from voxtune.imaging.write import write_volume
+    from voxtune.simulate.brains import anatomy_of
     from voxtune.simulate.heads import raw_head
     from voxtune.simulate.seeds import Branch, generator
-    from voxtune.simulate.subjects import anatomy_of
 
     known = {row.scan_id: row for row in rows}
     first = (scan for scan in scans(settings) if scan.visit == 0)
     raw: list[ManifestRow] = []
     for scan in itertools.islice(first, count):
         head = raw_head(
-            anatomy_of(scan),
+            anatomy_of(settings, scan),
             scan.participant.head,
             generator(Branch.RAW_HEAD, settings.seed, scan.participant.index),
         )
@@ -133,9 +185,8 @@ def write_raw_heads(out: Path, settings: CohortSettings, rows: list[ManifestRow]
     return write_manifest(raw, out / "raw" / "manifest.tsv")
 
 
-def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow]) -> str:
+def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow], limits: dict[str, Any] | None) -> str:
     from voxtune.pages.cohort_page import Example, class_order, cohort_page
-    from voxtune.simulate.oracle import oracle_accuracy
 
     examples = []
     for kind in class_order(rows):
@@ -151,16 +202,7 @@ def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow]) -> str:
                 _read(out / "truth" / f"{row.scan_id}_atrophy.nii.gz"),
             )
         )
-    participants = [row.participant_id for row in rows]
-    # Below that many people five folds would lack a class in some.
-    oracle = (
-        oracle_accuracy(
-            [row.model_dump() for row in rows], [str(row.diagnosis) for row in rows], participants
-        )
-        if len(set(participants)) >= ENOUGH
-        else None
-    )
-    return cohort_page(rows, examples, settings.model_dump(mode="json"), oracle)
+    return cohort_page(rows, examples, recorded(settings), limits)
 
 
 def _read(path: Path) -> "Volume":
@@ -171,17 +213,21 @@ def _read(path: Path) -> "Volume":
 
 def _write_scan(
     out: Path, settings: CohortSettings, scan: Scan, scanner: "Scanner", digest: str
-) -> tuple[ManifestRow, dict[str, object]]:
+) -> tuple[ManifestRow, dict[str, object], dict[str, float]]:
     import numpy as np
 
     from voxtune.simulate.anatomy import points
     from voxtune.simulate.atrophy import atrophy_map
+    from voxtune.simulate.simple_rules import picture_numbers
 
     volume, anatomy = render(settings, scan, scanner)
     image = f"scans/{scan.scan_id}.nii.gz"
     write_nifti(out / image, np.round(volume.voxels * 255).astype(np.uint8), volume.affine, 1 / 255)
     atrophy = f"{scan.scan_id}_atrophy.nii.gz"
-    change = points().volume(atrophy_map(anatomy, scan.severity)).voxels / ATROPHY_STEP
+    change = (
+        points().volume(atrophy_map(anatomy, disease(settings, scan.participant, scan.severity))).voxels
+        / ATROPHY_STEP
+    )
     write_nifti(out / "truth" / atrophy, np.round(change).astype(np.int16), volume.affine, ATROPHY_STEP)
 
     person = scan.participant
@@ -192,7 +238,7 @@ def _write_scan(
             "scan_id": scan.scan_id,
             "image": image,
             "diagnosis": scan.diagnosis,
-            "diagnosis_rule": RULE,
+            "diagnosis_rule": RULE if settings.people.labels == EXACT else f"{RULE}; {ERRS}",
             "age": scan.age,
             "sex": person.sex,
             "mmse": scan.mmse,
@@ -217,12 +263,18 @@ def _write_scan(
         "head_scale": round(person.head, 6),
         "seed": settings.seed,
         "atrophy": atrophy,
+        "true_class": scan.true_class,
+        "subtype": person.subtype,
+        "vascular": round(person.vascular, 6),
+        "other_cause": person.other_cause,
+        "template": person.template,
     }
-    return row, fact | {
+    fact |= {
         column: round(counted[column.removesuffix("_template_mm3")], 1)
         for column in TRUTH_COLUMNS
         if column.endswith("_template_mm3")
     }
+    return row, fact, picture_numbers(np.round(volume.voxels * 255) / np.float32(255))
 
 
 def write_nifti(

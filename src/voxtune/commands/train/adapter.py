@@ -80,7 +80,7 @@ def licence_of(base: str, backbone: object = None) -> str:
 
     reports = [getattr(backbone, name, None) for name in ("loaded", "text_loaded")]
     stated = [one.licence if isinstance(one, LoadReport) else None for one in reports]
-    if base in {"tiny", "ct_clip_small"}:
+    if base in {"tiny", "tiny_untaught", "ct_clip_small"}:
         known = "Apache-2.0"
     else:
         known = PUBLISHED[base].licence if base in PUBLISHED else "unstated"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.train.control import with_control
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
+from voxtune.commands.train.start import alone, check_start, has_progress
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.profiles.plausible import implausible
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     from voxtune.commands.train.folds import Crew, train_folds
     from voxtune.data.split_files import fold_folders
 
-    config = _asked_for(str(recipe), assignments, device)
+    config = asked_for(str(recipe), assignments, device, say)
     if data is None:
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
@@ -108,6 +109,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     return train_one(request, run, split, say=say, images=images)
 
 
+@alone
 def train_one(
     request: Request,
     output: Path,
@@ -129,7 +131,7 @@ def train_one(
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
     say = say if leads else _silence
     run, config, data, resume = RunDir(output), request.config, request.data, request.resume
-    if leads and run.config.exists() and not resume:
+    if leads and has_progress(run) and not resume:
         raise UsageError(
             f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
         )
@@ -151,6 +153,7 @@ def train_one(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
     config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
+    check_start(config, sides["train"])
     if leads:
         _say_of_texts(rows, config, say)
         _same_run(run, config, split)
@@ -219,7 +222,7 @@ def with_train_size(split: "Split", size: int | None) -> "Split":
 
 def _same_run(run: RunDir, config: RunConfig, split: "Split") -> None:
     """Refuse to go on with a run that was started otherwise."""
-    if not run.config.exists():
+    if not has_progress(run):
         return
     if not run.read_config().same_run(config):
         raise UsageError(
@@ -260,14 +263,14 @@ def _together(fit: Callable[[Session], str], session: Session) -> str:
     return summary
 
 
-def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfig:
+def asked_for(recipe: str, assignments: Sequence[str], device: str = "auto", say: Say = print) -> RunConfig:
     """The recipe with its edits, on a device that is there and with weights that know something.
 
     Raises:
         UsageError: an unknown recipe or setting, or a backbone of random numbers that nobody asked for.
         SettingError: a device that is not there.
     """
-    from voxtune.model.base_files import check_weights
+    from voxtune.model.base_files import check_weights, from_home
     from voxtune.model.device import torch_device
 
     config = read_recipe(recipe)
@@ -276,7 +279,12 @@ def _asked_for(recipe: str, assignments: Sequence[str], device: str) -> RunConfi
     if device != "auto":
         torch_device(device)
         config = config.edit(f"training.accelerator={device}")
-    check_weights(config.backbone, str(config.model_dump(mode="json")["backbone"]["kind"]))
+    kind = str(config.model_dump(mode="json")["backbone"]["kind"])
+    found = from_home(config.backbone, kind)
+    if found is not config.backbone:
+        say(f"Weights of {kind}: {getattr(found, 'weights', None)}.")
+        config = config.model_copy(update={"backbone": found})
+    check_weights(config.backbone, kind)
     return config
 
 

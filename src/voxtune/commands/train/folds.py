@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.commands.shard import shard_of
 from voxtune.config import RunConfig
-from voxtune.errors import SomeFoldsFailedError, StoppedError, UsageError, VoxTuneError
+from voxtune.errors import SomeFoldsFailedError, StoppedError, StorageError, UsageError, VoxTuneError
 from voxtune.evaluation.run_list import FOLDS
 from voxtune.run_dir import RunDir, read_json, write_json
 
@@ -98,7 +98,7 @@ def train_fold(
     say(f"{fold.name}:")
     try:
         done = train_one(request, folder, fold, say=say, images=images)
-    except StoppedError:
+    except (StoppedError, StorageError):
         raise
     except Exception as error:  # noqa: BLE001  # one bad fold must never stop the others
         text = str(error) if isinstance(error, VoxTuneError) else f"{type(error).__name__}: {error}"

@@ -231,7 +231,7 @@ class Session:
         """A line for a person."""
         if self.cohort.control_of is not None:
             return f"Control: {self.config.training.metric} {fitted.best_metric:.3f} on the labels it was dealt. 'voxtune explain' uses it."
-        steps = fitted.history[fitted.best_epoch].step
+        steps = sum(epoch.steps for epoch in fitted.history[: fitted.best_epoch + 1])
         return (
             f"Kept after step {steps}: {self.config.training.metric} {fitted.best_metric:.3f} on validation. "
             f"Next: voxtune evaluate {self.run.root} --data MANIFEST. Page: {self.run.page}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import UsageError, WeightsError
+from voxtune.extras import install_line
 from voxtune.run_dir import write_json
 from voxtune.weights.licences import terms
 from voxtune.weights.published import HLIP_ONE_T1, HLIP_VARIANTS, PUBLISHED, Published
@@ -125,7 +126,7 @@ def get(name: str, published: Published, home: Path | None) -> str:
         import huggingface_hub
     except ImportError:
         raise WeightsError(
-            f"Downloading needs the hub's client: pip install 'voxtune[hub]'. Or by hand:\n{steps}"
+            f"Downloading needs the hub's client: {install_line('hub')}. Or by hand:\n{steps}"
         ) from None
     folder = (home or Path.home() / ".voxtune") / "downloads" / name
     wanted = published.files[0]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.errors import ScanError
 from voxtune.imaging import limits
+from voxtune.imaging.packed import holds_dicom, looks_like_dicom
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -31,8 +32,6 @@ def dicom_files(path: Path, called: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    from voxtune.imaging.packed import holds_dicom
-
     found: list[Path] = []
     lost, packed = 0, 0
     for file in _files(path, called):
@@ -86,17 +85,6 @@ def is_dicom(file: Path) -> bool:
     with file.open("rb") as opened:
         start = opened.read(132)
     return looks_like_dicom(start)
-
-
-def looks_like_dicom(start: bytes) -> bool:
-    """Whether the first 132 bytes of a file are those of DICOM, with or without the preamble."""
-    if start[128:132] == b"DICM":
-        return True
-    # A bare data set starts with group 0002 or 0008, element below 0x0020, and then a value representation or a length.
-    if len(start) < 16 or start[:2] not in (b"\x02\x00", b"\x08\x00") or start[3] != 0 or start[2] > 0x20:
-        return False
-    explicit = start[4:6].isalpha() and start[4:6].isupper()
-    return explicit or int.from_bytes(start[4:8], "little") < 256
 
 
 def read_header(file: Path, called: Path, *, pixels: bool = False) -> "Dataset":

@@ -22,7 +22,7 @@ def of_one_kind(series: Series, frames: Sequence[Frame], notes: list[str]) -> No
     if len(references) > 1:
         raise ScanError(
             "scan",
-            f"the slices of {series.label} lie in {len(references)} frames of reference: their positions cannot be compared",
+            f"the slices of {series.label} have several frames of reference ({len(references)}): their positions cannot be compared",
         )
     for (name, *_), values in zip(MADE, zip(*(one.made for one in frames), strict=True), strict=True):
         several = sorted(set(values) - {""})

@@ -1,0 +1,163 @@
+"""Break every command at its renames, at its writes, at random times and by a power cut; then give the same command again.
+
+    python benchmarks/integrity/breaks.py FOLDER [--only train] [--seconds 240]
+
+Results go to ``results/breaks.json``, command by command; the next call goes on where the time of the last one ended.
+"""
+
+import argparse
+import errno
+import json
+import os
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import study
+from study import COMMANDS, Break, Command, call, differences, inputs, tree, words_of
+
+RESULTS = Path(__file__).parent / "results" / "breaks.json"
+ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("folder", type=Path)
+    options.add_argument("--only", nargs="*")
+    options.add_argument("--random", type=int, default=5, help="kills at random times for one command")
+    options.add_argument(
+        "--seconds", type=float, default=240.0, help="to spend on one kind of break of one command"
+    )
+    given = options.parse_args()
+    study.preloaded()
+    whole = study.make(given.folder.absolute())["whole"]
+    stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for command in COMMANDS:
+        if given.only and command.name not in given.only:
+            continue
+        for kind in ("renames", "writes", "random", "power"):
+            key = f"{command.name}/{kind}"
+            before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
+            if before["tried"] >= before["places"]:
+                continue
+            found = trial(command, kind, whole, given, before["tried"])
+            stored[key] = found | {
+                "tried": before["tried"] + found["tried"],
+                "faults": before["faults"] + found["faults"],
+            }
+            print(key, json.dumps(stored[key])[:600], flush=True)
+            RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def trial(
+    command: Command, kind: str, whole: Path, given: argparse.Namespace, tried: int = 0
+) -> dict[str, Any]:
+    """One kind of break of one command at as many of its places after the first ``tried`` as there is time for."""
+    folder = given.folder.absolute() / "try"
+    inputs(command, whole, folder)
+    before = tree(folder, [name for name in command.makes if name in command.needs])
+    words = words_of(command, whole)
+    began = time.monotonic()
+    plain = call(words, folder, Break(writes=kind == "writes"))
+    took = time.monotonic() - began
+    assert plain.code == 0, plain.said
+    golden = tree(folder, command.makes)
+    places: list[float] = [*range(1, plain.seen + 1)]
+    if kind == "random":
+        places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
+    faults: list[str] = []
+    done, began = 0, time.monotonic()
+    for number, place in enumerate(places[tried:], start=tried):
+        if time.monotonic() - began > given.seconds:
+            break
+        inputs(command, whole, folder)
+        done += 1
+        faults += [
+            f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, before)
+        ]
+    return {
+        "places": plain.seen if kind != "random" else len(places),
+        "tried": done,
+        "faults": faults[:20],
+        "seconds": round(took, 2),
+    }
+
+
+def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
+    command: Command,
+    words: list[str],
+    kind: str,
+    place: float,
+    number: int,
+    folder: Path,
+    golden: dict[str, bytes],
+    before: dict[str, bytes],
+) -> list[str]:
+    faults = []
+    journal = folder.parent / "journal"
+    journal.unlink(missing_ok=True)
+    error = ERRORS[number % len(ERRORS)] if kind == "writes" else 0
+    how = {
+        "renames": Break(at=int(place)), "writes": Break(writes=True, error=error, at=int(place)), "random": Break(seconds=place),
+        "power": Break(at=int(place), journal=str(journal)),
+    }[kind]  # fmt: skip
+    ended = call(words, folder, how)
+    if kind == "writes":
+        errors = [line for line in ended.said.splitlines() if line.startswith(f"voxtune {command.name}:")]
+        if "Traceback" in ended.said:
+            faults.append(f"traceback after {errno.errorcode[error]}: {ended.said[-300:]}")
+        elif ended.code == 0 and differences(golden, tree(folder, command.makes)):
+            faults.append(f"{errno.errorcode[error]} passed in silence")
+        elif ended.code not in {0, 3} or (ended.code and len(errors) != 1):
+            faults.append(f"code {ended.code} after {errno.errorcode[error]}: {ended.said[-300:]}")
+    if kind == "power":
+        drop_unsynced(journal, folder, before)
+    again = call([*words, *(command.again if _begun(folder, command) else ())], folder)
+    if again.code != 0:
+        faults.append(f"the same command fails afterwards ({again.code}): {again.said[-300:]}")
+    elif different := differences(golden, tree(folder, command.makes)):
+        faults.append(f"other bytes afterwards: {', '.join(different[:5])}")
+    left = [path.name for path in folder.rglob(".part-*")]
+    if left:
+        faults.append(f"left behind: {left[:3]}")
+    return faults
+
+
+def _begun(folder: Path, command: Command) -> bool:
+    return any((folder / name).exists() for name in command.makes)
+
+
+def drop_unsynced(journal: Path, folder: Path, before: dict[str, bytes]) -> None:
+    """What a power cut leaves: bytes that were not synchronised are gone, and so are renames whose folder was not."""
+    safe: dict[str, bool] = {}
+    renamed: list[tuple[str, str]] = []
+    for line in journal.read_text().splitlines() if journal.is_file() else ():
+        what, one, two = line.split("\t")
+        one, two = (str(folder / path) if path else "" for path in (one, two))
+        if what == "write":
+            safe[one] = False
+        elif what == "fsync":
+            safe[one] = True
+            renamed = [(a, b) for a, b in renamed if str(Path(b).parent) != one]
+        else:
+            safe[two] = safe.pop(one, True)
+            renamed.append((one, two))
+    for path, synchronised in safe.items():
+        if not synchronised and Path(path).is_file():
+            size = Path(path).stat().st_size
+            os.truncate(path, size // 2 // 4096 * 4096)
+    for _, target in renamed:
+        local = Path(target).relative_to(folder).as_posix()
+        if local in before:
+            Path(target).write_bytes(before[local])
+        else:
+            Path(target).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.setrecursionlimit(3000)
+    main()
+    shutil.rmtree(Path(sys.argv[1]) / "try", ignore_errors=True)

@@ -1,0 +1,243 @@
+"""A small SIMULATED study, and its commands run in forked children of a process that has imported everything once."""
+
+import contextlib
+import ctypes
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "bytes"))
+
+RECIPE = (
+    "deft", "--set", "vision=visual_prompts(2)", "--set", "text=none", "--set", "training.epochs=2", "--set", "training.batch_size=4",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the study: its words, what it needs of the study, what it writes, and words that make it go on."""
+
+    name: str
+    words: tuple[str, ...]
+    needs: tuple[str, ...]
+    makes: tuple[str, ...]
+    again: tuple[str, ...] = ()
+
+
+COMMANDS = (
+    Command("simulate", ("simulate", "few", "--participants", "4", "--visits", "1"), (), ("few",)),
+    Command("split", ("split", "cohort/manifest.tsv", "-o", "split", "--seed", "1"), ("cohort",), ("split",)),
+    Command("describe", ("describe", "cohort/manifest.tsv", "-o", "reports.tsv"), ("cohort",), ("reports.tsv",)),
+    Command("preprocess", ("preprocess", "raw.tsv", "pre", "--preset", "tiny"), ("cohort", "raw.tsv"), ("pre",)),
+    Command("train", ("train", *RECIPE, "-o", "run", "--data", "cohort/manifest.tsv", "--split", "split"), ("cohort", "split"), ("run", "cohort/cache"), ("--resume",)),
+    Command("audit", ("audit", "split", "--data", "cohort/manifest.tsv"), ("cohort", "split"), ("split",)),
+    Command("evaluate", ("evaluate", "run", "--data", "cohort/manifest.tsv"), ("cohort", "split", "run"), ("run/evaluation",)),
+    Command("export", ("export", "run", "-o", "adapter"), ("cohort", "split", "run"), ("adapter",)),
+    Command("compare", ("compare", "run/evaluation/test", "run/evaluation/test/baselines/majority", "-o", "compared"), ("cohort", "run"), ("compared",)),
+    Command("predict", ("predict", "adapter", "pre/{scan}/volume.nii.gz", "-o", "predictions"), ("adapter", "pre"), ("predictions",)),
+    Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
+)  # fmt: skip
+
+
+def shim() -> Path:
+    """The compiled shim."""
+    path = Path(tempfile.gettempdir()) / f"voxtune-shim-{os.getuid()}.so"
+    if not path.is_file() or path.stat().st_mtime < (HERE / "shim.c").stat().st_mtime:
+        subprocess.run(
+            ["gcc", "-O1", "-shared", "-fPIC", "-w", "-o", str(path), str(HERE / "shim.c"), "-ldl"],
+            check=True,
+        )
+    return path
+
+
+def preloaded() -> None:
+    """Start this program again under the shim, if it is not."""
+    if "voxtune-shim" not in os.environ.get("LD_PRELOAD", ""):
+        fixed = {"LD_PRELOAD": str(shim()), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | fixed)
+    import matplotlib.figure  # noqa: F401
+    import nibabel  # noqa: F401
+    import peft  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+    import torch
+    import transformers  # noqa: F401
+
+    import voxtune
+
+    torch.set_num_threads(1)
+    for module in pkgutil.walk_packages(voxtune.__path__, "voxtune."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(module.name)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    said: str
+    seen: int
+    """Changes counted."""
+
+
+@dataclass(frozen=True)
+class Break:
+    """What happens, and at which change: ``error`` 0 kills."""
+
+    writes: bool = False
+    error: int = 0
+    at: int = 0
+    journal: str = ""
+    seconds: float = 0.0
+    """Kill after so long, whatever is being done."""
+
+
+def call(words: Sequence[str], folder: Path, broken: Break | None = None) -> Ended:
+    """Run a command in ``folder`` in a child of this process."""
+    out = folder.parent / f"{folder.name}.out"
+    count = folder.parent / f"{folder.name}.count"
+    for path in (out, count):
+        path.unlink(missing_ok=True)
+    child = os.fork()
+    if not child:
+        _inside(words, folder, broken or Break(), out, count)
+    if broken is not None and broken.seconds:
+        _kill_after(child, broken.seconds)
+    _, status = os.waitpid(child, 0)
+    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    seen = int(count.read_text()) if count.is_file() else 0
+    return Ended(code, out.read_text(encoding="utf-8", errors="replace"), seen)
+
+
+def _kill_after(child: int, seconds: float) -> None:
+    import signal
+    import threading
+
+    def strike() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, strike)
+    timer.daemon = True
+    timer.start()
+
+
+def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count: Path) -> None:
+    stream = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    os.chdir(folder)
+    code = 1
+    library = ctypes.CDLL(None)
+    library.shim_arm(
+        f"{folder}/".encode(), int(broken.writes), broken.error, broken.at, broken.journal.encode()
+    )
+    try:
+        from voxtune.cli import main
+
+        main([str(one) for one in words], prog_name="voxtune")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        seen = library.shim_seen()
+        count.write_text(str(seen))
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def make(root: Path) -> dict[str, Path]:
+    """The study with every command done once; made again only where it is not there."""
+    done = root / "done"
+    if not done.is_file():
+        shutil.rmtree(root, ignore_errors=True)
+        whole = root / "whole"
+        whole.mkdir(parents=True)
+        first = call(
+            ("simulate", "cohort", "--participants", "24", "--visits", "1", "--raw-heads", "1"), whole
+        )
+        assert first.code == 0, first.said
+        _raw(whole)
+        for command in COMMANDS:
+            ended = call(words_of(command, whole), whole)
+            print(f"{command.name}: {ended.code}, {ended.seen} renames", flush=True)
+            assert ended.code == 0, ended.said
+        done.touch()
+    return {"whole": root / "whole"}
+
+
+def _raw(whole: Path) -> None:
+    table = (whole / "cohort" / "raw" / "manifest.tsv").read_text(encoding="utf-8").splitlines()
+    names = table[0].split("\t")
+    place = names.index("image")
+    lines = [line.split("\t") for line in table[1:]]
+    for line in lines:
+        line[place] = f"cohort/raw/{line[place]}"
+    text = "\n".join("\t".join(line) for line in [names, *lines]) + "\n"
+    (whole / "raw.tsv").write_text(text, encoding="utf-8")
+
+
+def words_of(command: Command, folder: Path) -> list[str]:
+    """The words of a command, with the name of the preprocessed scan."""
+    scan = next((path.parent.name for path in sorted((folder / "pre").glob("*/chain.json"))), "")
+    return [word.replace("{scan}", scan) for word in command.words]
+
+
+def inputs(command: Command, whole: Path, folder: Path) -> None:
+    """A fresh folder with what a command needs, and nothing of what it makes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in command.needs:
+        source = whole / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    for name in command.makes:
+        if name in command.needs:
+            continue
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():
+            path.unlink()
+
+
+def tree(folder: Path, makes: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of what a command made, without clocks."""
+    normalised = importlib.import_module("normalise").normalised  # of tests/bytes
+
+    found = {}
+    for name in makes:
+        base = folder / name
+        for path in [base] if base.is_file() else sorted(base.rglob("*")):
+            local = path.relative_to(folder).as_posix()
+            if path.is_file() and not _clock(local):
+                found[local] = normalised(f"x/{local}", path.read_bytes())
+    return found
+
+
+def _clock(path: str) -> bool:
+    """Logs of when something was done: a command that was done twice says so."""
+    return path.endswith("looks.jsonl")
+
+
+def differences(one: dict[str, bytes], two: dict[str, bytes]) -> list[str]:
+    """Names of files that are not the same."""
+    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
+
+
+Say = Callable[[str], None]

@@ -1,0 +1,99 @@
+"""What can be known to be wrong before a training writes its first file and looks at its first image."""
+
+import functools
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from voxtune.config import RunConfig
+from voxtune.errors import UsageError, WeightsError
+from voxtune.extras import install_line
+from voxtune.run_dir import LOCAL, RunDir
+from voxtune.storage.lock import claimed
+from voxtune.storage.start import nothing_left
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.commands.train.command import Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+LOCK = "train"
+PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"}
+"""Of each tracker, the module it needs."""
+
+
+def alone(
+    train: Callable[Concatenate["Request", Path, P], T],
+) -> Callable[Concatenate["Request", Path, P], T]:
+    """A training that holds its run directory against a second process, and leaves nothing there when it fails before its first step.
+
+    Raises:
+        UsageError: another process trains there.
+    """
+
+    @functools.wraps(train)
+    def held(request: "Request", output: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        from voxtune.training.ranks import number_of
+
+        if number_of() != 0:  # the first process holds the run for all
+            return train(request, output, *args, **kwargs)
+        run = RunDir(output)
+        with nothing_left(output, lambda: has_progress(run)), claimed(output, LOCK) as mine:
+            if not mine:
+                raise UsageError(
+                    f"Another process trains in '{output.name}' now; wait for its end, or take another -o."
+                )
+            return train(request, output, *args, **kwargs)
+
+    return held
+
+
+def has_progress(run: RunDir) -> bool:
+    """Whether a run has something to keep: a checkpoint or an adapter. A start that came no further is begun anew."""
+    return run.config.exists() and (any(run.checkpoints.glob("epoch-*")) or run.adapter.is_dir())
+
+
+def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
+    """See that weights, tokenizer, device, packages and columns are there; costs seconds at most, reads no image.
+
+    Args:
+        config: of the run, settled.
+        rows: of the training side.
+
+    Raises:
+        WeightsError: a file is missing, or no whole safetensors file.
+        SettingError: a device that is not there.
+        UsageError: a package that is not installed.
+        DataError: a target without values.
+    """
+    from voxtune.commands.train.fit import training_scales
+    from voxtune.model.device import torch_device
+
+    _check_files(config)
+    if config.training.accelerator != "auto":
+        torch_device(config.training.accelerator)
+    wanted = {PACKAGES[one]: one for one in config.training.trackers} | (
+        {"monai": "augment"} if config.augment.enabled else {}
+    )
+    for module, extra in wanted.items():
+        if importlib.util.find_spec(module) is None:
+            raise UsageError(
+                f"The settings ask for {extra}, which is not installed: {install_line(extra)}; or leave it out."
+            )
+    training_scales(config, list(rows))
+
+
+def _check_files(config: RunConfig) -> None:
+    from voxtune.weights.load import check_whole
+
+    for name in LOCAL:
+        value = getattr(config.backbone, name, None)
+        if value is None:
+            continue
+        if name == "tokenizer":
+            if not Path(value).exists():
+                raise WeightsError(f"Setting 'backbone.tokenizer': no file or folder '{Path(value).name}'.")
+        else:
+            check_whole(Path(value))
