@@ -30,8 +30,9 @@ from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_manifest, resolve_image
 from voxtune.data.splits import Split, make_split
 from voxtune.imaging.read import read_scan
+from voxtune.simulate.brains import render
 from voxtune.simulate.scanner import Scanner
-from voxtune.simulate.subjects import CohortSettings, participant, render, visit_of
+from voxtune.simulate.subjects import CohortSettings, participant, visit_of
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 

@@ -13,8 +13,9 @@ from voxtune.audit.displacement import Sampled, Scan, inside, mended
 from voxtune.audit.duplicates import compare
 from voxtune.audit.fingerprints import prepared
 from voxtune.audit.images import Images, look_at
+from voxtune.simulate.brains import render
 from voxtune.simulate.scanner import Scanner
-from voxtune.simulate.subjects import CohortSettings, participant, render, visit_of
+from voxtune.simulate.subjects import CohortSettings, participant, visit_of
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
