@@ -21,6 +21,11 @@ REACHING = {
     "map filter": "{{ [age]|map('upper') }}",
     "format": "{{ '%999999999d'|format(1) }}",
     "percent": "{{ '%999999999d' % 1 }}",
+    "format of a field": "{{ label|format(1) }}",
+    "width from elsewhere": "{{ '%*d'|format(900000000, 1) }}",
+    "precision": "{{ '%.999999999f'|format(1) }}",
+    "name in a pattern": "{{ '%(x)s'|format(x=1) }}",
+    "percent after a field": "{{ label % 1 }}",
     "power": "{{ 9**9**9**9 }}",
     "include": "{% include '/etc/passwd' %}",
     "import": "{% import 'x' as y %}",
@@ -77,6 +82,14 @@ def test_what_a_report_needs_is_there(tmp_path: Path) -> None:
     assert write_report(ROW, loaded).text == "A photo of AD. AB 7.0 Age: 70.5 years f"
     again = ROW.model_copy(update={"scan_id": "t", "age": 71.0})
     assert "Age: 71.0 years" in write_report(again, loaded).text
+
+
+def test_numbers_are_written_by_plain_patterns(tmp_path: Path) -> None:
+    text = (
+        "{{ '%.1f'|format(hippocampus_mm3) }} {{ '%05.1f mm' % age }} {{ ('%d' if sex == 'F' else '%.3f')|format(age) }} "
+        "{{ '%s, %d%%'|format(sex, 12) }}"
+    )
+    assert write_report(ROW, load_template(template(tmp_path, text))).text == "7000.0 070.5 mm 70 F, 12%"
 
 
 def test_a_process_that_is_killed_is_started_again_for_the_next_scan(tmp_path: Path) -> None:

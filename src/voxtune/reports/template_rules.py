@@ -1,11 +1,13 @@
 """What a report template from a file may hold: its fields, words, conditions, plain arithmetic, short lists. Nothing that reaches further."""
 
+import re
+
 from jinja2 import nodes
 
 from voxtune.errors import UsageError
 
 FILTERS = frozenset(
-    ("abs", "capitalize", "d", "default", "float", "int", "lower", "replace", "round", "string", "title", "trim", "upper")
+    ("abs", "capitalize", "d", "default", "float", "format", "int", "lower", "replace", "round", "string", "title", "trim", "upper")
 )  # fmt: skip
 TESTS = frozenset(("defined", "none", "number", "string", "undefined", "eq", "ne", "lt", "le", "gt", "ge"))
 PLAIN = (
@@ -16,8 +18,11 @@ PLAIN = (
 MOST_NODES, MOST_TURNS = 20_000, 100
 _NAMES = {
     "Getattr": "a dot after a value", "Getitem": "square brackets after a value", "Include": "include", "Import": "import", "FromImport": "import",
-    "Extends": "extends", "Macro": "macro", "CallBlock": "call", "FilterBlock": "filter block", "Pow": "**", "Mod": "%",
+    "Extends": "extends", "Macro": "macro", "CallBlock": "call", "FilterBlock": "filter block", "Pow": "**",
+    "Mod": "% after something else than a pattern that is written out",
 }  # fmt: skip
+_CONVERSION = re.compile(r"%(%|[-+ 0#]{0,3}\d{0,3}(\.\d{1,2})?[deEfgGis])")
+"""What may stand after a per cent sign of a pattern: no name, no width that is given elsewhere or has four digits."""
 
 
 def check_template(tree: nodes.Template, name: str) -> None:
@@ -56,12 +61,10 @@ def _walk(node: nodes.Node, loops: int) -> "list[tuple[int, nodes.Node]]":
 
 def _problem(node: nodes.Node, loops: int) -> str | None:
     kind = type(node).__name__
-    if not isinstance(node, PLAIN):
+    if not isinstance(node, PLAIN) and not (isinstance(node, nodes.Mod) and _is_pattern(node.left)):
         return f"there is {_NAMES.get(kind, kind.lower())}"
     if isinstance(node, nodes.Filter | nodes.Test):
-        known = FILTERS if isinstance(node, nodes.Filter) else TESTS
-        plain = node.name in known and not node.dyn_args and not node.dyn_kwargs
-        return None if plain else f"there is the {kind.lower()} '{node.name}'"
+        return _named(node, kind)
     if isinstance(node, nodes.Call):
         plain = isinstance(node.node, nodes.Name) and node.node.name == "listed"
         return None if plain and not node.dyn_args and not node.dyn_kwargs else "there is a call"
@@ -72,3 +75,21 @@ def _problem(node: nodes.Node, loops: int) -> str | None:
     if isinstance(node, nodes.Assign) and not isinstance(node.target, nodes.Name):
         return "there is an assignment to something else than a name"
     return None
+
+
+def _named(node: nodes.Filter | nodes.Test, kind: str) -> str | None:
+    known = FILTERS if isinstance(node, nodes.Filter) else TESTS
+    if node.name not in known or node.dyn_args or node.dyn_kwargs:
+        return f"there is the {kind.lower()} '{node.name}'"
+    if node.name == "format" and not _is_pattern(node.node):
+        return "there is the filter 'format' of something else than a plain pattern such as '%.2f' that is written out"
+    return None
+
+
+def _is_pattern(node: nodes.Node | None) -> bool:
+    """Whether this is one of some texts that are written out and whose conversions are short."""
+    if isinstance(node, nodes.CondExpr):
+        return _is_pattern(node.expr1) and (node.expr2 is None or _is_pattern(node.expr2))
+    if not isinstance(node, nodes.Const) or not isinstance(node.value, str):
+        return False
+    return "%" not in _CONVERSION.sub("", node.value)
