@@ -1,6 +1,7 @@
 """Splits on disk: they come back, hold-outs and baselines are kept, and the shareable one has no ID in it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def test_a_split_comes_back(tmp_path: Path) -> None:
         for scans in made.sides().values()
         for scan in scans
     )
+    assert read.changed == ()
+
+
+def test_a_table_that_was_edited_since_is_named(tmp_path: Path) -> None:
+    folder = write_split(make_split(cohort()), tmp_path / "split", "abc")
+    rows = (folder / "test.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "test.tsv").write_text("".join(rows[:-1]), encoding="utf-8")
+    assert read_split(folder).changed == ("test.tsv",)
 
 
 def test_later_visits_that_are_left_out_come_back_as_such(tmp_path: Path) -> None:
@@ -61,6 +70,13 @@ def test_a_split_made_by_hand_needs_only_its_tables(tmp_path: Path) -> None:
     for side in made.sides():
         (folder / f"{side}.tsv").write_text(f"scan_id\n{made.sides()[side][0]}\n", encoding="utf-8")
     assert read_split(folder).participants == {}
+
+
+def umask() -> int:
+    """Of this process."""
+    kept = os.umask(0o022)
+    os.umask(kept)
+    return kept
 
 
 @pytest.mark.parametrize("people", [3, 5, 8, 22])
@@ -148,6 +164,9 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
     manifest = write_manifest(rows, tmp_path / "m.tsv")
     folder = split(manifest, tmp_path / "split", holdout="site=A", share=tmp_path / "secret" / "key")
     text = (folder / "split.keyed.json").read_text(encoding="utf-8")
+    mine, shared = ((folder / name).stat().st_mode & 0o077 for name in ("split.json", "split.keyed.json"))
+    assert mine == 0, "a file with participants is its owner's"
+    assert shared == 0o077 & 0o666 & ~umask(), "one without is as any other file"
     for row in rows:
         assert row.participant_id not in text
         assert row.scan_id not in text
