@@ -68,6 +68,12 @@ def test_an_impossible_confidence_is_named(confidence: float) -> None:
         percentile_interval([1.0], confidence)
 
 
+def test_one_resample_is_enough_and_who_is_not_drawn_has_no_weight() -> None:
+    assert resample_participants(np.zeros(3), 1).shape == (1, 3)
+    weights = resampled_weights([[0, 0]], np.array([0, 5, 0]))
+    assert weights.tolist() == [[2.0, 0.0, 2.0]], "participant 5 is numbered above all that were drawn"
+
+
 def test_no_resamples_is_refused() -> None:
     with pytest.raises(SettingError, match="resamples"):
         resample_participants([0], 0)
