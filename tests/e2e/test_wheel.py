@@ -106,7 +106,8 @@ def test_the_source_archive_can_be_tested_and_holds_no_data(built: Path) -> None
     }
     scans = {name for name in names if name.endswith((".nii", ".nii.gz", ".dcm", ".img", ".csv"))}
     simulated = {f"tests/golden/adapters/0.1/{name}/scan.nii.gz" for name in ("people", "chests")}
-    assert scans == {"src/voxtune/simulate/assets/head_pddl/T1w_2mm.nii.gz"} | simulated
+    shipped = {"head_pddl/T1w_2mm.nii.gz", "person/SIMULATED_person.nii.gz"}
+    assert scans == {f"src/voxtune/simulate/assets/{name}" for name in shipped} | simulated
 
 
 def test_the_installed_wheel_speaks(installed: Path, tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def test_predict_answers_for_the_shipped_head(run: Path, tmp_path: Path) -> None
     answer = json.loads(result.stdout)
     assert {"scan", "predicted", "probabilities", "mmse", "adapter", "base"} <= answer.keys()
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
-    assert answer["predicted"] == max(answer["probabilities"], key=answer["probabilities"].__getitem__)
+    assert answer["predicted"] is None, "an adapter of SIMULATED people gives no answer for a real head"
+    assert answer["verdict"].startswith("no answer: ")
     page = Path(answer["page"]).read_text(encoding="utf-8")
     assert "data:image/png;base64" in page
     assert "A photo of" in page
@@ -175,7 +176,7 @@ def test_one_bad_scan_never_stops_the_others(run: Path, tmp_path: Path) -> None:
     shutil.copy(good, tmp_path / "good.nii.gz")
     result = call("predict", run / "adapter", bad, tmp_path / "good.nii.gz", "-o", tmp_path / "out", code=5)
     assert "empty.nii.gz" in result.output
-    assert (tmp_path / "out" / "good.html").is_file()
+    assert len(list((tmp_path / "out").glob("good-*.html"))) == 1
 
 
 def test_a_leak_is_refused_with_exit_4(run: Path, tmp_path: Path) -> None:
