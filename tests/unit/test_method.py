@@ -233,7 +233,9 @@ def test_an_adapter_on_disk_is_pinned_to_its_base(tmp_path: Path) -> None:
         class_texts=("A photo of {name}",), config=shareable_config(chosen),
     )  # fmt: skip
     save_adapter(tmp_path / "adapter", model, facts, "card")
-    again = load_adapter(tmp_path / "adapter")
+    with pytest.raises(WeightsError, match="needs the weights of m3d"):
+        load_adapter(tmp_path / "adapter")
+    again = load_adapter(tmp_path / "adapter", base=SMALL.build())
     torch.testing.assert_close(
         again.model.encode_image(volumes(2)).vector, model.encode_image(volumes(2)).vector
     )
@@ -245,14 +247,14 @@ def test_an_adapter_on_disk_is_pinned_to_its_base(tmp_path: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="changed or truncated"):
-        load_adapter(tmp_path / "adapter")
+        load_adapter(tmp_path / "adapter", base=SMALL.build())
     path.unlink()
     with pytest.raises(WeightsError, match=r"has no adapter\.safetensors"):
-        load_adapter(tmp_path / "adapter")
+        load_adapter(tmp_path / "adapter", base=SMALL.build())
     with pytest.raises(WeightsError, match="is not an adapter"):
         load_adapter(tmp_path)
     json_file = tmp_path / "adapter" / "adapter.json"
-    json_file.write_text(json_file.read_text(encoding="utf-8").replace('"format": 1', '"format": 99'))
+    json_file.write_text(json_file.read_text(encoding="utf-8").replace('"format": 2', '"format": 99'))
     with pytest.raises(WeightsError, match="update voxtune"):
         load_adapter(tmp_path / "adapter")
 
@@ -283,5 +285,5 @@ def test_an_adapter_finds_its_base_in_a_file(tmp_path: Path) -> None:
             again.model.encode_image(volumes(1)).vector, model.encode_image(volumes(1)).vector
         )
     assert load_adapter(tmp_path / "adapter", base=weights).config.backbone == settings
-    with pytest.raises(WeightsError, match="Give the weights of its base"):
+    with pytest.raises(WeightsError, match="needs the weights of m3d"):
         load_adapter(tmp_path / "adapter")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from voxtune.errors import TableError
 from voxtune.progress import note
+from voxtune.run_dir import make_folder
 from voxtune.storage.seal import file_sha256 as file_sha256  # noqa: PLC0414  (its old place, known to many)
 from voxtune.storage.write import atomic_path, write_text
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
@@ -181,6 +182,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
     extra = sorted({name for row in rows for name in (row.model_extra or {})})
     folder = path.parent.resolve()
     beside = path.with_name(path.name + SUM)
+    make_folder(path.parent)
     beside.unlink(missing_ok=True)  # between the two writes nothing is said of the manifest
     write_table(
         path,
