@@ -283,7 +283,7 @@ def test_a_tracker_that_is_not_installed_says_how_to_get_it(
 ) -> None:
     module = "torch.utils.tensorboard" if name == "tensorboard" else name
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match=rf"pip install 'voxtune\[{name}\]'"):
+    with pytest.raises(UsageError, match=rf"pip install '{name}>="):
         trackers.start_trackers((name,), tmp_path, "deft", {})
 
 
@@ -347,7 +347,7 @@ def test_augmentation_without_monai_says_how_to_get_it(monkeypatch: pytest.Monke
     from voxtune.data.augment import augmentation
 
     monkeypatch.setitem(sys.modules, "monai", None)
-    with pytest.raises(UsageError, match=r"voxtune\[augment\]"):
+    with pytest.raises(UsageError, match=r"pip install 'monai>="):
         augmentation(AugmentSettings(enabled=True), load_preset("tiny"), 0)
     assert augmentation(AugmentSettings(), load_preset("tiny"), 0) is None
 
