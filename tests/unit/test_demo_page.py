@@ -22,6 +22,16 @@ def facts(**metrics: Any) -> dict[str, Any]:
         "heads": [],
         "cohort": {"scans": 300, "participants": 200, "classes": {}, "sides": {}},
         "oracle": {"accuracy": 0.824, "mmse_mae_of_mean": 2.7},
+        "limits": {
+            "best_possible": {"accuracy": 0.897},
+            "rules": {
+                "volumes": 0.824,
+                "ventricles": 0.611,
+                "age_sex": 0.402,
+                "voxel_count": 0.633,
+                "mean_intensity": 0.351,
+            },
+        },
         "explanation": {"scan": "s", "probability": 0.9, "drops": [{"region": "hippocampus", "drop": 0.3}]},
     }
 
@@ -31,7 +41,9 @@ def test_every_comparator_that_was_computed_is_printed() -> None:
     for place, name in enumerate(BASELINES):
         assert f"baseline/{name}/accuracy" in dict(MODELS), f"{name} has no name on the page"
         assert f"{40 + place:.1f}% (95% interval 30.0% to 60.0%)" in page
-    assert "82.4%; it is no bound" in page
+    for share in ("89.7%", "82.4%", "61.1%", "40.2%", "63.3%", "35.1%"):
+        assert share in page
+    assert "true posterior" in page
     assert "hope for" not in page
 
 
