@@ -146,7 +146,7 @@ def test_nothing_takes_a_control_for_the_adapter(run: Path, tmp_path: Path) -> N
 
 def test_explain_finds_the_control_of_a_run_and_of_an_export(run: Path, tmp_path: Path) -> None:
     exported = export(run, tmp_path / "adapter")
-    assert {path.name for path in (exported / "control").iterdir()} == {"adapter.json", "adapter.safetensors", "README.md"}  # fmt: skip
+    assert {path.name for path in (exported / "control").iterdir()} == {"adapter.json", "adapter.safetensors", "README.md", "SHA256SUMS"}  # fmt: skip
     for folder in (run / "adapter", exported):
         found = find_control(folder, load_adapter(folder), None, None)
         assert found.adapter is not None

@@ -1,12 +1,16 @@
 """A report template from a file reaches nothing but its fields, and ends in time, whatever it asks for."""
 
+import io
+import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from voxtune.errors import UsageError
+from voxtune.errors import DataError, UsageError
 from voxtune.reports import template_process
-from voxtune.reports.template_process import Renderer
+from voxtune.reports.template_process import FATAL, Renderer
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.records import ManifestRow
 
@@ -109,3 +113,67 @@ def test_a_process_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match="more time or memory"):
         renderer.render({"age": 1}, "s", "omit")
     assert process.poll() is not None
+
+
+# ------------------------------------------------------------------------------ what runs inside the process
+def inside(monkeypatch: pytest.MonkeyPatch, *messages: dict[str, object]) -> list[dict[str, object]]:
+    """What the process answers to these lines, run here with its limits only written down."""
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX")
+    limits: list[int] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, _: limits.append(which))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(one) + "\n" for one in messages)))
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    template_process.main()
+    monkeypatch.undo()
+    assert {resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_CPU} <= set(
+        limits
+    )
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def scan(**values: object) -> dict[str, object]:
+    return {"values": values, "scan_id": "s", "missing": "omit"}
+
+
+def test_the_process_answers_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "{{ label }}: {{ listed(('Age', age, 'years', 0),) }}"
+    started, *said = inside(
+        monkeypatch,
+        {"name": "mine", "text": text},
+        scan(label="AD", age=70.4),
+        scan(label="AD", age="old"),
+        scan(age=1),
+    )
+    assert started == {}
+    assert said[0] == {"text": "AD: Age: 70 years"}
+    assert said[1] == {"data": "Scan 's': 'Age' should be a number, got 'old'."}
+    assert "'label' is undefined" in str(said[2]["error"])
+
+
+def test_the_process_says_what_does_not_compile_or_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    [said] = inside(monkeypatch, {"name": "mine", "text": "{% if %}"})
+    assert "error" in said
+    _, said = inside(monkeypatch, {"name": "mine", "text": "{{ 'x' * 30000 }}"}, scan())
+    assert said == {"error": "it writes more than 20000 characters"}
+    assert template_process._words(MemoryError()) == template_process._words(RecursionError("deep")) == FATAL
+    assert template_process._words(ValueError()) == "ValueError"
+
+
+def test_a_value_that_is_no_number_is_an_error_of_the_data(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'Age' should be a number, got 'F'"):
+        write_report(ROW, template(tmp_path, "{{ listed(('Age', sex, 'years', 0),) }}"))
+
+
+def test_a_template_that_fails_is_named_with_its_scan(tmp_path: Path) -> None:
+    def fails(*_: object) -> str:
+        raise TypeError("no such thing")
+
+    loaded = replace(load_template(template(tmp_path, "{{ age }}")), render=fails)
+    with pytest.raises(UsageError, match=r"scan 's': no such thing"):
+        write_report(ROW, loaded)
+
+
+def test_a_process_whose_template_does_not_compile_is_refused() -> None:
+    with pytest.raises(UsageError, match="Report template 'mine': "):
+        Renderer("mine", "{% if %}")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ LOOK: Mapping[str, Any] = {
 Draw = Callable[[Any], None]
 Interval = tuple[str, float | None, float | None, float | None]
 """Label, value, low, high."""
+
+
+LINE = 24
+"""Letters of a line beside the axes."""
 
 
 def clear_prints(folder: Path) -> None:
@@ -95,7 +100,7 @@ def intervals(rows: Sequence[Interval], label: str, *, zero: bool = False) -> Dr
             axes.plot([value], [place], MARKS[0], color=colour)
         if zero:
             axes.axvline(0, color=GREY, linewidth=0.6)
-        axes.set_yticks(range(len(shown)), [one[0] for one in shown])
+        axes.set_yticks(range(len(shown)), [wrapped(one[0]) for one in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(label)
@@ -103,9 +108,14 @@ def intervals(rows: Sequence[Interval], label: str, *, zero: bool = False) -> Dr
     return draw
 
 
-def height_of(rows: Sequence[object]) -> float:
-    """Inches of a figure with a line for each row."""
-    return 0.62 + 0.17 * max(len(rows), 2)
+def wrapped(name: str) -> str:
+    """A name beside the axes, in lines that leave a column's width room for them."""
+    return textwrap.fill(name.replace("/", ": "), LINE)
+
+
+def height_of(rows: Sequence[Interval]) -> float:
+    """Inches of a figure with room for the name of each row."""
+    return 0.62 + 0.17 * max(sum(wrapped(one[0]).count("\n") + 1 for one in rows), 2)
 
 
 # -------------------------------------------------------------------------------------------- tables
