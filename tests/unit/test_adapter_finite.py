@@ -70,7 +70,11 @@ def test_what_no_adapter_needs_is_refused_before_it_is_built(adapter: Path, name
 def test_a_base_that_no_memory_holds_is_not_built(adapter: Path) -> None:
     edit(
         adapter,
-        put("config", "backbone", value={"kind": "m3d", "width": 2**16, "mlp": 2**18, "heads": 16}),
+        put(
+            "config",
+            "backbone",
+            value={"kind": "m3d", "fresh": True, "width": 2**16, "mlp": 2**18, "heads": 16},
+        ),
     )
     with pytest.raises(WeightsError, match="more than the limit of 10,000,000,000"):
         load_adapter(adapter)
