@@ -15,6 +15,8 @@ from voxtune.extras import install_line
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"voxtune", "voxtune_recipes"}
+NOT_INSTALLED = {"ants": ["antspyx"]}
+"""Packages of extras that the environment of the tests leaves out, by the name they are imported by."""
 
 
 def imported(paths: Iterable[Path]) -> dict[str, str]:
@@ -44,7 +46,7 @@ def plain(name: str) -> str:
 @cache
 def installed() -> Mapping[str, list[str]]:
     """The distributions of this environment by the names they are imported by; seconds to find."""
-    return packages_distributions()
+    return NOT_INSTALLED | packages_distributions()
 
 
 def not_asked_for(found: dict[str, str], requirements: Iterable[str]) -> list[str]:
