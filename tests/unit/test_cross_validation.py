@@ -231,7 +231,7 @@ def test_workers_share_the_folds_and_what_they_leave_is_done_here(
         exitcode = 1
 
         def __init__(self, target: Callable[..., None], args: tuple[object, ...], name: str) -> None:
-            told.append((name, *args[3:]))
+            told.append((name, *args[2:]))
             self.run = lambda: target(*args)
 
         def start(self) -> None:

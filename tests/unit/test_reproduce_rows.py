@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxtune.commands.crew import accelerator_of
 from voxtune.commands.reproduce import cells as cells_of_sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
@@ -14,7 +15,6 @@ from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
 from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.sweep import Sweep
-from voxtune.commands.reproduce.workers import accelerator_of
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, SettingError, UsageError
 from voxtune.evaluation.predictions import of_records

@@ -19,7 +19,7 @@ from voxtune.evaluation.evaluated_model import (
 )
 from voxtune.evaluation.intervals import Draw
 from voxtune.evaluation.metrics import evaluate, headline_names, headline_scores
-from voxtune.evaluation.predictions import Predictions, stacked
+from voxtune.evaluation.predictions import Predictions, no_answers, stacked
 from voxtune.evaluation.rivals import ZERO_SHOT, rivals_of, usable_rows
 from voxtune.evaluation.scored_task import ScoredTask, model_targets, with_measured
 from voxtune.evaluation.set_scores import PredictionSets, stacked_sets
@@ -262,7 +262,12 @@ def evaluation_of(
             participants stand for.
     """
     rows = cohort_rows(model, manifest_to_score(model, data))
-    found = answered(model, asked, scored_cohort(model, rows, asked.choose(rows, classes, label_map)))
+    chosen = asked.choose(rows, classes, label_map)
+    if sets is not None:
+        asked.sets(
+            no_answers(chosen.classes), sets
+        )  # what cannot be promised is refused before anything is scored
+    found = answered(model, asked, scored_cohort(model, rows, chosen))
     return found if sets is None else replace(found, sets=asked.sets(found.table, sets))
 
 

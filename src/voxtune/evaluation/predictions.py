@@ -255,6 +255,12 @@ def of_classes(rows: Sequence[ManifestRow], probabilities: Floats, classes: Sequ
     )
 
 
+def no_answers(names: Sequence[str]) -> Predictions:
+    """The table of no scan, for these classes or findings (k)."""
+    empty = np.zeros((0, len(names)))
+    return Predictions((), (), tuple(names), empty, empty, empty.astype(bool))
+
+
 def of_records(
     records: Sequence[Prediction],
     classes: Sequence[str],

@@ -72,8 +72,6 @@ class Predictor:
             ScanError: the scan cannot be read or processed.
             DataError: the adapter's validation participants are too few for the coverage.
         """
-        if sets is not None:
-            self.check_sets(sets)
         with one_sentence(name or scan.name, "predicted"):
             prepared = prepare_scan(
                 scan, self.preset, stripped=stripped, series=series, orientation=orientation, tell=tell
@@ -85,16 +83,6 @@ class Predictor:
         if sets is not None and caveats.verdict.answered:
             caveats = caveats.model_copy(update={"prediction_set": self._set(found.probabilities, sets)})
         return ScanResult(given(found, caveats.verdict), caveats, made)
-
-    def check_sets(self, wanted: WantedSets) -> None:
-        """Look whether prediction sets can be given at all, before any scan is read.
-
-        Raises:
-            SettingError: of numbers alone.
-            DataError: too few validation participants, or an adapter from before there were sets.
-        """
-        names = self.question.names
-        self._set(dict.fromkeys(names, 1 / max(len(names), 1)), wanted)
 
     def _set(self, probabilities: Mapping[str, float], wanted: WantedSets) -> PredictionSet:
         return set_of(

@@ -1,6 +1,5 @@
 """What a row will cost before it runs: time from finished cells of this folder, or from this machine's own matrix speed."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +142,3 @@ def operations_a_second() -> float:
         float((a @ a)[0, 0])
         best = min(best, time.perf_counter() - began)
     return 2.0 * size**3 / best
-
-
-def processors() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

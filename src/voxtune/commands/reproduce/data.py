@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxtune.commands.reproduce.cost import processors
+from voxtune.commands.crew import processors
 from voxtune.commands.reproduce.paper import Paper, Role
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import read_json, write_json

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from voxtune.commands.crew import processors
 from voxtune.commands.reproduce.command import Options, Planned, chosen_tables, make_paper, plan
-from voxtune.commands.reproduce.cost import Cost, embedded_bytes, estimate, kind_of, processors
+from voxtune.commands.reproduce.cost import Cost, embedded_bytes, estimate, kind_of
 from voxtune.commands.reproduce.paper import Cell
 from voxtune.commands.reproduce.sweep import RESULT
 

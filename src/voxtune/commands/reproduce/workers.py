@@ -1,12 +1,11 @@
 """Many processes on one sweep: each takes whatever cell nobody has, on its share of the machine."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from voxtune.commands.crew import run_crew
 from voxtune.commands.reproduce.cells import Say, run_cells
 from voxtune.commands.reproduce.paper import Cell
 from voxtune.commands.reproduce.sweep import Sweep
@@ -20,30 +19,7 @@ def run_on_workers(sweep: Sweep, cells: Sequence[Cell], workers: int, say: Say, 
     if workers <= 1:
         run_cells(sweep, cells, say, since=since, wait=wait)
         return
-    from multiprocessing import get_context
-
-    context = get_context("spawn")
-    crew = [
-        context.Process(
-            target=_worker, args=(sweep, tuple(cells), (place, workers), since), name=f"worker {place + 1}"
-        )
-        for place in range(workers)
-    ]
-    for process in crew:
-        process.start()
-    try:
-        for process in crew:
-            process.join()
-    except KeyboardInterrupt:
-        for process in crew:
-            process.terminate()
-        for process in crew:
-            process.join()
-        raise
-    if died := [process for process in crew if process.exitcode]:
-        say(
-            f"{len(died)} of {workers} workers were killed (most often: out of memory); their cells are done here."
-        )
+    run_crew(_worker, (sweep, tuple(cells), since), workers, say, "cells")
     run_cells(sweep, cells, say, since=since, wait=wait)
 
 
@@ -80,27 +56,9 @@ def _cell(sweep: Sweep, cell: Cell, since: float) -> None:
     run_cells(sweep, (cell,), lambda _: None, since=since)
 
 
-def _worker(sweep: Sweep, cells: tuple[Cell, ...], seat: tuple[int, int], since: float) -> None:
-    """One process of a crew: its share of the processors, and one accelerator of several."""
-    place, workers = seat
-    # Before anything asks for the accelerators: afterwards it changes nothing.
-    if (own := accelerator_of(place, os.environ.get("CUDA_VISIBLE_DEVICES"))) is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = own
-    import torch
-
-    from voxtune.commands.reproduce.cost import processors
-
-    torch.set_num_threads(min(torch.get_num_threads(), max(1, processors() // workers)))
+def _worker(sweep: Sweep, cells: tuple[Cell, ...], since: float, place: int, workers: int) -> None:
+    """One process of a crew."""
     # Each starts at another place, so that they seldom ask for the same cell.
     start = place * len(cells) // workers
     mine = cells[start:] + cells[:start]
     run_cells(sweep, mine, lambda line: print(line, file=sys.stderr, flush=True), since=since)  # noqa: T201
-
-
-def accelerator_of(place: int, visible: str | None) -> str | None:
-    """Which accelerator the worker at a place may see: one of those that are visible, in turn; ``None`` leaves it as it is."""
-    if visible is None:
-        devices = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
-    else:
-        devices = [name for name in visible.split(",") if name.strip()]
-    return devices[place % len(devices)] if len(devices) > 1 else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxtune.commands.crew import run_crew
 from voxtune.commands.shard import shard_of
 from voxtune.config import RunConfig
 from voxtune.errors import SomeFoldsFailedError, StoppedError, StorageError, UsageError, VoxTuneError
@@ -148,44 +149,11 @@ def _claim(output: Path, own: Sequence[Path], folds: Sequence[Path], request: "R
 
 def _together(request: "Request", folds: Sequence[Path], output: Path, workers: int, say: Say) -> None:
     """Share the folds among fresh processes; what one of them leaves behind is done by the caller."""
-    from multiprocessing import get_context
-
-    context = get_context("spawn")
-    crew = [
-        context.Process(
-            target=_worker, args=(request, tuple(folds), output, place, workers), name=f"worker {place + 1}"
-        )
-        for place in range(workers)
-    ]
-    for process in crew:
-        process.start()
-    try:
-        for process in crew:
-            process.join()
-    except KeyboardInterrupt:
-        for process in crew:
-            process.terminate()
-        for process in crew:
-            process.join()
-        raise
-    if died := [process for process in crew if process.exitcode]:
-        say(
-            f"{len(died)} of {workers} workers were killed (most often: out of memory); their folds are done here."
-        )
+    run_crew(_worker, (request, tuple(folds), output), workers, say, "folds")
 
 
 def _worker(request: "Request", folds: Sequence[Path], output: Path, place: int, workers: int) -> None:
-    """One process of a crew: its folds, its share of the processors, and one accelerator of several."""
-    from voxtune.commands.reproduce.workers import accelerator_of
-
-    # Before anything asks for the accelerators: afterwards it changes nothing.
-    if (seat := accelerator_of(place, os.environ.get("CUDA_VISIBLE_DEVICES"))) is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = seat
-    import torch
-
-    from voxtune.commands.reproduce.cost import processors
-
-    torch.set_num_threads(min(torch.get_num_threads(), max(1, processors() // workers)))
+    """One process of a crew: its folds."""
     for fold in list(folds)[place::workers]:
         (output / fold.name / FAILED).unlink(missing_ok=True)
         train_fold(request, fold, output, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
