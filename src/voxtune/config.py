@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -106,6 +107,8 @@ class LossSettings(Settings):
     """Weight of the alignment with the reports; at 0 no report is read."""
     finding_balance: bool = True
     """Weigh present and absent scans of a finding by the inverse of their number in training."""
+    class_balance: bool = False
+    """Weigh the scans of a class, in the class term, by the inverse of their number in training; the mean weight is 1."""
 
 
 class OptimiserSettings(Settings):
@@ -133,6 +136,10 @@ class TrainingSettings(Settings):
     """Length in passes over the training scans, as papers state it, with a validation after each; ``None``: in ``steps``."""
     batch_size: int = Field(16, ge=2)
     """Scans of one contrastive batch."""
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    """Each scan once in a pass, or each class as often as the others, in every batch: scans of rare classes come back, of common ones some wait."""
+    unlabelled: bool = False
+    """Scans without a label, of participants who are on no other side, as further pairs of the contrastive term; nothing else sees them."""
     steps: int | None = Field(None, ge=1)
     """Length in optimiser steps; ``None`` without ``epochs``: by the number of training scans (``training/plan.py``)."""
     validate_steps: int | None = Field(None, ge=1)
@@ -183,6 +190,14 @@ HOW = (
     "save_minutes", "save_steps", "trackers",
 )  # fmt: skip
 """Settings of training that say how a run is computed, not what: a run may be resumed with others."""
+
+
+LATER = {
+    ("loss", "class_balance"): False,
+    ("training", "sampling"): "shuffled",
+    ("training", "unlabelled"): False,
+}
+"""Settings that came after runs had been stored, with their defaults: a file leaves them out there, and stays what it was."""
 
 
 class AugmentSettings(Settings):
@@ -239,8 +254,12 @@ class RunConfig(Settings):
         return from_file(value) if isinstance(value, Mapping) else value
 
     @model_serializer(mode="wrap")
-    def _for_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return for_file(handler(self))
+    def _for_file(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        tree = for_file(handler(self))
+        for (part, name), default in {} if info.context == "everything" else LATER.items():
+            if tree.get(part, {}).get(name) == default:
+                tree[part] = {key: value for key, value in tree[part].items() if key != name}
+        return tree
 
     @property
     def known_profile(self) -> Profile:
@@ -306,7 +325,7 @@ class RunConfig(Settings):
         if not equals:
             raise UsageError(f"--set takes PATH=VALUE, got '{assignment}'.")
         *parents, leaf = path.strip().split(".")
-        tree = self.model_dump(mode="json")
+        tree = self.model_dump(mode="json", context="everything")
         if [*parents, leaf][0] == "targets":  # with mmse among them
             tree = from_file(tree)
             tree["targets"] = [one.model_dump(mode="json") for one in tree["targets"]]

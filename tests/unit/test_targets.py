@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from voxtune.audit.text import label_in_text
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
-from voxtune.commands.train.command import training_reports
 from voxtune.commands.train.control import deal
 from voxtune.commands.train.fit import trained_task, training_scales
+from voxtune.commands.train.texts import training_reports
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.examples import Labels
 from voxtune.data.targets import mean_and_sd, numeric_columns, target_tensors, target_values

@@ -21,6 +21,9 @@ from voxtune.types.tensors import Batch, side_by_side
 ReadScan = Callable[[str], Tensor]
 """scan_id to its tensor (C, X, Y, Z), or (T, D) once a frozen tower embedded it."""
 
+Tokenize = Callable[[list[str]], tuple[Tensor, Tensor]]
+"""Texts to their token ids and mask (N, L)."""
+
 NO_LABEL = -100
 
 
@@ -36,6 +39,8 @@ class Labels:
     """1 present, 0 absent, NaN unknown."""
     finding_weights: Float[Tensor, "N F"] | None = None
     """Of each cell in the loss."""
+    class_weights: Float[Tensor, " N"] | None = None
+    """Of each scan in the class term; ``None``: all alike."""
 
     def beside(self, other: "Labels") -> "Labels":
         """What both know of the same scans; no two tasks know the same."""
@@ -44,6 +49,7 @@ class Labels:
             {**self.targets, **other.targets},
             _either(self.findings, other.findings),
             _either(self.finding_weights, other.finding_weights),
+            _either(self.class_weights, other.class_weights),
         )
 
     def at(self, places: Int[Tensor, " B"]) -> "Labels":
@@ -53,6 +59,17 @@ class Labels:
             {name: values[places] for name, values in self.targets.items()},
             _rows(self.findings, places),
             _rows(self.finding_weights, places),
+            _rows(self.class_weights, places),
+        )
+
+    def and_unknown(self, count: int) -> "Labels":
+        """These, then of ``count`` further scans nothing: no class, no value, no finding, no weight."""
+        return Labels(
+            _and(self.classes, count, NO_LABEL),
+            {name: _filled(values, count, torch.nan) for name, values in self.targets.items()},
+            _and(self.findings, count, torch.nan),
+            _and(self.finding_weights, count, 0.0),
+            _and(self.class_weights, count, 0.0),
         )
 
 
@@ -62,6 +79,14 @@ def _either(mine: Tensor | None, other: Tensor | None) -> Tensor | None:
 
 def _rows(values: Tensor | None, places: Tensor) -> Tensor | None:
     return None if values is None else values[places]
+
+
+def _and(values: Tensor | None, count: int, filling: float) -> Tensor | None:
+    return None if values is None else _filled(values, count, filling)
+
+
+def _filled(values: Tensor, count: int, filling: float) -> Tensor:
+    return torch.cat([values, values.new_full((count, *values.shape[1:]), filling)])
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,7 @@ class Examples:
             targets=dict(labels.targets),
             findings=labels.findings,
             finding_weights=labels.finding_weights,
+            class_weights=labels.class_weights,
         )
 
 
@@ -104,7 +130,7 @@ def make_examples(
     rows: Sequence[ManifestRow],
     reports: Mapping[str, Report],
     labels: Labels,
-    tokenize: Callable[[list[str]], tuple[Tensor, Tensor]],
+    tokenize: Tokenize,
 ) -> Examples:
     """Collect labels and tokenised reports of some rows; without any report their texts are empty, which costs next to nothing.
 
@@ -165,6 +191,20 @@ def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Ten
     """The place of each row's diagnosis among the classes, -100 where it is none of them."""
     places = {name: place for place, name in enumerate(classes)}
     return torch.tensor([places.get(row.diagnosis or "", NO_LABEL) for row in rows])
+
+
+def class_weights(labels: Int[Tensor, " N"], train: Int[Tensor, " M"], classes: int) -> Float[Tensor, " N"]:
+    """The weight of each scan: n / (K n_class) of its class in training, so that their mean there is 1; 0 without a label.
+
+    Args:
+        labels: of the scans.
+        train: of the training scans, which are counted.
+        classes: how many there are; K counts those that training has. A class that it has not weighs 0.
+    """
+    counts = torch.bincount(train[train >= 0], minlength=classes).double()
+    each = counts.sum() / ((counts > 0).sum() * counts)
+    each[counts == 0] = 0.0
+    return torch.where(labels >= 0, each[labels.clamp(min=0)], 0.0).float()
 
 
 def class_names(rows: Sequence[ManifestRow], profile: Profile | None = None) -> tuple[str, ...]:

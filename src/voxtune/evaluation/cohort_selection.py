@@ -271,7 +271,7 @@ def unseen_rows(
     The test side; and of held-out classes also the scans on no side (a run leaves scans of other classes out of its split) of
     participants who are on neither the training nor the validation side.
     """
-    seen = {scan for side in ("train", "val") for scan in sides[side]}
+    seen = {scan for side in ("train", "val", "unlabelled") for scan in sides.get(side, ())}
     known = {row.participant_id for row in rows if row.scan_id in seen}
     test = set(sides["test"])
     return [

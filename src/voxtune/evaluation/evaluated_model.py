@@ -22,6 +22,8 @@ OWN = "test"
 """Name of the evaluation on the run's own test side."""
 OWN_NAME = "the run's own test side"
 """The same as a person says it."""
+UNLABELLED = "unlabelled"
+"""Beside the sides of a run's split: scans that training saw without a label."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class ScoredCohort:
     training: Path | None
     train_rows: list[ManifestRow]
     val_rows: list[ManifestRow]
+    unlabelled_rows: Sequence[ManifestRow] = ()
+    """Of scans that training saw with their report alone."""
 
     @property
     def rows(self) -> list[ManifestRow]:
@@ -185,8 +189,8 @@ def cohort_rows(model: EvaluatedModel, manifest: Path) -> CohortRows:
     """
     rows = with_marks(manifest, read_manifest(manifest))
     own = model.split.get("manifest_sha256") == file_sha256(manifest)
-    sides = {side: frozenset(model.split.get(side, ())) for side in ("train", "val", "test")}
-    seen = sides["train"] | sides["val"]
+    sides = {side: frozenset(model.split.get(side, ())) for side in ("train", "val", "test", UNLABELLED)}
+    seen = sides["train"] | sides["val"] | sides[UNLABELLED]
     if not own and (shared := [row.scan_id for row in rows if row.scan_id in seen]):
         raise DataError(
             f"{len(shared)} scans of this manifest have IDs of training or validation scans, first '{shared[0]}'; an external "
@@ -206,4 +210,5 @@ def scored_cohort(model: EvaluatedModel, cohort: CohortRows, chosen: Chosen) -> 
         training,
         [row for row in known if row.scan_id in cohort.sides["train"]],
         [row for row in known if row.scan_id in cohort.sides["val"]],
+        [row for row in known if row.scan_id in cohort.sides[UNLABELLED]],
     )

@@ -29,7 +29,7 @@ def verdict_of(model: EvaluatedModel, cohort: ScoredCohort) -> Verdict:
         return base_verdict(model.base)
     if cohort.own:
         return own_verdict(read_json(model.run.root / "audit.json", "the audit of the run"))
-    seen = [*cohort.train_rows, *cohort.val_rows]
+    seen = [*cohort.train_rows, *cohort.val_rows, *cohort.unlabelled_rows]
     of_training = {row.scan_id for row in seen}
     homes = {True: cohort.training or cohort.manifest, False: cohort.manifest}
     return external_verdict(

@@ -34,6 +34,8 @@ class Classification:
     """Those that the settings name, if any: other scans are left out."""
     templates: tuple[str, ...]
     class_weight: float
+    balance: bool = False
+    """Whether the scans of rare classes weigh more in the class term."""
 
     metrics = frozenset({"balanced_accuracy", "accuracy", "loss"})
 
@@ -41,9 +43,10 @@ class Classification:
     def of(cls, config: RunConfig, classes: Sequence[str]) -> "Classification":
         """The task that a run's settings ask for."""
         wanted = config.classes.names
+        loss = config.loss
         return cls(
-            wanted or tuple(classes), wanted, config.classes.templates, config.loss.class_weight
-        )  # fmt: skip
+            wanted or tuple(classes), wanted, config.classes.templates, loss.class_weight, loss.class_balance
+        )
 
     def check(self) -> None:
         """Any settings go together."""
@@ -56,15 +59,23 @@ class Classification:
         """
         return labelled(rows, self.wanted, say)
 
+    def unlabelled_rows(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """The rows without any diagnosis; one that is not asked for is a label too."""
+        return [row for row in rows if not row.diagnosis]
+
     def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:  # noqa: ARG002  (a task's signature)
         """The settings as they are."""
         return config
 
-    def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":  # noqa: ARG002  (a task's signature)
-        """The class of each scan."""
-        from voxtune.data.examples import Labels, class_labels
+    def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":
+        """The class of each scan; where classes are balanced, its weight by how often the class is in training."""
+        from voxtune.data.examples import Labels, class_labels, class_weights
 
-        return Labels(classes=class_labels(rows, self.names))
+        own = class_labels(rows, self.names)
+        if not self.balance:
+            return Labels(classes=own)
+        weights = class_weights(own, class_labels(train, self.names), len(self.names))
+        return Labels(classes=own, class_weights=weights)
 
     def class_texts(self) -> list[list[str]]:
         """The words of all classes, once for each template."""
@@ -77,7 +88,7 @@ class Classification:
 
         if not self.class_weight or output.class_scores is None or batch.labels is None:
             return TaskTerms()
-        return TaskTerms(classes=class_cross_entropy(output.class_scores, batch.labels))
+        return TaskTerms(classes=class_cross_entropy(output.class_scores, batch.labels, batch.class_weights))
 
     def validation_metric(
         self, outputs: "ScanOutputs", labels: "Labels", metric: str, heads: "Mapping[str, TargetHead]"  # noqa: ARG002  (a task's signature)
@@ -87,7 +98,7 @@ class Classification:
 
         assert outputs.logits is not None
         assert labels.classes is not None
-        return validation_metric(outputs.logits, labels.classes, metric)
+        return validation_metric(outputs.logits, labels.classes, metric, labels.class_weights)
 
     def notes(self, train: "Labels") -> list[str]:  # noqa: ARG002  (a task's signature)
         """Nothing to say."""

@@ -36,6 +36,10 @@ class Combined:
         """The rows of the first part: a target may be missing in any of them."""
         return self.parts[0].select_rows(rows, say)
 
+    def unlabelled_rows(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """Those of the first part."""
+        return self.parts[0].unlabelled_rows(rows)
+
     def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:
         """The settings of every part, one after the other."""
         for part in self.parts:

@@ -84,6 +84,13 @@ class Findings:
 
         return with_findings(rows, self.seen)
 
+    def unlabelled_rows(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """The rows in which no finding is known, none that is held out either."""
+        from voxtune.data.findings import finding_labels
+
+        unknown = finding_labels(rows, self.config.classes.findings).isnan().all(dim=1).tolist()
+        return [row for row, none in zip(rows, unknown, strict=True) if none]
+
     def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:  # noqa: ARG002  (a task's signature)
         """The settings as they are."""
         return config

@@ -89,6 +89,13 @@ class Regression:
             )
         return kept
 
+    def unlabelled_rows(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """The rows in which no target is known."""
+        from voxtune.data.targets import target_values
+
+        found = [target_values(rows, target) for target in self.targets]
+        return [row for row, *values in zip(rows, *found, strict=True) if all(one is None for one in values)]
+
     def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:
         """``mae`` steers where no class does. The default target ``mmse`` beside classes is off where no training scan has one.
 

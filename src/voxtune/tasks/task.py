@@ -86,6 +86,10 @@ class Task(Protocol):
         """
         ...
 
+    def unlabelled_rows(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """The rows of which nothing that is asked is known."""
+        ...
+
     def settle(self, config: RunConfig, sides: Mapping[str, Sequence[ManifestRow]], say: Say) -> RunConfig:
         """The settings, once it is known what the scans of each side (``train``, ``val``, ``test``) hold.
 
@@ -129,6 +133,7 @@ def check_settings(task: Task, config: RunConfig) -> None:
         SettingError: names the setting; a metric that nothing that is asked has. Where no class is asked the default stands for ``mae``.
     """
     task.check()
+    _check_imbalance(config)
     metric, standing_in = (
         config.training.metric,
         config.training.metric == DEFAULT_METRIC and not config.classes.asked,
@@ -137,6 +142,21 @@ def check_settings(task: Task, config: RunConfig) -> None:
         raise SettingError(
             "training.metric", f"{' or '.join(sorted(task.metrics))}, of what this run is asked", metric
         )
+
+
+def _check_imbalance(config: RunConfig) -> None:
+    """What is there for rare classes and missing labels must have something to act on."""
+    loss, training = config.loss, config.training
+    one_of_several = config.classes.asked and not config.classes.findings
+    instead = "; findings have loss.finding_balance" if config.classes.findings else ""
+    if loss.class_balance and not (one_of_several and loss.class_weight):
+        expected = f"false without a class term: it weighs the scans of loss.class_weight, which is 0 or has no classes here{instead}"
+        raise SettingError("loss.class_balance", expected, True)  # noqa: FBT003  (the value)
+    if training.sampling == "balanced" and not one_of_several:
+        raise SettingError("training.sampling", f"shuffled where no one class of several is asked{instead}", "balanced")  # fmt: skip
+    if training.unlabelled and not loss.contrastive_weight:
+        expected = "false with loss.contrastive_weight=0: a scan without a label has nothing but its report to be aligned with"
+        raise SettingError("training.unlabelled", expected, True)  # noqa: FBT003  (the value)
 
 
 def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:

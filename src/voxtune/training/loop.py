@@ -70,6 +70,8 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     step_settings = StepSettings(config.loss, inputs.task, weights, inputs.form, settings.chunk, ranks)
     classes = class_inputs(model, inputs, ranks) if config.loss.class_weight and inputs.class_tokens else None
     train = inputs.train
+    drawn_by = train.labels.classes if settings.sampling == "balanced" else None
+    groups = None if drawn_by is None else drawn_by.tolist()
     plan = plan_of(settings, config.optimiser, len(train), inputs.validated)
 
     # ---- pick up where a stopped run left off
@@ -114,7 +116,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
             began, energy, data_seconds = time.perf_counter(), energy_meter(ranks.device), 0.0
             saved = began
             model.train()
-            steps = round_batches(len(train), settings.batch_size, config.seed, plan.steps_of(number))
+            steps = round_batches(len(train), settings.batch_size, config.seed, plan.steps_of(number), groups)
             sums = dict(now.sums)
             shares = read_shares(inputs, steps[now.step :], settings.workers, ranks)
             for step in range(now.step, len(steps)):

@@ -1,8 +1,11 @@
 """In which order an epoch sees its scans, and the seeds that depend on the place in the run alone."""
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
+
+NO_CLASS = -1
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
@@ -20,7 +23,48 @@ def batches(order: list[int], size: int) -> list[list[int]]:
     return cut
 
 
-def round_batches(count: int, size: int, seed: int, steps: range) -> list[tuple[int, list[int]]]:
+def balanced_batches(groups: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of a pass in which every class is drawn as often as the others, in each batch as nearly as can be.
+
+    As many draws as there are scans. The scans of a class take turns; none is twice in a batch where its class has enough others. Scans
+    of no class (negative) are drawn once each, spread evenly.
+
+    Args:
+        groups: the class of each training scan.
+        size: of a batch.
+        seed: of the run.
+        epoch: the pass, which the order depends on too.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    members: dict[int, list[int]] = {}
+    for place, group in enumerate(groups):
+        members.setdefault(max(group, NO_CLASS), []).append(place)
+    classes = sorted(members.keys() - {NO_CLASS})
+    turns = [classes[place] for place in torch.randperm(len(classes), generator=generator).tolist()]
+    free, count = len(members.get(NO_CLASS, ())), len(groups)
+    waiting: dict[int, list[int]] = {group: [] for group in members}
+    drawn, found = 0, []
+    for batch in batches(list(range(count)), size):
+        chosen: list[int] = []
+        for slot in batch:
+            labelled = (slot + 1) * free // count == slot * free // count
+            group = turns[drawn % len(turns)] if labelled else NO_CLASS
+            drawn += labelled
+            fresh = next((one for one in waiting[group] if one not in chosen), None)
+            if fresh is None:
+                order = torch.randperm(len(members[group]), generator=generator).tolist()
+                more = [members[group][place] for place in order]
+                fresh = next((one for one in more if one not in chosen), more[0])
+                waiting[group] += more
+            waiting[group].remove(fresh)
+            chosen.append(fresh)
+        found.append(chosen)
+    return found
+
+
+def round_batches(
+    count: int, size: int, seed: int, steps: range, groups: Sequence[int] | None = None
+) -> list[tuple[int, list[int]]]:
     """The batches of some steps of a run: for each, which pass over the scans it belongs to, and which scans it has.
 
     Args:
@@ -28,6 +72,7 @@ def round_batches(count: int, size: int, seed: int, steps: range) -> list[tuple[
         size: of a batch.
         seed: of the run.
         steps: counted over the whole run.
+        groups: the class of each scan, where a pass draws the classes alike; ``None``: each scan once.
     """
     passes: dict[int, list[list[int]]] = {}
     found = []
@@ -35,7 +80,11 @@ def round_batches(count: int, size: int, seed: int, steps: range) -> list[tuple[
     for step in steps:
         number, place = divmod(step, each)
         if number not in passes:
-            passes[number] = batches(epoch_order(count, seed, number), size)
+            passes[number] = (
+                batches(epoch_order(count, seed, number), size)
+                if groups is None
+                else balanced_batches(groups, size, seed, number)
+            )
         found.append((number, passes[number][place]))
     return found
 

@@ -24,6 +24,8 @@ class Batch:
     findings: Float[Tensor, "B F"] | None = None
     """1 present, 0 absent, NaN unknown."""
     finding_weights: Float[Tensor, "B F"] | None = None
+    class_weights: Float[Tensor, " B"] | None = None
+    """Of each scan in the class term; ``None``: all alike."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
@@ -40,6 +42,7 @@ class Batch:
             targets={name: values.to(device) for name, values in self.targets.items()},
             findings=moved(self.findings),
             finding_weights=moved(self.finding_weights),
+            class_weights=moved(self.class_weights),
         )
 
 

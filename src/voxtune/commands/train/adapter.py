@@ -68,6 +68,8 @@ def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any])
         "recipe": session.config.name,
         "plan": fitted.plan.why,
     }
+    if session.cohort.unlabelled:
+        facts["unlabelled"] = len(session.cohort.unlabelled)
     if session.cohort.control_of is not None:
         facts["learned"] = {"metric": session.config.training.metric, "value": fitted.best_metric}
     return facts

@@ -1,6 +1,6 @@
 """``voxtune train``: rows, split, audit, reports, model, loop, calibration, adapter, page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +10,11 @@ from voxtune.commands.train.control import with_control
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.commands.train.start import alone, check_start, has_progress
+from voxtune.commands.train.texts import say_of_texts, training_reports
+from voxtune.commands.train.unlabelled import unlabelled_pairs
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
-from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
-from voxtune.reports.policy import left_out_note
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.storage.seal import write_sealed
 from voxtune.tasks.task import check_settings, task_of
@@ -22,6 +22,7 @@ from voxtune.types.records import ManifestRow, Report
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
+    from voxtune.audit.report import AuditReport
     from voxtune.data.splits import Split
 
 Say = Callable[[str], None]
@@ -119,13 +120,11 @@ def train_one(
     images: "Images | None" = None,
 ) -> Trained:
     """Train one run; see :func:`train`."""
-    from voxtune.audit.checks import AuditInputs, find_leaks
     from voxtune.audit.manifests import edited
-    from voxtune.data.manifest import file_sha256, read_manifest, resolve_image
+    from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.simulated import with_marks
     from voxtune.data.split_files import read_split, relative_path
     from voxtune.data.splits import make_split
-    from voxtune.imaging.read import read_scan
     from voxtune.training.ranks import number_of, start_ranks
 
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
@@ -154,36 +153,57 @@ def train_one(
             )
     config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
     check_start(config, sides["train"])
+    pairs = unlabelled_pairs(everyone, task, split, config, say)
+    reports = {**reports, **pairs.reports}
     if leads:
-        _say_of_texts(rows, config, say)
+        say_of_texts(rows, config, say)
         _same_run(run, config, split)
-        targets = tuple(target.name for target in config.targets)
-        inputs = AuditInputs(
-            read=lambda row: read_scan(resolve_image(data, row)),
-            images=images,
-            targets=targets,
-            profile=config.profile,
-            fields=config.report.fields,
-        )
-        verdict = find_leaks(rows, split, reports, inputs, allow=request.allow)
+        refuse_other_pairs(run, pairs.scan_ids)
+        learned = replace(split, train=tuple(dict.fromkeys([*split.train, *pairs.scan_ids])))
         changed = edited(split, rows, data, "refuse", split_dir)
+        verdict = _audited([*rows, *pairs.rows], learned, reports, config, request, images)
         verdict = verdict.model_copy(update={"findings": (*changed, *verdict.findings)})
         verdict.refuse()
         write_text(run.config, config.to_json(), shared=True)
         facts = {"manifest": relative_path(data, run.root)} | _split_facts(split, file_sha256(data))
         if request.train_size is not None:
             facts["train_size"] = request.train_size
+        if pairs.rows:
+            facts["unlabelled"] = list(pairs.scan_ids)
         write_sealed(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
-    simulated = any(row.simulated for row in sides["train"])
-    cohort = TrainingCohort(data, sides, reports, simulated)
+    simulated = any(row.simulated for row in (*sides["train"], *pairs.rows))
+    cohort = TrainingCohort(data, sides, reports, simulated, unlabelled=pairs.rows)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
     fit = partial(with_control, fit_run) if request.control else fit_run
     return Trained(output, _together(fit, session))
 
 
+def _audited(
+    rows: Sequence[ManifestRow],
+    split: "Split",
+    reports: Mapping[str, Report],
+    config: RunConfig,
+    request: Request,
+    images: "Images | None",
+) -> "AuditReport":
+    """What crosses the split of a run; nothing is refused yet."""
+    from voxtune.audit.checks import AuditInputs, find_leaks
+    from voxtune.data.manifest import resolve_image
+    from voxtune.imaging.read import read_scan
+
+    inputs = AuditInputs(
+        read=lambda row: read_scan(resolve_image(request.data, row)),
+        images=images,
+        targets=tuple(target.name for target in config.targets),
+        profile=config.profile,
+        fields=config.report.fields,
+    )
+    return find_leaks(rows, split, reports, inputs, allow=request.allow)
+
+
 def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
-    """The rows of a manifest that a recipe can learn from."""
+    """The rows of a manifest that a recipe can learn from: with a label, or without one where the settings take such pairs."""
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
 
@@ -191,7 +211,8 @@ def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
     config = _with_profile(config, everyone, say)
     task = task_of(config)
     check_settings(task, config)
-    return list(task.select_rows(everyone, say))
+    more = task.unlabelled_rows(everyone) if config.training.unlabelled else []
+    return [*task.select_rows(everyone, say), *more]
 
 
 def looked_at(rows: Sequence[ManifestRow], data: Path) -> "Images":
@@ -249,6 +270,21 @@ def refuse_other_scans(run: RunDir, split: "Split") -> None:
             )
 
 
+def refuse_other_pairs(run: RunDir, pairs: Sequence[str]) -> None:
+    """Refuse to go on with a run whose scans without a label were others.
+
+    Raises:
+        UsageError: they were.
+    """
+    if has_progress(run) and run.split.is_file():
+        before = read_json(run.split, "the split of the run").get("unlabelled", [])
+        if list(before) != list(pairs):
+            raise UsageError(
+                f"'{run.root.name}' was started with {len(before)} scans without a label, here are {len(pairs)} or others; "
+                "--resume needs the same --data."
+            )
+
+
 def _together(fit: Callable[[Session], str], session: Session) -> str:
     """The work of all processes; only the first one comes back from it, and says how a stopped run ended."""
     try:
@@ -292,29 +328,6 @@ def _silence(_: str) -> None:
     """The first process speaks for all."""
 
 
-def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
-    """The texts to align with, without the label sentence where no class is asked; none are read where their weight is 0.
-
-    Raises:
-        DataError: nothing can be said of a scan; the message says how to train without texts.
-        LeakageError: a text would state a target.
-    """
-    from voxtune.data.examples import reports_of
-
-    if not config.loss.contrastive_weight:
-        return {}
-    targets = [target.name for target in config.targets]
-    try:
-        return reports_of(rows, config.report, config.profile, label=config.classes.asked, targets=targets)
-    except DataError as error:
-        if config.classes.asked:
-            raise
-        raise DataError(
-            f"{error} Without a class the reports are all that the text side learns from; train without it: "
-            "--set loss.contrastive_weight=0 --set text=none --set projections=frozen --set loss.temperature_learned=false"
-        ) from None
-
-
 def _guided_by_its_classes(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> RunConfig:
     """The same settings; a method that texts guide (LGA) is guided by this cohort's classes where its own texts name none of them."""
     names = config.classes.names or tuple(sorted({row.diagnosis for row in rows if row.diagnosis}))
@@ -343,16 +356,6 @@ def _with_profile(config: RunConfig, rows: Sequence[ManifestRow], say: Say) -> R
     if config.profile is None:
         say(found.sentence)
     return config.settled(found.profile)
-
-
-def _say_of_texts(rows: Sequence[ManifestRow], config: RunConfig, say: Say) -> None:
-    """What a person should know of the fields: values that are hardly possible, and columns that are in no text."""
-    assert config.profile is not None
-    for sentence in implausible(rows, config.profile):
-        say(f"Warning: {sentence}.")
-    reads = config.loss.contrastive_weight and config.report.file is None
-    if reads and (note := left_out_note(rows, config.profile, config.report.fields)):
-        say(note)
 
 
 def _split_facts(split: "Split", manifest_sha256: str) -> dict[str, Any]:

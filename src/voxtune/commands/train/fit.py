@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, cast
 
 from voxtune.commands.train.adapter import hand_over
-from voxtune.commands.train.session import Session
+from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.config import RunConfig
 from voxtune.tasks.task import Task, Validated, task_of
 
 if TYPE_CHECKING:
-    from voxtune.data.examples import Labels
+    from voxtune.data.examples import Examples, Labels, Tokenize
     from voxtune.model.build import BackboneSettings, TargetScale
     from voxtune.model.vlm import VisionLanguageModel
     from voxtune.training.records import Steer
@@ -41,8 +41,9 @@ def fit_run(session: Session) -> str:
         make_examples(cohort.sides[side], cohort.reports, task.labels(cohort.sides[side], rows), tokenize)
         for side in ("train", "val")
     )
+    learned = with_unlabelled(train_set, cohort, tokenize)
     table = parameter_table(model)
-    sizes = f"{trained_in_words(table)}; {len(train_set)} scans, {len(val_set)} to validate."
+    sizes = f"{trained_in_words(table)}; {len(train_set)} scans{cohort.more}, {len(val_set)} to validate."
     for note in (sizes, *task.notes(train_set.labels)):
         session.say(note)
     scans = session.scans(model)
@@ -58,12 +59,12 @@ def fit_run(session: Session) -> str:
 
     inputs = TrainingInputs(
         task=task,
-        train=train_set,
+        train=learned,
         read=scans.train,
         validate=validate,
         class_tokens=[tokenize(some) for some in texts],
         form=scans.train_form,
-        reports=session.reports(model, train_set),
+        reports=session.reports(model, learned),
         augment=session.augmentation(),
         validated=len(set(val_set.participant_ids)),
     )
@@ -90,6 +91,16 @@ def fit_run(session: Session) -> str:
         adapter_state(model)  # the parts of a sharded model, for the process that writes
     session.ranks.wait()
     return " ".join([*([probe.beside(fitted.best_metric)] if probe else []), session.summary(fitted)])
+
+
+def with_unlabelled(labelled: "Examples", cohort: TrainingCohort, tokenize: "Tokenize") -> "Examples":
+    """What steps are made of: the labelled training scans, then those of which nothing is known but their report."""
+    from voxtune.data.examples import make_examples
+
+    if not cohort.unlabelled:
+        return labelled
+    labels = labelled.labels.and_unknown(len(cohort.unlabelled))
+    return make_examples(cohort.learned, cohort.reports, labels, tokenize)
 
 
 def steer(

@@ -33,6 +33,18 @@ class TrainingCohort:
     simulated: bool
     control_of: str | None = None
     """The sha256 of the adapter whose control is trained here, on labels dealt out at random."""
+    unlabelled: Sequence[ManifestRow] = ()
+    """Scans of the contrastive term alone; their reports are among ``reports``."""
+
+    @property
+    def learned(self) -> "list[ManifestRow]":
+        """Everything a step may hold: the train side, then the scans without a label."""
+        return [*self.sides["train"], *self.unlabelled]
+
+    @property
+    def more(self) -> str:
+        """The scans without a label, in words that follow on those of the train side."""
+        return f" and {len(self.unlabelled)} without a label" if self.unlabelled else ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class Session:
         from voxtune.data.images import embedded_folder, load_preset, scan_reader
 
         config = self.config
-        rows = [row for side in ("train", "val") for row in self.cohort.sides[side]]
+        rows = [*self.cohort.learned, *self.cohort.sides["val"]]
         plain = scan_reader(self.cohort.manifest, rows, load_preset(config.preset))
         names = tuple(row.scan_id for row in rows)
         folder = embedded_folder(self.cohort.manifest)
