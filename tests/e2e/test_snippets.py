@@ -281,6 +281,7 @@ WORLDS: dict[str, World | str] = {
     "docs/how-to/add-a-template.md": "simulated",
     "docs/how-to/dask.md": "simulated",
     "docs/how-to/class-imbalance.md": measured,
+    "docs/how-to/choose-settings.md": measured,
 }
 
 

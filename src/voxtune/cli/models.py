@@ -68,6 +68,12 @@ def weights(action: str, name: str | None, file: Path | None, *, seen: bool) -> 
 )
 @set_option
 @click.option(
+    "--choose",
+    multiple=True,
+    metavar="PATH=A|B",
+    help="Choose a setting inside the training side (of each fold), by score; several are combined.",
+)
+@click.option(
     "--allow", multiple=True, metavar="CHECK", help="Train although this audit check finds something."
 )
 @click.option("--resume", is_flag=True, help="Go on where this run stopped.")
@@ -84,6 +90,7 @@ def train(
     split_dir: Path | None,
     assignments: tuple[str, ...],
     train_size: int | None,
+    choose: tuple[str, ...],
     allow: tuple[str, ...],
     device: str,
     workers: int,
@@ -109,6 +116,7 @@ def train(
         control=control,
         device=device,
         train_size=train_size,
+        choose=choose,
         workers=workers,
         shard=shard,
         say=tell,

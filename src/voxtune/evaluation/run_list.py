@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from voxtune.config import HOW, RunConfig
 from voxtune.errors import DataError
+from voxtune.evaluation.choice import read_choice
 from voxtune.evaluation.evaluated_model import EvaluatedModel, manifest_to_score, read_run
 from voxtune.run_dir import RunDir, read_json, shared_config
 
@@ -44,8 +45,18 @@ class Member:
         tree = shared_config(self.config)
         tree["training"] = {key: value for key, value in tree["training"].items() if key not in HOW}
         known = {key: value for key, value in tree.items() if key not in {"name", "seed"}}
+        choice = read_choice(self.run.root)
+        free = () if choice is None else choice.paths
+        among = (
+            {} if choice is None else {"what --choose chose among": [one.name for one in choice.candidates]}
+        )
         return {
-            **dict(_flat(known)),
+            **{
+                path: value
+                for path, value in _flat(known)
+                if not any(path == one or path.startswith(f"{one}.") for one in free)
+            },
+            **among,
             "the data it was trained on (sha256 of the manifest)": str(self.split.get("manifest_sha256"))[
                 :12
             ],

@@ -146,6 +146,8 @@ class RunsFacts:
     """Over participants, of the headline's mean; only where all runs are scored on the same scans."""
     leakage: Mapping[str, str] = field(default_factory=dict)
     """By run."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """Of runs that chose a setting inside their training side: what, among what, in a sentence."""
 
     def each(self, name: str) -> dict[str, Metric | None]:
         """A score of every run."""

@@ -99,6 +99,19 @@ def _folds(facts: EvaluationFacts) -> str:
     return (
         f" The answers are those of {len(facts.runs.runs)} models, each for the fold of participants that it never saw, pooled; calibration and "
         "thresholds are those that each model fixed on its own validation scans."
+        f"{_choices(facts)}"
+    )
+
+
+def _choices(facts: EvaluationFacts) -> str:
+    """That settings were chosen, and that the scored scans had no part in it."""
+    assert facts.runs is not None
+    if not facts.runs.choices:
+        return ""
+    of = facts.runs.of
+    return (
+        f" In each {of} settings were chosen by the score of candidates trained and validated on participants of its training side alone; the "
+        f"scored scans had no part in it. {' '.join(f'{of.capitalize()} {key}: {said}' for key, said in facts.runs.choices.items())}"
     )
 
 
@@ -118,5 +131,5 @@ def _of_means(facts: EvaluationFacts) -> str:
         "says how many do. Temperature and thresholds are those that each run fixed on its own validation scans. "
         f"{100 * facts.confidence:g}% intervals rest on {facts.resamples} resamples of whole participants, within one run.{of_mean} "
         f"Scans behind different {several} are not independent: the standard deviation is no standard error, and no test is made from it; "
-        "'voxtune compare' of two such sets tests one method against another."
+        f"'voxtune compare' of two such sets tests one method against another.{_choices(facts)}"
     )

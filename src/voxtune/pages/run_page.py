@@ -32,6 +32,7 @@ def run_page(
         "metric": metric,
         "plan": plan["why"],
         "probe": plan["probe"],
+        "choice": plan.get("choice"),
         "chosen": plan["keep"] == "best",
         "step": steps_done(epochs, kept),
         "cost": cost(epochs, environment or {}),

@@ -125,6 +125,7 @@ def _runs_facts(
     each: Mapping[str, Mapping[str, Metric]],
     stated: Mapping[str, Mapping[str, Any]],
 ) -> "RunsFacts":
+    from voxtune.evaluation.choice import read_choice
     from voxtune.evaluation.intervals import Draw
     from voxtune.evaluation.run_list import one_test_side, test_side_in_words
     from voxtune.evaluation.runs import mean_interval
@@ -150,6 +151,11 @@ def _runs_facts(
         if one_side
         else None,
         leakage={key: str(one["leakage"]) for key, one in stated.items() if one.get("leakage")},
+        choices={
+            one.key: choice.words
+            for one in listed.members
+            if (choice := read_choice(one.run.root)) is not None
+        },
     )
 
 
@@ -288,6 +294,7 @@ def _said(
         "one_test_side": runs.one_side,
         "pooled": bool(facts.metrics),
         "leakage": dict(runs.leakage),
+        **({"choices": dict(runs.choices)} if runs.choices else {}),
         "base_seen": facts.base_seen,
         "base_seen_alarms": facts.base_seen_alarms,
         "looks": facts.looks,

@@ -47,6 +47,10 @@ class Request:
     resume: bool = False
     control: bool = False
     train_size: int | None = None
+    choices: tuple[tuple[str, ...], ...] = ()
+    """Edits to choose among inside the training side, before the run itself is trained."""
+    only: frozenset[str] | None = None
+    """The scans of the manifest that may be looked at at all; ``None``: every one."""
 
 
 def train(  # noqa: PLR0913  (the options of the command)
@@ -61,6 +65,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     control: bool = False,
     device: str = "auto",
     train_size: int | None = None,
+    choose: Sequence[str] = (),
     workers: int = 1,
     shard: str | None = None,
     say: Say = print,
@@ -79,6 +84,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         control: train the control of the adapter as well (``RUN/control``), for what ``explain`` asks of a map.
         device: ``auto`` (as the recipe says, else a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         train_size: train on the subset of this size that ``voxtune split --train-size`` wrote, in place of the whole train side.
+        choose: ``PATH=VALUE|VALUE``: settings to choose, each run (each fold) inside its own training side; several are combined.
         workers: processes that share the folds.
         shard: ``I/N``, the I-th of N parts of the folds, for job arrays.
         say: takes lines for a person.
@@ -91,6 +97,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         SomeFoldsFailedError: some folds failed and the others are done.
         StoppedError: Ctrl-C or SIGTERM came; everything is saved.
     """
+    from voxtune.commands.train.choose import read_choices, train_chosen
     from voxtune.commands.train.folds import Crew, train_folds
     from voxtune.data.split_files import fold_folders
 
@@ -99,7 +106,8 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             "Say what to train on: --data OUT/manifest.tsv, as 'voxtune preprocess' or 'voxtune simulate' wrote it."
         )
-    request = Request(config, Path(data), tuple(allow), resume, control, train_size)
+    choices = read_choices(choose, config)
+    request = Request(config, Path(data), tuple(allow), resume, control, train_size, choices)
     run, split = Path(output), None if split_dir is None else Path(split_dir)
     if split is not None and not (split / "train.tsv").is_file() and (folds := fold_folders(split)):
         return train_folds(request, folds, run, Crew(workers, shard), say)
@@ -107,7 +115,7 @@ def train(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             "--workers and --shard share folds out: give --split the folder of 'voxtune split --folds K'."
         )
-    return train_one(request, run, split, say=say, images=images)
+    return train_chosen(request, run, split, say=say, images=images)
 
 
 @alone
@@ -130,11 +138,9 @@ def train_one(
     leads = number_of() == 0  # the others are started once the data are checked, or wait for it
     say = say if leads else _silence
     run, config, data, resume = RunDir(output), request.config, request.data, request.resume
-    if leads and has_progress(run) and not resume:
-        raise UsageError(
-            f"'{output.name}' holds a run already; --resume goes on with it, another -o starts a new one."
-        )
-    everyone = with_marks(data, read_manifest(data))
+    if leads:
+        refuse_progress(run, resume)
+    everyone = _allowed(with_marks(data, read_manifest(data)), request.only)
     config = _with_profile(config, everyone, say)
     task = task_of(config)
     check_settings(task, config)
@@ -202,12 +208,30 @@ def _audited(
     return find_leaks(rows, split, reports, inputs, allow=request.allow)
 
 
-def training_rows(config: RunConfig, data: Path, say: Say) -> list[ManifestRow]:
+def refuse_progress(run: RunDir, resume: bool) -> None:  # noqa: FBT001  (what the command was told)
+    """Refuse to begin where a run stands already.
+
+    Raises:
+        UsageError: one does, and it is not to be resumed.
+    """
+    if has_progress(run) and not resume:
+        raise UsageError(
+            f"'{run.root.name}' holds a run already; --resume goes on with it, another -o starts a new one."
+        )
+
+
+def _allowed(rows: Sequence[ManifestRow], only: frozenset[str] | None) -> list[ManifestRow]:
+    return [row for row in rows if only is None or row.scan_id in only]
+
+
+def training_rows(
+    config: RunConfig, data: Path, say: Say, only: frozenset[str] | None = None
+) -> list[ManifestRow]:
     """The rows of a manifest that a recipe can learn from: with a label, or without one where the settings take such pairs."""
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
 
-    everyone = with_marks(data, read_manifest(data))
+    everyone = _allowed(with_marks(data, read_manifest(data)), only)
     config = _with_profile(config, everyone, say)
     task = task_of(config)
     check_settings(task, config)

@@ -90,7 +90,7 @@ def train_fold(
     request: "Request", fold: Path, output: Path, say: Say, images: "Images | None" = None
 ) -> Exception | None:
     """Train the run of a fold, or leave it where it is finished; what went wrong, written down too."""
-    from voxtune.commands.train.command import train_one
+    from voxtune.commands.train.choose import train_chosen
 
     folder = output / fold.name
     if is_done(folder):
@@ -98,7 +98,7 @@ def train_fold(
         return None
     say(f"{fold.name}:")
     try:
-        done = train_one(request, folder, fold, say=say, images=images)
+        done = train_chosen(request, folder, fold, say=say, images=images)
     except (StoppedError, StorageError):
         raise
     except Exception as error:  # noqa: BLE001  # one bad fold must never stop the others
@@ -132,14 +132,14 @@ def _claim(output: Path, own: Sequence[Path], folds: Sequence[Path], request: "R
         "folds": [fold.name for fold in folds],
         "manifest_sha256": file_sha256(request.data),
         "train_size": request.train_size,
-    }
+    } | ({"choose": [list(edits) for edits in request.choices]} if request.choices else {})
     if (output / FOLDS).is_file():
         stored = read_json(output / FOLDS, "the folds of a cross-validation")
         same = RunConfig.from_json(json.dumps(stored.pop("config"))).same_run(request.config)
         if not same or stored != facts:
             what = "other settings" if not same else "other folds or another manifest"
             raise UsageError(
-                f"'{output.name}' was started with {what}; --resume needs the same recipe, --set, --data, --split and --train-size."
+                f"'{output.name}' was started with {what}; --resume needs the same recipe, --set, --choose, --data, --split and --train-size."
             )
     else:
         write_json(output / FOLDS, facts | {"config": request.config.model_dump(mode="json")})

@@ -221,10 +221,12 @@ class Session:
 
     def page(self, fitted: "Fitted", table: "Sequence[PartCount]", probe: "Probe | None") -> None:
         """Write the page of the run; a control has none."""
+        from voxtune.evaluation.choice import read_choice
         from voxtune.pages.run_page import run_page
 
         if self.cohort.control_of is not None:
             return
+        choice = read_choice(self.run.root)
         write_text(
             self.run.page,
             run_page(
@@ -233,7 +235,8 @@ class Session:
                 [dataclasses.asdict(part) for part in table],
                 self.config.training.metric,
                 dataclasses.asdict(fitted.plan)
-                | {"probe": None if probe is None else probe.beside(fitted.best_metric)},
+                | {"probe": None if probe is None else probe.beside(fitted.best_metric)}
+                | {"choice": None if choice is None else choice.words},
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
             ),
