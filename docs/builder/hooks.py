@@ -31,7 +31,7 @@ FIRST = {
     "tutorial": ["simulated-people", "real-scans"],
     "how-to": ["adni", "oasis2", "aibl", "ct-rate", "own-bids", "predict", "explain", "serve", "offline-hospital", "slurm", "dask", "reproduce"],
     "concepts": ["method", "leakage", "zero-shot", "evaluation", "explanations", "chest-ct", "demo-results", "reproduced-tables", "same-bits", "training-cost"],
-    "reference": ["command-line", "python", "settings", "catalogue", "manifest", "files"],
+    "reference": ["command-line", "options", "python", "settings", "catalogue", "manifest", "files"],
 }  # fmt: skip
 """Pages in the order people need them; what is not named follows by name."""
 ALONE = ("beware", "glossary", "house", "licences", "changelog")

@@ -12,6 +12,7 @@ from typing import Any
 
 import annotated_types
 import click
+import printed
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -94,6 +95,71 @@ def _command(name: str, command: click.Command, level: int) -> list[str]:
         for child, one in sorted(command.commands.items()):
             lines += _command(f"{name} {child}", one, level + 1)
     return lines
+
+
+def options() -> str:
+    """Every option of every command in one table, then every command that a page prints."""
+    from voxtune.cli import main
+
+    lines = [
+        "# Every option, every printed command",
+        "",
+        "Written from the commands and from the pages. `--quiet`, `--verbose`, `--help` go with every command.",
+        "",
+        "| command | argument or option | kind | default | what it does |",
+        "|---|---|---|---|---|",
+    ]
+    for name, command in sorted(main.commands.items()):
+        context = click.Context(command, info_name=name)
+        for one in command.params:
+            option = isinstance(one, click.Option)
+            spelled = ", ".join([*one.opts, *one.secondary_opts]) if option else one.make_metavar(context)
+            kind = "flag" if option and one.is_flag else _value_kind(one, context) if option else "argument"
+            default = one.get_default(context) if option and not one.is_flag else None
+            shown = (
+                f"`{default}`"
+                if isinstance(default, str | int | float | Path)
+                else "required"
+                if one.required
+                else ""
+            )
+            more = (
+                " May be repeated." if option and one.multiple and "repeated" not in (one.help or "") else ""
+            )
+            what = f"{one.help or ''}{more}" if option else ""
+            lines.append(
+                f"| {name} | `{spelled}` | {_cell(kind)} | {shown} | {_cell(what)} |".replace("`|`", "or")
+            )
+    lines += [
+        "",
+        "## Printed commands",
+        "",
+        "Each is parsed by a test against the command line itself. Which test also runs it, on the data that the page starts from, or why none does:",
+        "",
+        "| page | command | run by |",
+        "|---|---|---|",
+    ]
+    for page in printed.pages():
+        for one in printed.printed(page):
+            lines.append(f"| {one.page} | {_code(one.line)} | {_cell(one.run)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value_kind(one: click.Option, context: click.Context) -> str:
+    """What an option takes: its own word, or its type with its bounds."""
+    if isinstance(one.type, click.IntRange | click.FloatRange) and one.metavar is None:
+        number = "whole number" if isinstance(one.type, click.IntRange) else "number"
+        signs = ((one.type.min, one.type.min_open, ">"), (one.type.max, one.type.max_open, "<"))
+        bounds = [
+            f"{sign}{'' if is_open else '='} {end:g}" for end, is_open, sign in signs if end is not None
+        ]
+        return " ".join([number, ", ".join(bounds)]).strip()
+    return one.make_metavar(context)
+
+
+def _code(line: str) -> str:
+    """A command in a cell of a table."""
+    return f"`{line}`".replace("|", "\\|")
 
 
 def python() -> str:
@@ -190,6 +256,7 @@ def manifest() -> str:
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "reference/command-line.md": command_line,
+        "reference/options.md": options,
         "reference/python.md": python,
         "reference/settings.md": settings,
         "reference/catalogue.md": catalogue,

@@ -32,7 +32,7 @@ def test_every_page_is_there(site: Path) -> None:
     written = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     made = {
         Path("reference") / f"{name}.html"
-        for name in ("command-line", "python", "settings", "catalogue", "manifest")
+        for name in ("command-line", "options", "python", "settings", "catalogue", "manifest")
     }
     assert [str(page) for page in sorted(written | made) if not (site / page).is_file()] == []
 
@@ -82,6 +82,17 @@ def test_the_reference_is_that_of_the_code(site: Path) -> None:
         return (site / "reference" / page).read_text(encoding="utf-8")
 
     assert [name for name in main.commands if f"voxtune {name}" not in text("command-line.html")] == []
+    options = text("options.html")
+    rows = re.findall(r"<tr>\n<td>([\w-]+)</td>\n<td><code>([^<]+)</code></td>", options)
+    spelled = {(name, word.strip()) for name, words in rows for word in words.split(",")}
+    asked = {
+        (name, one)
+        for name, command in main.commands.items()
+        for param in command.params
+        for one in param.opts
+        if one.startswith("-")
+    }
+    assert asked <= spelled
     assert [
         name
         for name in voxtune.__all__

@@ -30,12 +30,22 @@ from voxtune.errors import UsageError
     show_default=True,
     help="T1 heads, or chest CT laid out as CT-RATE.",
 )
-@click.option("--participants", type=click.IntRange(1), default=200, show_default=True)
+@click.option(
+    "--participants", type=click.IntRange(1), default=200, show_default=True, help="How many people."
+)
 @click.option(
     "--visits", type=click.IntRange(1, 20), default=3, show_default=True, help="Most visits of one person."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--scanners", type=click.IntRange(1, 50), default=3, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything that is drawn."
+)
+@click.option(
+    "--scanners",
+    type=click.IntRange(1, 50),
+    default=3,
+    show_default=True,
+    help="How many they were scanned on.",
+)
 @click.option(
     "--difficulty", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Lower is easier."
 )
@@ -116,8 +126,13 @@ def ingest(
 @command("preprocess")
 @click.argument("manifest", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--preset", default="deft", show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--preset",
+    default="deft",
+    show_default=True,
+    help="What the volumes are made for; 'voxtune info' lists them.",
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Keep finished scans.")
@@ -174,7 +189,13 @@ def preprocess(
 @click.option(
     "--template", help="A shipped template or a Jinja2 text file; otherwise the one of the profile."
 )
-@click.option("--missing", type=click.Choice(["omit", "unavailable"]), default="omit", show_default=True)
+@click.option(
+    "--missing",
+    type=click.Choice(["omit", "unavailable"]),
+    default="omit",
+    show_default=True,
+    help="A missing value is left out, or written as unavailable.",
+)
 @profile_option
 @set_option
 def describe(
@@ -219,7 +240,9 @@ def describe(
     metavar="KEYFILE",
     help="Also write a split file without IDs, hashed with this secret.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same split."
+)
 def split(
     manifest: Path, output: Path, test: float, val: float, folds: int | None, holdout: str | None,
     train_size: tuple[int, ...], share: Path | None, seed: int, *, baseline_only: bool,

@@ -128,7 +128,9 @@ def predict(
     metavar="AXES",
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the checks that draw at random."
+)
 @device_option
 @view_option
 @as_json_option
@@ -192,7 +194,9 @@ def explain(
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Where it listens."
+)
 @click.option(
     "--base",
     type=PATH,

@@ -141,7 +141,7 @@ def reproduce(
 
 @command("demo")
 @click.argument("out", type=PATH, default=Path("demo-output"))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of people and training.")
 def demo(out: Path, seed: int) -> None:
     """Run the whole path on simulated people and one real head, offline."""
     from voxtune.commands.demo import demo as stage
