@@ -51,8 +51,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _figures_are_not_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures for papers cost a second of each evaluation; ``test_print_files`` draws them, and so do the tests of whole paths."""
-    if request.path.stem not in {"test_print_files", "test_embed", "test_curve"}:
-        for module in ("evaluation_prints", "comparison_prints"):
+    if request.path.stem not in {"test_print_files", "test_explain_prints", "test_embed", "test_curve"}:
+        for module in ("evaluation_prints", "comparison_prints", "explain_prints", "demo_prints"):
             monkeypatch.setattr(f"voxtune.pages.{module}.write_figure", lambda *_, **__: None)
 
 

@@ -40,6 +40,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     from voxtune.commands.train.command import train
     from voxtune.data.manifest import read_manifest
     from voxtune.pages.demo_page import demo_page
+    from voxtune.pages.demo_prints import write_demo_prints
 
     _clear(out)
     say("1/6 SIMULATED people with a known disease")
@@ -86,6 +87,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     slices = dict(zip(heads, volumes, strict=True))
     page = out / "page.html"
     write_text(page, demo_page(facts, slices, read_json(RunDir(run).split, "the split")))
+    write_demo_prints(facts, out)
     return page
 
 
@@ -93,7 +95,7 @@ def _clear(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).is_file() and not (out / "cohort" / "simulation.json").is_file():
             raise UsageError(f"'{out.name}' holds files that are no demo; give an empty or new folder.")
-        for name in ("cohort", "raw", "heads", "split", "run", "adapter", "predictions"):
+        for name in ("cohort", "raw", "heads", "split", "run", "adapter", "predictions", "figures", "tables"):
             shutil.rmtree(out / name, ignore_errors=True)
         (out / MARK).unlink(missing_ok=True)
 

@@ -27,11 +27,7 @@ MODELS = (
 def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mapping[str, Any]) -> str:
     """HTML from ``demo.json``, the preprocessed heads and the split of the run."""
     metrics = facts["metrics"]
-    bars = [
-        (label, metrics[name])
-        for name, label in MODELS
-        if name in metrics and metrics[name]["value"] is not None
-    ]
+    bars = named_scores(metrics)
     context = {
         "facts": facts,
         "metrics": metrics,
@@ -46,6 +42,15 @@ def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mappin
         "validation": split["participants"]["val"],
     }
     return render("demo_page.html.j2", context, title="VoxTune demo", simulated=True)
+
+
+def named_scores(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The accuracies of ``metrics.json`` that there are, by the names people read."""
+    return [
+        (label, metrics[name])
+        for name, label in MODELS
+        if name in metrics and metrics[name]["value"] is not None
+    ]
 
 
 def probe_line(metrics: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ def heat_figure(scan: Volume, heat: Volume, label: str) -> "Figure":
     peak = np.unravel_index(int(np.abs(hot.voxels).argmax()), hot.shape)
     figure = Figure(figsize=(8.4, 7.0), facecolor="black", layout="compressed")
     panels = figure.subplots(3, 4, squeeze=False)
-    window = _window(grey)
+    window = window_of(grey)
     for row, plane in enumerate(PLANES):
         hottest = (float(peak[row]) + 0.5) / hot.shape[row]
         for column, share in enumerate((0.36, HIPPOCAMPI, 0.6, hottest)):
@@ -75,7 +75,7 @@ def panel_figure(
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     for i, row in enumerate(rows):
         grey = to_ras(scan if isinstance(scan, Volume) else scan[row])
-        window = _window(grey)
+        window = window_of(grey)
         for j, column in enumerate(columns):
             place = panels[i, j]
             if (row, column) in panel:
@@ -122,7 +122,7 @@ def overlay(
     lettered(panel, plane, 11)
 
 
-def _window(grey: Volume) -> tuple[float, float]:
+def window_of(grey: Volume) -> tuple[float, float]:
     """The 1st and 99.7th percentile of a volume."""
     inside = grey.voxels[np.isfinite(grey.voxels)]
     low, high = float(np.percentile(inside, 1)), float(np.percentile(inside, 99.7))

@@ -60,32 +60,46 @@ def clear_prints(folder: Path) -> None:
                 file.unlink()
 
 
-def write_figure(
-    folder: Path, name: str, draw: Draw, *, height: float = 2.6, width: float = COLUMN, simulated: bool
+def write_figure(  # noqa: PLR0913  (how a figure is printed)
+    folder: Path,
+    name: str,
+    draw: Draw,
+    *,
+    height: float = 2.6,
+    width: float = COLUMN,
+    panels: int = 1,
+    note: str = "",
+    simulated: bool,
+    shared: bool = True,
 ) -> None:
     """``figures/NAME.svg`` and ``.pdf``; of simulated scans the figure says so, because it is taken away from its page.
 
     Args:
         folder: of the evaluation or comparison.
         name: of the files.
-        draw: takes the axes.
+        draw: takes the axes, of several panels a list of them.
         height: in inches.
         width: in inches.
+        panels: beside one another.
+        note: what must be known of it away from its page.
         simulated: whether a scan behind it was simulated.
+        shared: whether everybody may read the files; a picture of a person is its owner's.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(dict(LOOK)):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots()
-        draw(axes)
+        axes = list(figure.subplots(1, panels, squeeze=False)[0])
+        draw(axes if panels > 1 else axes[0])
+        if note:
+            axes[0].set_title(note, loc="left", color=COLOURS[1])
         if simulated:
-            axes.set_title("SIMULATED", loc="right", color=COLOURS[1], weight="bold")
+            axes[-1].set_title("SIMULATED", loc="right", color=COLOURS[1], weight="bold")
         for ending, metadata in zip(ENDINGS, ({"Date": None}, {"CreationDate": None}), strict=True):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=ending, metadata=metadata)
-            write_bytes(folder / FIGURES / f"{name}.{ending}", buffer.getvalue(), shared=True)
+            write_bytes(folder / FIGURES / f"{name}.{ending}", buffer.getvalue(), shared=shared)
 
 
 def intervals(rows: Sequence[Interval], label: str, *, zero: bool = False) -> Draw:

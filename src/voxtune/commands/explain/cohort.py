@@ -43,6 +43,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     """
     from voxtune.explanation.heat_map import TITLES
     from voxtune.pages.explain_group_page import explain_group_page
+    from voxtune.pages.explain_prints import write_group_prints
 
     target = question.target or (loaded.facts.classes or loaded.facts.targets[:1])[-1]
     question = Question(target, question.method, question.biomarkers, question.seed)
@@ -97,6 +98,7 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     write_json(folder / "explanation.json", facts)
     page = folder / "page.html"
     write_text(page, explain_group_page(facts, mean_maps(gathered)))
+    write_group_prints(facts, folder)
     return ExplainDone(page, facts, SomeScansFailedError(len(failed), len(chosen), table) if failed else None)
 
 

@@ -183,6 +183,7 @@ def _write(
     from voxtune.explanation.faithfulness import ORDERS
     from voxtune.imaging.write import write_volume
     from voxtune.pages.explain_page import explain_page
+    from voxtune.pages.explain_prints import write_scan_prints
 
     facts = {**found.facts, **common_facts(loaded, question.seed), "caveats": caveats.model_dump(mode="json")}
     facts["simulated"] |= case.simulated
@@ -214,4 +215,5 @@ def _write(
     write_json(folder / "explanation.json", facts)
     page = folder / "page.html"
     write_text(page, explain_page(facts, case.stored, found.maps, found.panel))
+    write_scan_prints(facts, case.stored, found.maps, folder)
     return ExplainDone(page, facts)
