@@ -3,7 +3,9 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from voxtune.types.words import cleaned
@@ -19,6 +21,21 @@ class Said:
     """How much is said on the way; one for the process, set by the command line."""
 
     loudness: Loudness = "normal"
+    log: Path | None = None
+    """A file that gets every line with its time, also those that ``--quiet`` keeps from the terminal."""
+
+
+def heard(text: str) -> None:
+    """Add what is said to the log, where one is asked for. A log that cannot be written any more stops no work."""
+    if Said.log is None:
+        return
+    from voxtune.errors import StorageError
+    from voxtune.storage.write import append_line
+
+    now = datetime.now(tz=UTC).isoformat(timespec="seconds")
+    with suppress(StorageError, OSError):
+        for line in cleaned(text).splitlines():
+            append_line(Said.log, f"{now} {line}")
 
 
 def is_quiet() -> bool:
@@ -28,6 +45,7 @@ def is_quiet() -> bool:
 
 def note(text: str) -> None:
     """A line for people on standard error, above a bar that is drawn there; none where quiet is asked for."""
+    heard(text)
     if is_quiet():
         return
     print(cleaned(text), file=sys.stderr, flush=True)  # noqa: T201
@@ -43,11 +61,13 @@ def progress(label: str, total: int) -> Iterator[Advance]:
                 read(scan)
                 advance(scan.name)
     """
-    if is_quiet():
+    if is_quiet() and Said.log is None:
         yield lambda _: None
     elif sys.stderr.isatty() and Said.loudness == "normal":
+        began = time.monotonic()
         with _bar(label, total) as advance:
             yield advance
+        heard(f"{label}: {total}, {time.monotonic() - began:.0f} s")
     else:
         yield _lines(label, total)
 

@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, plain lines elsewhere, always on standard error."""
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -80,3 +81,39 @@ def test_quiet_is_for_notes_on_either_stream(
     monkeypatch.setattr(Said, "loudness", "normal")
     tell("a line")
     assert capsys.readouterr().out == "a line\n"
+
+
+def test_a_log_has_what_is_said_with_its_time_also_when_quiet(tmp_path: Path) -> None:
+    log = tmp_path / "day.log"
+    run = CliRunner().invoke
+    out = str(tmp_path / "cohort")
+    done = run(main, ["simulate", out, "--participants", "1", "--visits", "1", "--quiet", "--log", str(log)])
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    run(main, ["split", f"{out}/manifest.tsv", f"--log={log}", "-o", out])  # one person cannot be cut
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line) for line in lines)
+    text = "\n".join(lines)
+    assert re.search(r"voxtune [\d.]+: ", lines[0])
+    assert "Simulating: 1/1" in text
+    assert "voxtune simulate: done" in text
+    assert "voxtune split: 1 participants cannot be cut" in text
+    assert log.stat().st_mode & 0o077 == 0, "a log may name scans"
+    assert "VOXTUNE_LOG" in run(main, ["--help"]).output
+    named = run(main, ["info"], env={"VOXTUNE_LOG": str(tmp_path / "other.log")})
+    assert named.exit_code == 0
+    assert (tmp_path / "other.log").is_file()
+
+
+def test_a_log_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(main, ["info", "--log", str(tmp_path / "file" / "day.log")])
+    assert done.exit_code == 3, done.output
+    Said.log = None
+
+
+def test_a_bar_leaves_its_end_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(Said, "log", tmp_path / "day.log")
+    work(["a", "b"])
+    assert "Reading: 2, 0 s" in (tmp_path / "day.log").read_text()

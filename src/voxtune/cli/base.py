@@ -1,10 +1,12 @@
 """The group of commands, how errors become exit codes, and the options that several commands share."""
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -13,24 +15,27 @@ import click
 
 from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
-from voxtune.progress import Said, is_quiet
+from voxtune.progress import Said, heard, is_quiet
 from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
 PATH = click.Path(path_type=Path)
 LOUDNESS = ("--quiet", "--verbose")
+LOG = "--log"
 
 
 class _Commands(click.Group):
     """The group; how much is said may stand before a command or anywhere behind it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Flags of the group first."""
+        """Options of the group first."""
         end = args.index("--") if "--" in args else len(args)
-        own = [one for one in args[:end] if one in LOUDNESS]
-        return super().parse_args(
-            ctx, [*own, *(one for one in args[:end] if one not in LOUDNESS), *args[end:]]
-        )
+        own, rest = [], []
+        for place, one in enumerate(args[:end]):
+            named = one in LOUDNESS or one == LOG or one.startswith(f"{LOG}=")
+            belongs = place > 0 and args[place - 1] == LOG
+            (own if named or belongs else rest).append(one)
+        return super().parse_args(ctx, [*own, *rest, *args[end:]])
 
 
 @click.group(
@@ -43,7 +48,14 @@ class _Commands(click.Group):
     is_flag=True,
     help="A line for every scan and step, and where an error came from; so may this.",
 )
-def main(*, quiet: bool, verbose: bool) -> None:
+@click.option(
+    LOG,
+    "log",
+    type=PATH,
+    envvar="VOXTUNE_LOG",
+    help="A file that gets every line with its time, quiet or not; or the variable VOXTUNE_LOG.",
+)
+def main(*, quiet: bool, verbose: bool, log: Path | None) -> None:
     """Adapt frozen 3D medical vision-language models to one disease with little data.
 
     Exit codes: 0 done, 2 usage, 3 bad data, 4 leakage refused, 5 some scans failed and the rest are done, 130 or 143
@@ -52,6 +64,7 @@ def main(*, quiet: bool, verbose: bool) -> None:
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose do not go together.")
     Said.loudness = "quiet" if quiet else "verbose" if verbose else "normal"
+    Said.log = log
 
 
 def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
@@ -61,8 +74,10 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
+                _begin_log(name)
                 function(*args, **kwargs)
                 sys.stdout.flush()
+                heard(f"voxtune {name}: done")
             except VoxTuneError as error:
                 if Said.loudness == "verbose":
                     traceback.print_exc()
@@ -78,6 +93,7 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
                 )
                 sys.exit(DataError.exit_code)
             except KeyboardInterrupt:
+                heard(f"voxtune {name}: stopped")
                 click.echo(f"voxtune {name}: stopped; what was finished is kept.", err=True)
                 sys.exit(130)
 
@@ -86,8 +102,26 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
     return decorate
 
 
+def _begin_log(name: str) -> None:
+    """Which program was asked what, where a log is asked for.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if Said.log is None:
+        return
+    from voxtune.storage.write import append_line
+
+    asked = shlex.join(sys.argv[1:]) if Path(sys.argv[0]).stem.startswith("voxtune") else name
+    append_line(
+        Said.log,
+        f"{datetime.now(tz=UTC).isoformat(timespec='seconds')} voxtune {__version__}: {cleaned(asked)}",
+    )
+
+
 def _complain(name: str, sentence: str) -> None:
     """One sentence on standard error; what cannot be said there or on standard output any more is dropped without a word."""
+    heard(f"voxtune {name}: {sentence}")
     with suppress(OSError):
         click.echo(cleaned(f"voxtune {name}: {sentence}"), err=True)
     for stream in (sys.stdout, sys.stderr):
@@ -103,6 +137,7 @@ def echo(text: str, *, err: bool = False) -> None:
 
     A result goes to standard output; what is said on the way to standard error, and with ``--quiet`` nowhere.
     """
+    heard(text)
     if err and is_quiet():
         return
     click.echo(cleaned(text), err=err)
@@ -110,7 +145,9 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def tell(text: str) -> None:
     """A line on the way on standard output, where people have always read it; with ``--quiet`` none."""
-    if not is_quiet():
+    if is_quiet():
+        heard(text)
+    else:
         echo(text)
 
 
