@@ -1,6 +1,7 @@
 """The documentation site builds with warnings as errors, asks nothing of any network, and holds what it promises."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_no_page_asks_a_network(site: Path) -> None:
     assert found == []
     assert FETCHED.search('<script src="https://cdn.example.org/x.js">')
     assert not FETCHED.search('<a href="https://arxiv.org">')
+
+
+def test_search_works_from_a_disk(site: Path) -> None:
+    """The index is a script and the worker a frame, since a page from a disk may fetch nothing; in a browser where there is one."""
+    assert "leakage" in (site / "search" / "search_index.js").read_text(encoding="utf-8")
+    pages = [page for page in site.rglob("*.html") if 'id="__config"' in page.read_text(encoding="utf-8")]
+    assert len(pages) > 100
+    assert [
+        page.name for page in pages if "builder/iframe-worker.js" not in page.read_text(encoding="utf-8")
+    ] == []
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium")
+    shown = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom", f"{(site / 'how-to/adni.html').as_uri()}?q=leakage"],
+        capture_output=True, encoding="utf-8", check=True, timeout=120,
+    ).stdout  # fmt: skip
+    found = re.search(r"(\d+) matching documents", shown)
+    assert found is not None
+    assert int(found[1]) > 3
 
 
 def test_the_method_has_fifteen_equations_and_their_figures(site: Path) -> None:

@@ -30,7 +30,8 @@ class _Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options of the group first."""
         end = args.index("--") if "--" in args else len(args)
-        own, rest = [], []
+        own: list[str] = []
+        rest: list[str] = []
         for place, one in enumerate(args[:end]):
             named = one in LOUDNESS or one == LOG or one.startswith(f"{LOG}=")
             belongs = place > 0 and args[place - 1] == LOG
