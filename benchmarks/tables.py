@@ -213,6 +213,29 @@ def coverage() -> str:
     )
 
 
+def pooled_folds() -> str:
+    """How often the interval of a pooled cross-validation holds the truth."""
+    path = ROOT / "benchmarks" / "coverage" / "results" / "folds--seed0--cpu.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    truths = ("these models", "the procedure", "by scan, these models")
+    scores = {"accuracy": "accuracy", "auroc": "AUROC"}
+    columns = [f"{name}: {truth}, %" for name in scores.values() for truth in truths]
+    lines = [
+        f"| participants | mean accuracy, % | {' | '.join(columns)} |",
+        "|---" * (2 + len(columns)) + "|",
+    ]
+    for one in settings:
+        shares = " | ".join(
+            f"{100 * one['coverage'][f'{score}, {truth}']:.1f}" for score in scores for truth in truths
+        )
+        lines.append(f"| {one['participants']} | {100 * one['truth']['accuracy']:.1f} | {shares} |")
+    repetitions = min(one["repetitions"] for one in settings)
+    return "\n".join(lines) + (
+        f"\n\nShare of {repetitions} simulated cross-validations in each row whose 95% interval holds the truth. By scan: the same interval "
+        "as if scans of one person were independent."
+    )
+
+
 def calibration() -> str:
     """How often the intervals of calibration scores hold the truth, beside plain percentiles."""
     path = ROOT / "benchmarks" / "coverage" / "results" / "calibration--seed0--cpu.json"
@@ -409,6 +432,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
+    "pooled-folds": pooled_folds,
     "calibration": calibration,
     "prediction-sets": prediction_sets,
     "chest-summary": chest_summary,

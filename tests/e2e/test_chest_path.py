@@ -102,7 +102,7 @@ def test_labels_of_held_out_findings_change_nothing(root: Path) -> None:
 
 def test_runs_on_findings_are_compared(root: Path) -> None:
     folder = root / "run" / "evaluation" / "test"
-    done = call("compare", root / "run", folder / "baselines" / "zero_shot", "-o", root / "against")
+    done = call("compare", root / "run", folder / "baselines" / "zero_shot", "-o", root / "against", "--json")
     (found,) = json.loads(done.stdout)["evaluations"]
     assert (found["task"], found["classes"]) == ("findings", list(FINDINGS))
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -84,7 +84,7 @@ def test_a_run_finds_its_own_test_side(home: Path) -> None:
 
 def test_each_baseline_can_be_compared(home: Path) -> None:
     folder = home / "run/evaluation/test"
-    result = call("compare", folder, folder / "baselines" / "zero_shot", "-o", home / "against")
+    result = call("compare", folder, folder / "baselines" / "zero_shot", "-o", home / "against", "--json")
     (found,) = json.loads(result.stdout)["evaluations"]
     assert found["kinds"] == ["fine-tuned, seen classes", "baseline: zero_shot"]
     assert found["simulated"] is True
@@ -130,7 +130,7 @@ def test_seeds_together_are_each_seed_by_itself(home: Path) -> None:
         assert one["mean"] == (pytest.approx(sum(values) / len(values)) if values else None)
     assert "SIMULATED" in (home / "seeds" / "page.html").read_text(encoding="utf-8")
     assert stated(home / "seeds" / "seed-1")["kind"] == "fine-tuned, seen classes"
-    against = json.loads(call("compare", home / "seeds", home / "seeds").stdout)["evaluations"][0]
+    against = json.loads(call("compare", home / "seeds", home / "seeds", "--json").stdout)["evaluations"][0]
     assert against["seeds"] == [0, 1]
     assert {row["difference"] for row in against["comparisons"]} == {0.0}
     held = call("evaluate", home / "run", home / "again", "--classes", "NC,MCI,AD", "-o", home / "three", "--json")  # fmt: skip

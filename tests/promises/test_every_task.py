@@ -300,7 +300,9 @@ def test_seeds_are_means_and_whatever_order_they_come_in(study: Study, tmp_path:
     page = (tmp_path / "a" / "page.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page
     assert "Linear probe on the frozen base" in page
-    compared = json.loads(study.call("compare", tmp_path / "a", tmp_path / "b").stdout)["evaluations"][0]
+    compared = json.loads(study.call("compare", tmp_path / "a", tmp_path / "b", "--json").stdout)[
+        "evaluations"
+    ][0]
     assert {one["difference"] for one in compared["comparisons"]} <= {0, None}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxtune.commands.compare import compare
+from voxtune.commands.compare import compare, summary
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation.compare import compare as compare_tables
 from voxtune.evaluation.compare import compare_with_each
@@ -435,3 +435,20 @@ def test_the_baselines_of_a_simulated_evaluation_are_simulated(tmp_path: Path) -
     assert found["kinds"] == ["held-out classes", "baseline: majority"]
     page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     assert "A: held-out classes. B: baseline: majority." in page
+
+
+def test_a_person_reads_a_sentence_and_where_the_rest_is(tmp_path: Path) -> None:
+    one = {"score": "balanced_accuracy", "difference": 0.1, "low": -0.02, "high": 0.2, "p_value": 0.031}
+    cohort = {"cohort": "test", "simulated": True, "n_scans": 40, "n_participants": 20, "comparisons": [one]}
+    said = summary({"a": "lora", "b": "deft", "evaluations": [cohort]}, tmp_path)
+    assert said.splitlines() == [
+        "SIMULATED. test: lora minus deft, balanced accuracy +0.100, 95% interval -0.020 to +0.200, p 0.031, on 40 scans of 20 participants.",
+        f"Page: {tmp_path / 'page.html'}",
+    ]
+    nothing = cohort | {
+        "simulated": False,
+        "comparisons": [one | dict.fromkeys(("difference", "low", "high", "p_value"))],
+    }
+    said = summary({"a": "lora", "b": "deft", "evaluations": [nothing]}, None)
+    assert said.startswith("test: lora minus deft, balanced accuracy not defined, on 40 scans")
+    assert "-o DIR" in said

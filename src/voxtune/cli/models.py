@@ -191,13 +191,14 @@ def evaluate(
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Where to write the table and the page.")
-def compare(a: Path, b: Path, output: Path | None) -> None:
-    """Compare two runs, or two sets of seeds, on the same test scans with paired tests."""
-    import json
-
+@as_json_option
+def compare(a: Path, b: Path, output: Path | None, *, as_json: bool) -> None:
+    """Compare two runs, or two sets of seeds or folds, on the same test scans with paired tests."""
     from voxtune.commands.compare import compare as stage
+    from voxtune.commands.compare import summary
 
-    echo(json.dumps(stage(a, b, output), indent=2, allow_nan=False))
+    found = stage(a, b, output)
+    say(found, summary(found, output), as_json=as_json)
 
 
 @command("export")

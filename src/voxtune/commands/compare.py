@@ -57,6 +57,29 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     return result
 
 
+def summary(result: Mapping[str, Any], output: Path | None) -> str:
+    """What a person reads of a comparison: the first score of each evaluation, and where the rest is."""
+    lines = []
+    for one in result["evaluations"]:
+        first = one["comparisons"][0]
+        interval = (
+            "" if first["low"] is None else f", 95% interval {first['low']:+.3f} to {first['high']:+.3f}"
+        )
+        chance = "" if first["p_value"] is None else f", p {first['p_value']:.3f}"
+        apart = "not defined" if first["difference"] is None else f"{first['difference']:+.3f}"
+        mark = "SIMULATED. " if one["simulated"] else ""
+        lines.append(
+            f"{mark}{one['cohort']}: {result['a']} minus {result['b']}, {first['score'].replace('_', ' ')} {apart}{interval}{chance}, "
+            f"on {one['n_scans']} scans of {one['n_participants']} participants."
+        )
+    where = (
+        f"Page: {output / 'page.html'}"
+        if output
+        else "-o DIR writes every score, a page, figures and tables."
+    )
+    return "\n".join([*lines, where])
+
+
 def runs_of(folder: Path) -> Literal["seed", "fold"] | None:
     """What the runs of an evaluation of several are that were scored on the same scans or are seeds; ``None`` of one table of answers."""
     from voxtune.evaluation.tables import PREDICTIONS
