@@ -22,7 +22,7 @@ from voxtune.config import read_recipe
 from voxtune.data.manifest import file_sha256, read_manifest, write_manifest
 from voxtune.data.split_files import read_split, write_split
 from voxtune.errors import DataError, UsageError
-from voxtune.evaluation.choice import Candidate, best_of, read_choice
+from voxtune.evaluation.choice import Candidate, Choice, best_of, read_choice
 from voxtune.run_dir import write_text
 
 FAST = ("training.epochs=1", "targets=none", "vision=visual_prompts(2)", "text=none")
@@ -85,6 +85,15 @@ def test_the_best_is_the_best_by_metric_then_loss_then_order(
 
     assert all(key(candidates[place]) > key(one) for one in candidates[:place])
     assert all(key(candidates[place]) >= key(one) for one in candidates)
+
+
+def test_an_error_that_steers_is_said_as_it_is() -> None:
+    candidates = (Candidate(("a=1",), -0.5, None), Candidate(("a=2",), -0.75, None))
+    words = Choice(candidates, best_of(candidates), "mae", {"train": 30, "val": 10}).words
+    assert "a=1: mean absolute error in standard deviations 0.500 on 10 participants" in words
+    assert "not taken: a=2 0.750" in words
+    with pytest.raises(UsageError, match="not be compared"):
+        read_choices(["targets=age|mmse"], read_recipe("deft").edit("classes=none"))
 
 
 # ---------------------------------------------------------------------------------- what trainings may see

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.run_dir import read_json
+from voxtune.types.steering import said, value_of
 
 CHOICE = "choice.json"
 """In the folder of a run that chose a setting."""
@@ -18,6 +19,7 @@ class Candidate:
 
     edits: tuple[str, ...]
     metric: float
+    """What steered its training, greater is better: errors and losses as their negative."""
     loss: float | None
 
     @property
@@ -46,9 +48,9 @@ class Choice:
         """What was chosen among what, in a sentence."""
         best = self.candidates[self.chosen]
         others = [one for place, one in enumerate(self.candidates) if place != self.chosen]
-        listed = "; ".join(f"{one.name} {one.metric:.3f}" for one in others)
+        listed = "; ".join(f"{one.name} {value_of(self.metric, one.metric):.3f}" for one in others)
         return (
-            f"{best.name}: {self.metric.replace('_', ' ')} {best.metric:.3f} on {self.participants['val']} participants of the training side, "
+            f"{best.name}: {said(self.metric, best.metric)} on {self.participants['val']} participants of the training side, "
             f"after training on the other {self.participants['train']} (not taken: {listed})."
         )
 

@@ -12,6 +12,7 @@ from voxtune.config import HOW, RunConfig
 from voxtune.errors import UsageError
 from voxtune.evaluation.choice import CHOICE, Candidate, Choice, best_of
 from voxtune.run_dir import RunDir, read_json, write_json
+from voxtune.types.steering import ERRORS
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
@@ -60,7 +61,8 @@ def _values(option: str, config: RunConfig) -> list[str]:
     values = [value.strip() for value in text.split("|")]
     if not equals or len(values) < 2 or "" in values:
         raise UsageError(f"--choose takes PATH=VALUE|VALUE, two values or more, got '{option}'.")
-    compared = config.training.metric in {"loss", "mae"} and path.partition(".")[0] in {"loss", "targets"}
+    of_errors = config.training.metric in ERRORS or not config.classes.asked
+    compared = of_errors and path.partition(".")[0] in {"loss", "targets"}
     why = FIXED.get(path) or (
         "the candidates could not be compared" if path == "classes" or compared else None
     )
@@ -166,7 +168,7 @@ def choose(
     choice = Choice(
         tuple(candidates),
         best_of(candidates),
-        request.config.training.metric,
+        RunDir(home / "0").read_config().training.metric,  # which stands in where no class is asked
         {side: len(inner.people(side)) for side in ("train", "val")},
     )
     write_json(output / CHOICE, choice.as_json(), shared=True)
