@@ -92,6 +92,9 @@ def test_an_error_that_steers_is_said_as_it_is() -> None:
     words = Choice(candidates, best_of(candidates), "mae", {"train": 30, "val": 10}).words
     assert "a=1: mean absolute error in standard deviations 0.500 on 10 participants" in words
     assert "not taken: a=2 0.750" in words
+    assert "Level with another" not in words
+    level = Choice((candidates[0], candidates[0]), 0, "accuracy", {"train": 30, "val": 10})
+    assert "Level with another" in level.words
     with pytest.raises(UsageError, match="not be compared"):
         read_choices(["targets=age|mmse"], read_recipe("deft").edit("classes=none"))
 

@@ -49,9 +49,11 @@ class Choice:
         best = self.candidates[self.chosen]
         others = [one for place, one in enumerate(self.candidates) if place != self.chosen]
         listed = "; ".join(f"{one.name} {value_of(self.metric, one.metric):.3f}" for one in others)
+        tied = any(one.metric == best.metric for one in others)
+        tie = " Level with another: the lower loss, then the order decided." if tied else ""
         return (
             f"{best.name}: {said(self.metric, best.metric)} on {self.participants['val']} participants of the training side, "
-            f"after training on the other {self.participants['train']} (not taken: {listed})."
+            f"after training on the other {self.participants['train']} (not taken: {listed}).{tie}"
         )
 
     def as_json(self) -> dict[str, Any]:
