@@ -45,7 +45,7 @@ def _remembered(real: Callable[..., Any], folder: Path) -> Callable[..., Any]:
         _feed(digest, [words, names])
         path = folder / f"{real.__name__}-{digest.hexdigest()}"
         if path.is_file():
-            return pickle.loads(path.read_bytes())  # noqa: S301  (written below)
+            return pickle.loads(path.read_bytes())
         found = real(*words, **names)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(pickle.dumps(found))

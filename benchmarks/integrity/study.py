@@ -175,11 +175,15 @@ def warm(whole: Path, folder: Path) -> None:
     import voxtune.storage.write
     from voxtune.cli import main
 
-    back = os.getcwd()
+    back = Path.cwd()
     for command in COMMANDS:
         inputs(command, whole, folder)
         os.chdir(folder)
-        with (folder / "said").open("w") as said, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            (folder / "said").open("w") as said,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             main([str(one) for one in words_of(command, whole)], prog_name="voxtune", standalone_mode=False)
         os.chdir(back)
     voxtune.storage.write._swept.clear()  # noqa: SLF001  (every command begins with folders that it has not swept)
@@ -224,7 +228,9 @@ def _download(whole: Path) -> None:
         anat = folder / f"sub-{number}" / "anat"
         anat.mkdir(parents=True)
         shutil.copy(image, anat / f"sub-{number}_T1w.nii.gz")
-    (folder / "participants.tsv").write_text("participant_id\tdiagnosis\tage\tsex\nsub-0\tAD\t71\tF\nsub-1\tCN\t65\tM\n")
+    (folder / "participants.tsv").write_text(
+        "participant_id\tdiagnosis\tage\tsex\nsub-0\tAD\t71\tF\nsub-1\tCN\t65\tM\n"
+    )
     (folder / "dataset_description.json").write_text('{"Name": "two people", "BIDSVersion": "1.9.0"}')
 
 

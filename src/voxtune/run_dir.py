@@ -9,6 +9,7 @@ from voxtune.config import RunConfig
 from voxtune.errors import DataError, StorageError
 from voxtune.storage.failures import REFUSED, TODO
 from voxtune.storage.seal import read_sealed
+from voxtune.storage.start import expect
 from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
 
 __all__ = [
@@ -22,6 +23,7 @@ def make_folder(path: Path) -> None:
     Raises:
         StorageError: it cannot be made or written to.
     """
+    expect(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):

@@ -46,6 +46,10 @@ def export(
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 
+    if base is not None and not (merge or peft):
+        raise UsageError(
+            "--base is the base that --merge and --peft load; a plain export copies the adapter."
+        )
     place = RunDir(run)
     config = place.read_config()
     if not (place.adapter / FILES[0]).is_file():

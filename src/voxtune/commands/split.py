@@ -9,7 +9,15 @@ from pydantic import ValidationError
 
 from voxtune.audit.checks import find_leaks, write_audit
 from voxtune.data.manifest import file_sha256, read_manifest, unlabelled_note
-from voxtune.data.split_files import FOLD, keyed, read_split, relative_path, write_shareable, write_split
+from voxtune.data.split_files import (
+    FOLD,
+    check_key,
+    keyed,
+    read_split,
+    relative_path,
+    write_shareable,
+    write_split,
+)
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, SettingError, UsageError
@@ -80,6 +88,8 @@ def split(  # noqa: PLR0913 - the options of the command
     if say and (note := unlabelled_note(rows)):
         say(f"note: {note}")
     key = _key(share) if share is not None else None
+    if key is not None:
+        check_key(key)
     if folds is None:
         _write(make_split(rows, settings, seed), rows, output, manifest, key, say)
         return output
@@ -98,7 +108,9 @@ def split(  # noqa: PLR0913 - the options of the command
     return output
 
 
-def _is_this(folder: Path, settings: SplitSettings, seed: int, manifest_sha256: str, share: Path | None) -> bool:
+def _is_this(
+    folder: Path, settings: SplitSettings, seed: int, manifest_sha256: str, share: Path | None
+) -> bool:
     """Whether a folder holds, whole, the split that these words make."""
     try:
         stored = read_json(folder / "split.json", "a split")
