@@ -48,7 +48,7 @@ class Standing:
 def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, Tensor], standing: Standing) -> None:
     """Write ``<name>.safetensors``, then ``<name>.json`` that names its sha256 and is sealed: the pair counts only when all agree."""
     path = folder / f"{name}.safetensors"
-    with atomic_path(path) as part:
+    with atomic_path(path, room=True) as part:
         save_file({key: value.contiguous() for key, value in tensors.items()}, part)
         digest = file_sha256(part)
     write_sealed(folder / f"{name}.json", asdict(standing) | {"sha256": digest})
