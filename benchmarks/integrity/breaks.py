@@ -31,7 +31,9 @@ ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("folder", type=Path)
-    options.add_argument("--only", nargs="*")
+    options.add_argument(
+        "--only", nargs="*", choices=[one.name for one in COMMANDS], help="these, in this order"
+    )
     options.add_argument("--random", type=int, default=5, help="kills at random times for one command")
     options.add_argument(
         "--seconds", type=float, default=3600.0, help="to spend on one kind of break of one command"
@@ -43,9 +45,8 @@ def main() -> None:
     whole = study.make(root)["whole"]
     study.warm(whole, root / "warm")
     stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    for command in COMMANDS:
-        if given.only and command.name not in given.only:
-            continue
+    known = {command.name: command for command in COMMANDS}
+    for command in [known[name] for name in given.only] if given.only else COMMANDS:
         for kind in ("renames", "writes", "random", "power"):
             key = f"{command.name}/{kind}"
             before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
@@ -106,6 +107,7 @@ def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
     before: dict[str, bytes],
 ) -> list[str]:
     faults = []
+    looks = _looks(folder)
     journal = folder.parent / "journal"
     journal.unlink(missing_ok=True)
     error = ERRORS[number % len(ERRORS)] if kind == "writes" else 0
@@ -124,6 +126,7 @@ def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
             faults.append(f"code {ended.code} after {errno.errorcode[error]}: {ended.said[-300:]}")
     if kind == "power":
         drop_unsynced(journal, folder, before)
+    _forget_looks(folder, looks)
     again = call([*words, *(command.again if _begun(folder, command) else ())], folder)
     if again.code != 0:
         faults.append(f"the same command fails afterwards ({again.code}): {again.said[-300:]}")
@@ -135,6 +138,19 @@ def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
     if left:
         faults.append(f"left behind: {left[:3]}")
     return faults
+
+
+def _looks(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("looks.jsonl")}
+
+
+def _forget_looks(folder: Path, before: dict[Path, bytes]) -> None:
+    """Put back the records of looks at a test side: the broken command is one, and the page of the next says so."""
+    for path in _looks(folder).keys() | before.keys():
+        if path in before:
+            path.write_bytes(before[path])
+        else:
+            path.unlink()
 
 
 def _idle(path: str, kind: str) -> bool:

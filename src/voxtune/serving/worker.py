@@ -40,7 +40,11 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     adapter, base, write = Path(settings["adapter"]), settings["base"], settings.get("scratch")
     walls = Walls()
     if write is not None:
-        walls = raise_walls(places_of_base(adapter, None if base is None else Path(base)), Path(write))
+        walls = raise_walls(
+            places_of_base(adapter, None if base is None else Path(base)),
+            Path(write),
+            accelerator=settings.get("device", "cpu") != "cpu",
+        )
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
