@@ -8,6 +8,7 @@ from typing import Any
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, StorageError
 from voxtune.storage.failures import REFUSED, TODO
+from voxtune.storage.read import whole_bytes
 from voxtune.storage.seal import read_sealed
 from voxtune.storage.start import expect
 from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
@@ -109,7 +110,7 @@ class RunDir:
             raise DataError(
                 f"'{self.root.name}' is not a run: it has no config.json. 'voxtune train RECIPE -o RUN' makes one."
             )
-        return RunConfig.from_json(self.config.read_text(encoding="utf-8"))
+        return RunConfig.from_json(whole_bytes(self.config).decode("utf-8", "replace"))
 
 
 LOCAL = ("weights", "tokenizer", "text_weights")
