@@ -58,6 +58,9 @@ def test_every_end_of_a_task_is_a_sentence_without_the_file(tmp_path: Path) -> N
     assert ends(ScanError(tmp_path / "jane.nii", "the gzip is cut short")) == "The gzip is cut short."
     assert ends(MemoryError()) == "It needs more memory than one scan may have."
     assert ends(ValueError("Jane Doe, born 1950")) == "It cannot be processed (ValueError)."
+    assert ends(OSError(28, "No space left on device", str(tmp_path))) == (
+        "The server cannot store its result: the disk is full. Try again when there is room."
+    )
     assert ends(UsageError("No such target.")) == "No such target."
 
 

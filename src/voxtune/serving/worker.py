@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from voxtune.errors import ScanError, VoxTuneError
 from voxtune.serving.walls import Walls, places_of_base, raise_walls
+from voxtune.storage.failures import cause_of
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -77,6 +78,8 @@ def done(
     except MemoryError:
         return {"failed": "It needs more memory than one scan may have."}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file sets off must end as an answer)
+        if (why := cause_of(error)) is not None:
+            return {"failed": f"The server cannot store its result: {why}. Try again when there is room."}
         # The message of a foreign exception may quote the file; its type does not.
         return {"failed": f"It cannot be processed ({type(error).__name__})."}
 
