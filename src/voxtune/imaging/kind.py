@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.hounsfield import in_hounsfield
 from voxtune.types.volume import Volume
 
 LONG_ECHO_MS = 60.0
@@ -85,6 +86,8 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             f"its header says that it is {NAMES[kind.modality]}; this preset takes {NAMES[wanted.modality]}",
         )
     notes = []
+    if wanted.modality == "MR" and kind.modality is None and in_hounsfield(volume.voxels):
+        notes.append("its numbers look like the Hounsfield units of a CT; this preset takes an MR scan")
     if wanted.weighting is not None:
         timed, called = by_timing(kind), by_words(kind.words)
         if timed is not None:
