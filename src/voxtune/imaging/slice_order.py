@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.wrapped import own_range
 from voxtune.types.volume import Volume
 
 Array = NDArray[np.float32]
@@ -53,6 +54,8 @@ class Likeness:
     some: NDArray[np.bool_]
     """Slices with some contrast."""
     much: NDArray[np.bool_]
+    copies: NDArray[np.bool_]
+    """Slices that equal the one before, number by number."""
 
 
 def check_slice_order(scan: str | Path, volume: Volume) -> tuple[str, ...]:
@@ -62,10 +65,11 @@ def check_slice_order(scan: str | Path, volume: Volume) -> tuple[str, ...]:
         ScanError: most slices look more like one elsewhere than like their neighbours.
     """
     notes: list[str] = []
+    own = own_range(volume.voxels)
     for axis in range(3):
         if volume.shape[axis] < FEWEST:
             continue
-        found = likeness(volume.voxels, axis)
+        found = likeness(volume.voxels, axis, own)
         share = disorder(found)
         if share > DISORDER:
             raise ScanError(
@@ -74,6 +78,9 @@ def check_slice_order(scan: str | Path, volume: Volume) -> tuple[str, ...]:
                 "Stack them again by their positions.",
             )
         odd, jumps = out_of_place(found), seams(found)
+        copies = int(np.count_nonzero(found.copies & found.much))
+        if copies > 1:  # one is what a picture has that was mirrored by computer
+            notes.append(f"{copies} of its slices are exact copies of the one before")
         if odd:
             notes.append(
                 f"{_counted(odd)} of it look{'s' * (len(odd) == 1)} unlike {'its' if len(odd) == 1 else 'their'} neighbours, which fit each other better: out of order, or damaged"
@@ -89,14 +96,15 @@ def check_slice_order(scan: str | Path, volume: Volume) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def likeness(voxels: Array, axis: int) -> Likeness:
-    """How much the slices across an axis look like each other."""
-    small = _small(np.moveaxis(voxels, axis, 0))
+def likeness(voxels: Array, axis: int, own: tuple[float, float]) -> Likeness:
+    """How much the slices across an axis look like each other, their numbers cut off at the ends of the picture's own range."""
+    small = _small(np.moveaxis(voxels, axis, 0), own)
+    copies = np.append(False, (small[1:] == small[:-1]).all(axis=1))
     small -= small.mean(axis=1, keepdims=True)
     contrast = small.std(axis=1)
     shapes = small / np.where(contrast > 0, contrast, 1)[:, None]
     top = float(contrast.max())
-    return Likeness(shapes @ shapes.T / small.shape[1], contrast > SOME * top, contrast > MUCH * top)
+    return Likeness(shapes @ shapes.T / small.shape[1], contrast > SOME * top, contrast > MUCH * top, copies)
 
 
 def disorder(found: Likeness) -> float:
@@ -107,7 +115,7 @@ def disorder(found: Likeness) -> float:
     near = np.where((apart == 1) & pairs, found.each, -1).max(axis=1)
     far = np.where((apart > AWAY) & pairs & ~_mirrored(found.each, found.some), found.each, -1).max(axis=1)
     clearly = (far > ALIKE) & _less(near, far)
-    return float(np.mean(clearly[found.some]))
+    return float(np.count_nonzero(clearly & found.some) / max(1, np.count_nonzero(found.some)))
 
 
 def _mirrored(each: Matrix, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -173,10 +181,10 @@ def _less(
     )
 
 
-def _small(slices: Array) -> Matrix:
+def _small(slices: Array, own: tuple[float, float]) -> Matrix:
     """Slices (n, a, b) averaged to about ``GRID`` x ``GRID`` fields (n, fields)."""
     steps = [max(1, size // SAMPLES) for size in slices.shape[1:]]
-    some = slices[:, :: steps[0], :: steps[1]]
+    some = slices[:, :: steps[0], :: steps[1]].clip(*own)
     for axis in (1, 2):
         size = some.shape[axis]
         starts = np.unique(np.linspace(0, size, min(GRID, size), endpoint=False).astype(int))

@@ -17,13 +17,15 @@ MOST = 1.5e-4
 """Share of neighbours that far apart, along two of the axes: 2.1e-6 at most in real scans, 1e-4 to 0.02 where numbers ran over; up to 2.8e-4 in heads cut off at 98%."""
 GAP = 0.1
 """Of the range: an end that stands alone so far from all others is padding."""
+ENDS, FEW_VALUES = 3, 50
+"""So many values at each end may be padding, in a picture with more values than labels have."""
 SAMPLE = 1_000_000
 
 
 def ran_over(volume: Volume) -> tuple[str, ...]:
     """A sentence where neighbours jump over nearly the whole range of brightness."""
     voxels = volume.voxels
-    low, high = _range(voxels)
+    low, high = own_range(voxels)
     if not high > low:
         return ()
     # Brightness that was cut off at the top lies beside dark voxels too, but is one exact value.
@@ -44,14 +46,14 @@ def ran_over(volume: Volume) -> tuple[str, ...]:
     )
 
 
-def _range(voxels: Array) -> tuple[float, float]:
+def own_range(voxels: Array) -> tuple[float, float]:
     """The darkest and the brightest voxel without padding."""
     step = max(1, voxels.size // SAMPLE)
     values = np.unique(voxels.ravel(order="K")[::step])
-    low, high = 0, len(values) - 1
-    whole = float(values[high] - values[low])
-    while low < high and values[low + 1] - values[low] > GAP * whole:
-        low += 1
-    while low < high and values[high] - values[high - 1] > GAP * whole:
-        high -= 1
-    return float(values[low]), float(values[high])
+    whole = float(values[-1] - values[0])
+    for _ in range(ENDS):
+        if len(values) < FEW_VALUES:
+            break
+        low, high = (int(gap > GAP * whole) for gap in (values[1] - values[0], values[-1] - values[-2]))
+        values = values[low : len(values) - high]
+    return float(values[0]), float(values[-1])
