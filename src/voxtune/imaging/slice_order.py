@@ -115,7 +115,7 @@ def disorder(found: Likeness) -> float:
     near = np.where((apart == 1) & pairs, found.each, -1).max(axis=1)
     far = np.where((apart > AWAY) & pairs & ~_mirrored(found.each, found.some), found.each, -1).max(axis=1)
     clearly = (far > ALIKE) & _less(near, far)
-    return float(np.count_nonzero(clearly & found.some) / max(1, np.count_nonzero(found.some)))
+    return int(np.count_nonzero(clearly & found.some)) / max(1, int(np.count_nonzero(found.some)))
 
 
 def _mirrored(each: Matrix, some: NDArray[np.bool_]) -> NDArray[np.bool_]:

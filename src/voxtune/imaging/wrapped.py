@@ -35,8 +35,8 @@ def ran_over(volume: Volume) -> tuple[str, ...]:
         here, there = np.moveaxis(voxels, axis, 0)[:-1], np.moveaxis(voxels, axis, 0)[1:]
         both = np.moveaxis(inside, axis, 0)
         counted = both[:-1] & both[1:]
-        jumps = np.count_nonzero(counted & (np.abs(here - there) > WHOLE * (high - low)))
-        shares.append(jumps / max(1, np.count_nonzero(counted)))
+        jumps = int(np.count_nonzero(counted & (np.abs(here - there) > WHOLE * (high - low))))
+        shares.append(jumps / max(1, int(np.count_nonzero(counted))))
     # Thick slices are far apart along one axis.
     share = sorted(shares)[1]
     if share <= MOST:
