@@ -33,6 +33,8 @@ TIMES, LEAST, LEAST_ALONE = 1.5, 0.005, 0.03
 that would fit."""
 JUMP_TIMES, LEAST_JUMP = 4.0, 0.03
 """How much more a picture changes from one slice to the next than on either side of it: 3.3 at most in nineteen real scans."""
+USUAL_TIMES = 1.5
+"""Such ends differ hardly more than slices usually do."""
 JOINT_TIMES = 2.5
 """The jump where such parts meet against the changes on either side of it."""
 LEAST_ENDS = 0.1
@@ -85,7 +87,9 @@ def check_slice_order(scan: str | Path, volume: Volume) -> tuple[str, ...]:
             notes.append(
                 f"{_counted(odd)} of it look{'s' * (len(odd) == 1)} unlike {'its' if len(odd) == 1 else 'their'} neighbours, which fit each other better: out of order, or damaged"
             )
-        elif joined_ends(found):
+        elif np.argmax(np.abs(volume.affine[:3, axis])) != 0 and joined_ends(
+            found
+        ):  # not left to right: mirrored
             notes.append(
                 "its last slice goes on with its first, and inside it is a jump: its parts were exchanged, or it is folded over"
             )
@@ -141,7 +145,9 @@ def joined_ends(found: Likeness) -> bool:
     change = 1 - found.each[places[:-1], places[1:]]
     beside = np.maximum(change[:-2], change[2:])
     jumps = change[1:-1][change[1:-1] > JOINT_TIMES * beside]
-    return bool(jumps.size and ends < min(LEAST_ENDS, jumps.max() / JUMP_TIMES))
+    if not jumps.size:
+        return False
+    return bool(ends < min(LEAST_ENDS, jumps.max() / JUMP_TIMES, USUAL_TIMES * np.median(change)))
 
 
 def out_of_place(found: Likeness) -> list[int]:
