@@ -43,10 +43,11 @@ def main() -> None:
     root = given.folder.absolute()
     remember(root.with_name(f"{root.name}-remembered"))
     whole = study.make(root)["whole"]
-    study.warm(whole, root / "warm")
-    stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     known = {command.name: command for command in COMMANDS}
-    for command in [known[name] for name in given.only] if given.only else COMMANDS:
+    commands = [known[name] for name in given.only] if given.only else list(COMMANDS)
+    study.warm(whole, root / "warm", commands)
+    stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for command in commands:
         for kind in ("renames", "writes", "random", "power"):
             key = f"{command.name}/{kind}"
             before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
@@ -77,6 +78,8 @@ def trial(
     places: list[float] = [*range(1, plain.seen + 1, command.every)]
     if kind == "random":
         places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
+    # In a drawn order that is always the same: where the time ends early, what was tried lies all over the command.
+    random.Random(f"{command.name}/{kind}").shuffle(places)
     faults: list[str] = []
     done, began = 0, time.monotonic()
     for number, place in enumerate(places[tried:], start=tried):

@@ -328,6 +328,7 @@ def fuzz(make: Callable[[Path, Path], Target], root: Path, folder: Path, seconds
     ends = {name: count[name] for name in ("accepted", "refused", "escaped", "hung")}
     return {
         "seconds": seconds,
+        "clock": "processor",
         "runs": sum(count.values()),
         **ends,
         "longest_seconds": round(longest, 1),

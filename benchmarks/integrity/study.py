@@ -170,13 +170,13 @@ def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count:
         os._exit(code)
 
 
-def warm(whole: Path, folder: Path) -> None:
-    """Run every command once in this process: what it imports, compiles and reads of the package is there for every fork."""
+def warm(whole: Path, folder: Path, commands: Sequence[Command]) -> None:
+    """Run each command once in this process: what it imports, compiles and reads of the package is there for every fork."""
     import voxtune.storage.write
     from voxtune.cli import main
 
     back = Path.cwd()
-    for command in COMMANDS:
+    for command in commands:
         inputs(command, whole, folder)
         os.chdir(folder)
         with (
