@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.imaging.read import read_scan
-from voxtune.pages.layout import image, render
+from voxtune.pages.layout import ACCENT, image, render
 from voxtune.pages.slices import slice_figure
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":
     figure = Figure(figsize=(7.5, 0.45 * len(bars) + 0.9), layout="constrained")
     panel = figure.subplots()
     for place, (_, one) in enumerate(bars):
-        color = "tab:blue" if place == 0 else "0.45"
+        color = ACCENT if place == 0 else "0.45"
         panel.plot(100 * one["value"], -place, "o", color=color)
         if one["low"] is not None:
             panel.plot([100 * one["low"], 100 * one["high"]], [-place, -place], color=color)
@@ -92,7 +92,7 @@ def drop_figure(drops: list[Mapping[str, Any]]) -> "Figure":
     panel.barh(
         [one["region"].replace("_", " ") for one in ordered],
         [one["drop"] for one in ordered],
-        color="tab:blue",
+        color=ACCENT,
     )
     panel.axvline(0, color="0.3", linewidth=0.8)
     panel.set_xlabel("fall of the log-odds of AD when the region is hidden")
