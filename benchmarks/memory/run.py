@@ -65,7 +65,7 @@ BASES = {
         ),
         SHIPPED / "tiny",
         ("--participants", "9", "--visits", "1", "--seed", "1"),
-        ("training.steps=3", "training.batch_size=4", "training.chunk=1"),
+        ("training.steps=2", "training.batch_size=2", "training.chunk=1"),
     ),
     "ct_clip": Base(
         "medct",

@@ -36,12 +36,12 @@ def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mappin
         "facts": facts,
         "metrics": metrics,
         "bars": bars,
-        "accuracy_figure": image(accuracy_figure(bars)),
+        "accuracy_figure": image(accuracy_figure(bars), dpi=130),
         "head_figures": [
             (head, image(slice_figure(read_scan(heads[head["name"]]), shares=(0.42, 0.5)), dpi=90))
             for head in facts["heads"]
         ],
-        "drop_figure": image(drop_figure(facts["explanation"]["drops"])),
+        "drop_figure": image(drop_figure(facts["explanation"]["drops"]), dpi=130),
         "probe": probe_line(metrics),
         "validation": split["participants"]["val"],
     }
@@ -68,7 +68,7 @@ def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":
     """Accuracy of each model as a dot with its interval."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 0.45 * len(bars) + 0.9), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.4 * len(bars) + 0.9), layout="constrained")
     panel = figure.subplots()
     for place, (_, one) in enumerate(bars):
         color = ACCENT if place == 0 else "0.45"
@@ -77,7 +77,7 @@ def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":
             panel.plot([100 * one["low"], 100 * one["high"]], [-place, -place], color=color)
     panel.axvline(100 / 3, color="0.8", linestyle=":", zorder=0)
     panel.set(yticks=[-n for n in range(len(bars))], yticklabels=[label for label, _ in bars], xlim=(0, 100))
-    panel.set_xlabel("three-way accuracy on held-out SIMULATED people, % (95% interval; dotted: chance)")
+    panel.set_xlabel("three-way accuracy on held-out SIMULATED people, %\n(95% interval; dotted: chance)")
     panel.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -86,7 +86,7 @@ def drop_figure(drops: list[Mapping[str, Any]]) -> "Figure":
     """Fall of the log-odds when each region is hidden."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 0.35 * len(drops) + 0.9), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.35 * len(drops) + 0.9), layout="constrained")
     panel = figure.subplots()
     ordered = sorted(drops, key=lambda one: one["drop"])
     panel.barh(
