@@ -14,6 +14,7 @@ from explain import tables as explained
 from files import tables as files
 from integrity import tables as integrity
 from isa import tables as instructions
+from memory import tables as memories
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
@@ -424,6 +425,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
+    "memory": memories.commands,
     "population-published": partial(populations.measures, "published"),
     "population-separable": partial(populations.measures, "separable"),
     "population-others": partial(populations.others, "published"),
