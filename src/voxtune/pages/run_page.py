@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.pages.layout import ACCENT, image, render
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -106,7 +107,7 @@ def losses(epochs: Sequence[Mapping[str, Any]]) -> "Figure":
             panel.plot(*zip(*known, strict=True), color="0.4", linestyle=next(dashes, "-"), label=label)
     panel.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     panel.legend(frameon=False)
-    return _bare(figure)
+    return _bare(figure, panel, number)
 
 
 def validation(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
@@ -120,15 +121,16 @@ def validation(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
     panel.axvline(steps_done(epochs, kept), color="0.5", linestyle=":")
     panel.set(xlabel="step", ylabel=f"{metric.replace('_', ' ')} on validation")
-    return _bare(figure)
+    return _bare(figure, panel, number)
 
 
-def _bare(figure: "Figure") -> "Figure":
-    for panel in figure.axes:
+def _bare(figure: "Figure", panel: "Axes", steps: Sequence[int]) -> "Figure":
+    from matplotlib.ticker import MaxNLocator
+
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(steps) == 1:  # one validation is a point, not a line
         for line in panel.lines:
-            if len(line.get_xdata()) == 1:  # one validation is a point, not a line
-                line.set_marker("o")
-                panel.set_xlim(line.get_xdata()[0] - 1, line.get_xdata()[0] + 1)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+            line.set_marker("o")
+        panel.set_xlim(steps[0] - 1, steps[0] + 1)
     return figure
