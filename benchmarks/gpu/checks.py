@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +35,7 @@ def towers(device: str, *, small: bool) -> dict[str, Any]:  # noqa: ARG001  (sma
     import torch
 
     sys.path.insert(0, str(ROOT / "tests" / "unit"))
-    import test_backbone_contract as contract
-
+    contract = import_module("test_backbone_contract")
     torch.backends.cudnn.allow_tf32 = False
     found: dict[str, Any] = {}
     for name in contract.PUBLISHED:
