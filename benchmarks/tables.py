@@ -14,7 +14,6 @@ from explain import tables as explained
 from files import tables as files
 from integrity import tables as integrity
 from isa import tables as instructions
-from memory import tables as memories
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
@@ -406,6 +405,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,
     "qc-hounsfield": quality.hounsfield,
+    "qc-pictures": quality.pictures,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
@@ -425,7 +425,6 @@ MAKERS: dict[str, Callable[[], str]] = {
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
-    "memory": memories.commands,
     "population-published": partial(populations.measures, "published"),
     "population-separable": partial(populations.measures, "separable"),
     "population-others": partial(populations.others, "published"),

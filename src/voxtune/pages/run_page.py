@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import ACCENT, image, render
+from voxtune.types.steering import name_of, said, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def run_page(
         "parts": [{**part, "share": part["trained"] / total} for part in parts],
         "trained": sum(part["trained"] for part in parts),
         "total": total,
-        "metric": metric,
+        "reached": said(metric, epochs[kept]["metric"]),
         "plan": plan["why"],
         "probe": plan["probe"],
         "chosen": plan["keep"] == "best",
@@ -117,10 +118,10 @@ def validation(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     figure = Figure(figsize=(4.4, 3.0), layout="constrained")
     panel = figure.subplots()
     number = [steps_done(epochs, place) for place in range(len(epochs))]
-    panel.plot(number, [epoch["metric"] for epoch in epochs], color=ACCENT, linewidth=2)
+    panel.plot(number, [value_of(metric, epoch["metric"]) for epoch in epochs], color=ACCENT, linewidth=2)
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
     panel.axvline(steps_done(epochs, kept), color="0.5", linestyle=":")
-    panel.set(xlabel="step", ylabel=f"{metric.replace('_', ' ')} on validation")
+    panel.set(xlabel="step", ylabel=f"{name_of(metric)} on validation")
     return _bare(figure, panel, number)
 
 
