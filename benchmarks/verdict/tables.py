@@ -50,6 +50,4 @@ def many() -> str:
     ends = f" {same.capitalize()}." if len(parts) > 1 else ""
     killed = parts.get("killed and called again", {})
     note = f"; the kill came after {killed['done_before_the_kill']} scans" if killed else ""
-    return (
-        f"{found['volumes']} small SIMULATED volumes, two processes: {'; '.join(said)}{note}.{ends}{alone}"
-    )
+    return f"{found['volumes']} small SIMULATED volumes, two processes: {'; '.join(said)}{note}.{ends}{alone}"
