@@ -92,17 +92,21 @@ class Scan:
         """The scan where the template's box lies by a transform from template world to scan world (4, 4)."""
         from scipy.ndimage import map_coordinates
 
-        mask, points = inside()
+        mask, _ = inside()
+        places, points = _inner()
         matrix = np.linalg.inv(self._fine.affine) @ transform
         where = (matrix[:3, :3] @ points + matrix[:3, 3:]).astype(np.float32)
-        values = map_coordinates(self._fine.voxels, where, order=1, output=np.float32, mode="constant")
+        values, shown = np.zeros_like(mask), np.zeros_like(mask)
+        values.flat[places] = self._sign * map_coordinates(
+            self._fine.voxels, where, order=1, output=np.float32, mode="constant"
+        )
         seen = map_coordinates(
             self._seen, where / self._step[:, None], order=1, output=np.float32, mode="constant"
         )
-        shown = (np.clip((seen.reshape(mask.shape) - 0.4) / 0.4, 0, 1) * mask).astype(np.float32)
+        shown.flat[places] = np.clip((seen - 0.4) / 0.4, 0, 1)
         if float(shown.sum()) >= WHOLE * float(mask.sum()):
             shown = mask  # dark fluid is no missing part
-        return Sampled(values.reshape(mask.shape) * self._sign, shown)
+        return Sampled(values, shown)
 
 
 @functools.lru_cache(maxsize=1)
@@ -121,6 +125,14 @@ def inside() -> tuple[Array, Matrix]:
     ).reshape(3, -1)
     affine = template.field_of_view(SIZE)
     return box.astype(np.float32), affine[:3, :3] @ grid + affine[:3, 3:]
+
+
+@functools.lru_cache(maxsize=1)
+def _inner() -> tuple[NDArray[np.int64], Matrix]:
+    """Places (flat) of the box that lie in the brain, and their world (3, N): nothing else of a scan is looked at."""
+    mask, points = inside()
+    places = np.flatnonzero(mask)
+    return places, points[:, places]
 
 
 def even(sampled: Sampled, window: Window) -> Array:
