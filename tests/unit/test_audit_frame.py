@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from voxtune.audit.align import align
 from voxtune.audit.displacement import Scan, inside, mended
@@ -121,6 +122,17 @@ def test_a_slab_and_a_corner_lie_where_the_whole_brain_lies() -> None:
     corner = cropped(cropped(brain(), 1, low=False, share=0.15), 2, low=False, share=0.15)
     assert apart(laid(slab)) < 2.5
     assert apart(laid(corner)) < 2.5
+
+
+def test_a_head_with_a_thick_scalp_lies_where_its_brain_lies() -> None:
+    voxels = np.pad(brain().voxels, 9)
+    affine = brain().affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ np.full(3, 9)
+    inner = ndimage.binary_fill_holes(voxels > 0)
+    away = 3.0 * ndimage.distance_transform_edt(~inner)
+    layers = np.array([0.18, 0.08, 0.9, 0.0], np.float32)[np.searchsorted([3.0, 11.0, 18.0], away)]
+    head = np.where(inner, voxels, layers * np.percentile(voxels[voxels > 0], 99))
+    assert apart(laid(Volume(head.astype(np.float32), affine))) < 2.5
 
 
 @pytest.mark.parametrize("direction", [(0.95, 0.2, -0.15), (-0.95, 0.1, 0.2), (0.1, 0.2, 0.95)])

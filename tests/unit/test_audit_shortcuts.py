@@ -218,6 +218,7 @@ def test_the_page_draws_pairs_and_marks_texts() -> None:
 def test_a_mark_keeps_the_letter_case_that_tells() -> None:
     assert mark("VOLUME volume", ["VOLUME"]) == "<mark>VOLUME</mark> volume"
     assert mark("a, b", [", b"]) == "a<mark>, b</mark>"
+    assert mark("A. B. C.  D. E ", [".  D", "E "]) == "A. B. C<mark>.  D</mark>. <mark>E </mark>"
 
 
 def test_images_know_their_headers() -> None:

@@ -32,6 +32,8 @@ WHOLE = 0.65
 """Correlation with the template's inside below which a cut that leans is looked for (brains, whole or cut straight: from 0.65)."""
 BRAIN = 0.3
 """Correlation with the template's inside below which a scan is no brain (measured: brains and heads from 0.39)."""
+LARGEST = 1.1
+"""Size of an outline, times the template, above which it may be a head's (brains, SIMULATED and real: up to 1.0)."""
 SKEW = 1.8
 """Longest over shortest stretch of the template above which a scan is no brain (SIMULATED brains: up to 1.1)."""
 ENOUGH_MM = 0.2
@@ -71,7 +73,17 @@ def align(volume: Volume) -> Alignment | None:
 
 
 def _placed(shown: Framed) -> Alignment:
-    return _inside(shown, _outline(shown))
+    """The place by the outline; where scalp was taken for the brain's edge, also at the template's own size."""
+    outline = _outline(shown)
+    found = _inside(shown, outline)
+    size = float(np.cbrt(abs(np.linalg.det(outline[:3, :3]))))
+    if found.inside < WHOLE and size > LARGEST:
+        left, _, right = np.linalg.svd(outline[:3, :3])
+        smaller = np.eye(4)  # turned alike, its middle in the same place
+        smaller[:3, :3] = left @ right
+        smaller[:3, 3] = (outline - smaller)[:3, :3] @ registration.CENTRE + outline[:3, 3]
+        found = max(found, _inside(shown, smaller), key=lambda one: one.inside)
+    return found
 
 
 @functools.lru_cache(maxsize=8)

@@ -287,6 +287,13 @@ def state(images: Images, likeness: Likeness) -> str:
             f"only {people} participants have a readable scan and at least {ENOUGH + 1} are needed to know how alike strangers are here; "
             "nothing but near-certain doubles was looked for"
         )
+    shown = (images.vectors["brain"] != 0).any(axis=1)
+    if shown.sum() > len(shown) / 2 and not shown.all():
+        without = [scan for scan, there in zip(images.scan_ids, shown, strict=True) if not there]
+        parts.append(
+            f"{len(without)} scans among brains show none that could be laid in the standard space, and were compared "
+            f"as pictures alone: {named(without)}"
+        )
     return "; ".join(parts) or "done"
 
 
@@ -343,4 +350,4 @@ def _excess(near: NDArray[np.int64], nearness: NDArray[np.float64], side: NDArra
     same = theirs == side[:, None]
     inside = np.maximum(np.where(known & same, nearness, -np.inf).max(axis=1), last)
     outside = np.maximum(np.where(known & ~same, nearness, -np.inf).max(axis=1), last)
-    return float(np.mean((outside - inside)[used])) if used.any() else 0.0
+    return float(np.mean(outside[used] - inside[used])) if used.any() else 0.0

@@ -248,10 +248,18 @@ def _words(cells: dict[str, float], shown: dict[str, str], reading: Reading) -> 
         if _CODE.fullmatch(second):
             _code(cells, shown, second)
         pair = f"{first}{_shown_gap(gap)}{second}"
-        _mark(cells, shown, f"'{pair}'" if first else f"start of text, '{pair}'", pair.strip(), 1.0)
+        written = f"{first}{gap}{second}"
+        token = written.strip() if gap in {"", " "} and second else written
+        _mark(cells, shown, f"'{pair}'" if first else f"start of text, '{pair}'", token, 1.0)
         if place and first and not first[0].isalnum() and first[0] != "#":
             before = f"{tokens[place - 1]}{_shown_gap(reading.gaps[place - 1])}"
-            _mark(cells, shown, f"'{before}{pair}'", f"{before}{pair}".strip(), 1.0)
+            _mark(
+                cells,
+                shown,
+                f"'{before}{pair}'",
+                f"{tokens[place - 1]}{reading.gaps[place - 1]}{token}".strip(),
+                1.0,
+            )
 
 
 def _code(cells: dict[str, float], shown: dict[str, str], word: str) -> None:
