@@ -5,15 +5,17 @@ on the test side again under other IDs, each changed in one of ten ways (``chang
 years later on another scanner). Clean cohorts are random people on random sides, each scan changed in a random way or not at all.
 Each scan is looked at once: its fingerprint is kept in CACHE, and cohorts are drawn from fingerprints.
 
-    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--scans 1000] [--many 10000]
+    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--scans 1000] [--many 100 1000 10000]
+
+A run that was stopped goes on: fingerprints are in CACHE, and a size of ``--many`` that is stored is not compared again (``--again``).
 """
 
 import argparse
 import itertools
 import json
+import multiprocessing
 import platform
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
 RESULTS = Path(__file__).parent / "results"
+RESULT = RESULTS / "images.json"
 SAME_PERSON = {"1023": "1003", "1038": "1018"}
 CLEAN = 200
 SEED = 1
@@ -210,7 +213,9 @@ def halved(volume: Volume) -> Volume:
 
 def timed(folder: Path, scans: int) -> dict[str, object]:
     """Seconds of the whole audit of a SIMULATED cohort (3 mm) on this machine."""
-    manifest = simulate(folder / "large", participants=scans, visits=1, seed=3)
+    manifest = folder / f"large{scans}" / "manifest.tsv"
+    if not manifest.is_file():
+        manifest = simulate(manifest.parent, participants=scans, visits=1, seed=3)
     rows = read_manifest(manifest)
     split = make_split(rows, seed=0)
     start, processor = time.perf_counter(), time.process_time()
@@ -241,12 +246,29 @@ def many(scans: int) -> dict[str, object]:
     found = compare(
         Images(names, names, names, vectors, vectors, {}, {}, {"brain": np.ones((scans, 2), np.float16)})
     )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "scans": scans, "what": "comparison of random fingerprints", "processor_seconds": round(time.process_time() - processor, 1),
         "megabytes_of_fingerprints": round((brain.nbytes + body.nbytes) * 2 / 1e6),
-        "megabytes_more_at_the_peak": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3), "pairs": len(found.pairs),
+        "megabytes_more_at_the_peak": round((peak - before) / 1e3), "megabytes_at_the_peak": round(peak / 1e3), "pairs": len(found.pairs),
         "megabytes_of_all_pairs_would_be": round(scans**2 * 4 / 1e6),
     }  # fmt: skip
+
+
+def in_its_own_process(scans: int) -> dict[str, object]:
+    """``many``, so that the peak of memory is of this size alone."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(many, (scans,))
+
+
+def store(result: Mapping[str, object]) -> None:
+    """What was measured, beside what was stored before."""
+    RESULTS.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(stored() | result, indent=2) + "\n")
+
+
+def stored() -> dict[str, object]:
+    return json.loads(RESULT.read_text()) if RESULT.is_file() else {}
 
 
 def main() -> None:
@@ -261,26 +283,25 @@ def main() -> None:
     parser.add_argument(
         "--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans"
     )
-    parser.add_argument("--many", type=int, default=0, help="also compare this many fingerprints")
+    parser.add_argument(
+        "--many", type=int, nargs="*", default=(), help="also compare these many fingerprints"
+    )
+    parser.add_argument("--again", action="store_true", help="also sizes of --many that are stored")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    result: dict[str, object] = {"voxtune": voxtune.__version__, "python": platform.python_version()}
+    by = {"voxtune": voxtune.__version__, "python": platform.python_version()}
     if not asked.no_simulated:
-        result["SIMULATED"] = measured(
-            simulated(asked.cache, asked.people), [f"{i:02d}" for i in range(asked.people)]
-        )
+        names = [f"{i:02d}" for i in range(asked.people)]
+        store(by | {"SIMULATED": measured(simulated(asked.cache, asked.people), names)})
     if asked.brains:
-        result["OASIS-1, 2 mm"] = real(asked.cache, asked.brains)
-    with tempfile.TemporaryDirectory() as temporary:
-        if asked.scans:
-            result["time"] = timed(Path(temporary), asked.scans)
-    if asked.many:
-        result["many"] = many(asked.many)
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "images.json"
-    stored = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps(stored | result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+        store(by | {"OASIS-1, 2 mm": real(asked.cache, asked.brains)})
+    if asked.scans:
+        store(by | {"time": timed(asked.cache, asked.scans)})
+    for scans in asked.many:
+        sizes = dict(stored().get("many", {}))  # type: ignore[call-overload]
+        if asked.again or str(scans) not in sizes:
+            store(by | {"many": sizes | {str(scans): in_its_own_process(scans)}})
+    print(json.dumps(stored(), indent=2))
 
 
 if __name__ == "__main__":

@@ -60,11 +60,12 @@ def cost() -> str:
             f"- {timed['scans']:,} SIMULATED scans ({timed['voxels']}): {timed['processor_seconds_a_scan']:.2f} processor seconds a scan with reading, "
             f"so 1,000 take about {1000 * timed['processor_seconds_a_scan'] / 2:.0f} s on two cores of the machine it was measured on, if nothing else runs there."
         )
-    if many := found.get("many"):
-        lines.append(
-            f"- {many['scans']:,} scans: {many['megabytes_of_fingerprints']:,} MB of fingerprints and {many['megabytes_more_at_the_peak']:,} MB for the comparison at its peak "
-            f"(a table of all pairs alone would be {many['megabytes_of_all_pairs_would_be']:,} MB), {many['processor_seconds']:.0f} processor seconds."
-        )
+    sizes = sorted(found.get("many", {}).values(), key=lambda one: one["scans"])
+    lines += [
+        f"- {many['scans']:,} scans: {many['megabytes_of_fingerprints']:,} MB of fingerprints and {many['megabytes_more_at_the_peak']:,} MB for the comparison at its peak "
+        f"(a table of all pairs alone would be {many['megabytes_of_all_pairs_would_be']:,} MB), {many['processor_seconds']:.0f} processor seconds."
+        for many in sizes
+    ]
     return "\n".join(lines) or NOT_YET
 
 

@@ -174,7 +174,8 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
                     2.0 if is_sure else float(line[partner])
                 )
             second[place] = _second_nearest(z, owner[others])
-            order = np.argsort(-z)[:NEIGHBOURS]
+            nearest = np.argpartition(-z, min(NEIGHBOURS, len(z) - 1))[:NEIGHBOURS]
+            order = nearest[np.argsort(-z[nearest])]
             near[place, : len(order)], above[place, : len(order)] = (
                 shown[others[order]],
                 (z[order] - middle) / spread,
