@@ -92,11 +92,11 @@ Kinds = Mapping[str, Mapping[str, Images]]
 def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str, object]]:
     """Copies found and strangers accused, by kind of change and dose; which people are copied is drawn."""
     found = {}
-    rng = np.random.default_rng(seed)
     originals = [(f"o{p}", f"p{p}", kinds[AS_IT_IS][p]) for p in people]
     for name, changed in kinds.items():
         if name == AS_IT_IS:
             continue
+        rng = np.random.default_rng([seed, *name.encode()])
         per_dose, accused, tested = [], 0, 0
         for k in range(1, len(people) + 1):
             copied = [str(p) for p in rng.permutation(people)[:k]]
@@ -143,18 +143,20 @@ def clean(kinds: Kinds, people: Sequence[str], sizes: tuple[int, int], seed: int
     }  # fmt: skip
 
 
-def measured(kinds: Kinds, people: Sequence[str]) -> dict[str, object]:
-    """Dose curves and clean cohorts of one source of scans."""
-    curves = doses(kinds, people, 0)
+def measured(name: str, kinds: Kinds, people: Sequence[str]) -> dict[str, object]:
+    """Dose curves of one source of scans, beside those of other kinds that are stored, and clean cohorts where all kinds are there."""
+    before = stored().get(name, {})
+    assert isinstance(before, dict)
+    curves = before.get("kinds", {}) | doses(kinds, people, 0)
     by_dose = np.array([one["found_by_dose"] for one in curves.values()])
-    return {
-        "people": len(people), "kinds": curves, "found": round(float(np.mean([one["found"] for one in curves.values()])), 4),  # type: ignore[arg-type]
+    whole = set(kinds) - {FOLLOW_UP} == {AS_IT_IS, *CHANGES}
+    return before | {
+        "people": len(people), "kinds": curves, "found": round(float(np.mean([one["found"] for one in curves.values()])), 4),
         "found_by_dose": [round(float(share), 3) for share in by_dose.mean(axis=0)],
-        "clean": clean(kinds, people, (9, len(people)), 0),
-    }  # fmt: skip
+    } | ({"clean": clean(kinds, people, (9, len(people)), 0)} if whole else {})  # fmt: skip
 
 
-def simulated(cache: Path, people: int) -> Kinds:
+def simulated(cache: Path, people: int, only: Sequence[str]) -> Kinds:
     """SIMULATED people, each as they are and changed."""
     settings = CohortSettings(participants=people, visits=3, seed=SEED)
     machines = [Scanner.drawn(SEED, index) for index in range(3)]
@@ -168,6 +170,8 @@ def simulated(cache: Path, people: int) -> Kinds:
         makers = _changed(lambda: at(0, person.scanner), index)  # noqa: B023
         makers[FOLLOW_UP] = lambda: at(4, person.scanner + 1)  # noqa: B023
         for kind, make in makers.items():
+            if only and kind not in {AS_IT_IS, *only}:
+                continue
             name = f"simulated{index}_{kind.replace(' ', '_')}"
             kinds.setdefault(kind, {})[f"{index:02d}"] = looked(cache, name, make)
     return kinds
@@ -180,15 +184,15 @@ def _changed(make: Callable[[], Volume], seed: int) -> dict[str, Callable[[], Vo
     return changed
 
 
-def real(cache: Path, folder: Path) -> dict[str, object]:
+def real(cache: Path, folder: Path, only: Sequence[str]) -> dict[str, object]:
     """Brains of people at 2 mm: dose curves and clean cohorts of the first scan of each, and the known rescans."""
     paths = {path.name[:4]: path for path in sorted(folder.glob("*_T1w_brain.nii.gz"))}
     kinds: dict[str, dict[str, Images]] = {}
     for name, path in paths.items():
         for kind, make in _changed(lambda: halved(read_scan(path)), int(name)).items():  # noqa: B023
-            if name not in SAME_PERSON or kind == AS_IT_IS:
+            if kind == AS_IT_IS or (name not in SAME_PERSON and (not only or kind in only)):
                 kinds.setdefault(kind, {})[name] = looked(cache, f"real{name}_{kind.replace(' ', '_')}", make)
-    result = measured(kinds, [name for name in paths if name not in SAME_PERSON])
+    result = measured("OASIS-1, 2 mm", kinds, [name for name in paths if name not in SAME_PERSON])
     scans = together([(name, name, one) for name, one in kinds[AS_IT_IS].items()])
     owner = [SAME_PERSON.get(name, name) for name in scans.scan_ids]
     pairs = [(p.first, p.second) for p in compare(scans).pairs]
@@ -281,6 +285,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=24, help="SIMULATED people")
     parser.add_argument("--no-simulated", action="store_true")
     parser.add_argument(
+        "--kinds", nargs="*", default=(), help="kinds of change alone; the others stay as stored"
+    )
+    parser.add_argument(
         "--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans"
     )
     parser.add_argument(
@@ -292,9 +299,10 @@ def main() -> None:
     by = {"voxtune": voxtune.__version__, "python": platform.python_version()}
     if not asked.no_simulated:
         names = [f"{i:02d}" for i in range(asked.people)]
-        store(by | {"SIMULATED": measured(simulated(asked.cache, asked.people), names)})
+        kinds = simulated(asked.cache, asked.people, asked.kinds)
+        store(by | {"SIMULATED": measured("SIMULATED", kinds, names)})
     if asked.brains:
-        store(by | {"OASIS-1, 2 mm": real(asked.cache, asked.brains)})
+        store(by | {"OASIS-1, 2 mm": real(asked.cache, asked.brains, asked.kinds)})
     if asked.scans:
         store(by | {"time": timed(asked.cache, asked.scans)})
     for scans in asked.many:

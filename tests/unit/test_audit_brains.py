@@ -171,3 +171,22 @@ def test_the_reference_of_strangers_belongs_to_the_directions_that_are_shipped()
     assert told["fitted_on"].count("SIMULATED") == 1
     assert told["highest_correlation"] < FLOOR["brain"]
     assert learned()[0].size == learned()[1].shape[0]
+
+
+def test_people_who_are_cropped_alike_stay_strangers_and_are_found_in_their_whole_brains() -> None:
+    def bottom_gone(volume: Volume) -> Volume:
+        places = np.argwhere(volume.voxels > 0.1)[:, 2]
+        start = int(places.min() + 0.2 * np.ptp(places))
+        affine = volume.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * start
+        return Volume(np.ascontiguousarray(volume.voxels[:, :, start:]), affine)
+
+    whole, cut = (
+        np.stack([one.halves.astype(float).reshape(-1) for one in made if one is not None]) / np.sqrt(2)
+        for made in (
+            [shape(prepared(scan(i))) for i in range(5)],
+            [shape(prepared(bottom_gone(scan(i)))) for i in range(5)],
+        )
+    )
+    assert float(np.diag(cut @ whole.T).min()) > 0.6
+    assert float((cut @ cut.T - np.eye(5)).max()) < 0.35

@@ -63,7 +63,7 @@ def place() -> NDArray[np.float64]:
 def laid(volume: Volume) -> NDArray[np.float64] | None:
     ready = prepared(volume)
     found = align(ready)
-    return None if found is None else mended(Scan(ready, found.sign), found.transform)
+    return None if found is None else mended(Scan(ready, found.sign, cut=found.cut), found.transform)
 
 
 def apart(found: NDArray[np.float64] | None) -> float:

@@ -53,6 +53,8 @@ class Alignment:
     """Correlation of scan and template inside the brain; negative contrast counts as positive."""
     sign: int = 1
     """-1 where grey and white are exchanged (T2, FLAIR)."""
+    cut: bool = False
+    """Whether the field of view ends in what the scan shows."""
 
 
 def align(volume: Volume) -> Alignment | None:
@@ -212,4 +214,4 @@ def _inside(shown: Framed, transform: Matrix) -> Alignment:
         if shown.cuts and number == 0:
             transform, _ = turned.climbed(transform, 4, 8, affine=False)
         transform, correlation = turned.climbed(transform, 4, 8, affine=True)
-    return Alignment(transform, correlation, sign)
+    return Alignment(transform, correlation, sign, cut=bool(shown.cuts))
