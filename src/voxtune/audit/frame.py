@@ -70,9 +70,9 @@ def framed(scan: Volume, flat: tuple[int, bool] | None = None) -> Framed:
     for axis, step in enumerate(scan.spacing):
         area = bright[box].sum(axis=tuple(other for other in range(3) if other != axis))
         thick = max(1, round(END_MM / step))
-        flat = [float(part.mean()) > FLAT * float(area.max()) for part in (area[:thick], area[-thick:])]
-        cuts += [(axis, side == 0) for side in range(2) if flat[side]]
-        around.append([0 if cut else int(np.ceil(AROUND_MM / step)) for cut in flat])
+        ends = [float(part.mean()) > FLAT * float(area.max()) for part in (area[:thick], area[-thick:])]
+        cuts += [(axis, side == 0) for side in range(2) if ends[side]]
+        around.append([0 if cut else int(np.ceil(AROUND_MM / step)) for cut in ends])
     affine = scan.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ (low - np.array(around)[:, 0])
     return Framed(Volume(np.pad(np.clip(scan.voxels[box] / high, 0, BRIGHTEST), around), affine), tuple(cuts))
