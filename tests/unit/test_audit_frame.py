@@ -142,3 +142,11 @@ def test_a_leaning_crop_lies_where_the_whole_brain_lies(direction: tuple[float, 
     straight = np.array(direction) / np.linalg.norm(direction)
     share = 0.5 if abs(direction[0]) > 0.5 else 0.25
     assert apart(laid(beyond(brain(), straight, share))) < 3
+
+
+@pytest.mark.parametrize("size", [8, 60])
+def test_a_block_without_detail_is_no_brain(size: int) -> None:
+    """Cut on all sides: too little to go by, or nothing to climb on."""
+    block = Volume(np.ones((size,) * 3, np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    assert len(framed(block).cuts) == 6
+    assert align(block) is None
