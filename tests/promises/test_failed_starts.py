@@ -43,7 +43,7 @@ WRONG: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
         ("--allow", "nothing"), ("--data", "short.tsv"), ("-o", "file/out"),
     ),
     EVALUATE: (
-        ("--device", "cuda:77"), ("--classes", "NC,nothing"), ("--map", "nothing"), ("--data", "short.tsv"), ("--data", "nothing.tsv"), ("--by-class",),
+        ("--device", "cuda:77"), ("--classes", "NC,nothing"), ("--classes", ""), ("--classes", "NC,,AD"), ("--map", "nothing"), ("--data", "short.tsv"), ("--data", "nothing.tsv"), ("--by-class",),
         ("-o", "file/out"), ("-o", "file"),
     ),
     EXPORT: (("--base", NOWHERE), ("--merge",), ("--peft",), ("-o", "file/out"), ("-o", "mine")),
@@ -52,7 +52,7 @@ WRONG: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     ),
     EXPLAIN: (
         ("--device", "cuda:77"), ("--base", NOWHERE), ("--target", "nothing"), ("--method", "nothing"), ("--report", "nothing.txt"),
-        ("--facts", "nothing"), ("--facts", "age=old"), ("--data", "manifest.tsv"), ("--control", "nothing"), ("--orientation", "XXX"),
+        ("--facts", "nothing"), ("--facts", "age=old"), ("--facts", "nothing=1"), ("--biomarker", "nothing"), ("--data", "manifest.tsv"), ("--control", "nothing"), ("--orientation", "XXX"),
         ("-o", "file/out"),
     ),
     EMBED: (
@@ -65,7 +65,10 @@ WRONG: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     SPLIT: (
         ("--holdout", "nothing=1"), ("--folds", "500"), ("--share", "file/key"), ("--share", "file"), ("-o", "file/out"), ("-o", "file"),
     ),
-    AUDIT: (("--allow", "nothing"), ("--ancestor", "nothing"), ("--reports", "nothing.tsv"), ("--profile", "nothing"), ("--data", "short.tsv")),
+    AUDIT: (
+        ("--allow", "nothing"), ("--ancestor", "nothing"), ("--reports", "nothing.tsv"), ("--profile", "nothing"), ("--set", "report.fields=nothing"),
+        ("--data", "short.tsv"),
+    ),
     INGEST: (("--set", "nothing=1"), ("--profile", "nothing"), ("-o", "file/out")),
     FOLDS: (("--set", f"backbone.weights={NOWHERE}"), ("--set", "preset=nothing"), ("--train-size", "7"), ("--shard", "9/2")),
     REPRODUCE: (("--base", "nothing"), ("--set", "nothing=1"), ("--data", "nothing.tsv"), ("--table", "99"), ("-o", "file/out")),

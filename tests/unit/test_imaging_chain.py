@@ -160,11 +160,12 @@ def test_one_brightness_is_refused() -> None:
         to_unit(flat, template.brain_mask(64), Intensity())
 
 
-def test_white_noise_fails(tmp_path: Path) -> None:
-    """deepbet sees a brain in anything; the verdict must not."""
+def test_white_noise_is_refused(tmp_path: Path) -> None:
+    """deepbet sees a brain in anything; the first look must not."""
     voxels = np.random.default_rng(0).normal(100, 30, (40, 40, 40)).astype(np.float32)
     path = write_volume(Volume(voxels, np.diag([4.0, 4.0, 4.0, 1.0])), tmp_path / "noise.nii.gz")
-    assert preprocess_scan(path, TINY).record.qc.verdict == "fail"
+    with pytest.raises(ScanError, match="it is noise"):
+        preprocess_scan(path, TINY)
 
 
 def test_denoise_lowers_noise_and_keeps_edges() -> None:

@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -372,3 +373,14 @@ def test_bomb_does_not_take_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 * 2**20
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_series_is_asked_of_dicom_alone(tmp_path: Path, packed: bool) -> None:
+    path = write(tmp_path / "a.nii", RAMP)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.write(path, "a.nii")
+        path = tmp_path / "a.zip"
+    with pytest.raises(ScanError, match="no DICOM, so no series 'T1'"):
+        open_scan(path, series="T1")

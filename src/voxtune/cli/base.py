@@ -131,6 +131,18 @@ def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=V
     return found
 
 
+def listed(text: str, option: str) -> tuple[str, ...]:
+    """Names with commas between them.
+
+    Raises:
+        UsageError: there is none, or nothing between two commas.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise UsageError(f"{option} takes names with commas between them, got '{text}'.")
+    return names
+
+
 def text_settings(profile: str | None, assignments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """``--profile`` and the settings of texts that ``train`` has too: the profile, and the columns that are opened by name.
 

@@ -12,6 +12,7 @@ from voxtune.cli.base import (
     data_option,
     device_option,
     echo,
+    listed,
     pairs,
     say,
     set_option,
@@ -157,7 +158,7 @@ def evaluate(
     Several runs (-o DIR), or a folder of runs: seeds of one recipe are scored each by itself, and as mean and standard deviation;
     folds of a cross-validation are pooled, each fold beside the whole.
     """
-    chosen = tuple(classes.split(",")) if classes else None
+    chosen = None if classes is None else listed(classes, "--classes")
     label_map = pairs(renamed, "--map", "LABEL=CLASS")
 
     def tell(line: str) -> None:

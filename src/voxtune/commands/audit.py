@@ -15,6 +15,7 @@ from voxtune.data.splits import Split
 from voxtune.errors import DataError, UsageError
 from voxtune.pages.audit_page import audit_page
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.run_dir import read_json, write_text
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
@@ -60,6 +61,9 @@ def audit(  # noqa: PLR0913  (the options of the command)
     splits = [read_split(folder) for folder in folders]
     path = manifest or _named_manifest(split_dir)
     rows = read_manifest(path)
+    opened(
+        fields, chosen_profile(profile, rows).profile, rows
+    )  # a column that is not there, or never may be text
     texts = _reports(reports, split_dir, path)
     inputs = AuditInputs(
         ancestors={f.name: read_split(f).people("train") for f in ancestors} if ancestors else None,

@@ -23,6 +23,7 @@ from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.adapter import LoadedAdapter
+from voxtune.model.questions import question_of
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.protocols import is_sparse_tower
 from voxtune.types.volume import Volume
@@ -86,14 +87,18 @@ def heat_map(
     return explain_targets(loaded, volume, [chosen], method, signed=signed)[0]
 
 
-def check_asked(loaded: LoadedAdapter, target: str | None, method: str) -> None:
+def check_asked(
+    loaded: LoadedAdapter, target: str | None, method: str, biomarkers: Sequence[str] = ()
+) -> None:
     """Refuse what no scan can be asked, before one is read.
 
     Raises:
-        UsageError: a target that the adapter does not have, or a method that is none of ``METHODS``.
+        UsageError: a target that the adapter does not have, a method that is none of ``METHODS``, or biomarkers of reports without any.
     """
     _check_method(method)
     check_target(loaded, target)
+    if biomarkers and not question_of(loaded.facts).biomarkers:
+        raise UsageError("The reports of this adapter name no biomarkers: leave out --biomarker.")
 
 
 def _check_method(method: str) -> None:

@@ -1,7 +1,7 @@
 """What a person says of the scan to be explained: a report file, values, or a row of a manifest; and the truth of simulated scans."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,10 +60,15 @@ def reports_of_text(text: str, classes: Sequence[str], profile: "Profile") -> di
     return {name: text[:start] + name + text[end:] for name in classes}
 
 
-def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str]:
+def reports_of_row(
+    loaded: "LoadedAdapter", row: "ManifestRow", given: Collection[str] = ()
+) -> dict[str, str]:
     """The report of a row under each class of the adapter, in the words that the adapter was trained on.
 
     Empty where the row has no fact that the template asks for.
+
+    Raises:
+        UsageError: one of the fields that a person gave by name (``given``) is in no report.
     """
     from voxtune.model.questions import question_of
     from voxtune.reports.policy import opened
@@ -74,6 +79,11 @@ def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str
     policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
     name = settings.template if settings.template in BUILT_IN else profile.template
     template = load_template(str(name), profile, policy)
+    asked = {plain(one) for one in template.names} - {"diagnosis"}
+    if unread := sorted({plain(one) for one in given} - asked):
+        raise UsageError(
+            f"--facts: no report of this adapter says {', '.join(map(repr, unread))}; it says {', '.join(sorted(asked)) or 'no fact'}."
+        )
     if not question_of(loaded.facts).biomarkers:
         report = write_report(
             row, template, missing=settings.missing, label=False, policy=policy, profile=profile

@@ -92,6 +92,10 @@ def _opened(
     if found is None:
         refuse_foreign(path)
         found = read_nifti(path, orientation)
+    if series is not None:
+        raise ScanError(
+            called, f"it is no DICOM, so no series '{series}' can be chosen in it", "Leave out --series."
+        )
     kind = kind_of_file(path)
     return Scan(found.volume, found.stored, modality=kind.modality, kind=kind, notes=found.notes)
 
@@ -106,7 +110,7 @@ def _in_zip(
         if inside.is_dir():
             return read_dicom(inside, series, wanted, called)
         try:
-            return _opened(inside, called, None, orientation, None)
+            return _opened(inside, called, series, orientation, None)
         except ScanError as error:
             raise ScanError(called, error.cause) from error
 

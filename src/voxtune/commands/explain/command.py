@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.explain.control import find_control
 from voxtune.commands.explain.done import ExplainDone, common_facts
 from voxtune.errors import ScanError, UsageError
-from voxtune.explanation.scan_explanation import Case, Explained, Question, explain_scan
+from voxtune.explanation.scan_explanation import Case, Explained, Question, columns_of, explain_scan
 from voxtune.explanation.scan_reports import (
     facts_row,
     named_class,
@@ -106,7 +106,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     place = home or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
     make_folder(place)  # before any scan is read, and after an adapter that is refused
     question = Question(target, method, tuple(biomarkers), seed)
-    check_asked(loaded, target, method)
+    check_asked(loaded, target, method, biomarkers)
     axes = orientation and checked_axes(orientation)
     if scan.suffix == ".tsv":
         from voxtune.commands.explain.cohort import explain_cohort
@@ -117,7 +117,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
             )
         with seen_from(view):
             return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
-    told = _told(loaded, scan, report=text, facts=facts, data=table)
+    told = _told(loaded, scan, biomarkers, report=text, facts=facts, data=table)
     tell("Preprocessing")
     prepared = prepare_scan(scan, preset, stripped=stripped, series=series, orientation=axes)
     made = prepared.preprocessed
@@ -143,6 +143,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
 def _told(
     loaded: "LoadedAdapter",
     scan: Path,
+    biomarkers: Sequence[str],
     *,
     report: Path | None,
     facts: Mapping[str, str] | None,
@@ -154,7 +155,9 @@ def _told(
     if report is not None:
         reports = reports_of_text(read_report(report), loaded.facts.classes, loaded.config.known_profile)
     elif facts or row is not None:
-        reports = reports_of_row(loaded, row or facts_row(facts or {}))
+        reports = reports_of_row(loaded, row or facts_row(facts or {}), facts or ())
+    if biomarkers:
+        columns_of(reports, biomarkers, loaded.config.known_profile)  # said before the scan is read
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
     named = named_class(report, reports, loaded.config.known_profile)
     return {
