@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+NOT_YET = "Not measured yet."
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -46,6 +47,8 @@ def prediction_sets() -> str:
 
 def scanner() -> str:
     """A new scanner in five steps: accuracy, how often drift is found, how often estimated accuracy holds."""
+    if not (RESULTS / "scanner--seed0--cpu.json").is_file():
+        return NOT_YET
     found = stored("scanner")
     lines = [
         "| validation / new people | scanner | accuracy, % | drift found, % | accuracy withheld, % | estimate holds or is withheld, % |",
@@ -66,6 +69,8 @@ def scanner() -> str:
 
 def harmonise() -> str:
     """Site and disease read before and after harmonisation, and how often it is refused."""
+    if not (RESULTS / "harmonise--seed0--cpu.json").is_file():
+        return NOT_YET
     found = stored("harmonise")
     lines = [
         "| cohort | refused, % | site read, before and after, % | largest site, % | diagnosis read, before and after, % |",
