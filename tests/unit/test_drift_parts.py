@@ -25,6 +25,7 @@ from voxtune.evaluation.two_sample import (
 )
 from voxtune.imaging.qc import Qc
 from voxtune.imaging.record import ChainRecord, Step
+from voxtune.pages.drift_page import drift_page
 from voxtune.storage.seal import write_sealed
 from voxtune.types.records import ManifestRow
 from voxtune.types.reference import ReferencePeople
@@ -237,10 +238,15 @@ def test_figures_come_from_features_records_and_rows(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "volume.nii.gz").touch()
     write_sealed(tmp_path / "a" / "chain.json", record.model_dump(mode="json"))
-    away = ManifestRow(participant_id="b", scan_id="b", image="b/volume.nii.gz")
-    records = records_of(tmp_path / "manifest.tsv", [row, away])
+    (tmp_path / "c").mkdir()
+    for name, text in (("volume.nii.gz", ""), ("chain.json", "{}")):
+        (tmp_path / "c" / name).write_text(text, encoding="utf-8")
+    odd = ManifestRow(participant_id="c", scan_id="c", image="c/volume.nii.gz")
+    away = ManifestRow(participant_id="b", scan_id="b", image="../../b/volume.nii.gz")
+    assert Seen.of([row, odd], [{}, {}]).participants == ["a", "c"]
+    records = records_of(tmp_path / "manifest.tsv", [row, away, odd])
     assert records["a"].qc == record.qc
-    assert records["b"] is None
+    assert (records["b"], records["c"]) == (None, None), "no record, none that can be read"
 
 
 # ------------------------------------------------------------------------------------------------ the whole
@@ -338,3 +344,18 @@ def test_a_reference_may_be_given_and_answers_may_be_none(basis: Basis) -> None:
     assert asked.no_mix == asked.no_accuracy == "the adapter keeps nothing of its validation answers"
     nothing: Drift = find_drift(cohort(30, rng, basis), None)
     assert nothing.state == "cannot be told"
+
+
+def test_the_page_says_the_answer_first_and_names_nobody(basis: Basis) -> None:
+    rng = np.random.default_rng(14)
+    new = replace(cohort(40, rng, basis, shift=1.5), scanners=["Gamma"] * 40)
+    facts = find_drift(new, kept_of(60, basis), familiar=basis.familiar).as_json()
+    more = {"simulated": True, "failed": 2, "reference_manifest_sha256": None}
+    page = drift_page(facts | more)
+    assert page.index('class="verdict fail"') < page.index("What to do") < page.index("What was compared")
+    assert "Not to be believed here" in page
+    assert "Gamma (40)" in page
+    assert "2 scans could not be read" in page
+    assert not any(f"P{number}<" in page for number in range(40))
+    nothing = find_drift(replace(cohort(4, rng, basis), probabilities=None), kept_of(60, basis)).as_json()
+    assert "does not choose one class" in drift_page(nothing | more | {"simulated": False})

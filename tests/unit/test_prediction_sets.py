@@ -234,6 +234,7 @@ def test_numbers_have_intervals_that_say_what_they_rest_on() -> None:
         said({"age": 70.0}, NC=0.9, AD=0.1)
     )
     assert beside.sentence == "possible at 90%: NC; age 42.0 to 98.0"
+    assert alone.of(said({"age": 70.0}))[0].intervals.keys() == {"age"}, "what is not estimated has none"
     with pytest.raises(DataError, match="keeps no validation errors of it"):
         Promise(Trust(), WANTED, targets=(AGE,)).check([])
     with pytest.raises(DataError, match="No number is estimated"):

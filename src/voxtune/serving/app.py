@@ -97,7 +97,9 @@ class Api:
             "waiting": waiting,
             "storage": trouble or "ok",
             "sets": self.service.pool.facts.get("sets"),
-            "drift": self.service.monitor.as_json(),
+            "drift": {
+                name: one for name, one in self.service.monitor.as_json().items() if name != "verdicts"
+            },
         }
         return JSONResponse(state, status_code=507 if trouble else 503 if full else 200)
 
