@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from voxtune.evaluation.weighted_metrics import Floats
 
-DRAWS = 2000
-STEPS = 300
+DRAWS = 1000
+STEPS = 150
 FEWEST = 5
 """Validation participants of each class, and new people, below whom there is no estimate."""
 LEAST_TOLD = 0.15
