@@ -381,6 +381,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "coverage": coverage,
     "calibration": calibration,
     "prediction-sets": guarantees.prediction_sets,
+    "guarantee-intervals": guarantees.intervals,
     "guarantee-scanner": guarantees.scanner,
     "guarantee-harmonise": guarantees.harmonise,
     "chest-summary": chest_summary,

@@ -33,7 +33,7 @@ TRAIN = 140
 SIZES = ((60, 40), (100, 80))
 """Validation participants and new people."""
 HOME = Scanner(name="home", gamma=1.0, bias=0.1, noise=0.025, blur_mm=0.6)
-FARTHEST = Scanner(name="step 5", gamma=1.7, bias=0.16, noise=0.09, blur_mm=2.4)
+FARTHEST = Scanner(name="step 5", gamma=2.0, bias=0.2, noise=0.12, blur_mm=3.0)
 
 
 def step(number: int) -> Scanner:

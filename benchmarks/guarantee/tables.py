@@ -45,6 +45,28 @@ def prediction_sets() -> str:
     )
 
 
+def intervals() -> str:
+    """How often intervals of numbers hold the truth, where the model is poor and where it is good, beside two plainer rules."""
+    found = stored("intervals")
+    lines = [
+        "| validation participants | theory, % | locally weighted, % | where poor / good, % | width where poor / good | one width for all, % | where poor / good, % | width | every scan counted, % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in found["intervals"]:
+        low, high = (100 * share for share in one["theory"])
+        local, plain = one["local"], one["one width"]
+        lines.append(
+            f"| {one['participants']} | {low:.1f} to {high:.1f} | {100 * local['coverage']:.1f} | {100 * local['where_poor']:.1f} / "
+            f"{100 * local['where_good']:.1f} | {local['width_where_poor']:.1f} / {local['width_where_good']:.1f} | {100 * plain['coverage']:.1f} | "
+            f"{100 * plain['where_poor']:.1f} / {100 * plain['where_good']:.1f} | {plain['width']:.1f} | "
+            f"{100 * one['every scan counted']['coverage']:.1f} |"
+        )
+    return (
+        "\n".join(lines)
+        + f"\n\nMeans over {found['intervals'][0]['draws']} draws of training, validation and new people."
+    )
+
+
 def scanner() -> str:
     """A new scanner in five steps: accuracy, how often drift is found, how often estimated accuracy holds."""
     if not (RESULTS / "scanner--seed0--cpu.json").is_file():
