@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy.special import softmax
 from scipy.stats import cramervonmises_2samp
 
@@ -202,6 +203,9 @@ def test_an_adapter_keeps_figures_and_no_person(basis: Basis) -> None:
     assert "P1" not in text
     assert Trust.model_validate_json(text).reference == kept
     assert Trust.model_validate({}).reference is None, "adapters made before have none"
+    for changed in ({"figures": {"dice": (1.0,) * 9}}, {"said": ((1, 2),)}, {"said": ((1, 2), (1,))}):
+        with pytest.raises(ValidationError, match=r"10 participants or more|a row and a column"):
+            ReferencePeople.model_validate(kept.model_dump() | changed)
 
 
 def test_of_few_people_nothing_is_kept_and_a_rare_scanner_is_not_named(basis: Basis) -> None:

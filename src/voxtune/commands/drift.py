@@ -86,7 +86,8 @@ def drift(
 
     folder, table = adapter_folder(Path(adapter)), Path(manifest)
     target = None if output is None else Path(output)
-    kept = read_facts(folder).trust.reference
+    trust = read_facts(folder).trust
+    kept = None if trust.familiar is None else trust.reference
     if kept is None and reference is None:
         raise UsageError(
             "This adapter keeps nothing to compare scans with (made before VoxTune had drift, or with fewer than 10 validation participants): "
@@ -194,7 +195,7 @@ def _seen(loaded: "LoadedAdapter", new: _Cohort, other: _Cohort | None) -> "tupl
     if other is not None:
         basis = Basis.of_both(np.concatenate([new.features, other.features]))
     else:
-        assert familiar is not None, "an adapter that keeps a reference knows where its training scans lie"
+        assert familiar is not None, "otherwise a reference was asked for"
         basis = Basis.of_training(familiar)
 
     def of(cohort: _Cohort) -> Seen:

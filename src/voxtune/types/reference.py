@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from voxtune.types.settings import Settings
 
@@ -31,3 +31,14 @@ class ReferencePeople(Settings):
     """Confidence of the answers that were right, ascending."""
     wrong: tuple[Share, ...] = ()
     """Of those that were wrong."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "ReferencePeople":
+        if any(len(values) < FEWEST_KEPT for values in self.figures.values()):
+            raise ValueError(f"a figure is kept of {FEWEST_KEPT} participants or more")
+        if {len(row) for row in self.said} - {len(self.classes)} or len(self.said) not in {
+            0,
+            len(self.classes),
+        }:
+            raise ValueError("participants by true class and answer: a row and a column for each class")
+        return self
