@@ -457,6 +457,11 @@ def test_drift_says_what_it_found_and_what_it_could_have_found(study: Study, tmp
         assert row.participant_id not in (tmp_path / "out" / "drift.json").read_text(encoding="utf-8")
 
 
+def test_nobody_is_compared_with_himself(study: Study) -> None:
+    said = study.call("drift", study.run, study.other, "--reference", study.other, code=3).output
+    assert "9 scans stand in both manifests" in said
+
+
 def test_labels_play_no_part_in_drift_and_one_bad_scan_stops_no_other(study: Study, tmp_path: Path) -> None:
     rows = read_table(study.other)
     for row in rows:

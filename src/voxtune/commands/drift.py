@@ -1,6 +1,7 @@
 """``voxtune drift``: are scans without labels like those an adapter was made with, and what to do if not."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ def drift(
     Raises:
         UsageError: a device that is not there, or an adapter from before there was drift and no reference.
         WeightsError: the adapter does not load.
-        DataError: no scan can be read.
+        DataError: no scan can be read, or a scan stands in both manifests.
     """
     from voxtune.data.manifest import file_sha256
     from voxtune.evaluation.drift import find_drift
@@ -93,6 +94,8 @@ def drift(
             "This adapter keeps nothing to compare scans with (made before VoxTune had drift, or with fewer than 10 validation participants): "
             "give the manifest of its training cohort, --reference MANIFEST."
         )
+    if reference is not None:
+        _check_apart(table, Path(reference))
     with on_device(device):
         loaded = load_adapter(folder, base_file(folder, None if base is None else Path(base)))
         if target is not None:
@@ -132,6 +135,28 @@ class _Cohort:
     """(n, F)."""
     probabilities: "Floats | None"
     """(n, k), of one class among several."""
+
+
+def _check_apart(manifest: Path, reference: Path) -> None:
+    """See that no scan is on both sides: people who are compared with themselves are always alike.
+
+    Raises:
+        DataError: the first such scan is named.
+    """
+    from voxtune.data.manifest import read_manifest, resolve_image
+
+    def images(table: Path) -> dict[Path, str]:
+        found = {}
+        for row in read_manifest(table):
+            with suppress(DataError):  # a row whose image is nowhere is said where it is read
+                found[resolve_image(table, row).resolve()] = row.scan_id
+        return found
+
+    new, old = images(manifest), images(reference)
+    if both := [new[path] for path in new if path in old]:
+        raise DataError(
+            f"{len(both)} scans stand in both manifests, first '{both[0]}': the reference must be of other people than the scans it is compared with."
+        )
 
 
 def _looked_at(loaded: "LoadedAdapter", manifest: Path) -> _Cohort:

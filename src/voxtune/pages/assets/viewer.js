@@ -103,7 +103,10 @@ async function refresh() {
 }
 
 function queueWords(one) {
-  if (one.state === "done") return one.predicted === null ? one.verdict : `${one.verdict.split(":")[0]}: ${one.predicted}`;
+  if (one.state === "done") {
+    const possible = Array.isArray(one.set) && one.set.length > 1 ? ` (possible: ${one.set.join(" or ")})` : "";
+    return one.predicted === null ? one.verdict : `${one.verdict.split(":")[0]}: ${one.predicted}${possible}`;
+  }
   if (one.state === "failed") return "failed";
   if (one.state === "waiting") return one.ahead ? `${one.ahead} before it` : "next";
   const [words] = STEPS[one.step] || ["beginning"];
