@@ -4,7 +4,7 @@ SIMULATED people of ``scanner.py`` (features of the frozen base ``tiny``) come f
 site without any diagnosis, and confounded (the share of patients with AD differs between sites, more and more). Read by a linear classifier, cross-validated by
 participant, before and after; disease is NC against AD.
 
-    python benchmarks/guarantee/harmonise.py        # about three minutes on one core, after scanner.py
+    python benchmarks/guarantee/harmonise.py        # about a minute on one core, after scanner.py
 """
 
 import argparse
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     here = Path(__file__).parent / "results"
     parser.add_argument("-o", "--output", type=Path, default=here / "harmonise--seed0--cpu.json")

@@ -5,7 +5,7 @@ and noise. The features are those of the frozen base ``tiny``; the model is a lo
 it, are its validation side (what an adapter keeps of it is kept), and come as new: from the same scanner (false alarms), and from each step.
 ``find_drift`` sees no label of them. Truth beside it: the share of their answers that are right.
 
-    python benchmarks/guarantee/scanner.py        # about three minutes on one core; scans are kept beside, and it goes on where it stopped
+    python benchmarks/guarantee/scanner.py        # about two minutes on one core; scans are kept beside, and it goes on where it stopped
 """
 
 import argparse
@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     here = Path(__file__).parent / "results"
     parser.add_argument("-o", "--output", type=Path, default=here / "scanner--seed0--cpu.json")
