@@ -230,6 +230,9 @@ def test_numbers_have_intervals_that_say_what_they_rest_on() -> None:
         "With 30 participants of a measured age the interval of age holds the truth in at least 90%"
     )
     assert "with a measured mmse and the adapter has 3" in found.guarantee
+    both = {"age": IntervalScores(scores=(1.0,) * 30), "mmse": IntervalScores(scores=(1.0,) * 30)}
+    two, _ = Promise(Trust(intervals=both), WANTED, targets=(MMSE, AGE)).of(said({"age": 70.0, "mmse": 20.0}))
+    assert two.sentence == "possible at 90%: MMSE 19.0 to 21.0; age 69.0 to 71.0"
     beside, _ = Promise(Trust(sets=KEPT, intervals=errors), WANTED, targets=(AGE,)).of(
         said({"age": 70.0}, NC=0.9, AD=0.1)
     )

@@ -87,7 +87,7 @@ class PredictionSet(Settings):
             there = [name for name, said in self.members.items() if said == "there"]
             said = f"at {self.coverage:.0%} there: {', '.join(there) or 'none'}; undecided: {', '.join(open_ones) or 'none'}"
         else:
-            said = f"possible at {self.coverage:.0%}: {' or '.join(self.members or numbers)}"
+            said = f"possible at {self.coverage:.0%}: {' or '.join(self.members) or '; '.join(numbers)}"
             numbers = numbers if self.members else []
         return "; ".join([said, *numbers])
 
