@@ -21,7 +21,7 @@ from voxtune.types.records import ManifestRow
 
 SITES = (0, 2, 4)
 """Steps of the scanners of the three sites."""
-EACH = 45
+EACH = 44
 """Participants of a site."""
 KINDS = {
     "balanced": (0.5, 0.5, 0.5),
@@ -40,7 +40,9 @@ def cohort(
     by_class = {name: np.flatnonzero(labels[:RESCANNED] == CLASSES.index(name)) for name in ("NC", "AD")}
     for site, share in zip(SITES, ill, strict=True):
         for person in range(EACH):
-            label = "AD" if rng.random() < share else "NC"
+            # Balanced means balanced: by chance alone one site would have more patients, and be known by them.
+            ill_here = (person + site // 2) % 2 == 0 if len(set(ill)) == 1 else rng.random() < share
+            label = "AD" if ill_here else "NC"
             one = features[site][rng.choice(by_class[label])].astype(float)
             vectors.append(one + 0.05 * features[0].std(axis=0) * rng.normal(size=len(one)))
             name = f"s{site}p{person}"
@@ -85,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     here = Path(__file__).parent / "results"
     parser.add_argument("-o", "--output", type=Path, default=here / "harmonise--seed0--cpu.json")

@@ -32,7 +32,7 @@ PEOPLE, RESCANNED = 300, 120
 TRAIN = 120
 CHUNK = 20
 """People whose features are kept together."""
-SIZES = ((40, 30), (60, 60))
+SIZES = ((60, 60),)
 """Validation participants and new people."""
 HOME = Scanner(name="home", gamma=1.0, bias=0.1, noise=0.025, blur_mm=0.6)
 FARTHEST = Scanner(name="step 5", gamma=2.0, bias=0.2, noise=0.12, blur_mm=3.0)
@@ -178,12 +178,13 @@ def main() -> None:
     }
     if args.output.is_file():
         result = json.loads(args.output.read_text(encoding="utf-8"))
+        result["steps"] = [one for one in result["steps"] if (one["validation"], one["new"]) in SIZES]
     for sizes in SIZES:
         if not any((one["validation"], one["new"]) == sizes for one in result["steps"]):
             result["steps"] += rows(features, labels, sizes, args.draws, args.seed)
             result["cpu_seconds"] = round(result["cpu_seconds"] + time.process_time() - began, 1)
             began = time.process_time()
-            args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for row in result["steps"]:
         print(row)
 

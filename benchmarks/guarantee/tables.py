@@ -111,5 +111,6 @@ def harmonise() -> str:
     first = found["cohorts"][0]
     return (
         "\n".join(lines)
-        + f"\n\nMeans over {first['draws']} draws of {first['participants']} people, of the draws that were not refused."
+        + f"\n\nMeans over {first['draws']} draws of {first['participants']} people, of the draws that were not refused. Less than the "
+        "largest site is no knowledge: the means of whole sites were made alike, so whoever is left out of a fold lies on the other side."
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-FEWEST = 20
-"""Validation participants, and new people, below whom there is no estimate."""
+FEWEST_KNOWN, FEWEST = 50, 20
+"""Validation participants, who also calibrated the confidence, and new people, below whom the interval would hold the truth too seldom."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ def expected_accuracy(
     from scipy.stats import t
 
     known, new = len(right) + len(wrong), np.asarray(confidence, dtype=float)
-    if known < FEWEST or len(new) < FEWEST:
-        return None, f"{known} validation participants and {len(new)} new people, {FEWEST} of each are needed"
+    if known < FEWEST_KNOWN or len(new) < FEWEST:
+        return (
+            None,
+            f"there are {known} validation participants and {len(new)} new people, {FEWEST_KNOWN} and {FEWEST} are needed",
+        )
     off = np.r_[1 - np.asarray(right, dtype=float), -np.asarray(wrong, dtype=float)]
     value = float(new.mean() + off.mean())
     # One more right and one more wrong answer: a validation side without an error is not without doubt.

@@ -1,7 +1,7 @@
 """Embeddings of several sites brought onto one scale: a shift and a stretch for each site, refused where site and diagnosis go together.
 
-ComBat (Johnson et al. 2007; of images Fortin et al. 2018): what a site does to each feature is estimated together with what the classes do,
-and drawn towards what it does to features on average, because sites are small. What is applied is the same affine for every scan of a
+After ComBat (Johnson et al. 2007; of images Fortin et al. 2018): what a site does to each feature is estimated together with what the
+classes do, and its stretch is drawn towards that of all features, because sites are small. What is applied is the same affine for every scan of a
 site and never looks at the scan's own label, so that no label leaks into a probe that is fitted afterwards. The scale is that of the sites
 whose diagnoses are known; a site without any is brought onto it by its scans alone, as if its mix of classes were theirs.
 """
@@ -24,7 +24,6 @@ FEWEST_LABELLED = 20
 """Participants with a diagnosis below whom it cannot be tested whether site and diagnosis go together."""
 DRAWS = 1999
 LEVEL = 0.05
-ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -183,24 +182,22 @@ def fit_maps(vectors: Floats, rows: Sequence[ManifestRow], sites: Sequence[str])
 
 
 def _shrunken(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Shift and stretch of each feature (F,), drawn towards those of all features (the empirical Bayes of ComBat).
+    """Shift and stretch of each feature (F,), the stretch drawn towards that of all features (the empirical Bayes of ComBat).
+
+    The shift is the site's own mean: features go together, and what a drawn shift leaves of each adds up to a site that is read as before.
 
     Args:
         values: standardised (n, F).
         weight: of each scan; they sum to the number of participants.
     """
     people = weight.sum()
-    own = (weight[:, None] * values).sum(axis=0) / people
-    variance = (weight[:, None] * (values - own) ** 2).sum(axis=0) / max(people - 1, 1)
-    centre, width = own.mean(), max(float(own.var(ddof=1)), 1e-12) if len(own) > 1 else 1e-12
-    middle, scatter = variance.mean(), max(float(variance.var(ddof=1)), 1e-12) if len(own) > 1 else 1e-12
+    shift = (weight[:, None] * values).sum(axis=0) / people
+    squares = (weight[:, None] * (values - shift) ** 2).sum(axis=0)
+    variance = squares / max(people - 1, 1)
+    middle, scatter = variance.mean(), max(float(variance.var()), 1e-12)
     shape, scale = 2 + middle**2 / scatter, middle + middle**3 / scatter
-    shift, spread = own.copy(), variance.copy()
-    for _ in range(ROUNDS):
-        shift = (people * width * own + spread * centre) / (people * width + spread)
-        squares = (weight[:, None] * (values - shift) ** 2).sum(axis=0)
-        spread = (scale + squares / 2) / (people / 2 + shape - 1)
-    return shift, np.sqrt(np.maximum(spread, 1e-6))
+    drawn = (scale + squares / 2) / ((people - 1) / 2 + shape - 1)
+    return shift, np.sqrt(np.maximum(drawn, 1e-6))
 
 
 def _sites(rows: Sequence[ManifestRow], column: str) -> list[str]:
