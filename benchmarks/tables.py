@@ -12,6 +12,7 @@ from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
 from files import tables as files
+from guarantee import tables as guarantees
 from integrity import tables as integrity
 from isa import tables as instructions
 from method import tables as few
@@ -51,6 +52,7 @@ PAGES = (
     CONCEPTS / "leakage.md",
     CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
+    CONCEPTS / "guarantees.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
     CONCEPTS / "simulated-populations.md",
@@ -234,38 +236,6 @@ def calibration() -> str:
     )
 
 
-def prediction_sets() -> str:
-    """How often prediction sets hold the truth, beside what counting every scan as evidence gives."""
-    path = ROOT / "benchmarks" / "guarantee" / "results" / "sets--seed0--cpu.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        "| validation participants | sets hold the truth, % | theory, % | by class, % | every scan counted, % | classes in a set, mean |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one in found["sets"]:
-        low, high = (100 * share for share in one["theory"])
-        by_class = one["coverage"]["of each class"]
-        refused = one["refused_by_class"]
-        said = "refused" if by_class is None else f"{100 * by_class:.1f}"
-        if by_class is not None and refused:
-            said += f" (refused in {100 * refused:.0f}% of draws)"
-        lines.append(
-            f"| {one['participants']} | {100 * one['coverage']['marginal']:.1f} | {low:.1f} to {high:.1f} | {said} | "
-            f"{100 * one['coverage']['naive by scan']:.1f} | {one['size']['marginal']:.2f} |"
-        )
-    draws = found["sets"][0]["draws"]
-    wanted = 100 * found["findings"][0]["rate_wanted"]
-    rates = ", ".join(
-        f"{100 * one['false']:.1f}% with {one['participants']} participants ({100 * one['said_of_those_there']:.0f}% of those there were said)"
-        for one in found["findings"]
-    )
-    return (
-        "\n".join(lines)
-        + f"\n\nMeans over {draws} draws of calibration and test people. Of 18 findings said to be there at a false-discovery rate of at most "
-        f"{wanted:.0f}%, false were {rates}."
-    )
-
-
 def chest(prefix: str) -> list[dict[str, Any]]:
     """The finished cells of the chest benchmark whose names begin so."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CHEST.glob(f"{prefix}*.json"))]
@@ -411,7 +381,10 @@ MAKERS: dict[str, Callable[[], str]] = {
     "curve": curve,
     "coverage": coverage,
     "calibration": calibration,
-    "prediction-sets": prediction_sets,
+    "prediction-sets": guarantees.prediction_sets,
+    "guarantee-intervals": guarantees.intervals,
+    "guarantee-scanner": guarantees.scanner,
+    "guarantee-harmonise": guarantees.harmonise,
     "chest-summary": chest_summary,
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,

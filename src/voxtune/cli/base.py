@@ -196,3 +196,17 @@ profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."
 )
 data_option = click.option("--data", type=PATH, help="manifest.tsv of preprocessed scans.")
+by_class_option = click.option(
+    "--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves."
+)
+false_discovery_option = click.option(
+    "--false-discovery",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Of findings: say which are there, at most this share of those said being wrong on average.",
+)
+
+
+def coverage_option(words: str) -> Callable[[Any], Any]:
+    """``--coverage``, whose help says what is done with it."""
+    return click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), help=words)

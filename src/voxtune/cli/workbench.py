@@ -24,6 +24,11 @@ from voxtune.cli.base import (
 @click.argument("manifest", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The folder to write.")
 @click.option("--tokens", is_flag=True, help="Keep the finished tokens of the vision tower too (large).")
+@click.option(
+    "--harmonise",
+    metavar="COLUMN",
+    help="Bring the sites of this column onto one scale; refused where they go with the diagnosis.",
+)
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--preset", help="Of the scans; otherwise the adapter's, or the one called like the backbone.")
 @click.option(
@@ -36,8 +41,8 @@ from voxtune.cli.base import (
 @device_option
 @as_json_option
 def embed(
-    model: str, manifest: Path, output: Path, base: Path | None, preset: str | None, assignments: tuple[str, ...], device: str,
-    *, tokens: bool, as_json: bool,
+    model: str, manifest: Path, output: Path, harmonise: str | None, base: Path | None, preset: str | None, assignments: tuple[str, ...],
+    device: str, *, tokens: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write what a frozen base or an adapter makes of every scan, as an array for other programs.
 
@@ -48,7 +53,7 @@ def embed(
 
     done = stage(
         model, manifest, output, base=base, preset=preset, settings=pairs(assignments, form="NAME=VALUE"), tokens=tokens,
-        device=device, say=lambda line: echo(line, err=True),
+        harmonise=harmonise, device=device, say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.facts | {"folder": str(done.folder)}, done.summary, as_json=as_json)
     if done.error is not None:

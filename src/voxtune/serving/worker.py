@@ -53,9 +53,11 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     from voxtune.pages.slices import seen_from
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
+    from voxtune.types.conformal import WantedSets
 
+    sets = settings.get("sets")
     with on_device(settings.get("device", "cpu")):
-        bench = Bench(Predictor(adapter, base))
+        bench = Bench(Predictor(adapter, base), None if sets is None else WantedSets(**sets))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
     tell({"ready": bench.describe() | {"unheld": walls.missing}})
