@@ -140,10 +140,10 @@ def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
     """Where a simulated brain changed, from ``truth/`` beside its manifest; ``None`` where there is none."""
     from voxtune.explanation.localisation import changed_voxels
     from voxtune.explanation.region_table import on_cube
-    from voxtune.imaging.read import read_scan
+    from voxtune.imaging.read import read_map
 
     path = manifest.parent / "truth" / f"{scan_id}_atrophy.nii.gz"
-    return changed_voxels(on_cube(read_scan(path))) if path.is_file() else None
+    return changed_voxels(on_cube(read_map(path))) if path.is_file() else None
 
 
 def plain_name(scan: Path) -> str:

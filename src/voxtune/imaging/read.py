@@ -38,6 +38,16 @@ def read_scan(path: str | Path) -> Volume:
     return open_scan(path).volume
 
 
+def read_map(path: Path) -> Volume:
+    """A NIfTI volume that is no scan: a mask, a map of truth. It may be blank in parts, or everywhere.
+
+    Raises:
+        ScanError: one sentence that names the file and the cause.
+    """
+    with one_sentence(path):
+        return read_nifti(path, None).volume
+
+
 def open_scan(
     path: str | Path,
     series: str | None = None,

@@ -206,9 +206,9 @@ def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow], limits: 
 
 
 def _read(path: Path) -> "Volume":
-    from voxtune.imaging.read import read_scan
+    from voxtune.imaging.read import read_map
 
-    return read_scan(path)
+    return read_map(path)
 
 
 def _write_scan(
