@@ -15,6 +15,7 @@ from voxtune.backbones.med3dvlm import Med3dVlm
 from voxtune.backbones.medclip import MedClip
 from voxtune.backbones.radfm import RadFm
 from voxtune.backbones.tiny import Tiny
+from voxtune.backbones.tiny_untaught import TinyUntaught
 from voxtune.commands.reproduce.paper import Mode, Paper, Role, Row, Table, Value
 from voxtune.config import Aggregation, ReportSettings, RunConfig
 from voxtune.errors import UsageError
@@ -30,6 +31,7 @@ EPOCHS = 6
 """Of ``tiny`` on the simulated cohort; a recipe's own where there are more than two CPU cores."""
 BASES: dict[str, tuple[Settings, str]] = {
     "tiny": (Tiny(), "tiny"),
+    "tiny_untaught": (TinyUntaught(), "tiny"),
     # 128^3 as the paper's image steps make it, with the position table of 32 x 256 x 256 interpolated to its grid.
     "m3d": (M3dClip(input_volume=(128, 128, 128)), "deft"),
     "radfm": (RadFm(), "radfm"),

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxtune.catalog import PAPERS, load
-from voxtune.commands.reproduce.cells import pending
 from voxtune.commands.reproduce.data import Request, find_sources
+from voxtune.commands.reproduce.loop import pending
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
 from voxtune.commands.reproduce.scores import Line
 from voxtune.commands.reproduce.sweep import Sweep

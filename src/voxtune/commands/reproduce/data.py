@@ -72,7 +72,7 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
                 "data_sha256": file_sha256(asked.data),
                 "external_sha256": file_sha256(asked.external) if asked.external else None,
             }
-        _same_reproduction(root, {"paper": paper.name} | said)
+        same_reproduction(root, {"paper": paper.name} | said)
         manifests: dict[Role, Path] = {}
         if asked.data is None:
             own = root / "data" / "own"
@@ -90,7 +90,12 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
     return sources
 
 
-def _same_reproduction(root: Path, said: dict[str, object]) -> None:
+def same_reproduction(root: Path, said: dict[str, object]) -> None:
+    """Write down what a folder holds, or check that it holds this.
+
+    Raises:
+        UsageError: it holds another reproduction.
+    """
     record = root / "reproduction.json"
     if record.is_file():
         known = read_json(record, "what is reproduced here")
