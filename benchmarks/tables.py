@@ -110,7 +110,7 @@ def summary() -> str:
     return (
         f"On SIMULATED people (default cohort, {len(cells)} seeds, {people} held-out participants in all), three-way accuracy, mean ± sd: "
         f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, {rivals}"
-        f"the regression on volumes cross-validated over the whole cohort {spread([one['oracle_accuracy'] for one in cells])}%. "
+        f"the regression on volumes cross-validated over the whole cohort {spread([one['volume_regression_accuracy'] for one in cells])}%. "
         f"MMSE error {spread([one['scores']['mmse_mae']['value'] for one in cells], 1, 2)} points; guessing the training mean "
         f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}. Made with commit {', '.join(made)}, whose recipe validated and "
         "stopped by epochs."
@@ -129,7 +129,7 @@ def cohorts() -> str:
         lines.append(
             f"| {settings} | {one['scans']['test']} / {one['participants']['test']} | {interval(accuracy)} "
             f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['linear_probe']['value']:.1f} "
-            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
+            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['volume_regression_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
         )
     return "\n".join(lines)
 

@@ -107,10 +107,10 @@ def detectable(seen: OverCohorts, level: float = LEVEL) -> float | None:
     """The true difference that a two-sided t test at this level finds with 80%, at the spread and number of cohorts seen.
 
     Args:
-        seen: the differences; ``None`` comes back for one cohort.
+        seen: the differences; ``None`` comes back where they show no spread.
         level: of the test.
     """
-    if seen.sd is None:
+    if not seen.sd:
         return None
     freedom = seen.cohorts - 1
     critical = float(t.ppf(1 - level / 2, freedom))

@@ -160,7 +160,7 @@ def _rows(sweep: Sweep, cell: Cell, role: Role, side: str) -> list[ManifestRow]:
     from voxtune.tasks.classification import labelled
 
     rows = read_manifest(prepared(sweep.sources, role, cell.config.preset))
-    if role == "external":
+    if role != "own":
         return labelled(rows, sweep.external_classes, lambda _: None)
     names = set(read_split(sweep.sources.split(cell.share)).sides()[side])
     return [row for row in rows if row.scan_id in names]

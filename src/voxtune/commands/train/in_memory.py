@@ -62,7 +62,7 @@ def train_in_memory(
         embedded: what ``vision.embed`` of the frozen base made of each scan (T, D), by scan_id; scans to be scored later among them.
 
     Raises:
-        SettingError: a method makes no sense on the base.
+        SettingError: a method makes no sense on the base, or trains the front that encoded the scans.
         DataError: nothing can be trained, or a row has nothing to say.
     """
     from voxtune.commands.train.fit import steer, training_scales
@@ -79,6 +79,7 @@ def train_in_memory(
     task = task_of(config, tuple(classes))
     reports = reports_of([*train, *val], config.report, config.profile)
     model = build_model(config, scales=training_scales(config, list(train)))
+    _refuse_trained_front(model, config)
     tokenize, texts = model.backbone.tokenize, task.class_texts()
     train_set, val_set = (
         make_examples(side, reports, task.labels(side, train), tokenize) for side in (train, val)
@@ -101,9 +102,23 @@ def train_in_memory(
     return Trained(model, task, train_set, read, form, ranks, fitted.plan)
 
 
-def _images(
-    model: "VisionLanguageModel", embedded: "Mapping[str, Tensor]"
-) -> "tuple[ReadScan, Form]":
+def _refuse_trained_front(model: "VisionLanguageModel", config: RunConfig) -> None:
+    """Scans that were encoded once are no input of a front that learns."""
+    import torch
+
+    from voxtune.data.images import load_preset
+    from voxtune.errors import SettingError
+
+    with torch.enable_grad():
+        seen = model.vision.embed(torch.zeros(1, *load_preset(config.preset).tensor_shape))
+    if seen.requires_grad:
+        raise SettingError(
+            "vision", "methods that leave the front of the tower frozen: scans are encoded by it once",
+            ", ".join(str(one) for one in config.model_dump(mode="json")["vision"]),
+        )  # fmt: skip
+
+
+def _images(model: "VisionLanguageModel", embedded: "Mapping[str, Tensor]") -> "tuple[ReadScan, Form]":
     """How scans are read: of a frozen tower, what it made of each, once."""
     import torch
 

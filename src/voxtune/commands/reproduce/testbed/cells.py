@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from voxtune.commands.reproduce.paper import Mode, agrees, identity
 from voxtune.commands.reproduce.sweep import Work
 from voxtune.commands.reproduce.testbed.design import SIDES, Regime
-from voxtune.commands.reproduce.testbed.people import People, Size, embedded_of, people_of
+from voxtune.commands.reproduce.testbed.people import People, Size, embedded_of, identity_of, people_of
 from voxtune.config import ReportSettings, RunConfig
+from voxtune.errors import SettingError
 from voxtune.run_dir import shared_config
 from voxtune.types.records import ManifestRow
 
@@ -50,7 +51,9 @@ class TestbedCell:
         if self.mode != "trained":
             said = {key: said[key] for key in ("backbone", "preset") if key in said}
         regime = [self.regime.scans, self.regime.labelled]
-        digest = hashlib.sha256(json.dumps([said, self.mode, regime], sort_keys=True).encode()).hexdigest()[:10]
+        digest = hashlib.sha256(json.dumps([said, self.mode, regime], sort_keys=True).encode()).hexdigest()[
+            :10
+        ]
         return f"{self.base}-{self.mode}-{self.regime.name}-{digest}--cohort{self.cohort}"
 
     def made_by(self, stored: dict[str, Any]) -> bool:
@@ -142,7 +145,7 @@ def _trained(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
         train = [row for row in train if row.diagnosis]
     tests = {side: [row.scan_id for row in people.test(side)] for side in SIDES}
     wanted = {*(row.scan_id for row in (*train, *val)), *(name for names in tests.values() for name in names)}
-    embedded = embedded_of(sweep.root, cell.cohort, cell.base)
+    embedded = _embedded(sweep, cell)
     done = train_in_memory(
         cell.config, CLASSES, train, val, {name: embedded[name] for name in embedded if name in wanted}
     )
@@ -159,6 +162,18 @@ def _trained(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
         "training_scans": len(train),
     }
     return {"": said}, counts
+
+
+def _embedded(sweep: TestbedSweep, cell: TestbedCell) -> "dict[str, Tensor]":
+    """The encoded pictures of the cohort.
+
+    Raises:
+        SettingError: the row is on another base than the one that encoded them.
+    """
+    encoder = sweep.encoders.get(cell.base)
+    if encoder is None or identity_of(encoder) != identity_of(cell.config):
+        raise SettingError("backbone", f"one of the testbed as it is shipped ({', '.join(sweep.encoders)})", cell.base)  # fmt: skip
+    return embedded_of(sweep.root, cell.cohort, cell.base, encoder)
 
 
 def states_more_than_label(report: ReportSettings) -> bool:
@@ -178,7 +193,7 @@ def _frozen(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
     from voxtune.tasks.task import task_of
 
     base = frozen_base(cell.config)
-    embedded: Mapping[str, Tensor] = embedded_of(sweep.root, cell.cohort, cell.base)
+    embedded: Mapping[str, Tensor] = _embedded(sweep, cell)
     texts = {"": encoded_texts(base, task_of(cell.config.settled(), CLASSES).class_texts())}
 
     def seen(rows: Sequence[ManifestRow]) -> "tuple[Tensor, Tensor]":

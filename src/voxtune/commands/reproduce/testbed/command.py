@@ -57,26 +57,39 @@ class Results:
 
 
 def run_testbed(paper: str, output: Path, asked: Asked, machine: Machine, say: Say = print) -> str:
+    """Run the testbed of a paper, as ``run_design``.
+
+    Raises:
+        UsageError: no such testbed, regime, table or base, or a folder that holds something else.
+    """
+    return run_design(paper, load(TESTBEDS, paper, "testbed")(), output, asked, machine, say)
+
+
+def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: Machine, say: Say) -> str:
     """Run what is missing of a testbed and write ``testbed.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``; lines for a person.
 
     Cells are in ``OUT/cells``, cohorts in ``OUT/people``. Finished cells are never done again; more cohorts or regimes may be asked for
     later, of the same folder. Any number of processes may work on one ``OUT``.
 
     Args:
-        paper: a name of ``catalog.TESTBEDS``.
+        paper: its name.
+        design: of its testbed.
         output: the folder of the testbed.
         asked: cohorts, regimes, tables, base.
         machine: who works on it.
         say: takes lines for a person.
 
     Raises:
-        UsageError: no such testbed, regime, table or base, or a folder that holds something else.
+        UsageError: no such regime, table or base, or a folder that holds something else.
     """
-    design: Design = load(TESTBEDS, paper, "testbed")()
     plan = plan_testbed(design, asked)
     with waited(output / "locks", "sources"):
-        same_reproduction(output, {"paper": paper, "testbed": {"pool": asked.size.pool, "test": asked.size.test}})
-    sweep = TestbedSweep(output, plan.cells, design.encoders, asked.size)
+        same_reproduction(
+            output, {"paper": paper, "testbed": {"pool": asked.size.pool, "test": asked.size.test}}
+        )
+    bases = {one.base for one in plan.tables}
+    encoders = {name: one for name, one in design.encoders.items() if name in bases}
+    sweep = TestbedSweep(output, plan.cells, encoders, asked.size)
     part, parts = read_shard(machine.shard)
     mine, wait = plan.cells[part - 1 :: parts], machine.shard is None
     if machine.scheduler is None:
@@ -149,7 +162,7 @@ def _method(plan: Plan) -> str:
     said = [
         f"All people are SIMULATED (population 'separable'); the published column is of real ones, so its difference to ours says nothing about the method. "
         f"{asked.cohorts} cohorts (seeds {asked.chosen_seeds[0]} to {asked.chosen_seeds[-1]}; settings were fixed on others), each of {size.pool} participants to learn from and "
-        f"{size.test} to be tested on, one scan each, on {SCANNERS} scanners; the test people were also seen by a further scanner that nobody of training was ({SIDES['other']}).",
+        f"{size.test} to be tested on, one scan each, on {SCANNERS} scanners; the test people were also seen by a further scanner that nobody of training was (side '{SIDES['other']}').",
         "Regimes: "
         + "; ".join(f"'{one.name}', {one.words}, {one.validation} to validate" for one in regimes.values())
         + ".",
@@ -162,7 +175,14 @@ def _method(plan: Plan) -> str:
 
 
 def _summary(output: Path, plan: Plan, sweep: TestbedSweep, found: Results) -> str:
-    lines = [f"{files.title_of(block)}: {block.summary}" for block in found.blocks]
+    lines = []
+    for base, number in dict.fromkeys((block.base, block.number) for block in found.blocks):
+        own = [block for block in found.blocks if (block.base, block.number) == (base, number)]
+        tested = [line for block in own for line in block.tested]
+        name = f"Table {number}" if number else "Another scanner"
+        lines.append(
+            f"{name}, base {base}: {sum(map(is_decided, tested))} of {len(tested)} comparisons are decided."
+        )
     left = pending(sweep)
     if left:
         lines.append(f"{len(left)} of {len(plan.cells)} cells are still to do; the same command goes on with them.")  # fmt: skip

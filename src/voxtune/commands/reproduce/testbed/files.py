@@ -2,11 +2,10 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.reproduce.files import p_text, tex
+from voxtune.commands.reproduce.files import md_row, p_text, tex
 from voxtune.commands.reproduce.testbed.design import SIDES
 from voxtune.commands.reproduce.testbed.results import Block, TestbedLine, verdict_words
 from voxtune.evaluation.over_cohorts import OverCohorts
@@ -41,9 +40,13 @@ def cells_of_line(line: TestbedLine) -> tuple[str, ...]:
 
 
 def accuracy_text(one: OverCohorts) -> str:
-    """``74.5 ± 4.2 [71.5, 77.5]``."""
+    """``74.5 ± 4.2 [71.5, 77.5]``; no end is beyond 0 or 100."""
     spread = "" if one.sd is None else f" ± {one.sd:.1f}"
-    interval = "" if one.low is None or one.high is None else f" [{one.low:.1f}, {one.high:.1f}]"
+    interval = (
+        ""
+        if one.low is None or one.high is None
+        else f" [{max(one.low, 0.0):.1f}, {min(one.high, 100.0):.1f}]"
+    )
     return f"{one.mean:.1f}{spread}{interval}"
 
 
@@ -64,13 +67,9 @@ def markdown(found: "Results") -> str:
     """All tables for a README."""
     parts = [f"# Testbed of '{found.paper}': SIMULATED people", "", found.method, "", found.power, ""]
     for block in found.blocks:
-        parts += [f"**{title_of(block)}.** {block.summary}", "", _md_row(HEAD), _md_row(["---"] * len(HEAD))]
-        parts += [*(_md_row(cells_of_line(line)) for line in block.lines), ""]
+        parts += [f"**{title_of(block)}.** {block.summary}", "", md_row(HEAD), md_row(["---"] * len(HEAD))]
+        parts += [*(md_row(cells_of_line(line)) for line in block.lines), ""]
     return "\n".join([*parts, found.cost, ""])
-
-
-def _md_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(one.replace("|", "\\|").replace("\n", " ") for one in cells) + " |"
 
 
 def csv_text(found: "Results") -> str:

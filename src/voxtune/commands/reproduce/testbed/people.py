@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.commands.reproduce.testbed.design import POOL, SCANNERS, TEST, Regime
 from voxtune.config import RunConfig
+from voxtune.errors import DataError
 from voxtune.run_dir import read_json, write_bytes, write_json
 from voxtune.storage.lock import waited
 from voxtune.types.records import ManifestRow
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from voxtune.imaging.presets import Preset
     from voxtune.simulate.subjects import CohortSettings, Scan
 
 OTHER = "-other"
@@ -67,9 +70,7 @@ class People:
         return train, chosen[regime.scans : regime.scans + regime.validation]
 
 
-def people_of(
-    root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size | None = None
-) -> People:
+def people_of(root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size | None = None) -> People:
     """The cohort of a seed with the encoded pictures of every base; made by whoever asks first, also among several processes.
 
     Args:
@@ -77,24 +78,53 @@ def people_of(
         seed: of the cohort.
         encoders: a configuration of each base, by its name.
         size: of the cohort.
+
+    Raises:
+        DataError: the kept cohort was simulated with other settings.
     """
     size = size or Size()
     record = root / "people" / f"cohort-{seed}.json"
     with waited(root / "locks", f"people-{seed}"):
-        missing = [name for name in encoders if not _encoded(root, seed, name).is_file()]
+        missing = {
+            name: one for name, one in encoders.items() if not _encoded(root, seed, name, one).is_file()
+        }
         if missing or not record.is_file():
-            _make(root, seed, {name: encoders[name] for name in missing}, size)
+            _make(root, seed, missing, size)
     said = read_json(record, "a cohort of the testbed")
+    if said["settings"] != json.loads(settings_of(seed, size).model_dump_json()):
+        raise DataError(
+            f"{record.name} was simulated with other settings; remove the folder '{record.parent.name}' and 'cells' beside it, or give another -o."
+        )
     return People(
         [ManifestRow.model_validate(row) for row in said["rows"]], said["pictures"], said["best"], size
     )
 
 
-def embedded_of(root: Path, seed: int, base: str) -> "dict[str, Tensor]":
-    """What the frozen front of a base made of every picture of a cohort (T, D), by scan_id."""
+def embedded_of(root: Path, seed: int, base: str, encoder: RunConfig) -> "dict[str, Tensor]":
+    """What the frozen front of a base made of every picture of a cohort (T, D), by scan_id.
+
+    Args:
+        root: of the testbed.
+        seed: of the cohort.
+        base: its name.
+        encoder: a configuration of it.
+    """
     from safetensors.torch import load_file
 
-    return load_file(_encoded(root, seed, base))
+    return load_file(_encoded(root, seed, base, encoder))
+
+
+def identity_of(config: RunConfig) -> str:
+    """What decides the vectors of the frozen base of a configuration: its tensors and settings."""
+    return _identity(json.dumps(config.model_dump(mode="json")["backbone"], sort_keys=True), config.preset)
+
+
+@lru_cache(maxsize=8)
+def _identity(backbone: str, preset: str) -> str:
+    from voxtune.model.build import frozen_base
+
+    plain = {"name": "base", "backbone": json.loads(backbone), "preset": preset}
+    return f"{frozen_base(RunConfig.model_validate(plain)).base_identity}|{preset}"
 
 
 def settings_of(seed: int, size: Size) -> "CohortSettings":
@@ -104,14 +134,16 @@ def settings_of(seed: int, size: Size) -> "CohortSettings":
     return CohortSettings(participants=size.pool + size.test, visits=1, seed=seed, scanners=SCANNERS)
 
 
-def _encoded(root: Path, seed: int, base: str) -> Path:
-    return root / "people" / f"cohort-{seed}-{base}.safetensors"
+def _encoded(root: Path, seed: int, base: str, encoder: RunConfig) -> Path:
+    digest = hashlib.sha256(identity_of(encoder).encode()).hexdigest()[:10]
+    return root / "people" / f"cohort-{seed}-{base}-{digest}.safetensors"
 
 
 def _make(root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size) -> None:
     import torch
     from safetensors.torch import save
 
+    from voxtune.data.images import load_preset
     from voxtune.model.build import frozen_base
     from voxtune.simulate.best_possible import best_possible
     from voxtune.simulate.subjects import scans
@@ -123,7 +155,8 @@ def _make(root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size) 
     rows: list[ManifestRow] = []
     pictures: dict[str, dict[str, float]] = {}
     encoded: dict[str, dict[str, Tensor]] = {name: {} for name in bases}
-    for taken in _in_parts(_taken(settings, planned, size, digest)):
+    [preset] = {config.preset for config in encoders.values()} or {"tiny"}
+    for taken in _in_parts(_taken(settings, planned, size, digest, load_preset(preset))):
         rows += [one.row for one in taken if one.row]
         pictures |= {one.scan_id: one.numbers for one in taken}
         with torch.no_grad():
@@ -132,7 +165,7 @@ def _make(root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size) 
                 seen = base.vision.embed(stacked)
                 encoded[name] |= {one.scan_id: part.clone() for one, part in zip(taken, seen, strict=True)}
     for name, some in encoded.items():
-        write_bytes(_encoded(root, seed, name), save(some))
+        write_bytes(_encoded(root, seed, name, encoders[name]), save(some))
     best = best_possible(settings, planned[: size.test]).posterior.argmax(axis=1)
     write_json(
         root / "people" / f"cohort-{seed}.json",
@@ -159,11 +192,12 @@ class _Taken:
 
 
 def _taken(
-    settings: "CohortSettings", planned: "Sequence[Scan]", size: Size, digest: str
+    settings: "CohortSettings", planned: "Sequence[Scan]", size: Size, digest: str, preset: "Preset"
 ) -> Iterator[_Taken]:
     import numpy as np
     import torch
 
+    from voxtune.imaging.tensor import to_tensor
     from voxtune.simulate.brains import render
     from voxtune.simulate.records import manifest_row
     from voxtune.simulate.scanner import Scanner
@@ -178,7 +212,7 @@ def _taken(
             row = manifest_row(settings, scan, anatomy, scanner, image="none", digest=digest)
             yield _Taken(
                 scan.scan_id + (OTHER if second else ""),
-                torch.from_numpy(voxels)[None],
+                torch.from_numpy(to_tensor(volume.with_voxels(voxels), preset)),
                 picture_numbers(voxels),
                 None if second else row,
             )

@@ -18,7 +18,7 @@ T = TypeVar("T")
 SECONDS_A_COHORT = 40.0
 """Of one processor core: to simulate a cohort and to encode its pictures on two bases."""
 SECONDS_A_CELL = 1.5
-SECONDS_A_STEP = {"vision": 0.125, "report": 0.08, "label": 0.02, "neither": 0.01}
+SECONDS_A_STEP = {"vision": 0.105, "report": 0.07, "label": 0.01, "neither": 0.01}
 """Of a batch of 16 on ``tiny``, by what is trained: the vision tower; the text tower on reports, or on label sentences."""
 WIDTH = 192
 """Of ``tiny``."""
@@ -85,7 +85,9 @@ def plan_testbed(design: Design, asked: Asked) -> Plan:
     bases = _chosen((asked.base,) if asked.base else (), {one: one for one in design.bases}, "base")
     known = {*next(iter(design.tables.values())), design.sizes}
     if unknown := sorted(set(asked.tables) - known):
-        raise UsageError(f"The testbed has no table {unknown[0]}; it has {', '.join(map(str, sorted(known)))}.")
+        raise UsageError(
+            f"The testbed has no table {unknown[0]}; it has {', '.join(map(str, sorted(known)))}."
+        )
     if not 1 <= asked.cohorts <= len(asked.seeds):
         raise UsageError(f"--cohorts takes 1 to {len(asked.seeds)}, got {asked.cohorts}.")
     tables = [
@@ -121,7 +123,9 @@ def _planned(
 ) -> PlannedTable:
     rows = []
     for row in table.rows:
-        if row.config is None or any(some is not None and row.label not in some for some in (regime.rows, only)):
+        if row.config is None or any(
+            some is not None and row.label not in some for some in (regime.rows, only)
+        ):
             continue
         config = row.config
         for edit in asked.edits if row.mode == "trained" else ():
@@ -161,12 +165,11 @@ def _expected(cell: TestbedCell) -> float:
     if cell.mode != "trained":
         return SECONDS_A_CELL
     config = cell.config
-    tree = config.model_dump(mode="json")
     steps = plan_of(config.training, config.optimiser, cell.regime.scans).steps
     a_step = SECONDS_A_STEP["neither"]
-    if tree["vision"] or tree["targets"]:
+    if config.vision or config.targets:
         a_step += SECONDS_A_STEP["vision"]
-    if tree["text"]:
+    if config.text:
         a_step += SECONDS_A_STEP["report" if states_more_than_label(config.report) else "label"]
-    width = tree["backbone"].get("width") or WIDTH
+    width = config.model_dump(mode="json")["backbone"].get("width") or WIDTH
     return SECONDS_A_CELL + steps * a_step * width / WIDTH

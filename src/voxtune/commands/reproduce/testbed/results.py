@@ -79,7 +79,9 @@ class Block:
         cohorts = min(line.comparison.difference.cohorts for line in tested if line.comparison)
         said = f"{len(decided)} of {len(tested)} comparisons are decided over {cohorts} cohorts."
         if cohorts < (fewest := fewest_cohorts(len(tested))):
-            return f"{said} So few cohorts cannot decide any: {fewest} are needed for {len(tested)} comparisons."
+            return (
+                f"{said} So few cohorts cannot decide any: {fewest} are needed for {len(tested)} comparisons."
+            )
         return said
 
 
