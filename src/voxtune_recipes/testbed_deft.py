@@ -20,7 +20,7 @@ WITHOUT_LABELS = (*FEW[:4], "report", "text prompts + report", "all four + cross
 """Rows of the regime in which most scans have no diagnosis: one of each kind that reads them, and what it must beat."""
 
 
-def testbed() -> Design:
+def design() -> Design:
     """Regimes, rows and bases."""
     return Design(
         tables={

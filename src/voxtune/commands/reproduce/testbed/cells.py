@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 BEST = "best_possible"
 """Beside the simple rules: the reader that knows the true posterior given what a picture shows."""
-TestbedMode = Mode | Literal["rules"]
+CellMode = Mode | Literal["rules"]
 Said = Mapping[str, Sequence[int]]
 """By side, the class that is said of each test scan in order."""
 
 
 @dataclass(frozen=True)
-class TestbedCell:
+class CohortCell:
     """A row in a regime on a cohort; or, in mode ``rules``, the rules that need no model."""
 
     config: RunConfig
-    mode: TestbedMode
+    mode: CellMode
     regime: Regime
     cohort: int
 
@@ -62,11 +62,11 @@ class TestbedCell:
 
 
 @dataclass(frozen=True)
-class TestbedSweep(Work[TestbedCell]):
+class CohortSweep(Work[CohortCell]):
     """All cells of a testbed."""
 
     folder_of_all: Path
-    cells: tuple[TestbedCell, ...]
+    cells: tuple[CohortCell, ...]
     encoders: Mapping[str, RunConfig]
     size: Size = field(default_factory=Size)
 
@@ -76,20 +76,20 @@ class TestbedSweep(Work[TestbedCell]):
         return self.folder_of_all
 
     @property
-    def all_cells(self) -> tuple[TestbedCell, ...]:
+    def all_cells(self) -> tuple[CohortCell, ...]:
         """Every cell."""
         return self.cells
 
-    def run(self, cell: TestbedCell) -> dict[str, Any]:
+    def run(self, cell: CohortCell) -> dict[str, Any]:
         """Train (or not) and score."""
         return run_testbed_cell(self, cell)
 
-    def resolved(self) -> "TestbedSweep":
+    def resolved(self) -> "CohortSweep":
         """Under an absolute path."""
         return replace(self, folder_of_all=self.folder_of_all.resolve())
 
 
-def run_testbed_cell(sweep: TestbedSweep, cell: TestbedCell) -> dict[str, Any]:
+def run_testbed_cell(sweep: CohortSweep, cell: CohortCell) -> dict[str, Any]:
     """What a cell gives: the accuracy on each side, and what was said scan by scan. On one thread, so that it gives the same again."""
     import torch
 
@@ -136,7 +136,7 @@ def _accuracy(sides: Said, truth: Sequence[int]) -> dict[str, float]:
 Ran = tuple[dict[str, Said], dict[str, Any]]
 
 
-def _trained(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
+def _trained(sweep: CohortSweep, cell: CohortCell, people: People) -> Ran:
     from voxtune.commands.train.in_memory import train_in_memory
     from voxtune.simulate.subjects import CLASSES
 
@@ -164,7 +164,7 @@ def _trained(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
     return {"": said}, counts
 
 
-def _embedded(sweep: TestbedSweep, cell: TestbedCell) -> "dict[str, Tensor]":
+def _embedded(sweep: CohortSweep, cell: CohortCell) -> "dict[str, Tensor]":
     """The encoded pictures of the cohort.
 
     Raises:
@@ -181,7 +181,7 @@ def states_more_than_label(report: ReportSettings) -> bool:
     return report.template != "label"
 
 
-def _frozen(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
+def _frozen(sweep: CohortSweep, cell: CohortCell, people: People) -> Ran:
     """The base as it was published, or a logistic regression on its vectors."""
     import torch
 
@@ -221,7 +221,7 @@ def _frozen(sweep: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
     return {"": said}, counts
 
 
-def _rules(_: TestbedSweep, cell: TestbedCell, people: People) -> Ran:
+def _rules(_: CohortSweep, cell: CohortCell, people: People) -> Ran:
     """Rules that need no model, fitted on the same training scans, and the best possible."""
     from voxtune.simulate.simple_rules import simple_rule_answers
     from voxtune.simulate.subjects import CLASSES

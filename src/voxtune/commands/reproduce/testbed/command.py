@@ -11,7 +11,7 @@ from voxtune.commands.reproduce.data import same_reproduction
 from voxtune.commands.reproduce.loop import Say, pending
 from voxtune.commands.reproduce.sweep import RESULT
 from voxtune.commands.reproduce.testbed import files
-from voxtune.commands.reproduce.testbed.cells import TestbedSweep
+from voxtune.commands.reproduce.testbed.cells import CohortSweep
 from voxtune.commands.reproduce.testbed.design import SCANNERS, SIDES, Design
 from voxtune.commands.reproduce.testbed.plan import (
     SECONDS_A_COHORT,
@@ -89,7 +89,7 @@ def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: 
         )
     bases = {one.base for one in plan.tables}
     encoders = {name: one for name, one in design.encoders.items() if name in bases}
-    sweep = TestbedSweep(output, plan.cells, encoders, asked.size)
+    sweep = CohortSweep(output, plan.cells, encoders, asked.size)
     part, parts = read_shard(machine.shard)
     mine, wait = plan.cells[part - 1 :: parts], machine.shard is None
     if machine.scheduler is None:
@@ -101,7 +101,7 @@ def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: 
     return _summary(output, plan, sweep, found)
 
 
-def gather_results(paper: str, plan: Plan, sweep: TestbedSweep) -> Results:
+def gather_results(paper: str, plan: Plan, sweep: CohortSweep) -> Results:
     """All that the finished cells say."""
     blocks = gather_blocks(plan, sweep)
     size = plan.asked.size
@@ -174,7 +174,7 @@ def _method(plan: Plan) -> str:
     return " ".join(said)
 
 
-def _summary(output: Path, plan: Plan, sweep: TestbedSweep, found: Results) -> str:
+def _summary(output: Path, plan: Plan, sweep: CohortSweep, found: Results) -> str:
     lines = []
     for base, number in dict.fromkeys((block.base, block.number) for block in found.blocks):
         own = [block for block in found.blocks if (block.base, block.number) == (base, number)]

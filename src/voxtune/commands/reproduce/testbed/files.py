@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.files import md_row, p_text, tex
 from voxtune.commands.reproduce.testbed.design import SIDES
-from voxtune.commands.reproduce.testbed.results import Block, TestbedLine, verdict_words
+from voxtune.commands.reproduce.testbed.results import Block, ComparedRow, verdict_words
 from voxtune.evaluation.over_cohorts import OverCohorts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def cells_of_line(line: TestbedLine) -> tuple[str, ...]:
+def cells_of_line(line: ComparedRow) -> tuple[str, ...]:
     """The texts of a line, in the order of ``HEAD``."""
     one = line.comparison
     published = "-" if line.published is None else f"{line.published.value:.1f}"
@@ -141,7 +141,7 @@ def _block_json(block: Block) -> dict[str, Any]:
     }
 
 
-def _line_json(line: TestbedLine) -> dict[str, Any]:
+def _line_json(line: ComparedRow) -> dict[str, Any]:
     return {
         "label": line.label,
         "comparator": line.comparator,

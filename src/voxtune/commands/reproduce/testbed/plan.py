@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from voxtune.commands.reproduce.paper import Row, Table
 from voxtune.commands.reproduce.sweep import RESULT
-from voxtune.commands.reproduce.testbed.cells import TestbedCell, states_more_than_label
+from voxtune.commands.reproduce.testbed.cells import CohortCell, states_more_than_label
 from voxtune.commands.reproduce.testbed.design import FRESH, Design, Regime
 from voxtune.commands.reproduce.testbed.people import Size
 from voxtune.errors import UsageError
@@ -53,7 +53,7 @@ class PlannedTable:
     base: str
     table: Table
     regime: Regime
-    rows: tuple[tuple[Row, tuple[TestbedCell, ...]], ...]
+    rows: tuple[tuple[Row, tuple[CohortCell, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Plan:
     design: Design
     asked: Asked
     tables: tuple[PlannedTable, ...]
-    rules: Mapping[str, tuple[TestbedCell, ...]]
+    rules: Mapping[str, tuple[CohortCell, ...]]
     """By regime: the rules that need no model."""
 
     @property
-    def cells(self) -> tuple[TestbedCell, ...]:
+    def cells(self) -> tuple[CohortCell, ...]:
         """Each once, cohort by cohort, so that a run that is stopped leaves whole cohorts."""
         every = [cell for planned in self.tables for _, cells in planned.rows for cell in cells]
         every += [cell for cells in self.rules.values() for cell in cells]
@@ -99,7 +99,7 @@ def plan_testbed(design: Design, asked: Asked) -> Plan:
     ]
     encoder = next(iter(design.encoders.values()))
     rules = {
-        one.name: tuple(TestbedCell(encoder, "rules", one, seed) for seed in asked.chosen_seeds)
+        one.name: tuple(CohortCell(encoder, "rules", one, seed) for seed in asked.chosen_seeds)
         for one in regimes
     }
     return Plan(design, asked, tuple(tables), rules)
@@ -131,7 +131,7 @@ def _planned(
         for edit in asked.edits if row.mode == "trained" else ():
             config = config.edit(edit)
         cells = tuple(
-            TestbedCell(config.model_copy(update={"seed": seed}), row.mode, regime, seed)
+            CohortCell(config.model_copy(update={"seed": seed}), row.mode, regime, seed)
             for seed in asked.chosen_seeds
         )
         rows.append((replace(row, config=config), cells))
@@ -139,12 +139,12 @@ def _planned(
 
 
 # ---------------------------------------------------------------------------------------- how long it takes
-def estimated_seconds(cells: Iterable[TestbedCell], finished: Mapping[str, float]) -> float:
+def estimated_seconds(cells: Iterable[CohortCell], finished: Mapping[str, float]) -> float:
     """Of one core: of cells of kinds that are finished as they were, of others by what they train."""
     return sum(finished.get(kind_of(cell), _expected(cell)) for cell in cells)
 
 
-def kind_of(cell: TestbedCell) -> str:
+def kind_of(cell: CohortCell) -> str:
     """Cells of one kind differ in their cohort alone."""
     return cell.name.rpartition("--")[0]
 
@@ -159,7 +159,7 @@ def finished_seconds(root: Path) -> dict[str, float]:
     return {kind: sum(some) / len(some) for kind, some in seconds.items()}
 
 
-def _expected(cell: TestbedCell) -> float:
+def _expected(cell: CohortCell) -> float:
     from voxtune.training.plan import plan_of
 
     if cell.mode != "trained":

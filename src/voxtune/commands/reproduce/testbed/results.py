@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voxtune.commands.reproduce.paper import Row, Value
-from voxtune.commands.reproduce.testbed.cells import BEST, TestbedCell, TestbedSweep
+from voxtune.commands.reproduce.testbed.cells import BEST, CohortCell, CohortSweep
 from voxtune.commands.reproduce.testbed.design import SIDES
 from voxtune.commands.reproduce.testbed.plan import Plan, PlannedTable
 from voxtune.evaluation.over_cohorts import (
@@ -33,7 +33,7 @@ ByCohort = Mapping[int, float]
 
 
 @dataclass(frozen=True)
-class TestbedLine:
+class ComparedRow:
     """A row over cohorts."""
 
     label: str
@@ -62,10 +62,10 @@ class Block:
     regime_words: str
     side: str
     reference: str
-    lines: Sequence[TestbedLine]
+    lines: Sequence[ComparedRow]
 
     @property
-    def tested(self) -> list[TestbedLine]:
+    def tested(self) -> list[ComparedRow]:
         """The lines of the family."""
         return [line for line in self.lines if line.comparison and line.comparison.p_holm is not None]
 
@@ -85,12 +85,12 @@ class Block:
         return said
 
 
-def is_decided(line: TestbedLine) -> bool:
+def is_decided(line: ComparedRow) -> bool:
     """Whether the comparison of a line is."""
     return line.comparison is not None and line.comparison.verdict in {"higher", "lower"}
 
 
-def gather_blocks(plan: Plan, sweep: TestbedSweep) -> list[Block]:
+def gather_blocks(plan: Plan, sweep: CohortSweep) -> list[Block]:
     """Every table over the cohorts that are done."""
     read = {cell.name: found for cell in plan.cells if (found := sweep.result(cell)) is not None}
     why = {cell.name: said for cell in plan.cells if (said := sweep.failure(cell))}
@@ -125,8 +125,8 @@ def _block(
 
 
 def _line(
-    row: Row, cells: Sequence[TestbedCell], side: str, read: Mapping[str, Any], why: Mapping[str, str]
-) -> TestbedLine:
+    row: Row, cells: Sequence[CohortCell], side: str, read: Mapping[str, Any], why: Mapping[str, str]
+) -> ComparedRow:
     done = {cell.cohort: read[cell.name] for cell in cells if cell.name in read}
     values = {
         seed: 100 * found["accuracy"][""][side] for seed, found in done.items() if found["status"] == "done"
@@ -135,10 +135,10 @@ def _line(
     if not values:
         refused = [found["reason"] for found in done.values() if found["status"] == "refused"]
         reasons = [*refused, *(why[cell.name] for cell in cells if cell.name in why), "not run yet"]
-        return TestbedLine(row.label, None, published=published, reason=reasons[0])
+        return ComparedRow(row.label, None, published=published, reason=reasons[0])
     trained = next(found["trained_parameters"] for found in done.values() if found["status"] == "done")
     missing = len(cells) - len(values)
-    return TestbedLine(
+    return ComparedRow(
         row.label,
         over_cohorts(list(values.values())),
         published=published,
@@ -148,7 +148,7 @@ def _line(
     )
 
 
-def _judged(lines: Sequence[TestbedLine], reference: str) -> list[TestbedLine]:
+def _judged(lines: Sequence[ComparedRow], reference: str) -> list[ComparedRow]:
     """The lines against the reference, as one family."""
     base = next((line for line in lines if line.label == reference), None)
     if base is None or base.accuracy is None:
@@ -165,7 +165,7 @@ def _judged(lines: Sequence[TestbedLine], reference: str) -> list[TestbedLine]:
     ]
 
 
-def _against(line: TestbedLine, base: TestbedLine) -> Comparison | None:
+def _against(line: ComparedRow, base: ComparedRow) -> Comparison | None:
     both = sorted(line.by_cohort.keys() & base.by_cohort.keys())
     if not both:
         return None
@@ -175,8 +175,8 @@ def _against(line: TestbedLine, base: TestbedLine) -> Comparison | None:
 
 
 def _comparators(
-    plan: Plan, regime: str, side: str, read: Mapping[str, Any], lines: Sequence[TestbedLine]
-) -> list[TestbedLine]:
+    plan: Plan, regime: str, side: str, read: Mapping[str, Any], lines: Sequence[ComparedRow]
+) -> list[ComparedRow]:
     """Rules that need no model, beside the reference and outside the family."""
     base = next(line for line in lines if line.is_reference)
     done = {cell.cohort: read[cell.name] for cell in plan.rules[regime] if cell.name in read}
@@ -186,7 +186,7 @@ def _comparators(
             seed: 100 * one["accuracy"][name][side] for seed, one in done.items() if one["status"] == "done"
         }
         if values:
-            line = TestbedLine(words, over_cohorts(list(values.values())), comparator=True, by_cohort=values)
+            line = ComparedRow(words, over_cohorts(list(values.values())), comparator=True, by_cohort=values)
             found.append(replace(line, comparison=_against(line, base)))
     return found
 
@@ -231,7 +231,7 @@ def _scanners(plan: Plan, planned: PlannedTable, read: Mapping[str, Any]) -> Blo
     )  # fmt: skip
 
 
-def verdict_words(line: TestbedLine) -> str:
+def verdict_words(line: ComparedRow) -> str:
     """``decided: lower``, ``not decided``, or why nothing is compared."""
     if line.is_reference:
         return "reference"
