@@ -17,6 +17,7 @@ from isa import tables as instructions
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
+from reproduce import tables as testbeds
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -432,6 +433,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,
+    "testbed": testbeds.summary,
+    **{f"testbed-{number}": partial(testbeds.table, number) for number in (0, 2, 3, 4, 5)},
     **{f"deft-{number}": partial(reproduced, "deft", number) for number in (2, 3, 4, 5)},
     "medct-1": partial(reproduced, "medct", 1),
 }

@@ -5,7 +5,7 @@ keeps the length of its recipe (steps by the number of scans), and every row is 
 """
 
 from voxtune.commands.reproduce.paper import Row, Table
-from voxtune.commands.reproduce.testbed.design import ALL, Design, Regime
+from voxtune.commands.testbed.design import ALL, Design, Regime
 from voxtune_recipes.paper_deft import ALONE, LABEL, ablation, compared, figures, methods, ours
 
 BASES = ("tiny", "tiny_untaught")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtune.commands.reproduce.testbed.cells import CohortCell, CohortSweep, run_testbed_cell
-from voxtune.commands.reproduce.testbed.command import Machine, run_design
-from voxtune.commands.reproduce.testbed.design import Design, Regime
-from voxtune.commands.reproduce.testbed.people import Size, embedded_of, people_of
-from voxtune.commands.reproduce.testbed.plan import Asked, plan_testbed
 from voxtune.commands.simulate.command import simulate
+from voxtune.commands.testbed.cells import CohortCell, CohortSweep, run_testbed_cell
+from voxtune.commands.testbed.command import Machine, run_design
+from voxtune.commands.testbed.design import Design, Regime
+from voxtune.commands.testbed.people import Size, embedded_of, people_of
+from voxtune.commands.testbed.plan import Asked, plan_testbed
 from voxtune.commands.train.command import train
 from voxtune.commands.train.in_memory import train_in_memory
 from voxtune.config import RunConfig

@@ -141,7 +141,7 @@ def reproduce(
     from voxtune.commands.reproduce.data import Request
     from voxtune.commands.reproduce.dry_run import dry_run as rehearse
     from voxtune.commands.reproduce.externals import External
-    from voxtune.commands.reproduce.testbed.asked import asked_of, run_or_rehearse
+    from voxtune.commands.testbed.asked import asked_of, run_or_rehearse
 
     home = os.environ.get("VOXTUNE_HOME")
     options = Options(

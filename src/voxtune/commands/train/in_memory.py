@@ -157,4 +157,5 @@ def _fill_bank(
     if model.uses_bank:
         assert examples.labels.classes is not None
         seen = score_together(model, examples.scan_ids, read, form, [], ranks).vectors
-        model.bank = centroids(seen, examples.labels.classes, examples.participant_ids)
+        found = centroids(seen, examples.labels.classes, examples.participant_ids)
+        model.bank = found.to(model.bank.device)

@@ -10,10 +10,12 @@ from voxtune.commands.crew import processors
 from voxtune.commands.reproduce.data import same_reproduction
 from voxtune.commands.reproduce.loop import Say, pending
 from voxtune.commands.reproduce.sweep import RESULT
-from voxtune.commands.reproduce.testbed import files
-from voxtune.commands.reproduce.testbed.cells import CohortSweep
-from voxtune.commands.reproduce.testbed.design import SCANNERS, SIDES, Design
-from voxtune.commands.reproduce.testbed.plan import (
+from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
+from voxtune.commands.shard import read_shard
+from voxtune.commands.testbed import files
+from voxtune.commands.testbed.cells import CohortSweep
+from voxtune.commands.testbed.design import SCANNERS, SIDES, Design
+from voxtune.commands.testbed.plan import (
     SECONDS_A_COHORT,
     Asked,
     Plan,
@@ -21,9 +23,7 @@ from voxtune.commands.reproduce.testbed.plan import (
     finished_seconds,
     plan_testbed,
 )
-from voxtune.commands.reproduce.testbed.results import Block, gather_blocks, is_decided, power_words
-from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
-from voxtune.commands.shard import read_shard
+from voxtune.commands.testbed.results import Block, gather_blocks, is_decided, power_words
 from voxtune.run_dir import write_json, write_text
 from voxtune.storage.lock import waited
 
@@ -54,6 +54,8 @@ class Results:
     method: str
     power: str
     cost: str
+    cells: int
+    done: int
 
 
 def run_testbed(paper: str, output: Path, asked: Asked, machine: Machine, say: Say = print) -> str:
@@ -119,6 +121,8 @@ def gather_results(paper: str, plan: Plan, sweep: CohortSweep) -> Results:
         _method(plan),
         power_words(blocks),
         cost,
+        len(plan.cells),
+        len(done),
     )
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxtune.commands.reproduce.testbed.design import POOL, SCANNERS, TEST, Regime
+from voxtune.commands.testbed.design import POOL, SCANNERS, TEST, Regime
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
 from voxtune.run_dir import read_json, write_bytes, write_json
@@ -162,7 +162,7 @@ def _make(root: Path, seed: int, encoders: Mapping[str, RunConfig], size: Size) 
         with torch.no_grad():
             stacked = torch.stack([one.picture for one in taken])
             for name, base in bases.items():
-                seen = base.vision.embed(stacked)
+                seen = base.vision.embed(stacked.to(next(base.parameters()).device)).cpu()
                 encoded[name] |= {one.scan_id: part.clone() for one, part in zip(taken, seen, strict=True)}
     for name, some in encoded.items():
         write_bytes(_encoded(root, seed, name, encoders[name]), save(some))

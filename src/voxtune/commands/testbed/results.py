@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voxtune.commands.reproduce.paper import Row, Value
-from voxtune.commands.reproduce.testbed.cells import BEST, CohortCell, CohortSweep
-from voxtune.commands.reproduce.testbed.design import SIDES
-from voxtune.commands.reproduce.testbed.plan import Plan, PlannedTable
+from voxtune.commands.testbed.cells import BEST, CohortCell, CohortSweep
+from voxtune.commands.testbed.design import SIDES
+from voxtune.commands.testbed.plan import Plan, PlannedTable
 from voxtune.evaluation.over_cohorts import (
     LEVEL,
     Comparison,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from voxtune.commands.reproduce.command import Options
 from voxtune.commands.reproduce.loop import Say
-from voxtune.commands.reproduce.testbed.command import Machine, rehearse_testbed, run_testbed
-from voxtune.commands.reproduce.testbed.design import COHORTS
-from voxtune.commands.reproduce.testbed.plan import Asked
+from voxtune.commands.testbed.command import Machine, rehearse_testbed, run_testbed
+from voxtune.commands.testbed.design import COHORTS
+from voxtune.commands.testbed.plan import Asked
 from voxtune.errors import UsageError
 
 

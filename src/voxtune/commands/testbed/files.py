@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.files import md_row, p_text, tex
-from voxtune.commands.reproduce.testbed.design import SIDES
-from voxtune.commands.reproduce.testbed.results import Block, ComparedRow, verdict_words
+from voxtune.commands.testbed.design import SIDES
+from voxtune.commands.testbed.results import Block, ComparedRow, verdict_words
 from voxtune.evaluation.over_cohorts import OverCohorts
 
 if TYPE_CHECKING:
-    from voxtune.commands.reproduce.testbed.command import Results
+    from voxtune.commands.testbed.command import Results
 
 HEAD = (
     "row", "accuracy: mean ± sd over cohorts [95%]", "published", "minus the reference [95%]", "p after Holm", "in words",
@@ -121,8 +121,8 @@ def as_json(found: "Results") -> dict[str, Any]:
         "method": found.method,
         "power": found.power,
         "cost": found.cost,
+        "cells": {"all": found.cells, "done": found.done},
         "blocks": [_block_json(block) for block in found.blocks],
-        "markdown": markdown(found),
     }
 
 

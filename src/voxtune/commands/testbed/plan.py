@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from voxtune.commands.reproduce.paper import Row, Table
 from voxtune.commands.reproduce.sweep import RESULT
-from voxtune.commands.reproduce.testbed.cells import CohortCell, states_more_than_label
-from voxtune.commands.reproduce.testbed.design import FRESH, Design, Regime
-from voxtune.commands.reproduce.testbed.people import Size
+from voxtune.commands.testbed.cells import CohortCell, states_more_than_label
+from voxtune.commands.testbed.design import FRESH, Design, Regime
+from voxtune.commands.testbed.people import Size
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json
 

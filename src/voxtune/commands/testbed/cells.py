@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voxtune.commands.reproduce.paper import Mode, agrees, identity
 from voxtune.commands.reproduce.sweep import Work
-from voxtune.commands.reproduce.testbed.design import SIDES, Regime
-from voxtune.commands.reproduce.testbed.people import People, Size, embedded_of, identity_of, people_of
+from voxtune.commands.testbed.design import SIDES, Regime
+from voxtune.commands.testbed.people import People, Size, embedded_of, identity_of, people_of
 from voxtune.config import ReportSettings, RunConfig
 from voxtune.errors import SettingError
 from voxtune.run_dir import shared_config
@@ -96,10 +96,11 @@ def run_testbed_cell(sweep: CohortSweep, cell: CohortCell) -> dict[str, Any]:
     from voxtune.simulate.subjects import CLASSES
     from voxtune.training.environment import environment
 
-    people = people_of(sweep.root, cell.cohort, sweep.encoders, sweep.size)
-    began, cpu, threads = time.perf_counter(), time.process_time(), torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        people = people_of(sweep.root, cell.cohort, sweep.encoders, sweep.size)
+        began, cpu = time.perf_counter(), time.process_time()
         said, counts = _RUN[cell.mode](sweep, cell, people)
     finally:
         torch.set_num_threads(threads)
