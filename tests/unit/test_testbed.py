@@ -143,14 +143,14 @@ def finish(sweep: CohortSweep, cell: CohortCell, **changed: Any) -> None:
     write_json(sweep.folder(cell) / "result.json", result | changed)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plan() -> Plan:
     return plan_testbed(DESIGN, Asked(12, ("24", "48"), base="tiny"))
 
 
-@pytest.fixture
-def sweep(plan: Plan, tmp_path: Path) -> CohortSweep:
-    found = CohortSweep(tmp_path, plan.cells, DESIGN.encoders)
+@pytest.fixture(scope="module")
+def sweep(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> CohortSweep:
+    found = CohortSweep(tmp_path_factory.mktemp("done"), plan.cells, DESIGN.encoders)
     for cell in plan.cells:
         finish(found, cell)
     return found
@@ -167,7 +167,7 @@ def test_what_differs_is_decided_and_what_does_not_is_not(plan: Plan, sweep: Coh
     assert words["report"] == "not decided"
     assert words["all four + cross-attention (ours)"] == "reference"
     assert words["voxels above 0.02"] == "not tested"
-    assert block.summary == "1 of 8 comparisons are decided over 12 cohorts."
+    assert block.summary == "1 of 8 comparisons are decided over 12 cohorts: visual prompts higher."
     assert len([line for line in block.lines if line.comparator]) == 7
 
 

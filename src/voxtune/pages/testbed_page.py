@@ -30,9 +30,10 @@ class ShownLine:
 class ShownBlock:
     """A table on one base, in one regime, on one side."""
 
-    number: int
+    table: str
     base: str
-    title: str
+    where: str
+    """Regime and side."""
     summary: str
     lines: Sequence[ShownLine]
 
@@ -46,9 +47,12 @@ def testbed_page(paper: str, blocks: Sequence[ShownBlock], words: tuple[str, str
         words: method, power and cost.
     """
     method, power, cost = words
-    shown = [(block, [(line, _bar(line, _widest(block))) for line in block.lines]) for block in blocks]
+    shown: dict[tuple[str, str], list[object]] = {}
+    for block in blocks:
+        lines = [(line, _bar(line, _widest(block))) for line in block.lines]
+        shown.setdefault((block.table, block.base), []).append((block, lines))
     context = {
-        "blocks": shown, "method": method, "power": power, "cost": cost, "figure_style": figures.STYLE,
+        "parts": shown, "method": method, "power": power, "cost": cost, "figure_style": figures.STYLE,
     }  # fmt: skip
     return render("testbed_page.html.j2", context, title=f"Testbed of '{paper}'", simulated=True)
 

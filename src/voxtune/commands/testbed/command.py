@@ -157,7 +157,7 @@ def _shown(block: Block) -> "ShownBlock":
                 one.high if one else None,
             )
         )
-    return ShownBlock(block.number, block.base, files.title_of(block), block.summary, lines)
+    return ShownBlock(files.table_of(block), block.base, files.where_of(block), block.summary, lines)
 
 
 def _method(plan: Plan) -> str:

@@ -58,9 +58,17 @@ def difference_text(one: OverCohorts) -> str:
 
 def title_of(block: Block) -> str:
     """What a block is about."""
-    name = f"Table {block.number}: {block.caption}" if block.number else block.caption
-    regime = f", {block.regime_words}" if block.regime_words else ""
-    return f"{name}. Base {block.base}{regime}, {SIDES[block.side]}"
+    return f"{table_of(block)}. Base {block.base}, {where_of(block)}"
+
+
+def table_of(block: Block) -> str:
+    """Number and caption."""
+    return f"Table {block.number}: {block.caption}" if block.number else block.caption
+
+
+def where_of(block: Block) -> str:
+    """Regime and side."""
+    return f"{block.regime_words}, {SIDES[block.side]}" if block.regime_words else SIDES[block.side]
 
 
 def markdown(found: "Results") -> str:

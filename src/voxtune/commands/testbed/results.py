@@ -71,13 +71,14 @@ class Block:
 
     @property
     def summary(self) -> str:
-        """How many comparisons are decided, in a sentence."""
+        """How many comparisons are decided, and which way, in a sentence."""
         tested = self.tested
         if not tested:
             return "Nothing is compared yet."
         decided = [line for line in tested if is_decided(line)]
         cohorts = min(line.comparison.difference.cohorts for line in tested if line.comparison)
-        said = f"{len(decided)} of {len(tested)} comparisons are decided over {cohorts} cohorts."
+        which = ", ".join(f"{line.label} {line.comparison.verdict}" for line in decided if line.comparison)
+        said = f"{len(decided)} of {len(tested)} comparisons are decided over {cohorts} cohorts{f': {which}' if which else ''}."
         if cohorts < (fewest := fewest_cohorts(len(tested))):
             return (
                 f"{said} So few cohorts cannot decide any: {fewest} are needed for {len(tested)} comparisons."
@@ -104,7 +105,7 @@ def gather_blocks(plan: Plan, sweep: CohortSweep) -> list[Block]:
     if not asked or sizes in asked:
         blocks += [_sizes(plan, base, side, read, why) for base in _bases(plan) for side in SIDES]
     blocks += [block for planned in plan.tables if (block := _scanners(plan, planned, read)) is not None]
-    return sorted((one for one in blocks if len(one.lines) > 1), key=lambda one: (one.number, _bases(plan).index(one.base)))  # fmt: skip
+    return sorted((one for one in blocks if len(one.lines) > 1), key=lambda one: (one.number or 99, _bases(plan).index(one.base)))  # fmt: skip
 
 
 def _bases(plan: Plan) -> list[str]:
