@@ -406,6 +406,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,
     "qc-hounsfield": quality.hounsfield,
+    "qc-pictures": quality.pictures,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,

@@ -261,8 +261,8 @@ def test_the_facts_of_a_control_are_plain_json(run: Path) -> None:
 @pytest.mark.parametrize(
     ("metric", "value", "said"),
     [
-        ("mae", -0.84, "by a mean absolute error, in standard deviations, of 0.84"),
-        ("loss", -1.2, "by a loss of 1.20"),
+        ("mae", -0.84, "by mean absolute error in standard deviations 0.84"),
+        ("loss", -1.2, "by loss 1.20"),
         ("auroc", 0.9, "by AUROC 0.90 (chance 0.50)"),
         ("balanced_accuracy", 0.9, "by balanced accuracy 0.90 (chance 0.33)"),
     ],

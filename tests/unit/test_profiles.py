@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtune.catalog import PROFILES
+from voxtune.catalog import PROFILES, load
+from voxtune.cohorts.ranges import RANGES
 from voxtune.commands.describe import describe
 from voxtune.commands.train.command import _guided_by_its_classes
 from voxtune.config import RunConfig, read_recipe
@@ -378,3 +379,16 @@ def test_a_method_guided_by_texts_is_guided_by_the_cohorts_classes() -> None:
     assert _guided_by_its_classes(lga, dementia, said.append) == lga
     assert _guided_by_its_classes(read_recipe("deft"), [person(0)], said.append) == read_recipe("deft")
     assert len(said) == 1
+
+
+def test_what_is_plausible_is_possible() -> None:
+    """No value that a profile calls usual may be one that is never read."""
+    checked = 0
+    for name in PROFILES:
+        known = load(PROFILES, name)
+        for column, field in known.columns.items():
+            limits = RANGES.get(column)
+            if limits is not None and field.range is not None:
+                assert limits.low <= field.range[0] <= field.range[1] <= limits.high, (name, column)
+                checked += 1
+    assert checked >= 6

@@ -24,7 +24,7 @@ from voxtune.tasks.task import task_of
 from voxtune.training.loop import fit, read_shares
 from voxtune.training.objective import loss_terms
 from voxtune.training.ranks import start_ranks
-from voxtune.training.reach import unreached
+from voxtune.training.reach import Unreached, unreached
 from voxtune.training.records import Steer, TrainingInputs, Watcher
 from voxtune.training.step import StepSettings
 
@@ -169,6 +169,29 @@ def test_a_run_that_would_train_in_vain_is_refused(shrunken: ModuleType, words: 
     ):
         fit(model, case.inputs(config, model, shrunken), config, tmp_path, Watcher())
     assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
+
+
+@pytest.mark.parametrize(("frames", "said"), [(2, 1), (4, 0)])
+def test_what_learns_nothing_in_part_is_said(
+    shrunken: ModuleType, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, said: int
+) -> None:
+    """LoRA on a matrix of keys and values, in a tower that attends over one slab: the values still teach it, the keys do not."""
+    short = shrunken.SMALL["ct_clip"]["vision"].model_copy(update={"frames": frames})
+    monkeypatch.setitem(shrunken.SMALL, "ct_clip", shrunken.SMALL["ct_clip"] | {"vision": short})
+    case = Case("ct_clip", "lora(2, targets=['to_kv'])")
+    config, model = case.build(shrunken, words)
+    sentences: list[str] = []
+    fit(model, case.inputs(config, model, shrunken), config, tmp_path, Watcher(say=sentences.append))
+    assert len(sentences) == said
+    assert all("over a single thing" in one and "learn nothing" in one for one in sentences)
+
+
+def test_what_cannot_be_told_of_parts_of_processes_is_said() -> None:
+    """Parameters spread over processes are not in the graph; the second sentence holds only where there is something to tell."""
+    spread = Unreached(untold=("a", "b"), replaced=3)
+    assert ["2 trained parameters" in one and "not told" in one for one in spread.doubts] == [True]
+    assert not Unreached(untold=("a",)).doubts
+    assert not Unreached(names=("a",), replaced=1).doubts, "refused already"
 
 
 def test_blocks_to_be_compiled_are_looked_at_as_they_are_written(

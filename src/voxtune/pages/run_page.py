@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import image, render
+from voxtune.types.steering import name_of, said, value_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def run_page(
         "parts": [{**part, "share": part["trained"] / total} for part in parts],
         "trained": sum(part["trained"] for part in parts),
         "total": total,
-        "metric": metric,
+        "reached": said(metric, epochs[kept]["metric"]),
         "plan": plan["why"],
         "probe": plan["probe"],
         "chosen": plan["keep"] == "best",
@@ -98,10 +99,10 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
             left.plot(*zip(*known, strict=True), label=label)
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     left.legend(frameon=False)
-    right.plot(number, [epoch["metric"] for epoch in epochs], color="tab:green")
+    right.plot(number, [value_of(metric, epoch["metric"]) for epoch in epochs], color="tab:green")
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
     right.axvline(steps_done(epochs, kept), color="0.6", linestyle=":")
-    right.set(xlabel="step", ylabel=f"{metric.replace('_', ' ')} on validation")
+    right.set(xlabel="step", ylabel=f"{name_of(metric)} on validation")
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
         panel.xaxis.get_major_locator().set_params(integer=True)

@@ -137,6 +137,8 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                     )
                 if number == step == 0:
                     refuse_unused(trained, dead, config, resting=resting_heads(model, terms))
+                    for doubt in dead.doubts:
+                        watcher.say(doubt)
                 optimiser.step()
                 parts = {
                     "loss": loss,

@@ -27,6 +27,26 @@ class Unreached:
 
     names: tuple[str, ...] = ()
     single: int = 0
+    untold: tuple[str, ...] = ()
+    """Trained parameters of which each process holds a part: the graph is of the whole ones and cannot tell."""
+    replaced: int = 0
+    """Softmaxes over a single thing through which a gradient would have gone, attentions among them."""
+
+    @property
+    def doubts(self) -> list[str]:
+        """What a person should know though nothing is refused, a sentence each."""
+        if self.names or not self.replaced:
+            return []
+        found = f"{self.replaced} softmaxes of the model are over a single thing here (one key, one text, one scan)"
+        if self.untold:
+            return [
+                f"{found}, and {len(self.untold)} trained parameters are spread over processes: whether a gradient can reach each of them "
+                "is not told; train on one device to be sure."
+            ]
+        return [
+            f"{found}: what is asked there makes no difference. Every trained matrix is reached by another way, but the parts of it "
+            "that make those queries and keys learn nothing from them."
+        ]
 
 
 def unreached(
@@ -52,9 +72,9 @@ def unreached(
         whole = {name: value.expand(count, *value.shape[1:]) for name, value in own.items()}
         loss, _ = loss_of(model, share, whole, sets, settings)
         reached = set(map(id, leaves(loss)))
-    # A process holds parts of sharded parameters; the graph is of the whole ones.
-    dead = [name for name, value in trained.items() if id(value) not in reached and not is_sharded(value)]
-    return Unreached(tuple(dead), watch.single)
+    untold = tuple(name for name, value in trained.items() if is_sharded(value))
+    dead = [name for name, value in trained.items() if id(value) not in reached and name not in untold]
+    return Unreached(tuple(dead), watch.single, untold, watch.replaced)
 
 
 @dataclass
@@ -63,6 +83,8 @@ class OfOne(TorchFunctionMode):
 
     single: int = field(default=0, init=False)
     """Attentions met in which no query has more than one key."""
+    replaced: int = field(default=0, init=False)
+    """Softmaxes met over a single thing that has a gradient, those of attentions among them."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -81,10 +103,13 @@ class OfOne(TorchFunctionMode):
             chosen = _only_keys(args[0], args[1], mask)
             if chosen is not None:
                 self.single += 1
+                self.replaced += args[0].requires_grad or args[1].requires_grad
                 return chosen.to(args[2].dtype) @ args[2]
         elif func in _OVER_ONE and args[0].shape[_axis(args, named)] == 1:
+            self.replaced += args[0].requires_grad
             return _OVER_ONE[func](args[0])
         elif func is F.cross_entropy and args[0].shape[1] == 1:
+            self.replaced += args[0].requires_grad
             return args[0].new_zeros(())
         return func(*args, **named)
 

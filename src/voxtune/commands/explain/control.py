@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.errors import UsageError, WeightsError
 from voxtune.explanation.scan_explanation import Control
+from voxtune.types.steering import said
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
@@ -88,18 +89,11 @@ def _unlike(control: "AdapterFacts", adapter: "AdapterFacts") -> str:
     return ""
 
 
-ERRORS = {"loss": "a loss of", "mae": "a mean absolute error, in standard deviations, of"}
-"""Metrics that steer a run by their negative, as a sentence says them."""
-
-
 def _learned(facts: "AdapterFacts") -> str:
     learned = facts.training.get("learned")
     if facts.control_of is None or not learned:
         return "named by --control"
     metric, value = learned["metric"], learned["value"]
-    if metric in ERRORS:
-        return f"it knows the labels it was dealt by {ERRORS[metric]} {-value:.2f}"
     chance = {"balanced_accuracy": 1 / max(1, len(facts.classes)), "auroc": 0.5}.get(metric)
     by = "" if chance is None else f" (chance {chance:.2f})"
-    name = {"auroc": "AUROC"}.get(metric, metric.replace("_", " "))
-    return f"it knows the labels it was dealt by {name} {value:.2f}{by}"
+    return f"it knows the labels it was dealt by {said(metric, value, 2)}{by}"

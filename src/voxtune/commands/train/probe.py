@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.commands.train.validate import score_together
 from voxtune.training.plan import ENOUGH_TO_CHOOSE
+from voxtune.types.steering import ERRORS, said, value_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,16 +32,18 @@ class Probe:
 
     def beside(self, own: float) -> str:
         """How a run stands to it, for people; ``own``: the run's own figure on the same scans."""
-        name = self.metric.replace("_", " ")
-        place = "below it" if own < self.value else "above it" if own > self.value else "level with it"
+        better, worse = (
+            ("better than it", "worse than it") if self.metric in ERRORS else ("above it", "below it")
+        )
+        place = worse if own < self.value else better if own > self.value else "level with it"
         few = (
             f" {self.people} validation participants cannot tell them apart."
             if self.people < ENOUGH_TO_CHOOSE
             else ""
         )
         return (
-            f"A linear probe on the frozen base, fitted on the same training scans, reaches {name} {self.value:.3f} on the validation scans; this "
-            f"run is {place} with {own:.3f}.{few} 'voxtune evaluate' compares them on scans that neither saw."
+            f"A linear probe on the frozen base, fitted on the same training scans, reaches {said(self.metric, self.value)} on the validation scans; this "
+            f"run is {place} with {value_of(self.metric, own):.3f}.{few} 'voxtune evaluate' compares them on scans that neither saw."
         )
 
 

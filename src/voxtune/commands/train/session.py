@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from voxtune.config import RunConfig
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
+from voxtune.types.steering import said
 
 if TYPE_CHECKING:
     import torch
@@ -229,11 +230,12 @@ class Session:
 
     def summary(self, fitted: "Fitted") -> str:
         """A line for a person."""
+        metric = self.config.training.metric
         if self.cohort.control_of is not None:
-            return f"Control: {self.config.training.metric} {fitted.best_metric:.3f} on the labels it was dealt. 'voxtune explain' uses it."
+            return f"Control: {said(metric, fitted.best_metric)} on the labels it was dealt. 'voxtune explain' uses it."
         steps = sum(epoch.steps for epoch in fitted.history[: fitted.best_epoch + 1])
         return (
-            f"Kept after step {steps}: {self.config.training.metric} {fitted.best_metric:.3f} on validation. "
+            f"Kept after step {steps}: {said(metric, fitted.best_metric)} on validation. "
             f"Next: voxtune evaluate {self.run.root} --data MANIFEST. Page: {self.run.page}"
         )
 

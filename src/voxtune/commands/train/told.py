@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.run_dir import write_text
 from voxtune.storage.strict_json import finite
+from voxtune.types.steering import said
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +62,7 @@ class Told:
             shared=True,
         )
         now = history[-1]
-        self.last = f", {self.metric} {now.metric:.3f}, {now.scans / now.seconds:.2g} scans/s"
+        self.last = f", {said(self.metric, now.metric)}, {now.scans / now.seconds:.2g} scans/s"
         figures = {
             f"epoch/{name}": float(value)
             for name, value in (
