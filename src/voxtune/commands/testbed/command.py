@@ -71,7 +71,7 @@ def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: 
     """Run what is missing of a testbed and write ``testbed.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``; lines for a person.
 
     Cells are in ``OUT/cells``, cohorts in ``OUT/people``. Finished cells are never done again; more cohorts or regimes may be asked for
-    later, of the same folder. Any number of processes may work on one ``OUT``.
+    later, of the same folder, whose files then hold what was asked for last. Any number of processes may work on one ``OUT``.
 
     Args:
         paper: its name.
