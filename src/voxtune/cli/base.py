@@ -14,6 +14,7 @@ import click
 from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
 from voxtune.progress import Said, is_quiet
+from voxtune.storage.start import no_empty_folders
 from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
@@ -61,7 +62,8 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
-                function(*args, **kwargs)
+                with no_empty_folders(one for one in kwargs.values() if isinstance(one, Path)):
+                    function(*args, **kwargs)
                 sys.stdout.flush()
             except VoxTuneError as error:
                 if Said.loudness == "verbose":

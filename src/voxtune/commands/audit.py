@@ -8,7 +8,7 @@ from voxtune.audit.checks import AuditInputs, find_leaks, write_audit
 from voxtune.audit.duplicates import DRAWS
 from voxtune.audit.images import look_at
 from voxtune.audit.manifests import edited, moved_scans
-from voxtune.audit.report import AuditReport, named
+from voxtune.audit.report import AuditReport, check_allowed, named
 from voxtune.data.manifest import read_manifest, read_reports, resolve_image
 from voxtune.data.split_files import fold_folders, read_split
 from voxtune.data.splits import Split
@@ -56,6 +56,7 @@ def audit(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             f"'{split_dir.name}' is no split folder: it has neither train.tsv nor folds. See 'voxtune split'."
         )
+    check_allowed(allow)
     splits = [read_split(folder) for folder in folders]
     path = manifest or _named_manifest(split_dir)
     rows = read_manifest(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
+from voxtune.storage.read import whole_bytes
 from voxtune.types.profile import plain
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
     from voxtune.types.profile import Profile
     from voxtune.types.records import ManifestRow
+
+
+LONGEST_REPORT = 2**20
+"""Bytes of a report file."""
 
 
 def label_sentence(profile: "Profile") -> re.Pattern[str]:
@@ -38,7 +43,7 @@ def read_report(path: Path) -> str:
         DataError: no such file, or nothing in it.
     """
     try:
-        text = " ".join(path.read_text(encoding="utf-8").split())
+        text = " ".join(whole_bytes(path, LONGEST_REPORT).decode("utf-8").split())
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path.name}: expected a report as UTF-8 text.") from None
     if not text:

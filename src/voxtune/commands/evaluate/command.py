@@ -65,9 +65,12 @@ def _evaluate(
 ) -> Evaluated:
     from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
     from voxtune.evaluation.run_list import run_folders
+    from voxtune.run_dir import make_folder
 
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
+        if target is not None:
+            make_folder(target)  # before any scan is read
         home = sources[0] if len(sources) == 1 else None
         return evaluate_runs(
             runs,
@@ -83,5 +86,7 @@ def _evaluate(
     manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
+    if target is not None:
+        make_folder(target)
     found = scored(model, manifest, classes, label_map, say, sets)
     return write_evaluation(found, target or folder_of(found))

@@ -77,7 +77,7 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
         split_dir=sweep.sources.split(cell.share),
         resume=True,
         say=lambda _: None,
-        images=_looks(manifest),
+        images=lambda: _looks(manifest),
     )
     adapter = load_adapter(run.adapter, base=cell.config.backbone)
     parameters = list(adapter.model.parameters())
