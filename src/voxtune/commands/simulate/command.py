@@ -13,8 +13,9 @@ from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
 from voxtune.run_dir import write_bytes
-from voxtune.simulate.brains import native_volumes, render
-from voxtune.simulate.subjects import CLASSES, ERRS, EXACT, RULE, SOURCE, CohortSettings, Scan, disease, scans
+from voxtune.simulate.brains import render
+from voxtune.simulate.records import manifest_row
+from voxtune.simulate.subjects import CLASSES, SOURCE, CohortSettings, Scan, disease, scans
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -231,27 +232,7 @@ def _write_scan(
     write_nifti(out / "truth" / atrophy, np.round(change).astype(np.int16), volume.affine, ATROPHY_STEP)
 
     person = scan.participant
-    row = ManifestRow.model_validate(
-        {
-            "participant_id": person.participant_id,
-            "session_id": scan.session_id,
-            "scan_id": scan.scan_id,
-            "image": image,
-            "diagnosis": scan.diagnosis,
-            "diagnosis_rule": RULE if settings.people.labels == EXACT else f"{RULE}; {ERRS}",
-            "age": scan.age,
-            "sex": person.sex,
-            "mmse": scan.mmse,
-            "cdr": scan.cdr,
-            "site": f"SIM-site-{person.scanner + 1}",
-            "scanner": scanner.name,
-            "field_strength": scanner.field_strength,
-            **native_volumes(scan, anatomy),
-            "source": SOURCE,
-            "source_sha256": digest,
-            "simulated": True,
-        }
-    )
+    row = manifest_row(settings, scan, anatomy, scanner, image=image, digest=digest)
     counted = anatomy.volumes()
     fact: dict[str, object] = {
         "scan_id": scan.scan_id,
