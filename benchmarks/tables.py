@@ -12,11 +12,13 @@ from audit import tables as audited
 from dicom import tables as dicom
 from explain import tables as explained
 from files import tables as files
+from guarantee import tables as guarantees
 from integrity import tables as integrity
 from isa import tables as instructions
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
+from reproduce import tables as testbeds
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -51,6 +53,7 @@ PAGES = (
     CONCEPTS / "leakage.md",
     CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
+    CONCEPTS / "guarantees.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
     CONCEPTS / "simulated-populations.md",
@@ -110,7 +113,7 @@ def summary() -> str:
     return (
         f"On SIMULATED people (default cohort, {len(cells)} seeds, {people} held-out participants in all), three-way accuracy, mean ± sd: "
         f"fine-tuned by recipe `deft` **{spread([one['scores']['accuracy']['value'] for one in cells])}%**, {rivals}"
-        f"the regression on volumes cross-validated over the whole cohort {spread([one['oracle_accuracy'] for one in cells])}%. "
+        f"the regression on volumes cross-validated over the whole cohort {spread([one['volume_regression_accuracy'] for one in cells])}%. "
         f"MMSE error {spread([one['scores']['mmse_mae']['value'] for one in cells], 1, 2)} points; guessing the training mean "
         f"{spread([one['mmse_mae_of_mean'] for one in cells], 1, 2)}. Made with commit {', '.join(made)}, whose recipe validated and "
         "stopped by epochs."
@@ -129,7 +132,7 @@ def cohorts() -> str:
         lines.append(
             f"| {settings} | {one['scans']['test']} / {one['participants']['test']} | {interval(accuracy)} "
             f"| {100 * one['zero_shot']['value']:.1f} | {100 * one['linear_probe']['value']:.1f} "
-            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['oracle_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
+            f"| {100 * one['volumes_on_test']['value']:.1f} | {100 * one['volume_regression_accuracy']:.1f} | {one['scores']['mmse_mae']['value']:.2f} | {one['mmse_mae_of_mean']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -254,38 +257,6 @@ def calibration() -> str:
     return (
         "\n".join(lines)
         + f"\n\nShare of {min(sets)} test sets in each row whose 95% interval holds the truth."
-    )
-
-
-def prediction_sets() -> str:
-    """How often prediction sets hold the truth, beside what counting every scan as evidence gives."""
-    path = ROOT / "benchmarks" / "guarantee" / "results" / "sets--seed0--cpu.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        "| validation participants | sets hold the truth, % | theory, % | by class, % | every scan counted, % | classes in a set, mean |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one in found["sets"]:
-        low, high = (100 * share for share in one["theory"])
-        by_class = one["coverage"]["of each class"]
-        refused = one["refused_by_class"]
-        said = "refused" if by_class is None else f"{100 * by_class:.1f}"
-        if by_class is not None and refused:
-            said += f" (refused in {100 * refused:.0f}% of draws)"
-        lines.append(
-            f"| {one['participants']} | {100 * one['coverage']['marginal']:.1f} | {low:.1f} to {high:.1f} | {said} | "
-            f"{100 * one['coverage']['naive by scan']:.1f} | {one['size']['marginal']:.2f} |"
-        )
-    draws = found["sets"][0]["draws"]
-    wanted = 100 * found["findings"][0]["rate_wanted"]
-    rates = ", ".join(
-        f"{100 * one['false']:.1f}% with {one['participants']} participants ({100 * one['said_of_those_there']:.0f}% of those there were said)"
-        for one in found["findings"]
-    )
-    return (
-        "\n".join(lines)
-        + f"\n\nMeans over {draws} draws of calibration and test people. Of 18 findings said to be there at a false-discovery rate of at most "
-        f"{wanted:.0f}%, false were {rates}."
     )
 
 
@@ -428,13 +399,17 @@ MAKERS: dict[str, Callable[[], str]] = {
     "qc-distortions": quality.distortions,
     "qc-forms": quality.forms,
     "qc-hounsfield": quality.hounsfield,
+    "qc-pictures": quality.pictures,
     "summary": summary,
     "cohorts": cohorts,
     "curve": curve,
     "coverage": coverage,
     "pooled-folds": pooled_folds,
     "calibration": calibration,
-    "prediction-sets": prediction_sets,
+    "prediction-sets": guarantees.prediction_sets,
+    "guarantee-intervals": guarantees.intervals,
+    "guarantee-scanner": guarantees.scanner,
+    "guarantee-harmonise": guarantees.harmonise,
     "chest-summary": chest_summary,
     "chest-learning": chest_learning,
     "chest-cost": chest_cost,
@@ -456,6 +431,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,
+    "testbed": testbeds.summary,
+    **{f"testbed-{number}": partial(testbeds.table, number) for number in (0, 2, 3, 4, 5)},
     **{f"deft-{number}": partial(reproduced, "deft", number) for number in (2, 3, 4, 5)},
     "medct-1": partial(reproduced, "medct", 1),
 }

@@ -9,6 +9,7 @@ strangers are. Brains that were sampled are kept in CACHE, so that a run that wa
 """
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from changes import CHANGES
 from scipy.linalg import eigh
 
+import voxtune
 from voxtune.audit.brains import raw_shape, sampled_brain
 from voxtune.audit.displacement import Sampled, inside
 from voxtune.audit.fingerprints import prepared
@@ -129,7 +131,12 @@ def main() -> None:
     z = np.arctanh(alike)
     stored = {
         "what": "Correlation (Fisher z) of the shapes of brains of different SIMULATED people, who are not in the fit of brains.npz.",
-        "fitted_on": f"{asked.people} SIMULATED people, {len(rows) // 2} scans",
+        "recipe": f"python benchmarks/audit/reference.py CACHE --people {asked.people}",
+        "fitted_on": f"{asked.people} SIMULATED people, {len(rows) // 2} scans, voxtune {voxtune.__version__}",
+        "second_scans": "one to five years later on another scanner",
+        "third_scans": list(KINDS),
+        "directions": f"{directions.shape[1]} of {FIRST} principal components, by linear discriminant analysis",
+        "sha256_of_brains_npz": hashlib.sha256((OUT / "brains.npz").read_bytes()).hexdigest(),
         "people": len(halves),
         "pairs": len(z),
         "strangers_z": round(float(z.mean()), 4),

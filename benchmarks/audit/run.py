@@ -5,15 +5,16 @@ on the test side again under other IDs, each changed in one of ten ways (``chang
 years later on another scanner). Clean cohorts are random people on random sides, each scan changed in a random way or not at all.
 Each scan is looked at once: its fingerprint is kept in CACHE, and cohorts are drawn from fingerprints.
 
-    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--scans 1000] [--many 10000]
+    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--scans 1000] [--many 100 1000 10000]
+
+A run that was stopped goes on: fingerprints are in CACHE, and a size of ``--many`` that is stored is not compared again (``--again``).
 """
 
 import argparse
 import itertools
 import json
+import multiprocessing
 import platform
-import resource
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
 RESULTS = Path(__file__).parent / "results"
+RESULT = RESULTS / "images.json"
 SAME_PERSON = {"1023": "1003", "1038": "1018"}
 CLEAN = 200
 SEED = 1
@@ -89,11 +91,11 @@ Kinds = Mapping[str, Mapping[str, Images]]
 def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str, object]]:
     """Copies found and strangers accused, by kind of change and dose; which people are copied is drawn."""
     found = {}
-    rng = np.random.default_rng(seed)
     originals = [(f"o{p}", f"p{p}", kinds[AS_IT_IS][p]) for p in people]
     for name, changed in kinds.items():
         if name == AS_IT_IS:
             continue
+        rng = np.random.default_rng([seed, *name.encode()])
         per_dose, accused, tested = [], 0, 0
         for k in range(1, len(people) + 1):
             copied = [str(p) for p in rng.permutation(people)[:k]]
@@ -140,18 +142,20 @@ def clean(kinds: Kinds, people: Sequence[str], sizes: tuple[int, int], seed: int
     }  # fmt: skip
 
 
-def measured(kinds: Kinds, people: Sequence[str]) -> dict[str, object]:
-    """Dose curves and clean cohorts of one source of scans."""
-    curves = doses(kinds, people, 0)
+def measured(name: str, kinds: Kinds, people: Sequence[str]) -> dict[str, object]:
+    """Dose curves of one source of scans, beside those of other kinds that are stored, and clean cohorts where all kinds are there."""
+    before = stored().get(name, {})
+    assert isinstance(before, dict)
+    curves = before.get("kinds", {}) | doses(kinds, people, 0)
     by_dose = np.array([one["found_by_dose"] for one in curves.values()])
-    return {
-        "people": len(people), "kinds": curves, "found": round(float(np.mean([one["found"] for one in curves.values()])), 4),  # type: ignore[arg-type]
+    whole = set(kinds) - {FOLLOW_UP} == {AS_IT_IS, *CHANGES}
+    return before | {
+        "people": len(people), "kinds": curves, "found": round(float(np.mean([one["found"] for one in curves.values()])), 4),
         "found_by_dose": [round(float(share), 3) for share in by_dose.mean(axis=0)],
-        "clean": clean(kinds, people, (9, len(people)), 0),
-    }  # fmt: skip
+    } | ({"clean": clean(kinds, people, (9, len(people)), 0)} if whole else {})  # fmt: skip
 
 
-def simulated(cache: Path, people: int) -> Kinds:
+def simulated(cache: Path, people: int, only: Sequence[str]) -> Kinds:
     """SIMULATED people, each as they are and changed."""
     settings = CohortSettings(participants=people, visits=3, seed=SEED)
     machines = [Scanner.drawn(SEED, index) for index in range(3)]
@@ -165,6 +169,8 @@ def simulated(cache: Path, people: int) -> Kinds:
         makers = _changed(lambda: at(0, person.scanner), index)  # noqa: B023
         makers[FOLLOW_UP] = lambda: at(4, person.scanner + 1)  # noqa: B023
         for kind, make in makers.items():
+            if only and kind not in {AS_IT_IS, *only}:
+                continue
             name = f"simulated{index}_{kind.replace(' ', '_')}"
             kinds.setdefault(kind, {})[f"{index:02d}"] = looked(cache, name, make)
     return kinds
@@ -177,15 +183,15 @@ def _changed(make: Callable[[], Volume], seed: int) -> dict[str, Callable[[], Vo
     return changed
 
 
-def real(cache: Path, folder: Path) -> dict[str, object]:
+def real(cache: Path, folder: Path, only: Sequence[str]) -> dict[str, object]:
     """Brains of people at 2 mm: dose curves and clean cohorts of the first scan of each, and the known rescans."""
     paths = {path.name[:4]: path for path in sorted(folder.glob("*_T1w_brain.nii.gz"))}
     kinds: dict[str, dict[str, Images]] = {}
     for name, path in paths.items():
         for kind, make in _changed(lambda: halved(read_scan(path)), int(name)).items():  # noqa: B023
-            if name not in SAME_PERSON or kind == AS_IT_IS:
+            if kind == AS_IT_IS or (name not in SAME_PERSON and (not only or kind in only)):
                 kinds.setdefault(kind, {})[name] = looked(cache, f"real{name}_{kind.replace(' ', '_')}", make)
-    result = measured(kinds, [name for name in paths if name not in SAME_PERSON])
+    result = measured("OASIS-1, 2 mm", kinds, [name for name in paths if name not in SAME_PERSON])
     scans = together([(name, name, one) for name, one in kinds[AS_IT_IS].items()])
     owner = [SAME_PERSON.get(name, name) for name in scans.scan_ids]
     pairs = [(p.first, p.second) for p in compare(scans).pairs]
@@ -210,7 +216,9 @@ def halved(volume: Volume) -> Volume:
 
 def timed(folder: Path, scans: int) -> dict[str, object]:
     """Seconds of the whole audit of a SIMULATED cohort (3 mm) on this machine."""
-    manifest = simulate(folder / "large", participants=scans, visits=1, seed=3)
+    manifest = folder / f"large{scans}" / "manifest.tsv"
+    if not manifest.is_file():
+        manifest = simulate(manifest.parent, participants=scans, visits=1, seed=3)
     rows = read_manifest(manifest)
     split = make_split(rows, seed=0)
     start, processor = time.perf_counter(), time.process_time()
@@ -236,17 +244,40 @@ def many(scans: int) -> dict[str, object]:
                 (min(500, scans - start), array.shape[1]), np.float32
             )
     vectors = {"brain": brain, "body": body}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kilobytes()
     processor = time.process_time()
     found = compare(
         Images(names, names, names, vectors, vectors, {}, {}, {"brain": np.ones((scans, 2), np.float16)})
     )
+    peak = peak_kilobytes()
     return {
         "scans": scans, "what": "comparison of random fingerprints", "processor_seconds": round(time.process_time() - processor, 1),
         "megabytes_of_fingerprints": round((brain.nbytes + body.nbytes) * 2 / 1e6),
-        "megabytes_more_at_the_peak": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3), "pairs": len(found.pairs),
+        "megabytes_more_at_the_peak": round((peak - before) / 1e3), "megabytes_at_the_peak": round(peak / 1e3), "pairs": len(found.pairs),
         "megabytes_of_all_pairs_would_be": round(scans**2 * 4 / 1e6),
     }  # fmt: skip
+
+
+def peak_kilobytes() -> int:
+    """Most memory this process ever held (Linux; ``ru_maxrss`` would tell that of the process it was started by)."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
+
+def in_its_own_process(scans: int) -> dict[str, object]:
+    """``many``, so that the peak of memory is of this size alone."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(many, (scans,))
+
+
+def store(result: Mapping[str, object]) -> None:
+    """What was measured, beside what was stored before."""
+    RESULTS.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(stored() | result, indent=2) + "\n")
+
+
+def stored() -> dict[str, object]:
+    return json.loads(RESULT.read_text()) if RESULT.is_file() else {}
 
 
 def main() -> None:
@@ -259,28 +290,31 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=24, help="SIMULATED people")
     parser.add_argument("--no-simulated", action="store_true")
     parser.add_argument(
+        "--kinds", nargs="*", default=(), help="kinds of change alone; the others stay as stored"
+    )
+    parser.add_argument(
         "--scans", type=int, default=0, help="also time an audit of this many SIMULATED scans"
     )
-    parser.add_argument("--many", type=int, default=0, help="also compare this many fingerprints")
+    parser.add_argument(
+        "--many", type=int, nargs="*", default=(), help="also compare these many fingerprints"
+    )
+    parser.add_argument("--again", action="store_true", help="also sizes of --many that are stored")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    result: dict[str, object] = {"voxtune": voxtune.__version__, "python": platform.python_version()}
+    by = {"voxtune": voxtune.__version__, "python": platform.python_version()}
     if not asked.no_simulated:
-        result["SIMULATED"] = measured(
-            simulated(asked.cache, asked.people), [f"{i:02d}" for i in range(asked.people)]
-        )
+        names = [f"{i:02d}" for i in range(asked.people)]
+        kinds = simulated(asked.cache, asked.people, asked.kinds)
+        store(by | {"SIMULATED": measured("SIMULATED", kinds, names)})
     if asked.brains:
-        result["OASIS-1, 2 mm"] = real(asked.cache, asked.brains)
-    with tempfile.TemporaryDirectory() as temporary:
-        if asked.scans:
-            result["time"] = timed(Path(temporary), asked.scans)
-    if asked.many:
-        result["many"] = many(asked.many)
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "images.json"
-    stored = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps(stored | result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+        store(by | {"OASIS-1, 2 mm": real(asked.cache, asked.brains, asked.kinds)})
+    if asked.scans:
+        store(by | {"time": timed(asked.cache, asked.scans)})
+    for scans in asked.many:
+        sizes = dict(stored().get("many", {}))  # type: ignore[call-overload]
+        if asked.again or str(scans) not in sizes:
+            store(by | {"many": sizes | {str(scans): in_its_own_process(scans)}})
+    print(json.dumps(stored(), indent=2))
 
 
 if __name__ == "__main__":

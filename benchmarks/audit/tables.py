@@ -44,6 +44,8 @@ def people() -> str:
             f"Of {one['clean']['cohorts']} clean cohorts of {one['clean']['scans'][0]} to {one['clean']['scans'][1]} people {one['clean']['refused']} are refused: "
             f"{value:g} of 100 (95% interval {low:g} to {high:g}; the cohorts share their people)."
         )
+        if before := one.get("before_decision_0142"):
+            lines.append(f"- {name}: measured before decision 0142 and not again since: {', '.join(before)}.")
         if rescans := one.get("real_rescans"):
             lines.append(
                 f"- Second scans of a person under an ID of their own: {rescans['found']} of {rescans['pairs']} found, {rescans['strangers_accused']} strangers accused."
@@ -60,11 +62,12 @@ def cost() -> str:
             f"- {timed['scans']:,} SIMULATED scans ({timed['voxels']}): {timed['processor_seconds_a_scan']:.2f} processor seconds a scan with reading, "
             f"so 1,000 take about {1000 * timed['processor_seconds_a_scan'] / 2:.0f} s on two cores of the machine it was measured on, if nothing else runs there."
         )
-    if many := found.get("many"):
-        lines.append(
-            f"- {many['scans']:,} scans: {many['megabytes_of_fingerprints']:,} MB of fingerprints and {many['megabytes_more_at_the_peak']:,} MB for the comparison at its peak "
-            f"(a table of all pairs alone would be {many['megabytes_of_all_pairs_would_be']:,} MB), {many['processor_seconds']:.0f} processor seconds."
-        )
+    sizes = sorted(found.get("many", {}).values(), key=lambda one: one["scans"])
+    lines += [
+        f"- {many['scans']:,} scans: {many['megabytes_of_fingerprints']:,} MB of fingerprints and {many['megabytes_more_at_the_peak']:,} MB for the comparison at its peak "
+        f"(a table of all pairs alone would be {many['megabytes_of_all_pairs_would_be']:,} MB), {many['processor_seconds']:.0f} processor seconds."
+        for many in sizes
+    ]
     return "\n".join(lines) or NOT_YET
 
 

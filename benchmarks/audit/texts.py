@@ -1,19 +1,20 @@
-"""Which leaks of a report text does the audit find, and which innocent texts does it let pass? Thirty of one, twenty of the other.
+"""Which leaks of a report text does the audit find, and which innocent texts does it let pass? Here and in ``forms.py``.
 
 All people and numbers are SIMULATED. Each set is a table of 48 people (three classes, a third of them scanned twice) with volumes
 that go with the class as they do in life, and a text for each scan; only the text differs between the sets. A leak counts as
 caught where a check of texts refuses or warns; an innocent set passes where nothing refuses and nothing warns.
 
-    python benchmarks/audit/texts.py            # two processor minutes
+    python benchmarks/audit/texts.py            # one processor minute
 """
 
 # ruff: noqa: ARG005  (one signature for all texts)
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
+import forms
 import numpy as np
+from forms import CLASSES, Text, also, facts, label, mostly, plain
 
 import voxtune
 from voxtune.audit.checks import AuditInputs, find_leaks
@@ -22,12 +23,8 @@ from voxtune.types.records import ManifestRow, Report
 
 RESULTS = Path(__file__).parent / "results"
 TEXT_CHECKS = {"label_in_text", "text_probe", "same_text"}
-CLASSES = ("NC", "MCI", "AD")
 FIELDS = ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3")
 PEOPLE = 48
-
-Text = Callable[[ManifestRow, int, np.random.Generator], str]
-"""Row, place of its class (0 to 2), and chance."""
 
 
 def table(seed: int, classes: tuple[str, ...] = CLASSES) -> list[ManifestRow]:
@@ -57,35 +54,6 @@ def _scan(
         hippocampus_mm3=round(float(rng.normal(7300 - 450 * level, 700))), ventricles_mm3=round(max(9000.0, float(rng.normal(36000 + 6000 * level, 12000)))),
         whole_brain_mm3=round(float(rng.normal(1_040_000 - 20_000 * level, 80_000))), source="SIMULATED", simulated=True,
     )  # fmt: skip
-
-
-def label(row: ManifestRow) -> str:
-    return f"A photo of {row.diagnosis}."
-
-
-def facts(row: ManifestRow, form: str = ".2f", unit: str = "mm^3", scale: float = 1.0) -> list[str]:
-    values = (row.hippocampus_mm3, row.ventricles_mm3, row.whole_brain_mm3)
-    names = ("Hippocampal volume", "Ventricular size", "Whole brain volume")
-    return [
-        f"{name}: {format((value or 0) * scale, form)} {unit}".strip()
-        for name, value in zip(names, values, strict=True)
-    ]
-
-
-def plain(row: ManifestRow, parts: list[str] | None = None, end: str = ".") -> str:
-    return (
-        f"{label(row)} The MRI scan reveals the following biomarkers: {', '.join(parts or facts(row))}{end}"
-    )
-
-
-def also(say: Callable[[ManifestRow, int, np.random.Generator], str]) -> Text:
-    """The default text and another sentence."""
-    return lambda row, level, rng: f"{plain(row)} {say(row, level, rng)}".strip()
-
-
-def mostly(rng: np.random.Generator, right: int, of: int, share: float = 0.8) -> int:
-    """The class in most cases, else any."""
-    return right if rng.uniform() < share else int(rng.integers(of))
 
 
 def random_order(row: ManifestRow, rng: np.random.Generator) -> list[str]:
@@ -151,15 +119,15 @@ INNOCENT: dict[str, Text] = {
 }  # fmt: skip
 
 
-def judged(name: str, text: Text, seed: int) -> dict[str, object]:
+def judged(name: str, text: Text, seed: int, classes: tuple[str, ...] = CLASSES) -> dict[str, object]:
     """What the audit says of one set."""
-    rows = table(seed)
+    rows = table(seed, classes)
     rng = np.random.default_rng(seed)
     # What is said of a person is said at each visit alike only where it is no chance.
     reports = {
         row.scan_id: Report(
             scan_id=row.scan_id,
-            text=text(row, CLASSES.index(str(row.diagnosis)), rng),
+            text=text(row, classes.index(str(row.diagnosis)), rng),
             fields=("diagnosis", *FIELDS),
         )
         for row in rows
@@ -179,7 +147,12 @@ def judged(name: str, text: Text, seed: int) -> dict[str, object]:
 def main() -> None:
     """Judge every set and write ``results/texts.json``."""
     leaks = [judged(name, text, 100 + i) for i, (name, text) in enumerate(LEAKS.items())]
+    leaks += [judged(name, text, 300 + i) for i, (name, text) in enumerate(forms.LEAKS.items())]
     innocent = [judged(name, text, 200 + i) for i, (name, text) in enumerate(INNOCENT.items())]
+    innocent += [
+        judged(name, text, 400 + i, classes)
+        for i, (name, (classes, text)) in enumerate(forms.INNOCENT.items())
+    ]
     stored = {
         "voxtune": voxtune.__version__,
         "what": f"SIMULATED tables of {PEOPLE} people, three classes",

@@ -86,7 +86,7 @@ def split_of(cell: Cell, manifest: Path, folder: Path) -> Path:
 
 
 def measure(cell: Cell, root: Path) -> dict[str, Any]:
-    """Train, score, and put the oracle and the guess of the mean beside it."""
+    """Train, score, and put the regression on volumes and the guess of the mean beside it."""
     from voxtune.commands.evaluate.command import evaluate
     from voxtune.commands.train.command import train
     from voxtune.data.manifest import read_manifest
@@ -118,7 +118,7 @@ def measure(cell: Cell, root: Path) -> dict[str, Any]:
         "scores": {name: metrics[name] for name in SCORES},
         "zero_shot": metrics["baseline/zero_shot/accuracy"],
         "linear_probe": metrics["baseline/linear_probe/accuracy"],
-        "oracle_accuracy": volume_regression_accuracy(
+        "volume_regression_accuracy": volume_regression_accuracy(
             [row.model_dump() for row in everyone],
             [row.diagnosis for row in everyone],
             [row.participant_id for row in everyone],

@@ -642,6 +642,19 @@ def shared_uid(folder: Path) -> Path:
     )
 
 
+@case("one kind", "two modalities in one series", "refused", "of several modalities")
+def two_modalities(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "Modality", "MR" if k == 3 else "CT"))
+
+
+@case("numbers", "letters in a number of one header", "refused", "something that is no number")
+def letters(folder: Path) -> Path:
+    classic(folder / "d")
+    file = min((folder / "d").iterdir())
+    file.write_bytes(file.read_bytes().replace(b"-1024", b"-1O24"))
+    return folder / "d"
+
+
 # ----------------------------------------------------------------------------------- multi-frame
 @case("multi-frame", "enhanced CT", "read")
 def enhanced_ct(folder: Path) -> Path:

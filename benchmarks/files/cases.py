@@ -276,6 +276,19 @@ def bzipped(folder: Path) -> Path:
     return folder / "scan.nii.bz2"
 
 
+@case("files", "packed with gzip twice", "refused", "gzip twice")
+def gzipped_twice(folder: Path) -> Path:
+    (folder / "scan.nii.gz").write_bytes(gzip.compress(gzip.compress(nifti(folder / "a.nii").read_bytes())))
+    return folder / "scan.nii.gz"
+
+
+@case("files", "a folder of a NIfTI file", "refused", "1 volume of another kind")
+def folder_of_nifti(folder: Path) -> Path:
+    (folder / "scan.d").mkdir()
+    nifti(folder / "scan.d" / "a.nii")
+    return folder / "scan.d"
+
+
 def _text(what: str, content: bytes, says: str) -> None:
     def build(folder: Path) -> Path:
         (folder / "scan.nii.gz").write_bytes(content)
@@ -288,6 +301,7 @@ def _text(what: str, content: bytes, says: str) -> None:
 _text("a web page", b"<!DOCTYPE html><html>Please log in</html>", "web page")
 _text("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\nsize 4\n", "Git LFS pointer")
 _text("a git-annex pointer", b"/annex/objects/MD5E-s1--d.nii.gz\n", "git-annex pointer")
+_text("a .mha packed with gzip", gzip.compress(b"ObjectType = Image\n" * 30), "a .nrrd or .mha file packed")
 _text("nothing", b"", "empty")
 _text("a picture", b"\x89PNG\r\n\x1a\n" + bytes(50), "PNG")
 

@@ -18,14 +18,9 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from voxtune.errors import DataError
-from voxtune.evaluation.prediction_sets import (
-    class_scores,
-    class_sets,
-    cut,
-    discoveries,
-    finding_scores,
-    one_scan_each,
-)
+from voxtune.evaluation.conformal import cut, one_scan_each
+from voxtune.evaluation.discoveries import discoveries
+from voxtune.evaluation.prediction_sets import class_scores, class_sets, finding_scores
 
 CLASSES = ("NC", "MCI", "AD")
 COVERAGE = 0.9

@@ -1,4 +1,4 @@
-"""Throw damaged and hostile input at every door for a stated time: ``python benchmarks/integrity/fuzz.py FOLDER [--seconds 60]``.
+"""Throw damaged and hostile input at every door for a stated processor time: ``python benchmarks/integrity/fuzz.py FOLDER [--seconds 60]``.
 
 Every run of a door ends as accepted, as refused (an error of ours), as escaped (any other exception) or as hung (20 s). For the
 server a run is one connection; it has escaped where ``/health`` does not answer afterwards. Results go to ``results/fuzz.json``.
@@ -289,6 +289,11 @@ TARGETS = {
 }
 
 
+def _spent() -> float:
+    """Processor time of this process and of those that it waited for: whatever else the machine does counts for nothing."""
+    return sum(os.times()[:4])
+
+
 def fuzz(make: Callable[[Path, Path], Target], root: Path, folder: Path, seconds: float) -> dict[str, Any]:
     """Run one target for some seconds."""
     from voxtune.errors import VoxTuneError
@@ -302,8 +307,8 @@ def fuzz(make: Callable[[Path, Path], Target], root: Path, folder: Path, seconds
         raise TimeoutError("hung")
 
     signal.signal(signal.SIGALRM, hang)
-    began, seed, longest = time.monotonic(), 0, 0.0
-    while time.monotonic() - began < seconds:
+    began, seed, longest = _spent(), 0, 0.0
+    while _spent() - began < seconds:
         seed += 1
         start = time.monotonic()
         signal.alarm(HUNG_SECONDS)
@@ -323,6 +328,7 @@ def fuzz(make: Callable[[Path, Path], Target], root: Path, folder: Path, seconds
     ends = {name: count[name] for name in ("accepted", "refused", "escaped", "hung")}
     return {
         "seconds": seconds,
+        "clock": "processor",
         "runs": sum(count.values()),
         **ends,
         "longest_seconds": round(longest, 1),

@@ -30,10 +30,13 @@ class Command:
     needs: tuple[str, ...]
     makes: tuple[str, ...]
     again: tuple[str, ...] = ()
+    every: int = 1
+    """Only every so-manieth place is tried: a command that calls others has the places of those too."""
 
 
 COMMANDS = (
-    Command("simulate", ("simulate", "few", "--participants", "4", "--visits", "1"), (), ("few",)),
+    Command("simulate", ("simulate", "few", "--participants", "1", "--visits", "1"), (), ("few",)),
+    Command("ingest", ("ingest", "bids", "download", "-o", "ingested.tsv"), ("download",), ("ingested.tsv",)),
     Command("split", ("split", "cohort/manifest.tsv", "-o", "split", "--seed", "1"), ("cohort",), ("split",)),
     Command("describe", ("describe", "cohort/manifest.tsv", "-o", "reports.tsv"), ("cohort",), ("reports.tsv",)),
     Command("preprocess", ("preprocess", "raw.tsv", "pre", "--preset", "tiny"), ("cohort", "raw.tsv"), ("pre",)),
@@ -43,6 +46,8 @@ COMMANDS = (
     Command("export", ("export", "run", "-o", "adapter"), ("cohort", "split", "run"), ("adapter",)),
     Command("compare", ("compare", "run/evaluation/test", "run/evaluation/test/baselines/majority", "-o", "compared"), ("cohort", "run"), ("compared",)),
     Command("predict", ("predict", "adapter", "pre/{scan}/volume.nii.gz", "-o", "predictions"), ("adapter", "pre"), ("predictions",)),
+    Command("embed", ("embed", "adapter", "pre/manifest.tsv", "-o", "embedded", "--tokens"), ("adapter", "pre"), ("embedded",)),
+    Command("curve", ("curve", *RECIPE, "-o", "curve", "--data", "cohort/manifest.tsv", "--split", "split", "--sizes", "all", "--seeds", "1"), ("cohort", "split"), ("curve", "cohort/cache"), every=10),
     Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
 )  # fmt: skip
 
@@ -137,6 +142,9 @@ def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count:
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.chdir(folder)
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    tempfile.tempdir = str(temporary)  # what is written there is broken too
     code = 1
     library = ctypes.CDLL(None)
     library.shim_arm(
@@ -162,6 +170,25 @@ def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count:
         os._exit(code)
 
 
+def warm(whole: Path, folder: Path, commands: Sequence[Command]) -> None:
+    """Run each command once in this process: what it imports, compiles and reads of the package is there for every fork."""
+    import voxtune.storage.write
+    from voxtune.cli import main
+
+    back = Path.cwd()
+    for command in commands:
+        inputs(command, whole, folder)
+        os.chdir(folder)
+        with (
+            (folder / "said").open("w") as said,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            main([str(one) for one in words_of(command, whole)], prog_name="voxtune", standalone_mode=False)
+        os.chdir(back)
+    voxtune.storage.write._swept.clear()  # noqa: SLF001  (every command begins with folders that it has not swept)
+
+
 def make(root: Path) -> dict[str, Path]:
     """The study with every command done once; made again only where it is not there."""
     done = root / "done"
@@ -170,10 +197,11 @@ def make(root: Path) -> dict[str, Path]:
         whole = root / "whole"
         whole.mkdir(parents=True)
         first = call(
-            ("simulate", "cohort", "--participants", "24", "--visits", "1", "--raw-heads", "1"), whole
+            ("simulate", "cohort", "--participants", "9", "--visits", "1", "--raw-heads", "1"), whole
         )
         assert first.code == 0, first.said
         _raw(whole)
+        _download(whole)
         for command in COMMANDS:
             ended = call(words_of(command, whole), whole)
             print(f"{command.name}: {ended.code}, {ended.seen} renames", flush=True)
@@ -191,6 +219,19 @@ def _raw(whole: Path) -> None:
         line[place] = f"cohort/raw/{line[place]}"
     text = "\n".join("\t".join(line) for line in [names, *lines]) + "\n"
     (whole / "raw.tsv").write_text(text, encoding="utf-8")
+
+
+def _download(whole: Path) -> None:
+    """A BIDS folder of two people."""
+    folder = whole / "download"
+    for number, image in enumerate(sorted((whole / "cohort").rglob("scans/**/*.nii.gz"))[:2]):
+        anat = folder / f"sub-{number}" / "anat"
+        anat.mkdir(parents=True)
+        shutil.copy(image, anat / f"sub-{number}_T1w.nii.gz")
+    (folder / "participants.tsv").write_text(
+        "participant_id\tdiagnosis\tage\tsex\nsub-0\tAD\t71\tF\nsub-1\tCN\t65\tM\n"
+    )
+    (folder / "dataset_description.json").write_text('{"Name": "two people", "BIDSVersion": "1.9.0"}')
 
 
 def words_of(command: Command, folder: Path) -> list[str]:

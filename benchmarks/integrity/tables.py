@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from integrity.study import COMMANDS
+
 RESULTS = Path(__file__).parent / "results"
 KINDS = {
     "renames": "killed at a rename",
@@ -57,7 +59,13 @@ def _breaks() -> str:
         some = {name.split("/")[0]: one for name, one in found.items() if name.endswith(f"/{kind}")}
         tried, places = (sum(one[name] for one in some.values()) for name in ("tried", "places"))
         faulty = sum(len({fault.split(":")[0] for fault in one["faults"]}) for one in some.values())
-        lines.append(f"| {said} | {', '.join(some)} | {places} | {tried} | {faulty} |")
+        named = ", ".join(
+            name if one["tried"] == one["places"] else f"{name} ({one['tried']} of {one['places']})"
+            for name, one in some.items()
+        )
+        if missing := [one.name for one in COMMANDS if one.name not in some]:
+            named += f"; not yet: {', '.join(missing)}"
+        lines.append(f"| {said} | {named} | {places} | {tried} | {faulty} |")
     return "\n".join(lines)
 
 
@@ -68,7 +76,7 @@ def _fuzz() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {one['seconds']:.0f} | {one['runs']} | {one['accepted']} | {one['refused']} | {one['escaped']} | {one['hung']} | {one['longest_seconds']} |"
+        f"| {name} | {one['seconds']:.0f}{' of a processor' if one.get('clock') == 'processor' else ''} | {one['runs']} | {one['accepted']} | {one['refused']} | {one['escaped']} | {one['hung']} | {one['longest_seconds']} |"
         for name, one in found.items()
     ]
     return "\n".join(lines) if found else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "qc.json"
 HOUNSFIELD = RESULTS.with_name("hounsfield.json")
+PICTURES = RESULTS.with_name("pictures.json")
 NOT_YET = "Not measured yet."
 Case = Mapping[str, Mapping[str, Any]]
 
@@ -59,6 +60,17 @@ def forms() -> str:
     """Every good form with what was said of it."""
     found = results()
     return NOT_YET if found is None else _table(found["forms"], "form of storage")
+
+
+def pictures() -> str:
+    """Pictures that were put together wrongly, and good ones, by how many something is said of."""
+    if not PICTURES.is_file():
+        return NOT_YET
+    found = json.loads(PICTURES.read_text(encoding="utf-8"))
+    lines = ["| picture | something is said of |", "|---|---|"]
+    for group, title in (("faults", ""), ("forms", "good: ")):
+        lines += [f"| {title}{name} | {said} of {of} |" for name, (said, of) in found[group].items()]
+    return "\n".join(lines)
 
 
 def hounsfield() -> str:

@@ -8,6 +8,8 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results" / "verdict.json"
 PREDICT = Path(__file__).parents[1] / "predict" / "results" / "predict.json"
 NOT_YET = "Not measured yet."
+PARTS = ("two workers", "killed and called again", "dask")
+"""Of ``benchmarks/predict``."""
 
 
 def summary() -> str:
@@ -43,6 +45,9 @@ def many() -> str:
     tables = {one["sha256"] for one in parts.values()}
     said = [f"{name}: {one['rows']} rows in {one['seconds']:.0f} s" for name, one in parts.items()]
     same = "one and the same table" if len(tables) == 1 else f"{len(tables)} different tables"
+    missing = [name for name in PARTS if name not in parts]
+    alone = f" Not run yet: {', '.join(missing)}." if missing else ""
+    ends = f" {same.capitalize()}." if len(parts) > 1 else ""
     killed = parts.get("killed and called again", {})
     note = f"; the kill came after {killed['done_before_the_kill']} scans" if killed else ""
-    return f"{found['volumes']} small SIMULATED volumes, two processes: {'; '.join(said)}{note}. {same.capitalize()}."
+    return f"{found['volumes']} small SIMULATED volumes, two processes: {'; '.join(said)}{note}.{ends}{alone}"

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "RunConfig": "voxtune.config",
+    "drift": "voxtune.commands.drift",
     "embed": "voxtune.commands.embed.command",
     "evaluate": "voxtune.commands.evaluate.command",
     "explain": "voxtune.commands.explain.command",

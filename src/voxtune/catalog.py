@@ -149,6 +149,9 @@ PAPERS: Mapping[str, str] = MappingProxyType(
 )
 """Papers whose tables ``voxtune reproduce`` makes."""
 
+TESTBEDS: Mapping[str, str] = MappingProxyType({"deft": "voxtune_recipes.testbed_deft:design"})
+"""Of papers, by their names: what ``voxtune reproduce --cohorts`` runs."""
+
 TABLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "models": BACKBONES,

@@ -113,10 +113,22 @@ ProfileChoice = Annotated[Profile | None, BeforeValidator(_parse_profile)]
 """``dementia``, ``chest``, ``blank`` or ``FILE.toml``; written down with its whole content."""
 
 
+MOST_SAID, LONGEST_SAID = 10, 200
+"""Settings that a message names, and characters of what came that it repeats: a file may hold any number of either."""
+
+
 def explain(error: ValidationError) -> str:
     """A validation error as sentences: setting, what is wrong, what came."""
     lines = []
-    for one in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for one in found[:MOST_SAID]:
         path = ".".join(str(part) for part in one["loc"]) or "the configuration"
-        lines.append(f"Setting '{path}': {one['msg']}, got {one['input']!r}.")
+        lines.append(f"Setting '{path}': {one['msg']}, got {_short(one['input'])}.")
+    if len(found) > MOST_SAID:
+        lines.append(f"And {len(found) - MOST_SAID} more.")
     return " ".join(lines)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}... ({len(text)} characters)"

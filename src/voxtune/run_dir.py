@@ -8,7 +8,9 @@ from typing import Any
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, StorageError
 from voxtune.storage.failures import REFUSED, TODO
+from voxtune.storage.read import whole_bytes
 from voxtune.storage.seal import read_sealed
+from voxtune.storage.start import expect
 from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
 
 __all__ = [
@@ -22,6 +24,7 @@ def make_folder(path: Path) -> None:
     Raises:
         StorageError: it cannot be made or written to.
     """
+    expect(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -107,7 +110,7 @@ class RunDir:
             raise DataError(
                 f"'{self.root.name}' is not a run: it has no config.json. 'voxtune train RECIPE -o RUN' makes one."
             )
-        return RunConfig.from_json(self.config.read_text(encoding="utf-8"))
+        return RunConfig.from_json(whole_bytes(self.config).decode("utf-8", "replace"))
 
 
 LOCAL = ("weights", "tokenizer", "text_weights")

@@ -1,7 +1,7 @@
 """DEFT (Cheng, Ray, Yang 2025, arXiv 2509.07613) as a paper to reproduce: every accuracy it prints, and the run behind it.
 
     voxtune reproduce deft --table 3                                    # on SIMULATED people, base ``tiny``
-    voxtune reproduce deft --data ADNI/manifest.tsv --external OASIS/manifest.tsv
+    voxtune reproduce deft --data ADNI/manifest.tsv --external OASIS/manifest.tsv --external AIBL/manifest.tsv
 
 What the paper leaves open and a row decides: a row without a report is trained on the label sentence; every trained row trains the
 projections W_v and W_t; the ranks of LoRA and the widths of adapters are our defaults; SPP + LoRA, LGA and full training learn from the
@@ -15,6 +15,7 @@ from voxtune.backbones.med3dvlm import Med3dVlm
 from voxtune.backbones.medclip import MedClip
 from voxtune.backbones.radfm import RadFm
 from voxtune.backbones.tiny import Tiny
+from voxtune.backbones.tiny_untaught import TinyUntaught
 from voxtune.commands.reproduce.paper import Mode, Paper, Role, Row, Table, Value
 from voxtune.config import Aggregation, ReportSettings, RunConfig
 from voxtune.errors import UsageError
@@ -30,6 +31,7 @@ EPOCHS = 6
 """Of ``tiny`` on the simulated cohort; a recipe's own where there are more than two CPU cores."""
 BASES: dict[str, tuple[Settings, str]] = {
     "tiny": (Tiny(), "tiny"),
+    "tiny_untaught": (TinyUntaught(), "tiny"),
     # 128^3 as the paper's image steps make it, with the position table of 32 x 256 x 256 interpolated to its grid.
     "m3d": (M3dClip(input_volume=(128, 128, 128)), "deft"),
     "radfm": (RadFm(), "radfm"),
@@ -47,7 +49,7 @@ def paper(base: str = "tiny") -> Paper:
     return Paper(
         name="deft",
         citation="Cheng, Ray, Yang: Data-Efficient Fine-Tuning of Vision-Language Models for Diagnosis of Alzheimer's Disease, arXiv 2509.07613",
-        cohorts={"own": "ADNI", "external": "OASIS-2"},
+        cohorts={"own": "ADNI", "external": "OASIS-2", "external-aibl": "AIBL"},
         external_classes=("NC", "AD"),
         tables={one.number: one for one in (systems(), ablation(base), methods(base), sizes(base))},
         base=base,
@@ -55,6 +57,11 @@ def paper(base: str = "tiny") -> Paper:
         explained=Row("ours", ours(base)),
         words=6,
         maps=2,
+        participants_table=1,
+        people_published=(
+            "In the paper: ADNI to fine-tune, 1,504 scans of 407 participants (107 NC, 134 MCI, 166 AD; 193 women, 214 men; 54.4 to 90.9 years); "
+            "ADNI to test, 268 scans of 79 (21, 33, 25; 49 women, 30 men; 56.2 to 90.9); OASIS-2, 160 scans of 60 (30 NC, 30 AD; 37 women, 23 men; 60 to 93)."
+        ),
         simulated_edits=(f"training.epochs={EPOCHS}",),
     )
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,8 +15,8 @@ from click.testing import CliRunner, Result
 
 import voxtune
 from voxtune.cli import main
-from voxtune.data.manifest import read_manifest, write_manifest
-from voxtune.explanation import faithfulness, scan_explanation
+from voxtune.data.manifest import read_manifest, read_table, write_manifest
+from voxtune.explanation import cohort_explanation, faithfulness, scan_explanation
 from voxtune.imaging.template import field_of_view
 from voxtune.model.adapter import FILES
 from voxtune.serving.bundled import adapter_folder
@@ -211,6 +212,31 @@ def test_scans_that_cannot_be_read_never_stop_the_others(root: Path, tmp_path: P
     assert "AD" not in facts["groups"]
     assert len(facts["groups"]) == 2
     assert "not a NIfTI file" in (tmp_path / "out" / "failed.tsv").read_text(encoding="utf-8")
+
+
+def test_a_scan_that_breaks_while_it_is_explained_leaves_nothing_behind(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a library raises half-way: the others are explained, and nothing of this one is in their means."""
+    whole = cohort_explanation.checks
+    asked: list[str] = []
+
+    def breaks(*given: Any, **named: Any) -> Any:
+        asked.append(given[2].name)
+        if len(asked) == 1:
+            raise KeyError("secret")
+        return whole(*given, **named)
+
+    monkeypatch.setattr(cohort_explanation, "checks", breaks)
+    said = call(
+        "explain", root / "run", root / "cohort" / "manifest.tsv", "-o", tmp_path, "--limit", 1, "--method", "voxel_gradient", code=5
+    )  # fmt: skip
+    assert "secret" not in said.output
+    [failed] = read_table(tmp_path / "failed.tsv", ("scan_id", "reason"))
+    assert failed["scan_id"] == asked[0]
+    assert "cannot be explained" in failed["reason"]
+    facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert len(facts["groups"]) == len(asked) - 1 == 2
 
 
 def test_wrong_questions_get_one_sentence(root: Path, sick: str, tmp_path: Path) -> None:

@@ -123,20 +123,32 @@ def test_an_adapter_that_does_not_load_ends_the_work_at_once(study: Path, tmp_pa
 
 def test_what_a_folder_is(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "IM0001").write_bytes(bytes(128) + b"DICM")
     assert [one.path for one in inputs_of(tmp_path / "one", alone=True)] == [tmp_path / "one"], (
         "DICOM without endings"
     )
-    for name in ("b/x.nii", "a/y.mgz", "a/z.zip", "notes.txt"):
+    for name in ("b/x.nii", "a/pair.hdr", "a/pair.img", "a/y.mgz", "a/z.zip", "notes.txt"):
         path = tmp_path / "two" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     found = [one.name for one in inputs_of(tmp_path / "two", alone=True)]
-    assert found == ["y.mgz", "z.zip", "x.nii"]
+    assert found == ["pair.hdr", "y.mgz", "z.zip", "x.nii"]
     stored = tmp_path / "three" / "p1"
     stored.mkdir(parents=True)
     for name in ("volume.nii.gz", "chain.json"):
         (stored / name).write_bytes(b"x")
     assert [one.name for one in inputs_of(tmp_path / "three", alone=True)] == ["p1"]
+
+
+@pytest.mark.parametrize("held", [(), ("notes.txt", "below/picture.png")], ids=["empty", "other files"])
+def test_a_folder_without_a_scan_is_one_sentence(tmp_path: Path, held: tuple[str, ...]) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    for name in held:
+        (folder / name).write_bytes(b"x")
+    said = call("predict", "demo", folder, code=3).output
+    assert "folder: no file of this folder is a scan" in said
+    assert [one.path for one in inputs_of(folder, alone=False)] == [folder], "it never stops the others"
 
 
 def test_studies_of_several_people_are_several_scans(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from voxtune.backbones.slices import Slicing
 from voxtune.cli import main
 from voxtune.commands.reproduce.command import Options, reproduce
 from voxtune.commands.reproduce.data import Request
+from voxtune.commands.reproduce.externals import External
 from voxtune.commands.simulate.command import simulate
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import UsageError
@@ -59,7 +60,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Request:
     own = simulate(root / "own", participants=30, visits=1, seed=3)
     other = simulate(root / "other", participants=18, visits=1, seed=4, scanners=2)
     rows = [row for row in read_manifest(other) if row.diagnosis in {"NC", "AD"}]
-    return Request(own, write_manifest(rows, root / "other" / "external.tsv"))
+    return Request(own, (External(write_manifest(rows, root / "other" / "external.tsv")),))
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,9 @@ import sys
 from pathlib import Path
 from voxtune.commands.reproduce.command import Options, reproduce
 from voxtune.commands.reproduce.data import Request
+from voxtune.commands.reproduce.externals import External
 own, external, out = sys.argv[1:]
-request = Request(Path(own), Path(external))
+request = Request(Path(own), (External(Path(external)),))
 reproduce("deft", Path(out), Options(tables=(4,), request=request, seeds=1, base="tiny", edits=("training.epochs=2",)))
 """
 
@@ -148,7 +150,7 @@ def results(out: Path) -> dict[str, int]:
 def test_a_killed_sweep_goes_on_where_it_was(cohorts: Request, tmp_path: Path) -> None:
     script, out = tmp_path / "sweep.py", tmp_path / "out"
     script.write_text(SWEEP, encoding="utf-8")
-    order = [sys.executable, str(script), str(cohorts.data), str(cohorts.external), str(out)]
+    order = [sys.executable, str(script), str(cohorts.data), str(cohorts.external[0].manifest), str(out)]
     first = subprocess.Popen(order, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     # Kill it in the middle: a cell is finished and another has been begun.

@@ -341,10 +341,6 @@ def test_runs_that_differ_in_more_are_no_list(study: Study, tmp_path: Path) -> N
 # ---------------------------------------------------------------------------------------------- prediction sets
 def test_sets_say_what_they_promise_and_what_held(study: Study, tmp_path: Path) -> None:
     asked = ("evaluate", study.run, "--data", study.other, "-o", tmp_path / "sets", "--coverage")
-    if "target" in study.task and study.task != "several targets":
-        refused = study.call(*asked, 0.5, code=2)
-        assert "only numbers are predicted" in refused.output
-        return
     refused = study.call(*asked, 0.99, code=3)
     assert "needs at least 99 validation participants" in refused.output, (
         "a coverage that few people cannot give"
@@ -352,38 +348,135 @@ def test_sets_say_what_they_promise_and_what_held(study: Study, tmp_path: Path) 
     assert not (tmp_path / "sets").exists()
     study.call(*asked, 0.5)
     metrics, facts = (study.json(tmp_path / "sets" / f"{name}.json") for name in ("metrics", "evaluation"))
-    held, size = metrics["set_coverage"], metrics["set_size"]
-    assert 0 <= held["low"] <= held["value"] <= held["high"] <= 1
-    assert 1 <= size["low"] <= size["value"] <= size["high"]
-    assert any(name.startswith("set_coverage/") for name in metrics)
-    assert any(name.startswith("subgroup/") and name.endswith("/set_coverage") for name in metrics)
+    promised = [] if study.task == "one target" else [("set_coverage", "set_size")]
+    promised += [(f"interval_coverage/{name}", f"interval_width/{name}") for name in facts["targets"]]
+    assert promised
+    for coverage, size in promised:
+        held, large = metrics[coverage], metrics[size]
+        assert 0 <= held["low"] <= held["value"] <= held["high"] <= 1
+        assert 0 < large["low"] <= large["value"] + 1e-9 <= large["high"] + 2e-9
+        for name in (coverage, size):
+            assert any(one.startswith("subgroup/sex/") and one.endswith(f"/{name}") for one in metrics)
+            assert any(one.startswith(f"{name}/") for one in metrics) or study.task == "one target"
     assert facts["sets"]["coverage"] == 0.5
     assert any("in at least 50% of people like them" in one for one in facts["sets"]["sentences"])
     assert "Prediction sets" in (tmp_path / "sets" / "page.html").read_text(encoding="utf-8")
     assert study.json(study.own / "evaluation.json")["sets"] is None, "given only where asked for"
 
 
+def test_findings_that_are_said_are_counted_and_asked_of_nothing_else(study: Study, tmp_path: Path) -> None:
+    scan = (study.other.parent / read_manifest(study.other)[0].image).resolve()
+    for asked in (("evaluate", study.run, "--data", study.other), ("predict", study.run, scan, "--json")):
+        call = (*asked, "-o", tmp_path / asked[0], "--false-discovery", 0.3)
+        if study.task != "findings":
+            assert "Setting 'false_discovery'" in study.call(*call, code=2).output
+            continue
+        assert "needs at least" in study.call(*call[:-1], 0.001, code=3).output
+        done = study.call(*call)
+        if asked[0] == "predict":
+            said = json.loads(done.stdout)
+            assert "prediction_set" not in said
+            assert ("discoveries" in said) == (said["predicted"] is not None)
+        else:
+            metrics = study.json(tmp_path / "evaluate" / "metrics.json")
+            assert 0 <= metrics["false_discovery"]["value"] <= 1
+            assert "Of those said, not there" in (tmp_path / "evaluate" / "page.html").read_text(
+                encoding="utf-8"
+            )
+
+
 def test_sets_of_folds_are_pooled(study: Study, tmp_path: Path) -> None:
-    if "target" in study.task and study.task != "several targets":
-        pytest.skip("numbers have intervals, no sets")
     study.call("evaluate", study.folds, "-o", tmp_path / "cv", "--coverage", 0.5)
     whole, first = (study.json(tmp_path / "cv" / part / "metrics.json") for part in ("", "fold-0"))
-    assert whole["set_coverage"]["n_scans"] > first["set_coverage"]["n_scans"] > 0
+    name = "interval_coverage/mmse" if study.task == "one target" else "set_coverage"
+    assert whole[name]["n_scans"] > first[name]["n_scans"] > 0
 
 
 def test_predict_gives_the_set_where_it_can_be_promised(study: Study, tmp_path: Path) -> None:
     scan = (study.other.parent / read_manifest(study.other)[0].image).resolve()
     asked = ("predict", study.run, scan, "-o", tmp_path / "answers", "--json", "--coverage")
-    if "target" in study.task and study.task != "several targets":
-        assert "only numbers are predicted" in study.call(*asked, 0.5, code=2).output
-        return
     assert "needs at least 99 validation participants" in study.call(*asked, 0.99, code=3).output
     said = json.loads(study.call(*asked, 0.5).stdout)
-    if said["predicted"] is None:
+    if said["verdict"].startswith("no answer"):
         assert said["set"] is None, "no answer has no set"
     else:
         assert said["set"]
         assert "in at least 50% of people like them" in said["prediction_set"]["guarantee"]
+        for name, interval in said["prediction_set"]["intervals"].items():
+            assert said["targets"][name]["interval"] == interval, "a number has one interval"
     plain = json.loads(study.call("predict", study.run, scan, "-o", tmp_path / "plain", "--json").stdout)
     assert plain["set"] is None
-    assert "prediction_set" not in plain
+    assert not {"prediction_set", "discoveries"} & set(plain)
+
+
+def test_a_server_promises_what_predict_does(study: Study) -> None:
+    from voxtune.errors import DataError
+    from voxtune.serving.predictor import Predictor
+    from voxtune.serving.tasks import Bench
+    from voxtune.types.conformal import WantedSets
+
+    predictor = Predictor(study.run / "adapter")
+    said = Bench(predictor, WantedSets(0.5)).describe()
+    assert "in at least 50% of people like them" in said["sets"]["guarantee"]
+    assert Bench(predictor).describe()["sets"] is None
+    with pytest.raises(DataError, match="needs at least 99"):
+        Bench(predictor, WantedSets(0.99)).describe()
+
+
+# ---------------------------------------------------------------------------------------------------------- drift
+def test_scans_are_held_against_those_an_adapter_was_made_with(study: Study, tmp_path: Path) -> None:
+    adapter = study.json(study.run / "adapter" / "adapter.json")
+    kept = adapter["trust"]["reference"]
+    if kept is None:
+        assert adapter["training"]["participants"]["val"] < 10
+        said = study.call("drift", study.run, study.other, "-o", tmp_path / "out", code=2).output
+        assert "--reference MANIFEST" in said
+        return
+    assert len(kept["figures"]["distance"]) == kept["n_participants"] >= 10
+    done = json.loads(study.call("drift", study.run, study.other, "-o", tmp_path / "out", "--json").stdout)
+    assert done == study.json(tmp_path / "out" / "drift.json")
+
+
+def test_drift_says_what_it_found_and_what_it_could_have_found(study: Study, tmp_path: Path) -> None:
+    asked = ("drift", study.run, study.other, "--reference", study.manifest, "-o", tmp_path / "out")
+    printed = study.call(*asked).output
+    facts = study.json(tmp_path / "out" / "drift.json")
+    page = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
+    assert facts["state"] in {"drift", "taken otherwise", "no drift found", "cannot be told"}
+    assert facts["participants"] == 9
+    assert facts["reference_participants"] == 30
+    for said in (facts["sentence"], facts["power"], facts["advice"][0]):
+        assert said in printed
+        assert said in page.replace("&#39;", "'")
+    assert (facts["accuracy"] is None) == (facts["accuracy_withheld"] is not None)
+    assert (facts["class_mix"] is None) == (facts["class_mix_withheld"] is not None)
+    if study.task != "diagnosis" and study.task != "several targets":
+        assert "does not" in facts["accuracy_withheld"]
+    assert "SIMULATED" in printed
+    assert "SIMULATED" in page
+    for row in read_manifest(study.other):
+        assert row.scan_id not in page, "a page that may be passed on names nobody"
+        assert row.participant_id not in (tmp_path / "out" / "drift.json").read_text(encoding="utf-8")
+
+
+def test_nobody_is_compared_with_himself(study: Study) -> None:
+    said = study.call("drift", study.run, study.other, "--reference", study.other, code=3).output
+    assert "9 scans stand in both manifests" in said
+
+
+def test_labels_play_no_part_in_drift_and_one_bad_scan_stops_no_other(study: Study, tmp_path: Path) -> None:
+    rows = read_table(study.other)
+    for row in rows:
+        row["image"] = str((study.other.parent / row["image"]).resolve())
+    known = {name for name in rows[0] if name in {"diagnosis", "mmse", "cdr"} or rows[0][name] in {"0", "1"}}
+    found = []
+    for name, changed in (("plain", rows), ("blind", [row | dict.fromkeys(known, "n/a") for row in rows])):
+        manifest = write_table(tmp_path / name / "manifest.tsv", tuple(changed[0]), changed)
+        asked = ("drift", study.run, manifest, "--reference", study.manifest, "--json")
+        found.append(json.loads(study.call(*asked).stdout) | {"manifest_sha256": ""})
+    assert found[0] == found[1]
+    rows[0]["image"] = str(tmp_path / "nothing.nii.gz")
+    manifest = write_table(tmp_path / "bad" / "manifest.tsv", tuple(rows[0]), rows)
+    study.call("drift", study.run, manifest, "--reference", study.manifest, "-o", tmp_path / "out", code=5)
+    assert study.json(tmp_path / "out" / "drift.json")["participants"] == 8
+    assert len(read_table(tmp_path / "out" / "failed.tsv")) == 1

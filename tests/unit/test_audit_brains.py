@@ -1,7 +1,10 @@
 """A person is found again by the shape of the brain: half, cropped, mirrored, noisy or years later; strangers are not."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from functools import cache
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from voxtune.audit import displacement
 from voxtune.audit.align import align
 from voxtune.audit.brains import learned, no_brain, raw_shape, sampled_brain, shape
 from voxtune.audit.displacement import Sampled, Scan, inside, mended
-from voxtune.audit.duplicates import compare
+from voxtune.audit.duplicates import FLOOR, compare
 from voxtune.audit.fingerprints import prepared
 from voxtune.audit.images import Images, look_at
 from voxtune.simulate.brains import render
@@ -157,3 +160,33 @@ def test_contrast_changes_nothing() -> None:
     assert other is not None
     assert float((one.halves.astype(float) * other.halves).sum() / 2) > 0.95
     assert sampled_brain(prepared(bent)) is not None
+
+
+def test_the_reference_of_strangers_belongs_to_the_directions_that_are_shipped() -> None:
+    folder = resources.files("voxtune.audit")
+    told = json.loads(folder.joinpath("reference.json").read_text("utf-8"))
+    assert (
+        told["sha256_of_brains_npz"] == hashlib.sha256(folder.joinpath("brains.npz").read_bytes()).hexdigest()
+    )
+    assert told["fitted_on"].count("SIMULATED") == 1
+    assert told["highest_correlation"] < FLOOR["brain"]
+    assert learned()[0].size == learned()[1].shape[0]
+
+
+def test_people_who_are_cropped_alike_stay_strangers_and_are_found_in_their_whole_brains() -> None:
+    def bottom_gone(volume: Volume) -> Volume:
+        places = np.argwhere(volume.voxels > 0.1)[:, 2]
+        start = int(places.min() + 0.2 * np.ptp(places))
+        affine = volume.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * start
+        return Volume(np.ascontiguousarray(volume.voxels[:, :, start:]), affine)
+
+    whole, cut = (
+        np.stack([one.halves.astype(float).reshape(-1) for one in made if one is not None]) / np.sqrt(2)
+        for made in (
+            [shape(prepared(scan(i))) for i in range(5)],
+            [shape(prepared(bottom_gone(scan(i)))) for i in range(5)],
+        )
+    )
+    assert float(np.diag(cut @ whole.T).min()) > 0.6
+    assert float((cut @ cut.T - np.eye(5)).max()) < 0.35

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxtune.audit.checks import AuditInputs, find_leaks
-from voxtune.audit.duplicates import CERTAIN_BODY, compare
+from voxtune.audit.duplicates import CERTAIN_BODY, compare, permuted_sides, state
 from voxtune.audit.fingerprints import fingerprint, picture
 from voxtune.audit.images import Images, look_at
 from voxtune.commands.audit import audit
@@ -239,3 +239,25 @@ def test_noise_on_a_real_scan_stays_above_what_is_certain(shared_data: Path) -> 
         (volume.voxels + np.random.default_rng(0).normal(0, noise, volume.shape)).astype(np.float32)
     )
     assert float(picture(volume).ravel() @ picture(noisy).ravel()) > CERTAIN_BODY
+
+
+@pytest.mark.filterwarnings("error")
+def test_sides_are_compared_without_scans_that_show_nothing() -> None:
+    rng = np.random.default_rng(0)
+    units = rng.normal(size=(14, 64))
+    images = vectors(units, tuple(f"s{i}" for i in range(14)))
+    images.vectors["brain"][3] = 0
+    sides = {f"s{i}": ("train", "test")[i % 2] for i in range(14)}
+    found, done = permuted_sides(images, sides, compare(images), 20)
+    assert done == "done"
+    assert np.isfinite(found[0].figures["excess"])
+
+
+def test_scans_among_brains_that_show_none_are_said_to_be_looked_at_as_pictures_alone() -> None:
+    units = np.random.default_rng(0).normal(size=(14, 64))
+    images = vectors(units, tuple(f"s{i}" for i in range(14)))
+    assert state(images, compare(images)) == "done"
+    images.vectors["brain"][3] = 0
+    assert "pictures alone: s3" in state(images, compare(images))
+    images.vectors["brain"][:8] = 0  # mostly chests: a brain is the exception
+    assert "pictures" not in state(images, compare(images))

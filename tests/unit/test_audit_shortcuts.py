@@ -54,6 +54,27 @@ def levels(rows: list[ManifestRow], headers: dict[str, str] | None = None) -> di
         ({"referral": lambda n: f"R{n % 2}"}, "referral", "warn"),
         ({"weight": lambda n: 50 + 10 * (n % 2) + n / 40}, "weight", "warn"),
         ({"image": lambda n: f"data/{n % 2}/s{n}.nii"}, "image folder", "note"),
+        ({"image": lambda n: f"data/{n % 2}/sub-{n}/anat/s{n}.nii"}, "image folder", "note"),
+        ({"image": lambda n: f"data/sub-{n}/{('anat', 'mri/orig')[n % 2]}/s.nii"}, "image folder", "note"),
+        ({"image": lambda n: f"data/{('ad', 'nc')[n % 2]}_{n:03d}.nii"}, "image name", "note"),
+        ({"image": lambda n: f"data/s{n}.nii{('', '.gz')[n % 2]}"}, "image name", "note"),
+        (
+            {"acquired": lambda n: f"{2004 + 5 * (n % 2) + n % 3}-0{1 + n % 9}-{10 + n % 19}"},
+            "acquired",
+            "warn",
+        ),
+        (
+            {"acquired": lambda n: f"{1 + n % 28}/{1 + n % 12}/{2004 + 5 * (n % 2)} {n}:30"},
+            "acquired",
+            "warn",
+        ),
+        (
+            {"acquired": lambda n: f"{2004 + 5 * (n % 2)}0{1 + n % 9}{10 + n % 19}T{n}" if n > 9 else None},
+            "acquired",
+            "warn",
+        ),
+        ({"series": lambda n: f"{'AB'[n % 2]}{1000 + n}"}, "series", "warn"),
+        ({"series": lambda n: f"{1000 + n}" if n % 2 else f"x{1000 + n}"}, "series", "warn"),
         ({"age": lambda n: 50 + 20 * (n % 2) + n / 40}, "age", "note"),
         ({"site": lambda n: "AB"[n // 2 % 2]}, "site", "note"),
     ],
@@ -71,6 +92,10 @@ def test_what_defines_the_class_is_measured_on_the_scan_or_differs_for_all_is_no
         CDRSB=lambda n: 3 * (n % 2),
         hippocampus_mm3=lambda n: 7000 - 3000 * (n % 2),
         code=lambda n: f"c{n}",
+        series=lambda n: f"{'AB'[n // 2 % 2]}{n}",
+        acquired=lambda n: f"{2004 + n // 4}-05-{10 + n % 19}",
+        image=lambda n: f"data/{n // 2 % 2}/sub-{n}/anat/{n // 4 % 2}_{n}.nii",
+        uid=lambda n: "".join(chr(97 + (n * 7 + at * n * n) % 26) for at in range(8)),
     )
     assert levels(rows) == {}
     assert associations(rows[:4], everyone(rows[:4])) == []
@@ -80,6 +105,12 @@ def test_the_header_of_the_scans_is_compared_too() -> None:
     rows = cohort()
     headers = {row.scan_id: f"{64 + int(row.diagnosis == 'AD')} voxels" for row in rows}
     assert levels(rows, headers)["image_header"] == "refuse"
+
+
+def test_a_sex_that_tells_everything_says_that_no_figure_can_tell_it_from_the_disease() -> None:
+    (found,) = associations(rows := cohort(sex=lambda n: "FM"[n % 2]), everyone(rows))
+    assert found.level == "note"
+    assert "no figure can tell the two apart" in found.message
 
 
 def test_labels_that_know_the_future_are_named() -> None:
@@ -187,6 +218,7 @@ def test_the_page_draws_pairs_and_marks_texts() -> None:
 def test_a_mark_keeps_the_letter_case_that_tells() -> None:
     assert mark("VOLUME volume", ["VOLUME"]) == "<mark>VOLUME</mark> volume"
     assert mark("a, b", [", b"]) == "a<mark>, b</mark>"
+    assert mark("A. B. C.  D. E ", [".  D", "E "]) == "A. B. C<mark>.  D</mark>. <mark>E </mark>"
 
 
 def test_images_know_their_headers() -> None:

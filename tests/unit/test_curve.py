@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from voxtune.cli import main
 from voxtune.commands.curve import command
 from voxtune.commands.curve.command import Curve
+from voxtune.commands.split import split
 from voxtune.commands.train.command import Request, Trained, train_one
 from voxtune.data.manifest import read_table
 from voxtune.data.split_files import read_split
@@ -81,8 +82,8 @@ def test_a_curve_is_made_in_pieces_and_has_the_probe_beside_it(
     assert small["models"]["model"]["mean"] == pytest.approx(sum(each) / 2)
     # The probe of a point stands on the scans of that point, and subsets are nested by seed.
     splits = [read_split(tmp_path / f"c/splits/seed-{seed}") for seed in (0, 1)]
-    for split in splits:
-        assert set(split.subsets[8]) < set(split.train)
+    for one in splits:
+        assert set(one.subsets[8]) < set(one.train)
     assert splits[0].test == splits[1].test
     assert splits[0].subsets[8] != splits[1].subsets[8]
     run = json.loads((tmp_path / "c/runs/size-8/seed-1/split.json").read_text())
@@ -121,14 +122,12 @@ def test_what_cannot_be_drawn_is_refused(
     monkeypatch.setattr(command, "train_one", stopped)
     with pytest.raises(StoppedError):
         curve(people, tmp_path / "c", "8")
+    assert not (tmp_path / "c").exists(), "no training has begun"
+    made = read_split(split(people, tmp_path / "made"))
     empty = tmp_path / "empty"
     empty.mkdir()
     for side in ("train", "val", "test"):
-        rows = (
-            ""
-            if side == "test"
-            else "\n".join(f"{one}\t{one}" for one in read_split(tmp_path / "c/split").sides()[side])
-        )
+        rows = "" if side == "test" else "\n".join(f"{one}\t{one}" for one in made.sides()[side])
         (empty / f"{side}.tsv").write_text(f"scan_id\tparticipant_id\n{rows}\n")
     with pytest.raises(DataError, match="test side of the split has no labelled scan"):
         command.curve("deft", tmp_path / "d", data=people, sizes=["all"], split_dir=empty, say=quiet)

@@ -21,7 +21,6 @@ def facts(**metrics: Any) -> dict[str, Any]:
         "metrics": {"accuracy": one(0.8, 0.7, 0.9), "n_participants": 40, "n_scans": 90, **known, **metrics},
         "heads": [],
         "cohort": {"scans": 300, "participants": 200, "classes": {}, "sides": {}},
-        "oracle": {"accuracy": 0.824, "mmse_mae_of_mean": 2.7},
         "limits": {
             "best_possible": {"accuracy": 0.897},
             "rules": {

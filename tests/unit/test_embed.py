@@ -196,3 +196,18 @@ def test_importing_the_package_costs_nothing() -> None:
         for _ in range(2)
     ]
     assert min(seconds) < 0.15
+
+
+def test_sites_are_brought_onto_one_scale_or_refused(cohort: Path, tmp_path: Path) -> None:
+    plain = voxtune.embed("tiny", cohort, say=lambda _: None)
+    done = voxtune.embed("tiny", cohort, tmp_path / "out", harmonise="sex", say=lambda _: None)
+    assert np.allclose(np.linalg.norm(done.vectors, axis=1), 1, atol=1e-5)
+    assert not np.allclose(done.vectors, plain.vectors)
+    stated = json.loads((tmp_path / "out" / "embed.json").read_text(encoding="utf-8"))["harmonised"]
+    assert sum(stated["sites"].values()) == 24
+    assert stated["sentence"] in done.summary
+    assert "harmonised" not in plain.facts
+    with pytest.raises(DataError, match="at least 10 are needed"):
+        voxtune.embed("tiny", cohort, tmp_path / "site", harmonise="site", say=lambda _: None)
+    with pytest.raises(UsageError, match="not tokens"):
+        voxtune.embed("tiny", cohort, harmonise="sex", tokens=True, say=lambda _: None)

@@ -15,6 +15,7 @@ from voxtune.errors import DataError, ScanError, SettingError
 from voxtune.imaging.affine import checked_axes, crookedness, directed
 from voxtune.imaging.chain import preprocess_scan
 from voxtune.imaging.orient import axis_codes, orient
+from voxtune.imaging.own_space import CROOKED_DEGREES
 from voxtune.imaging.presets import CT_CLIP_SMALL, MERLIN, TINY, Preset
 from voxtune.imaging.read import open_scan
 from voxtune.imaging.resample import upright
@@ -245,7 +246,10 @@ def test_a_ct_turned_or_sheared_keeps_its_places(
     found = made.volume.affine[:3, :3] @ bright + made.volume.affine[:3, 3]
     # The presets count whole voxels: half of one is theirs.
     assert np.linalg.norm(found - BALL) < 1.5 + np.linalg.norm(preset.spacing) / 2
-    assert crookedness(made.volume.affine) == pytest.approx((0, 0), abs=0.01)
+    # What hardly lies askew is taken as it is; what was resampled lies straight.
+    assert max(crookedness(made.volume.affine)) <= CROOKED_DEGREES
+    if max(crookedness(scan.affine)) > CROOKED_DEGREES:
+        assert crookedness(made.volume.affine) == pytest.approx((0, 0), abs=0.01)
 
 
 def test_a_straight_ct_is_not_resampled_twice(tmp_path: Path) -> None:

@@ -129,17 +129,43 @@ def test_blank_slices_between_others_are_said(tmp_path: Path) -> None:
     assert result.record.qc.verdict != "pass"
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_scan_of_which_slices_are_missing_is_refused(tmp_path: Path, axis: int) -> None:
+    voxels = phantom().voxels.copy()
+    np.moveaxis(voxels, axis, 0)[::2] = 0
+    with pytest.raises(ScanError, match=r"of the \d+ slices inside it are blank"):
+        read_scan(write_volume(phantom().with_voxels(voxels), tmp_path / "a.nii"))
+
+
+@pytest.mark.parametrize(("degrees", "verdict"), [(44, "pass"), (46, "warn"), (59, "warn"), (61, "fail"), (180, "fail")])  # fmt: skip
+def test_a_header_that_another_order_of_axes_fits_better_than_fails(degrees: float, verdict: str) -> None:
+    assert judged(Qc(turned=degrees)).verdict == verdict
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (1, 0, 2)], ids=["cyclic", "turned by 90 degrees"])
+def test_axes_in_another_order_than_the_header_says_fail(tmp_path: Path, order: tuple[int, int, int]) -> None:
+    """What the registration makes good looks like any brain, but nobody knows which of its sides is left."""
+    voxels = phantom().voxels.transpose(order)
+    if order == (1, 0, 2):
+        voxels = voxels[::-1]
+    lying = phantom().with_voxels(np.ascontiguousarray(voxels))
+    result = preprocess_scan(write_volume(lying, tmp_path / "a.nii"), TINY)
+    assert result.record.qc.verdict == "fail"
+    assert any("sides may be wrong" in reason for reason in result.record.qc.reasons)
+
+
 def test_one_brightness_is_refused() -> None:
     flat = template.template(64).with_voxels(template.brain_mask(64).astype(np.float32))
     with pytest.raises(ScanError, match="no contrast"):
         to_unit(flat, template.brain_mask(64), Intensity())
 
 
-def test_white_noise_fails(tmp_path: Path) -> None:
-    """deepbet sees a brain in anything; the verdict must not."""
+def test_white_noise_is_refused(tmp_path: Path) -> None:
+    """deepbet sees a brain in anything; the first look must not."""
     voxels = np.random.default_rng(0).normal(100, 30, (40, 40, 40)).astype(np.float32)
     path = write_volume(Volume(voxels, np.diag([4.0, 4.0, 4.0, 1.0])), tmp_path / "noise.nii.gz")
-    assert preprocess_scan(path, TINY).record.qc.verdict == "fail"
+    with pytest.raises(ScanError, match="it is noise"):
+        preprocess_scan(path, TINY)
 
 
 def test_denoise_lowers_noise_and_keeps_edges() -> None:

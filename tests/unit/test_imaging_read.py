@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from voxtune.errors import ScanError
-from voxtune.imaging.read import open_scan, read_scan
+from voxtune.imaging.read import open_scan, read_map, read_scan
 
 AFFINE = np.array([[-2.0, 0.1, 0, 10], [0.1, 3.0, 0, -20], [0, 0, 4.0, 5], [0, 0, 0, 1]])
 RAMP = np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8)
@@ -372,3 +373,25 @@ def test_bomb_does_not_take_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 * 2**20
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_series_is_asked_of_dicom_alone(tmp_path: Path, packed: bool) -> None:
+    path = write(tmp_path / "a.nii", RAMP)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.write(path, "a.nii")
+        path = tmp_path / "a.zip"
+    with pytest.raises(ScanError, match="no DICOM, so no series 'T1'"):
+        open_scan(path, series="T1")
+
+
+def test_a_map_may_be_blank_where_a_scan_may_not(tmp_path: Path) -> None:
+    """A lesion in two lungs, nothing between them."""
+    voxels = np.zeros((20, 20, 20), np.float32)
+    voxels[:5, 4:16, 4:16] = voxels[15:, 4:16, 4:16] = 1
+    path = write(tmp_path / "map.nii", voxels)
+    assert (read_map(path).voxels == voxels).all()
+    with pytest.raises(ScanError, match="slices inside it are blank"):
+        read_scan(path)
+    assert not read_map(write(tmp_path / "none.nii", np.zeros((4, 4, 4), np.float32))).voxels.any()

@@ -7,6 +7,7 @@ import pytest
 
 from voxtune.commands import preprocess as preprocess_module
 from voxtune.commands.reproduce.data import Request, Sources, find_sources, prepared
+from voxtune.commands.reproduce.externals import External
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.data.split_files import read_split
 from voxtune.errors import DataError, SomeScansFailedError, UsageError
@@ -45,20 +46,20 @@ def quiet(_: str) -> None:
 
 def test_an_external_cohort_needs_a_training_cohort(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--external needs --data"):
-        find_sources(tmp_path, paper(), Request(external=tmp_path / "x.tsv"), (), quiet)
+        find_sources(tmp_path, paper(), Request(external=(External(tmp_path / "x.tsv"),)), (), quiet)
 
 
 def test_the_external_cohort_holds_other_people(tmp_path: Path) -> None:
     own, other = cohort(tmp_path / "own"), cohort(tmp_path / "other", people=3)
     with pytest.raises(DataError, match="values of scan_id are in both cohorts"):
-        find_sources(tmp_path / "out", paper(), Request(own, other), (), quiet)
+        find_sources(tmp_path / "out", paper(), Request(own, (External(other),)), (), quiet)
 
 
 def test_the_folder_belongs_to_one_pair_of_cohorts(tmp_path: Path) -> None:
     own, other = cohort(tmp_path / "own"), cohort(tmp_path / "other", prefix="q")
     out = tmp_path / "out"
-    find_sources(out, paper(), Request(own, other), (), quiet)
-    find_sources(out, paper(), Request(own, other), (), quiet)
+    find_sources(out, paper(), Request(own, (External(other),)), (), quiet)
+    find_sources(out, paper(), Request(own, (External(other),)), (), quiet)
     with pytest.raises(UsageError, match="another external_sha256"):
         find_sources(out, paper(), Request(own), (), quiet)
 

@@ -12,6 +12,7 @@ from voxtune.commands.reproduce import cells as cells_of_sweep
 from voxtune.commands.reproduce.command import Options, chosen_explanations, chosen_tables, make_paper, plan
 from voxtune.commands.reproduce.data import Sources
 from voxtune.commands.reproduce.files import csv_text, latex, markdown, tex
+from voxtune.commands.reproduce.loop import run_cells
 from voxtune.commands.reproduce.paper import Cell, Row, Table, agrees, cells_of, same_steps
 from voxtune.commands.reproduce.scores import Line, score_rows
 from voxtune.commands.reproduce.sweep import Sweep
@@ -209,15 +210,15 @@ def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
 
     monkeypatch.setattr(cells_of_sweep, "run_cell", broken)
     since = time.time()
-    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
-    cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=since)
+    run_cells(sweep, cells, lambda _: None, since=since)
+    run_cells(sweep, cells, lambda _: None, since=since)
     assert tried == [cell.name for cell in cells], (
         "one bad cell must not stop the others, nor be tried by each worker"
     )
     if left is None:
         assert sweep.failure(cells[0])
         assert sweep.result(cells[0]) is None
-        cells_of_sweep.run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
+        run_cells(sweep, cells, lambda _: None, since=time.time() + 1)
         assert len(tried) == 4
     else:
         found = sweep.result(cells[0])

@@ -35,7 +35,8 @@ WORKER = """
 import json, os, pathlib, sys, time
 first = json.loads(sys.stdin.readline())
 facts = {"classes": ["NC", "AD"], "targets": ["NC", "AD", "mmse"], "biomarkers": {"hippocampus": "Hippocampal volume"},
-         "base": "tiny", "task": "diagnosis", "simulated": True, "training": {}, "trust": {}, "process": os.getpid()}
+         "base": "tiny", "task": "diagnosis", "simulated": True, "training": {}, "trust": {}, "process": os.getpid(),
+         "sets": {"coverage": 0.9, "guarantee": "With 30 participants"}, "reference": {"distance": {"count": 40, "mean": 1.0, "variance": 0.1}}}
 def tell(message):
     print(json.dumps(message), flush=True)
 tell({"ready": facts})
@@ -67,7 +68,7 @@ for line in sys.stdin:
         time.sleep(0.4)
     for name in ("page.html", "volume.u8"):
         (folder / name).write_bytes(b"<p>" + what.encode())
-    tell({"done": {"scan": task["name"], "predicted": "AD", "said": what}})
+    tell({"done": {"scan": task["name"], "verdict": "answer", "predicted": "AD", "set": ["AD"], "said": what, "figures": {"distance": 9.0}}})
 """
 
 
@@ -158,6 +159,25 @@ def test_a_probe_on_this_machine_needs_no_token(server: Server) -> None:
     assert (status, said["status"]) == (200, "ok")
     for through in ({"X_Forwarded_For": "10.0.0.9"}, {"Via": "1.1 proxy"}, {"Sec_Fetch_Site": "same-origin"}):
         assert server.ask("GET", "/health", Authorization=None, **through)[0] == 401, "somebody else asks"
+
+
+def test_what_is_promised_and_whether_scans_drift_is_said(server: Server) -> None:
+    before = server.ask("GET", "/api/v1/scans")[1]["drift"]["scans"]
+    done = server.send("fine")[1]
+    assert done["set"] == ["AD"]
+    assert "figures" not in done, "they go into sums and are no part of the answer"
+    listed = server.ask("GET", "/api/v1/scans")[1]
+    assert listed["drift"]["scans"] == before + 1
+    assert listed["drift"]["verdicts"]["answer"] >= 1
+    assert next(one for one in listed["scans"] if one["id"] == done["id"])["set"] == ["AD"]
+    health = server.ask("GET", "/health", Authorization=None)[1]
+    assert health["sets"]["guarantee"] == "With 30 participants"
+    assert health["drift"]["scans"] == before + 1
+    assert "verdicts" not in health["drift"], "a probe needs no token"
+    assert vars(server.service.monitor.sums["distance"]).keys() == {"count", "total", "squares"}
+    page = server.ask("GET", "/")[1].decode()
+    assert "Promised of every answer: With 30 participants" in page
+    assert "reference" not in server.ask("GET", "/api/v1/adapter")[1]
 
 
 @pytest.mark.parametrize(

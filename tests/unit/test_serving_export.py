@@ -165,6 +165,23 @@ def test_the_card_says_what_it_must(run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "audit.json").exists()
 
 
+def test_what_an_earlier_export_left_never_passes_for_this_ones(run: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    call("export", run, "-o", adapter)
+    (adapter / "control").mkdir()
+    (adapter / "control" / "adapter.json").write_text("{}")
+    (adapter / "base.safetensors").touch()
+    (adapter / "peft").symlink_to(tmp_path)
+    call("export", run, "-o", adapter)
+    assert {path.name for path in adapter.iterdir()} == {
+        "README.md",
+        "SHA256SUMS",
+        "adapter.json",
+        "adapter.safetensors",
+    }
+    assert tmp_path.is_dir()
+
+
 def test_a_folder_of_something_else_is_left_alone(run: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     assert "no adapter" in call("export", run, "-o", tmp_path, code=2).output

@@ -58,11 +58,14 @@ def test_every_end_of_a_task_is_a_sentence_without_the_file(tmp_path: Path) -> N
     assert ends(ScanError(tmp_path / "jane.nii", "the gzip is cut short")) == "The gzip is cut short."
     assert ends(MemoryError()) == "It needs more memory than one scan may have."
     assert ends(ValueError("Jane Doe, born 1950")) == "It cannot be processed (ValueError)."
+    assert ends(OSError(28, "No space left on device", str(tmp_path))) == (
+        "The server cannot store its result: the disk is full. Try again when there is room."
+    )
     assert ends(UsageError("No such target.")) == "No such target."
 
 
 WORKER = """
-import ctypes, json, os, pathlib, socket, subprocess, sys, threading
+import ctypes, fcntl, json, os, pathlib, resource, signal, socket, subprocess, sys, threading
 from voxtune.serving.walls import raise_walls
 from voxtune.serving.worker import limit_memory
 scratch, home, parent = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), os.getppid()
@@ -94,8 +97,33 @@ tried("native run", lambda: native("execv", b"/bin/true", None))
 tried("native fork", lambda: os._exit(0) if libc.fork() == 0 else native("fork"))
 tried("native home", lambda: native("open", str(home / "secret").encode(), 0))
 tried("native signal", lambda: native("kill", parent, 0))
+def call(number, *words):
+    if libc.syscall(number, *words) == -1:
+        raise OSError(ctypes.get_errno(), "call")
+secret = home / "secret"
+tried("mode", lambda: secret.chmod(0o666))
+tried("owner", lambda: os.chown(secret, os.getuid(), os.getgid()))
+tried("times", lambda: os.utime(secret, (0, 0)))
+tried("attributes", lambda: os.setxattr(secret, "user.a", b"x"))
+tried("symbolic link", lambda: os.symlink(secret, scratch / "link"))
+tried("hard link", lambda: os.link(secret, scratch / "hard"))
+tried("limits of the server", lambda: resource.prlimit(parent, resource.RLIMIT_CORE))
+tried("slower server", lambda: os.setpriority(os.PRIO_PROCESS, parent, 10))
+tried("pipe", lambda: os.mkfifo(scratch / "pipe"))
+tried("list shared memory", lambda: os.listdir("/dev/shm"))
+tried("signal by the terminal", lambda: fcntl.fcntl(0, fcntl.F_SETOWN, parent))
+tried("native mode", lambda: native("chmod", str(secret).encode(), 0o666))
+tried("native times", lambda: native("utimensat", -100, str(secret).encode(), None, 0))
+tried("native symbolic link", lambda: native("symlink", str(secret).encode(), str(scratch / "link").encode()))
+if os.uname().machine == "x86_64":
+    tried("native thread signal", lambda: call(234, parent, parent, 0))
+    tried("native old thread signal", lambda: call(200, parent, 0))
+    tried("native queued signal", lambda: call(129, parent, 0, None))
+    tried("native limits", lambda: native("prlimit", parent, 4, None, None))
+    tried("native shared segment", lambda: call(29, 0, 4096, 0o1600))
 tried("much memory", lambda: bytearray(512 * 2**20))
 tried("some memory", lambda: bytearray(8 * 2**20))
+tried("own signal", lambda: (signal.signal(signal.SIGUSR1, signal.SIG_IGN), signal.raise_signal(signal.SIGUSR1)))
 tried("own file", lambda: (scratch / "a").write_bytes(b"x"))
 thread = threading.Thread(target=lambda: found.update(thread="done"))
 thread.start()
@@ -106,7 +134,10 @@ print(json.dumps({"found": found, "unheld": walls.missing}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kernel walls and the memory limit are Linux's")
 def test_a_worker_can_do_nothing_but_its_work(tmp_path: Path) -> None:
-    """Sockets, names, programs, processes and the home folder, by Python and by native code."""
+    """Sockets, names, programs, processes, signals, shared memory and the home folder, by Python and by native code.
+
+    Links and pipes in its own folder too: the server reads what stands there.
+    """
     scratch, home = tmp_path / "scratch", tmp_path / "home"
     for folder in (scratch, home):
         folder.mkdir()
@@ -121,13 +152,19 @@ def test_a_worker_can_do_nothing_but_its_work(tmp_path: Path) -> None:
     if said["unheld"]:
         pytest.skip(f"this kernel has no walls against: {', '.join(said['unheld'])}")
     refused = dict.fromkeys(
-        (
+        {
+            *said["found"]
+        } & {
+            "mode", "owner", "times", "attributes", "symbolic link", "hard link", "limits of the server", "slower server", "pipe",
+            "list shared memory", "signal by the terminal", "native mode", "native times", "native symbolic link", "native thread signal",
+            "native old thread signal", "native queued signal", "native limits", "native shared segment",
+        } | {
             "connect", "udp", "look up", "run", "shell", "fork", "home", "list home", "write elsewhere", "native socket", "native udp",
             "native run", "native fork", "native home", "native signal",
-        ),
+        },
         "PermissionError",
     )  # fmt: skip
-    done = dict.fromkeys(("some memory", "own file", "thread"), "done")
+    done = dict.fromkeys(("some memory", "own signal", "own file", "thread"), "done")
     assert said["found"] == refused | done | {"much memory": "MemoryError"}
 
 

@@ -189,3 +189,28 @@ def test_the_shareable_split_has_no_id_and_no_path_and_comes_back_with_its_key(t
     other = split(manifest, tmp_path / "other", holdout="site=A", share=tmp_path / "other_key")
     hashes = set(json.loads(text)["test"])
     assert not hashes & set(json.loads((other / "split.keyed.json").read_text(encoding="utf-8"))["test"])
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_the_same_words_again_find_the_split_whole_and_others_are_refused(
+    tmp_path: Path, folds: int | None
+) -> None:
+    manifest = write_manifest(cohort(40), tmp_path / "manifest.tsv")
+    folder, key, said = tmp_path / "split", tmp_path / "key", list[str]()
+    split(manifest, folder, folds=folds, seed=3, share=key)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    split(manifest, folder, folds=folds, seed=3, share=key, say=said.append)
+    assert said == ["split: this very split is there already, whole; nothing was written."]
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    other_key = tmp_path / "other"
+    other_key.write_text("x" * 32)
+    for words in ({"seed": 4}, {"seed": 3, "val": 0.3}, {"seed": 3, "share": other_key}):
+        with pytest.raises(UsageError, match="another split already"):
+            split(manifest, folder, folds=folds, share=words.pop("share", key), **words)  # type: ignore[arg-type]
+    table = next(folder.rglob("test.tsv"))
+    table.write_text(table.read_text(encoding="utf-8") + "scan\tp\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="another split already"):
+        split(manifest, folder, folds=folds, seed=3, share=key)
+    table.unlink()
+    with pytest.raises(UsageError, match="another split already"):
+        split(manifest, folder, folds=folds, seed=3, share=key)

@@ -6,7 +6,7 @@ import pytest
 
 from voxtune.commands.train.probe import Probe
 from voxtune.config import TrainingSettings
-from voxtune.pages.run_page import curves, run_page
+from voxtune.pages.run_page import run_page, validation
 from voxtune.types.steering import ERRORS, name_of, said, value_of
 
 METRICS = get_args(TrainingSettings.model_fields["metric"].annotation)
@@ -33,6 +33,6 @@ def test_every_metric_is_shown_as_it_is(metric: str) -> None:
     )  # fmt: skip
     assert line in page
     assert "-0." not in page.split("<figure>")[0]
-    axes = curves(history, metric).axes[1]
+    axes = validation(history, metric).axes[0]
     assert axes.get_ylabel() == f"{name_of(metric)} on validation"
     assert {float(value) for value in axes.lines[0].get_ydata()} == {value_of(metric, own)}

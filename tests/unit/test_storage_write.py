@@ -98,6 +98,21 @@ def test_file_and_folder_are_synchronised_before_it_is_said_to_be_there(
     assert done == ["rename"]
 
 
+def _leave_room(folder: str) -> None:
+    with atomic_path(Path(folder) / "b.safetensors", room=True) as part:
+        part.with_name(".tmpXyZ").write_bytes(b"half")
+        os._exit(9)
+
+
+def test_the_folder_of_a_killed_library_is_swept(tmp_path: Path) -> None:
+    killed = multiprocessing.get_context("fork").Process(target=_leave_room, args=(str(tmp_path),))
+    killed.start()
+    killed.join()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert sweep(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def _leave(folder: str) -> None:
     with atomic_path(Path(folder) / "a.nii.gz") as part:
         part.write_bytes(b"half")
@@ -175,6 +190,34 @@ def test_the_cause_is_found_behind_what_libraries_make_of_it() -> None:
     behind.__cause__ = OSError(errno.EDQUOT, "x")
     assert cause_of(behind) == "the disk quota is used up"
     assert cause_of(ValueError("code: none")) is None
+    newer = "Error while serializing: I/O error: Disk quota exceeded (os error 122) at path"
+    assert cause_of(RuntimeError(newer)) == "the disk quota is used up"
+
+
+def test_what_a_library_says_in_words_while_it_writes_is_of_that_file(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no permission"), atomic_path(tmp_path / "a"):
+        raise RuntimeError("I/O error: Permission denied (os error 13) at path x")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_library_that_writes_beside_its_file_leaves_nothing_and_changes_no_mode(
+    tmp_path: Path, umask: int, *, shared: bool
+) -> None:
+    before = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a.safetensors", shared=shared, room=True) as part:
+            own = part.with_name(".tmpAbC")
+            own.write_bytes(b"x")
+            own.chmod(0o600 if shared else 0o644)
+            own.replace(part)
+            part.with_name("left").touch()
+    finally:
+        os.umask(before)
+    (there,) = tmp_path.iterdir()
+    assert (there.name, there.read_bytes()) == ("a.safetensors", b"x")
+    assert mode(there) == ((0o666 & ~umask) if shared else 0o600)
 
 
 def test_a_missing_permission_elsewhere_is_not_said_of_the_file_that_is_written(tmp_path: Path) -> None:

@@ -170,3 +170,51 @@ def test_a_new_run_forgets_the_checkpoints_of_an_old_one(tmp_path: Path) -> None
     run(tmp_path, epochs=1)
     assert "epoch-0007-step-000000" not in standings(tmp_path)
     assert (tmp_path / "unrelated.safetensors").exists()
+
+
+def test_tensors_without_their_facts_are_no_checkpoint(tmp_path: Path) -> None:
+    whole, _ = run(tmp_path / "whole")
+    place = tmp_path / "cut"
+    place.mkdir()
+    (place / "epoch-0000-step-000002.safetensors").write_bytes(b"what a killed process left")
+    said: list[str] = []
+    assert load_last(place, said.append) is None
+    assert "no such file" in said[0]
+    again, _ = run(place, resume=True)
+    assert same(whole, again)
+    assert standings(place) == standings(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("write", [1, 2, 3, 4])
+def test_what_is_derived_of_an_epoch_is_there_before_the_epoch_counts(
+    tmp_path: Path, write: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dying at any write of the last epoch's end: after --resume all is there as without it."""
+
+    class Died(BaseException):
+        pass
+
+    logs: dict[str, int] = {}
+
+    def watcher(name: str) -> Watcher:
+        return Watcher(lambda history: logs.update({name: len(history)}), lambda *_: None, lambda _: None)
+
+    run(tmp_path / "whole", watcher=watcher("whole"), save_steps=None, epochs=1)
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+    real, seen = Path.replace, [0]
+
+    def dies(self: Path, target: Path) -> Path:
+        seen[0] += 1
+        if seen[0] == write:
+            raise Died
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(Died):
+        run(tmp_path / "cut", watcher=watcher("cut"), save_steps=None, epochs=1)
+    monkeypatch.undo()
+    run(tmp_path / "cut", watcher=watcher("cut"), save_steps=None, epochs=1, resume=True)
+    assert logs["cut"] == logs["whole"] == 1
+    found = {path.name for path in (tmp_path / "cut").iterdir()}
+    assert found == expected.keys()
+    assert (tmp_path / "cut" / "best.safetensors").read_bytes() == expected["best.safetensors"]

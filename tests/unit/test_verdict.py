@@ -51,6 +51,21 @@ def test_the_worst_check_decides_and_lesser_reasons_are_not_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("looked", "numbers"),
+    [
+        (Looked(distance=1.0, confidence=0.69999), ("0.69999", "0.70000")),
+        (Looked(distance=1.0, confidence=0.6951), ("0.695", "0.700")),
+        (Looked(distance=2.5004), ("2.5004", "2.5000")),
+        (Looked(distance=1.5004, confidence=0.9), ("1.5004", "1.5000")),
+    ],
+)
+def test_a_reason_never_reads_as_if_there_were_none(looked: Looked, numbers: tuple[str, str]) -> None:
+    """Rounded alike, a number and its limit would say 'not sure (confidence 0.70; sure from 0.70 on)'."""
+    said = str(judge(looked, RULES))
+    assert all(one in said for one in numbers)
+
+
 def test_without_rules_there_is_no_answer_without_caution() -> None:
     assert (
         judge(Looked(distance=1.0, confidence=1.0), VerdictRules(near=1.5, far=2.5)).said

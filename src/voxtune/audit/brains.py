@@ -53,7 +53,7 @@ def sampled_brain(volume: Volume) -> Sampled | None:
     found = align(volume)
     if found is None:
         return None
-    scan = Scan(volume, found.sign)
+    scan = Scan(volume, found.sign, cut=found.cut)
     return scan.sample(mended(scan, found.transform))
 
 

@@ -26,8 +26,8 @@ FEWEST = 20
 """Places that a registration is mended by."""
 EMPTY = 0.08
 """Share of the bright tissue below which a voxel holds nothing."""
-WHOLE = 0.97
-"""Share of the brain that a scan shows from which it is no part of one."""
+WHOLE, WHOLE_CUT = 0.97, 0.999
+"""Share of the brain that a scan shows from which it is no part of one, and of a scan whose field of view ends somewhere."""
 MOST_GAIN_LOST = 0.3
 LEAST_OF_WHOLE = 0.8
 """Share of a window's part of the brain that must be seen."""
@@ -76,11 +76,12 @@ class Field:
 class Scan:
     """A scan, with some voxel above zero, that can be sampled in template space again and again."""
 
-    def __init__(self, volume: Volume, sign: int = 1) -> None:
+    def __init__(self, volume: Volume, sign: int = 1, *, cut: bool = False) -> None:
         from scipy.ndimage import binary_fill_holes, gaussian_filter
 
         self._fine = volume if min(volume.spacing) >= 2 else isotropic(volume, 2.0)
         self._sign = sign
+        self._whole = WHOLE_CUT if cut else WHOLE
         high = float(np.percentile(self._fine.voxels[self._fine.voxels > 0], 95))
         step = np.maximum(1, np.round(SEEN_MM / np.array(self._fine.spacing) / 2)).astype(int)
         there = self._fine.voxels[:: step[0], :: step[1], :: step[2]] > EMPTY * high
@@ -92,17 +93,21 @@ class Scan:
         """The scan where the template's box lies by a transform from template world to scan world (4, 4)."""
         from scipy.ndimage import map_coordinates
 
-        mask, points = inside()
+        mask, _ = inside()
+        places, points = _inner()
         matrix = np.linalg.inv(self._fine.affine) @ transform
         where = (matrix[:3, :3] @ points + matrix[:3, 3:]).astype(np.float32)
-        values = map_coordinates(self._fine.voxels, where, order=1, output=np.float32, mode="constant")
+        values, shown = np.zeros_like(mask), np.zeros_like(mask)
+        values.flat[places] = self._sign * map_coordinates(
+            self._fine.voxels, where, order=1, output=np.float32, mode="constant"
+        )
         seen = map_coordinates(
             self._seen, where / self._step[:, None], order=1, output=np.float32, mode="constant"
         )
-        shown = (np.clip((seen.reshape(mask.shape) - 0.4) / 0.4, 0, 1) * mask).astype(np.float32)
-        if float(shown.sum()) >= WHOLE * float(mask.sum()):
+        shown.flat[places] = np.clip((seen - 0.4) / 0.4, 0, 1)
+        if float(shown.sum()) >= self._whole * float(mask.sum()):
             shown = mask  # dark fluid is no missing part
-        return Sampled(values.reshape(mask.shape) * self._sign, shown)
+        return Sampled(values, shown)
 
 
 @functools.lru_cache(maxsize=1)
@@ -121,6 +126,14 @@ def inside() -> tuple[Array, Matrix]:
     ).reshape(3, -1)
     affine = template.field_of_view(SIZE)
     return box.astype(np.float32), affine[:3, :3] @ grid + affine[:3, 3:]
+
+
+@functools.lru_cache(maxsize=1)
+def _inner() -> tuple[NDArray[np.int64], Matrix]:
+    """Places (flat) of the box that lie in the brain, and their world (3, N): nothing else of a scan is looked at."""
+    mask, points = inside()
+    places = np.flatnonzero(mask)
+    return places, points[:, places]
 
 
 def even(sampled: Sampled, window: Window) -> Array:

@@ -174,7 +174,8 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
                     2.0 if is_sure else float(line[partner])
                 )
             second[place] = _second_nearest(z, owner[others])
-            order = np.argsort(-z)[:NEIGHBOURS]
+            nearest = np.argpartition(-z, min(NEIGHBOURS, len(z) - 1))[:NEIGHBOURS]
+            order = nearest[np.argsort(-z[nearest])]
             near[place, : len(order)], above[place, : len(order)] = (
                 shown[others[order]],
                 (z[order] - middle) / spread,
@@ -287,6 +288,13 @@ def state(images: Images, likeness: Likeness) -> str:
             f"only {people} participants have a readable scan and at least {ENOUGH + 1} are needed to know how alike strangers are here; "
             "nothing but near-certain doubles was looked for"
         )
+    shown = (images.vectors["brain"] != 0).any(axis=1)
+    if shown.sum() > len(shown) / 2 and not shown.all():
+        without = [scan for scan, there in zip(images.scan_ids, shown, strict=True) if not there]
+        parts.append(
+            f"{len(without)} scans among brains show none that could be laid in the standard space, and were compared "
+            f"as pictures alone: {named(without)}"
+        )
     return "; ".join(parts) or "done"
 
 
@@ -343,4 +351,4 @@ def _excess(near: NDArray[np.int64], nearness: NDArray[np.float64], side: NDArra
     same = theirs == side[:, None]
     inside = np.maximum(np.where(known & same, nearness, -np.inf).max(axis=1), last)
     outside = np.maximum(np.where(known & ~same, nearness, -np.inf).max(axis=1), last)
-    return float(np.mean((outside - inside)[used])) if used.any() else 0.0
+    return float(np.mean(outside[used] - inside[used])) if used.any() else 0.0

@@ -103,9 +103,12 @@ def _telling(sentence: str, profile: Profile) -> list[tuple[str, bool]]:
 
 def _weigh(found: Sequence[_Seen], bodies: Sequence[Body], reason: str) -> tuple[Level, tuple[str, ...]]:
     scans = tuple(dict.fromkeys(one.body.scan for one in found))
-    if len({one.sentence for one in found}) == 1 and len(scans) >= CONSTANT * len(bodies) and len(bodies) > 1:
+    scored = any(one.scored for one in found)
+    # A number beside a class name ('TE 2.9 ms') does not make it another phrase; beside a score's name it is the score.
+    phrases = {one.sentence if scored else re.sub(r"\d+(?:[.,]\d+)*", "#", one.sentence) for one in found}
+    if len(phrases) == 1 and len(scans) >= CONSTANT * len(bodies) and len(bodies) > 1:
         return "note", scans
-    if any(one.scored for one in found):
+    if scored:
         return "refuse", scans
     people = {one.participant: one.diagnosis for one in bodies}
     having = {one.body.participant for one in found}

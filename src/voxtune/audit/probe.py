@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from voxtune.audit.images import Images
 from voxtune.audit.permutation import told
 from voxtune.audit.report import Finding, Level
-from voxtune.audit.text import body
+from voxtune.audit.text import after_label
 from voxtune.audit.tokens import allowed_values, explained, features, read
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.types.profile import Profile
@@ -19,11 +19,14 @@ from voxtune.types.records import ManifestRow, Report
 WARN_AUC, REFUSE_AUC = 0.6, 0.8
 LEAST_PEOPLE = 5
 """Participants a class needs for the probe."""
+MOST_TOGETHER = 3
+"""Most telling features that are set beside the allowed fields."""
 RESAMPLES = 200
 ALPHA = 0.01
 """Of all features together."""
-MORE_THAN_ALLOWED = 0.1
-"""AUC by which numbers that a person opened must tell more than the allowed fields before they are warned of."""
+MORE_THAN_ALLOWED, MORE_TOGETHER = 0.1, 0.05
+"""AUC by which numbers must tell more than the allowed fields, alone or together with them, before they are warned of: a share of
+the head's volume only says again what the volume says."""
 
 
 def text_probe(
@@ -48,7 +51,9 @@ def text_probe(
     if len(classes) < 2:
         return [], f"needs two classes with at least {LEAST_PEOPLE} participants with reports"
     used = [row for row in known if row.diagnosis in classes]
-    readings = [read(body(reports[row.scan_id].text, row.diagnosis, profile), row, profile) for row in used]
+    readings = [
+        read(after_label(reports[row.scan_id].text, row.diagnosis, profile), row, profile) for row in used
+    ]
     fields = explained(readings, used, profile)
     seen = features(readings, fields)
     if not seen.names:
@@ -64,9 +69,12 @@ def text_probe(
             for row in used
         ]
     )
+    allowed = _filled(values)
+    both = np.concatenate([allowed, seen.values[:, ranked[:MOST_TOGETHER]]], axis=1)
     weighed = _Weighed(
         *_clustered_auc(_held_out_scores(seen.values, labels, groups, seed), labels, groups, seed),
-        _allowed_auc(values, labels, groups, seed),
+        _plain_auc(allowed, labels, groups, seed),
+        _plain_auc(both, labels, groups, seed) if ranked else 0.5,
         float(result.p.min()),
     )
     telling = [(seen.names[i], seen.tokens[i]) for i in ranked]
@@ -82,10 +90,12 @@ class _Weighed:
     high: float
     allowed: float
     """AUC of the allowed fields alone."""
+    together: float
+    """AUC of the allowed fields with what is told beside them."""
     p: float
 
 
-_NOTHING = _Weighed(0.5, 0.5, 0.5, 0.5, 1.0)
+_NOTHING = _Weighed(0.5, 0.5, 0.5, 0.5, 0.5, 1.0)
 
 
 def _by_participant(
@@ -101,7 +111,11 @@ def _by_participant(
 def _probed(weighed: _Weighed, telling: Sequence[tuple[str, str]], why: str) -> Finding:
     numbers_alone = all(name.startswith(("number", "'number")) for name, _ in telling)
     level: Level = "note"
-    if telling and not (numbers_alone and weighed.value < weighed.allowed + MORE_THAN_ALLOWED):
+    again = (
+        weighed.value < weighed.allowed + MORE_THAN_ALLOWED
+        and weighed.together < weighed.allowed + MORE_TOGETHER
+    )
+    if telling and not (numbers_alone and again):
         strong = weighed.value > REFUSE_AUC and weighed.low > WARN_AUC
         level = "refuse" if strong else "warn"
     listed = ", ".join(name for name, _ in telling[:4])
@@ -116,7 +130,8 @@ def _probed(weighed: _Weighed, telling: Sequence[tuple[str, str]], why: str) -> 
     if level != "note":
         message += " Use one wording for all, and no number that is made from the diagnosis."
     figures = {
-        "auc": weighed.value, "low": weighed.low, "high": weighed.high, "allowed_auc": weighed.allowed, "p": weighed.p,
+        "auc": weighed.value, "low": weighed.low, "high": weighed.high, "allowed_auc": weighed.allowed, "together_auc": weighed.together,
+        "p": weighed.p,
     }  # fmt: skip
     tokens = tuple(dict.fromkeys(token for _, token in telling[:12] if token))
     return Finding(check="text_probe", level=level, message=message, figures=figures, tokens=tokens)
@@ -152,15 +167,17 @@ def _held_out_scores(
     return scores
 
 
-def _allowed_auc(
+def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The allowed fields that hold any value; a missing value is the middle one."""
+    values = values[:, np.isfinite(values).any(axis=0)]
+    return np.where(np.isfinite(values), values, np.nanmedian(values, axis=0)) if values.size else values
+
+
+def _plain_auc(
     values: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> float:
-    """What the allowed fields alone tell; a missing value is the middle one."""
-    if not values.size or not np.isfinite(values).any():
-        return 0.5
-    values = values[:, np.isfinite(values).any(axis=0)]
-    filled = np.where(np.isfinite(values), values, np.nanmedian(values, axis=0))
-    return _macro_auc(_held_out_scores(filled, labels, groups, seed), labels)
+    """What some columns tell of other participants."""
+    return _macro_auc(_held_out_scores(values, labels, groups, seed), labels) if values.size else 0.5
 
 
 def _clustered_auc(

@@ -1,4 +1,4 @@
-"""Audit of what a model could read instead of the disease: any column, its missingness, the image's folder, the header.
+"""Audit of what a model could read instead of the disease: any column, its missingness, the image's folders and name, the header.
 
 Every column of the manifest is compared with the diagnosis over the participants of train, all together in one permutation
 test. Facts of how and where a scan was made refuse training when they tell the classes completely; other columns are warned of.
@@ -8,6 +8,7 @@ What defines the class, and what is measured on the image, is no shortcut.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -39,7 +40,8 @@ NOT_SHORTCUTS = frozenset(
         "simulated",
     }
 )
-NOTED = ("image folder", "age", "sex")
+PATHS = ("image folder", "image name")
+NOTED = (*PATHS, "age", "sex")
 """What goes with a diagnosis rightly or is no input of a model: said, and no more (the metadata baseline weighs age and sex)."""
 STRONG_ASSOCIATION = 0.3
 """Cramer's V from which a column that goes with the diagnosis is worth a warning."""
@@ -52,6 +54,8 @@ FUTURE = re.compile(
     r"horizon|progress|convert|conversion|stable|months? (?:later|after)|follow.?up|\b[ps]MCI\b",
     re.IGNORECASE,
 )
+
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?=\D|\d{4}(?!\d))|(?<=\D)(?:19|20)\d{2}$")
 
 Get = Callable[[ManifestRow], str | None]
 
@@ -109,7 +113,9 @@ def _facts(
     for name in (*SHORTCUTS, "age", "sex", *extra):
         if plain(name) not in NOT_SHORTCUTS and not profile.defined_by(name) and name not in profile.columns:
             found[name] = _column(name)
-    found["image folder"] = lambda row: PurePosixPath(row.image.replace("\\", "/")).parent.as_posix()
+    paths = {row.scan_id: PurePosixPath(row.image.replace("\\", "/")) for row in people}
+    found["image folder"] = _common_folders(paths)
+    found["image name"] = lambda row: paths[row.scan_id].name
     if headers:
         found["image_header"] = lambda row: headers.get(row.scan_id)
     return found
@@ -119,9 +125,36 @@ def _column(name: str) -> Get:
     return lambda row: column_value(row, name)
 
 
+def _common_folders(paths: Mapping[str, PurePosixPath]) -> Get:
+    """The folders above an image that several people share, a folder of each person's own left out."""
+    levels = list(zip_longest(*(path.parts[:-1] for path in paths.values())))
+    shared = [at for at, level in enumerate(levels) if len(set(level)) <= _most_values(len(level))]
+
+    def folder(row: ManifestRow) -> str:
+        parts = paths[row.scan_id].parts[:-1]
+        return "/".join(parts[at] for at in shared if at < len(parts))
+
+    return folder
+
+
+def _most_values(people: int) -> float:
+    """Different values above which nearly everybody has an own one."""
+    return min(MOST_VALUES, people / 3)
+
+
+def _in_kinds(values: Sequence[str | None]) -> list[str | None]:
+    """Values of which nearly everybody has an own one by what they share: dates by their year, codes by all but their digits."""
+    years = [None if value is None else _YEAR.search(value) for value in values]
+    if all(year is not None or value is None for year, value in zip(years, values, strict=True)):
+        return [year and year.group() for year in years]
+    return [None if value is None else re.sub(r"\d+", "#", value) for value in values]
+
+
 def _codes(people: Sequence[ManifestRow], get: Get) -> NDArray[np.int64] | None:
     """Values as whole numbers, missing as one of them; numbers in quarters; ``None`` where nothing varies or nearly all differ."""
     values = [get(row) for row in people]
+    if len(set(values)) > _most_values(len(values)) and not all(_is_number(value) for value in values):
+        values = _in_kinds(values)
     known = [value for value in values if value is not None]
     try:
         numbers = [float(value) for value in known]
@@ -132,10 +165,16 @@ def _codes(people: Sequence[ManifestRow], get: Get) -> NDArray[np.int64] | None:
         values = [
             None if value is None else str(int(np.searchsorted(edges, float(value)))) for value in values
         ]
-    distinct = set(values)
-    if len(distinct) < 2 or len(distinct) > min(MOST_VALUES, len(values) / 3):
+    if not 2 <= len(set(values)) <= _most_values(len(values)):
         return None
     return np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.int64)
+
+
+def _is_number(value: str | None) -> bool:
+    try:
+        return value is None or float(value) is not None
+    except ValueError:
+        return False
 
 
 def _strength(codes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
@@ -157,10 +196,15 @@ def _finding(name: str, strength: float, p: float, level: Level) -> Finding:
         f"In train, {name} goes with the diagnosis with Cramer's V {strength:.2f} (0 none, 1 complete; missing values count as a value; "
         f"p {p:.3f} over all columns)."
     )
-    if name == "image folder":
-        message += " The folder is no input of a model; see that its scans were made and prepared alike."
+    if name in PATHS:
+        message += f" The {name.removeprefix('image ')} is no input of a model; see that its scans were made and prepared alike."
     elif name in {"age", "sex"}:
-        message += f" A model can tell the classes by {name} alone; compare it with the baseline that knows age and sex."
+        only = (
+            ""
+            if strength < COMPLETE
+            else f"Whoever knows the {name} knows the class, and no figure can tell the two apart: "
+        )
+        message += f" {only}A model can tell the classes by {name} alone; compare it with the baseline that knows age and sex."
     elif level != "note" and ACQUISITION.match(plain(name)) and name != "image_header":
         message += f" A model can tell the classes by {name}; test with --holdout {name}=VALUE."
     elif level != "note":

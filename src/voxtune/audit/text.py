@@ -19,13 +19,19 @@ CONSTANT_WORDS = " (as often in one class as in another, so that it tells nothin
 _NUMBER = re.compile(r"([A-Za-z][A-Za-z0-9 ()/_-]{0,60}?)\s*(?::|=|\bis\b|\bof\b)?\s*(-?\d+(?:\.\d+)?)")
 
 
-def body(text: str, diagnosis: str | None, profile: Profile | None = None) -> str:
-    """A report without its label sentence, in the words of the profile and any letter case."""
+def after_label(text: str, diagnosis: str | None, profile: Profile | None = None) -> str:
+    """A report from the end of its label sentence on, with the marks and spaces there; any letter case, in the words of the profile."""
     label = class_text(diagnosis, profile) if diagnosis is not None else ""
     # 'A photo of ADHD' is not the label sentence of AD.
     if label and re.match(rf"{re.escape(label)}(?!\w)", text, re.IGNORECASE):
-        return text[len(label) :].lstrip(".: ")
+        return text[len(label) :]
     return text
+
+
+def body(text: str, diagnosis: str | None, profile: Profile | None = None) -> str:
+    """A report without its label sentence."""
+    rest = after_label(text, diagnosis, profile)
+    return rest if rest is text else rest.lstrip(".: ")
 
 
 def same_texts(

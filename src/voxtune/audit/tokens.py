@@ -1,8 +1,8 @@
 """A report text as features: everything about it that a text encoder can read and that is not the value of an allowed field.
 
-Words and marks in their letter case, alone and in twos; which named values are there, in which order, with how many decimals;
-length; and each number that is no allowed field of its row, as a value and as a token. Values of allowed fields are masked: they are
-the supervision, and what they tell they tell rightly.
+Words and marks in their letter case, alone and in twos with the space between them; how codes begin and end; which named values are
+there, in which order, with how many decimals; length; and each number that is no allowed field of its row, as a value and as a
+token. Values of allowed fields are masked: they are the supervision, and what they tell they tell rightly.
 """
 
 import re
@@ -19,7 +19,10 @@ from voxtune.types.records import ManifestRow
 NUMBER = re.compile(r"(?<![\w.^])[-+]?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?%?")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_CODE = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w+")
+"""Letters and digits in one word, of which nearly every text may have its own."""
 _SEXES = {"F": ("F", "female", "woman", "women"), "M": ("M", "male", "man", "men")}
+_SEX_WORDS = ("sexletter", "sexadjective", "sexnoun", "sexnouns")
 LEAST_SUPPORT = 3
 """Participants that must differ from the others in a feature."""
 MOST = 4000
@@ -32,6 +35,8 @@ class Reading:
     """One text: its tokens with numbers as their format, and its numbers by the words before them."""
 
     tokens: tuple[str, ...]
+    gaps: tuple[str, ...]
+    """What stands before each token and after the last: nothing, a space, or some other space."""
     numbers: tuple[tuple[str, str, float], ...]
     """Name, format and value."""
     allowed: Mapping[str, float] = field(default_factory=dict)
@@ -41,20 +46,38 @@ class Reading:
 def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
     """Take a text apart; text values of allowed fields and the sex are masked."""
     for column, value in _allowed_texts(row, profile).items():
-        text = text.replace(value, f" {column} ")
+        text = text.replace(value, column)
     if row.sex is not None:
         # A whole word of the row's own sex; the other sex's word would be no field of this row.
-        text = re.sub(rf"(?<!\w)({'|'.join(_SEXES[row.sex])})(?!\w)", " sexword ", text, flags=re.IGNORECASE)
+        words = _SEXES[row.sex]
+        text = re.sub(
+            rf"(?<!\w)({'|'.join(words)})(?!\w)",
+            lambda found: _masked_sex(found.group(), words),
+            text,
+            flags=re.IGNORECASE,
+        )
     tokens: list[str] = []
+    places: list[tuple[int, int]] = []
     numbers: list[tuple[str, str, float]] = []
     end = 0
-    for found in NUMBER.finditer(text):
-        before = _TOKEN.findall(text[end : found.start()])
-        tokens += [*before, _format(found.group())]
-        numbers.append((_name(text[end : found.start()]), _format(found.group()), _value(found.group())))
-        end = found.end()
-    tokens += _TOKEN.findall(text[end:])
-    return Reading(tuple(tokens), tuple(numbers), allowed_values(row, profile))
+    for found in [*NUMBER.finditer(text), None]:
+        for word in _TOKEN.finditer(text, end, found.start() if found else len(text)):
+            tokens.append(word.group())
+            places.append(word.span())
+        if found:
+            tokens.append(_format(found.group()))
+            places.append(found.span())
+            numbers.append((_name(text[end : found.start()]), _format(found.group()), _value(found.group())))
+            end = found.end()
+    ends, starts = [0, *(b for _, b in places)], [*(a for a, _ in places), len(text)]
+    gaps = tuple(text[a:b] for a, b in zip(ends, starts, strict=True))
+    return Reading(tuple(tokens), gaps, tuple(numbers), allowed_values(row, profile))
+
+
+def _masked_sex(word: str, words: Sequence[str]) -> str:
+    """One word for either sex, in the letter case and of the kind that is written."""
+    kind = _SEX_WORDS[[one.lower() for one in words].index(word.lower())]
+    return kind.upper() if word.isupper() else kind if word.islower() else kind.capitalize()
 
 
 def _name(before: str) -> str:
@@ -76,11 +99,13 @@ def _allowed_texts(row: ManifestRow, profile: Profile) -> dict[str, str]:
 def _format(number: str) -> str:
     """``#`` with its decimals and marks as they are written: ``6137.00`` is ``#.00``, ``6,137.0`` is ``#,#.0`` and ``07`` is ``0#``."""
     whole, mark, decimals = _parts(number)
+    power = "e" if _power(number) else ""
+    digits = "" if number.isascii() else "other digits"
     lead = "0#" if len(whole) > 1 and whole.startswith("0") else "#"
     sign = "+" if number.startswith("+") else ""
     return (
         sign + lead + (",#" if _GROUPED.fullmatch(_bare(number)) else "") + (mark + "0" * len(decimals))
-        + ("%" if number.endswith("%") else "")
+        + power + ("%" if number.endswith("%") else "") + digits
     )  # fmt: skip
 
 
@@ -180,16 +205,7 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
     for reading in readings:
         cells: dict[str, float] = {"length": float(len(reading.tokens))}
         cells["capital letters"] = float(sum(c.isupper() for t in reading.tokens for c in t))
-        for first, second in zip(("", *reading.tokens), (*reading.tokens, ""), strict=True):
-            if second:
-                _mark(cells, shown, f"'{second}'", second, 1.0)
-            _mark(
-                cells,
-                shown,
-                f"'{first} {second}'".replace("' ", "'start of text, "),
-                f"{first} {second}".strip(),
-                1.0,
-            )
+        _words(cells, shown, reading)
         _mark(
             cells,
             shown,
@@ -205,6 +221,7 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
         for name, form, number in reading.numbers:
             _mark(cells, shown, f"'{name} {form}'", name, 1.0)
             _mark(cells, shown, f"round value of '{name}'", name, float(number % 10 == 0))
+            _mark(cells, shown, f"decimals of '{name}' but zeros", name, float(_own_decimals(number)))
             if name in known:
                 value = reading.allowed.get(known[name])
                 if value is not None and _is(number, _decimals(form), value):
@@ -212,11 +229,55 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
                 _mark(cells, shown, f"another number of '{name}' than the table's", name, 1.0)
             _mark(cells, shown, f"number of '{name}'", name, number)
             _mark(cells, shown, f"'{name} {number:g}'", name, 1.0)
+            _mark(cells, shown, f"number of '{name}', last digit", name, float(number % 10))
+            _mark(cells, shown, f"number of '{name}', odd", name, float(number % 2))
             if len(values.get(name, ())) > 12:
                 quarter = int(4 * np.searchsorted(values[name], number) / len(values[name]))
                 _mark(cells, shown, f"numbers of '{name}', quarter {quarter + 1}", name, 1.0)
         rows.append(cells)
     return _matrix(rows, shown)
+
+
+def _words(cells: dict[str, float], shown: dict[str, str], reading: Reading) -> None:
+    """Words and marks alone, in twos, and in threes round a mark, which tell the order of sentences and of items."""
+    tokens = ("", *reading.tokens, "")
+    for place, gap in enumerate(reading.gaps):
+        first, second = tokens[place : place + 2]
+        if second:
+            _mark(cells, shown, f"'{second}'", second, 1.0)
+        if _CODE.fullmatch(second):
+            _code(cells, shown, second)
+        pair = f"{first}{_shown_gap(gap)}{second}"
+        written = f"{first}{gap}{second}"
+        token = written.strip() if gap in {"", " "} and second else written
+        _mark(cells, shown, f"'{pair}'" if first else f"start of text, '{pair}'", token, 1.0)
+        if place and first and not first[0].isalnum() and first[0] != "#":
+            before = f"{tokens[place - 1]}{_shown_gap(reading.gaps[place - 1])}"
+            _mark(
+                cells,
+                shown,
+                f"'{before}{pair}'",
+                f"{tokens[place - 1]}{reading.gaps[place - 1]}{token}".strip(),
+                1.0,
+            )
+
+
+def _code(cells: dict[str, float], shown: dict[str, str], word: str) -> None:
+    """How a code is made: where nearly every text has its own, the word itself tells nothing."""
+    for end, piece in (("begins with", word[:1]), ("begins with", word[:3]), ("ends with", word[-1:])):
+        _mark(cells, shown, f"a code that {end} '{piece}'", word, 1.0)
+    _mark(cells, shown, f"a code like '{re.sub(r'[0-9]+', '0', word)}'", word, 1.0)
+    _mark(cells, shown, "length of a code", word, float(len(word)))
+
+
+def _shown_gap(gap: str) -> str:
+    """A space as it is; any other as a person can read it."""
+    return gap if gap in {"", " "} else f"[{gap.encode('unicode_escape').decode('ascii')}]"
+
+
+def _own_decimals(number: float) -> int:
+    """Decimals that are not zeros at the end, up to four."""
+    return next(n for n in range(5) if n == 4 or abs(number - round(number, n)) < 1e-9 * max(1, abs(number)))
 
 
 def _unknown(readings: Sequence[Reading], known: Mapping[str, str]) -> set[str]:

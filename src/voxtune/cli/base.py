@@ -16,6 +16,7 @@ import click
 from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
 from voxtune.progress import Said, heard, is_quiet
+from voxtune.storage.start import no_empty_folders
 from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
@@ -76,7 +77,8 @@ def command(name: str) -> Callable[[Callable[P, None]], click.Command]:
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 _begin_log(name)
-                function(*args, **kwargs)
+                with no_empty_folders(one for one in kwargs.values() if isinstance(one, Path)):
+                    function(*args, **kwargs)
                 sys.stdout.flush()
                 heard(f"voxtune {name}: done")
             except VoxTuneError as error:
@@ -167,6 +169,18 @@ def pairs(assignments: Sequence[str], option: str = "--set", form: str = "PATH=V
     return found
 
 
+def listed(text: str, option: str) -> tuple[str, ...]:
+    """Names with commas between them.
+
+    Raises:
+        UsageError: there is none, or nothing between two commas.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise UsageError(f"{option} takes names with commas between them, got '{text}'.")
+    return names
+
+
 def text_settings(profile: str | None, assignments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """``--profile`` and the settings of texts that ``train`` has too: the profile, and the columns that are opened by name.
 
@@ -220,3 +234,17 @@ profile_option = click.option(
     "--profile", metavar="NAME|FILE.toml", help="What the disease adds; otherwise recognised and said."
 )
 data_option = click.option("--data", type=PATH, help="manifest.tsv of preprocessed scans.")
+by_class_option = click.option(
+    "--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves."
+)
+false_discovery_option = click.option(
+    "--false-discovery",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Of findings: say which are there, at most this share of those said being wrong on average.",
+)
+
+
+def coverage_option(words: str) -> Callable[[Any], Any]:
+    """``--coverage``, whose help says what is done with it."""
+    return click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True), help=words)

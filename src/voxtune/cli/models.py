@@ -8,10 +8,14 @@ import click
 from voxtune.cli.base import (
     PATH,
     as_json_option,
+    by_class_option,
     command,
+    coverage_option,
     data_option,
     device_option,
     echo,
+    false_discovery_option,
+    listed,
     pairs,
     say,
     set_option,
@@ -139,12 +143,11 @@ def train(
     metavar="LABEL=CLASS",
     help="A label of this cohort is this class (a column this finding); may be repeated.",
 )
-@click.option(
-    "--coverage",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Measure prediction sets that hold the truth for this share of people, as 0.9.",
+@coverage_option(
+    "Measure prediction sets, and intervals of numbers, that hold the truth for this share of people, as 0.9."
 )
-@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
+@by_class_option
+@false_discovery_option
 @click.option("-o", "--output", type=PATH, help="Where to write; otherwise inside the run.")
 @device_option
 @as_json_option
@@ -156,6 +159,7 @@ def evaluate(
     output: Path | None,
     device: str,
     coverage: float | None,
+    false_discovery: float | None,
     *,
     by_class: bool,
     as_json: bool,
@@ -165,7 +169,7 @@ def evaluate(
     Several runs (-o DIR), or a folder of runs: seeds of one recipe are scored each by itself, and as mean and standard deviation;
     folds of a cross-validation are pooled, each fold beside the whole.
     """
-    chosen = tuple(classes.split(",")) if classes else None
+    chosen = None if classes is None else listed(classes, "--classes")
     label_map = pairs(renamed, "--map", "LABEL=CLASS")
 
     def tell(line: str) -> None:
@@ -181,10 +185,52 @@ def evaluate(
         output=output,
         coverage=coverage,
         by_class=by_class,
+        false_discovery=false_discovery,
         device=device,
         say=tell,
     )
     say(done.as_json(), done.summary, as_json=as_json)
+
+
+@command("drift")
+@click.argument("adapter", type=PATH)
+@click.argument("manifest", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Folder of the page and drift.json.")
+@click.option(
+    "--reference", type=PATH, help="Compare with the scans of this manifest, not with what the adapter keeps."
+)
+@click.option("--base", type=PATH, help="Weights of the base, where they are not found.")
+@device_option
+@as_json_option
+def drift(
+    adapter: Path,
+    manifest: Path,
+    output: Path | None,
+    reference: Path | None,
+    base: Path | None,
+    device: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Say whether scans without labels are like those an adapter was made with, and what to do if not.
+
+    ADAPTER is a folder, a run, or 'demo' for the shipped one; MANIFEST lists preprocessed scans, whose labels are not looked at. A participant
+    counts once. What accuracy would be is estimated where that can be believed, and withheld where not.
+    """
+    from voxtune.commands.drift import drift as stage
+
+    done = stage(
+        adapter,
+        manifest,
+        output,
+        reference=reference,
+        base=base,
+        device=device,
+        say=lambda line: echo(line, err=True),
+    )
+    say(done.as_json(), done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("compare")

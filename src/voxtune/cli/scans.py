@@ -8,9 +8,12 @@ import click
 from voxtune.cli.base import (
     PATH,
     as_json_option,
+    by_class_option,
     command,
+    coverage_option,
     device_option,
     echo,
+    false_discovery_option,
     pairs,
     say,
     series_option,
@@ -43,12 +46,11 @@ from voxtune.cli.base import (
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--force", is_flag=True, help="Answer again what was answered before.")
-@click.option(
-    "--coverage",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Give prediction sets too, that hold the truth for this share of people, as 0.9.",
+@coverage_option(
+    "Give prediction sets, and intervals of numbers, that hold the truth for this share of people, as 0.9."
 )
-@click.option("--by-class", is_flag=True, help="With --coverage: for the people of each class by themselves.")
+@by_class_option
+@false_discovery_option
 @device_option
 @click.option("--tsv", "as_tsv", is_flag=True, help="Print the table instead of lines.")
 @view_option
@@ -63,6 +65,7 @@ def predict(
     workers: int,
     scheduler: str | None,
     coverage: float | None,
+    false_discovery: float | None,
     device: str,
     view: Literal["radiological", "neurological"],
     *,
@@ -93,6 +96,7 @@ def predict(
         force=force,
         coverage=coverage,
         by_class=by_class,
+        false_discovery=false_discovery,
         device=device,
         view=view,
         say=lambda line: echo(line, err=True),
@@ -227,12 +231,17 @@ def explain(
     help="A name it is asked by, as a proxy passes it; may be repeated.",
 )
 @click.option("--token-file", type=PATH, help="Holds the token, or is written with a new one.")
+@coverage_option(
+    "Give prediction sets, and intervals of numbers, that hold the truth for this share of people, as 0.9."
+)
+@by_class_option
+@false_discovery_option
 @device_option
 @view_option
 def serve(
     adapter: Path, host: str, port: int, base: Path | None, workers: int, keep: float, upload_limit: int, memory_limit: int,
-    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, device: str,
-    view: Literal["radiological", "neurological"],
+    time_limit: int, root_path: str, trusted: tuple[str, ...], token_file: Path | None, coverage: float | None,
+    false_discovery: float | None, device: str, view: Literal["radiological", "neurological"], *, by_class: bool,
 ) -> None:  # fmt: skip
     """Open a page to drop scans on; on this machine only, unless --host and --trusted-host say otherwise.
 
@@ -250,4 +259,15 @@ def serve(
         seconds=time_limit,
     )
     access = Access(host, port, root_path, trusted, token_file)
-    stage(adapter, access=access, base=base, limits=limits, device=device, view=view, say=echo)
+    stage(
+        adapter,
+        access=access,
+        base=base,
+        limits=limits,
+        coverage=coverage,
+        by_class=by_class,
+        false_discovery=false_discovery,
+        device=device,
+        view=view,
+        say=echo,
+    )

@@ -24,6 +24,11 @@ from voxtune.cli.base import (
 @click.argument("manifest", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The folder to write.")
 @click.option("--tokens", is_flag=True, help="Keep the finished tokens of the vision tower too (large).")
+@click.option(
+    "--harmonise",
+    metavar="COLUMN",
+    help="Bring the sites of this column onto one scale; refused where they go with the diagnosis.",
+)
 @click.option("--base", type=PATH, help="Weights of the base, where they are not shipped.")
 @click.option("--preset", help="Of the scans; otherwise the adapter's, or the one called like the backbone.")
 @click.option(
@@ -36,8 +41,8 @@ from voxtune.cli.base import (
 @device_option
 @as_json_option
 def embed(
-    model: str, manifest: Path, output: Path, base: Path | None, preset: str | None, assignments: tuple[str, ...], device: str,
-    *, tokens: bool, as_json: bool,
+    model: str, manifest: Path, output: Path, harmonise: str | None, base: Path | None, preset: str | None, assignments: tuple[str, ...],
+    device: str, *, tokens: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write what a frozen base or an adapter makes of every scan, as an array for other programs.
 
@@ -48,7 +53,7 @@ def embed(
 
     done = stage(
         model, manifest, output, base=base, preset=preset, settings=pairs(assignments, form="NAME=VALUE"), tokens=tokens,
-        device=device, say=lambda line: echo(line, err=True),
+        harmonise=harmonise, device=device, say=lambda line: echo(line, err=True),
     )  # fmt: skip
     say(done.facts | {"folder": str(done.folder)}, done.summary, as_json=as_json)
     if done.error is not None:
@@ -100,33 +105,54 @@ def curve(
     "--figure", "figures", type=click.IntRange(1), multiple=True, help="Only this one; may be repeated."
 )
 @data_option
-@click.option("--external", type=PATH, help="manifest.tsv of another cohort to test on.")
+@click.option(
+    "--external",
+    "externals",
+    metavar="[NAME=]PATH",
+    multiple=True,
+    help="manifest.tsv of another cohort to test on; may be repeated.",
+)
 @click.option(
     "-o", "--output", type=PATH, help="The folder to write or go on with; otherwise 'reproduce-PAPER'."
 )
 @click.option("--base", help="Model under the tables that have one; a shipped one on simulated scans.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Trainings of each row.")
 @click.option("--participants", type=click.IntRange(30), help="Of the simulated cohort (no --data).")
+@click.option(
+    "--cohorts",
+    type=click.IntRange(1),
+    help="Compare the rows over this many simulated cohorts (the testbed).",
+)
+@click.option(
+    "--regime",
+    "regimes",
+    metavar="NAME",
+    multiple=True,
+    help="Of the testbed: 24, 48, 96, all or labels; may be repeated.",
+)
 @set_option
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--shard", metavar="I/N", help="Do the I-th of N parts (job arrays).")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, how long, and what is missing.")
 def reproduce(
-    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, external: Path | None, output: Path | None,
-    base: str | None, seeds: int, participants: int | None, assignments: tuple[str, ...], workers: int, shard: str | None,
+    paper: str, tables: tuple[int, ...], figures: tuple[int, ...], data: Path | None, externals: tuple[str, ...],
+    output: Path | None, base: str | None, seeds: int, participants: int | None, cohorts: int | None, regimes: tuple[str, ...],
+    assignments: tuple[str, ...], workers: int, shard: str | None,
     scheduler: str | None, *, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
     from voxtune.commands.reproduce.command import Options, reproduce
     from voxtune.commands.reproduce.data import Request
     from voxtune.commands.reproduce.dry_run import dry_run as rehearse
+    from voxtune.commands.reproduce.externals import External
+    from voxtune.commands.testbed.asked import asked_of, run_or_rehearse
 
     home = os.environ.get("VOXTUNE_HOME")
     options = Options(
         tables=tables,
         figures=figures,
-        request=Request(data, external, participants),
+        request=Request(data, tuple(External.parsed(text) for text in externals), participants),
         seeds=seeds,
         base=base,
         workers=workers,
@@ -135,6 +161,10 @@ def reproduce(
         home=Path(home) if home else Path.home() / ".voxtune",
         edits=assignments,
     )
+    if (asked := asked_of(options, cohorts, regimes)) is not None:
+        folder = output or Path(f"testbed-{paper}")
+        echo(run_or_rehearse(paper, folder, options, asked, tell, dry_run=dry_run))
+        return
     folder = output or Path(f"reproduce-{paper}")
     echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, tell).summary)
 

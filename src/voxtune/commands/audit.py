@@ -8,13 +8,14 @@ from voxtune.audit.checks import AuditInputs, find_leaks, write_audit
 from voxtune.audit.duplicates import DRAWS
 from voxtune.audit.images import look_at
 from voxtune.audit.manifests import edited, moved_scans
-from voxtune.audit.report import AuditReport, named
+from voxtune.audit.report import AuditReport, check_allowed, named
 from voxtune.data.manifest import read_manifest, read_reports, resolve_image
 from voxtune.data.split_files import fold_folders, read_split
 from voxtune.data.splits import Split
 from voxtune.errors import DataError, UsageError
 from voxtune.pages.audit_page import audit_page
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.policy import opened
 from voxtune.run_dir import read_json, write_text
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
@@ -56,9 +57,13 @@ def audit(  # noqa: PLR0913  (the options of the command)
         raise UsageError(
             f"'{split_dir.name}' is no split folder: it has neither train.tsv nor folds. See 'voxtune split'."
         )
+    check_allowed(allow)
     splits = [read_split(folder) for folder in folders]
     path = manifest or _named_manifest(split_dir)
     rows = read_manifest(path)
+    opened(
+        fields, chosen_profile(profile, rows).profile, rows
+    )  # a column that is not there, or never may be text
     texts = _reports(reports, split_dir, path)
     inputs = AuditInputs(
         ancestors={f.name: read_split(f).people("train") for f in ancestors} if ancestors else None,

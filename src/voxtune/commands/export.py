@@ -1,5 +1,6 @@
 """``voxtune export``: the adapter of a run with its model card; no IDs, no paths."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 
 FILES = ("adapter.safetensors", "adapter.json")
-OURS = {*FILES, SUMS, "README.md", "control", "peft", "base.safetensors"}
+PARTS = ("control", "peft", "base.safetensors")
+OURS = {*FILES, SUMS, "README.md", *PARTS}
 """What an export may find where it writes: of an earlier one, whole or broken off."""
 PEFT = "peft"
 """Folder of the part that Hugging Face peft can read."""
@@ -46,6 +48,10 @@ def export(
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 
+    if base is not None and not (merge or peft):
+        raise UsageError(
+            "--base is the base that --merge and --peft load; a plain export copies the adapter."
+        )
     place = RunDir(run)
     config = place.read_config()
     if not (place.adapter / FILES[0]).is_file():
@@ -58,6 +64,7 @@ def export(
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     facts = read_facts(place.adapter)
     check_licence(facts, merge=merge)
+    _clear(output)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
@@ -90,6 +97,18 @@ def check_licence(facts: "AdapterFacts", *, merge: bool) -> None:
     whole = [side for side in ("vision", "text") if any(one["kind"] == WHOLE for one in facts.config[side])]
     if whole:
         rules.check_sharing(facts.base, f"An adapter that holds the whole {' and '.join(whole)} tower")
+
+
+def _clear(output: Path) -> None:
+    """Remove the parts of an earlier export that not every export writes: beside another adapter they would pass for its own."""
+    if not (output / FILES[1]).is_file():
+        return
+    for name in PARTS:
+        part = output / name
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _copied(adapter: Path, output: Path) -> None:

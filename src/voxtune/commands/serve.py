@@ -16,16 +16,20 @@ from voxtune.serving.limits import Limits
 
 if TYPE_CHECKING:
     from voxtune.serving.access import Access
+    from voxtune.serving.service import Service
 
 NEEDED = ("starlette", "uvicorn", "python_multipart")
 
 
-def serve(
+def serve(  # noqa: PLR0913  (the options of the command)
     adapter: Path,
     *,
     access: "Access | None" = None,
     base: Path | None = None,
     limits: Limits | None = None,
+    coverage: float | None = None,
+    by_class: bool = False,
+    false_discovery: float | None = None,
     device: str = "auto",
     view: View = "radiological",
     say: Callable[[str], None] = print,
@@ -37,6 +41,9 @@ def serve(
         access: where it listens, by which names it is asked, and where its token is; ``None``: port 8765 of this machine.
         base: weights of the base, where they are not shipped.
         limits: what is allowed.
+        coverage: give prediction sets too, that hold the truth for this share of people.
+        by_class: let that share hold for the people of each class by themselves.
+        false_discovery: say which findings are there, so that on average at most this share of those said is not.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes lines for a person; the address with its token is one of them.
@@ -44,6 +51,8 @@ def serve(
     Raises:
         UsageError: the extra packages are not installed, the port is taken, or strangers could ask without a name that is trusted.
         WeightsError: the adapter does not load.
+        DataError: too few validation participants for what is to be promised.
+        SettingError: a share outside 0..1, or a promise that is not for what is predicted.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -53,14 +62,24 @@ def serve(
     from voxtune.serving.bundled import adapter_folder, base_file
 
     folder = adapter_folder(adapter)
+    from voxtune.evaluation.conformal import wanted_sets
     from voxtune.serving.access import Access
+
+    sets = wanted_sets(coverage, by_class=by_class, false_discovery=false_discovery)
+    if sets is not None:  # what cannot be promised is refused before a model is loaded
+        from voxtune.model.adapter import read_facts
+        from voxtune.serving.predictor import promise_in_words
+
+        for sentence in promise_in_words(read_facts(folder), sets):
+            say(sentence)
+
+    from voxtune.serving.service import Service
 
     chosen = access or Access()
     chosen.check()
     with _listen(chosen.host, chosen.port) as listener, seen_from(view):
-        asyncio.run(
-            _serve(folder, listener, base_file(folder, base), limits or Limits(), chosen, device, say)
-        )
+        service = Service(folder, base_file(folder, base), limits or Limits(), device=device, sets=sets)
+        asyncio.run(_serve(service, listener, chosen, say))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -79,24 +98,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(
-    adapter: Path,
-    listener: socket.socket,
-    base: Path | None,
-    limits: Limits,
-    access: "Access",
-    device: str,
-    say: Callable[[str], None],
+    service: "Service", listener: socket.socket, access: "Access", say: Callable[[str], None]
 ) -> None:
     import uvicorn
 
     from voxtune.serving.app import make_app
     from voxtune.serving.connections import MOST_HALF_OPEN, TimedProtocol
-    from voxtune.serving.service import Service
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     token, port = access.token(), listener.getsockname()[1]
     say("Loading the model ...")
-    service = Service(adapter, base, limits, device=device)
+    limits = service.limits
     try:
         await service.start()
         if unheld := service.pool.facts.pop("unheld", []):

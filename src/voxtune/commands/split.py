@@ -9,10 +9,19 @@ from pydantic import ValidationError
 
 from voxtune.audit.checks import find_leaks, write_audit
 from voxtune.data.manifest import file_sha256, read_manifest, unlabelled_note
-from voxtune.data.split_files import FOLD, relative_path, write_shareable, write_split
+from voxtune.data.split_files import (
+    FOLD,
+    check_key,
+    keyed,
+    read_split,
+    relative_path,
+    write_shareable,
+    write_split,
+)
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
-from voxtune.errors import SettingError, UsageError
+from voxtune.errors import DataError, SettingError, UsageError
+from voxtune.run_dir import read_json
 from voxtune.storage.seal import write_sealed
 from voxtune.storage.write import write_text
 from voxtune.types.records import ManifestRow
@@ -51,7 +60,8 @@ def split(  # noqa: PLR0913 - the options of the command
     Raises:
         DataError: too few participants.
         SettingError: a value that cannot be.
-        UsageError: the folder holds a split already.
+        UsageError: the folder holds another split already. The very same one stays: a command that was killed after its last file
+            can be given again.
     """
     try:
         settings = SplitSettings(
@@ -65,13 +75,21 @@ def split(  # noqa: PLR0913 - the options of the command
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingError(str(first["loc"][0]), first["msg"], first["input"]) from None
-    if (output / "split.json").exists():
-        raise UsageError(f"'{output.name}' holds a split already; give another folder, or remove it first.")
     rows = read_manifest(manifest)
+    sha256 = file_sha256(manifest)
+    if (output / "split.json").exists():
+        if not _is_this(output, settings, seed, sha256, share):
+            raise UsageError(
+                f"'{output.name}' holds another split already; give another folder, or remove it first."
+            )
+        if say:
+            say(f"{output.name}: this very split is there already, whole; nothing was written.")
+        return output
     if say and (note := unlabelled_note(rows)):
         say(f"note: {note}")
-    sha256 = file_sha256(manifest)
     key = _key(share) if share is not None else None
+    if key is not None:
+        check_key(key)
     if folds is None:
         _write(make_split(rows, settings, seed), rows, output, manifest, key, say)
         return output
@@ -88,6 +106,28 @@ def split(  # noqa: PLR0913 - the options of the command
         },
     )
     return output
+
+
+def _is_this(
+    folder: Path, settings: SplitSettings, seed: int, manifest_sha256: str, share: Path | None
+) -> bool:
+    """Whether a folder holds, whole, the split that these words make."""
+    try:
+        stored = read_json(folder / "split.json", "a split")
+        asked = (settings.model_dump(mode="json"), seed, manifest_sha256)
+        if (stored.get("settings"), stored.get("seed"), stored.get("manifest_sha256")) != asked:
+            return False
+        folds = [folder / FOLD.format(number) for number in range(settings.folds or 0)]
+        for one in folds or [folder]:
+            if read_split(one).changed:
+                return False
+            if share is not None:
+                said = read_json(one / "split.keyed.json", "a shareable split")
+                if not share.is_file() or said.get("key_check") != keyed("voxtune", _key(share)):
+                    return False
+    except DataError:
+        return False
+    return True
 
 
 def _write(

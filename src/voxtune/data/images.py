@@ -10,13 +10,15 @@ from torch import Tensor
 from voxtune.catalog import PRESETS, load
 from voxtune.data.manifest import resolve_image
 from voxtune.data.scans import ScanCache
-from voxtune.errors import ScanError
+from voxtune.errors import DataError, ScanError
+from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed, preprocess_scan
 from voxtune.imaging.presets import Preset, fits
 from voxtune.imaging.read import read_scan
 from voxtune.imaging.simulated import is_marked
 from voxtune.imaging.stored import check_stored, stored_scan
 from voxtune.imaging.tensor import to_tensor
+from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
 
 
@@ -54,6 +56,23 @@ def scan_reader(manifest: Path, rows: Sequence[ManifestRow], preset: Preset) -> 
         return torch.from_numpy(to_tensor(volume, preset))
 
     return read
+
+
+def readable(
+    rows: Sequence[ManifestRow], read: Callable[[str], Tensor]
+) -> tuple[list[ManifestRow], list[tuple[ManifestRow, str]]]:
+    """The rows whose scans can be read, and the others with the reason; every scan is looked at before a model runs."""
+    good, failed = [], []
+    with progress("Reading", len(rows)) as advance:
+        for row in rows:
+            try:
+                with one_sentence(row.scan_id):
+                    read(row.scan_id)
+                good.append(row)
+            except DataError as error:
+                failed.append((row, str(error)))
+            advance(row.scan_id)
+    return good, failed
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The tables that hold a study: ``manifest.tsv`` (one row a scan) and ``reports.tsv`` (the text made for each)."""
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from voxtune.errors import TableError
 from voxtune.progress import note
 from voxtune.run_dir import make_folder
+from voxtune.storage.read import LARGEST_TABLE, OddFileError, whole_bytes
 from voxtune.storage.seal import file_sha256 as file_sha256  # noqa: PLC0414  (its old place, known to many)
 from voxtune.storage.write import atomic_path, write_text
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
@@ -81,12 +83,14 @@ def cell(value: object) -> str:
 
 def _cells(path: Path) -> list[list[str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, delimiter="\t") if line]
+        text = io.StringIO(whole_bytes(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
+        lines = [line for line in csv.reader(text, delimiter="\t") if line]
     except FileNotFoundError:
         raise TableError(path, "no such file") from None
     except IsADirectoryError:
         raise TableError(path, "this is a folder, expected a table") from None
+    except OddFileError as error:
+        raise TableError(path, str(error).removeprefix(f"{path.name}: ").rstrip(".")) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(
             path, f"not a tab-separated UTF-8 table ({error})", "Save it as UTF-8 text."
@@ -200,9 +204,9 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
 def edited_since(path: Path) -> bool:
     """Whether a manifest is another than the one that was written; one that came from elsewhere never is."""
     try:
-        said = path.with_name(path.name + SUM).read_bytes()
+        said = whole_bytes(path.with_name(path.name + SUM))
         return path.is_file() and said != f"{file_sha256(path)}  {path.name}\n".encode()
-    except OSError:
+    except (OSError, OddFileError):
         return False
 
 

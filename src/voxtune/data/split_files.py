@@ -142,8 +142,7 @@ def write_shareable(split: Split, path: Path, key: bytes) -> Path:
     Raises:
         UsageError: the key has fewer than 16 bytes.
     """
-    if len(key) < 16:
-        raise UsageError(f"The key of a shareable split has at least 16 bytes, got {len(key)}.")
+    check_key(key)
     write_sealed(
         path,
         {
@@ -158,6 +157,16 @@ def write_shareable(split: Split, path: Path, key: bytes) -> Path:
         shared=True,
     )
     return path
+
+
+def check_key(key: bytes) -> None:
+    """Refuse a key that could be guessed.
+
+    Raises:
+        UsageError: it has fewer than 16 bytes.
+    """
+    if len(key) < 16:
+        raise UsageError(f"The key of a shareable split has at least 16 bytes, got {len(key)}.")
 
 
 def _public(settings: SplitSettings | None) -> dict[str, object] | None:

@@ -26,8 +26,8 @@ from voxtune.evaluation.set_scores import PredictionSets, stacked_sets
 from voxtune.evaluation.site_probe import SiteProbe, probe_sites
 from voxtune.evaluation.subgroups import Subgroup, subgroups
 from voxtune.model.build import frozen_base
+from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Comparison, Kind, ManifestRow, Metric
-from voxtune.types.reliability import WantedSets
 
 OWN_RAW = "model"
 """Under which name the raw answers of the model itself stand."""
@@ -48,8 +48,10 @@ class Evaluation:
     vectors: Vectors = field(default_factory=dict)
     """The model's unit image embeddings by scan_id."""
     resamples: int = 2000
-    sets: PredictionSets | None = None
-    """Where they were asked for."""
+    sets: tuple[PredictionSets, ...] = ()
+    """Where they were asked for: of classes or findings, of each target, of findings that may be said."""
+    wanted: WantedSets | None = None
+    """What was asked for."""
     raw: Mapping[str, Predictions] = field(default_factory=dict)
     """The answers before calibration, of the model itself under ``model`` and of its rivals by name; none of findings and of numbers."""
     calibration: str = ""
@@ -134,7 +136,9 @@ class Evaluation:
     def set_metrics(self) -> dict[str, Metric]:
         """Coverage and size of prediction sets; empty where none were asked for."""
         rows = {row.scan_id: row for row in self.cohort.rows}
-        return self.sets.scores(self.table, rows, self.draw) if self.sets else {}
+        return {
+            name: one for sets in self.sets for name, one in sets.scores(self.table, rows, self.draw).items()
+        }
 
     @cached_property
     def site_probe(self) -> SiteProbe | None:
@@ -268,7 +272,7 @@ def evaluation_of(
             no_answers(chosen.classes), sets
         )  # what cannot be promised is refused before anything is scored
     found = answered(model, asked, scored_cohort(model, rows, chosen))
-    return found if sets is None else replace(found, sets=asked.sets(found.table, sets))
+    return found if sets is None else replace(found, sets=asked.sets(found.table, sets), wanted=sets)
 
 
 def answered(model: EvaluatedModel, asked: ScoredTask, cohort: ScoredCohort) -> Evaluation:
@@ -323,5 +327,5 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
         raw={name: stacked([part.raw[name] for part in parts]) for name in plain},
         reworded={text: stacked([part.reworded[text] for part in parts]) for text in words},
         vectors={},
-        sets=stacked_sets(sets) if (sets := [part.sets for part in parts if part.sets]) else None,
+        sets=stacked_sets([(part.sets, len(part.table)) for part in parts]),
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from voxtune.evaluation.encode import encode
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.reliability import FamiliarScans
+from voxtune.types.tensors import TokenFeatures
 
 Floats = NDArray[np.float64]
 
@@ -38,14 +39,24 @@ def features_of(
 
     Of each the read-out of the image tower and the mean of all its tokens, before any projection to text.
     """
-    some = [scan_ids[place] for place in np.unique(np.linspace(0, len(scan_ids) - 1, MOST).astype(int))]
+    some = evenly(scan_ids)
 
     def see(inputs: Tensor) -> Tensor:
         found = model.vision.run(inputs) if embedded else model.vision(inputs)
-        pooled = model.vision.tower.pool(found.tokens, found.mask)
-        return torch.cat([pooled, found.tokens.mean(dim=1)], dim=1).float().cpu()
+        return pooled_features(model, found).cpu()
 
     return torch.cat([part for _, part in encode(model, some, read, see)]).double().numpy()
+
+
+def pooled_features(model: VisionLanguageModel, found: TokenFeatures) -> Tensor:
+    """The read-out of the image tower beside the mean of all its tokens (B, F)."""
+    pooled = model.vision.tower.pool(found.tokens, found.mask)
+    return torch.cat([pooled, found.tokens.mean(dim=1)], dim=1).float()
+
+
+def evenly(scan_ids: Sequence[str]) -> list[str]:
+    """The scans themselves, of more than 512 evenly chosen ones."""
+    return [scan_ids[place] for place in np.unique(np.linspace(0, len(scan_ids) - 1, MOST).astype(int))]
 
 
 def fit_familiar(training: ArrayLike, validation: ArrayLike) -> FamiliarScans | None:

@@ -11,11 +11,11 @@ from voxtune.evaluation.baseline_answers import Answer
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.set_scores import PredictionSets
+from voxtune.evaluation.set_scores import PredictionSets, interval_sets
 from voxtune.model.questions import Question
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Kind, ManifestRow
-from voxtune.types.reliability import WantedSets
 from voxtune.types.target import Target
 
 
@@ -56,11 +56,11 @@ class ScoredTask(Protocol):
     def threshold_rule(self, cohort: ScoredCohort) -> str:
         """Where the thresholds come from, a sentence or two; empty where the page says it elsewhere."""
 
-    def sets(self, table: Predictions, wanted: WantedSets) -> PredictionSets:
-        """The prediction sets of answers, by what the adapter keeps of validation participants.
+    def sets(self, table: Predictions, wanted: WantedSets) -> tuple[PredictionSets, ...]:
+        """What is promised of answers and what held, by what the adapter keeps of validation participants.
 
         Raises:
-            SettingError: nothing here has sets.
+            SettingError: something is wanted that is not for what is predicted.
             DataError: no adapter, one from before there were sets, other classes than its own, or too few people.
         """
 
@@ -68,6 +68,22 @@ class ScoredTask(Protocol):
 def model_targets(model: EvaluatedModel) -> tuple[Target, ...]:
     """The numbers that a model predicts, or would by its recipe."""
     return model.adapter.model.targets if model.adapter else model.config.targets
+
+
+def estimated_targets(model: EvaluatedModel) -> tuple[Target, ...]:
+    """Those of them that an adapter estimates: its training had values of them."""
+    facts = model.adapter.facts if model.adapter else None
+    return tuple(one for one in model_targets(model) if facts is None or facts.target_note(one.name) is None)
+
+
+def beside_targets(
+    model: EvaluatedModel, table: Predictions, wanted: WantedSets, own: PredictionSets
+) -> tuple[PredictionSets, ...]:
+    """The sets of classes or findings with the intervals of targets beside them; why a target has none is said with the first."""
+    assert wanted.coverage is not None
+    stored = model.adapter.facts.trust.intervals if model.adapter else None
+    found, refused = interval_sets(stored, estimated_targets(model), table, wanted.coverage)
+    return (replace(own, sentences=(*own.sentences, *refused)), *found)
 
 
 def with_measured(table: Predictions, rows: Sequence[ManifestRow], targets: Sequence[Target]) -> Predictions:

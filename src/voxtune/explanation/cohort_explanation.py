@@ -70,7 +70,24 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
     *,
     curves: bool,
 ) -> dict[str, Any]:
-    """Explain one scan and keep what the group needs of it."""
+    """Explain one scan and keep what the group needs of it: all of it, or nothing where explaining fails."""
+    one_scan = Gathered()
+    says = _gathered(one_scan, loaded, preset, case, group, question, control, curves=curves)
+    gathered.add(one_scan)
+    return says
+
+
+def _gathered(  # noqa: PLR0913  (what is asked of each scan)
+    one_scan: Gathered,
+    loaded: "LoadedAdapter",
+    preset: "Preset",
+    case: Case,
+    group: str,
+    question: Question,
+    control: Control,
+    *,
+    curves: bool,
+) -> dict[str, Any]:
     from voxtune.explanation.heat_map import explain_targets
     from voxtune.explanation.integrated_gradients import attribute_report
     from voxtune.explanation.placement import stored_atlas, to_stored
@@ -83,8 +100,8 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
     report = case.reports.get(case.own) if case.own else None
     target = choose_target(loaded, case.tensor, question.target, report=report)
     [heat] = explain_targets(loaded, case.tensor, [target], question.method)
-    gathered.groups.append(group)
-    gathered.participants.append(case.participant)
+    one_scan.groups.append(group)
+    one_scan.participants.append(case.participant)
     brain = isinstance(preset.steps, Brain)
     columns: dict[str, str] = {}
     main = on_cube(to_stored(heat.voxels, case.stored, preset)) if brain else None
@@ -93,14 +110,14 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
         positive = np.clip(main, 0, None)
         sums = np.bincount(atlas.labels.ravel(), weights=positive.ravel().astype(np.float64))
         total = float(positive.sum()) or 1.0
-        gathered.regions.append({name: float(sums[label]) / total for label, name in atlas.names.items()})
-        _add(gathered, (group, target.name), main)
+        one_scan.regions.append({name: float(sums[label]) / total for label, name in atlas.names.items()})
+        _add(one_scan, (group, target.name), main)
     if report is not None:
         said = attribution_facts(attribute_report(loaded, case.tensor, report))
-        gathered.parts.append(said["parts"])
-        gathered.frames.append(said["frame"])
-        gathered.errors.append(said["completeness_error"])
-        gathered.tokens.append(tokens_of(said, loaded.config.known_profile))
+        one_scan.parts.append(said["parts"])
+        one_scan.frames.append(said["frame"])
+        one_scan.errors.append(said["completeness_error"])
+        one_scan.tokens.append(tokens_of(said, loaded.config.known_profile))
     if report is not None and main is not None and question_of(loaded.facts).biomarkers:
         columns = columns_of(case.reports, question.biomarkers, loaded.config.known_profile)
         asked = [text_target(loaded, report), *(text_target(loaded, report, keep=key) for key in columns)]
@@ -109,8 +126,8 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
             for one in explain_targets(loaded, case.tensor, asked)
         ]
         for name, one in zip((FULL, *columns.values()), maps, strict=True):
-            _add(gathered, (group, name), one)
-        gathered.moves.append(
+            _add(one_scan, (group, name), one)
+        one_scan.moves.append(
             {
                 name: (share_in(one, labels), share_in(maps[0], labels))
                 for (key, name), one in zip(columns.items(), maps[1:], strict=True)
@@ -120,18 +137,18 @@ def gather(  # noqa: PLR0913  (what is asked of each scan)
     made = checks(loaded, preset, case, target, heat, question, control, curves=curves)
     control_value = made["shuffled_labels"]
     nothing = heat.peak == 0  # an empty map is like no other, and that is no merit
-    gathered.empty += nothing
-    gathered.shuffled.append(float("nan") if nothing else made["shuffled_weights"]["mean"])
-    gathered.controls.append(float("nan") if nothing or control_value is None else control_value)
-    gathered.curves += made.get("curves", [])
+    one_scan.empty += nothing
+    one_scan.shuffled.append(float("nan") if nothing else made["shuffled_weights"]["mean"])
+    one_scan.controls.append(float("nan") if nothing or control_value is None else control_value)
+    one_scan.curves += made.get("curves", [])
     if case.truth is not None and main is not None:
         [hidden] = explain_targets(
             loaded, case.tensor, [target], "occlusion", stored_atlas(case.stored, preset)
         )
         there = {heat.method: main, "occlusion": on_cube(to_stored(hidden.voxels, case.stored, preset))}
-        gathered.found.append({name: localisation(one, case.truth) for name, one in there.items()})
+        one_scan.found.append({name: localisation(one, case.truth) for name, one in there.items()})
     else:
-        gathered.found.append({})
+        one_scan.found.append({})
     return {
         "target": {"name": target.name, "says": target.says}, "method": heat.method, "meaning": heat.meaning,
         "columns": list(columns.values()),

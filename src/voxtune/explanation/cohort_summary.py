@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,16 @@ class Gathered:
     curves: list[dict[str, Any]] = field(default_factory=list)
     found: list[dict[str, dict[str, float]]] = field(default_factory=list)
     sums: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
+
+    def add(self, other: "Gathered") -> None:
+        """Put what others gave behind it."""
+        for part in fields(self):
+            mine, theirs = getattr(self, part.name), getattr(other, part.name)
+            if isinstance(mine, list):
+                mine.extend(theirs)
+        self.empty += other.empty
+        for place, heat in other.sums.items():
+            self.sums[place] = self.sums.get(place, np.zeros(heat.shape)) + heat
 
     def mean(self, values: Sequence[float], seed: int, only: str | None = None) -> dict[str, Any]:
         """The mean over scans (of one group) with its interval over participants."""

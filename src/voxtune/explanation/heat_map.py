@@ -16,13 +16,14 @@ from voxtune.explanation.dense import dense
 from voxtune.explanation.grad_eclip import grad_activation, grad_eclip
 from voxtune.explanation.occlusion import occlusion_drops, painted
 from voxtune.explanation.regions import Atlas, blocks, tensor_atlas
-from voxtune.explanation.target import Target, choose_target
+from voxtune.explanation.target import Target, check_target, choose_target
 from voxtune.explanation.token_grid import first_centre, grid_of, spread_tokens
 from voxtune.explanation.voxel_gradient import voxel_gradient
 from voxtune.imaging.orient import orient
 from voxtune.imaging.presets import Preset
 from voxtune.imaging.template import brain_mask, field_of_view
 from voxtune.model.adapter import LoadedAdapter
+from voxtune.model.questions import question_of
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.protocols import is_sparse_tower
 from voxtune.types.volume import Volume
@@ -86,6 +87,25 @@ def heat_map(
     return explain_targets(loaded, volume, [chosen], method, signed=signed)[0]
 
 
+def check_asked(
+    loaded: LoadedAdapter, target: str | None, method: str, biomarkers: Sequence[str] = ()
+) -> None:
+    """Refuse what no scan can be asked, before one is read.
+
+    Raises:
+        UsageError: a target that the adapter does not have, a method that is none of ``METHODS``, or biomarkers of reports without any.
+    """
+    _check_method(method)
+    check_target(loaded, target)
+    if biomarkers and not question_of(loaded.facts).biomarkers:
+        raise UsageError("The reports of this adapter name no biomarkers: leave out --biomarker.")
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"No method '{method}'. Known: {', '.join(METHODS)}.")
+
+
 def explain_targets(
     loaded: LoadedAdapter,
     volume: Tensor,
@@ -108,8 +128,7 @@ def explain_targets(
     Raises:
         UsageError: an unknown method, or one that does not fit the tower.
     """
-    if method not in METHODS:
-        raise UsageError(f"No method '{method}'. Known: {', '.join(METHODS)}.")
+    _check_method(method)
     tower: Any = loaded.model.vision.tower
     shape = (int(volume.shape[1]), int(volume.shape[2]), int(volume.shape[3]))
     grid = grid_of(tower, shape)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.errors import UsageError
+from voxtune.types.profile import plain
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -259,7 +261,13 @@ def columns_of(reports: Mapping[str, str], asked: Sequence[str], profile: "Profi
 
     names = profile.biomarkers
     if not reports:
-        return {one: names.get(one.removesuffix("_mm3"), one) for one in asked or names}
+        known = {plain(word): name for key, name in names.items() for word in (key, f"{key}_mm3", name)}
+        if unknown := [one for one in asked if plain(one) not in known]:
+            raise UsageError(
+                f"Biomarker '{unknown[0]}': without a report of the scan it is one of {', '.join(names)}; a report "
+                "(--report, --facts or --data) may name others."
+            )
+        return {one: known[plain(one)] for one in asked} or dict(names)
     parts = report_parts(next(iter(reports.values())), profile)
     if asked:
         return {one: find_part(parts, one, profile).name for one in asked}

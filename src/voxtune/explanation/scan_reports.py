@@ -1,11 +1,12 @@
 """What a person says of the scan to be explained: a report file, values, or a row of a manifest; and the truth of simulated scans."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
+from voxtune.storage.read import whole_bytes
 from voxtune.types.profile import plain
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
     from voxtune.types.profile import Profile
     from voxtune.types.records import ManifestRow
+
+
+LONGEST_REPORT = 2**20
+"""Bytes of a report file."""
 
 
 def label_sentence(profile: "Profile") -> re.Pattern[str]:
@@ -38,7 +43,7 @@ def read_report(path: Path) -> str:
         DataError: no such file, or nothing in it.
     """
     try:
-        text = " ".join(path.read_text(encoding="utf-8").split())
+        text = " ".join(whole_bytes(path, LONGEST_REPORT).decode("utf-8").split())
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path.name}: expected a report as UTF-8 text.") from None
     if not text:
@@ -55,10 +60,15 @@ def reports_of_text(text: str, classes: Sequence[str], profile: "Profile") -> di
     return {name: text[:start] + name + text[end:] for name in classes}
 
 
-def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str]:
+def reports_of_row(
+    loaded: "LoadedAdapter", row: "ManifestRow", given: Collection[str] = ()
+) -> dict[str, str]:
     """The report of a row under each class of the adapter, in the words that the adapter was trained on.
 
     Empty where the row has no fact that the template asks for.
+
+    Raises:
+        UsageError: one of the fields that a person gave by name (``given``) is in no report.
     """
     from voxtune.model.questions import question_of
     from voxtune.reports.policy import opened
@@ -69,6 +79,11 @@ def reports_of_row(loaded: "LoadedAdapter", row: "ManifestRow") -> dict[str, str
     policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
     name = settings.template if settings.template in BUILT_IN else profile.template
     template = load_template(str(name), profile, policy)
+    asked = {plain(one) for one in template.names} - {"diagnosis"}
+    if unread := sorted({plain(one) for one in given} - asked):
+        raise UsageError(
+            f"--facts: no report of this adapter says {', '.join(map(repr, unread))}; it says {', '.join(sorted(asked)) or 'no fact'}."
+        )
     if not question_of(loaded.facts).biomarkers:
         report = write_report(
             row, template, missing=settings.missing, label=False, policy=policy, profile=profile
@@ -125,10 +140,10 @@ def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
     """Where a simulated brain changed, from ``truth/`` beside its manifest; ``None`` where there is none."""
     from voxtune.explanation.localisation import changed_voxels
     from voxtune.explanation.region_table import on_cube
-    from voxtune.imaging.read import read_scan
+    from voxtune.imaging.read import read_map
 
     path = manifest.parent / "truth" / f"{scan_id}_atrophy.nii.gz"
-    return changed_voxels(on_cube(read_scan(path))) if path.is_file() else None
+    return changed_voxels(on_cube(read_map(path))) if path.is_file() else None
 
 
 def plain_name(scan: Path) -> str:

@@ -51,16 +51,34 @@ def class_target(loaded: LoadedAdapter, label: str, texts: list[TextFeatures] | 
     Raises:
         UsageError: the adapter has no such class or finding.
     """
-    question = question_of(loaded.facts)
-    if label not in question.names:
-        known = [*question.names, *loaded.facts.targets]
-        raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(known)}.")
-    place, encoded = question.names.index(label), texts or class_texts(loaded)
+    question, place = question_of(loaded.facts), _place(loaded, label)
+    encoded = texts or class_texts(loaded)
 
     def score(image: ImageFeatures) -> Tensor:
         return class_scores(loaded, image, encoded)[:, place]
 
     return Target(label, "class", question.says(label), score)
+
+
+def _place(loaded: LoadedAdapter, label: str) -> int:
+    """Where a class or finding stands among those of the adapter."""
+    names = question_of(loaded.facts).names
+    if label not in names:
+        known = [*names, *loaded.facts.targets]
+        raise UsageError(f"The adapter has no target '{label}'. It has: {', '.join(known)}.")
+    return names.index(label)
+
+
+def check_target(loaded: LoadedAdapter, target: str | None) -> None:
+    """Refuse a name that no scan can be asked about, before one is read.
+
+    Raises:
+        UsageError: the adapter has no such class, finding or number.
+    """
+    if target in loaded.facts.targets or target == MMSE:
+        number_target(loaded, target)
+    elif target is not None and target != "report":
+        _place(loaded, target)
 
 
 def number_target(loaded: LoadedAdapter, name: str = MMSE) -> Target:

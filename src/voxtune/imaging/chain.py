@@ -25,6 +25,7 @@ from voxtune.imaging.intensity import Hounsfield, to_unit
 from voxtune.imaging.kind import check_kind
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.own_space import prepare_ct, prepare_head, prepare_registered
+from voxtune.imaging.picture import check_picture
 from voxtune.imaging.presets import Brain, Preset, RawHead
 from voxtune.imaging.qc import (
     Qc,
@@ -108,7 +109,7 @@ def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
     with one_sentence(path, "preprocessed"):
         scan = open_scan(path, series, orientation, preset.wanted)
         notes = check_kind(path, scan.kind, scan.volume, preset.wanted)
-        scan = replace(scan, notes=(*scan.notes, *notes))
+        scan = replace(scan, notes=(*scan.notes, *notes, *check_picture(path, scan.volume)))
         source = content_sha256(path)
         declared = Declared(stripped, registered, orientation, series)
         key = chain_key(source, preset, declared)

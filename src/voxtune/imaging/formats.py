@@ -18,6 +18,7 @@ from voxtune.errors import ScanError
 from voxtune.imaging import limits
 from voxtune.imaging.affine import DECLARE, check_affine, directed
 from voxtune.imaging.nifti import CHUNK, Contents, Header, byte_stream, checked_shape, contents
+from voxtune.imaging.packed import TEXT_HEADERS
 from voxtune.types.volume import Volume
 
 MGH_NAMES = (".mgz", ".mgh", ".mgh.gz")
@@ -50,7 +51,7 @@ def read_other(path: Path, start: bytes, orientation: str | None = None) -> Cont
         return _mgh(path, orientation)
     if start.startswith(b"NRRD"):
         return _nrrd(path, orientation)
-    if start.lstrip().startswith((b"ObjectType", b"NDims", b"Comment")):
+    if start.lstrip().startswith(TEXT_HEADERS):
         return _meta(path, orientation)
     return None
 

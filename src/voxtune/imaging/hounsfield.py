@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
 from voxtune.imaging.brightness import background, faces
-from voxtune.imaging.tissue_peaks import off_scale, tissue_peaks
+from voxtune.imaging.tissue_peaks import AIR, off_scale, tissue_peaks
+from voxtune.imaging.tissue_peaks import FAT as FAT_PEAK
 from voxtune.types.volume import Volume
 
 Values = NDArray[np.float32]
@@ -31,6 +32,8 @@ LIGHTER_THAN_FAT, LIGHTEST = -200.0, -750.0
 NEAR_AIR, BELOW_AIR = -900.0, -1030.0
 """Voxels near air lie around -1000, or at -1024 where a scanner cuts them off."""
 DENSE, MOST_BONE = 500.0, 0.3
+DENSEST, LEAST_CUT = 1000.0, 1e-3
+"""Bone reaches beyond the first; a share of voxels with the very same largest number below it were cut off there."""
 PADDING_GAP = 200.0
 """Padding is one exact value, this far below all others, or below any air."""
 LEAST_BELOW_FILL = 0.01
@@ -58,8 +61,7 @@ def unlike_hounsfield(voxels: Values) -> tuple[str | None, str | None]:
     level, exact = background(voxels)
     if exact and level > NEAR_AIR and float(np.mean(voxels < level)) > LEAST_BELOW_FILL:
         return f"is filled with {level:.0f} around its picture, and air is -1000 Hounsfield units", None
-    step = max(1, round((voxels.size / SAMPLES) ** (1 / 3)))
-    values = without_padding(voxels[::step, ::step, ::step].ravel())
+    values = without_padding(_sampled(voxels))
     low, high = (float(one) for one in np.percentile(values, [0.5, 99]))
     if high - low < LEAST_SPAN:
         return (
@@ -67,7 +69,35 @@ def unlike_hounsfield(voxels: Values) -> tuple[str | None, str | None]:
             None,
         )
     why = _tissue_elsewhere(values, low) or _air_elsewhere(values, low)
-    return (why, None) if why else off_scale(tissue_peaks(values, faces(voxels)))
+    if why:
+        return why, None
+    why, doubt = off_scale(tissue_peaks(values, faces(voxels)))
+    return why, doubt or _cut_off(values)
+
+
+def _cut_off(values: Values) -> str | None:
+    top = float(values.max())
+    if top >= DENSEST or _share(values, top, top) < LEAST_CUT:
+        return None
+    return f"its numbers are cut off at {top:.0f}, and bone reaches beyond {DENSEST:.0f} Hounsfield units: it was windowed"
+
+
+def in_hounsfield(voxels: Values) -> bool:
+    """Whether air, fat and soft tissue all lie where Hounsfield units have them: a scan that does not say so is a CT."""
+    if float(voxels.min()) > NEAR_AIR or unlike_hounsfield(voxels) != (None, None):
+        return False
+    found = tissue_peaks(without_padding(_sampled(voxels)), faces(voxels))
+    return (
+        found.air is not None
+        and AIR[0] <= found.air <= AIR[1]
+        and found.fat is not None
+        and FAT_PEAK[0] <= found.fat <= FAT_PEAK[1]
+    )
+
+
+def _sampled(voxels: Values) -> Values:
+    step = max(1, round((voxels.size / SAMPLES) ** (1 / 3)))
+    return voxels[::step, ::step, ::step].ravel()
 
 
 def _tissue_elsewhere(values: Values, low: float) -> str | None:

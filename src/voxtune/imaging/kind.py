@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import ScanError
+from voxtune.imaging.hounsfield import in_hounsfield
 from voxtune.types.volume import Volume
 
 LONG_ECHO_MS = 60.0
@@ -45,6 +46,11 @@ HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML, HEAD_LITRES = 260.0, 0.10, 50.0, (1.5, 8.0)
 """A head is narrower than a chest, holds no lung, and a tenth of it or more is bone, which a child's abdomen has not."""
 LEAST_LUNG_ML = 150.0
 """A chest CT shows more lung, unless both lungs are consolidated."""
+
+
+LUNG_CUT = 0.6
+"""Section of both lungs at an end of a chest CT against their widest: none where the whole of them was scanned, 0.4 in a scan of the
+heart, more where a half is missing."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ def check_kind(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) -> 
             f"its header says that it is {NAMES[kind.modality]}; this preset takes {NAMES[wanted.modality]}",
         )
     notes = []
+    if wanted.modality == "MR" and kind.modality is None and in_hounsfield(volume.voxels):
+        notes.append("its numbers look like the Hounsfield units of a CT; this preset takes an MR scan")
     if wanted.weighting is not None:
         timed, called = by_timing(kind), by_words(kind.words)
         if timed is not None:
@@ -120,9 +128,27 @@ def _check_region(scan: str | Path, kind: Kind, volume: Volume, wanted: Wanted) 
             notes.append(
                 f"it looks like a {seen}: narrow, without lung; this preset takes the {wanted.region}"
             )
-        elif wanted.region == "chest" and (lung := lung_ml(*_coarse(volume))) < LEAST_LUNG_ML:
-            notes.append(f"it shows hardly any lung ({lung:.0f} ml); this preset takes the chest")
+        elif wanted.region == "chest":
+            notes += _lungs(volume)
     return notes
+
+
+def _lungs(volume: Volume) -> list[str]:
+    """A sentence where a chest shows hardly any lung, or its lungs are cut off at an end."""
+    voxels, step = _coarse(volume)
+    if (ml := lung_ml(voxels, step)) < LEAST_LUNG_ML:
+        return [f"it shows hardly any lung ({ml:.0f} ml); this preset takes the chest"]
+    long = int(np.argmax(np.abs(volume.affine[2, :3])))
+    areas = np.count_nonzero(np.moveaxis(_lung(voxels), long, 0), axis=(1, 2))
+    across = tuple(axis for axis in range(3) if axis != long)
+    filled = np.flatnonzero(np.ptp(voxels, axis=across) > 0)
+    # Erosion leaves nothing at a border, so the ends are the slices beside it.
+    ends = areas[[filled[0] + 1, filled[-1] - 1]][:: 1 if volume.affine[2, long] > 0 else -1]
+    return [
+        f"its lungs reach beyond its {name} end ({share:.0%} of their widest section there): a part may be missing"
+        for name, share in zip(("lower", "upper"), ends / areas.max(), strict=True)
+        if share > LUNG_CUT
+    ]
 
 
 def weighting(kind: Kind) -> str | None:
@@ -187,10 +213,13 @@ def looks_like_head_ct(volume: Volume, bone: float = HEAD_BONE) -> bool:
 
 def lung_ml(voxels: NDArray[np.float32], step: NDArray[np.float64]) -> float:
     """Millilitres of voxels like lung, without the shell that every surface has; ``step`` in mm."""
+    return float(np.count_nonzero(_lung(voxels)) * np.prod(step) / 1e3)
+
+
+def _lung(voxels: NDArray[np.float32]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
-    lung = ndimage.binary_erosion((voxels > -950) & (voxels < -600))
-    return float(np.count_nonzero(lung) * np.prod(step) / 1e3)
+    return np.asarray(ndimage.binary_erosion((voxels > -950) & (voxels < -600)))
 
 
 def _coarse(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

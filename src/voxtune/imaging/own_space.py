@@ -8,7 +8,7 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging import patches
 from voxtune.imaging.affine import crookedness
-from voxtune.imaging.brightness import refuse_labels
+from voxtune.imaging.brightness import from_zero, refuse_labels
 from voxtune.imaging.hounsfield import check_hounsfield
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.orient import axis_codes, orient
@@ -89,9 +89,10 @@ def prepare_head(
     """A raw MRI of the head on the grid of its preset: what is stored, the steps as they ran, the figures of quality.
 
     Raises:
-        ScanError: a mask, or nothing of it is left without background.
+        ScanError: a mask, a negative, or nothing of it is left without background.
     """
-    refuse_labels(scan.volume.voxels)
+    # Percentiles take care of any scale; what is asked is whether the background is the darkest.
+    brightness = from_zero(scan.volume).notes
     record = [read_step(scan, orientation)]
     straight, stored = scan.volume, scan.stored
     shear, turn = crookedness(straight.affine)
@@ -108,7 +109,7 @@ def prepare_head(
             result={"from": axis_codes(scan.volume.affine), "to": axis_codes(volume.affine)},
         )
     )
-    notes = _kept(volume, preset, record)
+    notes = (*brightness, *_kept(volume, preset, record))
     if looks_stripped(scan.volume):
         notes += (
             "it is stripped: the model learned from raw heads, and of this one every patch at the edge of the brain is dropped",

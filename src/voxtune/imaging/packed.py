@@ -54,6 +54,9 @@ FOREIGN: tuple[tuple[bytes, str, str], ...] = (
 )
 """First bytes, what they are of, and what to do."""
 
+TEXT_HEADERS = (b"NRRD", b"ObjectType", b"NDims", b"Comment")
+"""First words of a .nrrd and of a .mha."""
+
 
 def looks_like_dicom(start: bytes) -> bool:
     """Whether the first 132 bytes of a file are those of DICOM, with or without the preamble."""
@@ -77,6 +80,12 @@ def refuse_foreign(path: Path) -> None:
     inside = _unpacked_start(path) if start[:2] == b"\x1f\x8b" else start
     if inside is not start and looks_like_dicom(inside):
         raise ScanError(path, "this is a DICOM file packed with gzip, which is not read", UNPACK)
+    if inside is not start and inside[:2] == b"\x1f\x8b":
+        raise ScanError(path, "it is packed with gzip twice", "Unpack it once.")
+    if inside is not start and inside.lstrip().startswith(TEXT_HEADERS):
+        raise ScanError(
+            path, "this is a .nrrd or .mha file packed with gzip, which is not read", "Unpack it first."
+        )
     if inside[257:262] == b"ustar":
         raise ScanError(path, "this is a tar archive, which is not read", UNPACK)
     for mark, what, todo in FOREIGN:

@@ -85,7 +85,7 @@ LIMITS: tuple[tuple[str, str, float, float, float, float], ...] = (
         -1,
         -1,
         45,
-        360,
+        60,
     ),
     ("scale", "registration scales the brain's volume by {:.2f}", 0.5, 0.75, 1.9, 2.8),
     ("clipped", "{:.1%} of the voxels are clipped", -1, -1, 0.02, 0.5),

@@ -19,6 +19,8 @@ from voxtune.types.volume import Volume
 
 WELL_FILLED = 0.05
 """Share of a slice that differs from a blank one; specks of noise at the border fill less."""
+MOST_BLANK = 0.25
+"""Share of the slices inside a scan that may be blank; of one with more, too much was never there to say anything of it."""
 
 
 def read_scan(path: str | Path) -> Volume:
@@ -34,6 +36,16 @@ def read_scan(path: str | Path) -> Volume:
         ScanError: one sentence that names the file and the cause.
     """
     return open_scan(path).volume
+
+
+def read_map(path: Path) -> Volume:
+    """A NIfTI volume that is no scan: a mask, a map of truth. It may be blank in parts, or everywhere.
+
+    Raises:
+        ScanError: one sentence that names the file and the cause.
+    """
+    with one_sentence(path):
+        return read_nifti(path, None).volume
 
 
 def open_scan(
@@ -90,6 +102,10 @@ def _opened(
     if found is None:
         refuse_foreign(path)
         found = read_nifti(path, orientation)
+    if series is not None:
+        raise ScanError(
+            called, f"it is no DICOM, so no series '{series}' can be chosen in it", "Leave out --series."
+        )
     kind = kind_of_file(path)
     return Scan(found.volume, found.stored, modality=kind.modality, kind=kind, notes=found.notes)
 
@@ -104,7 +120,7 @@ def _in_zip(
         if inside.is_dir():
             return read_dicom(inside, series, wanted, called)
         try:
-            return _opened(inside, called, None, orientation, None)
+            return _opened(inside, called, series, orientation, None)
         except ScanError as error:
             raise ScanError(called, error.cause) from error
 
@@ -138,14 +154,16 @@ def _sound(path: Path, scan: Scan) -> Scan:
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
         raise ScanError(path, f"it is constant: every voxel is {low:g}")
-    blank = _blank_slices(voxels)
+    blank, inside = _blank_slices(voxels)
+    if blank > MOST_BLANK * inside:
+        raise ScanError(path, f"{blank} of the {inside} slices inside it are blank: a part of it is missing")
     notes = (f"{blank} slices inside it are blank",) if blank else ()
     return replace(scan, nonfinite=bad, notes=(*scan.notes, *notes))
 
 
-def _blank_slices(voxels: NDArray[np.float32]) -> int:
-    """How many slices, along the axis with most, hold one value only and lie between others that are well filled."""
-    most = 0
+def _blank_slices(voxels: NDArray[np.float32]) -> tuple[int, int]:
+    """How many slices, along the axis with most, hold one value only and lie between others that are well filled; and of how many."""
+    most = (0, 1)
     for axis in range(3):
         others = tuple(i for i in range(3) if i != axis)
         low = voxels.min(axis=others)
@@ -154,5 +172,6 @@ def _blank_slices(voxels: NDArray[np.float32]) -> int:
             differ = np.mean(voxels != low[blank][0], axis=others)
             filled = np.flatnonzero(differ > WELL_FILLED)
             if filled.size:
-                most = max(most, int(np.count_nonzero(blank[filled[0] : filled[-1] + 1])))
+                between = blank[filled[0] : filled[-1] + 1]
+                most = max(most, (int(np.count_nonzero(between)), between.size))
     return most

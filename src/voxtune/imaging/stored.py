@@ -17,6 +17,7 @@ from voxtune.storage.seal import file_sha256, read_sealed
 
 VOLUME, RECORD = "volume.nii.gz", "chain.json"
 """A preprocessed volume and its record, beside each other in the folder of a scan."""
+AGAIN = "Run 'voxtune preprocess' again: it makes this scan anew."
 
 
 def stored_scan(path: Path, preset: Preset) -> Preprocessed | None:
@@ -49,21 +50,29 @@ def check_stored(path: Path) -> ChainRecord | None:
     Raises:
         ScanError: one of the two was changed since it was written.
     """
+    record = stored_record(path)
+    if record is not None and record.volume_sha256 is not None and file_sha256(path) != record.volume_sha256:
+        raise ScanError(path.parent.name, f"{VOLUME} was changed since it was preprocessed", AGAIN)
+    return record
+
+
+def stored_record(path: Path) -> ChainRecord | None:
+    """The record beside a preprocessed volume, which itself is not looked at; ``None`` of another file.
+
+    Raises:
+        ScanError: the record was changed since it was written.
+    """
     if path.name != VOLUME:
         return None
-    again = "Run 'voxtune preprocess' again: it makes this scan anew."
     beside = path.with_name(RECORD)
     if not beside.is_file():
         return None
     try:
-        record = ChainRecord.model_validate(read_sealed(beside, "the record of a scan"))
+        return ChainRecord.model_validate(read_sealed(beside, "the record of a scan"))
     except DataError as error:
-        raise ScanError(path.parent.name, str(error), again) from None
+        raise ScanError(path.parent.name, str(error), AGAIN) from None
     except ValidationError:
         return None  # somebody else's file of that name
-    if record.volume_sha256 is not None and file_sha256(path) != record.volume_sha256:
-        raise ScanError(path.parent.name, f"{VOLUME} was changed since it was preprocessed", again)
-    return record
 
 
 def _keys(record: ChainRecord, preset: Preset) -> set[str]:

@@ -19,6 +19,10 @@ AIR, FAT, SOFT = (-1035.0, -960.0), (-135.0, -60.0), (-25.0, 135.0)
 """Where their peaks lie: -1003 to -988, -93 and 57 to 97 in eight real series, wider by voltage, contrast and noise."""
 SLACK = 15.0
 """Air this far beyond its place is doubtful, further it is refused."""
+FAR = 25.0
+"""Fat this far below its place, with soft tissue below its own, is refused."""
+FAT_ALONE = -40.0
+"""A single peak of tissue lies above, unless nearly all that is seen is fat."""
 LIGHT = -550.0
 """Air and lung lie below."""
 APART = (105.0, 210.0)
@@ -91,8 +95,7 @@ def off_scale(found: Peaks) -> tuple[str | None, str | None]:
     """What denies that these are Hounsfield units, and what makes it doubtful."""
     fat_off = found.fat is not None and not FAT[0] <= found.fat <= FAT[1]
     if found.air is not None and AIR[0] <= found.air <= AIR[1]:
-        # Strong contrast may look like soft tissue, and soft tissue then like fat: with air in its place that is no fault.
-        return None, None
+        return _bent(found)
     if found.air is not None:
         why = _beside("air", found.air, "-1000")
         far = not AIR[0] - SLACK <= found.air <= AIR[1] + SLACK
@@ -106,7 +109,38 @@ def off_scale(found: Peaks) -> tuple[str | None, str | None]:
             None,
             f"it has its {_beside('fat', found.fat, '-100')}, if that is fat; its numbers may be shifted",
         )
-    return None, None
+    return _darker(found)
+
+
+def _bent(found: Peaks) -> tuple[str | None, str | None]:
+    """Air lies in its place and tissue does not: a curve (gamma) or a window was laid on the numbers."""
+    if found.fat is None and found.surrounds and found.soft is not None and found.soft > SOFT[1]:
+        return (
+            None,
+            f"nothing of it is as dark as fat, and its tissue lies near {found.soft:.0f}; a curve (gamma) may have been laid on its numbers",
+        )
+    if found.fat is None:
+        return _darker(found)
+    if FAT[0] <= found.fat <= FAT[1]:
+        return None, None
+    beside = _beside("fat", found.fat, "-100")
+    if found.fat < FAT[0] - FAR and found.soft is not None and found.soft < SOFT[0]:
+        return f"has its {beside}, with air in its place: a curve (gamma) was laid on it", None
+    # Strong contrast may look like soft tissue, and soft tissue then like fat.
+    return (
+        None,
+        f"it has its {beside}, if that is fat, with air in its place: a curve (gamma) may have been laid on its numbers",
+    )
+
+
+def _darker(found: Peaks) -> tuple[str | None, str | None]:
+    """One peak of tissue, too dark to be soft tissue; brighter ones may be blood with contrast."""
+    if found.fat is not None or found.soft is None or found.soft >= FAT_ALONE:
+        return None, None
+    return (
+        None,
+        f"it has its {_beside('soft tissue', found.soft, '50')}, if that is soft tissue; its numbers may be shifted",
+    )
 
 
 def _beside(tissue: str, place: float, right: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.imaging.read import read_scan
-from voxtune.pages.layout import image, render
+from voxtune.pages.layout import ACCENT, image, render
 from voxtune.pages.slices import slice_figure
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def demo_page(facts: Mapping[str, Any], heads: Mapping[str, Path], split: Mappin
         "facts": facts,
         "metrics": metrics,
         "bars": bars,
-        "accuracy_figure": image(accuracy_figure(bars)),
+        "accuracy_figure": image(accuracy_figure(bars), dpi=130),
         "head_figures": [
             (head, image(slice_figure(read_scan(heads[head["name"]]), shares=(0.42, 0.5)), dpi=90))
             for head in facts["heads"]
         ],
-        "drop_figure": image(drop_figure(facts["explanation"]["drops"])),
+        "drop_figure": image(drop_figure(facts["explanation"]["drops"]), dpi=130),
         "probe": probe_line(metrics),
         "validation": split["participants"]["val"],
     }
@@ -73,16 +73,16 @@ def accuracy_figure(bars: list[tuple[str, Mapping[str, float]]]) -> "Figure":
     """Accuracy of each model as a dot with its interval."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 0.45 * len(bars) + 0.9), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.4 * len(bars) + 0.9), layout="constrained")
     panel = figure.subplots()
     for place, (_, one) in enumerate(bars):
-        color = "tab:blue" if place == 0 else "0.45"
+        color = ACCENT if place == 0 else "0.45"
         panel.plot(100 * one["value"], -place, "o", color=color)
         if one["low"] is not None:
             panel.plot([100 * one["low"], 100 * one["high"]], [-place, -place], color=color)
     panel.axvline(100 / 3, color="0.8", linestyle=":", zorder=0)
     panel.set(yticks=[-n for n in range(len(bars))], yticklabels=[label for label, _ in bars], xlim=(0, 100))
-    panel.set_xlabel("three-way accuracy on held-out SIMULATED people, % (95% interval; dotted: chance)")
+    panel.set_xlabel("three-way accuracy on held-out SIMULATED people, %\n(95% interval; dotted: chance)")
     panel.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -91,13 +91,13 @@ def drop_figure(drops: list[Mapping[str, Any]]) -> "Figure":
     """Fall of the log-odds when each region is hidden."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 0.35 * len(drops) + 0.9), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.35 * len(drops) + 0.9), layout="constrained")
     panel = figure.subplots()
     ordered = sorted(drops, key=lambda one: one["drop"])
     panel.barh(
         [one["region"].replace("_", " ") for one in ordered],
         [one["drop"] for one in ordered],
-        color="tab:blue",
+        color=ACCENT,
     )
     panel.axvline(0, color="0.3", linewidth=0.8)
     panel.set_xlabel("fall of the log-odds of AD when the region is hidden")

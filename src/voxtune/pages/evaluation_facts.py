@@ -113,14 +113,17 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class SetFacts:
-    """What is said of prediction sets."""
+    """What is said of prediction sets, of intervals and of findings that may be said."""
 
-    coverage: float
+    coverage: float | None
     by_class: bool
-    sentences: Sequence[str]
-    """What is promised of how many people."""
+    false_discovery: float | None
+    sentences: Mapping[str, Sequence[str]]
+    """What is promised of how many people, by the name of the score that says how often it held."""
     metrics: Mapping[str, Metric]
     """Coverage and size, as ``metrics.json`` names them."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Of targets."""
 
 
 @dataclass(frozen=True)

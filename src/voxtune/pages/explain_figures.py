@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.pages.layout import ACCENT
 from voxtune.pages.slices import PLANES, current_view, cut, lettered, to_ras
 from voxtune.types.volume import Volume
 
@@ -149,7 +150,7 @@ def curves_figure(curves: Sequence[Mapping[str, Any]], says: str) -> "Figure":
             x, one["random_low"], one["random_high"], color="0.85", label="random orders, middle 95%"
         )
         panel.plot(x, one["random_mean"], color="0.5", linestyle="--", label="random orders, mean")
-        panel.plot(x, one["scores"], color="tab:red", marker="o", markersize=3, label="hottest first")
+        panel.plot(x, one["scores"], color=ACCENT, marker="o", markersize=3, label="hottest first")
         verb = "hidden" if one["kind"] == "deletion" else "shown"
         panel.set(xlabel=f"cells {verb}, %", title=f"{one['kind']}, p = {one['p']:.2f}")
         panel.spines[["top", "right"]].set_visible(False)

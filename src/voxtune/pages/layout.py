@@ -15,6 +15,9 @@ from voxtune.pages.slices import view_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+ACCENT = "#0b63ce"
+"""The accent of every page, for what a figure is about; all else in a figure is grey, or of the classes' colours."""
+
 
 @cache
 def _environment() -> Environment:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from voxtune.pages.layout import image, render
+from voxtune.pages.layout import ACCENT, image, render
 from voxtune.types.steering import name_of, said, value_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -38,7 +39,8 @@ def run_page(
         "step": steps_done(epochs, kept),
         "cost": cost(epochs, environment or {}),
         "environment": environment,
-        "curves": image(curves(epochs, metric)),
+        "losses": image(losses(epochs)),
+        "validation": image(validation(epochs, metric)),
     }
     return render("run_page.html.j2", context, title="Training run", simulated=simulated)
 
@@ -82,29 +84,55 @@ def clock(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
-    """Loss terms and the validation metric over steps, what was kept marked."""
+def losses(epochs: Sequence[Mapping[str, Any]]) -> "Figure":
+    """The training loss and its terms over steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    panel = figure.subplots()
     number = [steps_done(epochs, place) for place in range(len(epochs))]
-    left.plot(number, [epoch["loss"] for epoch in epochs], label="total")
-    left.plot(number, [epoch["contrastive"] for epoch in epochs], label="contrastive")
+    panel.plot(number, [epoch["loss"] for epoch in epochs], color=ACCENT, linewidth=2, label="total")
+    dashes = iter(("--", ":", "-.", *[(0, (5, 1 + gap)) for gap in range(8)]))
+    panel.plot(
+        number,
+        [epoch["contrastive"] for epoch in epochs],
+        color="0.4",
+        linestyle=next(dashes),
+        label="contrastive",
+    )
     others = {name: f"{name} (unweighted)" for epoch in epochs for name in epoch.get("targets", {})}
     terms = {"mmse": "MMSE (unweighted)"} | others | {"classes": "class texts (unweighted)"}
     for term, label in terms.items():
         values = [epoch["targets"][term] if term in others else epoch.get(term) for epoch in epochs]
         known = [(place, value) for place, value in zip(number, values, strict=True) if value is not None]
         if known:
-            left.plot(*zip(*known, strict=True), label=label)
-    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    left.legend(frameon=False)
-    right.plot(number, [value_of(metric, epoch["metric"]) for epoch in epochs], color="tab:green")
+            panel.plot(*zip(*known, strict=True), color="0.4", linestyle=next(dashes, "-"), label=label)
+    panel.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    panel.legend(frameon=False)
+    return _bare(figure, panel, number)
+
+
+def validation(epochs: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
+    """The validation metric over steps, what was kept marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    panel = figure.subplots()
+    number = [steps_done(epochs, place) for place in range(len(epochs))]
+    panel.plot(number, [value_of(metric, epoch["metric"]) for epoch in epochs], color=ACCENT, linewidth=2)
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
-    right.axvline(steps_done(epochs, kept), color="0.6", linestyle=":")
-    right.set(xlabel="step", ylabel=f"{name_of(metric)} on validation")
-    for panel in (left, right):
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.axvline(steps_done(epochs, kept), color="0.5", linestyle=":")
+    panel.set(xlabel="step", ylabel=f"{name_of(metric)} on validation")
+    return _bare(figure, panel, number)
+
+
+def _bare(figure: "Figure", panel: "Axes", steps: Sequence[int]) -> "Figure":
+    from matplotlib.ticker import MaxNLocator
+
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(steps) == 1:  # one validation is a point, not a line
+        for line in panel.lines:
+            line.set_marker("o")
+        panel.set_xlim(steps[0] - 1, steps[0] + 1)
     return figure

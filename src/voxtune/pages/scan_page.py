@@ -48,6 +48,7 @@ def scan_page(
         "caveats": caveats,
         "facts": facts,
         "kind": caveats.verdict.kind,
+        "promised": caveats.prediction_set,
         "rules": Trust.model_validate(facts["trust"]).rules,
         "trust": facts["trust"],
         "called": sum(

@@ -15,8 +15,9 @@ from voxtune.evaluation.tables import (
     prediction_row,
 )
 from voxtune.model.questions import UNDECIDED
+from voxtune.types.conformal import PredictionSet
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats, PredictionSet, TargetCaveat
+from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import MMSE, Target
 
 TARGET_COLUMNS = ("low", "high", "note")
@@ -50,7 +51,7 @@ class Answer:
             "verdict": str(beside.verdict),
             "predicted": one.predicted,
             "probabilities": one.probabilities,
-            "set": beside.prediction_set and beside.prediction_set.model_dump(mode="json")["members"],
+            "set": beside.prediction_set and set_value(beside.prediction_set),
             "mmse": one.mmse,
             "targets": {
                 target.name: {
@@ -65,7 +66,9 @@ class Answer:
             "mmse_interval": beside.mmse_interval,
             "mmse_note": beside.mmse_note,
         }
-        absent = [name for name in ("series", "prediction_set") if getattr(beside, name) is None]
+        absent = [
+            name for name in ("series", "prediction_set", "discoveries") if getattr(beside, name) is None
+        ]
         hidden = {"targets", *absent}
         if self.thresholds is not None:
             said["thresholds"] = dict(self.thresholds)
@@ -99,6 +102,8 @@ class Answer:
         said = self._said() if beside.verdict.answered else []
         if beside.prediction_set is not None:
             said += [f"  {beside.prediction_set.sentence}", f"  {beside.prediction_set.guarantee}"]
+        if beside.discoveries is not None:
+            said += [f"  {beside.discoveries.sentence}", f"  {beside.discoveries.guarantee}"]
         return [f"{one.scan_id}: {beside.verdict}", *said, *beside.warnings(), f"  page: {self.page}"]
 
     def _said(self) -> list[str]:
@@ -159,10 +164,17 @@ def columns(
     )  # fmt: skip
 
 
+def set_value(found: PredictionSet) -> object:
+    """A prediction set in JSON: its classes, what is said of each finding, or the interval of each number."""
+    return found.model_dump(mode="json")["members" if found.members else "intervals"]
+
+
 def set_cell(found: PredictionSet | None) -> str | None:
-    """A prediction set as a cell: its classes, or what is said of each finding."""
+    """A prediction set as a cell: its classes, what is said of each finding, or the interval of each number."""
     if found is None:
         return None
+    if not found.members:
+        return "; ".join(f"{name}: {low:.4g} to {high:.4g}" for name, (low, high) in found.intervals.items())
     if isinstance(found.members, dict):
         return "; ".join(f"{name}: {said}" for name, said in found.members.items())
     return "; ".join(found.members)

@@ -91,7 +91,16 @@ class Api:
         alive = sum(worker.alive for worker in self.service.pool.workers)
         trouble = self.service.storage_trouble()
         status = "storage" if trouble else "full" if full else "ok"
-        state = {"status": status, "workers": alive, "waiting": waiting, "storage": trouble or "ok"}
+        state = {
+            "status": status,
+            "workers": alive,
+            "waiting": waiting,
+            "storage": trouble or "ok",
+            "sets": self.service.pool.facts.get("sets"),
+            "drift": {
+                name: one for name, one in self.service.monitor.as_json().items() if name != "verdicts"
+            },
+        }
         return JSONResponse(state, status_code=507 if trouble else 503 if full else 200)
 
     async def metrics(self, _: Request) -> Response:
@@ -104,7 +113,8 @@ class Api:
 
     async def list_scans(self, _: Request) -> Response:
         """Every scan that is here."""
-        return JSONResponse({"scans": [self._state(scan) for scan in self.service.scans]})
+        scans = [self._state(scan) for scan in self.service.scans]
+        return JSONResponse({"scans": scans, "drift": self.service.monitor.as_json()})
 
     async def add_scan(self, request: Request) -> Response:
         """Take a scan: 202 at once, or its end with ``?wait=SECONDS``."""
@@ -202,6 +212,7 @@ class Api:
             "error": scan.error,
             "verdict": None if scan.result is None else scan.result.get("verdict"),
             "predicted": None if scan.result is None else scan.result["predicted"],
+            "set": None if scan.result is None else scan.result.get("set"),
         }
 
 

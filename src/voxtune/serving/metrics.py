@@ -19,6 +19,7 @@ def measures(service: Service) -> str:
         ("voxtune_worker_deaths_total", "counter", "Workers that died in mid-task.", counts["deaths"]),
         ("voxtune_timeouts_total", "counter", "Tasks ended by the time limit.", counts["timeouts"]),
         ("voxtune_busy_seconds_total", "counter", "Seconds spent on tasks.", round(pool.seconds, 3)),
+        ("voxtune_drift", "gauge", "Figures of incoming scans that drifted.", len(service.monitor.found)),
         ("voxtune_workers", "gauge", "Workers that run.", sum(worker.alive for worker in pool.workers)),
         ("voxtune_scans_unfinished", "gauge", "Scans waiting or worked on.", service.scans.unfinished()),
         ("voxtune_scans_kept", "gauge", "Scans held.", len(service.scans)),

@@ -10,6 +10,22 @@ ERROR: Json = {"type": "object", "properties": {"error": {"type": "string"}}, "r
 VERDICT = (
     "'answer', 'answer with caution: WHY' or 'no answer: WHY'; of no answer every class and number is null."
 )
+SET: Json = {
+    "type": ["array", "object", "null"],
+    "description": "What stays possible, where sets were asked for: classes, what is said of each finding, or the interval of each number.",
+}
+DRIFT: Json = {
+    "type": "object",
+    "description": "Whether the scans that came in differ from those the adapter was made with; counts and sums, nothing of one scan.",
+    "properties": {
+        "state": {"enum": ["drift", "no drift found", "too few scans", "not known"]},
+        "sentence": {"type": "string"},
+        "scans": {"type": "integer"},
+        "verdicts": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "found": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "next_look": {"type": "integer"},
+    },
+}
 STATE: Json = {
     "type": "object",
     "properties": {
@@ -23,6 +39,7 @@ STATE: Json = {
         "error": {"type": ["string", "null"]},
         "verdict": {"type": ["string", "null"], "description": VERDICT},
         "predicted": {"type": ["string", "null"]},
+        "set": SET,
     },
 }
 RESULT: Json = {
@@ -33,6 +50,15 @@ RESULT: Json = {
         "verdict": {"type": "string", "description": VERDICT},
         "predicted": {"type": ["string", "null"]},
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+        "set": SET,
+        "prediction_set": {
+            "type": "object",
+            "description": "Where sets were asked for: coverage, members, intervals by target, and the guarantee in words.",
+        },
+        "discoveries": {
+            "type": "object",
+            "description": "Where a false-discovery rate was asked for: findings said to be there, and the guarantee in words.",
+        },
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
         "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},
@@ -88,7 +114,20 @@ def document(limits: Limits) -> Json:
             "/health": {
                 "get": _get(
                     "Whether scans can be taken (503: as many wait as may; 507: nothing can be stored).",
-                    schema={"type": "object"},
+                    schema={
+                        "type": "object",
+                        "properties": {
+                            "status": {"enum": ["ok", "full", "storage"]},
+                            "workers": {"type": "integer"},
+                            "waiting": {"type": "integer"},
+                            "storage": {"type": "string"},
+                            "sets": {
+                                "type": ["object", "null"],
+                                "description": "What is promised of every answer, where sets were asked for.",
+                            },
+                            "drift": DRIFT,
+                        },
+                    },
                     also=(503, 507),
                 )
             },
@@ -96,7 +135,12 @@ def document(limits: Limits) -> Json:
             "/api/v1/adapter": {"get": _get("What the adapter is.", schema=ADAPTER)},
             "/api/v1/scans": {
                 "get": _get(
-                    "Every scan that is here.", schema=_object("scans", {"type": "array", "items": STATE})
+                    "Every scan that is here, and whether scans have drifted.",
+                    schema={
+                        "type": "object",
+                        "properties": {"scans": {"type": "array", "items": STATE}, "drift": DRIFT},
+                        "required": ["scans", "drift"],
+                    },
                 ),
                 "post": _post(limits),
             },

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from voxtune.pages.slices import current_view
 from voxtune.serving.limits import Limits
 from voxtune.serving.scans import ServedScan
 from voxtune.serving.walls import private_places
+from voxtune.types.conformal import WantedSets
 
 LOG = logging.getLogger("voxtune.serve")
 START_SECONDS = 300.0
@@ -55,8 +57,9 @@ class Pool:
         command: Sequence[str] = COMMAND,
         *,
         device: str = "cpu",
+        sets: WantedSets | None = None,
     ) -> None:
-        self.device = device
+        self.device, self.sets = device, sets
         self.adapter, self.base, self.limits, self.root, self.command = adapter, base, limits, root, command
         self.queue: asyncio.Queue[Job] = asyncio.Queue()
         self.facts: dict[str, Any] = {}
@@ -165,6 +168,7 @@ class Worker:
                 "base": None if self.pool.base is None else str(self.pool.base.resolve()),
                 "device": self.pool.device,
                 "view": current_view(),
+                "sets": None if self.pool.sets is None else dataclasses.asdict(self.pool.sets),
                 "threads": limits.threads,
                 "memory_bytes": limits.memory_bytes,
                 "scratch": str(self.pool.root),

@@ -1,24 +1,28 @@
 """From a scan file to a prediction: read, preprocess, encode, compare. The model is loaded once for many scans."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from voxtune.config import RunConfig
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.answers import answers_alone
 from voxtune.evaluation.encode import encode
-from voxtune.evaluation.ood_detection import distance, features_of
-from voxtune.evaluation.prediction_sets import set_of
+from voxtune.evaluation.ood_detection import Floats, distance, features_of
+from voxtune.evaluation.promise import Promise
+from voxtune.evaluation.scan_figures import Basis, recorded_figures
 from voxtune.evaluation.target_interval import around
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
-from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.model.adapter import AdapterFacts, LoadedAdapter, load_adapter
 from voxtune.model.questions import encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
+from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Prediction
-from voxtune.types.reliability import Caveats, PredictionSet, TargetCaveat, WantedSets
+from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import Target
 from voxtune.types.verdict import Looked, Verdict, given, judge
 
@@ -33,6 +37,8 @@ class ScanResult:
     prediction: Prediction
     caveats: Caveats
     preprocessed: Preprocessed
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """By which the scan is held against those the adapter was made with; empty where it does not know where these lie."""
 
 
 class Predictor:
@@ -42,6 +48,8 @@ class Predictor:
         self.adapter = adapter if isinstance(adapter, LoadedAdapter) else load_adapter(adapter, base)
         self.preset = load_preset(self.adapter.facts.preset)
         self.question = question_of(self.adapter.facts)
+        familiar = self.adapter.facts.trust.familiar
+        self._basis = None if familiar is None else Basis.of_training(familiar)
         self._texts = encoded_texts(self.adapter.model, self.question.texts)
 
     def predict(
@@ -79,20 +87,32 @@ class Predictor:
             if tell is not None:
                 tell("score")
             made, volume = prepared.preprocessed, prepared.tensor
-            found, caveats = self.judge(name or scan.name, volume, made)
+            features = self._features(volume)
+            found = self.answer(name or scan.name, volume)
+            caveats = self._caveats(found, features, made)
         if sets is not None and caveats.verdict.answered:
-            caveats = caveats.model_copy(update={"prediction_set": self._set(found.probabilities, sets)})
-        return ScanResult(given(found, caveats.verdict), caveats, made)
+            caveats = self._promised(found, caveats, sets)
+        figures: dict[str, float] = {}
+        if features is not None and self._basis is not None:
+            figures = self._basis.figures(features) | recorded_figures(made.record)
+        return ScanResult(given(found, caveats.verdict), caveats, made, figures)
 
-    def _set(self, probabilities: Mapping[str, float], wanted: WantedSets) -> PredictionSet:
-        return set_of(
-            self.adapter.facts.trust.sets, probabilities, wanted, each=self.question.choice == "each"
-        )
+    def promise(self, wanted: WantedSets) -> Promise:
+        """What this adapter can promise."""
+        return promise_of(self.adapter.facts, self.adapter.model.targets, wanted)
+
+    def _promised(self, found: Prediction, caveats: Caveats, wanted: WantedSets) -> Caveats:
+        """With sets, and with their intervals in place of the usual ones: a number has one interval."""
+        sets, said = self.promise(wanted).of(found)
+        targets = dict(caveats.targets)
+        for name, interval in (sets.intervals if sets else {}).items():
+            targets[name] = targets[name].model_copy(update={"interval": interval})
+        return caveats.model_copy(update={"prediction_set": sets, "discoveries": said, "targets": targets})
 
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
         """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""
         found = self.answer(label, volume)
-        return found, self._caveats(found, volume, prepared)
+        return found, self._caveats(found, self._features(volume), prepared)
 
     def answer(self, label: str, volume: torch.Tensor) -> Prediction:
         """What the adapter says of a tensor (C, X, Y, Z)."""
@@ -118,13 +138,19 @@ class Predictor:
                 return image.vector[:, :0].cpu()
             return self.adapter.model.class_logits(image, self._texts).float().cpu()
 
-    def _caveats(self, found: Prediction, volume: torch.Tensor, prepared: Preprocessed) -> Caveats:
+    def _features(self, volume: torch.Tensor) -> Floats | None:
+        """Where the scan lies in feature space (F,); ``None`` where the adapter does not know where its training scans lie."""
+        if self.adapter.facts.trust.familiar is None:
+            return None
+        found: Floats = features_of(self.adapter.model, ["scan"], lambda _: volume)[0]
+        return found
+
+    def _caveats(self, found: Prediction, features: Floats | None, prepared: Preprocessed) -> Caveats:
         trust, quality = self.adapter.facts.trust, prepared.record.qc
         confidence = max(found.probabilities.values(), default=None)
         away = None
-        if trust.familiar is not None:
-            features = features_of(self.adapter.model, ["scan"], lambda _: volume)
-            away = distance(features[0], trust.familiar)
+        if trust.familiar is not None and features is not None:
+            away = distance(features, trust.familiar)
         targets = {target.name: self._beside(target, found) for target in self.adapter.model.targets}
         verdict = self._verdict(found, away, prepared, targets)
         if not verdict.answered:
@@ -185,3 +211,20 @@ class Predictor:
         """
         odds = self.question.log_odds(self._logits(self._seen(volume)))
         return float(odds[0, self.question.names.index(label)])
+
+
+def promise_in_words(facts: AdapterFacts, wanted: WantedSets) -> tuple[str, ...]:
+    """What an adapter promises of every scan, in sentences.
+
+    Raises:
+        DataError: too few validation participants.
+        SettingError: a promise that is not for what is predicted.
+    """
+    targets = RunConfig.from_json(json.dumps(facts.config)).targets
+    return promise_of(facts, targets, wanted).check(facts.classes)
+
+
+def promise_of(facts: AdapterFacts, targets: Sequence[Target], wanted: WantedSets) -> Promise:
+    """What an adapter can promise, by what stands in ``adapter.json`` alone."""
+    estimated = tuple(one for one in targets if facts.target_note(one.name) is None)
+    return Promise(facts.trust, wanted, question_of(facts).choice == "each", estimated)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 RESULT, PAGE, GREY, TENSOR = "result.json", "page.html", "volume.u8", "tensor.f32"
 """What a worker leaves in the folder of a scan."""
+FIGURES = "figures"
+"""What a worker says beside an answer, for the sums of the monitor; it is no part of the answer and is not kept."""
 ZERO = 128
 """Of a stored heat map, a byte a voxel: 255 stands for 1, 1 for -1."""
 State = Literal["waiting", "working", "done", "failed"]

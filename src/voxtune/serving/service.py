@@ -11,11 +11,13 @@ from typing import Any
 from voxtune.errors import StorageError
 from voxtune.run_dir import read_json
 from voxtune.serving.limits import Limits
+from voxtune.serving.monitor import Monitor
 from voxtune.serving.pool import COMMAND, Pool
-from voxtune.serving.scans import Scans, ServedScan
+from voxtune.serving.scans import FIGURES, Scans, ServedScan
 from voxtune.serving.upload import Received, Refused
 from voxtune.storage.failures import REFUSED, cause_of
 from voxtune.storage.scratch import new_scratch, sweep_scratch
+from voxtune.types.conformal import WantedSets
 
 LOG = logging.getLogger("voxtune.serve")
 SWEEP_SECONDS = 5.0
@@ -32,10 +34,12 @@ class Service:
         command: Sequence[str] = COMMAND,
         *,
         device: str = "cpu",
+        sets: WantedSets | None = None,
     ) -> None:
         self.limits = limits
         self.root = new_scratch("serve")  # what a killed server left goes first
-        self.pool = Pool(adapter, base, limits, self.root, command, device=device)
+        self.pool = Pool(adapter, base, limits, self.root, command, device=device, sets=sets)
+        self.monitor = Monitor()
         self._reserved: list[int] = []
         self.scans = Scans(self.root, limits.keep_seconds)
         self._background: set[asyncio.Task[None]] = set()
@@ -51,6 +55,7 @@ class Service:
         except BaseException:
             shutil.rmtree(self.root, ignore_errors=True)
             raise
+        self.monitor = Monitor(self.pool.facts.pop("reference", {}))
         self._spawn(self._sweep())
 
     async def stop(self) -> None:
@@ -133,7 +138,9 @@ class Service:
                 return
             raise
         if "done" in end:
+            figures = end["done"].pop(FIGURES, {})
             scan.finish(result=end["done"])
+            self.monitor.add(figures, str(end["done"].get("verdict", "")))
         else:
             scan.finish(error=str(end.get("failed", "It cannot be processed.")))
         self.pool.counts[scan.state] += 1

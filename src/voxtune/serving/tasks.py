@@ -1,5 +1,6 @@
 """What a worker does with a scan: predict it, draw a heat map over it; results are files in the folder of the scan."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,10 @@ from voxtune.pages.scan_page import MapFigure, scan_page
 from voxtune.pages.slices import slice_figure, to_ras
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.serving.answer import Answer, from_json
+from voxtune.serving.monitor import moments
 from voxtune.serving.predictor import Predictor
-from voxtune.serving.scans import GREY, PAGE, RESULT, TENSOR, ZERO
+from voxtune.serving.scans import FIGURES, GREY, PAGE, RESULT, TENSOR, ZERO
+from voxtune.types.conformal import WantedSets
 from voxtune.types.volume import Volume
 
 Tell = Callable[[dict[str, Any]], None]
@@ -38,8 +41,8 @@ _DIRECTIONS = {
 class Bench:
     """A loaded adapter and the jobs it can do. Nothing of a scan stays in it between two jobs."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+    def __init__(self, predictor: Predictor, sets: WantedSets | None = None) -> None:
+        self.predictor, self.sets = predictor, sets
         facts = predictor.adapter.facts
         self.targets = [*facts.classes, *(name for name in facts.targets if facts.target_note(name) is None)]
         profile = predictor.adapter.config.known_profile
@@ -65,7 +68,11 @@ class Bench:
     def describe(self) -> dict[str, Any]:
         """What the page and programs need to know of the adapter."""
         facts = self.predictor.adapter.facts
-        hidden: dict[str, Any] = {"familiar": {"mean", "directions", "variances"}, "sets": True}
+        hidden: dict[str, Any] = {
+            "familiar": {"mean", "directions", "variances"},
+            "sets": True,
+            "intervals": True,
+        }
         return {
             "base": facts.base,
             "preset": facts.preset,
@@ -77,9 +84,17 @@ class Bench:
             "licence": facts.licence,
             "training": facts.training,
             "trust": facts.trust.model_dump(mode="json", exclude=hidden),
+            "sets": self._promises(),
+            "reference": {} if facts.trust.reference is None else moments(facts.trust.reference.figures),
             "targets": self.targets,
             "biomarkers": self.biomarkers,
         }
+
+    def _promises(self) -> dict[str, Any] | None:
+        if self.sets is None:
+            return None
+        said = self.predictor.promise(self.sets).check(self.predictor.adapter.facts.classes)
+        return dataclasses.asdict(self.sets) | {"guarantee": " ".join(said)}
 
     def do(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         """One job: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
@@ -89,7 +104,9 @@ class Bench:
 
     def _predict(self, folder: Path, scan: Path, name: str, series: str | None, tell: Tell) -> dict[str, Any]:
         tell({"step": "read"})
-        found = self.predictor.predict(scan, name=name, series=series, tell=lambda step: tell({"step": step}))
+        found = self.predictor.predict(
+            scan, name=name, series=series, sets=self.sets, tell=lambda step: tell({"step": step})
+        )
         tell({"step": "draw"})
         preset = self.predictor.preset
         tensor = to_tensor(found.preprocessed.volume, preset)
@@ -107,7 +124,7 @@ class Bench:
         write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
         write_text(folder / PAGE, self._page(answer, view, []))
         write_json(folder / RESULT, answer)
-        return answer
+        return answer | {FIGURES: dict(found.figures)}
 
     def _map(self, folder: Path, file: str, target: str, biomarker: str | None) -> dict[str, Any]:
         preset = self.predictor.preset

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from voxtune.errors import ScanError, VoxTuneError
 from voxtune.serving.walls import Walls, places_of_base, raise_walls
+from voxtune.storage.failures import cause_of
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -40,7 +41,11 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     adapter, base, write = Path(settings["adapter"]), settings["base"], settings.get("scratch")
     walls = Walls()
     if write is not None:
-        walls = raise_walls(places_of_base(adapter, None if base is None else Path(base)), Path(write))
+        walls = raise_walls(
+            places_of_base(adapter, None if base is None else Path(base)),
+            Path(write),
+            accelerator=settings.get("device", "cpu") != "cpu",
+        )
     import torch
 
     torch.set_num_threads(int(settings["threads"]))
@@ -48,9 +53,11 @@ def serve(settings: dict[str, Any], jobs: TextIO, tell: Tell) -> None:
     from voxtune.pages.slices import seen_from
     from voxtune.serving.predictor import Predictor
     from voxtune.serving.tasks import Bench
+    from voxtune.types.conformal import WantedSets
 
+    sets = settings.get("sets")
     with on_device(settings.get("device", "cpu")):
-        bench = Bench(Predictor(adapter, base))
+        bench = Bench(Predictor(adapter, base), None if sets is None else WantedSets(**sets))
     bench.warm_up()
     limit_memory(int(settings["memory_bytes"]))
     tell({"ready": bench.describe() | {"unheld": walls.missing}})
@@ -73,6 +80,8 @@ def done(
     except MemoryError:
         return {"failed": "It needs more memory than one scan may have."}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file sets off must end as an answer)
+        if (why := cause_of(error)) is not None:
+            return {"failed": f"The server cannot store its result: {why}. Try again when there is room."}
         # The message of a foreign exception may quote the file; its type does not.
         return {"failed": f"It cannot be processed ({type(error).__name__})."}
 

@@ -37,8 +37,7 @@ def volume_regression_accuracy(
         participants: who each scan is of; nobody is in training and test at once.
         folds: of the cross-validation.
     """
-    table = np.log([[row[name] / row["icv_mm3"] for name in REGION_COLUMNS] for row in volumes])
-    return _accuracy(table, diagnoses, participants, folds)
+    return _accuracy(_log_shares(volumes), diagnoses, participants, folds)
 
 
 def simple_rule_accuracies(
@@ -55,29 +54,73 @@ def simple_rule_accuracies(
         folds: of the cross-validation, by participant.
     """
     diagnoses, people = [str(row["diagnosis"]) for row in rows], [str(row["participant_id"]) for row in rows]
-    inputs = {
-        "ventricles": [[np.log(row["ventricles_mm3"] / row["icv_mm3"])] for row in rows],
-        "age_sex": [[row["age"], float(row["sex"] == "F")] for row in rows],
-    }
-    for name in ("voxel_count", "mean_intensity") if pictures else ():
-        inputs[name] = [[picture[name]] for picture in pictures or ()]
     usual = max(set(diagnoses), key=diagnoses.count)
     return {
-        "volumes": volume_regression_accuracy(rows, diagnoses, people, folds=folds),
-        **{name: _accuracy(np.array(table), diagnoses, people, folds) for name, table in inputs.items()},
+        **{
+            name: _accuracy(table, diagnoses, people, folds)
+            for name, table in _inputs(rows, pictures).items()
+        },
         "majority": diagnoses.count(usual) / len(diagnoses),
     }
+
+
+def simple_rule_answers(
+    train: Sequence[Mapping[str, Any]],
+    of_train: Sequence[Mapping[str, float]],
+    test: Sequence[Mapping[str, Any]],
+    of_test: Sequence[Mapping[str, float]],
+) -> dict[str, list[str]]:
+    """What each rule, fitted on some scans, says of others: a class for each of them, by the rule's name.
+
+    Args:
+        train: rows to learn from; their diagnoses are read.
+        of_train: what ``picture_numbers`` says of them.
+        test: rows to answer for; their diagnoses are not read.
+        of_test: what ``picture_numbers`` says of them.
+    """
+    labels = [str(row["diagnosis"]) for row in train]
+    usual = max(sorted(set(labels)), key=labels.count)
+    known, new = _inputs(train, of_train), _inputs(test, of_test)
+    answers = {
+        name: [str(one) for one in _regression().fit(table, labels).predict(new[name])]
+        for name, table in known.items()
+    }
+    return answers | {"majority": [usual] * len(test)}
+
+
+def _inputs(
+    rows: Sequence[Mapping[str, Any]], pictures: Sequence[Mapping[str, float]] | None
+) -> dict[str, NDArray[np.float64]]:
+    """The numbers that each rule reads, a row for each scan."""
+    found = {
+        "volumes": _log_shares(rows),
+        "ventricles": np.log([[row["ventricles_mm3"] / row["icv_mm3"]] for row in rows]),
+        "age_sex": np.array([[row["age"], float(row["sex"] == "F")] for row in rows]),
+    }
+    for name in ("voxel_count", "mean_intensity") if pictures else ():
+        found[name] = np.array([[picture[name]] for picture in pictures or ()])
+    return found
+
+
+def _log_shares(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    return np.asarray(np.log([[row[name] / row["icv_mm3"] for name in REGION_COLUMNS] for row in rows]))
 
 
 def _accuracy(
     table: NDArray[np.float64], diagnoses: Sequence[str], participants: Sequence[str], folds: int
 ) -> float:
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    labels = np.asarray(diagnoses)
+    predicted = cross_val_predict(
+        _regression(), table, labels, groups=np.asarray(participants), cv=GroupKFold(folds)
+    )
+    return float((predicted == labels).mean())
+
+
+def _regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    labels = np.asarray(diagnoses)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=10.0, max_iter=2000))
-    predicted = cross_val_predict(model, table, labels, groups=np.asarray(participants), cv=GroupKFold(folds))
-    return float((predicted == labels).mean())
+    return make_pipeline(StandardScaler(), LogisticRegression(C=10.0, max_iter=2000))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +38,13 @@ def cause_of(error: BaseException) -> str | None:
     return None
 
 
+_RUST = re.compile(r"\bOs \{ code: (\d{1,4}),|\(os error (\d{1,4})\)")
+
+
 def _code_in(text: str) -> int | None:
-    """The number in ``... Os { code: 28, ...``, as libraries written in Rust pass it on."""
-    _, found, rest = text.partition("code: ")
-    digits = rest.partition(",")[0]
-    return int(digits) if found and digits.isdecimal() else None
+    """The number in ``... Os { code: 28, ...`` or ``... (os error 28)``, as libraries written in Rust pass it on."""
+    found = _RUST.search(text)
+    return int(found[1] or found[2]) if found else None
 
 
 @contextmanager
@@ -61,7 +64,8 @@ def on_disk(path: Path) -> Iterator[None]:
             raise
         raise StorageError(f"'{path.name}' cannot be written: {why}. {TODO}") from error
     except Exception as error:
-        why = cause_of(error)
+        # A library that passes the number on in its words is one that was writing this file.
+        why = cause_of(error) or REFUSED.get(_code_in(str(error)) or 0)
         if why is None:
             raise
         raise StorageError(f"'{path.name}' cannot be written: {why}. {TODO}") from error

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxtune.storage.failures import on_disk
-from voxtune.storage.processes import alive, here, where
+from voxtune.storage.processes import alive, here, started, where
 from voxtune.storage.write import PREFIX
 
 BEAT_SECONDS = 20.0
@@ -57,7 +57,7 @@ def _claim(folder: Path, name: str) -> Path | None:
     if held and not _dead(held[-1][1]):
         return None
     mine = folder / f"{name}.lock.{held[-1][0] + 1 if held else 1}"
-    if not _create(mine, json.dumps({"pid": os.getpid(), "where": where()})):
+    if not _create(mine, json.dumps({"pid": os.getpid(), "where": where(), "started": started(os.getpid())})):
         return None
     if _held(folder, name)[-1][1] != mine:  # somebody took over between our look and our claim
         mine.unlink(missing_ok=True)
@@ -105,9 +105,13 @@ def _dead(path: Path) -> bool:
         return _silence(path) > STALE_SECONDS  # half written: its holder has just begun, or died of it
     if said.get("where") != where() or os.name == "nt":
         return silence > STALE_SECONDS
-    return (
-        not alive(int(said["pid"])) or silence > 10 * STALE_SECONDS
-    )  # the number may belong to another process by now
+    if not alive(int(said["pid"])):
+        return True
+    # The number may belong to another process by now: its beginning tells, or else a long silence.
+    now = started(int(said["pid"]))
+    if now is None or said.get("started") is None:
+        return silence > 10 * STALE_SECONDS
+    return bool(now != said["started"])
 
 
 def _silence(path: Path) -> float:

@@ -36,6 +36,14 @@ def alive(pid: int) -> bool:
     return not _zombie(pid)
 
 
+def started(pid: int) -> str | None:
+    """When a process began, in ticks since the machine did: tells it from a later one of the same number; ``None`` where nobody says."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
 def _zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"

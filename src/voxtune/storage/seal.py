@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.errors import DataError
+from voxtune.storage.read import OddFileError, check_plain, whole_bytes
 from voxtune.storage.strict_json import loads
 from voxtune.storage.write import write_text
 
@@ -71,7 +72,7 @@ def read_sealed(path: Path, what: str) -> dict[str, Any]:
         DataError: the file is missing, or is not strict JSON with an object in it.
     """
     try:
-        raw = path.read_bytes()
+        raw = whole_bytes(path)
     except FileNotFoundError:
         raise DataError(f"{path.parent.name}/{path.name}: no such file; expected {what}.") from None
     except OSError as error:
@@ -105,7 +106,12 @@ def _digest_of(raw: bytes, end: re.Match[bytes]) -> str:
 
 # --------------------------------------------------------------------------------------- sums
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
+    """The sha256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OddFileError: a device, a pipe or a socket.
+    """
+    check_plain(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -123,6 +129,6 @@ def write_sums(folder: Path, names: Sequence[str], *, shared: bool = False) -> N
 def fits_sums(folder: Path, names: Sequence[str]) -> bool:
     """Whether ``SHA256SUMS`` says exactly what these files are; ``False`` too where it cannot be read."""
     try:
-        return (folder / SUMS).read_bytes() == sums_text(folder, names).encode()
-    except OSError:
+        return whole_bytes(folder / SUMS) == sums_text(folder, names).encode()
+    except (OSError, OddFileError):
         return False

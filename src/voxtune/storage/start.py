@@ -1,7 +1,10 @@
-"""A start that fails leaves nothing: what it wrote before it was refused goes again, what was there before stays."""
+"""A start that fails leaves nothing: what it wrote before it was refused goes again, what was there before stays.
+
+``nothing_left`` is for a command that writes before it can know that it may go on; ``no_empty_folders`` is for all of them.
+"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,13 +26,36 @@ def nothing_left(folder: Path, until: Callable[[], bool]) -> Iterator[None]:
             for path in _files(folder) - before:
                 with suppress(OSError):
                     path.unlink()
-            for inside, _, _ in os.walk(folder, topdown=False):
-                with suppress(OSError):  # not empty: it was there before
-                    Path(inside).rmdir()
-            for one in parents:
-                with suppress(OSError):
-                    one.rmdir()
+            _drop_empty([folder, *parents])
         raise
+
+
+@contextmanager
+def no_empty_folders(paths: Iterable[Path]) -> Iterator[None]:
+    """Remove the folders that were made for these outputs, or by ``expect``, and hold nothing when the block ends in an error."""
+    _expected.clear()
+    for path in paths:
+        expect(path)
+    try:
+        yield
+    except BaseException:
+        _drop_empty(_expected)
+        raise
+
+
+_expected: list[Path] = []
+
+
+def expect(path: Path) -> None:
+    """Note that a folder is about to be made: where it stays empty and the command fails, it goes again."""
+    _expected.extend(one for one in (path, *path.parents) if not os.path.lexists(one))
+
+
+def _drop_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        for inside, _, _ in os.walk(folder, topdown=False):
+            with suppress(OSError):  # it holds something
+                Path(inside).rmdir()
 
 
 def _files(folder: Path) -> set[Path]:

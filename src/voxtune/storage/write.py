@@ -8,6 +8,7 @@ the next time that anything is written in the folder.
 import json
 import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,13 +29,16 @@ _turn = threading.Lock()
 
 
 @contextmanager
-def atomic_path(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
+def atomic_path(
+    path: Path, *, shared: bool = False, durable: bool = True, room: bool = False
+) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
     Args:
         path: what is to be written.
         shared: it names no participant: its mode is what the umask allows, otherwise 0600.
         durable: it is on the disk when this returns; not needed of what is checked when read and can be made again.
+        room: a library writes it that makes files of its own beside it; they get a folder that is swept like the file.
 
     Raises:
         StorageError: the disk is full, read-only or failing, or we may not write there.
@@ -42,17 +46,19 @@ def atomic_path(path: Path, *, shared: bool = False, durable: bool = True) -> It
     with on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep_once(path.parent)
-        part = _new_part(path, SHARED if shared else PRIVATE)
+        part = _new_part(path, SHARED if shared else PRIVATE, room=room)
+        mode = part.stat().st_mode
         try:
             yield part
+            if part.stat().st_mode != mode:  # a library put a file of its own in its place
+                part.chmod(mode)
             if durable:
                 _sync(part)
             part.replace(path)
             if durable:
                 _sync(path.parent)
         finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+            _remove(part.parent if room else part)
 
 
 def write_bytes(path: Path, data: bytes, *, shared: bool = False, durable: bool = True) -> None:
@@ -95,9 +101,17 @@ def sweep(folder: Path) -> int:
         for left in list(folder.glob(f"{PREFIX}*")):
             with suppress(OSError):
                 if _left_behind(left):
-                    left.unlink(missing_ok=True)
+                    _remove(left)
                     count += 1
     return count
+
+
+def _remove(part: Path) -> None:
+    """Remove a half-written file, or the folder that it had to itself."""
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _sweep_once(folder: Path) -> None:
@@ -116,10 +130,13 @@ def _left_behind(part: Path) -> bool:
     return abs(time.time() - part.stat().st_mtime) > LEFT_SECONDS
 
 
-def _new_part(path: Path, mode: int) -> Path:
+def _new_part(path: Path, mode: int, *, room: bool) -> Path:
     # The ending stays last: some libraries choose the format by it (.nii.gz).
     ending = "".join(path.suffixes[-2:])
-    part = path.parent / f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}{ending}"
+    name = f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}"
+    if room:
+        (path.parent / name).mkdir(mode=0o700)
+    part = path.parent / name / f"part{ending}" if room else path.parent / f"{name}{ending}"
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     return part
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
-from voxtune.errors import DataError
+from voxtune.errors import DataError, SettingError
 from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import Kind, ManifestRow
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.types.reliability import WantedSets
+    from voxtune.types.conformal import WantedSets
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -133,7 +133,7 @@ class Classification:
                 "abstention": fit_abstention(probabilities, labels, people),
                 "sets": class_scores(probabilities, labels, people, self.names),
             },
-            confidence=probabilities.max(axis=1),
+            probabilities=probabilities,
         )
 
 
@@ -223,23 +223,29 @@ class ScoredClasses:
         del cohort
         return ""
 
-    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
-        """Which classes stay possible.
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "tuple[PredictionSets, ...]":
+        """Which classes stay possible, and the intervals of targets.
 
         Raises:
+            SettingError: a false-discovery rate, which is of findings.
             DataError: no scores in the adapter, other classes than its own, or too few validation participants.
         """
         import numpy as np
 
-        from voxtune.evaluation.prediction_sets import class_sets, guarantee, kept_scores
+        from voxtune.evaluation.conformal import guarantee
+        from voxtune.evaluation.prediction_sets import class_sets, kept_scores
+        from voxtune.evaluation.promise import ONLY_FINDINGS
+        from voxtune.evaluation.scored_task import beside_targets
         from voxtune.evaluation.set_scores import PredictionSets
 
+        if wanted.false_discovery is not None:
+            raise SettingError("false_discovery", ONLY_FINDINGS, wanted.false_discovery)
+        assert wanted.coverage is not None
         kept = kept_scores(self.model.adapter.facts.trust.sets if self.model.adapter else None, table.names)
         inside = class_sets(table.probabilities, kept, table.names, wanted.coverage, by_class=wanted.by_class)
         people = {name: len(kept[name].scores) for name in table.names}
         held = np.where(table.anything_known, inside[np.arange(len(table)), table.true], np.nan)
-        return PredictionSets(
-            wanted,
+        own = PredictionSets(
             held[:, None].astype(float),
             inside.sum(axis=1)[:, None].astype(float),
             ("",),
@@ -247,3 +253,4 @@ class ScoredClasses:
             if wanted.by_class
             else (guarantee(sum(people.values()), wanted.coverage),),
         )
+        return beside_targets(self.model, table, wanted, own)

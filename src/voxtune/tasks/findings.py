@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.types.reliability import WantedSets
+    from voxtune.types.conformal import ConformalScores, WantedSets
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -273,40 +273,58 @@ class ScoredFindings:
             )
         )
 
-    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
-        """Whether each finding can be excluded, or its absence; a finding with too few people has no sets, and it is said.
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "tuple[PredictionSets, ...]":
+        """Whether each finding can be excluded, or its absence, the intervals of targets, and findings that may be said.
+
+        A finding with too few people has no sets, and it is said.
 
         Raises:
             DataError: no scores in the adapter, or too few people for every finding.
         """
-        import numpy as np
+        from voxtune.evaluation.prediction_sets import kept_scores
+        from voxtune.evaluation.scored_task import beside_targets
+        from voxtune.evaluation.set_scores import discovery_sets
 
-        from voxtune.errors import DataError
-        from voxtune.evaluation.prediction_sets import finding_sets, guarantee, kept_scores
-        from voxtune.evaluation.set_scores import PredictionSets
-
-        held, size, names, sentences, refused = [], [], [], [], []
         kept = kept_scores(self.model.adapter.facts.trust.sets if self.model.adapter else None, ())
-        for place, name in enumerate(table.names):
-            if name not in kept:
-                refused.append(
-                    f"{name}: the adapter keeps no scores of it (held out, or a label of several findings)."
-                )
-                continue
-            try:
-                inside = finding_sets(table.probabilities[:, place], kept[name], wanted.coverage, name)
-            except DataError as error:
-                refused.append(str(error))
-                continue
-            truth, known = table.truth[:, place], table.known[:, place]
-            right = np.where(truth == 1, inside[:, 0], inside[:, 1]).astype(float)
-            names.append(name)
-            held.append(np.where(known, right, np.nan))
-            size.append(inside.sum(axis=1).astype(float))
-            sides = {f"with {name}": kept[name].scores, f"without {name}": kept[name].without}
-            sentences += [guarantee(len(some), wanted.coverage, side) for side, some in sides.items()]
-        if not names:
-            raise DataError(" ".join(refused))
-        return PredictionSets(
-            wanted, np.stack(held, axis=1), np.stack(size, axis=1), tuple(names), (*sentences, *refused)
-        )
+        found: tuple[PredictionSets, ...] = ()
+        if wanted.coverage is not None:
+            own = _sides(table, kept, wanted.coverage)
+            found = beside_targets(self.model, table, wanted, own)
+        if wanted.false_discovery is not None:
+            found += (discovery_sets(kept, table, wanted.false_discovery),)
+        return found
+
+
+def _sides(table: "Predictions", kept: "Mapping[str, ConformalScores]", coverage: float) -> "PredictionSets":
+    """The sets of each finding."""
+    import numpy as np
+
+    from voxtune.errors import DataError
+    from voxtune.evaluation.conformal import guarantee
+    from voxtune.evaluation.prediction_sets import finding_sets
+    from voxtune.evaluation.set_scores import PredictionSets
+
+    held, size, names, sentences, refused = [], [], [], [], []
+    for place, name in enumerate(table.names):
+        if name not in kept:
+            refused.append(
+                f"{name}: the adapter keeps no scores of it (held out, or a label of several findings)."
+            )
+            continue
+        try:
+            inside = finding_sets(table.probabilities[:, place], kept[name], coverage, name)
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        truth, known = table.truth[:, place], table.known[:, place]
+        right = np.where(truth == 1, inside[:, 0], inside[:, 1]).astype(float)
+        names.append(name)
+        held.append(np.where(known, right, np.nan))
+        size.append(inside.sum(axis=1).astype(float))
+        sides = {f"with {name}": kept[name].scores, f"without {name}": kept[name].without}
+        sentences += [guarantee(len(some), coverage, side) for side, some in sides.items()]
+    if not names:
+        raise DataError(" ".join(refused))
+    return PredictionSets(
+        np.stack(held, axis=1), np.stack(size, axis=1), tuple(names), (*sentences, *refused)
+    )

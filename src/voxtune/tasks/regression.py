@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
     from voxtune.model.vlm import VisionLanguageModel
-    from voxtune.types.reliability import WantedSets
+    from voxtune.types.conformal import IntervalScores, WantedSets
     from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 
@@ -198,21 +198,26 @@ class Regression:
     def adapter_facts(self, validated: Validated) -> TaskFacts:
         """What taught each head, and how far off its predictions may be."""
         from voxtune.evaluation.target_interval import fit_target_interval
+        from voxtune.evaluation.target_sets import fit_scale, interval_scores
         from voxtune.types.reliability import TargetInterval, TargetScores
 
         people = validated.validation.participant_ids
         scores: dict[str, TargetScores] = {}
         intervals: dict[str, TargetInterval] = {}
+        errors: dict[str, IntervalScores] = {}
         for target in self.targets:
             taught = validated.train.labels.targets[target.name]
             taught = taught[~taught.isnan()]
             scores[target.name] = TargetScores(scans=len(taught), values=len(set(taught.tolist())))
             truth = validated.validation.labels.targets[target.name].numpy()
-            interval = fit_target_interval(validated.outputs.targets[target.name].numpy(), truth, people)
+            found = validated.outputs.targets[target.name].numpy()
+            interval = fit_target_interval(found, truth, people)
             intervals |= {target.name: interval} if interval is not None else {}
+            scale = fit_scale(*validated.taught(target.name))
+            errors[target.name] = interval_scores(found, truth, people, scale)
         return TaskFacts(
             fields={"task": "regression", "classes": (), "class_texts": (), "target_scores": scores},
-            trust={"targets": intervals},
+            trust={"targets": intervals, "intervals": errors},
         )
 
     def _named(self, between: str) -> str:
@@ -292,13 +297,26 @@ class ScoredNumbers:
         del cohort
         return ""
 
-    def sets(self, table: "Predictions", wanted: "WantedSets") -> "PredictionSets":
-        """A number has an interval, no set.
+    def sets(self, table: "Predictions", wanted: "WantedSets") -> "tuple[PredictionSets, ...]":
+        """The intervals of each target; why a target has none is said with the first.
 
         Raises:
-            SettingError: always.
+            SettingError: something that is of classes or findings.
+            DataError: too few validation participants for every target.
         """
-        del table
-        raise SettingError(
-            "coverage", "nothing, where only numbers are predicted: each has its interval", wanted.coverage
-        )
+        from dataclasses import replace
+
+        from voxtune.evaluation.promise import NOT_BY_CLASS, ONLY_FINDINGS
+        from voxtune.evaluation.scored_task import estimated_targets
+        from voxtune.evaluation.set_scores import interval_sets
+
+        if wanted.false_discovery is not None:
+            raise SettingError("false_discovery", ONLY_FINDINGS, wanted.false_discovery)
+        if wanted.by_class:
+            raise SettingError("by_class", NOT_BY_CLASS, "true")
+        assert wanted.coverage is not None
+        stored = self.model.adapter.facts.trust.intervals if self.model.adapter else None
+        found, refused = interval_sets(stored, estimated_targets(self.model), table, wanted.coverage)
+        if not found:
+            raise DataError(" ".join(refused) or "No number is estimated, so there is no interval of one.")
+        return (replace(found[0], sentences=(*found[0].sentences, *refused)), *found[1:])

@@ -36,6 +36,19 @@ class Validated:
     outputs: "ScanOutputs"
     validation: "Examples"
     train: "Examples"
+    seen: "ScanOutputs | None" = None
+    """What it says of training scans, of many of some; where numbers are predicted."""
+
+    def taught(self, target: str) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+        """The predicted and the measured number of training scans (n,)."""
+        import numpy as np
+
+        if self.seen is None or target not in self.seen.targets:
+            return np.zeros(0), np.zeros(0)
+        place = {scan: number for number, scan in enumerate(self.train.scan_ids)}
+        rows = [place[scan] for scan in self.seen.scan_ids]
+        known = self.train.labels.targets[target].double().numpy()
+        return self.seen.targets[target].double().numpy(), known[rows]
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,13 @@ class TaskFacts:
     """Counts of the training scans."""
     trust: Mapping[str, Any] = field(default_factory=dict)
     """Of ``Trust``: how far an answer can be relied on."""
-    confidence: "NDArray[np.float64] | None" = None
-    """Of the validation scans (m,), where one class among several is asked."""
+    probabilities: "NDArray[np.float64] | None" = None
+    """Of the validation scans (m, k), calibrated, where one class among several is asked."""
+
+    @property
+    def confidence(self) -> "NDArray[np.float64] | None":
+        """The largest probability of each validation scan (m,)."""
+        return None if self.probabilities is None else self.probabilities.max(axis=1)
 
     def beside(self, other: "TaskFacts") -> "TaskFacts":
         """Those of two tasks on the same scans; where both state something, the first one is right."""
@@ -57,7 +75,7 @@ class TaskFacts:
             {**other.fields, **self.fields},
             {**other.training, **self.training},
             {**other.trust, **self.trust},
-            self.confidence if self.confidence is not None else other.confidence,
+            self.probabilities if self.probabilities is not None else other.probabilities,
         )
 
 

@@ -48,7 +48,7 @@ class Standing:
 def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, Tensor], standing: Standing) -> None:
     """Write ``<name>.safetensors``, then ``<name>.json`` that names its sha256 and is sealed: the pair counts only when all agree."""
     path = folder / f"{name}.safetensors"
-    with atomic_path(path) as part:
+    with atomic_path(path, room=True) as part:
         save_file({key: value.contiguous() for key, value in tensors.items()}, part)
         digest = file_sha256(part)
     write_sealed(folder / f"{name}.json", asdict(standing) | {"sha256": digest})
@@ -69,6 +69,11 @@ def standings(folder: Path) -> list[str]:
     )
 
 
+def finished(folder: Path) -> bool:
+    """Whether a checkpoint was ever finished: its JSON, which comes last, is there. Tensors alone are what a killed process left."""
+    return any(folder.glob("epoch-*-step-*.json"))
+
+
 def position(folder: Path) -> tuple[int, int]:
     """Epoch and step of the last checkpoint by its name, whole or not; (0, 0) without one."""
     names = standings(folder)
@@ -79,7 +84,7 @@ def position(folder: Path) -> tuple[int, int]:
 
 
 def load_last(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], Standing] | None:
-    """The last checkpoint that is whole; one that is not is named aloud and the one before is taken. ``None``: there is none.
+    """The last checkpoint that is whole; one that is not is named aloud and the one before is taken. ``None``: none was finished.
 
     Raises:
         DataError: there are some and none is whole.
@@ -94,7 +99,7 @@ def load_last(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tenso
         if name != names[0]:
             say(f"Going on from checkpoints/{name}.")
         return tensors, standing
-    if names:
+    if finished(folder):
         raise DataError(
             f"No checkpoint of this run is whole ({', '.join(names)}); remove the run's folder to start again."
         )

@@ -196,10 +196,13 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
                 plan.steps_of(number).stop, steer.loss, {name: mean(_sum_of(name)) for name in weights if name != MMSE},
             )  # fmt: skip
             history.append(epoch)
-            now = save(replace(now, epoch=number + 1, step=0, sums={}))
+            now = replace(now, epoch=number + 1, step=0, sums={})
+            # The standing comes last: a process that dies before it does the epoch again and writes the same once more.
             if better and ranks.leads:
-                save_checkpoint(checkpoints, "best", best, replace(now, history=[], groups=[], schedule={}))
+                kept = replace(now, plan=asdict(plan), history=[], groups=[], schedule={})
+                save_checkpoint(checkpoints, "best", best, kept)
             watcher.epoch(history)
+            now = save(now)
             stop = ranks.largest(wish.signal)
             if stop and number + 1 < plan.rounds:
                 raise StoppedError(stop, number + 1, 0)

@@ -1,7 +1,6 @@
 """What validation says about how far an answer can be trusted; stored in the adapter, without IDs. No torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +12,8 @@ from pydantic import (
     model_validator,
 )
 
+from voxtune.types.conformal import ConformalScores, Discoveries, IntervalScores, PredictionSet
+from voxtune.types.reference import ReferencePeople
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
 from voxtune.types.verdict import Verdict, VerdictRules, rules_of
@@ -79,14 +80,6 @@ class FamiliarScans(Settings):
     n_scans: int = Field(ge=1)
 
 
-class ConformalScores(Settings):
-    """How far answers were from the truth, one score a validation participant, ascending; what prediction sets are cut by."""
-
-    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    without: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """Of a finding: those of participants who do not have it."""
-
-
 class Trust(Settings):
     """What validation says of answers; absent where it had too few scans to say."""
 
@@ -96,6 +89,10 @@ class Trust(Settings):
     familiar: FamiliarScans | None = None
     sets: dict[str, ConformalScores] = Field(default_factory=dict)
     """By true class, or by finding."""
+    intervals: dict[str, IntervalScores] = Field(default_factory=dict)
+    """By target."""
+    reference: ReferencePeople | None = None
+    """What ``voxtune drift`` holds other scans against; ``None`` of too few validation participants."""
     verdict: VerdictRules | None = None
     """When an answer is given; ``None`` in adapters from before there were such rules."""
 
@@ -150,35 +147,6 @@ class SeriesChoice(Settings):
         return f"read {self.read}{aside}{''.join(f'; {one}' for one in self.remarks)}"
 
 
-@dataclass(frozen=True)
-class WantedSets:
-    """The share of people whose truth is to be in a set, and whether it is to hold for those of each class by themselves."""
-
-    coverage: float
-    by_class: bool = False
-
-
-class PredictionSet(Settings):
-    """What stays possible of one scan, for a share of people to be right."""
-
-    coverage: float = Field(gt=0, lt=1)
-    by_class: bool = False
-    """Whether that share holds for the people of each class by themselves."""
-    members: tuple[str, ...] | dict[str, Literal["there", "not there", "undecided"]]
-    """The classes; or what can be said of each finding that enough people stand for."""
-    guarantee: str
-    """What it rests on, a sentence."""
-
-    @property
-    def sentence(self) -> str:
-        """For a terminal or a page."""
-        if isinstance(self.members, dict):
-            open_ones = [name for name, said in self.members.items() if said == "undecided"]
-            there = [name for name, said in self.members.items() if said == "there"]
-            return f"at {self.coverage:.0%} there: {', '.join(there) or 'none'}; undecided: {', '.join(open_ones) or 'none'}"
-        return f"possible at {self.coverage:.0%}: {' or '.join(self.members)}"
-
-
 class Caveats(Settings):
     """What stands beside one prediction: the verdict, and what it rests on: how sure, how far off, how familiar, how good the scan."""
 
@@ -198,6 +166,8 @@ class Caveats(Settings):
     """``None`` of files that are not DICOM."""
     prediction_set: PredictionSet | None = None
     """Where one was asked for and there is an answer."""
+    discoveries: Discoveries | None = None
+    """The same of findings that may be said to be there."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -127,9 +127,9 @@ def judge(looked: Looked, rules: VerdictRules) -> Verdict:
             "answer with caution", "validation had too few scans to say how sure is sure enough"
         )
     elif looked.confidence is not None and rules.sure is not None and looked.confidence < rules.sure:
+        confidence, sure = _told(looked.confidence, rules.sure)
         found = found.and_also(
-            "answer with caution",
-            f"not sure (confidence {looked.confidence:.2f}; sure from {rules.sure:.2f} on)",
+            "answer with caution", f"not sure (confidence {confidence}; sure from {sure} on)"
         )
     for name in looked.unbounded:
         found = found.and_also("answer with caution", f"how far off {name} may be is not known")
@@ -161,16 +161,23 @@ def _by_distance(found: Verdict, distance: float | None, rules: VerdictRules) ->
     if distance is None or rules.far is None:
         return found.and_also("answer with caution", "the adapter does not know how its training scans look")
     if distance > rules.far:
+        away, limit = _told(distance, rules.far)
         return found.and_also(
-            "no answer",
-            f"unlike the scans this adapter was trained on (distance {distance:.2f}, limit {rules.far:.2f})",
+            "no answer", f"unlike the scans this adapter was trained on (distance {away}, limit {limit})"
         )
     if rules.near is not None and distance > rules.near:
+        away, limit = _told(distance, rules.near)
         return found.and_also(
             "answer with caution",
-            f"at the edge of what this adapter was trained on (distance {distance:.2f}; 95% of validation scans within {rules.near:.2f})",
+            f"at the edge of what this adapter was trained on (distance {away}; 95% of validation scans within {limit})",
         )
     return found
+
+
+def _told(value: float, limit: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart: a reason never reads as if there were none."""
+    digits = next((some for some in range(2, 7) if f"{value:.{some}f}" != f"{limit:.{some}f}"), 7)
+    return f"{value:.{digits}f}", f"{limit:.{digits}f}"
 
 
 def _few(reasons: Sequence[str], most: int = 2) -> str:

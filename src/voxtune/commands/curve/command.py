@@ -12,6 +12,7 @@ from voxtune.commands.train.command import Request, asked_for, looked_at, train_
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json
+from voxtune.storage.start import nothing_left
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
@@ -72,9 +73,23 @@ def curve(  # noqa: PLR0913  (the options of the command)
     if data is None:
         raise UsageError("Say what to train on: --data OUT/manifest.tsv.")
     config = asked_for(str(recipe), assignments, say=say)
-    manifest, root = Path(data), Path(output)
+    root, folder = Path(output), None if split_dir is None else Path(split_dir)
+    with nothing_left(root, lambda: any(root.glob("runs/*/*/config.json"))):
+        return _drawn(config, Path(data), root, folder, sizes, seeds, allow, say)
+
+
+def _drawn(  # noqa: PLR0913, PLR0917  (the options of the command)
+    config: RunConfig,
+    manifest: Path,
+    root: Path,
+    split_dir: Path | None,
+    sizes: Sequence[str | int],
+    seeds: int,
+    allow: Sequence[str],
+    say: Say,
+) -> Curve:
     rows = training_rows(config, manifest, say)
-    split = _split(rows, config, manifest, root, None if split_dir is None else Path(split_dir))
+    split = _split(rows, config, manifest, root, split_dir)
     wanted = _sizes(sizes, len(split.train))
     _claim(root, config, manifest, split)
     images = cache(lambda: looked_at(rows, manifest))
@@ -219,7 +234,7 @@ def _point(request: Request, run: Path, split: Path, images: "Callable[[], Image
     folder = RunDir(run).evaluation(OWN)
     if not (RunDir(run).adapter / "adapter.safetensors").is_file():
         say(f"{name}: training")
-        train_one(request, run, split, say=lambda _: None, images=images())
+        train_one(request, run, split, say=lambda _: None, images=images)
     adapter = read_json(RunDir(run).adapter / "adapter.json", "the facts of an adapter")["adapter_sha256"]
     stated = folder / STATED
     if not stated.is_file() or read_json(stated, "an evaluation").get("adapter_sha256") != adapter:

@@ -46,9 +46,12 @@ class Embedded:
     def summary(self) -> str:
         """A line for a person."""
         marked = " of SIMULATED scans" if self.facts["simulated"] else ""
+        harmonised = self.facts.get("harmonised")
+        more = f" {harmonised['sentence']}" if harmonised else ""
         return (
             f"Embeddings{marked}: {len(self.rows)} scans of {self.facts['n_participants']} participants, {self.facts['width']} numbers each "
             f"({self.facts['model']}, preset {self.facts['preset']}): {(self.folder or Path()) / EMBEDDINGS}"
+            + more
         )
 
 
@@ -61,6 +64,7 @@ def embed(  # noqa: PLR0913  (the options of the command)
     preset: str | None = None,
     settings: Mapping[str, str] | None = None,
     tokens: bool = False,
+    harmonise: str | None = None,
     device: str = "auto",
     say: Say = print,
 ) -> Embedded:
@@ -78,19 +82,24 @@ def embed(  # noqa: PLR0913  (the options of the command)
         preset: that the scans were preprocessed with; otherwise the adapter's, or the one called like the backbone.
         settings: of a backbone, by name, as texts: ``{"input_volume": "[128,128,128]"}``.
         tokens: keep the finished tokens of the vision tower too.
+        harmonise: a column, as ``site``, whose values are brought onto one scale (ComBat); refused where it goes with the diagnosis.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: takes lines for a person.
 
     Raises:
         UsageError: no such model, preset or device, a base without weights, or tokens of a base whose scans have different numbers.
         WeightsError: the weights do not fit.
-        DataError: no scan can be read.
+        DataError: no scan can be read, or scans that cannot be harmonised.
     """
-    from voxtune.data.images import scan_reader
+    from voxtune.data.images import readable, scan_reader
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.simulated import with_marks
+    from voxtune.evaluation.harmonise import check_sites
+    from voxtune.evaluation.harmonise import harmonise as brought_together
     from voxtune.types.protocols import is_sparse_tower
 
+    if tokens and harmonise is not None:
+        raise UsageError("--harmonise brings image vectors onto one scale, not tokens: leave --tokens out.")
     table, target = Path(manifest), None if output is None else Path(output)
     from voxtune.model.device import torch_device
 
@@ -104,12 +113,17 @@ def embed(  # noqa: PLR0913  (the options of the command)
             f"--tokens needs as many tokens in every scan: {source.facts['base']} drops patches with background, scan by scan."
         )
     source.model.to(place)
-    good, failed = _readable(rows, scan_reader(table, rows, source.preset))
+    good, failed = readable(rows, scan_reader(table, rows, source.preset))
     if not good:
         raise DataError(
             f"None of the {len(rows)} scans can be read. The first: {failed[0][1] if failed else 'the table has no row'}"
         )
+    if harmonise is not None:
+        check_sites(good, harmonise)  # what is refused is refused before the model runs
     vectors, kept = _encode(source, good, table, target if tokens else None, tokens=tokens)
+    brought = None if harmonise is None else brought_together(vectors, good, harmonise)
+    if brought is not None:
+        vectors = brought.vectors.astype(np.float32)
     facts = source.facts | {
         "n_scans": len(good),
         "n_participants": len({row.participant_id for row in good}),
@@ -129,6 +143,8 @@ def embed(  # noqa: PLR0913  (the options of the command)
         "embeddings_sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
         "voxtune": __version__,
     }
+    if brought is not None:
+        facts["harmonised"] = brought.facts
     error = None
     if target is not None:
         _write(target, vectors, good, failed, facts)
@@ -138,26 +154,6 @@ def embed(  # noqa: PLR0913  (the options of the command)
 
 
 # ------------------------------------------------------------------------------------------- the scans
-def _readable(
-    rows: Sequence[ManifestRow], read: "Callable[[str], Tensor]"
-) -> tuple[list[ManifestRow], list[tuple[ManifestRow, str]]]:
-    """The rows whose scans can be read, and the others with the reason; every scan is looked at before the model runs."""
-    from voxtune.imaging.boundary import one_sentence
-    from voxtune.progress import progress
-
-    good, failed = [], []
-    with progress("Reading", len(rows)) as advance:
-        for row in rows:
-            try:
-                with one_sentence(row.scan_id):
-                    read(row.scan_id)
-                good.append(row)
-            except DataError as error:
-                failed.append((row, str(error)))
-            advance(row.scan_id)
-    return good, failed
-
-
 def _encode(
     source: Source, rows: Sequence[ManifestRow], manifest: Path, folder: Path | None, *, tokens: bool
 ) -> tuple[Floats, Floats | None]:

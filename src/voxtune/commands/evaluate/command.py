@@ -6,7 +6,7 @@ from pathlib import Path
 from voxtune.commands.evaluate.runs import evaluate_runs
 from voxtune.commands.evaluate.write import Evaluated, folder_of, scored, write_evaluation
 from voxtune.errors import UsageError
-from voxtune.types.reliability import WantedSets
+from voxtune.types.conformal import WantedSets
 
 
 def evaluate(  # noqa: PLR0913  (the options of the command)
@@ -19,6 +19,7 @@ def evaluate(  # noqa: PLR0913  (the options of the command)
     device: str = "auto",
     coverage: float | None = None,
     by_class: bool = False,
+    false_discovery: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Evaluated:
     """Predict and score; writes ``predictions.tsv``, ``metrics.json``, ``evaluation.json`` and ``page.html``.
@@ -35,21 +36,22 @@ def evaluate(  # noqa: PLR0913  (the options of the command)
         output: folder to write; otherwise ``RUN/evaluation/<cohort>``, of a folder of runs ``FOLDER/evaluation/<cohort>``.
         coverage: measure prediction sets too, that hold the truth for this share of people.
         by_class: let that share hold for the people of each class by themselves.
+        false_discovery: measure findings said to be there too, so that on average at most this share of those said is not.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         say: takes lines for a person.
 
     Raises:
-        SettingError: a coverage outside 0..1, or for numbers alone.
+        SettingError: a share outside 0..1, or a promise that is not for what is predicted.
         UsageError: no manifest, no place to write to, impossible classes or labels, a device that is not there.
         DataError: nothing to score, runs that are not of one question (the settings that differ are named), or a coverage that the
             adapter's validation participants are too few for.
     """
-    from voxtune.evaluation.prediction_sets import wanted_sets
+    from voxtune.evaluation.conformal import wanted_sets
     from voxtune.model.device import on_device
 
     sources = [Path(one) for one in ([run] if isinstance(run, str | Path) else run)]
     manifest, target = (None if one is None else Path(one) for one in (data, output))
-    sets = wanted_sets(coverage, by_class=by_class)
+    sets = wanted_sets(coverage, by_class=by_class, false_discovery=false_discovery)
     with on_device(device):
         return _evaluate(sources, manifest, classes, label_map, target, sets, say)
 
@@ -65,9 +67,12 @@ def _evaluate(
 ) -> Evaluated:
     from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
     from voxtune.evaluation.run_list import run_folders
+    from voxtune.run_dir import make_folder
 
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
+        if target is not None:
+            make_folder(target)  # before any scan is read
         home = sources[0] if len(sources) == 1 else None
         return evaluate_runs(
             runs,
@@ -83,5 +88,7 @@ def _evaluate(
     manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
+    if target is not None:
+        make_folder(target)
     found = scored(model, manifest, classes, label_map, say, sets)
     return write_evaluation(found, target or folder_of(found))

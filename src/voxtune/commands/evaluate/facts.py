@@ -90,12 +90,16 @@ def described(found: "Evaluation", *, scored: bool = True) -> "EvaluationFacts":
 
 
 def _sets(found: "Evaluation") -> "SetFacts | None":
+    from voxtune.evaluation.scored_task import model_targets
     from voxtune.pages.evaluation_facts import SetFacts
 
-    sets = found.sets
-    if sets is None:
+    if found.wanted is None:
         return None
-    return SetFacts(sets.wanted.coverage, sets.wanted.by_class, sets.sentences, found.set_metrics)
+    wanted, sentences = found.wanted, {one.places[0]: one.sentences for one in found.sets}
+    units = {target.name: target.units for target in model_targets(found.model)}
+    return SetFacts(
+        wanted.coverage, wanted.by_class, wanted.false_discovery, sentences, found.set_metrics, units
+    )
 
 
 def _headline(found: "Evaluation") -> tuple[str, ...]:
@@ -220,7 +224,8 @@ def stated_facts(found: "Evaluation", facts: "EvaluationFacts") -> dict[str, Any
         and {
             "coverage": facts.sets.coverage,
             "by_class": facts.sets.by_class,
-            "sentences": list(facts.sets.sentences),
+            "false_discovery": facts.sets.false_discovery,
+            "sentences": [one for some in facts.sets.sentences.values() for one in some],
         },
         "baseline_notes": dict(facts.baseline_notes),
         "leakage": " ".join(facts.leakage),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
     from voxtune.evaluation.run_list import Member, RunList
     from voxtune.pages.evaluation_facts import EvaluationFacts, RunsFacts
-    from voxtune.types.reliability import WantedSets
+    from voxtune.types.conformal import WantedSets
 
 SHARED = (
     "task", "kind", "simulated", "model", "base", "manifest_sha256", "classes", "targets", "held_out", "merged", "label_map", "label_rules",

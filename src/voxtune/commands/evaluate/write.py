@@ -10,7 +10,7 @@ from voxtune.run_dir import read_json, write_json, write_text
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
     from voxtune.evaluation.evaluation import Evaluation
-    from voxtune.types.reliability import WantedSets
+    from voxtune.types.conformal import WantedSets
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""

@@ -1,7 +1,7 @@
 """``voxtune explain ADAPTER MANIFEST``: biomarkers and regions by stage, the tokens of Table 6, and the checks with intervals."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,34 +49,21 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     question = Question(target, question.method, question.biomarkers, question.seed)
     chosen = choose_rows(manifest, loaded, target, limit, question.seed)
     gathered = Gathered()
-    read = _reader(manifest, [row for _, row in chosen], preset)
+    read = _reader(manifest, preset)
     last: dict[str, Any] = {}
     failed: list[dict[str, str]] = []
     with progress("Explaining scans", len(chosen)) as advance:
         for number, (group, row) in enumerate(chosen):
+            spread = max(1, len(chosen) // CHECKED)
             try:
-                with one_sentence(row.scan_id):
-                    stored, tensor = read(row)
+                with one_sentence(row.scan_id, "explained"):
+                    case = _case(loaded, manifest, row, *read(row))
+                    last = gather(
+                        gathered, loaded, preset, case, group, question, control, curves=number % spread == 0
+                    )
             except ScanError as error:
                 failed.append({"scan_id": row.scan_id, "reason": str(error)})
                 tell(str(error))
-                continue
-            reports = reports_of_row(loaded, row)
-            own = row.diagnosis if row.diagnosis in reports else next(iter(reports), None)
-            case = Case(
-                row.scan_id,
-                stored,
-                tensor,
-                reports,
-                own,
-                row.participant_id,
-                row.diagnosis,
-                truth_of(manifest, row.scan_id),
-            )
-            spread = max(1, len(chosen) // CHECKED)
-            last = gather(
-                gathered, loaded, preset, case, group, question, control, curves=number % spread == 0
-            )
             advance(row.scan_id)
     if not gathered.groups:
         raise DataError(f"Every scan failed ({len(failed)}). The first: {failed[0]['reason']}")
@@ -102,6 +89,21 @@ def explain_cohort(  # noqa: PLR0913, PLR0917  (what ``explain`` hands on)
     return ExplainDone(page, facts, SomeScansFailedError(len(failed), len(chosen), table) if failed else None)
 
 
+def _case(loaded: "LoadedAdapter", manifest: Path, row: "ManifestRow", stored: Volume, tensor: Any) -> Case:
+    reports = reports_of_row(loaded, row)
+    own = row.diagnosis if row.diagnosis in reports else next(iter(reports), None)
+    return Case(
+        row.scan_id,
+        stored,
+        tensor,
+        reports,
+        own,
+        row.participant_id,
+        row.diagnosis,
+        truth_of(manifest, row.scan_id),
+    )
+
+
 def _write_maps(gathered: Gathered, folder: Path) -> list[str]:
     from voxtune.imaging.write import write_volume
 
@@ -113,23 +115,22 @@ def _write_maps(gathered: Gathered, folder: Path) -> list[str]:
     return files
 
 
-def _reader(
-    manifest: Path, rows: Sequence["ManifestRow"], preset: "Preset"
-) -> Callable[["ManifestRow"], tuple[Volume, Any]]:
+def _reader(manifest: Path, preset: "Preset") -> Callable[["ManifestRow"], tuple[Volume, Any]]:
     import torch
 
     from voxtune.data.manifest import resolve_image
     from voxtune.imaging.chain import preprocess_scan
     from voxtune.imaging.presets import fits
     from voxtune.imaging.read import read_scan
+    from voxtune.imaging.stored import check_stored
     from voxtune.imaging.tensor import to_tensor
 
-    images = {row.scan_id: resolve_image(manifest, row) for row in rows}
-
     def read(row: "ManifestRow") -> tuple[Volume, Any]:
-        volume = read_scan(images[row.scan_id])
+        image = resolve_image(manifest, row)  # here, so that one bad row stops no other scan
+        check_stored(image)
+        volume = read_scan(image)
         if not fits(volume, preset):
-            volume = preprocess_scan(images[row.scan_id], preset).volume
+            volume = preprocess_scan(image, preset).volume
         return volume, torch.from_numpy(to_tensor(volume, preset))
 
     return read

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.explain.control import find_control
 from voxtune.commands.explain.done import ExplainDone, common_facts
 from voxtune.errors import ScanError, UsageError
-from voxtune.explanation.scan_explanation import Case, Explained, Question, explain_scan
+from voxtune.explanation.scan_explanation import Case, Explained, Question, columns_of, explain_scan
 from voxtune.explanation.scan_reports import (
     facts_row,
     named_class,
@@ -24,8 +24,6 @@ from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import make_folder, write_json, write_text
 
 if TYPE_CHECKING:
-    from voxtune.data.images import PreparedScan
-    from voxtune.imaging.chain import Preprocessed
     from voxtune.model.adapter import LoadedAdapter
     from voxtune.types.reliability import Caveats
 
@@ -93,6 +91,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     if sum(one is not None and bool(one) for one in (report, facts, data)) > 1:
         raise UsageError("The report comes from one place: give one of --report, --facts and --data.")
     from voxtune.data.images import load_preset, prepare_scan
+    from voxtune.explanation.heat_map import check_asked
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
     from voxtune.model.device import on_device
@@ -107,6 +106,8 @@ def explain(  # noqa: PLR0913  (the options of the command)
     place = home or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
     make_folder(place)  # before any scan is read, and after an adapter that is refused
     question = Question(target, method, tuple(biomarkers), seed)
+    check_asked(loaded, target, method, biomarkers)
+    axes = orientation and checked_axes(orientation)
     if scan.suffix == ".tsv":
         from voxtune.commands.explain.cohort import explain_cohort
 
@@ -116,11 +117,12 @@ def explain(  # noqa: PLR0913  (the options of the command)
             )
         with seen_from(view):
             return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
+    told = _told(loaded, scan, biomarkers, report=text, facts=facts, data=table)
     tell("Preprocessing")
-    prepared = prepare_scan(
-        scan, preset, stripped=stripped, series=series, orientation=orientation and checked_axes(orientation)
-    )
-    case, made = _case(loaded, prepared, scan, report=text, facts=facts, data=table)
+    prepared = prepare_scan(scan, preset, stripped=stripped, series=series, orientation=axes)
+    made = prepared.preprocessed
+    told["simulated"] |= made.record.simulated
+    case = Case(plain_name(scan), made.volume, prepared.tensor, **told)
     tell("Explaining")
     with one_sentence(case.name, "explained"):
         found = explain_scan(loaded, preset, case, question, other)
@@ -138,36 +140,34 @@ def explain(  # noqa: PLR0913  (the options of the command)
         return _write(loaded, case, found, caveats, question, place, shown)
 
 
-def _case(
+def _told(
     loaded: "LoadedAdapter",
-    prepared: "PreparedScan",
     scan: Path,
+    biomarkers: Sequence[str],
     *,
     report: Path | None,
     facts: Mapping[str, str] | None,
     data: Path | None,
-) -> "tuple[Case, Preprocessed]":
-    name = plain_name(scan)
+) -> dict[str, Any]:
+    """What is known of a scan besides its voxels, as fields of a ``Case``."""
     row = row_of(data, scan) if data is not None else None
     reports: dict[str, str] = {}
     if report is not None:
         reports = reports_of_text(read_report(report), loaded.facts.classes, loaded.config.known_profile)
     elif facts or row is not None:
-        reports = reports_of_row(loaded, row or facts_row(facts or {}))
+        reports = reports_of_row(loaded, row or facts_row(facts or {}), facts or ())
+    if biomarkers:
+        columns_of(reports, biomarkers, loaded.config.known_profile)  # said before the scan is read
     own = row.diagnosis if row is not None and row.diagnosis in reports else None
     named = named_class(report, reports, loaded.config.known_profile)
-    case = Case(
-        name,
-        prepared.preprocessed.volume,
-        prepared.tensor,
-        reports,
-        own or (next(iter(reports)) if len(reports) == 1 else named),
-        row.participant_id if row is not None else "",
-        row.diagnosis if row is not None else None,
-        truth_of(data, row.scan_id) if data is not None and row is not None else None,
-        prepared.preprocessed.record.simulated or (row is not None and row.simulated),
-    )
-    return case, prepared.preprocessed
+    return {
+        "reports": reports,
+        "own": own or (next(iter(reports)) if len(reports) == 1 else named),
+        "participant": row.participant_id if row is not None else "",
+        "diagnosis": row.diagnosis if row is not None else None,
+        "truth": truth_of(data, row.scan_id) if data is not None and row is not None else None,
+        "simulated": row is not None and row.simulated,
+    }
 
 
 def _write(

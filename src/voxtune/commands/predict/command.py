@@ -115,6 +115,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
     force: bool = False,
     coverage: float | None = None,
     by_class: bool = False,
+    false_discovery: float | None = None,
     device: str = "auto",
     view: View = "radiological",
     say: Callable[[str], None] | None = None,
@@ -137,23 +138,23 @@ def predict(  # noqa: PLR0913  (the options of the command)
         force: answer again what was answered before.
         coverage: give prediction sets too, that hold the truth for this share of people.
         by_class: let that share hold for the people of each class by themselves.
+        false_discovery: say which findings are there, so that on average at most this share of those said is not.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         view: ``radiological`` (the person's right on the left of a picture) or ``neurological``.
         say: takes a line for each failed scan.
 
     Raises:
         ScanError: the only scan cannot be read.
-        DataError: none of several scans can be read, or too few validation participants for the coverage.
-        SettingError: a device that is not there, or a coverage outside 0..1.
+        DataError: none of several scans can be read, or too few validation participants for what is promised.
+        SettingError: a device that is not there, a share outside 0..1, or a promise that is not for what is predicted.
         WeightsError: the adapter does not load.
     """
-    from voxtune.evaluation.prediction_sets import set_of, wanted_sets
+    from voxtune.evaluation.conformal import wanted_sets
     from voxtune.imaging.affine import checked_axes
-    from voxtune.model.questions import question_of
     from voxtune.serving.bundled import adapter_folder, base_file
 
     tell = say or (lambda _: None)
-    sets = wanted_sets(coverage, by_class=by_class)
+    sets = wanted_sets(coverage, by_class=by_class, false_discovery=false_discovery)
     declared = Declared(stripped, series, orientation and checked_axes(orientation), sets)
     sources = [Path(one) for one in ([scans] if isinstance(scans, str | Path) else scans)]
     home = Path("predictions" if output is None else output)
@@ -164,18 +165,14 @@ def predict(  # noqa: PLR0913  (the options of the command)
     from voxtune.model.adapter import read_facts
     from voxtune.model.device import torch_device
     from voxtune.serving.answers import AnswerFolder
+    from voxtune.serving.predictor import promise_in_words
 
     folder = adapter_folder(Path(adapter))
     if scheduler is None:
         torch_device(device)  # a cluster has devices of its own
     facts = read_facts(folder)
     if sets is not None:  # what cannot be promised is refused before a model is loaded
-        set_of(
-            facts.trust.sets,
-            dict.fromkeys(facts.classes, 0.5),
-            sets,
-            each=question_of(facts).choice == "each",
-        )
+        promise_in_words(facts, sets)
     weights = base_file(folder, None if base is None else Path(base))
     model = Model(
         folder.absolute(),

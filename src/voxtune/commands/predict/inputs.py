@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxtune.errors import ScanError
+from voxtune.imaging.packed import holds_dicom, looks_like_dicom
 from voxtune.storage.scratch import scratch
 
-ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
-"""Of files that are scans by themselves, in a folder of scans."""
+ENDINGS = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
+"""Of files that are scans by themselves, in a folder of scans; a pair of .hdr and .img goes by its header."""
 KEY = 10
 """Hexadecimal digits of a key."""
 
@@ -50,12 +51,12 @@ def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda 
         say: hears how a folder was taken.
 
     Raises:
-        ScanError: there is nothing of that name.
+        ScanError: there is nothing of that name, or a folder without a scan.
         TableError: the manifest cannot be read.
     """
     if source.is_dir() and not (source / "participants.tsv").is_file():
         if not (source / "manifest.tsv").is_file():
-            return _of_folder(source, say)
+            return _of_folder(source, say, alone=alone)
         source = source / "manifest.tsv"
         say(f"{source.parent.name}: the scans of its manifest.tsv.")
     if not source.is_dir() and source.suffix != ".tsv":
@@ -77,7 +78,7 @@ def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda 
         ]
 
 
-def _of_folder(folder: Path, say: Callable[[str], None]) -> list[Input]:
+def _of_folder(folder: Path, say: Callable[[str], None], *, alone: bool) -> list[Input]:
     """A folder of scans, or of the slices of one: files that are scans by themselves decide, then the studies of its folders."""
     from voxtune.cohorts.image_files import find_image_files
 
@@ -87,9 +88,26 @@ def _of_folder(folder: Path, say: Callable[[str], None]) -> list[Input]:
     scans = [*files, *(path for path in found.images if path.is_dir())] if files else _studies(folder)
     scans = sorted({*scans, *stored})
     if not scans:
+        if alone and not any(_starts_as_dicom(path) for path in folder.rglob("*")):
+            raise ScanError(
+                folder,
+                "no file of this folder is a scan",
+                f"Give a folder of DICOM files, or of files that end in {', '.join(ENDINGS)}.",
+            )
         return [Input(scan_label(folder), folder)]
     say(f"{folder.name}: a folder of {len(scans)} scans.")
     return [Input(scan_label(path), path) for path in scans]
+
+
+def _starts_as_dicom(path: Path) -> bool:
+    """Whether it is a file that DICOM has to do with, packed or not; reading it says the rest."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return looks_like_dicom(file.read(132)) or holds_dicom(path)
+    except OSError:
+        return False
 
 
 def _studies(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """One scan in a process that has the model: predict, write its page, and then its record, which says that it is done."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from voxtune.imaging.boundary import one_sentence
 from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_text
 from voxtune.storage.seal import read_sealed, write_sealed
-from voxtune.types.reliability import WantedSets
+from voxtune.types.conformal import WantedSets
 
 if TYPE_CHECKING:
     from voxtune.serving.answer import Answer
@@ -48,7 +49,7 @@ class Declared:
 
     def as_json(self) -> dict[str, Any]:
         """As a record holds it."""
-        asked = {} if self.sets is None else {"sets": [self.sets.coverage, self.sets.by_class]}
+        asked = {} if self.sets is None else {"sets": dataclasses.asdict(self.sets)}
         return {"stripped": self.stripped, "series": self.series, "orientation": self.orientation} | asked
 
 

@@ -1,10 +1,8 @@
-"""The sweep: each cell one run directory, done once, whoever works on it; ``result.json``, written last, is the mark."""
+"""One cell of a table: trained or not, and scored on every cohort."""
 
-import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,88 +10,15 @@ from typing import TYPE_CHECKING, Any
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.findings import run_findings
 from voxtune.commands.reproduce.paper import Cell, Role
-from voxtune.commands.reproduce.sweep import FAILED, RESULT, Sweep
-from voxtune.errors import SettingError, StorageError, VoxTuneError
-from voxtune.run_dir import RunDir, append_line, shared_config, write_json, write_text
-from voxtune.storage.lock import claimed
+from voxtune.commands.reproduce.sweep import Sweep
+from voxtune.run_dir import RunDir, shared_config, write_text
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
     from voxtune.evaluation.predictions import Predictions
 
-POLL_SECONDS = 2.0
 
-Say = Callable[[str], None]
-
-
-def run_cells(
-    sweep: Sweep, cells: Sequence[Cell], say: Say, *, since: float | None = None, wait: bool = False
-) -> None:
-    """Do every cell that nobody has done or is doing; with ``wait`` return when all of them are done.
-
-    A cell that fails is written down and passed over, also by others that began at the same time; the next call tries it again.
-
-    Args:
-        sweep: where the cells are.
-        cells: those to do.
-        say: takes lines for a person.
-        since: when the call began that this process works for, seconds of the clock.
-        wait: for cells that others work on.
-    """
-    began = time.time() if since is None else since
-    tried: set[str] = set()  # by us: the clock may be set back, and times of files then say nothing
-    while True:
-        waiting = False
-        for number, cell in enumerate(cells, start=1):
-            if sweep.result(cell) is not None or cell.name in tried or _failed_since(sweep, cell, began):
-                continue
-            with claimed(sweep.sources.root / "locks", cell.name) as mine:
-                if not mine:
-                    waiting = True
-                elif sweep.result(cell) is None and not _failed_since(sweep, cell, began):
-                    # Nobody finished it between our look and our claim.
-                    say(f"[{number}/{len(cells)}] {cell.name}")
-                    tried.add(cell.name)
-                    _try(sweep, cell, say)
-        if not (wait and waiting):
-            return
-        time.sleep(POLL_SECONDS)
-
-
-def _failed_since(sweep: Sweep, cell: Cell, began: float) -> bool:
-    path = sweep.folder(cell) / FAILED
-    return path.is_file() and path.stat().st_mtime >= began
-
-
-def pending(sweep: Sweep) -> list[Cell]:
-    """The cells without a result."""
-    return [cell for cell in sweep.cells if sweep.result(cell) is None]
-
-
-def _try(sweep: Sweep, cell: Cell, say: Say) -> None:
-    folder = sweep.folder(cell)
-    append_line(
-        folder / "attempts.jsonl", json.dumps({"began": datetime.now(UTC).isoformat(timespec="seconds")})
-    )
-    try:
-        result = run_cell(sweep, cell)
-    except SettingError as error:
-        # The method makes no sense on this model: a result, and always the same one.
-        config = shared_config(cell.config)
-        result = {"status": "refused", "reason": str(error), "cell": cell.name, "config": config}
-    except StorageError:
-        raise
-    except Exception as error:  # noqa: BLE001  # one bad cell must never stop the others
-        text = str(error) if isinstance(error, VoxTuneError) else f"{type(error).__name__}: {error}"
-        write_json(folder / FAILED, {"error": " ".join(text.split())[:1000]})
-        say(f"{cell.name} failed: {text}")
-        return
-    (folder / FAILED).unlink(missing_ok=True)
-    write_json(folder / RESULT, result)
-
-
-# ------------------------------------------------------------------------------------------- one cell
 def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:
     """Train (or not) and score on both cohorts; what a table needs of it, without IDs and places."""
     began, cpu = time.perf_counter(), time.process_time()
@@ -152,7 +77,7 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
         split_dir=sweep.sources.split(cell.share),
         resume=True,
         say=lambda _: None,
-        images=_looks(manifest),
+        images=lambda: _looks(manifest),
     )
     adapter = load_adapter(run.adapter, base=cell.config.backbone)
     parameters = list(adapter.model.parameters())
@@ -235,7 +160,7 @@ def _rows(sweep: Sweep, cell: Cell, role: Role, side: str) -> list[ManifestRow]:
     from voxtune.tasks.classification import labelled
 
     rows = read_manifest(prepared(sweep.sources, role, cell.config.preset))
-    if role == "external":
+    if role != "own":
         return labelled(rows, sweep.external_classes, lambda _: None)
     names = set(read_split(sweep.sources.split(cell.share)).sides()[side])
     return [row for row in rows if row.scan_id in names]

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxtune.catalog import PAPERS, load
-from voxtune.commands.reproduce.cells import pending
 from voxtune.commands.reproduce.data import Request, find_sources
+from voxtune.commands.reproduce.loop import pending
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
+from voxtune.commands.reproduce.participants import write_participants
 from voxtune.commands.reproduce.scores import Line
 from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.commands.reproduce.table import Facts, gather_facts, shown, state_text, write_table_files
@@ -87,6 +88,8 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     cells = unique(cell for row in every for cell in row.cells)
     shares = sorted({cell.share for cell in cells if cell.share is not None})
     sources = find_sources(output, found, options.request, shares, say)
+    others = tuple(role for role in sources.names if role not in found.cohorts)
+    found = replace(found, cohorts={**found.cohorts, **sources.names}, others=others)
     sweep = Sweep(sources, tuple(cells), found.external_classes)
     part, parts = read_shard(options.shard)
     mine, wait = cells[part - 1 :: parts], options.shard is None
@@ -99,7 +102,8 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
         facts = gather_facts(sweep, found, table, _lines(sweep, planned[table.number]))
         write_table_files(output, facts)
         written.append(facts)
-    said = _explain(sweep, found, explained, (words, maps), options) if explained else []
+    said = [write_participants(output, found, sources)] if wants_participants(found, options) else []
+    said += _explain(sweep, found, explained, (words, maps), options) if explained else []
     _write_overview(output, written, simulated=sources.simulated)
     left = pending(sweep)
     return Reproduced(output, "\n".join([_summary(output, written, left, sweep), *said]).strip())
@@ -126,7 +130,7 @@ def chosen_tables(paper: Paper, options: Options) -> list[Table]:
     Raises:
         UsageError: the paper has no such table or figure.
     """
-    known = {*paper.tables, *([paper.words] if paper.words else [])}
+    known = {*paper.tables, *(one for one in (paper.words, paper.participants_table) if one)}
     for number in options.tables:
         if number not in known:
             listed = ", ".join(str(one) for one in sorted(known))
@@ -146,6 +150,13 @@ def chosen_explanations(paper: Paper, options: Options) -> tuple[int | None, int
     words = paper.words if everything or paper.words in options.tables else None
     maps = paper.maps if everything or paper.maps in options.figures else None
     return words, maps
+
+
+def wants_participants(paper: Paper, options: Options) -> bool:
+    """Whether the table of who the people are is asked for, or nothing is."""
+    if paper.participants_table is None:
+        return False
+    return paper.participants_table in options.tables or not (options.tables or options.figures)
 
 
 def explained_row(paper: Paper, options: Options) -> Planned | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.commands.crew import processors
+from voxtune.commands.reproduce.externals import External, external_roles, external_sides
 from voxtune.commands.reproduce.paper import Paper, Role
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import read_json, write_json
@@ -34,7 +35,8 @@ class Request:
     """Which scans the command was asked for."""
 
     data: Path | None = None
-    external: Path | None = None
+    external: tuple[External, ...] = ()
+    """Other cohorts to be tested on."""
     participants: int | None = None
     """Of the simulated cohort, where ``data`` is not given; ``None``: the paper's default."""
 
@@ -46,6 +48,8 @@ class Sources:
     root: Path
     manifests: Mapping[Role, Path]
     simulated: bool
+    names: Mapping[Role, str] = field(default_factory=dict)
+    """Of cohorts that the paper does not have."""
 
     def split(self, share: float | None = None) -> Path:
         """The folder of the split: all training scans, or a nested share of them."""
@@ -59,9 +63,10 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
         UsageError: ``root`` belongs to another reproduction, or there is an external cohort without ``data``.
         DataError: the external cohort shares scans or participants with the training cohort.
     """
-    if asked.external is not None and asked.data is None:
+    if asked.external and asked.data is None:
         raise UsageError("--external needs --data: one cohort to train on, another to be tested on.")
     people = asked.participants or paper.participants
+    others = external_roles(paper, asked.external)
     with waited(root / "locks", "sources"):
         if asked.data is None:
             said: dict[str, object] = {"simulated": True, "participants": people}
@@ -70,9 +75,9 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
 
             said = {
                 "data_sha256": file_sha256(asked.data),
-                "external_sha256": file_sha256(asked.external) if asked.external else None,
+                "external_sha256": _said_of({role: file_sha256(path) for role, (_, path) in others.items()}),
             }
-        _same_reproduction(root, {"paper": paper.name} | said)
+        same_reproduction(root, {"paper": paper.name} | said)
         manifests: dict[Role, Path] = {}
         if asked.data is None:
             own = root / "data" / "own"
@@ -82,15 +87,31 @@ def find_sources(root: Path, paper: Paper, asked: Request, shares: Sequence[floa
                 manifests["external"] = _external(root, paper, people, say)
         else:
             manifests["own"] = asked.data
-            if asked.external is not None:
-                manifests["external"] = asked.external
+            manifests |= {role: path for role, (_, path) in others.items()}
         _refuse_acquaintances(manifests)
-        sources = Sources(root, manifests, simulated=asked.data is None or _says_simulated(asked.data))
+        sources = Sources(
+            root,
+            manifests,
+            simulated=asked.data is None or _says_simulated(asked.data),
+            names={role: name for role, (name, _) in others.items()},
+        )
         _split(sources, paper, shares, test=SIMULATED_TEST if asked.data is None else 0.2)
     return sources
 
 
-def _same_reproduction(root: Path, said: dict[str, object]) -> None:
+def _said_of(hashes: Mapping[Role, str]) -> object:
+    """Of one cohort in the paper's first place its hash alone, as earlier versions wrote it."""
+    if hashes.keys() <= {"external"}:
+        return hashes.get("external")
+    return dict(hashes)
+
+
+def same_reproduction(root: Path, said: dict[str, object]) -> None:
+    """Write down what a folder holds, or check that it holds this.
+
+    Raises:
+        UsageError: it holds another reproduction.
+    """
     record = root / "reproduction.json"
     if record.is_file():
         known = read_json(record, "what is reproduced here")
@@ -146,15 +167,15 @@ def _external(root: Path, paper: Paper, participants: int, say: Say) -> Path:
 def _refuse_acquaintances(manifests: Mapping[Role, Path]) -> None:
     from voxtune.data.manifest import read_manifest
 
-    if "external" not in manifests:
-        return
-    own, external = (read_manifest(manifests[role]) for role in ("own", "external"))
-    for column in ("scan_id", "participant_id"):
-        both = sorted({getattr(row, column) for row in own} & {getattr(row, column) for row in external})
-        if both:
-            raise DataError(
-                f"{len(both)} values of {column} are in both cohorts, first '{both[0]}'; the external cohort must hold other people."
-            )
+    own = read_manifest(manifests["own"])
+    for role in external_sides(manifests):
+        external = read_manifest(manifests[role])
+        for column in ("scan_id", "participant_id"):
+            both = sorted({getattr(row, column) for row in own} & {getattr(row, column) for row in external})
+            if both:
+                raise DataError(
+                    f"{len(both)} values of {column} are in both cohorts, first '{both[0]}'; the external cohort must hold other people."
+                )
 
 
 def _says_simulated(manifest: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce.data import prepared
 from voxtune.commands.reproduce.files import tex
+from voxtune.commands.reproduce.gradients import heat_json, heat_of, write_heat_files
 from voxtune.commands.reproduce.paper import Cell, Paper
 from voxtune.commands.reproduce.sweep import Sweep
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
@@ -67,28 +68,37 @@ def is_made(path: Path, mark: dict[str, Any]) -> bool:
     return path.is_file() and read_json(path, "a finished part").get("made_of") == mark
 
 
+def explained_facts(what: Explaining) -> dict[str, Any]:
+    """The whole explanation of the run in ``OUT/explained``, made where it is not there yet."""
+    from voxtune.commands.explain.command import explain
+
+    folder = what.output / "explained"
+    made, facts = folder / "made_of.json", folder / "explanation.json"
+    if not (is_made(made, what.mark) and facts.is_file()):
+        base = getattr(what.cell.config.backbone, "weights", None)
+        explain(what.adapter, what.test_manifest(), output=folder, base=base, limit=LIMIT)
+        write_json(made, {"made_of": what.mark})
+    return read_json(facts, "an explanation")
+
+
 # --------------------------------------------------------------------------------------------- the words
 def explain_words(what: Explaining, number: int) -> str:
     """The table of the tokens that give most at each stage, by Integrated Gradients; a line for a person."""
-    from voxtune.commands.explain.command import explain
     from voxtune.pages.reproduce_page import words_page
 
     name = f"table_{number}"
     record = what.output / f"{name}.json"
     if not is_made(record, what.mark):
-        base = getattr(what.cell.config.backbone, "weights", None)
-        done = explain(
-            what.adapter, what.test_manifest(), output=what.output / "explained", base=base, limit=LIMIT
-        )
-        said = done.facts["text"]
+        facts = explained_facts(what)
+        said = facts["text"]
         write_json(
             record,
             {
                 "paper": what.paper.name,
                 "table": number,
                 "caption": "Tokens with the largest Integrated Gradients by stage",
-                "simulated": done.facts["simulated"],
-                "groups": done.facts["groups"],
+                "simulated": facts["simulated"],
+                "groups": facts["groups"],
                 "tokens": said["tokens"] if said else {},
                 "completeness_error": said["completeness_error"] if said else None,
                 "made_of": what.mark,
@@ -177,12 +187,13 @@ def words_latex(facts: dict[str, Any]) -> str:
 
 # ---------------------------------------------------------------------------------------------- the maps
 def draw_maps(what: Explaining, number: int) -> str:
-    """The figure of one person at several stages, each with one biomarker of the report kept and the others masked."""
-    from voxtune.pages.reproduce_page import maps_page
+    """The figure in both its forms: maps of one person at several stages, each with one biomarker of the report kept; and gradients by stage."""
+    from voxtune.pages.reproduce_page import ShownMaps, figure_page
 
     name = f"figure_{number}"
     record = what.output / f"{name}.json"
-    if not (is_made(record, what.mark) and (what.output / f"{name}.html").is_file()):
+    mark = what.mark | {"forms": ["maps", "gradients"]}
+    if not (is_made(record, mark) and (what.output / f"{name}.html").is_file()):
         from voxtune.data.images import load_preset
         from voxtune.model.adapter import load_adapter
 
@@ -190,14 +201,13 @@ def draw_maps(what: Explaining, number: int) -> str:
         manifest = what.test_manifest()
         chosen = choose_stages(what._test_rows(manifest), loaded.facts.classes)  # noqa: SLF001  (of this file)
         scans, panel, people = _maps(loaded, load_preset(loaded.facts.preset), manifest, chosen)
-        caption = caption_of(chosen, people)
-        write_text(
-            what.output / f"{name}.html",
-            maps_page(number, caption, scans, panel, simulated=what.sweep.sources.simulated),
-        )
-        write_json(
-            record, {"caption": caption, "stages": [stage for stage, _ in chosen], "made_of": what.mark}
-        )
+        simulated = what.sweep.sources.simulated
+        maps = ShownMaps(caption_of(chosen, people), scans, panel)
+        heat = heat_of(explained_facts(what))
+        write_heat_files(what.output / name, number, heat, simulated=simulated)
+        write_text(what.output / f"{name}.html", figure_page(number, maps, heat, simulated=simulated))
+        content = {"caption": maps.caption, "stages": [stage for stage, _ in chosen], "simulated": simulated}
+        write_json(record, content | {"gradients": heat_json(heat), "made_of": mark})
     return f"Figure {number}: done. {what.output / f'{name}.html'}"
 
 

@@ -78,6 +78,8 @@ FIGURES = {"diagnosis": "Accuracy", "findings": "Scores"}
 def cohort(paper: Paper, role: Role, *, simulated: bool) -> str:
     """What a cohort is called: the paper's, or who stands in its place."""
     name = paper.cohorts[role]
+    if role in paper.others:
+        return f"your cohort {name}"
     who = f"{'SIMULATED' if simulated else 'your cohort'} in the place of {paper.people or name}"
     return f"{name} ({who})" if paper.people else who
 
@@ -107,7 +109,7 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
         if role == first:
             head.append("trained parameters")
         parts += ["", f"{cohort(paper, role, simulated=simulated)}: {counts(lines, role)}.", ""]
-        parts += [_md_row(head), _md_row(["---"] * len(head))]
+        parts += [md_row(head), md_row(["---"] * len(head))]
         for line in lines:
             one = line.accuracy.get(role)
             if one is None and line.status not in {"quoted", "done", "partial"}:
@@ -121,7 +123,7 @@ def markdown(paper: Paper, table: Table, lines: Sequence[Line], *, simulated: bo
                     difference(line, role),
                     test,
                 ]
-            parts.append(_md_row([*cells, trained(line)] if role == first else cells))
+            parts.append(md_row([*cells, trained(line)] if role == first else cells))
     return "\n".join(parts) + "\n"
 
 
@@ -131,7 +133,8 @@ def partial(line: Line) -> str:
     return size + (f" ({line.seeds_missing} seeds to come)" if line.status == "partial" else "")
 
 
-def _md_row(cells: Iterable[str]) -> str:
+def md_row(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(one.replace("|", "\\|").replace("\n", " ") for one in cells) + " |"
 
 

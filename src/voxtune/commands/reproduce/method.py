@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from voxtune.commands.reproduce.externals import external_sides
 from voxtune.commands.reproduce.paper import Paper, Table
 from voxtune.commands.reproduce.scores import Line
 from voxtune.training.plan import choice_in_words, length_in_words
@@ -16,6 +17,7 @@ def method_paragraph(
     simulated: bool,
 ) -> str:
     """How the table came about, for a paper's methods section."""
+    others = external_sides(sides)
     own, seeds = sides, max((one.seeds for line in lines for one in line.accuracy.values()), default=0)
     trained = next((line for line in lines if line.row.mode == "trained" and line.row.config), None)
     said = [
@@ -25,8 +27,13 @@ def method_paragraph(
         else "",
         f"One split by participant: {_side(own, 'train')} to train, {_side(own, 'val')} to validate, {_side(own, 'test')} to test"
         + (
-            f"; {_side(own, 'external')} of another cohort ({', '.join(paper.external_classes)} only) to test."
-            if "external" in own
+            "; "
+            + " and ".join(
+                f"{_side(own, role)} of {'another cohort' if len(others) == 1 else paper.cohorts[role]}"
+                for role in others
+            )
+            + f" ({', '.join(paper.external_classes)} only) to test."
+            if others
             else "."
         ),
         f"Every trained row was trained with {seeds} seed(s) on that same split; mean and standard deviation are over the seeds. "

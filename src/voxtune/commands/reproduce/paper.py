@@ -17,7 +17,7 @@ from voxtune.types.settings import Settings
 Mode = Literal["trained", "zero_shot", "linear_probe", "quoted"]
 """How a row comes about; ``quoted`` is the published number alone."""
 Role = str
-"""What a block of a table is about: ``own`` (the test side of the cohort that trained) or ``external``; of findings, a score."""
+"""What a block of a table is about: ``own`` (the test side of the cohort that trained), ``external`` or ``external-NAME``; of findings, a score."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,13 @@ class Paper:
     words: int | None = None
     """Number of the table of tokens."""
     maps: int | None = None
-    """Number of the figure of maps."""
+    """Number of the figure of maps, and of the heat map of words by stage."""
+    participants_table: int | None = None
+    """Number of the table that says who the people are."""
+    people_published: str = ""
+    """What the paper says of its people, in a sentence."""
+    others: tuple[Role, ...] = ()
+    """Of the cohorts, those that the user tests on and the paper has not."""
     simulated_edits: tuple[str, ...] = ()
     """Settings that differ where ``tiny`` learns on the simulated cohort, so that two CPU cores finish a table in an hour."""
 

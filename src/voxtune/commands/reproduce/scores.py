@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from voxtune.evaluation.weighted_metrics import Floats
 
-ROLES: tuple[Role, ...] = ("own", "external")
 RESAMPLES = 2000
 EXTRA = ("balanced_accuracy", "auroc", "mmse_mae")
 """Scores that the paper does not print and we do, in their own units."""
@@ -165,7 +164,7 @@ def _tested(lines: Sequence[Line], right: Mapping[str, Mapping[Role, _Right]], t
     if not right:
         return list(lines)  # findings bring their comparison with them
     found: dict[tuple[str, Role], Against] = {}
-    for role in ROLES:
+    for role in dict.fromkeys(role for own in right.values() for role in own):
         against = {}
         for line in lines:
             own = right.get(line.row.label, {}).get(role)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.reproduce import files
+from voxtune.commands.reproduce.beside import beside_of
 from voxtune.commands.reproduce.data import Sources
+from voxtune.commands.reproduce.externals import external_sides
 from voxtune.commands.reproduce.method import findings_paragraph, method_paragraph
 from voxtune.commands.reproduce.paper import Cell, Paper, Table
 from voxtune.commands.reproduce.scores import Line, line_as_json, score_rows
@@ -17,13 +19,6 @@ from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
     from voxtune.pages.reproduce_page import ShownTable
-
-SIMPLE_RULES: Mapping[str, str] = {
-    "volumes": "logistic regression on the measured volumes (cross-validated over the whole cohort; no bound)",
-    "ventricles": "ventricles over ICV alone (so, too)",
-    "age_sex": "age and sex (so, too)",
-}
-"""Rules on the numbers of a simulated cohort, in words."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,9 @@ class Facts:
     lines: Sequence[Line]
     simulated: bool
     sides: Mapping[str, Mapping[str, int]]
-    """Scans and participants of train, val, test and external."""
+    """Scans and participants of train, val, test and each external cohort."""
     beside: Mapping[str, float]
-    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans rules on their measured numbers."""
+    """Accuracies in percent that a reader needs to judge the others: guessing, and on simulated scans the best possible and rules that need no model."""
     method: str
     cost: Mapping[str, Any]
 
@@ -46,7 +41,7 @@ def gather_facts(
     sweep: Sweep, paper: Paper, table: Table, lines: Sequence[tuple[Line, Sequence[Cell]]]
 ) -> Facts:
     """Score a table's cells and say what they rest on."""
-    rows = _sides(sweep.sources, paper)
+    rows = sides_of(sweep.sources, paper)
     sizes = {
         share: _count(sweep.sources, share)
         for share in {cell.share for _, cells in lines for cell in cells[:1]}
@@ -64,7 +59,7 @@ def gather_facts(
         scored,
         simulated,
         sides,
-        {"findings": _nothing_beside, "diagnosis": _beside}[paper.task](rows, simulated=simulated),
+        beside_of(sweep.sources, rows) if paper.task == "diagnosis" else {},
         {"findings": findings_paragraph, "diagnosis": method_paragraph}[paper.task](
             paper, table, scored, sides, simulated=simulated
         ),
@@ -182,7 +177,8 @@ def cost_text(facts: Facts) -> str:
     )
 
 
-def _sides(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
+def sides_of(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
+    """The rows of ``train``, ``val`` and ``test``, and of each external cohort those that are scored."""
     from voxtune.data.manifest import read_manifest
     from voxtune.data.split_files import read_split
     from voxtune.tasks.classification import labelled
@@ -191,10 +187,8 @@ def _sides(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
     found = {
         side: [by_scan[one] for one in scans] for side, scans in read_split(sources.split()).sides().items()
     }
-    if "external" in sources.manifests:
-        found["external"] = labelled(
-            read_manifest(sources.manifests["external"]), paper.external_classes, lambda _: None
-        )
+    for role in external_sides(sources.manifests):
+        found[role] = labelled(read_manifest(sources.manifests[role]), paper.external_classes, lambda _: None)
     return found
 
 
@@ -202,28 +196,6 @@ def _count(sources: Sources, share: float | None) -> int:
     from voxtune.data.split_files import read_split
 
     return len(read_split(sources.split(share)).train)
-
-
-def _beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> dict[str, float]:
-    usual = Counter(str(row.diagnosis) for row in rows["train"]).most_common(1)[0][0]
-    test = rows["test"]
-    found = {
-        f"always the most frequent training class ({usual})": 100
-        * sum(row.diagnosis == usual for row in test)
-        / len(test)
-    }
-    if simulated:
-        from voxtune.simulate.simple_rules import simple_rule_accuracies
-
-        everyone = [row for side in ("train", "val", "test") for row in rows[side]]
-        rules = simple_rule_accuracies([row.model_dump() for row in everyone])
-        found |= {words: 100 * rules[name] for name, words in SIMPLE_RULES.items()}
-    return found
-
-
-def _nothing_beside(rows: Mapping[str, Sequence[ManifestRow]], *, simulated: bool) -> dict[str, float]:
-    del rows, simulated
-    return {}
 
 
 def _cost(sweep: Sweep, cells: Sequence[Cell]) -> dict[str, Any]:

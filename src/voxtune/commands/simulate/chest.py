@@ -170,7 +170,7 @@ def _examples(
 ) -> list[tuple[str, "NDArray[np.float32]", "NDArray[np.float32]"]]:
     """For each finding that was planted, the scan with most of it: name, voxels in HU, where it is."""
     from voxtune.data.manifest import read_table
-    from voxtune.imaging.read import read_scan
+    from voxtune.imaging.read import read_map, read_scan
 
     images = {row.scan_id: out / row.image for row in rows}
     most: dict[str, dict[str, str]] = {}
@@ -182,7 +182,7 @@ def _examples(
         (
             name,
             read_scan(images[most[name]["scan_id"]]).voxels,
-            read_scan(out / "truth" / most[name]["map"]).voxels,
+            read_map(out / "truth" / most[name]["map"]).voxels,
         )
         for name in findings
         if name in most

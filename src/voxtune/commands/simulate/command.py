@@ -13,8 +13,9 @@ from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
 from voxtune.run_dir import write_bytes
-from voxtune.simulate.brains import native_volumes, render
-from voxtune.simulate.subjects import CLASSES, ERRS, EXACT, RULE, SOURCE, CohortSettings, Scan, disease, scans
+from voxtune.simulate.brains import render
+from voxtune.simulate.records import manifest_row
+from voxtune.simulate.subjects import CLASSES, SOURCE, CohortSettings, Scan, disease, scans
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -206,9 +207,9 @@ def _page(out: Path, settings: CohortSettings, rows: list[ManifestRow], limits: 
 
 
 def _read(path: Path) -> "Volume":
-    from voxtune.imaging.read import read_scan
+    from voxtune.imaging.read import read_map
 
-    return read_scan(path)
+    return read_map(path)
 
 
 def _write_scan(
@@ -231,27 +232,7 @@ def _write_scan(
     write_nifti(out / "truth" / atrophy, np.round(change).astype(np.int16), volume.affine, ATROPHY_STEP)
 
     person = scan.participant
-    row = ManifestRow.model_validate(
-        {
-            "participant_id": person.participant_id,
-            "session_id": scan.session_id,
-            "scan_id": scan.scan_id,
-            "image": image,
-            "diagnosis": scan.diagnosis,
-            "diagnosis_rule": RULE if settings.people.labels == EXACT else f"{RULE}; {ERRS}",
-            "age": scan.age,
-            "sex": person.sex,
-            "mmse": scan.mmse,
-            "cdr": scan.cdr,
-            "site": f"SIM-site-{person.scanner + 1}",
-            "scanner": scanner.name,
-            "field_strength": scanner.field_strength,
-            **native_volumes(scan, anatomy),
-            "source": SOURCE,
-            "source_sha256": digest,
-            "simulated": True,
-        }
-    )
+    row = manifest_row(settings, scan, anatomy, scanner, image=image, digest=digest)
     counted = anatomy.volumes()
     fact: dict[str, object] = {
         "scan_id": scan.scan_id,

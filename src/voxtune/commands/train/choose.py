@@ -5,19 +5,24 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxtune.commands.train.start import has_progress
 from voxtune.config import HOW, RunConfig
 from voxtune.errors import UsageError
 from voxtune.evaluation.choice import CHOICE, Candidate, Choice, best_of
 from voxtune.run_dir import RunDir, read_json, write_json
+from voxtune.storage.start import nothing_left
 from voxtune.types.steering import ERRORS
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
     from voxtune.commands.train.command import Request, Trained
     from voxtune.data.splits import Split
+
+    MadeOrToBe = Images | Callable[[], Images] | None
 
 Say = Callable[[str], None]
 FOLDER = "choice"
@@ -84,7 +89,7 @@ def train_chosen(
     split_dir: Path | None,
     *,
     say: Say = print,
-    images: "Images | None" = None,
+    images: "MadeOrToBe" = None,
 ) -> "Trained":
     """Choose, where something is to be chosen, then train on the whole training side; see :func:`voxtune.commands.train.command.train`.
 
@@ -103,20 +108,22 @@ def train_chosen(
         raise UsageError("--choose needs --split: a folder, or the folds, of 'voxtune split'.")
     command.refuse_progress(RunDir(output), request.resume)
     split = command.with_train_size(read_split(split_dir), request.train_size)
-    choice = choose(request, split, output, say, images)
+    home = output / FOLDER
+    with nothing_left(output, lambda: any(has_progress(RunDir(one)) for one in home.glob("[0-9]*"))):
+        choice = choose(request, split, output, say, images)
     taken = choice.candidates[choice.chosen].edits
     say(f"Chosen inside the training side: {choice.words}")
     chosen = replace(request, config=edited(request.config, taken), choices=())
     return command.train_one(chosen, output, split_dir, say=say, images=_of_the_same(request, chosen, images))
 
 
-def _of_the_same(request: "Request", chosen: "Request", images: "Images | None") -> "Images | None":
+def _of_the_same(request: "Request", chosen: "Request", images: "MadeOrToBe") -> "MadeOrToBe":
     """Pictures made before, unless the settings that were chosen take other scans."""
     return images if chosen.config.training.unlabelled == request.config.training.unlabelled else None
 
 
 def choose(
-    request: "Request", split: "Split", output: Path, say: Say = print, images: "Images | None" = None
+    request: "Request", split: "Split", output: Path, say: Say = print, images: "MadeOrToBe" = None
 ) -> Choice:
     """Train every candidate on a part of the training side and take what does best on the rest of it; written to ``choice.json``.
 
@@ -157,7 +164,7 @@ def choose(
         folder = home / str(place)
         if not is_done(folder):
             say(f"Candidate {place + 1} of {len(request.choices)}: {' '.join(edits)}")
-            images = images or looked_at(rows, request.data)
+            images = images or cache(lambda: looked_at(rows, request.data))
             asked = replace(
                 within, config=edited(request.config, edits), choices=(), control=False, train_size=None, resume=True
             )  # fmt: skip

@@ -17,6 +17,7 @@ from voxtune.errors import DataError, StoppedError, UsageError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.storage.seal import write_sealed
+from voxtune.storage.start import nothing_left
 from voxtune.tasks.task import check_settings, task_of
 from voxtune.types.records import ManifestRow, Report
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from voxtune.data.splits import Split
 
 Say = Callable[[str], None]
+
+
+KEPT = ("*/config.json", "*/choice/*/config.json")
+"""In a folder of folds: what is worth keeping where a start fails."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def train(  # noqa: PLR0913  (the options of the command)
     workers: int = 1,
     shard: str | None = None,
     say: Say = print,
-    images: "Images | None" = None,
+    images: "Images | Callable[[], Images] | None" = None,
 ) -> Trained:
     """Train an adapter and write its run directory; of the folds of a cross-validation one in each folder ``fold_N`` of ``output``.
 
@@ -88,7 +93,8 @@ def train(  # noqa: PLR0913  (the options of the command)
         workers: processes that share the folds.
         shard: ``I/N``, the I-th of N parts of the folds, for job arrays.
         say: takes lines for a person.
-        images: the audit's pictures of these scans, where the caller has made them for other runs on the same manifest.
+        images: the audit's pictures of these scans, where the caller has other runs on the same manifest; a function that makes
+            them is called once this run has seen that it may begin.
 
     Raises:
         UsageError: no data, an unknown recipe or setting, or a run that exists and is not resumed.
@@ -110,7 +116,8 @@ def train(  # noqa: PLR0913  (the options of the command)
     request = Request(config, Path(data), tuple(allow), resume, control, train_size, choices)
     run, split = Path(output), None if split_dir is None else Path(split_dir)
     if split is not None and not (split / "train.tsv").is_file() and (folds := fold_folders(split)):
-        return train_folds(request, folds, run, Crew(workers, shard), say)
+        with nothing_left(run, lambda: any(one for part in KEPT for one in run.glob(part))):
+            return train_folds(request, folds, run, Crew(workers, shard), say)
     if workers > 1 or shard is not None:
         raise UsageError(
             "--workers and --shard share folds out: give --split the folder of 'voxtune split --folds K'."
@@ -125,7 +132,7 @@ def train_one(
     split_dir: Path | None,
     *,
     say: Say = print,
-    images: "Images | None" = None,
+    images: "Images | Callable[[], Images] | None" = None,
 ) -> Trained:
     """Train one run; see :func:`train`."""
     from voxtune.audit.manifests import edited
@@ -191,7 +198,7 @@ def _audited(
     reports: Mapping[str, Report],
     config: RunConfig,
     request: Request,
-    images: "Images | None",
+    images: "Images | Callable[[], Images] | None",
 ) -> "AuditReport":
     """What crosses the split of a run; nothing is refused yet."""
     from voxtune.audit.checks import AuditInputs, find_leaks
@@ -200,7 +207,7 @@ def _audited(
 
     inputs = AuditInputs(
         read=lambda row: read_scan(resolve_image(request.data, row)),
-        images=images,
+        images=images() if callable(images) else images,
         targets=tuple(target.name for target in config.targets),
         profile=config.profile,
         fields=config.report.fields,

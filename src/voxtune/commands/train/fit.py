@@ -20,15 +20,13 @@ def fit_run(session: Session) -> str:
     """Build, train, calibrate on validation, write the adapter and the page; every process of the run calls it."""
     from voxtune.commands.train.bank import MOST, BankScans
     from voxtune.commands.train.probe import base_vectors, fit_probe
+    from voxtune.commands.train.trust import fit_trust, score_training
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples
-    from voxtune.evaluation.ood_detection import features_of, fit_familiar
-    from voxtune.evaluation.verdict_rules import fit_verdict_rules
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
     from voxtune.model.questions import encoded_texts
     from voxtune.training.records import TrainingInputs
-    from voxtune.types.reliability import Trust
 
     config, cohort = session.config, session.cohort
     rows = cohort.sides["train"]
@@ -74,16 +72,9 @@ def fit_run(session: Session) -> str:
         bank.fill(model)
         outputs = score_validation(model)
     probe = fit_probe(session, task, of_base, (train_set, val_set), model.target_heads)
-    facts = task.adapter_facts(Validated(outputs, val_set, train_set))
-    trust = Trust()
-    if cohort.control_of is None:  # a control answers nobody
-        with session.ranks.autocast():
-            held = features_of(model, val_set.scan_ids, scans.plain, embedded=scans.embedded)
-            familiar = fit_familiar(
-                features_of(model, train_set.scan_ids, scans.plain, embedded=scans.embedded), held
-            )
-        rules = fit_verdict_rules(held, familiar, facts.trust.get("abstention"), facts.confidence)
-        trust = Trust(**facts.trust, familiar=familiar, verdict=rules)
+    seen = None if cohort.control_of is not None else score_training(session, model, train_set, scans)
+    facts = task.adapter_facts(Validated(outputs, val_set, train_set, seen))
+    trust = fit_trust(session, model, (train_set, val_set), facts, scans)
     if session.leads:
         hand_over(session, fitted, model, facts, trust, probe)
         session.page(fitted, table, probe)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,14 +63,15 @@ def train_folds(
     if crew.workers > 1 and len(own) > 1:
         _together(request, own, output, min(crew.workers, len(own)), say)
     errors: dict[str, Exception] = {}
-    images = None
+    # Looked at once for all of them, when the first has seen that it may begin.
+    images = cache(
+        lambda: looked_at(training_rows(request.config, request.data, lambda _: None), request.data)
+    )
     for fold in own:
         told = output / fold.name / FAILED
         if crew.workers > 1 and told.is_file() and not is_done(output / fold.name):
             errors[fold.name] = VoxTuneError(str(read_json(told, "why a fold failed")["error"]))
             continue
-        if images is None and not is_done(output / fold.name):
-            images = looked_at(training_rows(request.config, request.data, lambda _: None), request.data)
         if (error := train_fold(request, fold, output, say, images)) is not None:
             errors[fold.name] = error
     if errors and len(errors) == len(own):
@@ -87,7 +89,7 @@ def is_done(folder: Path) -> bool:
 
 
 def train_fold(
-    request: "Request", fold: Path, output: Path, say: Say, images: "Images | None" = None
+    request: "Request", fold: Path, output: Path, say: Say, images: "Callable[[], Images] | None" = None
 ) -> Exception | None:
     """Train the run of a fold, or leave it where it is finished; what went wrong, written down too."""
     from voxtune.commands.train.choose import train_chosen

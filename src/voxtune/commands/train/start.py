@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from voxtune.catalog import PRESETS, load
 from voxtune.config import RunConfig
 from voxtune.errors import UsageError, WeightsError
 from voxtune.extras import install_line
@@ -51,12 +52,14 @@ def alone(
 
 
 def has_progress(run: RunDir) -> bool:
-    """Whether a run has something to keep: a checkpoint or an adapter. A start that came no further is begun anew."""
-    return run.config.exists() and (any(run.checkpoints.glob("epoch-*")) or run.adapter.is_dir())
+    """Whether a run has something to keep: a finished checkpoint or an adapter. A start that came no further is begun anew."""
+    from voxtune.training.checkpoint import finished
+
+    return run.config.exists() and (finished(run.checkpoints) or run.adapter.is_dir())
 
 
 def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
-    """See that weights, tokenizer, device, packages and columns are there; costs seconds at most, reads no image.
+    """See that weights, tokenizer, preset, device, packages and columns are there; costs seconds at most, reads no image.
 
     Args:
         config: of the run, settled.
@@ -72,6 +75,7 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
     from voxtune.model.device import torch_device
 
     _check_files(config)
+    load(PRESETS, config.preset, "preset")
     if config.training.accelerator != "auto":
         torch_device(config.training.accelerator)
     wanted = {PACKAGES[one]: one for one in config.training.trackers} | (

@@ -160,7 +160,7 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
     card = _card(settings, file, published=published)
     licence = stated_beside(file)
     header = {"format": "pt", "model": name, "card": json.dumps(card)}
-    with atomic_path(output, shared=True) as part:
+    with atomic_path(output, shared=True, room=True) as part:
         save_file(kept, part, metadata=header if licence is None else header | {"licence": licence})
     return {
         "model": name,

@@ -83,8 +83,15 @@ def frames_of(header: "Dataset", file: Path, called: Path) -> list[Frame]:
     """The frames of a file in stored order.
 
     Raises:
-        ScanError: the file contradicts itself, or its numbers are scaled by a table.
+        ScanError: the file contradicts itself, holds words for numbers, or its numbers are scaled by a table.
     """
+    try:
+        return _frames(header, file, called)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ScanError(called, "a DICOM header in it holds something that is no number") from error
+
+
+def _frames(header: "Dataset", file: Path, called: Path) -> list[Frame]:
     count = int(header.get("NumberOfFrames", None) or 1)
     if not 1 <= count <= limits.MAX_MEMBERS:
         raise ScanError(called, f"a DICOM file in it says that it holds {count} frames")

@@ -14,6 +14,7 @@ from voxtune.imaging.kind import Wanted
 from voxtune.imaging.scan import Scan
 from voxtune.types.volume import Volume
 
+ENDINGS = (".nii", ".nii.gz", ".img", ".mgz", ".mgh", ".nrrd", ".mha")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -33,6 +34,8 @@ def read_dicom(
     """
     called = name or path
     study = read_study(path, called)
+    if path.is_dir() and not (study.series or study.others or study.cut):
+        _refuse_other_volumes(path, called)
     chosen = choose(called, study, series, wanted or Wanted())
     refuse_part(called, study, chosen)
     if "MOSAIC" in chosen.image_type:
@@ -54,6 +57,17 @@ def read_dicom(
         return scan
     note = f"{study.unreadable} file{'s' * (study.unreadable > 1)} beside the slices cannot be read and may be slices too"
     return replace(scan, notes=(*scan.notes, note))
+
+
+def _refuse_other_volumes(folder: Path, called: Path) -> None:
+    """Say so where a folder without DICOM holds volumes of another kind, which are given one by one."""
+    held = sum(file.name.lower().endswith(ENDINGS) for file in folder.iterdir())
+    if held:
+        raise ScanError(
+            called,
+            f"the folder holds no DICOM series, and {held} volume{'s' * (held > 1)} of another kind (NIfTI or the like)",
+            "Give the file itself.",
+        )
 
 
 def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> Scan:

@@ -83,6 +83,8 @@ class Series:
     """How many files of a concatenation are here, and of how many it was."""
     acquired: int | None = None
     """Of how many images its acquisition was, as the header says."""
+    modalities: tuple[str, ...] = ()
+    """What its files say that they are: one, unless a part of them is something else."""
     first_number: int | None = None
     """The lowest instance number, where all have one of their own."""
 
@@ -245,6 +247,10 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
     here, of = chosen.parts
     if here < of:
         raise ScanError(called, f"{here} of the {of} files of {chosen.label} are here (a concatenation)")
+    if len(chosen.modalities) > 1:
+        raise ScanError(
+            called, f"the slices of {chosen.label} are of several modalities ({', '.join(chosen.modalities)})"
+        )
     split = [one for one in study.series if one is not chosen and one.uid == chosen.uid]
     if split:
         raise ScanError(
@@ -293,6 +299,7 @@ def _series(uid: str, parts: "Sequence[tuple[Dataset, list[Frame]]]") -> Series:
         lossy=any(_text(one, "LossyImageCompression") == "01" for one in headers),
         parts=_parts(headers),
         acquired=_whole(header, "ImagesInAcquisition"),
+        modalities=tuple(sorted({_text(one, "Modality").upper() for one in headers} - {""})),
         first_number=_first_number(headers),
     )
 

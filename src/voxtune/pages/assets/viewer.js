@@ -80,7 +80,9 @@ async function refresh() {
   try {
     do {
       const before = new Map(scans.map((one) => [one.id, one.state]));
-      scans = (await (await ask("api/v1/scans")).json()).scans;
+      const said = await (await ask("api/v1/scans")).json();
+      scans = said.scans;
+      showDrift(said.drift);
       drawQueue();
       for (const one of scans) {
         if (before.get(one.id) !== one.state && one.state === "done") {
@@ -101,7 +103,10 @@ async function refresh() {
 }
 
 function queueWords(one) {
-  if (one.state === "done") return one.predicted === null ? one.verdict : `${one.verdict.split(":")[0]}: ${one.predicted}`;
+  if (one.state === "done") {
+    const possible = Array.isArray(one.set) && one.set.length > 1 ? ` (possible: ${one.set.join(" or ")})` : "";
+    return one.predicted === null ? one.verdict : `${one.verdict.split(":")[0]}: ${one.predicted}${possible}`;
+  }
   if (one.state === "failed") return "failed";
   if (one.state === "waiting") return one.ahead ? `${one.ahead} before it` : "next";
   const [words] = STEPS[one.step] || ["beginning"];
@@ -133,6 +138,11 @@ function entry(name, words, share, error) {
   }
   item.append(button);
   return [item, button];
+}
+
+function showDrift(drift) {
+  find("drift").textContent = drift.state === "not known" ? "" : drift.sentence;
+  find("drift").className = drift.state === "drift" ? "fail" : "soft";
 }
 
 function drawQueue() {
@@ -216,6 +226,9 @@ function showResult(result) {
   if (!findings && result.confidence !== null) lines.push(["Confidence", result.confidence.toFixed(2), ""]);
   if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
   if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", ""]);
+  const promised = result.prediction_set;
+  if (promised) lines.push([`Possible at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
+  if (result.discoveries) lines.push(["Said to be there", `${result.discoveries.said.join(", ") || "none"}. ${result.discoveries.guarantee}`, ""]);
   lines.push(["Quality", [result.quality, ...result.reasons].join("; "), ""]);
   find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
     const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
@@ -226,6 +239,12 @@ function showResult(result) {
   }));
   const link = find("download");
   link.href = `api/v1/scans/${result.id}/page?download=1&token=${encodeURIComponent(token)}`;
+}
+
+function setWords(promised) {
+  const numbers = Object.entries(promised.intervals).map(([name, ends]) => `${name === "mmse" ? "MMSE" : name} ${ends.map((one) => one.toFixed(1)).join(" to ")}`);
+  const members = Array.isArray(promised.members) ? [promised.members.join(" or ")] : Object.entries(promised.members).filter(([, said]) => said !== "not there").map(([name, said]) => `${name} ${said}`);
+  return [...members, ...numbers].filter(Boolean).join("; ") || "no finding";
 }
 
 function mmseWords(result) {
