@@ -143,9 +143,9 @@ def test_the_page_warns_as_the_page_of_predict_does(
     found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
     beside, of_targets = dict(found["caveats"]), found["caveats"]["targets"]
     assert beside.pop("targets").keys() <= answer["targets"].keys()
-    assert beside.pop("series") is None
-    assert beside.pop("prediction_set") is None
-    assert not {"series", "prediction_set"} & set(answer)
+    unasked = {"series", "prediction_set", "discoveries"}
+    assert {beside.pop(name) for name in unasked} == {None}
+    assert not unasked & set(answer)
     assert beside.items() <= answer.items()
     assert all(one.items() <= answer["targets"][name].items() for name, one in of_targets.items())
     assert found["prediction"]["mmse"] == pytest.approx(answer["mmse"])
