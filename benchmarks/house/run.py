@@ -18,8 +18,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TASK = re.compile(r"\bfindings\b|\btask\b|\bchoice\b|\"(diagnosis|regression|each|one)\"|\bmany\b")
-"""A test that looks at this decides by the kind of task."""
+TASK = re.compile(r"\bfindings\b|\btask\b|\.choice\b|\"(regression|each|one)\"|\bmany\b")
+"""A test that looks at this decides by the kind of task. ``diagnosis`` alone is a column of the manifest, ``choice`` alone a chosen setting or series."""
 SCANS = {"scan_ids", "scan_id", "participants", "participant"}
 ANSWERS = {"probabilities", "predicted", "called", "log_odds"}
 

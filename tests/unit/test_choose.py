@@ -15,7 +15,7 @@ import voxtune
 from voxtune.cli import main
 from voxtune.commands.split import split
 from voxtune.commands.train import choose as choosing
-from voxtune.commands.train import command
+from voxtune.commands.train import one_run
 from voxtune.commands.train.choose import read_choices
 from voxtune.commands.train.session import Session
 from voxtune.config import read_recipe
@@ -124,8 +124,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         write_text(session.run.adapter / "adapter.safetensors", "")
         return "trained"
 
-    monkeypatch.setattr(command, "fit_run", fit)
-    monkeypatch.setattr(command, "looked_at", lambda *_, **__: None)
+    monkeypatch.setattr(one_run, "fit_run", fit)
+    monkeypatch.setattr(one_run, "looked_at", lambda *_, **__: None)
     return seen
 
 
@@ -198,10 +198,10 @@ def test_labels_beyond_the_training_side_change_nothing_of_it(
         manifest = write_manifest(some, tmp_path / name / "manifest.tsv")
         folder = write_split(outer, tmp_path / name / "split", file_sha256(manifest), manifest)
         watched.clear()
-        made = command.Request(read_recipe("deft"), manifest)
+        made = one_run.Request(read_recipe("deft"), manifest)
         for edit in FAST:
-            made = command.replace(made, config=made.config.edit(edit))
-        made = command.replace(made, choices=read_choices([BOTH], made.config))
+            made = one_run.replace(made, config=made.config.edit(edit))
+        made = one_run.replace(made, choices=read_choices([BOTH], made.config))
         choosing.choose(made, read_split(folder), tmp_path / name / "run", lambda _: None)
         found.append((list(watched), (tmp_path / name / "run/choice.json").read_text()))
     assert len(found[0][0]) == 2

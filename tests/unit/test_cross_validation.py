@@ -13,8 +13,8 @@ import voxtune
 from voxtune.cli import main
 from voxtune.commands.simulate.command import simulate
 from voxtune.commands.split import split
-from voxtune.commands.train import command, folds
-from voxtune.commands.train.command import Request, Trained
+from voxtune.commands.train import folds, one_run
+from voxtune.commands.train.one_run import Request, Trained
 from voxtune.data.manifest import read_manifest, read_table
 from voxtune.data.split_files import read_split
 from voxtune.data.splits import Split
@@ -114,8 +114,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trainer], None]:
             make(request, output, fold)
             return Trained(output, "trained")
 
-        monkeypatch.setattr(command, "train_one", one)
-        monkeypatch.setattr(command, "looked_at", lambda *_: None)
+        monkeypatch.setattr(one_run, "train_one", one)
+        monkeypatch.setattr(one_run, "looked_at", lambda *_: None)
 
     return use
 
@@ -123,7 +123,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trainer], None]:
 def finish(request: Request, output: Path, fold: Path) -> None:
     """A finished run as far as its files are looked at."""
     write_text(output / "config.json", request.config.to_json())
-    cut = command.with_train_size(read_split(fold), request.train_size)
+    cut = one_run.with_train_size(read_split(fold), request.train_size)
     write_json(output / "split.json", {side: list(scans) for side, scans in cut.sides().items()})
     write_text(output / "adapter" / "adapter.safetensors", "")
 
@@ -264,7 +264,7 @@ def test_a_size_that_was_not_written_is_refused(people: Path, parts: Path, tmp_p
     with pytest.raises(UsageError, match="no training subset of 7 scans; it has: 6, 9"):
         fit(people, parts / "fold_0", tmp_path / "run", train_size=7)
     with pytest.raises(UsageError, match="it has: none"):
-        command.with_train_size(Split((), (), (), {}), 7)
+        one_run.with_train_size(Split((), (), (), {}), 7)
 
 
 def test_a_run_of_other_scans_is_not_gone_on_with(people: Path, parts: Path, tmp_path: Path) -> None:

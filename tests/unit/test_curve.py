@@ -10,7 +10,7 @@ from voxtune.cli import main
 from voxtune.commands.curve import command
 from voxtune.commands.curve.command import Curve
 from voxtune.commands.split import split
-from voxtune.commands.train.command import Request, Trained, train_one
+from voxtune.commands.train.one_run import Request, Trained, train_one
 from voxtune.data.manifest import read_table
 from voxtune.data.split_files import read_split
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError

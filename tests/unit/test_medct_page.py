@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from voxtune.cli import main
 from voxtune.cohorts.ct_rate import FINDINGS
-from voxtune.commands.train import command
+from voxtune.commands.train import one_run
 from voxtune.commands.train.session import Session
 from voxtune.run_dir import write_text
 
@@ -64,7 +64,7 @@ def test_the_page_leads_from_a_split_to_a_comparison(tmp_path: Path, monkeypatch
         write_text(session.run.adapter / "adapter.safetensors", "")
         return "started"
 
-    monkeypatch.setattr(command, "fit_run", fit)
+    monkeypatch.setattr(one_run, "fit_run", fit)
     page = lines()
     assert list(page) == ["3", "4", "5", "6"], "a block of the page is not run, or does not say so"
     for words in page["3"]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voxtune.catalog import PROFILES, load
 from voxtune.cohorts.ranges import RANGES
 from voxtune.commands.describe import describe
-from voxtune.commands.train.command import _guided_by_its_classes
+from voxtune.commands.train.one_run import _guided_by_its_classes
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, SettingError, UsageError

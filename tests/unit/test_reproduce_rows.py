@@ -201,7 +201,7 @@ def test_a_cell_that_fails_is_tried_again_by_the_next_call_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, left: str | None
 ) -> None:
     cells = [Cell(recipe().model_copy(update={"seed": seed}), "trained") for seed in range(2)]
-    sweep = Sweep(Sources(tmp_path, {}, simulated=True), tuple(cells))
+    sweep = cells_of_sweep.TableSweep(Sources(tmp_path, {}, simulated=True), tuple(cells))
     tried: list[str] = []
 
     def broken(_: Sweep, cell: Cell) -> None:

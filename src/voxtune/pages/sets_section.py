@@ -27,7 +27,7 @@ def _table(facts: EvaluationFacts, sets: SetFacts, place: str) -> dict[str, Any]
     other = SIZES[score] + (f"/{target}" if target else "")
     units = sets.units.get(target, "")
     sizes = {
-        "set_coverage": "Answers left, 1 or 2" if facts.task == "findings" else "Classes in a set, mean",
+        "set_coverage": {"findings": "Answers left, 1 or 2"}.get(facts.task, "Classes in a set, mean"),
         "interval_coverage": f"Width, mean{f' ({units})' if units else ''}",
         "false_discovery": "Of those there, said",
     }

@@ -109,6 +109,11 @@ class Predictor:
             targets[name] = targets[name].model_copy(update={"interval": interval})
         return caveats.model_copy(update={"prediction_set": sets, "discoveries": said, "targets": targets})
 
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """From which probability each finding is said to be there; ``None`` where one class is chosen."""
+        return self.adapter.facts.thresholds if self.question.choice == "each" else None
+
     def judge(self, label: str, volume: torch.Tensor, prepared: Preprocessed) -> tuple[Prediction, Caveats]:
         """What the adapter says of a tensor (C, X, Y, Z), and what stands beside it."""
         found = self.answer(label, volume)

@@ -112,10 +112,8 @@ class Bench:
         tensor = to_tensor(found.preprocessed.volume, preset)
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
-        question = self.predictor.question
-        thresholds = self.predictor.adapter.facts.thresholds if question.choice == "each" else None
         answer = Answer(
-            found.prediction, found.caveats, folder / PAGE, targets, thresholds=thresholds
+            found.prediction, found.caveats, folder / PAGE, targets, thresholds=self.predictor.thresholds
         ).as_json()
         del answer["page"]
         answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated

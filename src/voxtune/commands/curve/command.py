@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.curve.results import Point, read_point, write_results
-from voxtune.commands.train.command import Request, asked_for, looked_at, train_one, training_rows
+from voxtune.commands.train.one_run import Request, asked_for, looked_at, train_one, training_rows
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json

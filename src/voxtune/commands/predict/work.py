@@ -131,7 +131,7 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
         simulated=facts["simulated"],
         file=scan.file,
         sha256=scan.sha256,
-        thresholds=facts["thresholds"] if predictor.question.choice == "each" else None,
+        thresholds=predictor.thresholds,
     )
     said = answer.as_json()
     del said["page"]

@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,15 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
     from voxtune.evaluation.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class TableSweep(Sweep):
+    """A sweep that can do its cells."""
+
+    def run(self, cell: Cell) -> dict[str, Any]:
+        """Train (or not) and score."""
+        return run_cell(self, cell)
 
 
 def run_cell(sweep: Sweep, cell: Cell) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxtune.catalog import PAPERS, load
+from voxtune.commands.reproduce.cells import TableSweep
 from voxtune.commands.reproduce.data import Request, find_sources
 from voxtune.commands.reproduce.loop import pending
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
@@ -90,7 +91,7 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     sources = find_sources(output, found, options.request, shares, say)
     others = tuple(role for role in sources.names if role not in found.cohorts)
     found = replace(found, cohorts={**found.cohorts, **sources.names}, others=others)
-    sweep = Sweep(sources, tuple(cells), found.external_classes)
+    sweep = TableSweep(sources, tuple(cells), found.external_classes)
     part, parts = read_shard(options.shard)
     mine, wait = cells[part - 1 :: parts], options.shard is None
     if options.scheduler is None:

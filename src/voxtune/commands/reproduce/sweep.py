@@ -94,13 +94,7 @@ class Sweep(Work[Cell]):
         """Every cell."""
         return self.cells
 
-    def run(self, cell: Cell) -> dict[str, Any]:
-        """Train (or not) and score."""
-        from voxtune.commands.reproduce.cells import run_cell
-
-        return run_cell(self, cell)
-
-    def resolved(self) -> "Sweep":
+    def resolved(self) -> Self:
         """Root and manifests as absolute paths."""
         found = self.sources
         manifests = {role: path.resolve() for role, path in found.manifests.items()}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxtune.commands.train.start import has_progress
+from voxtune.commands.train.start import has_progress, is_done
 from voxtune.config import HOW, RunConfig
 from voxtune.errors import UsageError
 from voxtune.evaluation.choice import CHOICE, Candidate, Choice, best_of
@@ -19,7 +19,7 @@ from voxtune.types.steering import ERRORS
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
-    from voxtune.commands.train.command import Request, Trained
+    from voxtune.commands.train.one_run import Request, Trained
     from voxtune.data.splits import Split
 
     MadeOrToBe = Images | Callable[[], Images] | None
@@ -96,25 +96,25 @@ def train_chosen(
     Raises:
         UsageError: no split, a run of several devices, or a folder in which another choice was begun.
     """
-    from voxtune.commands.train import command
+    from voxtune.commands.train import one_run
     from voxtune.data.split_files import read_split
 
     if not request.choices:
-        return command.train_one(request, output, split_dir, say=say, images=images)
+        return one_run.train_one(request, output, split_dir, say=say, images=images)
     training = request.config.training
     if training.devices * training.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--choose trains on one device: without devices, nodes and torchrun.")
     if split_dir is None:
         raise UsageError("--choose needs --split: a folder, or the folds, of 'voxtune split'.")
-    command.refuse_progress(RunDir(output), request.resume)
-    split = command.with_train_size(read_split(split_dir), request.train_size)
+    one_run.refuse_progress(RunDir(output), request.resume)
+    split = one_run.with_train_size(read_split(split_dir), request.train_size)
     home = output / FOLDER
     with nothing_left(output, lambda: any(has_progress(RunDir(one)) for one in home.glob("[0-9]*"))):
         choice = choose(request, split, output, say, images)
     taken = choice.candidates[choice.chosen].edits
     say(f"Chosen inside the training side: {choice.words}")
     chosen = replace(request, config=edited(request.config, taken), choices=())
-    return command.train_one(chosen, output, split_dir, say=say, images=_of_the_same(request, chosen, images))
+    return one_run.train_one(chosen, output, split_dir, say=say, images=_of_the_same(request, chosen, images))
 
 
 def _of_the_same(request: "Request", chosen: "Request", images: "MadeOrToBe") -> "MadeOrToBe":
@@ -140,8 +140,7 @@ def choose(
         UsageError: another choice was begun in this folder.
         DataError: too few participants for an inner split.
     """
-    from voxtune.commands.train.command import looked_at, train_one, training_rows
-    from voxtune.commands.train.folds import is_done
+    from voxtune.commands.train.one_run import looked_at, train_one, training_rows
     from voxtune.data.manifest import file_sha256, read_manifest
     from voxtune.data.split_files import read_split, write_split
     from voxtune.data.splits import SplitSettings, make_split

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.commands.crew import run_crew
 from voxtune.commands.shard import shard_of
+from voxtune.commands.train.start import is_done
 from voxtune.config import RunConfig
 from voxtune.errors import SomeFoldsFailedError, StoppedError, StorageError, UsageError, VoxTuneError
 from voxtune.evaluation.run_list import FOLDS
@@ -18,7 +19,7 @@ from voxtune.run_dir import RunDir, read_json, write_json
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
-    from voxtune.commands.train.command import Request, Trained
+    from voxtune.commands.train.one_run import Request, Trained
 
 Say = Callable[[str], None]
 FAILED = "failed.json"
@@ -50,7 +51,7 @@ def train_folds(
         SomeFoldsFailedError: some folds failed and the rest are done.
         VoxTuneError: every fold failed; that of the first.
     """
-    from voxtune.commands.train.command import Trained, looked_at, training_rows
+    from voxtune.commands.train.one_run import Trained, looked_at, training_rows
 
     training = request.config.training
     if training.devices * training.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -81,11 +82,6 @@ def train_folds(
     left = [fold.name for fold in folds if not is_done(output / fold.name)]
     more = f"still to train: {', '.join(left)}" if left else f"next: voxtune evaluate {output}"
     return Trained(output, f"{len(own)} of {len(folds)} folds are trained in {output}; {more}.")
-
-
-def is_done(folder: Path) -> bool:
-    """Whether the run of a fold is finished."""
-    return (RunDir(folder).adapter / "adapter.safetensors").is_file()
 
 
 def train_fold(
@@ -119,7 +115,7 @@ def _claim(output: Path, own: Sequence[Path], folds: Sequence[Path], request: "R
     Raises:
         UsageError: another cross-validation, a run, or one that is not to be resumed.
     """
-    from voxtune.commands.train.command import refuse_other_scans, with_train_size
+    from voxtune.commands.train.one_run import refuse_other_scans, with_train_size
     from voxtune.data.manifest import file_sha256
     from voxtune.data.split_files import read_split
 

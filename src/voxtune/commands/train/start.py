@@ -16,7 +16,7 @@ from voxtune.storage.start import nothing_left
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
-    from voxtune.commands.train.command import Request
+    from voxtune.commands.train.one_run import Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +49,11 @@ def alone(
             return train(request, output, *args, **kwargs)
 
     return held
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the run of a folder is finished."""
+    return (RunDir(folder).adapter / "adapter.safetensors").is_file()
 
 
 def has_progress(run: RunDir) -> bool:
