@@ -107,6 +107,14 @@ def test_class_cross_entropy_skips_scans_without_a_label() -> None:
     )
 
 
+def test_a_weight_counts_a_scan_so_many_times() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.5, 1.0], [9.0, 9.0]])
+    labels = torch.tensor([0, 0, -100])
+    one, two = (F.cross_entropy(logits[[place]], labels[[place]]) for place in (0, 1))
+    found = class_cross_entropy(logits, labels, torch.tensor([3.0, 0.5, 7.0]))
+    torch.testing.assert_close(found, (3 * one + 0.5 * two) / 2)
+
+
 def test_no_label_is_no_class_loss() -> None:
     logits = torch.ones(2, 3, requires_grad=True)
     loss = class_cross_entropy(logits, torch.tensor([-100, -100]))
