@@ -51,6 +51,8 @@ def test_a_worker_predicts_draws_and_outlives_a_file_that_is_no_scan(tmp_path: P
     assert [line["step"] for line in said if "step" in line][-1] == "draw"
     assert answer["done"]["scan"] == "mine.nii.gz"
     assert sum(answer["done"]["probabilities"].values()) == pytest.approx(1)
+    figures = answer["done"].pop("figures")  # for the server's own watch over drift, in no file
+    assert figures["brain_ml"] > 0
     assert json.loads((folder / RESULT).read_text(encoding="utf-8")) == answer["done"]
     assert answer["done"]["view"] == {"shape": list(SIZE), "spacing": [3.0, 3.0, 3.0]}
     grey = np.frombuffer((folder / GREY).read_bytes(), dtype=np.uint8).reshape(SIZE, order="F")

@@ -33,7 +33,11 @@ def row(**values: object) -> ManifestRow:
 
 
 def volume() -> Volume:
-    return Volume(np.random.default_rng(0).random((8, 8, 8), dtype=np.float32), np.eye(4))
+    """Smooth, so that it is no noise, with a grain, so that its ends differ."""
+    bump = np.hanning(10)[1:-1]
+    grain = np.random.default_rng(0).random((8, 8, 8))
+    voxels = np.einsum("i,j,k", bump, bump, bump) + 0.05 * grain
+    return Volume((voxels / voxels.max()).astype(np.float32), np.eye(4))
 
 
 @pytest.fixture(scope="module")

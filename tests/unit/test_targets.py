@@ -156,7 +156,16 @@ def test_targets_that_cannot_be_are_one_sentence(edit: str, said: str | None) ->
 def test_adapters_keep_the_keys_of_mmse_and_read_older_ones() -> None:
     interval = TargetInterval(level=0.9, half_width=3.0, n_scans=9, n_participants=9)
     trust = Trust(targets={MMSE: interval, "age": interval})
-    assert list(trust.model_dump()) == ["mmse", "targets", "abstention", "familiar", "sets", "verdict"]
+    assert list(trust.model_dump()) == [
+        "mmse",
+        "targets",
+        "abstention",
+        "familiar",
+        "sets",
+        "intervals",
+        "reference",
+        "verdict",
+    ]
     assert Trust.model_validate(trust.model_dump()) == trust
     assert Trust.model_validate({"mmse": interval.model_dump()}).targets == {MMSE: interval}
     assert "targets" not in Trust().model_dump()
