@@ -16,8 +16,10 @@ from voxtune.storage.write import PREFIX, sweep, write_text
 WALL = re.compile(r"\btime\.time\(\)|\bdatetime\.now\(")
 MAY_ASK = {
     "commands/evaluate/facts.py": "when somebody looked, as people count",
-    "commands/reproduce/cells.py": "a process that begins asks when the one before it began",
+    "cli/base.py": "the date of a line in a log file",
+    "commands/reproduce/loop.py": "a process that begins asks when the one before it began",
     "commands/reproduce/workers.py": "the same",
+    "progress.py": "the date of a line in a log file",
     "storage/lock.py": "signs of life on a shared disk",
     "storage/write.py": "the age of what is left of another machine",
 }
