@@ -222,8 +222,9 @@ def test_split_and_audit_on_disk(tmp_path: Path) -> None:
     stored = json.loads((folder / "split.json").read_text(encoding="utf-8"))
     assert stored["manifest"] == "../manifest.tsv"
     assert str(tmp_path) not in (folder / "split.json").read_text(encoding="utf-8")
+    assert split(manifest, folder) == folder, "the very same split stays"
     with pytest.raises(UsageError, match="already"):
-        split(manifest, folder)
+        split(manifest, folder, seed=1)
     write_reports(texts(rows).values(), manifest.parent / "reports.tsv")
     report = audit(folder, images=False)
     assert report.checked["same_text"] == "done"

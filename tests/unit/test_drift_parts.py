@@ -251,6 +251,9 @@ def test_figures_come_from_features_records_and_rows(tmp_path: Path) -> None:
     records = records_of(tmp_path / "manifest.tsv", [row, away, odd])
     assert records["a"].qc == record.qc
     assert (records["b"], records["c"]) == (None, None), "no record, none that can be read"
+    damaged = tmp_path / "a" / "chain.json"
+    damaged.write_text(damaged.read_text(encoding="utf-8").replace("tiny", "tinx", 1), encoding="utf-8")
+    assert records_of(tmp_path / "manifest.tsv", [row])["a"] is None, "changed since it was written"
 
 
 # ------------------------------------------------------------------------------------------------ the whole
