@@ -133,7 +133,8 @@ def test_the_page_warns_as_the_page_of_predict_does(
 ) -> None:
     adapter = shutil.copytree(adapter_folder(Path("demo")), tmp_path / "adapter")
     facts = json.loads((adapter / "adapter.json").read_text(encoding="utf-8"))
-    facts["trust"]["familiar"]["limit"] = 1e-3
+    facts["trust"]["familiar"]["limit"] = facts["trust"]["verdict"]["far"] = 2e-3
+    facts["trust"]["verdict"]["near"] = 1e-3
     facts["mmse_scores"] = scores
     (adapter / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
     write_sums(adapter, FILES)
