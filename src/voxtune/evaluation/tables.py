@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from voxtune.data.manifest import MISSING, read_table, write_table
 from voxtune.errors import DataError, TableError
-from voxtune.evaluation.predictions import NOTHING, Predictions, check_once, separator
+from voxtune.evaluation.predictions import NOTHING, Predictions, separator
+from voxtune.evaluation.record_checks import check_once
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import one_of
 from voxtune.run_dir import write_json

@@ -20,8 +20,8 @@ from voxtune.types.records import ManifestRow
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-Choice = Literal["one", "each"]
-"""One class of several, or each finding yes or no for itself."""
+Choice = Literal["one", "each", "by"]
+"""One class of several, each finding yes or no for itself, or by when an event will have come."""
 UNDECIDED = 0.5
 """The threshold of a finding that validation says nothing of."""
 
