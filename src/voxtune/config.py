@@ -25,6 +25,7 @@ from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
 from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
+from voxtune.types.event import Event, read_event
 from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
@@ -149,9 +150,10 @@ class TrainingSettings(Settings):
     ``epochs`` or enough validation participants, else the last."""
     stop_after: int | None = Field(None, ge=1)
     """Without a better validation before the run stops, in the unit of the length: epochs or steps; ``None`` never stops early."""
-    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae"] = "balanced_accuracy"
+    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae", "c_index"] = "balanced_accuracy"
     """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings;
-    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked."""
+    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked; ``c_index``: of an event,
+    of which ``loss`` stands in for the default."""
     chunk: int | None = Field(None, ge=1)
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -239,6 +241,8 @@ class RunConfig(Settings):
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
     targets: Targets = (Target(name=MMSE),)
     """Numbers to predict, columns of the manifest; ``none`` is no number. ``--set targets.cdr_sb.weight=1`` names one by its column."""
+    event: Annotated[Event | None, BeforeValidator(read_event)] = None
+    """By when an event will have come, in place of a class: ``conversion`` asks for the columns ``conversion_years`` and ``conversion_status``."""
     aggregation: Aggregation = Aggregation()
     report: ReportSettings = ReportSettings()
     classes: Annotated[ClassTexts, BeforeValidator(_parse_classes)] = ClassTexts()
@@ -256,10 +260,18 @@ class RunConfig(Settings):
     @model_serializer(mode="wrap")
     def _for_file(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         tree = for_file(handler(self))
-        for (part, name), default in {} if info.context == "everything" else LATER.items():
+        if info.context == "everything":
+            return tree
+        tree = {name: value for name, value in tree.items() if name != "event" or value is not None}
+        for (part, name), default in LATER.items():
             if tree.get(part, {}).get(name) == default:
                 tree[part] = {key: value for key, value in tree[part].items() if key != name}
         return tree
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """Columns of the manifest that are predicted beside a class: no text may hold them."""
+        return (*(one.name for one in self.targets), *(self.event.columns if self.event else ()))
 
     @property
     def known_profile(self) -> Profile:

@@ -70,9 +70,14 @@ from voxtune.errors import UsageError
     show_default=True,
     help="Heads with skull, for preprocessing.",
 )
+@click.option(
+    "--event",
+    metavar="NAME",
+    help="People with MCI convert, revert, leave or stay: conversion, or conversion(rate=0.2, dropout=0.3).",
+)
 def simulate(
     out: Path, kind: str, participants: int, visits: int, seed: int, scanners: int, difficulty: float, population: str,
-    confounding: float, raw_heads: int,
+    confounding: float, raw_heads: int, event: str | None,
 ) -> None:  # fmt: skip
     """Make a SIMULATED cohort whose truth is known."""
     if kind == "chest":
@@ -80,8 +85,8 @@ def simulate(
 
         if raw_heads:
             raise UsageError("--raw-heads goes with --kind brain: a chest has no skull to strip.")
-        if population != "separable" or confounding:
-            raise UsageError("--population and --confounding go with --kind brain.")
+        if population != "separable" or confounding or event:
+            raise UsageError("--population, --confounding and --event go with --kind brain.")
         made = simulate_chest(
             out,
             participants=participants,
@@ -104,6 +109,7 @@ def simulate(
         population=population,
         confounding=confounding,
         raw_heads=raw_heads,
+        event=event,
     )
     echo(f"SIMULATED cohort: {manifest}")
 

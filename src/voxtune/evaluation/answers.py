@@ -129,7 +129,12 @@ def table_of(
 ) -> Predictions:
     """Logits (n, texts) and predicted numbers (n,) of rows as the table of answers, with what the manifest knows beside them."""
     found = answers_alone(question, [row.scan_id for row in rows], logits, targets)
-    return replace(found, participants=tuple(row.participant_id for row in rows), truth=question.truth(rows))
+    return replace(
+        found,
+        participants=tuple(row.participant_id for row in rows),
+        truth=question.truth(rows),
+        measured=question.measured(rows),
+    )
 
 
 def answers_alone(

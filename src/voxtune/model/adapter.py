@@ -46,8 +46,8 @@ class AdapterFacts(Settings):
     """The sha256 of the files that the base was read from (``weights``, ``text_weights``, ``tokenizer/NAME``); none of a shipped base."""
     adapter_sha256: str
     preset: str
-    task: Literal["diagnosis", "findings", "regression"] = "diagnosis"
-    """One of the classes, each of them yes or no for itself, or no class: targets alone."""
+    task: Literal["diagnosis", "findings", "regression", "time_to_event"] = "diagnosis"
+    """One of the classes, each of them yes or no for itself, no class (targets alone), or the risk of an event by each of them."""
     classes: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     """Findings whose labels training never saw."""

@@ -5,7 +5,7 @@ A question knows the texts a scan is compared with, and how similarities become 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from voxtune.data.findings import finding_labels, pair_texts
 from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import AdapterFacts
+from voxtune.model.risk_question import question_of_event
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.types.records import ManifestRow
 
@@ -22,6 +23,7 @@ Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Choice = Literal["one", "each", "by"]
 """One class of several, each finding yes or no for itself, or by when an event will have come."""
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 UNDECIDED = 0.5
 """The threshold of a finding that validation says nothing of."""
 
@@ -56,6 +58,9 @@ class Question(Protocol):
 
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """What the manifest says (n, k), NaN where unknown."""
+
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """What a truth alone does not say of how an answer is scored (n,), by name: of an event how long each scan was followed."""
 
     def raw(self) -> "Question | None":
         """The same question without what was fitted on validation; ``None`` where no class is chosen among several."""
@@ -121,6 +126,11 @@ class ClassQuestion:
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """The diagnosis, where it is one of the classes."""
         return one_of([row.diagnosis for row in rows], self.names)
+
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
 
     def raw(self) -> Question:
         """The most similar class."""
@@ -200,6 +210,11 @@ class FindingQuestion:
                 found[:, number] = np.where((known == 1).any(axis=1), 1.0, absent)
         return found
 
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
+
     def raw(self) -> None:
         """A finding is called at a threshold, whatever the pair says."""
 
@@ -244,6 +259,11 @@ class NoQuestion:
         """Of nothing (n, 0)."""
         return np.zeros((len(rows), 0))
 
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
+
     def raw(self) -> None:
         """None."""
 
@@ -276,6 +296,7 @@ QUESTIONS: Mapping[str, Callable[[AdapterFacts], Question]] = {
     "diagnosis": _of_classes,
     "findings": _of_findings,
     "regression": lambda _: NoQuestion(),
+    "time_to_event": lambda facts: question_of_event(facts.config, facts.offsets, facts.temperature),
 }
 """By the task of an adapter."""
 

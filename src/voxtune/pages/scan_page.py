@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voxtune.pages import figures
+from voxtune.pages.event_section import risk_section
 from voxtune.pages.layout import image, render
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
@@ -39,9 +41,10 @@ def scan_page(
         facts: of ``adapter.json``.
         maps: heat maps to show under the slices.
     """
+    risk = risk_section(prediction, facts)
     texts = {
         name: [template.replace("{name}", name) for template in facts["class_texts"]]
-        for name in facts["classes"]
+        for name in (() if risk else facts["classes"])
     }
     context = {
         "prediction": prediction,
@@ -58,6 +61,8 @@ def scan_page(
         "findings": facts.get("task") == "findings",
         "targets": [name for name in caveats.targets if name != "mmse"],
         "texts": texts,
+        "risk": risk,
+        "figure_style": figures.STYLE,
         "slices": image(slice_figure(volume), dpi=100),
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
     }

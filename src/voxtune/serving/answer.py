@@ -14,7 +14,7 @@ from voxtune.evaluation.tables import (
     prediction_columns,
     prediction_row,
 )
-from voxtune.model.questions import UNDECIDED
+from voxtune.model.questions import UNDECIDED, Choice
 from voxtune.types.conformal import PredictionSet
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
@@ -155,11 +155,11 @@ def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
 
 
 def columns(
-    classes: Sequence[str], targets: Sequence[str] = (MMSE,), *, each: bool = False
+    classes: Sequence[str], targets: Sequence[str] = (MMSE,), choice: Choice = "one"
 ) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
-        *prediction_columns(classes, targets, each=each), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
+        *prediction_columns(classes, targets, choice), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
         SET, "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
 

@@ -1,22 +1,26 @@
 """One of several classes, the diagnosis: the nearest class text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError, SettingError
 from voxtune.tasks.task import Say, TaskFacts, Validated
+from voxtune.types.profile import Profile
 from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
     from voxtune.evaluation.set_scores import PredictionSets
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -36,6 +40,8 @@ class Classification:
     class_weight: float
     balance: bool = False
     """Whether the scans of rare classes weigh more in the class term."""
+    profile: Profile | None = None
+    """Gives the order of classes that the settings do not name."""
 
     metrics = frozenset({"balanced_accuracy", "accuracy", "loss"})
 
@@ -45,8 +51,14 @@ class Classification:
         wanted = config.classes.names
         loss = config.loss
         return cls(
-            wanted or tuple(classes), wanted, config.classes.templates, loss.class_weight, loss.class_balance
-        )
+            wanted or tuple(classes), wanted, config.classes.templates, loss.class_weight, loss.class_balance, config.known_profile,
+        )  # fmt: skip
+
+    def taught(self, rows: Sequence[ManifestRow]) -> "Classification":
+        """With the diagnoses of the training scans, where the settings name none."""
+        from voxtune.data.examples import class_names
+
+        return self if self.names else replace(self, names=class_names(rows, self.profile))
 
     def check(self) -> None:
         """Any settings go together."""
@@ -99,6 +111,20 @@ class Classification:
         assert outputs.logits is not None
         assert labels.classes is not None
         return validation_metric(outputs.logits, labels.classes, metric, labels.class_weights)
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> "Tensor | None":
+        """A multinomial logistic regression; ``None`` of one class alone."""
+        import torch
+
+        from voxtune.evaluation.baseline_answers import ClassAnswer, log_chances
+        from voxtune.model.questions import ClassQuestion
+
+        assert labels.classes is not None
+        answer, known = ClassAnswer(ClassQuestion(self.names, ())), labels.classes >= 0
+        truth = torch.nn.functional.one_hot(labels.classes[known], len(self.names)).double().numpy()
+        if not answer.varies(truth):
+            return None
+        return log_chances(answer.fit(seen[known.numpy()], new, truth, seed))
 
     def notes(self, train: "Labels") -> list[str]:  # noqa: ARG002  (a task's signature)
         """Nothing to say."""

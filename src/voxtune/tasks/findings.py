@@ -10,12 +10,15 @@ from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
     from voxtune.evaluation.set_scores import PredictionSets
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -95,6 +98,10 @@ class Findings:
         """The settings as they are."""
         return config
 
+    def taught(self, rows: Sequence[ManifestRow]) -> "Findings":  # noqa: ARG002  (a task's signature)
+        """As it is."""
+        return self
+
     def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":
         """Each finding of each scan, and its weight by how often it is present in training."""
         from voxtune.data.examples import Labels
@@ -139,6 +146,20 @@ class Findings:
             return mean_auroc(labels.findings.double().numpy(), odds.double().numpy())
         pairs = torch.stack([odds, torch.zeros_like(odds)], dim=-1).flatten(1)
         return -float(pair_cross_entropy(pairs, labels.findings, labels.finding_weights))
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> "Tensor | None":
+        """A logistic regression of each finding, as a pair; ``None`` where none is there and not there."""
+        import torch
+
+        from voxtune.evaluation.baseline_answers import FindingAnswer, log_chances
+        from voxtune.model.questions import FindingQuestion
+
+        assert labels.findings is not None
+        answer, truth = FindingAnswer(FindingQuestion({}, ("", ""))), labels.findings.double().numpy()
+        if not answer.varies(truth):
+            return None
+        there = answer.fit(seen, new, truth, seed)
+        return torch.stack([log_chances(there), log_chances(1 - there)], dim=2).flatten(1)
 
     def notes(self, train: "Labels") -> list[str]:
         """Findings that every training scan has, or none; how many there are."""

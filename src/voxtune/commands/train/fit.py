@@ -30,7 +30,7 @@ def fit_run(session: Session) -> str:
 
     config, cohort = session.config, session.cohort
     rows = cohort.sides["train"]
-    task = trained_task(config, rows)
+    task = task_of(config).taught(rows)
     backbone = cast("BackboneSettings", config.backbone).build()
     of_base = base_vectors(session, backbone)
     model = build_model(config, backbone=backbone, scales=training_scales(config, rows))
@@ -105,14 +105,6 @@ def steer(
         for metric in (config.training.metric, "loss")
     )
     return Steer(named, -loss)
-
-
-def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:
-    """What a run is asked, its classes those of the training scans where the settings name none."""
-    from voxtune.data.examples import class_names
-
-    open_names = config.classes.templates and not (config.classes.names or config.classes.findings)
-    return task_of(config, class_names(rows, config.known_profile) if open_names else ())
 
 
 def training_scales(config: RunConfig, rows: "list[ManifestRow]") -> "dict[str, TargetScale]":

@@ -76,7 +76,7 @@ def train_in_memory(
     from voxtune.training.records import TrainingInputs, Watcher
 
     config = config.settled()
-    task = task_of(config, tuple(classes))
+    task = task_of(config, tuple(classes)).taught(train)
     reports = reports_of([*train, *val], config.report, config.profile)
     model = build_model(config, scales=training_scales(config, list(train)))
     _refuse_trained_front(model, config)

@@ -136,7 +136,7 @@ def _audited(
     inputs = AuditInputs(
         read=lambda row: read_scan(resolve_image(request.data, row)),
         images=images() if callable(images) else images,
-        targets=tuple(target.name for target in config.targets),
+        targets=config.predicted_columns,
         profile=config.profile,
         fields=config.report.fields,
     )

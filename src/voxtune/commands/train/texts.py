@@ -22,7 +22,7 @@ def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
 
     if not config.loss.contrastive_weight:
         return {}
-    targets = [target.name for target in config.targets]
+    targets = list(config.predicted_columns)
     try:
         return reports_of(rows, config.report, config.profile, label=config.classes.asked, targets=targets)
     except DataError as error:
