@@ -52,8 +52,8 @@ def _curve(name: str, metrics: Sequence[Metric | None]) -> RiskCurve | None:
     return RiskCurve(
         name,
         [value for value in values if value is not None],
-        [low for low, _ in bounds if low is not None] if whole else None,
-        [high for _, high in bounds if high is not None] if whole else None,
+        [low for low, _ in bounds] if whole else None,
+        [high for _, high in bounds] if whole else None,
     )
 
 
