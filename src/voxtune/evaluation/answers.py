@@ -17,6 +17,7 @@ from voxtune.evaluation.encode import BATCH, encode
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import Question, encoded_texts
+from voxtune.model.visits import joined_logits
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
@@ -70,7 +71,7 @@ def ask(
         asked = {"": question, **question.reworded()}
         texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
         seen, logits = see_scans(model, texts, names, read, **form, published=published, advance=advance)
-    found = logits.pop("")
+    found = joined_logits(model.visits, rows, seen.vectors, logits.pop(""))
     own = table_of(question, rows, found, seen.targets)
     plain = question.raw()
     raw = None if plain is None else table_of(plain, rows, found, seen.targets)

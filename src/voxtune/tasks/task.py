@@ -143,8 +143,9 @@ class Task(Protocol):
     def probe(
         self, labels: "Labels", seen: "NDArray[np.float64]", new: "NDArray[np.float64]", seed: int
     ) -> "Tensor | None":
-        """Logits of validation vectors (m, E), as ``validation_metric`` takes them, by a regression on training vectors (n, E); ``None``
-        where there is nothing to learn, or numbers alone are asked.
+        """Logits of validation vectors (m, E), as ``validation_metric`` takes them, by a regression on training vectors (n, E).
+
+        ``None`` where there is nothing to learn, or numbers alone are asked.
         """
         ...
 

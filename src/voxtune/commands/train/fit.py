@@ -22,6 +22,7 @@ def fit_run(session: Session) -> str:
     from voxtune.commands.train.probe import base_vectors, fit_probe
     from voxtune.commands.train.trust import fit_trust, score_training
     from voxtune.commands.train.validate import score_together
+    from voxtune.commands.train.visits import with_visits
     from voxtune.data.examples import make_examples
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
@@ -71,6 +72,7 @@ def fit_run(session: Session) -> str:
     with session.ranks.autocast():
         bank.fill(model)
         outputs = score_validation(model)
+    outputs = with_visits(session, model, (train_set, val_set), scans, texts, outputs)
     probe = fit_probe(session, task, of_base, (train_set, val_set), model.target_heads)
     seen = None if cohort.control_of is not None else score_training(session, model, train_set, scans)
     facts = task.adapter_facts(Validated(outputs, val_set, train_set, seen))
