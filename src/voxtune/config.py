@@ -44,6 +44,8 @@ class ReportSettings(Settings):
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
     """A ``reports.tsv`` to read instead of making the texts."""
+    change: bool = False
+    """Also say how the volumes of a person's regions changed since an earlier scan, in percent a year."""
 
 
 class ClassTexts(Settings):
@@ -198,6 +200,7 @@ LATER = {
     ("loss", "class_balance"): False,
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
+    ("report", "change"): False,
 }
 """Settings that came after runs had been stored, with their defaults: a file leaves them out there, and stays what it was."""
 

@@ -205,7 +205,7 @@ def test_bids_by_the_months_of_its_sessions_or_by_a_column(tmp_path: Path) -> No
     found = list(followed(bids(tmp_path, SESSIONS, (0, 12))).values())
     assert found == [(3.0, 1, 0.0), (2.0, 1, 1.0)], "sessions without an image count"
     timed = Bids.model_validate({"root": tmp_path, "event": "conversion", "event_time": "when"}).read()
-    assert list(followed(timed).values())[0][:2] == (pytest.approx(40 / 12, abs=0.001), 1)
+    assert next(iter(followed(timed).values()))[:2] == (pytest.approx(40 / 12, abs=0.001), 1)
     with pytest.raises(SettingError, match="event_time"):
         Bids.model_validate({"root": tmp_path, "event": "conversion", "event_time": "nothing"}).read()
 

@@ -12,6 +12,7 @@ from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.change import with_changes
 from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.profile import Profile
@@ -179,12 +180,13 @@ def reports_of(
     profile = chosen_profile(profile, rows, settings.template).profile
     policy = opened(settings.fields, profile, rows, targets)
     template = load_template(settings.template or profile.template, profile, policy)
-    return {
+    found = {
         row.scan_id: write_report(
             row, template, missing=settings.missing, label=label, policy=policy, profile=profile
         )
         for row in rows
     }
+    return with_changes(found, rows, profile) if settings.change else found
 
 
 def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Tensor, " N"]:
