@@ -74,9 +74,8 @@ def censoring_weights(weights: Floats, follow_up: FollowUp, horizon: float) -> F
 
 def _reached(weights: Floats, follow_up: FollowUp, horizon: float) -> Booleans:
     """Whether anybody of a resample is followed so far (R,); without them nothing is known of the horizon."""
-    return np.asarray((weights * follow_up.known(horizon)).sum(axis=1) > 0) & np.asarray(
-        (weights * (follow_up.years >= horizon)).sum(axis=1) > 0
-    )
+    found: Booleans = np.asarray((weights @ (follow_up.years >= horizon).astype(float)) > 0)
+    return found
 
 
 def observed_risk(weights: Floats, follow_up: FollowUp, horizon: float) -> Floats:
@@ -149,8 +148,7 @@ def hazard_cells(years: Floats, status: Integers, horizons: Floats) -> Floats:
     when = np.where(status == COMPETING, np.inf, np.nan_to_num(years))[:, None]
     here = (status == HAPPENED)[:, None] & (when > starts) & (when <= ends)
     through = np.where((status == HAPPENED)[:, None], when > ends, when >= (starts + ends) / 2)
-    cells: Floats = np.where(known & here, 1.0, np.where(known & through, 0.0, np.nan))
-    return cells
+    return np.asarray(np.where(known & here, 1.0, np.where(known & through, 0.0, np.nan)), dtype=np.float64)
 
 
 def risk_of(hazards: Floats) -> Floats:
@@ -162,5 +160,5 @@ def risk_of(hazards: Floats) -> Floats:
 def life_table(cells: Floats) -> Floats:
     """The hazard of each interval (J,) over scans, never quite 0 or 1: half an event is added to each side (Haldane 1956)."""
     happened, known = np.nansum(cells, axis=0), np.isfinite(cells).sum(axis=0)
-    found: Floats = (happened + 0.5) / (known + 1.0)
+    found: Floats = np.asarray((happened + 0.5) / (known + 1.0), dtype=np.float64)
     return found

@@ -62,7 +62,8 @@ def write_predictions(folder: Path, table: Predictions) -> Path:
     """Write ``predictions.tsv``, with the truth of each finding or horizon, and ``measured.tsv`` where something was."""
     columns = prediction_columns(table.names, tuple(table.targets), table.choice)
     rows = [prediction_row(one) for one in table.rows()]
-    if (of := TRUTH.get(table.choice)) is not None:
+    of = TRUTH.get(table.choice)
+    if of is not None:
         for place, row in enumerate(rows):
             row |= dict(zip((of + name for name in table.names), table.truth[place].tolist(), strict=True))
     if table.measured:

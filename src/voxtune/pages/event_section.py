@@ -75,9 +75,10 @@ def risk_section(prediction: Prediction, facts: Mapping[str, Any]) -> dict[str, 
     return {
         "name": event.name.replace("_", " "),
         "figure": risk_curves(event.years, [curve], f"Risk of {event.name} over {event.horizons[-1]}"),
-        "rows": list(
-            zip(event.horizons, risk, low or [None] * len(risk), high or [None] * len(risk), strict=True)
-        ),
+        "rows": [
+            (name, risk[place], low[place] if low else None, high[place] if high else None)
+            for place, name in enumerate(event.horizons)
+        ],
         "said": prediction.predicted,
         "texts": event.pair,
         "training": known,

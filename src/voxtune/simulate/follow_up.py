@@ -80,10 +80,13 @@ class Course:
         return float(total)
 
 
+def severity(person: "Traits", cognition: float) -> float:
+    """How far Alzheimer's disease bends the brain of a person with this cognition."""
+    return person.reserve if person.other_cause else cognition + person.reserve
+
+
 def course(settings: "CohortSettings", person: "Traits") -> Course:
     """How a person goes on; the same whatever the number of visits."""
-    from voxtune.simulate.subjects import severity
-
     event, people = settings.event, settings.people
     assert event is not None
     cognition = person.cognition + person.pace * np.arange(FAR)

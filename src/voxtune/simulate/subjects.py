@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from voxtune.simulate.anatomy import Shape, random_shape
-from voxtune.simulate.follow_up import MCI, FollowUp, course
+from voxtune.simulate.follow_up import MCI, FollowUp, course, severity
 from voxtune.simulate.population import MEASURED, Population, PopulationName, Triple, population, vector
 from voxtune.simulate.seeds import Branch, generator
 from voxtune.types.records import Sex
@@ -254,11 +254,6 @@ def visit_of(settings: CohortSettings, person: Participant, visit: int) -> Scan:
         cdr=(0.0, 0.5, 0.5 if cognition < 0.9 else 1.0)[label],
         errors=_errors(settings, person, visit),
     )
-
-
-def severity(person: Traits, cognition: float) -> float:
-    """How far Alzheimer's disease bends the brain of a person with this cognition."""
-    return person.reserve if person.other_cause else cognition + person.reserve
 
 
 def _errors(settings: CohortSettings, person: Participant, visit: int) -> tuple[float, ...]:

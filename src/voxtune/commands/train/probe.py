@@ -86,8 +86,8 @@ def fit_probe(
         return None
     config, (train, val) = session.config, sides
     seen, new = (torch.stack([vectors[name] for name in side.scan_ids]).double().numpy() for side in sides)
-    logits = task.probe(train.labels, seen, new, config.seed)
-    if logits is None and task.class_texts():
+    logits, in_words = task.probe(train.labels, seen, new, config.seed), bool(task.class_texts())
+    if logits is None and in_words:
         return None
     targets = {}
     if config.targets:
