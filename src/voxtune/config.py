@@ -43,6 +43,8 @@ class ReportSettings(Settings):
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
     """A ``reports.tsv`` to read instead of making the texts."""
+    controls: Names = ()
+    """Classes whose training participants percentiles are of (templates ``normative``, ``graph``); empty: those the profile knows."""
 
 
 class ClassTexts(Settings):
@@ -194,6 +196,7 @@ HOW = (
 
 LATER = {
     ("loss", "class_balance"): False,
+    ("report", "controls"): (),
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
 }
@@ -257,7 +260,8 @@ class RunConfig(Settings):
     def _for_file(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         tree = for_file(handler(self))
         for (part, name), default in {} if info.context == "everything" else LATER.items():
-            if tree.get(part, {}).get(name) == default:
+            value = tree.get(part, {}).get(name)
+            if (tuple(value) if isinstance(value, list) else value) == default:
                 tree[part] = {key: value for key, value in tree[part].items() if key != name}
         return tree
 

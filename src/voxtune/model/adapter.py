@@ -23,6 +23,7 @@ from voxtune.model.device import placed
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.storage.seal import SUMS, fits_sums, write_sums
+from voxtune.types.norms import Norms
 from voxtune.types.protocols import Backbone
 from voxtune.types.reliability import TargetScores, Trust
 from voxtune.types.settings import Settings
@@ -66,6 +67,8 @@ class AdapterFacts(Settings):
     """What taught the head of each target; in files that of ``mmse`` stands under ``mmse_scores``. Adapters of before have none."""
     control_of: str | None = None
     """The ``adapter_sha256`` of the adapter this is the control of: it was taught labels and texts dealt out at random and answers nothing."""
+    norms: Norms | None = None
+    """What percentiles in its texts are of; ``None`` where these state none."""
     trust: Trust = Trust()
     """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
@@ -79,9 +82,10 @@ class AdapterFacts(Settings):
     @model_serializer(mode="wrap")
     def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         tree = mmse_apart(handler(self), "target_scores", "mmse_scores")
-        return (
-            tree if self.base_files else {name: value for name, value in tree.items() if name != "base_files"}
-        )
+        absent = {
+            name for name in ("base_files", "norms", "signs") if name in tree and not getattr(self, name)
+        }
+        return {name: value for name, value in tree.items() if name not in absent}
 
     @model_validator(mode="after")
     def _worded(self) -> "AdapterFacts":
