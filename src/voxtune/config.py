@@ -60,6 +60,8 @@ class ClassTexts(Settings):
     """Findings whose labels training never sees; they are scored by their texts alone (``held-out classes``)."""
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
+    signs: int = Field(0, ge=0, le=10)
+    """Further texts of each class or finding, by its signs in the profile's knowledge graph; averaged with the others."""
 
     @property
     def asked(self) -> bool:
@@ -197,6 +199,7 @@ HOW = (
 LATER = {
     ("loss", "class_balance"): False,
     ("report", "controls"): (),
+    ("classes", "signs"): 0,
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
 }

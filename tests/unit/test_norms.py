@@ -17,8 +17,8 @@ from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, UsageError
 from voxtune.evaluation.baselines import unlabelled_texts
 from voxtune.profiles.read import read_profile
-from voxtune.reports.needed import needed_norms
-from voxtune.reports.norms import FittedNorms, control_classes, fit_norms, said_of_norms
+from voxtune.reports.needed import kept_norms, needed_norms
+from voxtune.reports.norms import FittedNorms, _line, control_classes, fit_norms, said_of_norms
 from voxtune.reports.standing import Standing, ordinal, standings
 from voxtune.reports.wording import columns_of, load_template, write_report
 from voxtune.types.norms import Norms
@@ -162,6 +162,11 @@ def test_a_sex_that_no_control_has() -> None:
     assert "0 of 30 controls have it" in unsexed.sentence
 
 
+def test_columns_that_say_the_same_are_no_model() -> None:
+    assert _line(np.ones((6, 2)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+    assert _line(np.ones((6, 6)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+
+
 def test_controls_without_ages_or_heads_are_not_adjusted() -> None:
     norms = fit_norms(people(30, 7, ("NC",), age=None, icv_mm3=None), DEMENTIA).norms
     assert norms.age is None
@@ -280,6 +285,21 @@ def test_the_baseline_of_texts_uses_the_stored_model() -> None:
     assert "percentile" in stated["s0"].text
     assert "A photo of" not in stated["s0"].text
     assert "percentile" not in unlabelled_texts(rows, "normative", DEMENTIA)["s0"].text
+
+
+def test_what_an_adapter_keeps_finds_its_models_without_each_control_again() -> None:
+    rows = people(60)
+    own = ReportSettings(template="normative")
+    kept = fit_norms(rows[:30], DEMENTIA).norms
+    assert kept_norms(None, own, DEMENTIA) is None
+    again = kept_norms(kept, own, DEMENTIA, rows[:30])
+    assert again is not None
+    assert again.without
+    for others in ((), rows[30:], rows[:3]):
+        found = kept_norms(kept, own, DEMENTIA, others)
+        assert found is not None
+        assert not found.without
+        assert found.norms == kept
 
 
 def test_a_stored_model_comes_back_and_an_impossible_one_is_refused() -> None:

@@ -33,6 +33,8 @@ from voxtune.weights.shapes import shapes_only
 FORMAT = 2
 """Since 2 an adapter lies beside ``SHA256SUMS`` of its two files."""
 FILES = ("adapter.safetensors", "adapter.json")
+MOST_SIGNS = 20
+"""Texts of signs that a class or finding may have."""
 
 
 class AdapterFacts(Settings):
@@ -54,6 +56,8 @@ class AdapterFacts(Settings):
     """Findings whose labels training never saw."""
     class_texts: tuple[str, ...]
     """Templates with ``{name}``; of findings the pair with ``{finding}``: present, absent."""
+    signs: dict[str, tuple[str, ...]] = Field(default_factory=dict, max_length=1000)
+    """By class or finding, the further texts that describe it by its signs; of a finding present and absent by turns."""
     temperature: float = Field(1.0, gt=0)
     """Calibration fixed on validation: logits are divided by it, then ``offsets`` are added."""
     offsets: dict[str, float] = Field(default_factory=dict)
@@ -91,6 +95,9 @@ class AdapterFacts(Settings):
     def _worded(self) -> "AdapterFacts":
         if self.task != "regression" and not (self.classes and self.class_texts):
             raise ValueError("an adapter that answers with classes names them and their texts")
+        lengths = {len(self.signs.get(name, ())) for name in self.classes}
+        if self.signs and (len(lengths) > 1 or max(lengths) > MOST_SIGNS):
+            raise ValueError(f"expected as many signs of every class, at most {MOST_SIGNS}")
         return self
 
     @property

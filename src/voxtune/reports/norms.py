@@ -248,8 +248,7 @@ def _checked(whole: Norms, rows: Sequence[ManifestRow], others: Mapping[str, Nor
     for person, row in first.items():
         one = others[person]
         for name, standing in standings(one, row).regions.items() if one is not None else ():
-            if name in seen:
-                seen[name][min(9, int(standing.percentile // 10))] += 1
+            seen[name][min(9, int(standing.percentile // 10))] += 1
     regions = {
         name: one.model_copy(update={"left_out": tuple(seen[name])}) for name, one in whole.regions.items()
     }

@@ -72,9 +72,11 @@ class Knowledge(Settings):
 
     @model_validator(mode="after")
     def _closed(self) -> "Knowledge":
-        parts = [*self.nodes.items(), *((one.start, one) for one in self.relations), *self.classes.items()]
-        for name, part in parts:
-            if unknown := [one for one in part.sources if one not in self.sources]:
+        cited = {name: one.sources for name, one in self.nodes.items()}
+        cited |= {f"{one.start} to {one.end}": one.sources for one in self.relations}
+        cited |= {f"class {name}": one.sources for name, one in self.classes.items()}
+        for name, sources in cited.items():
+            if unknown := [one for one in sources if one not in self.sources]:
                 raise ValueError(f"'{name}' cites '{unknown[0]}', which is no source")
         for one in self.relations:
             if missing := [end for end in (one.start, one.end) if end not in self.nodes]:
