@@ -26,11 +26,20 @@ class Reason:
     there: str
     difference: float
     """In standard deviations of the bank (regions), years (age), 0 or 1 (sex)."""
+    z: tuple[float, float] | None = None
+    """Of a region that a normative model says of both."""
 
     @property
     def sentence(self) -> str:
         """``Hippocampal volume: 6120 and 6240 mm^3``."""
         return f"{self.name}: {self.here} and {self.there}"
+
+    @property
+    def short(self) -> str:
+        """``Hippocampal volume (z -1.70 against -1.60)``."""
+        if self.z is not None:
+            return f"{self.name} (z {self.z[0]:.2f} against {self.z[1]:.2f})"
+        return f"{self.name} ({self.here} against {self.there})"
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Reasons:
 
 def reasons(query: Case, case: Case, bank: Sequence[Case], profile: Profile) -> Reasons:
     """Compare what is known of both: by z-scores where a normative model says them of both, else by the spread of the bank."""
-    agree, differ = [], []
+    agree: list[Reason] = []
+    differ: list[Reason] = []
     for column, one in profile.regions.items():
         if not one.text or column not in query.values or column not in case.values:
             continue
@@ -52,7 +62,8 @@ def reasons(query: Case, case: Case, bank: Sequence[Case], profile: Profile) -> 
         if apart is None:
             continue
         unit = f" {one.unit}" if one.unit else ""
-        said = Reason(one.name, _shown(here, column, query), f"{_shown(there, column, case)}{unit}", apart)
+        z = (query.z[column], case.z[column]) if column in query.z and column in case.z else None
+        said = Reason(one.name, _shown(here, column, query), f"{_shown(there, column, case)}{unit}", apart, z)
         (agree if abs(apart) <= ALIKE else differ if abs(apart) >= APART else []).append(said)
     if "age" in query.values and "age" in case.values:
         here, there = float(query.values["age"]), float(case.values["age"])
