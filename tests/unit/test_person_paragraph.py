@@ -134,7 +134,7 @@ def test_what_is_not_known_is_not_said() -> None:
     assert "percentile" not in said
     assert "nearest" not in said
     assert "learned from" not in said
-    assert "between" not in said
+    assert "interval" not in said
     beyond = standing | {"why": "age 99 is outside that of the controls (60 to 90)"}
     assert "No percentiles are given: age 99" in texts(prediction, caveats, adapter(), None, beyond)
     plain = standing | {
@@ -143,7 +143,9 @@ def test_what_is_not_known_is_not_said() -> None:
     }
     assert "Hippocampal volume is at the 2nd percentile" in texts(prediction, caveats, adapter(), None, plain)
     usual = standing | {"like": "", "regions": [one | {"percentile": 50.0} for one in standing["regions"]]}
-    assert "all 5 that are known lie between" in texts(prediction, caveats, adapter(), None, usual)
+    assert "All 5 known regions lie between the 5th and the 95th percentile." in texts(
+        prediction, caveats, adapter(), None, usual
+    )
     low = standing | {
         "regions": [standing["regions"][4] | {"percentile": 0.2, "words": "below the 1st percentile"}]
     }
@@ -154,7 +156,7 @@ def test_neighbours_without_diagnosis_and_scans_unlike_training() -> None:
     prediction, caveats, near, _ = person(2)
     unknown = near | {"spread": near["spread"] | {"classes": {}}}
     assert "no diagnosis is known" in texts(prediction, caveats, adapter(), unknown)
-    far = caveats.model_copy(update={"unlike_training": True})
+    far = caveats.model_copy(update={"distance": 1.72})
     assert "beyond the limit of 1.50" in texts(prediction, far, adapter(), near)
     named = Prediction(scan_id="s", predicted=None, probabilities={}, targets={"cdr_sb": 2.5})
     assert "a value of cdr_sb of 2.5" in texts(named, caveats, adapter(task="regression", classes=[]))

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 import voxtune
 from voxtune.cli import main
-from voxtune.commands.similar.command import similar
+from voxtune.commands.similar.command import Bank, similar
+from voxtune.commands.similar.vectors import Sources
 from voxtune.commands.train.command import train
-from voxtune.data.manifest import read_manifest
+from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.model.adapter import load_adapter, read_facts
 from voxtune.profiles.read import read_profile
@@ -114,28 +115,42 @@ def test_the_nearest_come_from_the_training_side_and_never_from_the_person(
     assert voxtune.similar is similar
 
 
+def test_a_scan_is_known_by_its_content_under_any_name(people: Path, tmp_path: Path) -> None:
+    rows = read_manifest(people)
+    copy = tmp_path / "upload.nii.gz"
+    copy.write_bytes(image_of(people, rows[3].scan_id).read_bytes())
+    bank = Bank(Sources(people, rows), tmp_path, rows)
+    assert bank.row_of(copy, "") == rows[3]
+    lost = rows[0].model_copy(update={"scan_id": "lost", "image": "nowhere.nii.gz"})
+    copy.write_bytes(b"another scan")
+    assert Bank(Sources(people, rows), tmp_path, [lost, *rows]).row_of(copy, "") is None
+
+
 def test_a_scan_that_nobody_said_whose_it_is(run: Path, people: Path, tmp_path: Path) -> None:
     split = read_json(RunDir(run).split, "split")
-    copy = tmp_path / "upload.nii.gz"
-    copy.write_bytes(image_of(people, split["train"][0]).read_bytes())
+    rows = read_manifest(people)
+    without = [row for row in rows if row.scan_id != split["test"][0]]
+    manifest = write_manifest(without, people.parent / "without.tsv")
+    scan = image_of(people, split["test"][0])
     done = CliRunner().invoke(
-        main, ["similar", str(run), str(copy), "--data", str(people), "--json", "--by", "image"]
+        main, ["similar", str(run), str(scan), "--data", str(manifest), "--json", "--count", "2"]
     )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout.splitlines()[-1])
-    # The same content under another name is the same scan: its person is known, and left out.
-    assert (found["person_known"], found["own"]) == (True, 1)
-    assert split["train"][0] not in {one["name"] for one in found["neighbours"]}
-    head = similar(run, "person", data=people, by="image", count=2)
-    assert (head.facts["person_known"], head.facts["own"]) == (False, 0)
+    assert (found["person_known"], found["own"], found["by"]) == (False, 0, "image")
+    with pytest.raises(DataError, match="no facts"):
+        similar(run, scan, data=manifest, by="text", say=lambda _: None)
+    owner = {row.scan_id: row.participant_id for row in rows}
     told = similar(
         run,
-        copy,
-        data=people,
-        participant=read_manifest(people)[0].participant_id,
+        scan,
+        data=manifest,
+        participant=owner[split["train"][0]],
         facts={"hippocampus_mm3": "5000", "age": "74"},
+        by="image",
     )
     assert told.facts["person_known"]
+    assert split["train"][0] not in {one["name"] for one in told.facts["neighbours"]}
     assert any(
         "Hippocampal" in text for one in told.facts["neighbours"] for text in (*one["agree"], *one["differ"])
     )
@@ -188,8 +203,6 @@ def test_what_cannot_be_searched_is_refused(run: Path, people: Path, tmp_path: P
         similar(run, people, data=people)
     with pytest.raises(UsageError, match="at least 1"):
         similar(run, scan, data=people, count=0)
-    with pytest.raises(DataError, match="no facts"):
-        similar(run, "person", data=people, by="text")
 
 
 def test_texts_of_the_run_are_those_of_the_one_path(run: Path, people: Path) -> None:

@@ -82,9 +82,7 @@ def _numbers(prediction: Prediction, caveats: Caveats) -> list[Sentence]:
     found = []
     for name, value in prediction.targets.items():
         interval = caveats.targets[name].interval if name in caveats.targets else None
-        around = (
-            f", between {interval[0]:.1f} and {interval[1]:.1f} as far as its errors tell" if interval else ""
-        )
+        around = f", with an interval from {interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
         what = "an MMSE" if name == MMSE else f"a value of {name}"
         unit = " points" if name == MMSE else ""
         found.append(Sentence(f"It estimates {what} of {value:.1f}{unit}{around}.", ("answer",)))
@@ -98,10 +96,9 @@ def _percentiles(standing: Mapping[str, Any]) -> Sentence:
     odd = [one for one in standing["regions"] if not LOW < one["percentile"] < HIGH]
     odd.sort(key=lambda one: -abs(one["z"]))
     if not odd:
-        return Sentence(
-            f"No region lies at or beyond the 5th or the 95th percentile{like}; all {len(standing['regions'])} that are known lie between.",
-            ("percentiles",),
-        )
+        known = len(standing["regions"])
+        text = f"All {known} known regions lie between the 5th and the 95th percentile{like}."
+        return Sentence(text, ("percentiles",))
     listed = [f"{_inside(one['name'])} is {_at(one['words'])} (z {one['z']:.2f})" for one in odd[:NAMED]]
     start = f"For {standing['like']}, " if standing["like"] else ""
     text = f"{start}{_and(listed)}."
@@ -120,7 +117,7 @@ def _similar(similar: Mapping[str, Any]) -> list[Sentence]:
     if similar["groups"]:
         start = f"Of the {people} participants in the {len(rows)} groups nearest by {how}"
     parts = [
-        f"{one['count']} {'is' if one['count'] == 1 else 'are'} {name} ({one['share']:.0f}% of the bank)"
+        f"{one['count']} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
         for name, one in spread["classes"].items()
         if one["count"]
     ]
@@ -154,7 +151,7 @@ def _rests_on(caveats: Caveats, facts: Mapping[str, Any]) -> list[Sentence]:
         )
     familiar = facts["trust"].get("familiar") if facts.get("trust") else None
     if familiar and caveats.distance is not None:
-        side = "beyond" if caveats.unlike_training else "within"
+        side = "beyond" if caveats.distance > familiar["limit"] else "within"
         found.append(
             Sentence(
                 f"The scan lies at a distance of {caveats.distance:.2f} from the training scans, {side} the limit of {familiar['limit']:.2f}.",

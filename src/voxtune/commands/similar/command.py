@@ -131,7 +131,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
 
 
 @dataclass(frozen=True)
-class _Bank:
+class Bank:
     """Where neighbours come from."""
 
     sources: Sources | None
@@ -174,7 +174,7 @@ def _image(manifest: Path, row: ManifestRow) -> Path | None:
 
 def _bank_of(
     loaded: "LoadedAdapter", place: Path, folder: Path, data: Path | None, split: str | Path | None, say: Say
-) -> _Bank:
+) -> Bank:
     from voxtune.reports.norms import FittedNorms
     from voxtune.types.case_bank import BANK
 
@@ -186,7 +186,7 @@ def _bank_of(
             )
         if split is not None:
             raise UsageError("--split goes with --data.")
-        return _Bank(None, folder, norms=kept)
+        return Bank(None, folder, norms=kept)
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
     from voxtune.reports.needed import kept_norms
@@ -210,7 +210,7 @@ def _bank_of(
     norms = kept_norms(loaded.facts.norms, settings, loaded.config.known_profile, learned, targets)
     if norms is None:
         norms = _fitted(loaded, learned)
-    return _Bank(sources, folder, everyone, norms)
+    return Bank(sources, folder, everyone, norms)
 
 
 def _training_side(place: Path, split: Path | None) -> set[str] | None:
@@ -250,7 +250,7 @@ def _asked(
 
 
 def _searched(
-    loaded: "LoadedAdapter", bank: _Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int, *, known: bool
+    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int, *, known: bool
 ) -> dict[str, Any]:  # fmt: skip
     from dataclasses import replace
 
