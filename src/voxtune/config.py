@@ -43,6 +43,8 @@ class ReportSettings(Settings):
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
     """A ``reports.tsv`` to read instead of making the texts."""
+    controls: Names = ()
+    """Classes whose training participants percentiles are of (templates ``normative``, ``graph``); empty: those the profile knows."""
 
 
 class ClassTexts(Settings):
@@ -58,6 +60,8 @@ class ClassTexts(Settings):
     """Findings whose labels training never sees; they are scored by their texts alone (``held-out classes``)."""
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
+    signs: int = Field(0, ge=0, le=10)
+    """Further texts of each class or finding, by its signs in the profile's knowledge graph; averaged with the others."""
 
     @property
     def asked(self) -> bool:
@@ -194,6 +198,8 @@ HOW = (
 
 LATER = {
     ("loss", "class_balance"): False,
+    ("report", "controls"): (),
+    ("classes", "signs"): 0,
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
 }
@@ -257,7 +263,8 @@ class RunConfig(Settings):
     def _for_file(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         tree = for_file(handler(self))
         for (part, name), default in {} if info.context == "everything" else LATER.items():
-            if tree.get(part, {}).get(name) == default:
+            value = tree.get(part, {}).get(name)
+            if (tuple(value) if isinstance(value, list) else value) == default:
                 tree[part] = {key: value for key, value in tree[part].items() if key != name}
         return tree
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import image, render
+from voxtune.pages.person_paragraph import person_paragraph, what_would_change
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, Trust
@@ -29,6 +30,7 @@ def scan_page(
     volume: Volume,
     facts: Mapping[str, Any],
     maps: Sequence[MapFigure] = (),
+    similar: Mapping[str, Any] | None = None,
 ) -> str:
     """HTML for one prediction.
 
@@ -38,9 +40,13 @@ def scan_page(
         volume: the preprocessed volume the model saw.
         facts: of ``adapter.json``.
         maps: heat maps to show under the slices.
+        similar: the nearest groups of the adapter's bank; ``None``: it has none.
     """
     texts = {
-        name: [template.replace("{name}", name) for template in facts["class_texts"]]
+        name: [
+            *(template.replace("{name}", name) for template in facts["class_texts"]),
+            *(facts.get("signs", {}).get(name, ())),
+        ]
         for name in facts["classes"]
     }
     context = {
@@ -58,6 +64,9 @@ def scan_page(
         "findings": facts.get("task") == "findings",
         "targets": [name for name in caveats.targets if name != "mmse"],
         "texts": texts,
+        "similar": similar,
+        "paragraph": person_paragraph(prediction, caveats, facts, similar),
+        "change": what_would_change(prediction, facts) if caveats.verdict.answered else None,
         "slices": image(slice_figure(volume), dpi=100),
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
     }
