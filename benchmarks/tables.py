@@ -19,6 +19,7 @@ from method import tables as few
 from population import tables as populations
 from qc import tables as quality
 from reproduce import tables as testbeds
+from skip_empty import tables as skipped
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -428,6 +429,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "population-others": partial(populations.others, "published"),
     "population-reached": populations.reached,
     "population-bases": populations.bases,
+    "skip-empty-brains": skipped.brains,
+    "skip-empty-cohorts": skipped.cohorts,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

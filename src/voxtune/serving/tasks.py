@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,11 @@ class Bench:
             from voxtune.imaging.template import brain_mask
 
             brain_mask(preset.shape[0])
-        zeros = torch.zeros(preset.tensor_shape)
-        self.predictor.answer("warm-up", zeros)
-        image(slice_figure(seen(zeros.numpy()[0], preset)), dpi=20)
+        ramp = torch.linspace(0, 1, math.prod(preset.tensor_shape)).reshape(
+            preset.tensor_shape
+        )  # no background
+        self.predictor.answer("warm-up", ramp)
+        image(slice_figure(seen(ramp.numpy()[0], preset)), dpi=20)
 
     def describe(self) -> dict[str, Any]:
         """What the page and programs need to know of the adapter."""

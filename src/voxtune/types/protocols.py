@@ -55,6 +55,12 @@ class LeadTower(TokenTower, Protocol, metaclass=_ByAttributes):
     reads_lead: bool
 
 
+class OrderFreeTower(TokenTower, Protocol, metaclass=_ByAttributes):
+    """A token tower whose positions are in its tokens, so that its layers and its read-out take any of them, in any order, with a mask."""
+
+    order_free: bool
+
+
 class SparseTower(TokenTower, Protocol, metaclass=_ByAttributes):
     """A token tower that reads some places of a volume only, so that scans have different numbers of tokens.
 

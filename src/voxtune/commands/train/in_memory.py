@@ -3,6 +3,7 @@
 The steps are those of ``voxtune train`` (``fit.py``); what is left out is what a run writes: audit, calibration, adapter, pages.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,7 +111,8 @@ def _refuse_trained_front(model: "VisionLanguageModel", config: RunConfig) -> No
     from voxtune.errors import SettingError
 
     with torch.enable_grad():
-        seen = model.vision.embed(torch.zeros(1, *load_preset(config.preset).tensor_shape))
+        shape = load_preset(config.preset).tensor_shape
+        seen = model.vision.embed(torch.linspace(0, 1, math.prod(shape)).reshape(1, *shape))
     if seen.requires_grad:
         raise SettingError(
             "vision", "methods that leave the front of the tower frozen: scans are encoded by it once",
