@@ -19,7 +19,9 @@ from method import tables as few
 from population import tables as populations
 from qc import tables as quality
 from reproduce import tables as testbeds
+from scale import tables as scales
 from skip_empty import tables as skipped
+from start import tables as starts
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -57,6 +59,7 @@ PAGES = (
     CONCEPTS / "guarantees.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "scale.md",
     CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
@@ -429,8 +432,12 @@ MAKERS: dict[str, Callable[[], str]] = {
     "population-others": partial(populations.others, "published"),
     "population-reached": populations.reached,
     "population-bases": populations.bases,
+    "scale-archive": scales.archive,
+    "scale-parts": scales.parts,
+    "scale-workers": scales.workers,
     "skip-empty-brains": skipped.brains,
     "skip-empty-cohorts": skipped.cohorts,
+    "start": starts.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,
