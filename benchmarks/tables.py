@@ -434,6 +434,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "population-bases": populations.bases,
     "scale-archive": scales.archive,
     "scale-parts": scales.parts,
+    "scale-steps": scales.steps,
     "scale-workers": scales.workers,
     "skip-empty-brains": skipped.brains,
     "skip-empty-cohorts": skipped.cohorts,

@@ -120,3 +120,23 @@ def archive() -> str:
             f"| {words} | {seconds:.1f} | {of} | {clock(ARCHIVE * seconds)} | {clock(ARCHIVE * seconds / 16)} |"
         )
     return "\n".join(lines) if rows else NOT_YET
+
+
+def steps() -> str:
+    """Where the time of a head goes."""
+    path = HERE.parent / "preprocess" / "results" / "steps.json"
+    if not path.is_file():
+        return NOT_YET
+    record = json.loads(path.read_text(encoding="utf-8"))
+    heads = [one["cpu_s"] for one in record["heads"]]
+    whole = sum(sum(one.values()) for one in heads) / len(heads)
+    lines = [
+        f"{len(heads)} heads of 1 mm, {record['processor']}, one thread, seconds of the processor.",
+        "",
+        "| part | seconds | share |",
+        "|---|---|---|",
+    ]
+    for name in heads[0]:
+        seconds = sum(one[name] for one in heads) / len(heads)
+        lines.append(f"| {name} | {seconds:.1f} | {100 * seconds / whole:.0f}% |")
+    return "\n".join([*lines, f"| all | {whole:.1f} | |"])

@@ -286,3 +286,16 @@ def test_the_scan_that_is_refused_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match=r"two: .*nothing but background"):
         kept.prepare(tuple(scans))
     assert kept("one").shape == (2, 24)
+
+
+@torch.no_grad()
+def test_tokens_lie_on_the_whole_grid_and_are_missing_in_the_background() -> None:
+    model = model_of(vision="visual_prompts(2)")
+    tower = model.vision.tower
+    assert isinstance(tower, SkipEmpty)
+    volume = brain(cells(3, 40))[None]
+    tokens = model.vision(volume).tokens
+    whole = tower.on_grid(tokens, volume)
+    assert whole.shape == (1, 1 + 48, 24)
+    assert torch.equal(whole[:, [0, 4, 41]], tokens)
+    assert np.flatnonzero(~whole[0].isnan().any(dim=-1)).tolist() == [0, 4, 41]

@@ -17,7 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from voxtune.errors import DataError, SettingError
-from voxtune.types.protocols import TokenTower, is_feature_tower, is_sparse_tower, is_token_tower
+from voxtune.types.protocols import (
+    TokenTower,
+    is_feature_tower,
+    is_order_free_tower,
+    is_sparse_tower,
+    is_token_tower,
+)
 
 TOLERANCE = 1e-3
 """Of the range of a volume: closer to the background's value is background."""
@@ -111,6 +117,14 @@ class SkipEmpty(nn.Module):
         """Where on the whole grid each token of one volume (1, C, X, Y, Z) stands, without the lead (T,)."""
         return self.kept(inputs)[0].nonzero()[:, 0]
 
+    def on_grid(self, tokens: Tensor, inputs: Tensor) -> Tensor:
+        """Finished tokens of one volume where they stand on the whole grid (1, lead + grid, width); NaN where one was left out."""
+        kept = self.kept(inputs)[0]
+        whole = tokens.new_full((1, self.lead + len(kept), tokens.shape[-1]), torch.nan)
+        whole[:, : self.lead] = tokens[:, : self.lead]
+        whole[:, self.lead :][:, kept] = tokens[:, self.lead :]
+        return whole
+
     def said(self, inputs: Tensor) -> str:
         """What is left out of one volume (1, C, X, Y, Z), and by which rule, as a sentence."""
         kept = self.kept(inputs)
@@ -146,7 +160,7 @@ def skipping(tower: object, name: str) -> SkipEmpty:
         expected = f"false: {name} leaves patches with background out by itself"
     elif is_feature_tower(tower) or not is_token_tower(tower) or hasattr(tower, "tower"):
         expected = f"false: {name} computes on the whole volume (convolutions or axes in turn) and has no tokens to leave out"
-    elif not getattr(tower, "order_free", False):
+    elif not is_order_free_tower(tower):
         expected = f"false: the layers of {name} need every token of the grid (windows, slices, or positions counted along it)"
     elif getattr(tower, "reads_corner", False):
         expected = f"false: {name} reads out the token of one corner, which is background (backbone.pool=mean reads all)"

@@ -147,6 +147,11 @@ def is_lead_tower(tower: object) -> TypeGuard[LeadTower]:
     return _has_members(tower, LeadTower) and bool(getattr(tower, "reads_lead", False))
 
 
+def is_order_free_tower(tower: object) -> TypeGuard[OrderFreeTower]:
+    """Whether a tower's layers take any of its tokens."""
+    return _has_members(tower, OrderFreeTower) and bool(getattr(tower, "order_free", False))
+
+
 def is_sparse_tower(tower: object) -> TypeGuard[SparseTower]:
     """Whether a tower's scans have different numbers of tokens."""
     return _has_members(tower, SparseTower)
