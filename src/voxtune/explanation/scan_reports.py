@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
 from voxtune.storage.read import whole_bytes
+from voxtune.types.names import scan_name
 from voxtune.types.profile import plain
 
 if TYPE_CHECKING:
@@ -149,4 +150,4 @@ def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
 def plain_name(scan: Path) -> str:
     """A scan's name as a folder can carry it; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
     name = scan.absolute().parent.name if scan.name == "volume.nii.gz" else scan.name
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$|\.zip$", "", name)).strip("._") or "scan"
+    return scan_name(re.sub(r"\.nii(\.gz)?$|\.zip$", "", name), "_")
