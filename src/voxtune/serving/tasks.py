@@ -62,9 +62,9 @@ class Bench:
             from voxtune.imaging.template import brain_mask
 
             brain_mask(preset.shape[0])
-        ramp = torch.linspace(0, 1, math.prod(preset.tensor_shape)).reshape(
-            preset.tensor_shape
-        )  # no background
+        # Every value a scan may have: a volume of one value is background alone, and values of 0 to 1 are no CT.
+        values = torch.linspace(*preset.value_range, math.prod(preset.tensor_shape))
+        ramp = values.reshape(preset.tensor_shape)
         self.predictor.answer("warm-up", ramp)
         image(slice_figure(seen(ramp.numpy()[0], preset)), dpi=20)
 

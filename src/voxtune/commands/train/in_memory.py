@@ -111,8 +111,9 @@ def _refuse_trained_front(model: "VisionLanguageModel", config: RunConfig) -> No
     from voxtune.errors import SettingError
 
     with torch.enable_grad():
-        shape = load_preset(config.preset).tensor_shape
-        seen = model.vision.embed(torch.linspace(0, 1, math.prod(shape)).reshape(1, *shape))
+        preset = load_preset(config.preset)
+        values = torch.linspace(*preset.value_range, math.prod(preset.tensor_shape))
+        seen = model.vision.embed(values.reshape(1, *preset.tensor_shape))
     if seen.requires_grad:
         raise SettingError(
             "vision", "methods that leave the front of the tower frozen: scans are encoded by it once",
