@@ -20,6 +20,9 @@ from population import tables as populations
 from qc import tables as quality
 from reports import tables as told
 from reproduce import tables as testbeds
+from scale import tables as scales
+from skip_empty import tables as skipped
+from start import tables as starts
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -58,6 +61,7 @@ PAGES = (
     CONCEPTS / "reports.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "scale.md",
     CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
@@ -432,6 +436,13 @@ MAKERS: dict[str, Callable[[], str]] = {
     "population-others": partial(populations.others, "published"),
     "population-reached": populations.reached,
     "population-bases": populations.bases,
+    "scale-archive": scales.archive,
+    "scale-parts": scales.parts,
+    "scale-steps": scales.steps,
+    "scale-workers": scales.workers,
+    "skip-empty-brains": skipped.brains,
+    "skip-empty-cohorts": skipped.cohorts,
+    "start": starts.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

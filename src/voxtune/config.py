@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from voxtune.catalog import RECIPES, load
+from voxtune.catalog import PEFT_METHODS, RECIPES, load
 from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
 from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
@@ -228,6 +228,10 @@ class AugmentSettings(Settings):
     """Mirror left and right in half of the scans. Off: organs and many findings have a side."""
 
 
+METHOD_LISTS = (["vision"], ["text"])
+"""Settings that are lists of methods: ``--set vision.NAME=true`` adds one, ``=false`` takes it out, ``vision.NAME.SETTING=VALUE`` changes it."""
+
+
 class RunConfig(Settings):
     """Everything that decides a run except the data it is given."""
 
@@ -339,7 +343,11 @@ class RunConfig(Settings):
         here: Any = tree
         for step in parents:
             here = here[_key(here, step, path)]
-        key = _key(here, leaf, path)
+        switch = text.strip().lower()
+        if parents in METHOD_LISTS and leaf in PEFT_METHODS and switch in {"true", "false"}:
+            text, key, here = json.dumps(_switched(here, leaf, on=switch == "true")), parents[0], tree
+        else:
+            key = _key(here, leaf, path)
         problem: UsageError | None = None
         for value in _readings(text):
             here[key] = value
@@ -371,7 +379,7 @@ def _key(here: object, step: str, path: str) -> str | int:
     if isinstance(here, list):
         if step.isdigit() and int(step) < len(here):
             return int(step)
-        named = [part["name"] if isinstance(part, dict) and "name" in part else None for part in here]
+        named = [part.get("name", part.get("kind")) if isinstance(part, dict) else None for part in here]
         if step in named:
             return named.index(step)
         raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
@@ -379,6 +387,13 @@ def _key(here: object, step: str, path: str) -> str | int:
         return step
     known = ", ".join(here) if isinstance(here, dict) else "nothing below this value"
     raise UsageError(f"No setting '{path}'. Here: {known}.")
+
+
+def _switched(methods: list[dict[str, Any]], kind: str, *, on: bool) -> list[dict[str, Any]]:
+    """The methods of a side with one of a kind, with its defaults where it was not there, or without any."""
+    if on:
+        return methods if any(one["kind"] == kind for one in methods) else [*methods, {"kind": kind}]
+    return [one for one in methods if one["kind"] != kind]
 
 
 def _readings(text: str) -> list[object]:

@@ -3,6 +3,7 @@
 The steps are those of ``voxtune train`` (``fit.py``); what is left out is what a run writes: audit, calibration, adapter, pages.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ def _refuse_trained_front(model: "VisionLanguageModel", config: RunConfig) -> No
     from voxtune.errors import SettingError
 
     with torch.enable_grad():
-        seen = model.vision.embed(torch.zeros(1, *load_preset(config.preset).tensor_shape))
+        preset = load_preset(config.preset)
+        values = torch.linspace(*preset.value_range, math.prod(preset.tensor_shape))
+        seen = model.vision.embed(values.reshape(1, *preset.tensor_shape))
     if seen.requires_grad:
         raise SettingError(
             "vision", "methods that leave the front of the tower frozen: scans are encoded by it once",

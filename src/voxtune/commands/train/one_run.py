@@ -131,11 +131,13 @@ def _audited(
 ) -> "AuditReport":
     """What crosses the split of a run; nothing is refused yet."""
     from voxtune.audit.checks import AuditInputs, find_leaks
+    from voxtune.data.images import fingerprint_folder
     from voxtune.data.manifest import resolve_image
     from voxtune.imaging.read import read_scan
 
     inputs = AuditInputs(
         read=lambda row: read_scan(resolve_image(request.data, row)),
+        kept=fingerprint_folder(request.data),
         images=images() if callable(images) else images,
         targets=tuple(target.name for target in config.targets),
         profile=config.profile,
@@ -178,10 +180,11 @@ def training_rows(
 def looked_at(rows: Sequence[ManifestRow], data: Path) -> "Images":
     """The audit's pictures of some rows, for several runs on one manifest: each is audited, the scans are read once."""
     from voxtune.audit.images import look_at
+    from voxtune.data.images import fingerprint_folder
     from voxtune.data.manifest import resolve_image
     from voxtune.imaging.read import read_scan
 
-    return look_at(rows, lambda row: read_scan(resolve_image(data, row)))
+    return look_at(rows, lambda row: read_scan(resolve_image(data, row)), kept=fingerprint_folder(data))
 
 
 def with_train_size(split: "Split", size: int | None) -> "Split":

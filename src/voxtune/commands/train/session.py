@@ -121,6 +121,16 @@ class Session:
         scans = Scans(kept, form, kept, form, embedded or plain, embedded=embedded is not None)
         return dataclasses.replace(scans, train=plain, train_form="volumes") if augmented else scans
 
+    def say_skipped(self, model: "VisionLanguageModel") -> None:
+        """How much of the first scan enters the tower with ``vision.skip_empty``, and what counts as background."""
+        from voxtune.data.images import load_preset, scan_reader
+        from voxtune.model.skip_empty import SkipEmpty
+
+        if isinstance(model.vision.tower, SkipEmpty):
+            first = self.cohort.sides["train"][0]
+            read = scan_reader(self.cohort.manifest, [first], load_preset(self.config.preset))
+            self.say(model.vision.tower.said(read(first.scan_id)[None].to(place_of(model))))
+
     def augmentation(self) -> "Augment | None":
         """The random changes of training scans, where the settings ask for them."""
         from voxtune.data.augment import augmentation
