@@ -18,7 +18,11 @@ from isa import tables as instructions
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
+from reports import tables as told
 from reproduce import tables as testbeds
+from scale import tables as scales
+from skip_empty import tables as skipped
+from start import tables as starts
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -54,8 +58,10 @@ PAGES = (
     CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "guarantees.md",
+    CONCEPTS / "reports.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
+    CONCEPTS / "scale.md",
     CONCEPTS / "simulated-populations.md",
     CONCEPTS / "training-cost.md",
     ROOT / "docs" / "how-to" / "dicom.md",
@@ -423,11 +429,20 @@ MAKERS: dict[str, Callable[[], str]] = {
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
+    "reports-accuracy": told.accuracies,
+    "reports-retrieval": told.retrievals,
     "population-published": partial(populations.measures, "published"),
     "population-separable": partial(populations.measures, "separable"),
     "population-others": partial(populations.others, "published"),
     "population-reached": populations.reached,
     "population-bases": populations.bases,
+    "scale-archive": scales.archive,
+    "scale-parts": scales.parts,
+    "scale-steps": scales.steps,
+    "scale-workers": scales.workers,
+    "skip-empty-brains": skipped.brains,
+    "skip-empty-cohorts": skipped.cohorts,
+    "start": starts.table,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

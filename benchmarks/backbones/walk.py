@@ -3,8 +3,8 @@
     python benchmarks/backbones/walk.py BASE KEYS WORK [--scan FILE]
 
 KEYS is a table of the published file: name, shape and number type, tab-separated, a line a tensor. A file of random numbers under those
-names goes through the documented commands as a real one would: convert, preprocess, embed, zero-shot, two training steps,
-evaluate, export, predict, explain. The people trained on are SIMULATED; ``--scan`` names a real scan for ``embed`` and
+names goes through the documented commands as a real one would: convert, preprocess, embed, zero-shot, three training steps that are
+stopped on the way and resumed, evaluate, export, predict, explain, serve. The people trained on are SIMULATED; ``--scan`` names a real scan for ``embed`` and
 ``predict``. What a model of random numbers answers means nothing; that it answers, in what time and memory, does. Each command is a process of
 its own: seconds by the clock and of the processor, peak resident memory as the kernel counts it. What is done is kept in WORK and not done again.
 ``results/walk-BASE.json``.
@@ -14,9 +14,13 @@ import argparse
 import json
 import os
 import platform
+import signal
+import socket
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,8 +55,15 @@ def numbers(keys: Path) -> dict[str, Any]:
     return found
 
 
-def command(arguments: Sequence[str], work: Path) -> dict[str, Any]:
+def command(
+    arguments: Sequence[str], work: Path, meanwhile: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Run one command and measure it.
+
+    Args:
+        arguments: behind ``voxtune``.
+        work: where it runs.
+        meanwhile: waited for beside the command, which is then asked to end (SIGTERM).
 
     Raises:
         SystemExit: it failed; what it printed is shown.
@@ -68,15 +79,78 @@ def command(arguments: Sequence[str], work: Path) -> dict[str, Any]:
         os.chdir(work)
         os.environ["VOXTUNE_HOME"] = str(work / "home")
         os.execv(VOXTUNE, [str(VOXTUNE), *arguments])
+    beside = None
+    if meanwhile is not None:
+        beside = threading.Thread(target=_then_end, args=(meanwhile, child), daemon=True)
+        beside.start()
     _, status, used = os.wait4(child, 0)
-    if status:
-        sys.exit(f"failed: {os.waitstatus_to_exitcode(status)}\n{log.read_text(encoding='utf-8')[-3000:]}")
+    code = os.waitstatus_to_exitcode(status)
+    if code not in ((0, 143, -signal.SIGTERM) if beside is not None else (0,)):
+        sys.exit(f"failed: {code}\n{log.read_text(encoding='utf-8')[-3000:]}")
+    if beside is not None:
+        beside.join()
+        if FAULTS:
+            sys.exit(f"failed: {FAULTS.pop()}\n{log.read_text(encoding='utf-8')[-3000:]}")
     return {
         "command": " ".join(["voxtune", *arguments]),
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_gib": round(used.ru_maxrss / 2**20, 2),
     }
+
+
+FAULTS: list[str] = []
+"""What went wrong beside a command."""
+
+
+def _then_end(meanwhile: Callable[[], None], child: int) -> None:
+    try:
+        meanwhile()
+    except (OSError, AssertionError, ValueError) as error:
+        FAULTS.append(repr(error))
+    try:
+        os.kill(child, signal.SIGTERM)
+    except ProcessLookupError:
+        FAULTS.append("it ended by itself")
+
+
+def first_checkpoint(run: Path) -> Callable[[], None]:
+    """Waits until a run has saved its first step."""
+
+    def wait() -> None:
+        while not any((run / "checkpoints").glob("*.json")):
+            time.sleep(0.2)
+
+    return wait
+
+
+def one_answer(scan: Path, port: int, token: Path) -> Callable[[], None]:
+    """Gives a server one scan and waits for the answer."""
+
+    def ask() -> None:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(1)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1/scans?name={scan.name}&wait=900",
+            data=scan.read_bytes(),
+            headers={"Authorization": f"Bearer {token.read_text(encoding='ascii').strip()}"},
+        )
+        with urllib.request.urlopen(request, timeout=1000) as answer:
+            said = json.loads(answer.read())
+        assert said.get("verdict"), said
+
+    return ask
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def towers(base: str, keys: Path, work: Path) -> list[str]:
@@ -108,7 +182,15 @@ def steps(base: str, recipe: str, settings: Sequence[str], scan: Path) -> dict[s
 
     chest = base in CHESTS
     sets = [part for one in settings for part in ("--set", one)]
-    few = ("steps=2", "batch_size=2", "chunk=1", "checkpointing=true", "metric=loss", "precision=32-true")
+    few = (
+        "steps=2",
+        "save_steps=1",
+        "batch_size=2",
+        "chunk=1",
+        "checkpointing=true",
+        "metric=loss",
+        "precision=32-true",
+    )
     short = [part for one in few for part in ("--set", f"training.{one}")]
     where = "people/manifest.tsv" if chest else "people/raw/manifest.tsv"
     own = ["--kind", "chest"] if chest else ["--raw-heads", str(PEOPLE)]
@@ -143,10 +225,24 @@ def steps(base: str, recipe: str, settings: Sequence[str], scan: Path) -> dict[s
             *sets,
             *short,
         ],
+        "resume": [
+            "train",
+            recipe,
+            "-o",
+            "run",
+            "--resume",
+            "--data",
+            "ready/manifest.tsv",
+            "--split",
+            "split",
+            *sets,
+            *short,
+        ],
         "evaluate": ["evaluate", "run"],
         "export": ["export", "run", "-o", "adapter"],
         "predict": ["predict", "adapter", str(scan), "-o", "answers"],
         "explain": ["explain", "adapter", str(scan), "-o", "explained"],
+        "serve": ["serve", "adapter", "--port", str(free_port()), "--token-file", "token"],
     }
 
 
@@ -168,7 +264,12 @@ def main() -> None:
     done: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     for name, words in steps(base, recipe, settings, arguments.scan.resolve()).items():
         if name not in done:
-            done[name] = command(words, work)
+            meanwhile = None
+            if name == "train":
+                meanwhile = first_checkpoint(work / "run")
+            elif name == "serve":
+                meanwhile = one_answer(arguments.scan.resolve(), int(words[3]), work / "token")
+            done[name] = command(words, work, meanwhile)
             kept.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
     for one in done.values():
         one["command"] = one["command"].replace(f"{work}/", "").replace(str(arguments.scan.resolve()), "SCAN")

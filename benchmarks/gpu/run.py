@@ -8,7 +8,8 @@
 ``commands``: train (stopped and resumed), evaluate, export, embed, predict, explain and serve with ``--device``; what they answer agrees
 with the CPU's. ``bf16``: a training in bf16 ends near the one in float32, and what it exports answers on a CPU. ``scoring``: full-size
 M3D encodes scans with no more memory than a training step with the same chunk. ``step``: a step of full-size M3D against the plain
-reference (``benchmarks/train``). ``compile``: the same with torch.compile. ``growth``: seconds and memory over tokens and batch.
+reference (``benchmarks/train``). ``skip_empty``: the same by recipe ``deft_fast``, in float32 and bf16, and ragged batches that give what they
+give on the CPU. ``compile``: the same with torch.compile. ``growth``: seconds and memory over tokens and batch.
 
 Each check runs in a process of its own with a time limit; results stand in ``results/<hardware>.json`` as soon as they are known, and a
 second call does what is missing. A check that fails is stored with its reason and tried again by the next call. Works from a clone:
@@ -36,6 +37,7 @@ CHECKS: dict[str, tuple[float, str]] = {
     "scoring": (90, "memory of scoring against a step"),
     "bf16": (120, "bf16 against float32"),
     "step": (150, "a step of full-size M3D against the plain reference"),
+    "skip_empty": (120, "a step without tokens of background, and the same numbers as on the CPU"),
     "growth": (150, "growth of a step"),
     "compile": (240, "a compiled step"),
 }

@@ -116,15 +116,15 @@ def one_draw(
     basis = Basis.of_training(familiar)
 
     def seen(some: np.ndarray, who: np.ndarray) -> Seen:
-        return Seen(
-            [str(one) for one in who], [basis.figures(one) for one in some], [None] * len(who), answers(some)
-        )
+        return Seen([str(one) for one in who], [basis.figures(one) for one in some], [None] * len(who))
 
-    kept = keep_reference(seen(home[held], held), labels[held], CLASSES)
+    kept = keep_reference(seen(home[held], held), labels[held], CLASSES, answers(home[held]))
     said = []
     for number in range(6):
         some = features[number][new].astype(float)
-        found = find_drift(seen(some, new), kept, familiar=familiar, seed=int(rng.integers(2**31)))
+        found = find_drift(
+            seen(some, new), kept, familiar=familiar, seed=int(rng.integers(2**31)), chances=answers(some)
+        )
         right = float((answers(some).argmax(axis=1) == labels[new]).mean())
         inside = None if found.accuracy is None else found.accuracy.low <= right <= found.accuracy.high
         said.append({"found": found.state == "drift", "right": right, "inside": inside})

@@ -4,12 +4,12 @@
     python benchmarks/train/run.py growth  [--device cuda]
     python benchmarks/train/run.py data    [--scans 1000]
 
-Random weights of the published size (a step costs the same), random volumes of 128^3 voxels (2,048 tokens), texts of 100-130
-tokens as the reports of template ``deft`` have, deep visual prompts, MMSE token, text prompts, cross-attention over the batch.
+Random weights of the published size (a step costs the same), volumes of 128^3 voxels (2,048 tokens) with random values inside the
+template's brain and nothing around it, as a stripped head has, texts of 100-130 tokens as the reports of template ``deft`` have, deep visual prompts, MMSE token, text prompts, cross-attention over the batch.
 
 ``reference`` is the same mathematics written plainly: attention as matrix products and a softmax, every block over every token as
 in the published class, texts padded to 512, float32, one graph, no activation checkpointing. The other arms are the package's own step with the settings their names say. Each arm
-runs in a process of its own, the processes take turns by rounds, on a GPU the first step of each is a warm-up. Seconds are of the
+runs in a process of its own (``fast`` is recipe ``deft_fast``: tokens of background never enter), the processes take turns by rounds, on a GPU the first step of each is a warm-up. Seconds are of the
 wall and of the processor; ratios are of the wall's on a quiet machine (load below one at the start) and of the processor's on one
 that does other things. Peak memory is the process's above what the imports left (Linux), or the allocator's on a GPU. On a CPU the
 arithmetic of the engine's step is counted too, and how fast the machine multiplies matrices: no step of the same mathematics can
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -39,11 +40,21 @@ ARMS: dict[str, list[str]] = {
     "engine+checkpointing": ["training.checkpointing=true"],
     "engine+chunk1": ["training.chunk=1"],
     "engine+chunk1+checkpointing": ["training.chunk=1", "training.checkpointing=true"],
+    "fast": ["training.chunk=1"],
+    "fast+checkpointing": ["training.chunk=1", "training.checkpointing=true"],
+    "fast+bf16": ["training.chunk=1", "training.precision=bf16-mixed"],
+    "fast+batch": [],
+    "fast+batch+bf16": ["training.precision=bf16-mixed"],
     "engine+bf16": ["training.precision=bf16-mixed"],
     "engine+bf16+compile": ["training.precision=bf16-mixed", "training.compile=true"],
 }
-CPU_ARMS = ("reference", "engine", "engine+checkpointing", "engine+chunk1+checkpointing")
-GPU_ARMS = ("reference", "engine", "engine+bf16", "engine+bf16+compile")
+CPU_ARMS = (
+    "reference", "engine", "engine+checkpointing", "engine+chunk1+checkpointing", "fast", "fast+checkpointing", "fast+bf16",
+)  # fmt: skip
+"""``fast+bf16`` only where the processor multiplies bf16 by itself."""
+GPU_ARMS = ("reference", "engine", "engine+bf16", "fast+batch", "fast+batch+bf16", "engine+bf16+compile")
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What Linux calls processors that do."""
 PADDED = 512
 """Tokens of every text in the reference."""
 PEAK_FLOPS = {
@@ -85,11 +96,11 @@ def unfused(q: Any, k: Any, v: Any, attn_mask: Any = None) -> Any:
 
 
 def recipe(tokens: int, arm: str, chunk: int | None, device: str) -> Any:
-    """Recipe ``deft`` around a full-size M3D with as many tokens."""
+    """Recipe ``deft``, or ``deft_fast``, around a full-size M3D with as many tokens."""
     from voxtune.backbones.m3d_clip import M3dClip
     from voxtune.config import read_recipe
 
-    config = read_recipe("deft").model_copy(
+    config = read_recipe("deft_fast" if arm.startswith("fast") else "deft").model_copy(
         update={"backbone": M3dClip(input_volume=(tokens // 16, 128, 128)), "preset": "deft"}
     )
     for assignment in [
@@ -101,14 +112,30 @@ def recipe(tokens: int, arm: str, chunk: int | None, device: str) -> Any:
     return config if chunk is None else config.edit(f"training.chunk={chunk}")
 
 
+def brain(tokens: int) -> Any:
+    """Where a stripped brain is in a volume of preset ``deft`` (slices, rows, columns); of fewer tokens its middle slices."""
+    import numpy as np
+    import torch
+
+    from voxtune.imaging.orient import orient
+    from voxtune.imaging.template import brain_mask, field_of_view
+    from voxtune.types.volume import Volume
+
+    mask = Volume(brain_mask(128).astype(np.float32), field_of_view(128))
+    inside = torch.from_numpy(np.ascontiguousarray(orient(mask, "SPL").voxels > 0.5))
+    slices = tokens // 16
+    return inside[64 - slices // 2 :][:slices]
+
+
 def cohort(tokens: int, count: int) -> tuple[Any, Any]:
-    """Random scans by name, and their facts."""
+    """Stripped heads of random values by name, and their facts."""
     import torch
 
     from voxtune.data.examples import Examples, Labels
 
     generator = torch.Generator().manual_seed(0)
-    scans = {f"scan-{i}": torch.rand(1, tokens // 16, 128, 128, generator=generator) for i in range(count)}
+    inside = brain(tokens)
+    scans = {f"scan-{i}": torch.rand(1, *inside.shape, generator=generator) * inside for i in range(count)}
     lengths = torch.randint(100, 131, (count,), generator=generator)
     ids = torch.randint(1000, 30000, (count, 130), generator=generator)
     labels, mmse = torch.arange(count) % 3, 20 + 10 * torch.rand(count, generator=generator)
@@ -374,7 +401,36 @@ def hardware(device: str) -> str:
 
     if device != "cpu":
         return torch.cuda.get_device_name().replace(" ", "-")
-    return f"cpu-{torch.get_num_threads()}-threads"
+    return f"cpu-{torch.get_num_threads()}-threads-{re.sub('[^A-Za-z0-9]+', '-', processor()).strip('-')}"
+
+
+def processor() -> str:
+    """The processor's own name on Linux, with the number of the model, which clouds leave out of the name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    number = "/".join(found[key] for key in ("cpu family", "model") if key in found)
+    return f"{found.get('model name', platform.machine())}{f' ({number})' if number else ''}"
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16 by itself."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return any(BF16 & set(line.split()) for line in lines if line.startswith(("flags", "Features")))
+
+
+def tokens_entering(tokens: int) -> int:
+    """Tokens of a scan of ``cohort`` that hold anything."""
+    import torch
+
+    from voxtune.backbones.m3d_clip import M3dClip
+    from voxtune.model.skip_empty import SkipEmpty
+    from voxtune.weights.shapes import shapes_only
+
+    with shapes_only():
+        tower = SkipEmpty(M3dClip(input_volume=(tokens // 16, 128, 128), fresh=True).build().vision)
+    _, read = cohort(tokens, 1)
+    with torch.no_grad():
+        return int(tower.kept(read("scan-0")[None]).sum())
 
 
 def facts(question: str, device: str) -> dict[str, Any]:
@@ -389,6 +445,7 @@ def facts(question: str, device: str) -> dict[str, Any]:
         "benchmark": "train",
         "question": question,
         "device": hardware(device),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "load_average_at_start": os.getloadavg()[0],
         "python": platform.python_version(),
@@ -459,7 +516,12 @@ def bench_step(device: str, batch: int, steps: int, arms: list[str]) -> None:
             one["largest_loss_difference"] = max(
                 abs(a - b) for a, b in zip(one["losses"], plain["losses"], strict=True)
             )
-    write(record | {"batch": batch, "tokens": 2048, "seconds_are": kind, "arms": found}, "step")
+    entering = tokens_entering(2048)
+    write(
+        record
+        | {"batch": batch, "tokens": 2048, "tokens_entering": entering, "seconds_are": kind, "arms": found},
+        "step",
+    )
 
 
 def bench_growth(device: str) -> None:
@@ -548,7 +610,8 @@ def main() -> None:
         inside = {"measure": measure, "points": points, "epoch_from_cache": epoch_from_cache}[given.rest[0]]
         print(json.dumps(inside(json.loads(given.rest[1]))))
     elif given.question == "step":
-        arms = given.arms or list(CPU_ARMS if given.device == "cpu" else GPU_ARMS)
+        known = [arm for arm in CPU_ARMS if arm != "fast+bf16" or has_bf16()]
+        arms = given.arms or (known if given.device == "cpu" else list(GPU_ARMS))
         bench_step(given.device, given.batch, given.steps, arms)
     elif given.question == "growth":
         bench_growth(given.device)

@@ -1,6 +1,7 @@
 """The tables of ``docs/concepts/training-cost.md``, from the result files beside this one."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ def stored(question: str) -> list[dict[str, Any]]:
 
 def machine(record: dict[str, Any]) -> str:
     """What a result was measured on."""
+    name = ", ".join(
+        filter(None, (record.get("processor"), re.sub(r"(-threads).*", r"\1", record["device"])))
+    )
     return (
-        f"{record['device']}, torch {record['versions']['torch']}, commit {record['commit'][:7]}, "
+        f"{name}, torch {record['versions']['torch']}, commit {record['commit'][:7]}, "
         f"load {record['load_average_at_start']:.1f} at the start"
     )
 
@@ -28,7 +32,7 @@ def step() -> str:
     blocks = []
     for record in stored("step"):
         lines = [
-            f"{machine(record)}; {record['batch']} scans a step, {record['tokens']:,} tokens each; seconds of the {record['seconds_are']}, median.",
+            f"{machine(record)}; {record['batch']} scans a step, {record['tokens']:,} tokens each{_entering(record)}; seconds of the {record['seconds_are']}, median.",
             "",
             "| step | seconds | throughput | peak memory, MiB | loss off by |",
             "|---|---|---|---|---|",
@@ -47,6 +51,10 @@ def step() -> str:
                 )
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or NOT_YET
+
+
+def _entering(record: dict[str, Any]) -> str:
+    return f", of which {record['tokens_entering']:,} hold anything" if "tokens_entering" in record else ""
 
 
 def growth() -> str:

@@ -4,7 +4,6 @@ A recipe (Python) returns a ``RunConfig``; ``config.json`` of a run is its JSON.
 adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the catalogue, so this file imports none of them.
 """
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from voxtune.catalog import RECIPES, load
-from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
+from voxtune.catalog import PEFT_METHODS, RECIPES, load
+from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice, key_of, readings
 from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
@@ -46,6 +45,8 @@ class ReportSettings(Settings):
     """A ``reports.tsv`` to read instead of making the texts."""
     change: bool = False
     """Also say how the volumes of a person's regions changed since an earlier scan, in percent a year."""
+    controls: Names = ()
+    """Classes whose training participants percentiles are of (templates ``normative``, ``graph``); empty: those the profile knows."""
 
 
 class ClassTexts(Settings):
@@ -61,6 +62,8 @@ class ClassTexts(Settings):
     """Findings whose labels training never sees; they are scored by their texts alone (``held-out classes``)."""
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
+    signs: int = Field(0, ge=0, le=10)
+    """Further texts of each class or finding, by its signs in the profile's knowledge graph; averaged with the others."""
 
     @property
     def asked(self) -> bool:
@@ -198,6 +201,8 @@ HOW = (
 
 LATER = {
     ("loss", "class_balance"): False,
+    ("report", "controls"): (),
+    ("classes", "signs"): 0,
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
     ("report", "change"): False,
@@ -225,6 +230,10 @@ class AugmentSettings(Settings):
     """Standard deviation of added noise, as a share of the preset's range."""
     flip: bool = False
     """Mirror left and right in half of the scans. Off: organs and many findings have a side."""
+
+
+METHOD_LISTS = (["vision"], ["text"])
+"""Settings that are lists of methods: ``--set vision.NAME=true`` adds one, ``=false`` takes it out, ``vision.NAME.SETTING=VALUE`` changes it."""
 
 
 class RunConfig(Settings):
@@ -267,7 +276,8 @@ class RunConfig(Settings):
             return tree
         tree = {name: value for name, value in tree.items() if name != "event" or value is not None}
         for (part, name), default in LATER.items():
-            if tree.get(part, {}).get(name) == default:
+            value = tree.get(part, {}).get(name)
+            if (tuple(value) if isinstance(value, list) else value) == default:
                 tree[part] = {key: value for key, value in tree[part].items() if key != name}
         return tree
 
@@ -346,10 +356,14 @@ class RunConfig(Settings):
             tree["targets"] = [one.model_dump(mode="json") for one in tree["targets"]]
         here: Any = tree
         for step in parents:
-            here = here[_key(here, step, path)]
-        key = _key(here, leaf, path)
+            here = here[key_of(here, step, path)]
+        switch = text.strip().lower()
+        if parents in METHOD_LISTS and leaf in PEFT_METHODS and switch in {"true", "false"}:
+            text, key, here = json.dumps(_switched(here, leaf, on=switch == "true")), parents[0], tree
+        else:
+            key = key_of(here, leaf, path)
         problem: UsageError | None = None
-        for value in _readings(text):
+        for value in readings(text):
             here[key] = value
             try:
                 return type(self).model_validate(tree)
@@ -375,25 +389,8 @@ def read_recipe(recipe: str) -> RunConfig:
     return config
 
 
-def _key(here: object, step: str, path: str) -> str | int:
-    if isinstance(here, list):
-        if step.isdigit() and int(step) < len(here):
-            return int(step)
-        named = [part["name"] if isinstance(part, dict) and "name" in part else None for part in here]
-        if step in named:
-            return named.index(step)
-        raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
-    if isinstance(here, dict) and step in here:
-        return step
-    known = ", ".join(here) if isinstance(here, dict) else "nothing below this value"
-    raise UsageError(f"No setting '{path}'. Here: {known}.")
-
-
-def _readings(text: str) -> list[object]:
-    """What a value on the command line may mean, the likeliest first: none, JSON, the text itself."""
-    found: list[object] = []
-    if text.strip().lower() == "none":
-        found.append(None)
-    with contextlib.suppress(json.JSONDecodeError):
-        found.append(json.loads(text))
-    return [*found, text]
+def _switched(methods: list[dict[str, Any]], kind: str, *, on: bool) -> list[dict[str, Any]]:
+    """The methods of a side with one of a kind, with its defaults where it was not there, or without any."""
+    if on:
+        return methods if any(one["kind"] == kind for one in methods) else [*methods, {"kind": kind}]
+    return [one for one in methods if one["kind"] != kind]

@@ -108,7 +108,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_in_flight(study: Path, tmp_pat
     assert done >= 1
     resumed = call("predict", "demo", study, "-o", out, "--workers", 2)
     assert f"{done} answered before" in resumed.output
-    call("predict", "demo", study, "-o", tmp_path / "whole", "--workers", 2)
+    call("predict", "demo", study, "-o", tmp_path / "whole")
     assert (out / "predictions.tsv").read_bytes() == (tmp_path / "whole" / "predictions.tsv").read_bytes()
 
 

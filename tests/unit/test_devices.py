@@ -198,12 +198,15 @@ def test_a_device_that_is_absent_is_one_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 def test_training_takes_one_gpu_of_several_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxtune.training import ranks
+    from voxtune.training.ranks import start_ranks
 
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(ranks, "Fabric", lambda **settings: asked.append(settings))
-    for name in ("cuda:1", "cpu"):
-        ranks.start_ranks(TrainingSettings(accelerator=name), {})
-    assert [(one["accelerator"], one["devices"]) for one in asked] == [("cuda", [1]), ("cpu", 1)]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = {name: start_ranks(TrainingSettings(accelerator=name), {}) for name in ("cuda:1", "cuda", "cpu")}
+    assert {name: str(one.device) for name, one in found.items()} == {
+        "cuda:1": "cuda:1", "cuda": "cuda:0", "cpu": "cpu",
+    }  # fmt: skip
+    assert all(one.count == 1 and one.leads for one in found.values())
+    with pytest.raises(SettingError, match="one that is here"):
+        start_ranks(TrainingSettings(accelerator="cuda:2"), {})
     config = RunConfig.model_validate({"name": "x", "backbone": "tiny", "preset": "tiny"})
     assert config.edit("training.accelerator=cuda:1").same_run(config), "where it is computed is no other run"

@@ -1,8 +1,9 @@
 """The parts of ``voxtune drift``: tests by participant, the mix of classes, expected accuracy, what an adapter keeps, what is advised."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,24 +158,27 @@ def test_how_many_labels_it_takes() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ what is kept
-def cohort(people: int, rng: np.random.Generator, basis: Basis, shift: float = 0.0, scans: int = 1) -> Seen:
+@dataclass(frozen=True)
+class People(Seen):
+    """A cohort, the classes of its scans and how likely an adapter calls each."""
+
+    labels: np.ndarray
+    chances: np.ndarray | None
+
+
+def cohort(people: int, rng: np.random.Generator, basis: Basis, shift: float = 0.0, scans: int = 1) -> People:
     """Eight features, a quality figure, a scanner and answers; the scans of a person are alike."""
     true, chances = answers(people, [0.5, 0.5], rng)
     who = np.repeat(np.arange(people), scans)
     features = rng.normal(size=(people, 8))[who] + 0.1 * rng.normal(size=(len(who), 8)) + shift
     figures = [basis.figures(one) | {"dice": float(rng.normal())} for one in features]
-    seen = Seen(
-        [f"P{one}" for one in who], figures, ["Alpha" if one % 2 else "Beta" for one in who], chances[who]
-    )
-    return replace_labels(seen, true[who])
+    scanners = ["Alpha" if one % 2 else "Beta" for one in who]
+    return People([f"P{one}" for one in who], figures, scanners, true[who], chances[who])
 
 
-LABELS: dict[int, np.ndarray] = {}
-
-
-def replace_labels(seen: Seen, labels: np.ndarray) -> Seen:
-    LABELS[id(seen)] = labels
-    return seen
+def drift_of(new: People, kept: ReferencePeople | None, *reference: Seen, **settings: Any) -> Drift:
+    """What is found among people with their answers."""
+    return find_drift(new, kept, *reference, chances=new.chances, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +191,7 @@ def basis() -> Basis:
 
 def kept_of(people: int, basis: Basis, seed: int = 0) -> ReferencePeople:
     seen = cohort(people, np.random.default_rng(seed), basis, scans=2)
-    found = keep_reference(seen, LABELS[id(seen)], CLASSES)
+    found = keep_reference(seen, seen.labels, CLASSES, seen.chances)
     assert found is not None
     return found
 
@@ -258,7 +262,7 @@ def test_figures_come_from_features_records_and_rows(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------ the whole
 def test_a_cohort_like_the_reference_is_no_drift_and_gets_an_accuracy(basis: Basis) -> None:
-    found = find_drift(
+    found = drift_of(
         cohort(40, np.random.default_rng(11), basis, scans=2), kept_of(60, basis), familiar=basis.familiar
     )
     assert found.state == "no drift found"
@@ -275,7 +279,7 @@ def test_a_cohort_like_the_reference_is_no_drift_and_gets_an_accuracy(basis: Bas
 
 
 def test_a_cohort_that_looks_otherwise_is_drift_and_its_accuracy_is_withheld(basis: Basis) -> None:
-    found = find_drift(
+    found = drift_of(
         cohort(40, np.random.default_rng(12), basis, shift=1.5), kept_of(60, basis), familiar=basis.familiar
     )
     assert found.state == "drift"
@@ -295,39 +299,39 @@ def test_other_scanners_and_quality_are_named_first(basis: Basis) -> None:
         scanners=["Gamma"] * 40,
         figures=[one | {"dice": one["dice"] - 3} for one in new.figures],
     )
-    found = find_drift(worse, kept_of(60, basis))
+    found = drift_of(worse, kept_of(60, basis))
     assert found.found == ("dice", "scanner")
     assert found.scanner.unseen == {"Gamma": 40}
     assert "were taken otherwise and are of other quality" in found.sentence
     assert "how the scans were taken and prepared first" in found.advice()[0]
     assert found.beyond is None, "the adapter's limit was not given"
     assert found.accuracy is None
-    alike = find_drift(replace(new, scanners=["Gamma"] * 40), kept_of(60, basis))
+    alike = drift_of(replace(new, scanners=["Gamma"] * 40), kept_of(60, basis))
     assert alike.state == "taken otherwise", "a name alone is no drift"
     assert alike.accuracy is not None
     assert "no difference was found. Check some answers" in alike.sentence
     assert len(alike.advice()) == 2
-    few = find_drift(
+    few = drift_of(
         replace(cohort(12, np.random.default_rng(1), basis), scanners=["Gamma"] * 12), kept_of(12, basis)
     )
     assert "Only a large difference" in few.sentence
 
 
 def test_few_people_cannot_be_told_and_never_pass_for_alike(basis: Basis) -> None:
-    found = find_drift(cohort(4, np.random.default_rng(0), basis), kept_of(60, basis))
+    found = drift_of(cohort(4, np.random.default_rng(0), basis), kept_of(60, basis))
     assert found.state == "cannot be told"
     assert "no sign that all is well" in found.sentence
     assert "cannot be told" in found.no_accuracy
     assert "Collect scans of at least 20 people" in found.advice()[0]
     assert "no difference could be told from chance" in found.power
-    weak = find_drift(cohort(9, np.random.default_rng(0), basis), kept_of(12, basis))
+    weak = drift_of(cohort(9, np.random.default_rng(0), basis), kept_of(12, basis))
     assert "Only a large difference could have been found" in weak.sentence
 
 
 def test_a_mix_of_classes_alone_asks_for_calibration(basis: Basis) -> None:
     rng = np.random.default_rng(5)
-    new = replace(cohort(60, rng, basis), probabilities=answers(60, [0.95, 0.05], rng)[1])
-    found = find_drift(new, kept_of(120, basis))
+    new = replace(cohort(60, rng, basis), chances=answers(60, [0.95, 0.05], rng)[1])
+    found = drift_of(new, kept_of(120, basis))
     assert found.state == "no drift found"
     assert "AD" in found.mix.shifted
     assert "The mix of classes alone seems to differ" in found.advice()[0]
@@ -336,27 +340,25 @@ def test_a_mix_of_classes_alone_asks_for_calibration(basis: Basis) -> None:
 
 def test_a_reference_may_be_given_and_answers_may_be_none(basis: Basis) -> None:
     rng = np.random.default_rng(6)
-    numbers = replace(cohort(30, rng, basis), probabilities=None, scanners=[None] * 30)
-    found = find_drift(numbers, None, cohort(30, rng, basis))
+    numbers = replace(cohort(30, rng, basis), chances=None, scanners=[None] * 30)
+    found = drift_of(numbers, None, cohort(30, rng, basis))
     assert found.state == "no drift found"
     assert found.scanner is None
     assert "does not choose one class" in found.no_mix
     assert "which this adapter does not give" in found.no_accuracy
     assert found.recalibrate is None
-    moved = find_drift(
-        replace(cohort(30, rng, basis, shift=2.0), probabilities=None), None, cohort(30, rng, basis)
-    )
+    moved = drift_of(replace(cohort(30, rng, basis, shift=2.0), chances=None), None, cohort(30, rng, basis))
     assert not any("calibrate anew" in one for one in moved.advice())
-    asked = find_drift(cohort(30, rng, basis), None, cohort(30, rng, basis))
+    asked = drift_of(cohort(30, rng, basis), None, cohort(30, rng, basis))
     assert asked.no_mix == asked.no_accuracy == "the adapter keeps nothing of its validation answers"
-    nothing: Drift = find_drift(cohort(30, rng, basis), None)
+    nothing: Drift = drift_of(cohort(30, rng, basis), None)
     assert nothing.state == "cannot be told"
 
 
 def test_the_page_says_the_answer_first_and_names_nobody(basis: Basis) -> None:
     rng = np.random.default_rng(14)
     new = replace(cohort(40, rng, basis, shift=1.5), scanners=["Gamma"] * 40)
-    facts = find_drift(new, kept_of(60, basis), familiar=basis.familiar).as_json()
+    facts = drift_of(new, kept_of(60, basis), familiar=basis.familiar).as_json()
     more = {"simulated": True, "failed": 2, "reference_manifest_sha256": None}
     page = drift_page(facts | more)
     assert page.index('class="verdict fail"') < page.index("What to do") < page.index("What was compared")
@@ -364,5 +366,5 @@ def test_the_page_says_the_answer_first_and_names_nobody(basis: Basis) -> None:
     assert "Gamma (40)" in page
     assert "2 scans could not be read" in page
     assert not any(f"P{number}<" in page for number in range(40))
-    nothing = find_drift(replace(cohort(4, rng, basis), probabilities=None), kept_of(60, basis)).as_json()
+    nothing = drift_of(replace(cohort(4, rng, basis), chances=None), kept_of(60, basis)).as_json()
     assert "does not choose one class" in drift_page(nothing | more | {"simulated": False})

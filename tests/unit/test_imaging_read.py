@@ -353,10 +353,10 @@ def test_hostile_input_is_refused_with_a_sentence(
     tmp_path: Path, make: Callable[[Path], Path], says: str
 ) -> None:
     path = make(tmp_path)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ScanError, match=says) as caught:
         read_scan(path)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     message = str(caught.value)
     assert message.startswith(path.name + ": ")
     assert str(tmp_path) not in message

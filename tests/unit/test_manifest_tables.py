@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxtune.data.manifest import read_manifest, read_reports, resolve_image, write_manifest, write_reports
 from voxtune.errors import TableError
+from voxtune.types.names import LONGEST_NAME, scan_name
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
 
 HEADER = "participant_id\tscan_id\timage\tage\tsex\tdiagnosis\thandedness\n"
@@ -105,3 +108,14 @@ def test_reports_come_back(tmp_path: Path) -> None:
     ]
     path = write_reports(reports, tmp_path / "reports.tsv")
     assert read_reports(path) == {report.scan_id: report for report in reports}
+
+
+@given(name=st.text(max_size=400), fill=st.sampled_from("-_"))
+def test_any_text_makes_a_name_that_a_row_and_a_file_take(name: str, fill: str) -> None:
+    made = scan_name(name, fill)
+    assert ManifestRow(participant_id="p", scan_id=made, image="x").scan_id == made
+    assert len(made) <= LONGEST_NAME
+
+
+def test_long_names_that_differ_at_their_end_stay_apart() -> None:
+    assert scan_name("a" * 300 + "b") != scan_name("a" * 300 + "c")

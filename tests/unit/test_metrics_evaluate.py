@@ -293,9 +293,9 @@ def test_missing_mmse_is_left_out_and_counted() -> None:
 
 def test_a_study_of_the_papers_size_takes_seconds() -> None:
     rows = study(people=79, scans=4)
-    start = time.perf_counter()
+    start = time.process_time()
     evaluate(of_records(rows, CLASSES, {"mmse": {r.scan_id: 25.0 for r in rows}}), Draw(resamples=2000))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(

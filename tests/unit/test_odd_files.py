@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from voxtune.choices import LONGEST_SAID
+from voxtune.cohorts.folder import Folder
+from voxtune.cohorts.outputs import is_output
+from voxtune.cohorts.personal import personal_columns, personal_dicom, personal_sidecar
+from voxtune.cohorts.sequence import read_sidecar
 from voxtune.config import RunConfig
 from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import UsageError, VoxTuneError
@@ -75,6 +79,22 @@ def test_a_manifest_beside_a_pipe_is_read(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv.sha256").unlink()
     os.mkfifo(tmp_path / "manifest.tsv.sha256")
     assert [row.scan_id for row in read_manifest(path)] == ["s"]
+
+
+@pytest.mark.parametrize(
+    "beside", ["participants.json", "participants.csv", "notes.xlsx", "s1.json", "dataset_description.json"]
+)
+def test_a_pipe_in_a_folder_of_scans_stops_nobody(tmp_path: Path, beside: str) -> None:
+    for name in ("s1", "s2"):
+        (tmp_path / f"{name}.nii.gz").write_bytes(b"x")
+    (tmp_path / "subjects.csv").write_text("participant_id,diagnosis\ns1,AD\ns2,NC\n", encoding="utf-8")
+    os.mkfifo(tmp_path / beside)
+    assert [row.scan_id for row in Folder(root=tmp_path).read().rows] == ["s1", "s2"]
+    assert not is_output(tmp_path / beside)
+    assert personal_columns(tmp_path / beside) == []
+    assert personal_sidecar(tmp_path / beside) == []
+    assert personal_dicom(tmp_path / beside) == []
+    assert read_sidecar((tmp_path / beside).with_suffix(".nii")) == {}
 
 
 def test_a_message_repeats_no_file() -> None:

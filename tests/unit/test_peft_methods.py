@@ -29,7 +29,7 @@ EVERYWHERE = {
 }  # fmt: skip
 ONCE = {
     "vision": ("visual_prompts(3, deep=false)", "lora(2, variant=dora)", "ia3", "spatial_pooling(1), lora(2)", "full(projection=false)",
-               "cls_token"),
+               "cls_token", "visual_prompts(2), skip_empty"),
     "text": ("cls_token", "text_prompts(3, deep=true)", "lora(2, variant=rslora)", "ia3", "text_prompts(2), lora(2), adapter(2)"),
 }  # fmt: skip
 SHIFTS = ("k_proj.bias",)

@@ -28,6 +28,8 @@ class AuditInputs:
 
     read: ReadVolume | None = None
     """Reads the scan of a row."""
+    kept: Path | None = None
+    """Where fingerprints of scans are kept from one audit to the next."""
     images: Images | None = None
     """Pictures made before (``look_at``), for several splits of one cohort."""
     ancestors: Mapping[str, Collection[str]] | None = None
@@ -67,7 +69,9 @@ def find_leaks(
     known = {row.scan_id for row in rows}
     sides = {scan: side for scan, side in split.side_of().items() if scan in known}
     used = [row for row in rows if row.scan_id in sides]
-    seen = inputs.images or (look_at(used, inputs.read) if inputs.read is not None else None)
+    seen = inputs.images or (
+        look_at(used, inputs.read, kept=inputs.kept) if inputs.read is not None else None
+    )
     inputs = replace(inputs, images=seen)
     findings = [
         *participants_across(rows, split),

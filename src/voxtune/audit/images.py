@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from voxtune.audit.brains import no_brain
 from voxtune.audit.fingerprints import LENGTH, Fingerprint, fingerprint
+from voxtune.audit.kept import keep, kept_file, read_kept
 from voxtune.audit.report import Finding, Level, pairs_named
 from voxtune.errors import ScanError
 from voxtune.imaging.boundary import one_sentence
@@ -48,8 +50,17 @@ class Images:
     """By channel, how far the parts of a scan are there (N, parts): of a brain its hemispheres; absent: one part, all there."""
 
 
-def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None = None) -> Images:
-    """Read every scan once and keep its hash and fingerprint. Scans that cannot be read are listed, not raised."""
+def look_at(
+    rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None = None, kept: Path | None = None
+) -> Images:
+    """Read every scan once and keep its hash and fingerprint. Scans that cannot be read are listed, not raised.
+
+    Args:
+        rows: the scans.
+        read: of a row to its volume.
+        workers: threads.
+        kept: a folder of fingerprints made before; those that are made now are kept there too.
+    """
 
     def one(row: ManifestRow) -> tuple[str, Fingerprint, str] | str:
         try:
@@ -57,7 +68,7 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
                 volume = read(row)
                 spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
                 header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
-                return (digest := voxel_hash(volume.voxels)), _fingerprint(volume, digest), header
+                return (digest := voxel_hash(volume.voxels)), _fingerprint(volume, digest, kept), header
         except ScanError as error:
             return error.cause
 
@@ -84,12 +95,17 @@ def look_at(rows: Sequence[ManifestRow], read: ReadVolume, workers: int | None =
     )
 
 
-def _fingerprint(volume: Volume, digest: str) -> Fingerprint:
-    """The fingerprint of a scan; of one that was seen before in this process it is remembered (several runs on one cohort)."""
+def _fingerprint(volume: Volume, digest: str, kept: Path | None) -> Fingerprint:
+    """The fingerprint of a scan; of one that was seen before, in this process or on disk, it is remembered (several runs on one cohort)."""
     key = digest, volume.affine.tobytes()
     found = _SEEN.get(key)
     if found is None:
-        found = fingerprint(volume)
+        path = None if kept is None else kept_file(kept, *key)
+        found = None if path is None else read_kept(path)
+        if found is None:
+            found = fingerprint(volume)
+            if path is not None:
+                keep(path, found)
         if len(_SEEN) >= MOST_SEEN:
             _SEEN.clear()
         _SEEN[key] = found

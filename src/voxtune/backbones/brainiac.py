@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
-from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.dual_encoder import DualEncoder, mean_of_real
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
 from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
@@ -179,6 +179,7 @@ class BrainIacVision(nn.Module):
     """The tower (a ``TokenTower``): volumes (B, 1, X, Y, Z) to tokens (B, T, width), first axis slowest, no CLS."""
 
     lead = 0
+    order_free = True
 
     def __init__(self, settings: BrainIac) -> None:
         super().__init__()
@@ -207,9 +208,9 @@ class BrainIacVision(nn.Module):
         """The final norm."""
         return cast(Tensor, self.norm(tokens))
 
-    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (every patch is real)
-        """The mean over tokens, or token 0 (B, width)."""
-        return tokens[:, 0] if self.reads_corner else tokens.mean(dim=1)
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The mean over real tokens, or token 0 (B, width)."""
+        return tokens[:, 0] if self.reads_corner else mean_of_real(tokens, mask)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Volumes (B, 1, X, Y, Z) to tokens after the final norm (B, T, width)."""

@@ -21,6 +21,14 @@ class Tower(Protocol):
         ...
 
 
+def mean_of_real(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean over tokens (B, T, width), over those that are real where a mask (B, T) says so (B, width)."""
+    if mask is None:
+        return tokens.mean(dim=1)
+    real = mask.bool()
+    return (tokens * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
+
+
 class DualEncoder(nn.Module):
     """A ``Backbone`` of two towers. A model builds its parts, and overrides what its authors did in another way."""
 

@@ -187,6 +187,7 @@ class M3dVision(nn.Module):
 
     lead = 1
     reads_lead = True
+    order_free = True
 
     def __init__(self, settings: M3dClip) -> None:
         super().__init__()

@@ -143,6 +143,7 @@ class EvaVision(nn.Module):
     """The tower (a ``TokenTower``): volumes (B, 1, D, H, W) to tokens (B, 1 + T, width), CLS first, depth slowest."""
 
     lead = 1
+    order_free = True
 
     def __init__(self, settings: MedBlipVit) -> None:
         super().__init__()

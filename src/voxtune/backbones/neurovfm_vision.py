@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from voxtune.backbones.dual_encoder import mean_of_real
 from voxtune.errors import DataError, SettingError
 from voxtune.imaging.patches import ABSENT, BACKGROUND_HU, CANVAS
 from voxtune.types.settings import Settings
@@ -240,10 +241,7 @@ class NeuroVfmVision(nn.Module):
 
     def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """The mean over real tokens (B, width); a CT's windows have as many each, so each counts the same."""
-        if mask is None:
-            return tokens.mean(dim=1)
-        real = mask.bool()
-        return (tokens * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
+        return mean_of_real(tokens, mask)
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Volumes to finished tokens (B, T, width) and which are real (B, T), ``None`` where all are."""

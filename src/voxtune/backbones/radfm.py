@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from voxtune.backbones.bert import BertSizes, BertTower
-from voxtune.backbones.dual_encoder import DualEncoder
+from voxtune.backbones.dual_encoder import DualEncoder, mean_of_real
 from voxtune.backbones.radfm_perceiver import Perceiver, PerceiverSizes, split_heads
 from voxtune.errors import SettingError
 from voxtune.types.settings import Settings
@@ -198,6 +198,7 @@ class RadFmVision(nn.Module):
     """The vision tower (a ``TokenTower``): volumes (B, 3, H, W, D) to tokens (B, T, width), height slowest, depth fastest."""
 
     lead = 0
+    order_free = True
 
     def __init__(self, settings: RadFm) -> None:
         super().__init__()
@@ -249,9 +250,11 @@ class RadFmVision(nn.Module):
         """Nothing follows the last layer."""
         return tokens
 
-    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002  (every patch is real)
-        """The mean of the perceiver's latents, or of the tokens (B, width)."""
-        return cast(Tensor, (self.perceiver(tokens) if self.read_out == "latents" else tokens).mean(dim=1))
+    def pool(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The mean of the perceiver's latents, or of the real tokens (B, width)."""
+        if self.read_out == "latents":
+            return cast(Tensor, self.perceiver(tokens, mask).mean(dim=1))
+        return mean_of_real(tokens, mask)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Volumes (B, 3, H, W, D) to tokens after the last layer (B, T, width)."""

@@ -38,11 +38,15 @@ class _LatentAttention(nn.Module):
         self.to_kv = nn.Linear(width, 2 * inner, bias=False)
         self.to_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, media: Tensor, latents: Tensor) -> Tensor:
+    def forward(self, media: Tensor, latents: Tensor, mask: Tensor | None = None) -> Tensor:
         asking = self.norm_latents(latents)
         keys, values = self.to_kv(torch.cat([self.norm_media(media), asking], dim=1)).chunk(2, dim=-1)
         q, k, v = (split_heads(part, self.heads) for part in (self.to_q(asking), keys, values))
-        return cast(Tensor, self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        allowed = None
+        if mask is not None:
+            allowed = torch.cat([mask, mask.new_ones(latents.shape[:2])], dim=1)[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        return cast(Tensor, self.to_out(mixed.transpose(1, 2).flatten(2)))
 
 
 def _layer(width: int, sizes: PerceiverSizes) -> nn.ModuleList:
@@ -64,11 +68,11 @@ class Perceiver(nn.Module):
         self.layers = nn.ModuleList(_layer(width, sizes) for _ in range(sizes.depth))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T, width) to latents after the final norm (B, n, width)."""
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Tokens (B, T, width), real where ``mask`` is True (B, T), to latents after the final norm (B, n, width)."""
         latents = self.latents.expand(len(tokens), -1, -1)
         for layer in self.layers:
             attention, perceptron = cast(nn.ModuleList, layer)
-            latents = latents + attention(tokens, latents)
+            latents = latents + attention(tokens, latents, mask)
             latents = latents + perceptron(latents)
         return cast(Tensor, self.norm(latents))

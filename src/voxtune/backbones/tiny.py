@@ -153,6 +153,7 @@ class TinyVision(nn.Module):
     """The vision tower (a ``TokenTower``): volumes (B, 1, X, Y, Z) to tokens (B, 1 + T, width), CLS first, x slowest."""
 
     lead = 1
+    order_free = True
     first_centre = (1.5, 1.5, 1.5)
     """The voxel at the middle of what the first patch token sees: the stem's strided convolutions start at the edge."""
 

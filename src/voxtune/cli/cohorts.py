@@ -202,6 +202,11 @@ def preprocess(
     show_default=True,
     help="A missing value is left out, or written as unavailable.",
 )
+@click.option(
+    "--norms",
+    type=PATH,
+    help="Percentiles (templates normative, graph) are of this adapter's or run's controls, or of a split's training side.",
+)
 @profile_option
 @set_option
 def describe(
@@ -209,17 +214,19 @@ def describe(
     output: Path,
     template: str | None,
     missing: Literal["omit", "unavailable"],
+    norms: Path | None,
     profile: str | None,
     assignments: tuple[str, ...],
 ) -> None:
     """Write a report text for every scan from its metadata.
 
-    --set report.fields=COLUMN,... opens columns that the profile does not know.
+    --set report.fields=COLUMN,... opens columns that the profile does not know; --set report.controls=CLASS,... names the controls.
     """
     from voxtune.commands.describe import describe as stage
 
-    profile, fields = text_settings(profile, assignments)
-    echo(stage(manifest, output, template, missing, profile=profile, fields=fields).summary)
+    profile, fields, more = text_settings(profile, assignments, ("controls",))
+    done = stage(manifest, output, template, missing, profile=profile, fields=fields, norms=norms, **more)
+    echo(done.summary)
 
 
 @command("split")
@@ -299,7 +306,7 @@ def audit(
     """
     from voxtune.commands.audit import audit as stage
 
-    profile, fields = text_settings(profile, assignments)
+    profile, fields, _ = text_settings(profile, assignments)
     done = stage(
         directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields
     )

@@ -21,10 +21,11 @@ from voxtune.cohorts.adni_progression import Progression, Reverters
 from voxtune.cohorts.conversion import ConversionSettings, Course, add_event
 from voxtune.cohorts.dates import DateStyle
 from voxtune.cohorts.image_files import find_image_files, find_tables
-from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest
 from voxtune.cohorts.table import SourceTable
 from voxtune.errors import DataError, SettingError
+from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
 
 

@@ -17,12 +17,13 @@ from voxtune.cohorts.aibl_visits import TABLES, TODO, Visit, Visits, read_visits
 from voxtune.cohorts.conversion import ConversionSettings, Course, add_event, course_of
 from voxtune.cohorts.dates import DAYS_A_MONTH, in_months
 from voxtune.cohorts.image_files import NO_CONTENT, find_image_files, find_tables
-from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest
 from voxtune.cohorts.sequence import natural, read_sidecar, recognise
 from voxtune.cohorts.table import SourceTable
 from voxtune.cohorts.visits import path_days, path_months
 from voxtune.errors import DataError
+from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
 
 NEEDED = ("aibl_ptdemog", "aibl_pdxconv")

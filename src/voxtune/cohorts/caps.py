@@ -11,11 +11,12 @@ from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
-from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sessions import SessionTables
 from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.tree_rows import keep_scans
 from voxtune.errors import DataError
+from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
 
 

@@ -19,12 +19,13 @@ from voxtune.cohorts.other_values import OtherValues
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
 from voxtune.cohorts.ranges import why_not
-from voxtune.cohorts.reading import Reading, scan_name
+from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.supplement import Supplement
 from voxtune.cohorts.table import PERSONAL, WORDS, SourceTable, plain
 from voxtune.cohorts.table_settings import TableSettings
 from voxtune.cohorts.workbook import read_any
 from voxtune.errors import DataError, SettingError, TableError
+from voxtune.types.names import scan_name
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 
 GUESSES: Mapping[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from voxtune.cohorts.cells import decoded, grid
 from voxtune.cohorts.table import PERSONAL, plain
 from voxtune.cohorts.workbook import all_columns
 from voxtune.errors import TableError
+from voxtune.storage.read import OddFileError, check_plain, whole_bytes
 
 MOST_BYTES = 2**20
 """Of a table that is looked into for names."""
@@ -51,9 +52,10 @@ def _first_lines(path: Path, most: int = 50) -> list[list[str]]:
     try:
         if path.suffix.lower() == ".xlsx":
             return all_columns(path, most)
+        check_plain(path)
         with path.open("rb") as file:
             text = decoded(file.read(MOST_BYTES))
-    except (OSError, TableError):
+    except (OSError, TableError, OddFileError):
         return []
     some = "\n".join(text.splitlines()[:most])
     try:
@@ -70,8 +72,8 @@ def _only_years(cells: Sequence[str]) -> bool:
 def personal_sidecar(path: Path) -> list[str]:
     """Fields of a JSON sidecar that name a person."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        facts = json.loads(whole_bytes(path))
+    except (OSError, ValueError, RecursionError, OddFileError):
         return []
     return [
         name for name in _SIDECAR if isinstance(facts, dict) and telling(name, str(facts.get(name) or ""))
@@ -86,8 +88,9 @@ def personal_dicom(path: Path) -> list[str]:
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
     try:
+        check_plain(path)
         reader.ReadImageInformation()
-    except RuntimeError:
+    except (OSError, OddFileError, RuntimeError):
         return []
     return [
         name

@@ -226,8 +226,3 @@ class Reading:
         if len(counts) > MOST_REASONS:
             counts = Counter(re.sub(r" \(.*\)$", "", one.reason) for one in self.dropped)
         return dict(counts.most_common())
-
-
-def scan_name(text: str) -> str:
-    """A ``scan_id`` from any text: letters, digits, ``.``, ``_`` and ``-``, starting with a letter or digit."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.strip()).strip("-._") or "scan"

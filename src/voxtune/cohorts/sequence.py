@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from voxtune.storage.read import OddFileError, whole_bytes
+
 UNKNOWN, T1, T1_BEST = "unknown", "T1", "T1 (MPRAGE or SPGR)"
 OTHER: Mapping[str, str] = MappingProxyType({
     "localizer": r"locali[sz]er|scout|survey|smart ?brain|3 ?plane|three ?plane|tri ?plane|2 ?plane",
@@ -119,8 +121,8 @@ def read_sidecar(image: Path) -> dict[str, Any]:
     """The JSON sidecar of an image as a mapping; empty where there is none that can be read."""
     path = image.with_name(re.sub(r"\.nii(\.gz)?$", "", image.name) + ".json")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        facts = json.loads(whole_bytes(path).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError, OddFileError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

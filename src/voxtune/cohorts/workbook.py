@@ -12,6 +12,7 @@ from voxtune.cohorts.cells import INVISIBLE
 from voxtune.cohorts.image_files import find_tables
 from voxtune.cohorts.table import MISSING, SourceTable, plain
 from voxtune.errors import DataError, TableError
+from voxtune.storage.read import OddFileError, check_plain
 
 MOST_BYTES = 200 * 2**20
 """A workbook that is larger than this when unpacked is refused: a table of visits has less than a thousandth of it."""
@@ -111,9 +112,10 @@ def _number(text: str) -> str:
 
 def _check_size(path: Path) -> None:
     try:
+        check_plain(path)
         with zipfile.ZipFile(path) as file:
             size = sum(one.file_size for one in file.infolist())
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, OddFileError, zipfile.BadZipFile):
         raise TableError(path, "not an xlsx workbook", "Save the sheet as csv.") from None
     if size > MOST_BYTES:
         raise TableError(

@@ -103,7 +103,7 @@ def drift(
         new = _looked_at(loaded, table)
         other = None if reference is None else _looked_at(loaded, Path(reference))
     seen, compared = _seen(loaded, new, other)
-    found = find_drift(seen, kept, compared, loaded.facts.trust.familiar)
+    found = find_drift(seen, kept, compared, loaded.facts.trust.familiar, chances=new.probabilities)
     looked = [new, *([other] if other else [])]
     facts = found.as_json() | {
         "adapter_sha256": loaded.facts.adapter_sha256,
@@ -229,7 +229,7 @@ def _seen(loaded: "LoadedAdapter", new: _Cohort, other: _Cohort | None) -> "tupl
             basis.figures(one) | recorded_figures(records[row.scan_id], row)
             for one, row in zip(cohort.features, cohort.rows, strict=True)
         ]
-        return Seen.of(cohort.rows, figures, cohort.probabilities)
+        return Seen.of(cohort.rows, figures)
 
     return of(new), None if other is None else of(other)
 

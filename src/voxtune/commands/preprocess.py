@@ -242,7 +242,7 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mappi
     ``said`` has the sentences of this call, of which one may have no folder to stand in.
     """
     from voxtune.data.manifest import write_manifest, write_table
-    from voxtune.pages.preprocess_page import CohortEntry, cohort_page
+    from voxtune.pages.preprocess_page import MOST_THUMBNAILS, CohortEntry, cohort_page, worst_first
     from voxtune.run_dir import write_text
 
     records, failed = _found(rows, out, preset, said)
@@ -265,8 +265,11 @@ def _summary(rows: Sequence[ManifestRow], out: Path, preset: Preset, said: Mappi
         ),
     )
     series = {name: _series(record) for name, record in records.items()}
+    shown = set(
+        worst_first(figures)[:MOST_THUMBNAILS]
+    )  # of 10^5 scans the others' pictures are never in memory
     entries = [
-        CohortEntry(name, qc, _bytes(out / name / "thumbnail.png"), series[name])
+        CohortEntry(name, qc, _bytes(out / name / "thumbnail.png") if name in shown else None, series[name])
         for name, qc in figures.items()
     ]
     for name, sentence in series.items():

@@ -13,6 +13,7 @@ from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.change import with_changes
+from voxtune.reports.norms import FittedNorms
 from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.profile import Profile
@@ -162,6 +163,7 @@ def reports_of(
     *,
     label: bool = True,
     targets: Sequence[str] = (),
+    norms: FittedNorms | None = None,
 ) -> dict[str, Report]:
     """The training texts of some rows: read from the file the settings name, or written by their template.
 
@@ -171,6 +173,7 @@ def reports_of(
         profile: of the cohort; ``None``: recognised.
         label: whether the label sentence is written.
         targets: columns that are predicted, which no text may state.
+        norms: of the training side, where the texts state percentiles (``reports/needed.py``).
 
     Raises:
         LeakageError: the template asks for a target, another field that may never be in a text, or one that nobody opened.
@@ -182,7 +185,7 @@ def reports_of(
     template = load_template(settings.template or profile.template, profile, policy)
     found = {
         row.scan_id: write_report(
-            row, template, missing=settings.missing, label=label, policy=policy, profile=profile
+            row, template, missing=settings.missing, label=label, policy=policy, profile=profile, norms=norms
         )
         for row in rows
     }

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from voxtune.data.examples import ReadScan
+from voxtune.errors import DataError, ScanError
 from voxtune.progress import note
 from voxtune.storage.seal import DamagedError, with_hash, without_hash
 from voxtune.storage.write import write_bytes
@@ -90,13 +92,28 @@ class FrozenFeatures:
         return self.places[name]
 
     def _make(self, name: str, path: Path) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), named(name):
             features = self.make(self.read(name)[None])[0].float().cpu()
         buffer = io.BytesIO()
         np.save(buffer, features.numpy(), allow_pickle=False)
         write_bytes(path, with_hash(buffer.getvalue()), durable=False)
         self.whole.add(path)
         return features
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Say which input a model refused: a tower sees values alone.
+
+    Raises:
+        ScanError: in the place of a ``DataError`` that names no scan.
+    """
+    try:
+        yield
+    except ScanError:
+        raise
+    except DataError as error:
+        raise ScanError(name, str(error)) from None
 
 
 def embedded_scans(
@@ -137,7 +154,7 @@ def finished_features(
 
 def _probe(read: ReadScan, make: Callable[[Tensor], Tensor], name: str) -> Tensor | None:
     """What comes of the first input; ``None`` where a gradient could flow into it."""
-    with torch.enable_grad():
+    with torch.enable_grad(), named(name):
         probe = make(read(name)[None])
     return None if probe.requires_grad else probe[0]
 

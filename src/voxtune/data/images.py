@@ -126,6 +126,11 @@ def _marked(made: Preprocessed, scan: Path) -> Preprocessed:
     return replace(made, record=made.record.model_copy(update={"simulated": simulated}))
 
 
+def fingerprint_folder(manifest: Path) -> Path:
+    """Where fingerprints that the audit makes of scans are kept."""
+    return manifest.parent / "cache" / "fingerprints"
+
+
 def embedded_folder(manifest: Path) -> Path:
     """Where scans embedded by a frozen tower are kept, beside the training cache."""
     return manifest.parent / "cache" / "embedded"

@@ -7,6 +7,7 @@ from pathlib import Path
 from voxtune.cohorts.bids import Bids
 from voxtune.data.manifest import write_manifest
 from voxtune.errors import ScanError
+from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
 
 MADE = "source.tsv"
@@ -37,6 +38,6 @@ def as_manifest(source: Path, folder: Path) -> Path:
         rows = list(Bids(root=source, unlabelled="keep").rows())
     else:
         plain = re.sub(r"\.(nii|nii\.gz|zip|dcm)$", "", _name(source))
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "scan"
+        name = scan_name(plain)
         rows = [ManifestRow(participant_id=name, scan_id=name, image=str(source.absolute()))]
     return write_manifest(rows, folder / MADE)

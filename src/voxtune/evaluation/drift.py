@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from voxtune.evaluation.calibration import ENOUGH
 from voxtune.evaluation.calibration import FEWEST as FEWEST_OF_CLASS
@@ -21,6 +22,7 @@ from voxtune.evaluation.two_sample import (
     group_test,
     smallest_found,
 )
+from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.types.reference import OTHER, ReferencePeople
 from voxtune.types.reliability import FamiliarScans
 
@@ -202,6 +204,7 @@ def find_drift(
     reference: Seen | None = None,
     familiar: FamiliarScans | None = None,
     seed: int = 0,
+    chances: ArrayLike | None = None,
 ) -> Drift:
     """Compare the scans of new people with a reference.
 
@@ -211,13 +214,16 @@ def find_drift(
         reference: scans of the reference, in the place of what is kept of it.
         familiar: the adapter's limit of distance.
         seed: of the draws.
+        chances: calibrated probabilities (n, k) of the new scans, where one class among several is asked.
     """
-    people = new.one_each(seed)
+    places = new.one_each(seed)
+    people = new.at(places)
+    said = None if chances is None else np.asarray(chances, dtype=float)[places]
     known = kept.figures if kept is not None else {}
     scanners = kept.groups.get(SCANNER, {}) if kept is not None else {}
     count = kept.n_participants if kept is not None else 0
     if reference is not None:
-        same = reference.one_each(seed)
+        same = reference.at(reference.one_each(seed))
         known = {name: tuple(values) for name, values in same.by_figure().items()}
         scanners = _counted(same.scanners)
         count = len(same.participants)
@@ -237,8 +243,8 @@ def find_drift(
     away = [one["distance"] for one in people.figures if "distance" in one]
     beyond = sum(one > familiar.limit for one in away) if familiar is not None and away else None
     found = drifted([KINDS[one.name] for one in tests if one.found])
-    mix, no_mix = _mix(kept, people, seed)
-    accuracy, no_accuracy = _accuracy(kept, people, found=found, told=smallest is not None)
+    mix, no_mix = _mix(kept, said, seed)
+    accuracy, no_accuracy = _accuracy(kept, said, found=found, told=smallest is not None)
     rarest = min((share for share, _, _ in mix.shares.values()), default=0.0) if mix is not None else None
     return Drift(
         reference=count,
@@ -304,20 +310,19 @@ def _scanners(reference: Mapping[str, int], people: Sequence[str | None], seed: 
     return ScannerTest(group_test(reference, seen, seed), unseen)
 
 
-def _mix(kept: ReferencePeople | None, people: Seen, seed: int) -> tuple[ClassMix | None, str]:
-    if people.probabilities is None:
+def _mix(kept: ReferencePeople | None, chances: Floats | None, seed: int) -> tuple[ClassMix | None, str]:
+    if chances is None:
         return None, "the adapter does not choose one class among several"
     if kept is None or not kept.classes:
         return None, "the adapter keeps nothing of its validation answers"
-    chances = np.asarray(people.probabilities, dtype=float)
     answers = np.bincount(chances.argmax(axis=1), minlength=chances.shape[1])
     return class_mix(kept.said, kept.classes, answers, seed)
 
 
 def _accuracy(
-    kept: ReferencePeople | None, people: Seen, *, found: bool, told: bool
+    kept: ReferencePeople | None, chances: Floats | None, *, found: bool, told: bool
 ) -> tuple[ExpectedAccuracy | None, str]:
-    if people.probabilities is None:
+    if chances is None:
         return (
             None,
             "it is estimated from the confidence of one class among several, which this adapter does not give",
@@ -331,7 +336,6 @@ def _accuracy(
         )
     if not told:
         return None, "whether these scans are like those that confidence was learned on cannot be told"
-    chances = np.asarray(people.probabilities, dtype=float)
     return expected_accuracy(kept.right, kept.wrong, chances.max(axis=1))
 
 

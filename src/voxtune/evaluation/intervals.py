@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import expit
+from numpy.typing import ArrayLike, NDArray
 
 from voxtune.errors import SettingError
 from voxtune.evaluation.weighted_metrics import Floats, Integers
@@ -37,7 +36,9 @@ def number_participants(participants: Sequence[object]) -> Integers:
     return np.array([seen.setdefault(name, len(seen)) for name in participants], dtype=np.int64)
 
 
-def resample_participants(strata: ArrayLike, resamples: int, seed: int | np.random.Generator = 0) -> Integers:
+def resample_participants(
+    strata: ArrayLike, resamples: int, seed: int | np.random.Generator = 0
+) -> NDArray[np.int32]:
     """Participants drawn with replacement within each stratum (resamples, participants).
 
     Args:
@@ -52,10 +53,14 @@ def resample_participants(strata: ArrayLike, resamples: int, seed: int | np.rand
         raise SettingError("resamples", "a whole number of at least 1", resamples)
     rng = np.random.default_rng(seed)
     stratum = np.asarray(strata)
-    drawn = np.empty((resamples, len(stratum)), dtype=np.int64)
+    drawn = np.empty((resamples, len(stratum)), dtype=np.int32)  # 0.8 GB of 10^5 participants
     for value in np.unique(stratum):
-        members = np.flatnonzero(stratum == value)
-        drawn[:, members] = members[rng.integers(len(members), size=(resamples, len(members)))]
+        members: NDArray[np.int32] = np.flatnonzero(stratum == value).astype(np.int32)
+        for rows in blocks(
+            resamples, len(members)
+        ):  # the same draws as all at once, which would be in memory twice
+            size = (len(range(resamples)[rows]), len(members))
+            drawn[rows, members] = members[rng.integers(len(members), size=size)]
     return drawn
 
 
@@ -158,6 +163,8 @@ def share_interval(
         # A score that no resample within the diagnoses changes, as a constant guess: other people would still change it.
         return exact_interval(value, participants, confidence)
     middle = np.log(value / (1 - value))
+    from scipy.special import expit  # a quarter of a second, which a prediction need not wait for
+
     low, high = float(expit(middle - half)), float(expit(middle + half))
     if lonely:
         exact_low, exact_high = exact_interval(value, participants, confidence)

@@ -21,30 +21,23 @@ class Seen:
     participants: Sequence[str]
     figures: Sequence[Mapping[str, float]]
     scanners: Sequence[str | None]
-    probabilities: ArrayLike | None = None
-    """Calibrated (n, k), where one class among several is asked."""
 
     @classmethod
-    def of(
-        cls,
-        rows: Sequence[ManifestRow],
-        figures: Sequence[Mapping[str, float]],
-        probabilities: ArrayLike | None = None,
-    ) -> "Seen":
+    def of(cls, rows: Sequence[ManifestRow], figures: Sequence[Mapping[str, float]]) -> "Seen":
         """Of the rows of a manifest."""
-        return cls(
-            [row.participant_id for row in rows], figures, [row.scanner for row in rows], probabilities
-        )
+        return cls([row.participant_id for row in rows], figures, [row.scanner for row in rows])
 
-    def one_each(self, seed: int = 0) -> "Seen":
-        """One scan of every participant, drawn by chance."""
-        chosen = one_scan_each(self.participants, np.ones(len(self.participants), dtype=bool), seed).tolist()
-        probabilities = None if self.probabilities is None else np.asarray(self.probabilities)[chosen]
+    def one_each(self, seed: int = 0) -> list[int]:
+        """The place of one scan of every participant, drawn by chance."""
+        every = np.ones(len(self.participants), dtype=bool)
+        return [int(place) for place in one_scan_each(self.participants, every, seed)]
+
+    def at(self, places: Sequence[int]) -> "Seen":
+        """Some of the scans."""
         return Seen(
-            [self.participants[place] for place in chosen],
-            [self.figures[place] for place in chosen],
-            [self.scanners[place] for place in chosen],
-            probabilities,
+            [self.participants[place] for place in places],
+            [self.figures[place] for place in places],
+            [self.scanners[place] for place in places],
         )
 
     def by_figure(self) -> dict[str, list[float]]:
@@ -54,7 +47,10 @@ class Seen:
 
 
 def keep_reference(
-    seen: Seen, labels: ArrayLike | None = None, classes: Sequence[str] = ()
+    seen: Seen,
+    labels: ArrayLike | None = None,
+    classes: Sequence[str] = (),
+    chances: ArrayLike | None = None,
 ) -> ReferencePeople | None:
     """What an adapter keeps of its validation scans; ``None`` of too few participants.
 
@@ -62,8 +58,9 @@ def keep_reference(
         seen: validation scans.
         labels: class numbers (n,), below 0 where unknown; where one class among several is asked.
         classes: their names.
+        chances: calibrated probabilities of the classes (n, k).
     """
-    people = seen.one_each()
+    people = seen.at(seen.one_each())
     if len(people.participants) < FEWEST_KEPT:
         return None
     figures = {
@@ -79,18 +76,24 @@ def keep_reference(
         n_participants=len(people.participants),
         figures=figures,
         groups=groups,
-        **_answers(seen, labels, classes),
+        **_answers(seen.participants, labels, classes, chances),
     )
 
 
-def _answers(seen: Seen, labels: ArrayLike | None, classes: Sequence[str]) -> dict[str, object]:
+def _answers(
+    participants: Sequence[str],
+    labels: ArrayLike | None,
+    classes: Sequence[str],
+    chances: ArrayLike | None,
+) -> dict[str, object]:
     """How often which answer was right, one scan a participant among those with a known class."""
-    if labels is None or seen.probabilities is None:
+    if labels is None or chances is None:
         return {}
-    label, chances = np.asarray(labels), np.asarray(seen.probabilities, dtype=float)
-    chosen = one_scan_each(seen.participants, label >= 0)
-    said, true = chances[chosen].argmax(axis=1), label[chosen]
-    sure = np.round(chances[chosen].max(axis=1), 4)
+    label = np.asarray(labels)
+    chosen = one_scan_each(participants, label >= 0)
+    answers = np.asarray(chances, dtype=float)[chosen]
+    said, true = answers.argmax(axis=1), label[chosen]
+    sure = np.round(answers.max(axis=1), 4)
     table = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(table, (true, said), 1)
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
 from voxtune.storage.read import whole_bytes
+from voxtune.types.names import scan_name
 from voxtune.types.profile import plain
 
 if TYPE_CHECKING:
@@ -71,28 +72,32 @@ def reports_of_row(
         UsageError: one of the fields that a person gave by name (``given``) is in no report.
     """
     from voxtune.model.questions import question_of
+    from voxtune.reports.norms import FittedNorms
     from voxtune.reports.policy import opened
-    from voxtune.reports.wording import BUILT_IN, load_template, write_report
+    from voxtune.reports.wording import columns_of, known_template, load_template, write_report
 
     settings, profile = loaded.config.report, loaded.config.known_profile
     have = [plain(name) for name, _ in row]
     policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
-    name = settings.template if settings.template in BUILT_IN else profile.template
-    template = load_template(str(name), profile, policy)
-    asked = {plain(one) for one in template.names} - {"diagnosis"}
+    template = load_template(known_template(settings.template, profile), profile, policy)
+    kept = loaded.facts.norms
+    norms = None if kept is None else FittedNorms(kept)
+    asked = {plain(one) for one in columns_of(template, profile)} - {"diagnosis"}
     if unread := sorted({plain(one) for one in given} - asked):
         raise UsageError(
             f"--facts: no report of this adapter says {', '.join(map(repr, unread))}; it says {', '.join(sorted(asked)) or 'no fact'}."
         )
     if not question_of(loaded.facts).biomarkers:
         report = write_report(
-            row, template, missing=settings.missing, label=False, policy=policy, profile=profile
+            row, template, missing=settings.missing, label=False, policy=policy, profile=profile, norms=norms
         )
         return {"report": report.text}
     found = {}
     for name in loaded.facts.classes:
         named = row.model_copy(update={"diagnosis": name})
-        written = write_report(named, template, missing=settings.missing, policy=policy, profile=profile)
+        written = write_report(
+            named, template, missing=settings.missing, policy=policy, profile=profile, norms=norms
+        )
         if set(written.fields) <= {"diagnosis"}:
             return {}
         found[name] = written.text
@@ -149,4 +154,4 @@ def truth_of(manifest: Path, scan_id: str) -> "NDArray[np.bool_] | None":
 def plain_name(scan: Path) -> str:
     """A scan's name as a folder can carry it; a preprocessed ``<scan_id>/volume.nii.gz`` goes by its folder."""
     name = scan.absolute().parent.name if scan.name == "volume.nii.gz" else scan.name
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"\.nii(\.gz)?$|\.zip$", "", name)).strip("._") or "scan"
+    return scan_name(re.sub(r"\.nii(\.gz)?$|\.zip$", "", name), "_")

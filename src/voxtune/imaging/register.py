@@ -93,11 +93,8 @@ def _level(fine: Volume, grid: int, blur: float, margin: float) -> Level:
     size = round(template.FIELD_OF_VIEW_MM / grid)
     near = binary_dilation(template.brain_mask(size), iterations=max(1, round(margin / grid)))
     affine = template.field_of_view(size)
-    still, scan = (
-        template.template(size).voxels,
-        isotropic(fine, float(grid)).voxels if grid > fine.spacing[0] else fine.voxels,
-    )
-    scan_affine = isotropic(fine, float(grid)).affine if grid > fine.spacing[0] else fine.affine
+    coarse = isotropic(fine, float(grid)) if grid > fine.spacing[0] else fine
+    still, scan = template.template(size).voxels, coarse.voxels
     if blur > 0:
         still, scan = gaussian_filter(still, blur / grid), gaussian_filter(scan, blur / grid)
     values = still[near].astype(np.float64)
@@ -108,7 +105,7 @@ def _level(fine: Volume, grid: int, blur: float, margin: float) -> Level:
         values=values / np.linalg.norm(values),
         scan=scan,
         slopes=slopes,
-        to_voxel=np.asarray(np.linalg.inv(scan_affine), dtype=np.float64),
+        to_voxel=np.asarray(np.linalg.inv(coarse.affine), dtype=np.float64),
     )
 
 

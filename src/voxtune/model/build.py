@@ -1,7 +1,7 @@
 """From a configuration to a model: build and freeze the backbone, add the tokens of targets, attach the methods."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -102,7 +102,7 @@ def build_model(
         for target in config.targets:
             add_target(model, target, generator, (scales or {}).get(target.name, TargetScale()))
         for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
-            for method in methods:
+            for method in in_order(methods):
                 cast(Method, method).attach(model, encoder, generator)
     if config.event is not None and config.event.visits > 1:
         model.visits = VisitJoin(backbone.embed_dim, config.event.visits)
@@ -115,9 +115,15 @@ def build_model(
     return model.eval()
 
 
+def in_order(methods: Sequence[Settings]) -> list[Settings]:
+    """Methods as they are attached: what changes how the base reads a scan first, the others as they stand."""
+    return sorted(methods, key=lambda method: not getattr(method, "changes_base", False))
+
+
 def frozen_base(config: RunConfig, backbone: Backbone | None = None) -> VisionLanguageModel:
     """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on; ``backbone`` as in ``build_model``."""
-    bare = {"vision": (), "text": (), "projections": "frozen"}
+    kept = tuple(method for method in config.vision if getattr(method, "changes_base", False))
+    bare = {"vision": kept, "text": (), "projections": "frozen"}
     plain = config.model_copy(
         update=bare | {"targets": (), "event": None, "aggregation": Aggregation(form="none")}
     )

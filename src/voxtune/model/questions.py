@@ -17,6 +17,7 @@ from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import AdapterFacts
 from voxtune.model.risk_question import question_of_event
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
+from voxtune.reports.class_signs import NONE, Signs, sets_of_classes, sets_of_pairs
 from voxtune.types.records import ManifestRow
 
 Floats = NDArray[np.float64]
@@ -92,11 +93,13 @@ class ClassQuestion:
     """Other templates to ask by as well."""
     choice: Choice = "one"
     biomarkers: bool = True
+    signs: Signs = field(default_factory=dict)
+    """Further texts of each class, by its signs."""
 
     @property
     def texts(self) -> list[list[str]]:
-        """One set for each template."""
-        return [[one.replace("{name}", name) for name in self.names] for one in self.templates]
+        """One set for each template, then one for each wording of the signs."""
+        return sets_of_classes(self.names, self.templates, self.signs)
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Logits (B, k) on the scale of the probabilities."""
@@ -134,7 +137,7 @@ class ClassQuestion:
 
     def raw(self) -> Question:
         """The most similar class."""
-        return ClassQuestion(self.names, self.templates)
+        return ClassQuestion(self.names, self.templates, signs=self.signs)
 
     def reworded(self) -> Mapping[str, Question]:
         """By each other template alone."""
@@ -163,6 +166,8 @@ class FindingQuestion:
     """Of each label; 0.5 where it has none."""
     choice: Choice = "each"
     biomarkers: bool = False
+    signs: Signs = field(default_factory=dict)
+    """Further pairs of each finding, by its signs."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,8 +181,8 @@ class FindingQuestion:
 
     @property
     def texts(self) -> list[list[str]]:
-        """One set: present and absent of each finding."""
-        return [pair_texts(self.findings, self.pair)]
+        """One set: present and absent of each finding; then one for each wording of the signs."""
+        return [pair_texts(self.findings, self.pair), *sets_of_pairs(self.findings, self.signs)]
 
     def log_odds(self, logits: Tensor) -> Tensor:
         """Of each label being there (B, k)."""
@@ -282,14 +287,16 @@ class NoQuestion:
 
 
 def _of_classes(facts: AdapterFacts) -> Question:
+    offsets = tuple(facts.offsets_of(facts.classes))
     return ClassQuestion(
-        facts.classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(facts.classes))
+        facts.classes, facts.class_texts, facts.temperature, offsets, signs=facts.signs or NONE
     )
 
 
 def _of_findings(facts: AdapterFacts) -> Question:
     pair = (facts.class_texts[0], facts.class_texts[1])
-    return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
+    labels = {name: (name,) for name in facts.classes}
+    return FindingQuestion(labels, pair, facts.thresholds, signs=facts.signs or NONE)
 
 
 QUESTIONS: Mapping[str, Callable[[AdapterFacts], Question]] = {

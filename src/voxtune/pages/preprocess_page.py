@@ -58,13 +58,19 @@ def scan_page(scan_id: str, volume: Volume, record: ChainRecord, *, simulated: b
     )
 
 
+def worst_first(figures: Mapping[str, Qc]) -> list[str]:
+    """Scans by what a person should look at first: by verdict, then by fit to the template."""
+    return sorted(
+        figures, key=lambda name: (_RANK[figures[name].verdict], figures[name].correlation or 0.0, name)
+    )
+
+
 def cohort_page(
     entries: Sequence[CohortEntry], failed: Mapping[str, str], preset: str, *, pending: int, simulated: bool
 ) -> str:
     """The page of all scans, worst first: those that failed, then by verdict, then by fit to the template."""
-    ordered = sorted(
-        entries, key=lambda entry: (_RANK[entry.qc.verdict], entry.qc.correlation or 0.0, entry.scan_id)
-    )
+    by_name = {entry.scan_id: entry for entry in entries}
+    ordered = [by_name[name] for name in worst_first({name: entry.qc for name, entry in by_name.items()})]
     context = {
         "entries": [(entry, _inline(entry.thumbnail)) for entry in ordered[:MOST_THUMBNAILS]],
         "left_out": max(0, len(ordered) - MOST_THUMBNAILS),

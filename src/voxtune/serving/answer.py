@@ -41,6 +41,8 @@ class Answer:
     """Of its content."""
     thresholds: Mapping[str, float] | None = None
     """Of findings: the probability from which on each is called."""
+    similar: Mapping[str, Any] | None = None
+    """The nearest groups of training participants, where the adapter has a bank."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""
@@ -72,6 +74,8 @@ class Answer:
         hidden = {"targets", *absent}
         if self.thresholds is not None:
             said["thresholds"] = dict(self.thresholds)
+        if self.similar is not None:
+            said["similar"] = dict(self.similar)
         return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:

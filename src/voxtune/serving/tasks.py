@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,11 @@ class Bench:
             from voxtune.imaging.template import brain_mask
 
             brain_mask(preset.shape[0])
-        zeros = torch.zeros(preset.tensor_shape)
-        self.predictor.answer("warm-up", zeros)
-        image(slice_figure(seen(zeros.numpy()[0], preset)), dpi=20)
+        # Every value a scan may have: a volume of one value is background alone, and values of 0 to 1 are no CT.
+        values = torch.linspace(*preset.value_range, math.prod(preset.tensor_shape))
+        ramp = values.reshape(preset.tensor_shape)
+        self.predictor.answer("warm-up", ramp)
+        image(slice_figure(seen(ramp.numpy()[0], preset)), dpi=20)
 
     def describe(self) -> dict[str, Any]:
         """What the page and programs need to know of the adapter."""
@@ -113,7 +116,12 @@ class Bench:
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
         answer = Answer(
-            found.prediction, found.caveats, folder / PAGE, targets, thresholds=self.predictor.thresholds
+            found.prediction,
+            found.caveats,
+            folder / PAGE,
+            targets,
+            thresholds=self.predictor.thresholds,
+            similar=found.similar,
         ).as_json()
         del answer["page"]
         answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
@@ -152,7 +160,7 @@ class Bench:
         prediction, caveats = from_json(answer)
         facts = self.predictor.adapter.facts.model_dump(mode="json")
         facts["simulated"] |= bool(answer.get("simulated"))
-        return scan_page(prediction, caveats, view, facts, maps)
+        return scan_page(prediction, caveats, view, facts, maps, answer.get("similar"))
 
 
 def seen(voxels: NDArray[np.float32], preset: Preset) -> Volume:

@@ -1,11 +1,12 @@
 """Many findings, each present or absent for itself: a two-way choice between the texts of its pair (method.md B)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
+from voxtune.reports.class_signs import NONE, sets_of_pairs, signs_of
 from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import Kind, ManifestRow
 
@@ -115,7 +116,8 @@ class Findings:
         """Present, absent of the first finding, then of the second, and so on."""
         from voxtune.data.findings import pair_texts
 
-        return [pair_texts(self.seen, self.config.classes.pair)]
+        pairs = pair_texts(self.seen, self.config.classes.pair)
+        return [pairs, *sets_of_pairs(self.seen, signs_of(self.config, self.seen))]
 
     def loss(self, output: "Output", batch: "Batch", heads: "Mapping[str, TargetHead]") -> "TaskTerms":  # noqa: ARG002  (a task's signature)
         """The two-way cross-entropy of every known cell."""
@@ -200,6 +202,7 @@ class Findings:
                 "classes": self.config.classes.findings,
                 "held_out": self.held_out,
                 "class_texts": self.config.classes.pair,
+                "signs": dict(signs_of(self.config, self.config.classes.findings)),
                 "thresholds": thresholds,
             },
             training={"findings": dict(zip(self.seen, present, strict=True))},
@@ -230,12 +233,13 @@ class ScoredFindings:
         """Called at the thresholds frozen in the adapter; a label of several findings at the highest of theirs."""
         from voxtune.model.questions import FindingQuestion
 
-        return FindingQuestion(chosen.parts, self.model.config.classes.pair, self.thresholds(chosen))
+        config, adapter = self.model.config, self.model.adapter
+        asked = FindingQuestion(chosen.parts, config.classes.pair, self.thresholds(chosen))
+        kept = NONE if adapter is None else adapter.facts.signs
+        return replace(asked, signs=signs_of(config, asked.findings, kept))
 
     def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
         """Called at thresholds of its own, fitted on the run's validation scans, so that it is not judged by another model's."""
-        from dataclasses import replace
-
         import numpy as np
 
         from voxtune.evaluation.answers import ask
@@ -244,6 +248,7 @@ class ScoredFindings:
 
         config, chosen = self.model.config, cohort.chosen
         asked = FindingQuestion(chosen.parts, config.classes.pair)
+        asked = replace(asked, signs=signs_of(config, asked.findings))
         limits = dict.fromkeys(asked.names, UNDECIDED)
         if cohort.own and cohort.val_rows:
             rows = [row for row in cohort.val_rows if np.isfinite(asked.truth([row])).any()]

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW
 
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, StoppedError
@@ -20,6 +19,7 @@ from voxtune.training.checkpoint import Standing, forget, load_last, save_checkp
 from voxtune.training.cost import energy_meter, memory_mib
 from voxtune.training.devices import clip_gradients, is_sharded, place
 from voxtune.training.interrupt import stop_requests
+from voxtune.training.optimiser import PlainAdamW
 from voxtune.training.order import round_batches, seed_of
 from voxtune.training.plan import Plan, plan_of
 from voxtune.training.prefetch import read_ahead
@@ -60,7 +60,7 @@ def fit(  # noqa: C901, PLR0912, PLR0915  (one flat loop on purpose: it reads fr
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     if not trained:
         raise DataError("Nothing to train: the recipe has no method, no target and frozen projections.")
-    optimiser = AdamW(
+    optimiser = PlainAdamW(
         groups_of(trained, config),
         lr=config.optimiser.rate,
         weight_decay=config.optimiser.weight_decay,

@@ -2,26 +2,45 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from voxtune.config import TrainingSettings
+from voxtune.model.device import torch_device
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 WAIT = timedelta(hours=12)
 """For the slowest process, which may still read and check the cohort."""
 
 
 @dataclass(frozen=True)
+class Alone:
+    """What ``Ranks`` asks of Lightning Fabric, for one process: importing that library costs more than a step of ``tiny``."""
+
+    device: torch.device
+    precision: str
+    global_rank: int = 0
+    world_size: int = 1
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """bf16 where the settings mix it in."""
+        if self.precision == "32-true":
+            return nullcontext()
+        return cast(AbstractContextManager[None], torch.autocast(self.device.type, dtype=torch.bfloat16))
+
+
+@dataclass(frozen=True)
 class Ranks:
     """This process among all of a run, and how it talks to the others; with one process every exchange is a no-op."""
 
-    fabric: Fabric
+    fabric: "Fabric | Alone"
 
     @property
     def device(self) -> torch.device:
@@ -80,7 +99,8 @@ class Ranks:
         if self.count == 1:
             return
         own = [value for value in parameters if not hasattr(value, "placements")]
-        has = self.fabric.all_reduce(
+        fabric = cast("Fabric", self.fabric)
+        has = fabric.all_reduce(
             torch.tensor([float(value.grad is not None) for value in own], device=self.device),
             reduce_op="sum",
         )
@@ -90,7 +110,7 @@ class Ranks:
         flat = torch.cat(
             [(torch.zeros_like(value) if value.grad is None else value.grad).flatten() for value in used]
         )
-        mean = cast(Tensor, self.fabric.all_reduce(flat, reduce_op="mean"))
+        mean = cast(Tensor, fabric.all_reduce(flat, reduce_op="mean"))
         start = 0
         for value in used:
             value.grad = mean[start : start + value.numel()].view_as(value).clone()
@@ -117,7 +137,7 @@ class Ranks:
     def wait(self) -> None:
         """Go on when all are here."""
         if self.count > 1:
-            self.fabric.barrier()
+            cast("Fabric", self.fabric).barrier()
 
 
 def start_ranks(settings: TrainingSettings, environ: Mapping[str, str] = os.environ) -> Ranks:
@@ -127,11 +147,8 @@ def start_ranks(settings: TrainingSettings, environ: Mapping[str, str] = os.envi
     """
     devices, nodes = processes(settings, environ)
     if devices * nodes == 1 and "TORCHELASTIC_RUN_ID" not in environ:
-        kind, _, number = settings.accelerator.partition(":")
-        fabric = Fabric(
-            accelerator=kind, devices=[int(number)] if number else 1, precision=settings.precision
-        )
-        return Ranks(fabric)
+        return Ranks(Alone(only_device(settings.accelerator), settings.precision))
+    from lightning_fabric import Fabric
     from lightning_fabric.strategies import DDPStrategy
 
     fabric = Fabric(
@@ -143,6 +160,18 @@ def start_ranks(settings: TrainingSettings, environ: Mapping[str, str] = os.envi
     )
     fabric.launch()
     return Ranks(fabric)
+
+
+def only_device(accelerator: str) -> torch.device:
+    """The device of a run of one process, with its number; ``auto``: a GPU where there is one, of any kind.
+
+    Raises:
+        SettingError: it is not there.
+    """
+    if accelerator == "auto" and torch.backends.mps.is_available():
+        accelerator = "mps"
+    found = torch_device(accelerator)
+    return found if found.type == "cpu" or found.index is not None else torch.device(found.type, 0)
 
 
 def processes(settings: TrainingSettings, environ: Mapping[str, str]) -> tuple[int, int]:

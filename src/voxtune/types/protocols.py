@@ -55,6 +55,12 @@ class LeadTower(TokenTower, Protocol, metaclass=_ByAttributes):
     reads_lead: bool
 
 
+class OrderFreeTower(TokenTower, Protocol, metaclass=_ByAttributes):
+    """A token tower whose positions are in its tokens, so that its layers and its read-out take any of them, in any order, with a mask."""
+
+    order_free: bool
+
+
 class SparseTower(TokenTower, Protocol, metaclass=_ByAttributes):
     """A token tower that reads some places of a volume only, so that scans have different numbers of tokens.
 
@@ -139,6 +145,11 @@ def is_token_tower(tower: object) -> TypeGuard[TokenTower]:
 def is_lead_tower(tower: object) -> TypeGuard[LeadTower]:
     """Whether a tower's last block may leave out what nobody reads."""
     return _has_members(tower, LeadTower) and bool(getattr(tower, "reads_lead", False))
+
+
+def is_order_free_tower(tower: object) -> TypeGuard[OrderFreeTower]:
+    """Whether a tower's layers take any of its tokens."""
+    return _has_members(tower, OrderFreeTower) and bool(getattr(tower, "order_free", False))
 
 
 def is_sparse_tower(tower: object) -> TypeGuard[SparseTower]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from voxtune.types.names import LONGEST_NAME
+
 Sex = Literal["F", "M"]
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
 """What a figure is: of the base alone, of an adapter on classes it was trained on, or on at least one it never saw."""
@@ -51,8 +53,8 @@ class ManifestRow(BaseModel):
     """A person; splits, intervals and counts go by it."""
     session_id: MaybeText = None
     """A visit of that person."""
-    scan_id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """The name of the scan, unique in the manifest: letters, digits, dot, dash, underscore."""
+    scan_id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The name of the scan, unique in the manifest: letters, digits, dot, dash, underscore; at most 200 of them."""
     image: str = Field(min_length=1)
     """The file, relative to the folder of the manifest."""
     diagnosis: MaybeText = None

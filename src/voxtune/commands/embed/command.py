@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Say = Callable[[str], None]
 EMBEDDINGS, ROWS, FACTS, FAILED = "embeddings.npy", "embeddings.tsv", "embed.json", "failed.tsv"
+ABSENT = "NaN: tokens of background, which never entered (vision.skip_empty)"
 FAILED_COLUMNS = ("scan_id", "participant_id", "error")
 
 
@@ -96,6 +97,7 @@ def embed(  # noqa: PLR0913  (the options of the command)
     from voxtune.data.simulated import with_marks
     from voxtune.evaluation.harmonise import check_sites
     from voxtune.evaluation.harmonise import harmonise as brought_together
+    from voxtune.model.skip_empty import SkipEmpty
     from voxtune.types.protocols import is_sparse_tower
 
     if tokens and harmonise is not None:
@@ -108,7 +110,8 @@ def embed(  # noqa: PLR0913  (the options of the command)
     if target is not None:
         make_folder(target)
     source = find_source(model, None if base is None else Path(base), preset, settings or {}, say)
-    if tokens and is_sparse_tower(source.model.vision.tower):
+    tower = source.model.vision.tower
+    if tokens and is_sparse_tower(tower) and not isinstance(tower, SkipEmpty):
         raise UsageError(
             f"--tokens needs as many tokens in every scan: {source.facts['base']} drops patches with background, scan by scan."
         )
@@ -136,6 +139,7 @@ def embed(  # noqa: PLR0913  (the options of the command)
             "shape": list(kept.shape),
             "lead": source.model.vision.tower.lead,
             "layer": "after the last block and its norm, without extra tokens",
+            **({"absent": ABSENT} if isinstance(tower, SkipEmpty) else {}),
         },
         "device": place.type,
         "simulated": bool(source.facts["simulated"]) or any(row.simulated for row in good),
@@ -164,6 +168,7 @@ def _encode(
     from voxtune.data.images import scan_reader
     from voxtune.evaluation.answers import frozen_reader
     from voxtune.evaluation.encode import encode
+    from voxtune.model.skip_empty import SkipEmpty
     from voxtune.progress import progress
 
     model = source.model
@@ -177,7 +182,10 @@ def _encode(
         if not tokens:
             return model.encode_image(inputs, finished=finished).vector.float().cpu(), None
         found = model.vision(inputs)
-        return model.read_image(found).vector.float().cpu(), found.tokens.float().cpu()
+        finished_tokens = found.tokens
+        if isinstance(model.vision.tower, SkipEmpty):
+            finished_tokens = model.vision.tower.on_grid(finished_tokens, inputs)
+        return model.read_image(found).vector.float().cpu(), finished_tokens.float().cpu()
 
     names = [row.scan_id for row in rows]
     vectors: list[Floats] = []

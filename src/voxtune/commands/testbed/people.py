@@ -115,15 +115,18 @@ def embedded_of(root: Path, seed: int, base: str, encoder: RunConfig) -> "dict[s
 
 
 def identity_of(config: RunConfig) -> str:
-    """What decides the vectors of the frozen base of a configuration: its tensors and settings."""
-    return _identity(json.dumps(config.model_dump(mode="json")["backbone"], sort_keys=True), config.preset)
+    """What decides the vectors of the frozen base of a configuration: its tensors and settings, and which tokens it reads."""
+    tree = config.model_dump(mode="json")
+    return _identity(
+        json.dumps({"backbone": tree["backbone"], "vision": tree["vision"]}, sort_keys=True), config.preset
+    )
 
 
-@lru_cache(maxsize=8)
-def _identity(backbone: str, preset: str) -> str:
+@lru_cache(maxsize=64)
+def _identity(base: str, preset: str) -> str:
     from voxtune.model.build import frozen_base
 
-    plain = {"name": "base", "backbone": json.loads(backbone), "preset": preset}
+    plain = {"name": "base", "preset": preset, **json.loads(base)}
     return f"{frozen_base(RunConfig.model_validate(plain)).base_identity}|{preset}"
 
 

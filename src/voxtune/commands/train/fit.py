@@ -45,6 +45,7 @@ def fit_run(session: Session) -> str:
     sizes = f"{trained_in_words(table)}; {len(train_set)} scans{cohort.more}, {len(val_set)} to validate."
     for note in (sizes, *task.notes(train_set.labels)):
         session.say(note)
+    session.say_skipped(model)
     scans = session.scans(model)
     bank = BankScans.of(train_set, scans, session)
 

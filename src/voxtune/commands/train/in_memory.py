@@ -3,6 +3,7 @@
 The steps are those of ``voxtune train`` (``fit.py``); what is left out is what a run writes: audit, calibration, adapter, pages.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def train_in_memory(
     from voxtune.data.examples import make_examples, reports_of
     from voxtune.model.build import build_model
     from voxtune.model.questions import encoded_texts
+    from voxtune.reports.needed import needed_norms
     from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
     from voxtune.training.ranks import start_ranks
@@ -77,7 +79,8 @@ def train_in_memory(
 
     config = config.settled()
     task = task_of(config, tuple(classes)).taught(train)
-    reports = reports_of([*train, *val], config.report, config.profile)
+    norms = needed_norms(config.report, config.profile, train)
+    reports = reports_of([*train, *val], config.report, config.profile, norms=norms)
     model = build_model(config, scales=training_scales(config, list(train)))
     _refuse_trained_front(model, config)
     tokenize, texts = model.backbone.tokenize, task.class_texts()
@@ -110,7 +113,9 @@ def _refuse_trained_front(model: "VisionLanguageModel", config: RunConfig) -> No
     from voxtune.errors import SettingError
 
     with torch.enable_grad():
-        seen = model.vision.embed(torch.zeros(1, *load_preset(config.preset).tensor_shape))
+        preset = load_preset(config.preset)
+        values = torch.linspace(*preset.value_range, math.prod(preset.tensor_shape))
+        seen = model.vision.embed(values.reshape(1, *preset.tensor_shape))
     if seen.requires_grad:
         raise SettingError(
             "vision", "methods that leave the front of the tower frozen: scans are encoded by it once",

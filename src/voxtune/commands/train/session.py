@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
+from voxtune.reports.norms import FittedNorms
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.steering import said
@@ -36,6 +37,8 @@ class TrainingCohort:
     """The sha256 of the adapter whose control is trained here, on labels dealt out at random."""
     unlabelled: Sequence[ManifestRow] = ()
     """Scans of the contrastive term alone; their reports are among ``reports``."""
+    norms: FittedNorms | None = None
+    """What the percentiles of the texts are of; ``None`` where they state none."""
 
     @property
     def learned(self) -> "list[ManifestRow]":
@@ -117,6 +120,16 @@ class Session:
         form: Form = "finished" if finished else "embedded"
         scans = Scans(kept, form, kept, form, embedded or plain, embedded=embedded is not None)
         return dataclasses.replace(scans, train=plain, train_form="volumes") if augmented else scans
+
+    def say_skipped(self, model: "VisionLanguageModel") -> None:
+        """How much of the first scan enters the tower with ``vision.skip_empty``, and what counts as background."""
+        from voxtune.data.images import load_preset, scan_reader
+        from voxtune.model.skip_empty import SkipEmpty
+
+        if isinstance(model.vision.tower, SkipEmpty):
+            first = self.cohort.sides["train"][0]
+            read = scan_reader(self.cohort.manifest, [first], load_preset(self.config.preset))
+            self.say(model.vision.tower.said(read(first.scan_id)[None].to(place_of(model))))
 
     def augmentation(self) -> "Augment | None":
         """The random changes of training scans, where the settings ask for them."""
@@ -240,6 +253,8 @@ class Session:
                 | {"choice": None if choice is None else choice.words},
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
+                norms=None if self.cohort.norms is None else self.cohort.norms.norms.model_dump(mode="json"),
+                regions={name: one.name for name, one in self.config.known_profile.regions.items()},
             ),
         )
 

@@ -75,8 +75,9 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
         SettingError: a device that is not there.
         UsageError: a package that is not installed.
         DataError: a target without values.
+        UsageError: signs are asked for of a class that the graph knows none of.
     """
-    from voxtune.commands.train.fit import training_scales
+    from voxtune.commands.train.fit import trained_task, training_scales
     from voxtune.model.device import torch_device
 
     _check_files(config)
@@ -92,6 +93,8 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
                 f"The settings ask for {extra}, which is not installed: {install_line(extra)}; or leave it out."
             )
     training_scales(config, list(rows))
+    if config.classes.signs:
+        trained_task(config, list(rows)).class_texts()  # a class without signs is refused here
 
 
 def _check_files(config: RunConfig) -> None:

@@ -82,6 +82,8 @@ def _reference(
         for one, row in zip(features, rows, strict=True)
     ]
     labels, chances = validation.labels.classes, facts.probabilities
-    seen = Seen.of(rows, figures, None if chances is None else chances[places])
+    seen = Seen.of(rows, figures)
     known = None if labels is None or chances is None else labels.numpy()[places]
-    return keep_reference(seen, known, facts.fields.get("classes", ()))
+    return keep_reference(
+        seen, known, facts.fields.get("classes", ()), None if chances is None else chances[places]
+    )

@@ -1,0 +1,69 @@
+"""Fingerprints that an earlier audit of the same scans made: on disk, so that the next run on a cohort begins with its first step.
+
+A file is named by the hash of the voxels, where they lie, and of the code and numbers that make a fingerprint: another scan or another
+version is another file. It ends with its own hash; a damaged one is said, dropped and made again.
+"""
+
+import functools
+import hashlib
+import io
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxtune.audit.brains import Brain
+from voxtune.audit.fingerprints import Fingerprint
+from voxtune.progress import note
+from voxtune.storage.seal import DamagedError, with_hash, without_hash
+from voxtune.storage.write import write_bytes
+
+PACKAGES = ("voxtune.audit", "voxtune.imaging")
+LIBRARIES = ("numpy", "scipy", "nilearn")
+"""What decides a fingerprint beside the voxels: every file of these packages, and the versions of these libraries (the template is nilearn's)."""
+
+
+def kept_file(folder: Path, voxels: str, affine: bytes) -> Path:
+    """Where the fingerprint of a scan lies.
+
+    Args:
+        folder: of all.
+        voxels: hash of shape and values.
+        affine: the bytes of where they lie.
+    """
+    return folder / f"{hashlib.sha256(f'{_version()}|{voxels}|'.encode() + affine).hexdigest()}.npz"
+
+
+def read_kept(path: Path) -> Fingerprint | None:
+    """A fingerprint that was kept; ``None`` where there is none, or none that is whole."""
+    try:
+        stored = np.load(io.BytesIO(without_hash(path.read_bytes(), "a fingerprint")), allow_pickle=False)
+        brain = Brain(stored["halves"], stored["seen"]) if "halves" in stored else None
+        return Fingerprint(brain, stored["body"], stored["mirrored_body"])
+    except FileNotFoundError:
+        return None
+    except (DamagedError, OSError, ValueError, KeyError) as error:
+        note(f"{path.name[:12]}: {error} It is made again.")
+        path.unlink(missing_ok=True)
+        return None
+
+
+def keep(path: Path, found: Fingerprint) -> None:
+    """Write a fingerprint."""
+    arrays: dict[str, Any] = {"body": found.body, "mirrored_body": found.mirrored_body}
+    if found.brain is not None:
+        arrays |= {"halves": found.brain.halves, "seen": found.brain.seen}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, with_hash(buffer.getvalue()), durable=False)
+
+
+@functools.lru_cache(maxsize=1)
+def _version() -> str:
+    digest = hashlib.sha256("|".join(f"{name} {metadata.version(name)}" for name in LIBRARIES).encode())
+    for package in PACKAGES:
+        files = [one for one in resources.files(package).iterdir() if one.name.endswith((".py", ".npz"))]
+        for file in sorted(files, key=lambda one: one.name):
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
