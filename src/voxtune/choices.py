@@ -1,5 +1,7 @@
 """Choices as settings write them: a backbone, methods, a profile, by name or as ``{"kind": NAME, ...}``; found through the catalogue."""
 
+import contextlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any

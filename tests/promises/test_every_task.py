@@ -363,7 +363,7 @@ def test_sets_say_what_they_promise_and_what_held(study: Study, tmp_path: Path) 
         assert 0 < large["low"] <= large["value"] + 1e-9 <= large["high"] + 2e-9
         for name in (coverage, size):
             assert any(one.startswith("subgroup/sex/") and one.endswith(f"/{name}") for one in metrics)
-            assert any(one.startswith(f"{name}/") for one in metrics) or study.task == "one target"
+            assert any(one.startswith(f"{name}/") for one in metrics) or study.task in {"one target", "event"}
     assert facts["sets"]["coverage"] == 0.5
     assert any("in at least 50% of people like them" in one for one in facts["sets"]["sentences"])
     assert "Prediction sets" in (tmp_path / "sets" / "page.html").read_text(encoding="utf-8")

@@ -136,7 +136,7 @@ def concordance(
 
 
 # --------------------------------------------------------------------------------------------- discrete time
-def hazard_cells(years: Floats, status: Integers, horizons: Floats) -> Floats:
+def hazard_cells(years: Floats, status: Floats | Integers, horizons: Floats) -> Floats:
     """What each scan says of the hazard between two horizons (n, J): 1 the event came, 0 it did not, NaN nothing.
 
     Whoever is lost in the second half of an interval counts as followed through it, in the first half not (Gensheimer and Narasimhan
@@ -160,5 +160,4 @@ def risk_of(hazards: Floats) -> Floats:
 def life_table(cells: Floats) -> Floats:
     """The hazard of each interval (J,) over scans, never quite 0 or 1: half an event is added to each side (Haldane 1956)."""
     happened, known = np.nansum(cells, axis=0), np.isfinite(cells).sum(axis=0)
-    found: Floats = np.asarray((happened + 0.5) / (known + 1.0), dtype=np.float64)
-    return found
+    return np.asarray((happened + 0.5) / (known + 1.0), dtype=np.float64)

@@ -165,12 +165,9 @@ def _event(found: "Evaluation") -> "EventFacts":
 
     status, event = follow_up_of(found.table.scored()).status, found.model.config.event
     assert event is not None
-    return EventFacts(
-        event.name.replace("_", " "),
-        horizons_of(found.table),
-        *(int((status == one).sum()) for one in (HAPPENED, CENSORED, COMPETING)),
-        rule=found.asked.threshold_rule(found.cohort),
-    )
+    seen, lost, other = (int((status == one).sum()) for one in (HAPPENED, CENSORED, COMPETING))
+    name, rule = event.name.replace("_", " "), found.asked.threshold_rule(found.cohort)
+    return EventFacts(name, horizons_of(found.table), seen, lost, other, rule)
 
 
 LABELS: "Mapping[str, Callable[[Evaluation], ClassFacts | FindingsFacts | EventFacts | None]]" = {
