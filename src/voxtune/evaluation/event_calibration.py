@@ -63,7 +63,9 @@ def _fit(weights: Floats, factor: Floats, cells: Floats, baseline: Floats) -> tu
     scan, interval = np.nonzero(np.isfinite(cells))
     x, level, y = factor[scan], baseline[interval], cells[scan, interval]
     w = weights[:, scan]
-    shift, slope = np.zeros(len(weights)), np.ones(len(weights))
+    # From nothing at all, where no probability is near 0 or 1: from a slope of 1 a model that is too sure makes Newton's steps swing.
+    shift, slope = np.zeros(len(weights)), np.zeros(len(weights))
+    most = 2 / max(float(np.std(factor)), 1e-6) if len(factor) else 2.0
     for _ in range(STEPS):
         p = expit(shift[:, None] + slope[:, None] * x + level)
         first = w * (y - p)
@@ -73,5 +75,5 @@ def _fit(weights: Floats, factor: Floats, cells: Floats, baseline: Floats) -> tu
         h11 = (second * x * x).sum(axis=1) + PULL[1]
         det = h00 * h11 - h01**2
         shift = shift + np.clip((h11 * g0 - h01 * g1) / det, -2, 2)
-        slope = slope + np.clip((h00 * g1 - h01 * g0) / det, -2, 2)
+        slope = slope + np.clip((h00 * g1 - h01 * g0) / det, -most, most)
     return shift, slope

@@ -153,8 +153,7 @@ def hazard_cells(years: Floats, status: Floats | Integers, horizons: Floats) -> 
 
 def risk_of(hazards: Floats) -> Floats:
     """Hazards of the intervals (..., J) to the risk by the end of each (..., J)."""
-    found: Floats = 1 - np.cumprod(1 - hazards, axis=-1)
-    return found
+    return np.asarray(1 - np.cumprod(1 - hazards, axis=-1), dtype=np.float64)
 
 
 def life_table(cells: Floats) -> Floats:

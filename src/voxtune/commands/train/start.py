@@ -77,8 +77,9 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
         DataError: a target without values.
         UsageError: signs are asked for of a class that the graph knows none of.
     """
-    from voxtune.commands.train.fit import trained_task, training_scales
+    from voxtune.commands.train.fit import training_scales
     from voxtune.model.device import torch_device
+    from voxtune.tasks.task import task_of
 
     _check_files(config)
     load(PRESETS, config.preset, "preset")
@@ -94,7 +95,7 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
             )
     training_scales(config, list(rows))
     if config.classes.signs:
-        trained_task(config, list(rows)).class_texts()  # a class without signs is refused here
+        task_of(config).taught(rows).class_texts()  # a class without signs is refused here
 
 
 def _check_files(config: RunConfig) -> None:
