@@ -337,6 +337,7 @@ class RunConfig(Settings):
         for step in parents:
             here = here[_key(here, step, path)]
         switch = text.strip().lower()
+        key: str | int
         if parents in METHOD_LISTS and leaf in PEFT_METHODS and switch in {"true", "false"}:
             text, key, here = json.dumps(_switched(here, leaf, on=switch == "true")), parents[0], tree
         else:
