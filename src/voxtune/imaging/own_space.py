@@ -92,9 +92,14 @@ def prepare_head(
         ScanError: a mask, a negative, or nothing of it is left without background.
     """
     # Percentiles take care of any scale; what is asked is whether the background is the darkest.
-    brightness = from_zero(scan.volume).notes
+    rebased = from_zero(scan.volume)
     record = [read_step(scan, orientation)]
     straight, stored = scan.volume, scan.stored
+    if (
+        rebased.scaled != 1.0
+    ):  # upstream adds 1e-8 to the range of brightness, which is nothing beside any usual one
+        straight, stored = rebased.volume, "float32"
+        record.append(Step(name="brightness", result={"scaled": rebased.scaled}))
     shear, turn = crookedness(straight.affine)
     if shear > CROOKED_DEGREES:
         straight, stored = upright(straight, float(straight.voxels.min())), "float32"
@@ -109,7 +114,7 @@ def prepare_head(
             result={"from": axis_codes(scan.volume.affine), "to": axis_codes(volume.affine)},
         )
     )
-    notes = (*brightness, *_kept(volume, preset, record))
+    notes = (*rebased.notes, *_kept(volume, preset, record))
     if looks_stripped(scan.volume):
         notes += (
             "it is stripped: the model learned from raw heads, and of this one every patch at the edge of the brain is dropped",
