@@ -153,7 +153,7 @@ def test_rows_that_were_not_followed_are_left_out_aloud() -> None:
     with pytest.raises(DataError, match="No scan of 8 was followed"):
         taught().select_rows(nobody, print)
     plain = [ManifestRow(participant_id="A", scan_id="a", image="a.nii")]
-    with pytest.raises(DataError, match="ingest .* --set event=conversion"):
+    with pytest.raises(DataError, match=r"ingest .* --set event=conversion"):
         taught().select_rows(plain, print)
     assert absent_columns(plain, EVENT) == list(EVENT.columns)
     assert follow_up([], EVENT)[0].size == 0
