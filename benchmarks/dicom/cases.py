@@ -245,14 +245,14 @@ def only(k: int, change: Callable[[Dataset], Any]) -> Edit:
     return edit
 
 
-def compressed(compressor: str) -> Edit:
+def compressed(compressor: str, kind: str = "<u2") -> Edit:
     """An edit that packs a slice as SimpleITK's GDCM does."""
 
     def edit(ds: Dataset, _: int) -> None:
         import pydicom
         import SimpleITK
 
-        plane = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)
+        plane = np.frombuffer(ds.PixelData, kind).reshape(ds.Rows, ds.Columns)
         with tempfile.TemporaryDirectory() as scratch:
             writer = SimpleITK.ImageFileWriter()
             writer.UseCompressionOn()
@@ -314,6 +314,17 @@ def jpeg_lossless(folder: Path) -> Path:
 @case("storage", "JPEG 2000 lossless", "read")
 def jpeg_2000(folder: Path) -> Path:
     return classic(folder / "d", edit=compressed("JPEG2000"))
+
+
+@case("storage", "JPEG 2000 of signed numbers that the header calls unsigned", "refused", "have a sign")
+def jpeg_2000_signed(folder: Path) -> Path:
+    pack = compressed("JPEG2000", "<i2")
+
+    def edit(ds: Dataset, k: int) -> None:
+        pack(ds, k)
+        ds.PixelRepresentation = 0
+
+    return classic(folder / "d", signed=True, intercept=0, edit=edit)
 
 
 @case("storage", "MPEG-4 video", "refused", "compressed as MPEG-4")
