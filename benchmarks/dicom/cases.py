@@ -593,6 +593,26 @@ def tilt(folder: Path) -> Path:
     return classic(folder / "d", values, edit=edit)
 
 
+@case("places", "a tilt of the gantry that its positions deny", "warned", "tilted by 15 degrees")
+def denied_tilt(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "GantryDetectorTilt", 15))
+
+
+@case("places", "every other slice is missing, by number and thickness", "warned", "one of every 2 slices")
+def every_other(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda _, k: k % 2 == 0)
+
+
+@case("places", "slices that are thinner than their distance", "read")
+def gaps_by_design(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "SliceThickness", SPACING[2] / 2))
+
+
+@case("places", "two echoes in turn, of which one is another series", "read")
+def numbers_in_turn(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "InstanceNumber", 2 * k + 1))
+
+
 @case("places", "slices in three directions (a scout)", "refused", "several directions")
 def scout(folder: Path) -> Path:
     turns = ([1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1])
