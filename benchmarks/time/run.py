@@ -1,9 +1,9 @@
-"""Who will convert, on SIMULATED people with MCI whose hazards are known: against the oracle, volumes, age and MMSE; one visit against several.
+"""Who will convert, on SIMULATED people with MCI whose hazards are known: against the true risk, volumes, age and MMSE; one visit against several.
 
     python benchmarks/time/run.py calibration          minutes: estimated risks under censoring of 0, 30, 60%, with and without weights; no pictures
     python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0]     the models; each cohort and signal is a cell, kept in results/cells
     python benchmarks/time/run.py table                results/time.json from the cells that are there
-    python benchmarks/time/run.py real                 the columns of an event from leaspy's synthetic table, where leaspy is installed
+    python benchmarks/time/run.py real TABLE           the columns of an event from leaspy's synthetic table (alzheimer.csv of its wheel)
 
 A run that was stopped goes on where it stopped: a cell that is there is not made again (--again makes it anew). Two signals: ``level`` (the hazard
 goes by what one scan shows) and ``change`` (it goes by the pace, which two scans show).
@@ -11,7 +11,6 @@ goes by what one scan shows) and ``change`` (it goes by the pace, which two scan
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -164,7 +163,7 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     usable = np.isfinite(truth).any(axis=1)
     by_id = {scan.scan_id: scan for scan in planned}
     risks = {
-        "oracle": np.array([true_risks(settings, by_id[row.scan_id], YEARS) for row in sides["test"]]),
+        "true risk": np.array([true_risks(settings, by_id[row.scan_id], YEARS) for row in sides["test"]]),
         "model, one visit": calibrated(alone),
         "model, several visits": calibrated(several),
         "volumes": regression(VOLUMES),
@@ -178,20 +177,20 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     tables = {name: of_risks(question, sides["test"], np.asarray(risk)) for name, risk in risks.items()}
     torch.manual_seed(0)
     return {
-        "seed": seed, "signal": signal, "rows": {name: figures(table, risks["oracle"]) for name, table in tables.items()},
+        "seed": seed, "signal": signal, "rows": {name: figures(table, risks["true risk"]) for name, table in tables.items()},
         "later": later_only(tables, known["test"].histories), "visits": said, "scans": {name: len(some) for name, some in sides.items()},
         "events": int(np.nansum(known["test"].cells)), "steps": trained.plan.steps,
         "seconds": {"pictures": round(made), "all": round(time.perf_counter() - began)},
     }  # fmt: skip
 
 
-def figures(table: Any, oracle: np.ndarray) -> dict[str, float | None]:
+def figures(table: Any, truth: np.ndarray) -> dict[str, float | None]:
     """The scores of one table, without intervals: the cells are what is paired."""
     from voxtune.evaluation.event_scores import EventScores
 
     found = {name: float(value[0]) for name, value in EventScores().scores(table, np.ones((1, len(table))))}
     found |= {
-        f"bias/{years:g}": float((table.probabilities[:, place] - oracle[:, place]).mean())
+        f"bias/{years:g}": float((table.probabilities[:, place] - truth[:, place]).mean())
         for place, years in enumerate(YEARS)
     }
     return {name: round(value, 6) if np.isfinite(value) else None for name, value in found.items()}
@@ -207,7 +206,7 @@ def later_only(tables: dict[str, Any], histories: Any) -> dict[str, dict[str, fl
             if score in {"c_index", "brier"}
         }
         for name, table in tables.items()
-        if name.startswith("model") or name == "oracle"
+        if name.startswith("model") or name == "true risk"
     }
 
 
@@ -362,31 +361,55 @@ def spread(values: list[float | None]) -> list[float | None]:
 
 
 # ------------------------------------------------------------------------------------------------- real layout
-def real() -> None:
-    """The data path on leaspy's synthetic table of people with Alzheimer's disease: irregular times, many visits."""
-    try:
-        from leaspy.datasets import load_dataset
-    except ImportError:
-        sys.exit("leaspy is not installed: pip install leaspy")
-    frame = load_dataset("alzheimer").reset_index()
-    from voxtune.cohorts.conversion import ConversionSettings, course_of, outcome
+def real(table: Path) -> None:
+    """The data path on leaspy's synthetic table: a BIDS tree of its people, with irregular times and visits without an image, read by ``ingest``.
 
-    settings = ConversionSettings(event="conversion")
-    names = {name.lower(): name for name in frame.columns}
-    score = next(names[one] for one in ("mmse", "e-cog patient", "memory") if one in names)
-    counts: dict[str, int] = {}
-    for _, one in frame.groupby(names["id"]):
-        months = (one[names["time"]] * 12).tolist()
-        state = ["AD" if value > 0.5 else "MCI" for value in one[score].rank(pct=True)]
-        for here, mine in zip(months, state, strict=True):
-            found = outcome(course_of(mine, here, zip(months, state, strict=True), min(months)), settings)
-            key = found.reason or f"status {found.status}"
-            counts[key] = counts.get(key, 0) + 1
-    write(
-        RESULTS / "leaspy.json",
-        {"source": "leaspy load_dataset('alzheimer'), synthetic", "visits": len(frame), "outcomes": counts},
-    )
-    print(counts)
+    Args:
+        table: ``leaspy/datasets/data/alzheimer.csv`` of its wheel (pip download --no-deps leaspy; leaspy itself need not be installed).
+    """
+    import csv
+    import tempfile
+
+    from voxtune.cohorts.bids import Bids
+    from voxtune.data.follow_up import earlier_scans, follow_up
+    from voxtune.types.event import Event
+
+    people: dict[str, list[dict[str, str]]] = {}
+    for one in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+        people.setdefault(one["ID"], []).append(one)
+    score = next(name for name in next(iter(people.values()))[0] if name.upper().startswith("MMSE"))
+    third = float(np.quantile([float(one[score]) for visits in people.values() for one in visits], 0.66))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "participants.tsv").write_text(
+            "participant_id\n" + "".join(f"sub-{n:04d}\n" for n in range(len(people)))
+        )
+        for number, visits in enumerate(people.values()):
+            person = f"sub-{number:04d}"
+            lines = ["session_id\tdiagnosis\tmonths"]
+            for place, one in enumerate(visits):
+                state = "AD" if float(one[score]) > third else "MCI"
+                lines.append(
+                    f"ses-{place:02d}\t{state}\t{12 * (float(one['TIME']) - float(visits[0]['TIME'])):.3f}"
+                )
+                if place % 2 == 0:
+                    image = (
+                        root / person / f"ses-{place:02d}" / "anat" / f"{person}_ses-{place:02d}_T1w.nii.gz"
+                    )
+                    image.parent.mkdir(parents=True)
+                    image.write_text("no picture")
+            (root / person / f"{person}_sessions.tsv").write_text("\n".join(lines) + "\n")
+        reading = Bids.model_validate({"root": root, "event": "conversion", "event_time": "months"}).read()
+    years, status = follow_up(reading.rows, Event(name="conversion"))
+    kept = [row for row, some in zip(reading.rows, np.isfinite(years), strict=True) if some]
+    found = {
+        "source": "leaspy, alzheimer.csv (synthetic); the upper third of its MMSE column is called AD", "people": len(people), "scans": len(reading.rows),
+        "followed": len(kept), "events": int((status == 1).sum()), "lost": int((status == 0).sum()),
+        "median_years": round(float(np.nanmedian(years)), 3), "with_an_earlier_scan": len(earlier_scans(kept, kept, 3)),
+        "said": next(one for one in reading.notes if one.startswith("conversion")),
+    }  # fmt: skip
+    write(RESULTS / "leaspy.json", found)
+    print(json.dumps(found, indent=1))
 
 
 def main() -> None:
@@ -394,14 +417,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("calibration", "cohorts", "table", "real"))
+    parser.add_argument("table", nargs="?", type=Path, help="of real")
     parser.add_argument("--cohorts", type=int, default=10)
     parser.add_argument("--only", type=int, help="one cohort, to rehearse or to share out")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     if arguments.what == "cohorts":
         cohorts(arguments.cohorts, arguments.only, again=arguments.again)
+    elif arguments.what == "real":
+        if arguments.table is None:
+            parser.error("real takes the path of alzheimer.csv")
+        real(arguments.table)
     else:
-        {"calibration": calibration, "table": table, "real": real}[arguments.what]()
+        {"calibration": calibration, "table": table}[arguments.what]()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Several scans of one person: any number at any times, one scan as it is, and never a scan from after the moment."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,55 @@ def test_a_cell_that_cannot_be_is_refused_with_scan_and_column(
 def test_earlier_names_row_and_gap() -> None:
     rows = [row("A", "a", 0.5), row("A", "b", 2.0)]
     assert earlier_scans(rows, rows, 2) == {"b": (Earlier(rows[0], 1.5),)}
+
+
+# ------------------------------------------------------------------------------------------- as an evaluation asks
+def test_an_evaluation_reads_earlier_scans_and_no_later_one(tmp_path: Path) -> None:
+    from voxtune.commands.simulate.command import simulate
+    from voxtune.config import read_recipe
+    from voxtune.data.manifest import read_manifest
+    from voxtune.evaluation.answers import ask
+    from voxtune.model.build import adapter_state, build_model, load_adapter_state
+    from voxtune.model.risk_question import RiskQuestion
+
+    manifest = simulate(
+        tmp_path,
+        participants=2,
+        visits=2,
+        seed=5,
+        proportions=(0, 1, 0),
+        event="conversion(rate=0.001, dropout=0)",
+    )
+    rows = read_manifest(manifest)
+    assert len(rows) == 4
+    config = (
+        read_recipe("deft")
+        .edit("event=conversion(visits=2)")
+        .edit("aggregation.form=none")
+        .edit("targets=none")
+        .edit("vision=none")
+        .edit("text=none")
+    )
+    model = build_model(config)
+    assert isinstance(model.visits, VisitJoin)
+    asked = RiskQuestion(config.event, (-1.0, -1.0, -1.0))  # type: ignore[arg-type]
+    alone = ask(model, asked, rows, manifest, config.preset).table.probabilities
+    model.visits.directions.copy_(
+        torch.randn(model.visits.directions.shape, generator=torch.Generator().manual_seed(0))
+    )
+    model.visits.weights.fill_(3.0)
+    both = ask(model, asked, rows, manifest, config.preset).table.probabilities
+    first = [n for n, one in enumerate(rows) if (one.model_extra or {})["visit_years"] == "0"]
+    second = [n for n in range(4) if n not in first]
+    assert (both[first] == alone[first]).all(), "the first scan of a person is read alone"
+    assert (both[second] != alone[second]).any(axis=1).all()
+    kept = ask(model, asked, [rows[n] for n in first], manifest, config.preset).table.probabilities
+    assert kept == pytest.approx(both[first], abs=1e-6), (
+        "whether there is a later scan changes nothing but the last bits of a batch"
+    )
+
+    state = adapter_state(model)
+    assert {"visits.directions", "visits.weights"} <= state.keys()
+    again = build_model(config)
+    load_adapter_state(again, state)
+    assert (ask(again, asked, rows, manifest, config.preset).table.probabilities == both).all()

@@ -21,7 +21,7 @@ from voxtune.evaluation.target_interval import around
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, load_adapter
-from voxtune.model.questions import encoded_texts, question_of
+from voxtune.model.questions import Choice, encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
 from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Prediction
@@ -31,6 +31,18 @@ from voxtune.types.verdict import Looked, Verdict, given, judge
 
 REAL = "the adapter was trained on SIMULATED scans, and nothing says that this scan is one"
 """Why such an adapter answers no other scan."""
+
+
+def _largest(probabilities: Mapping[str, float]) -> float | None:
+    return max(probabilities.values(), default=None)
+
+
+CONFIDENCE: Mapping[Choice, Callable[[Mapping[str, float]], float | None]] = {
+    "one": _largest,
+    "each": _largest,
+    "by": lambda _: None,  # a risk says how likely the event is, not how sure the model
+}
+"""How sure an answer is."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +182,7 @@ class Predictor:
 
     def _caveats(self, found: Prediction, features: Floats | None, prepared: Preprocessed) -> Caveats:
         trust, quality = self.adapter.facts.trust, prepared.record.qc
-        confidence = max(found.probabilities.values(), default=None)
+        confidence = CONFIDENCE[self.question.choice](found.probabilities)
         away = None
         if trust.familiar is not None and features is not None:
             away = distance(features, trust.familiar)
