@@ -206,8 +206,9 @@ def _bank_of(
     for _, why in sources.failed:
         say(why)
     learned = [row for row in everyone if train is not None and row.scan_id in train]
-    settings, targets = loaded.config.report, loaded.facts.targets
-    norms = kept_norms(loaded.facts.norms, settings, loaded.config.known_profile, learned, targets)
+    config = loaded.config
+    kept, closed = loaded.facts.norms, config.predicted_columns
+    norms = kept_norms(kept, config.report, config.known_profile, learned, closed)
     if norms is None:
         norms = _fitted(loaded, learned)
     return Bank(sources, folder, everyone, norms)
