@@ -11,6 +11,7 @@ too few controls is refused, and says so in its place. Every figure is the raw r
 these cohorts.
 """
 
+import importlib
 import json
 import sys
 import time
@@ -21,16 +22,19 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "method"))
-from arm import CLASSES, sides
-from people import FRESH, PEOPLE, TEST, People, people_of
-
 from voxtune.commands.train.in_memory import Trained, train_in_memory
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
 from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe as deft
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "method"))
+COHORTS = importlib.import_module("people")
+"""The cohorts of ``benchmarks/method``, and how their people are divided."""
+SIDES = importlib.import_module("arm").sides
+CLASSES = ("NC", "MCI", "AD")
+People = Any
+"""``people.People``: rows and encoded scans of a cohort."""
 RESULTS = Path(__file__).parent / "results"
 SIZES = (24, 48, 96, 168)
 """Training scans, one a person; a quarter as many to validate. The last is all of the pool."""
@@ -161,14 +165,14 @@ def measure(seed: int, scans: int, kept: Path) -> Mapping[str, Any]:
     """Every arm of a cell."""
     from voxtune.training.environment import environment
 
-    people = people_of(seed, kept)
-    train, val = sides(people, scans, seed)
+    people = COHORTS.people_of(seed, kept)
+    train, val = SIDES(people, scans, seed)
     return {
         "status": "done",
         "data": "SIMULATED",
         "seed": seed,
-        "people": PEOPLE,
-        "scans": {"train": len(train), "val": len(val), "test": TEST},
+        "people": COHORTS.PEOPLE,
+        "scans": {"train": len(train), "val": len(val), "test": COHORTS.TEST},
         "signs": SIGNS,
         "arms": {name: arm(template, people, train, val, seed) for name, template in ARMS.items()},
         "base": of_the_base(people, train),
@@ -180,7 +184,7 @@ def main() -> None:
     """Do what is missing."""
     kept = Path(sys.argv[1])
     sizes = (int(sys.argv[2]),) if len(sys.argv) > 2 else SIZES
-    seeds = tuple(int(seed) for seed in sys.argv[3:]) or FRESH[:12]
+    seeds = tuple(int(seed) for seed in sys.argv[3:]) or COHORTS.FRESH[:12]
     RESULTS.mkdir(parents=True, exist_ok=True)
     for scans in sizes:
         for seed in seeds:

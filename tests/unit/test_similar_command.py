@@ -44,7 +44,7 @@ def run(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapter(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run's adapter with a bank."""
     folder = tmp_path_factory.mktemp("adapter") / "adapter"
-    done = CliRunner().invoke(main, ["export", str(run), "-o", str(folder), "--bank", "5"])
+    done = CliRunner().invoke(main, ["export", str(run), "-o", str(folder), "--case-bank", "5"])
     assert done.exit_code == 0, done.output
     return folder
 
@@ -157,7 +157,7 @@ def test_a_scan_that_nobody_said_whose_it_is(run: Path, people: Path, tmp_path: 
 
 
 def test_a_bank_beside_the_adapter(adapter: Path, people: Path, tmp_path: Path) -> None:
-    text = (adapter / "bank.json").read_text("utf-8")
+    text = (adapter / "case_bank.json").read_text("utf-8")
     rows = read_manifest(people)
     assert not any(row.participant_id in text or row.scan_id in text for row in rows)
     scan = image_of(people, rows[0].scan_id)

@@ -75,7 +75,9 @@ def followed(some: Sequence[ManifestRow]) -> list[ManifestRow]:
 # ---------------------------------------------------------------------------------------------------- settings
 def test_an_event_is_read_as_it_is_written() -> None:
     assert read_event("conversion") == {"name": "conversion"}
-    assert config("event=conversion(years=[1, 2, 5], visits=2)", "aggregation.form=none").event == Event(name="conversion", years=(1, 2, 5), visits=2)
+    assert config("event=conversion(years=[1, 2, 5], visits=2)", "aggregation.form=none").event == Event(
+        name="conversion", years=(1, 2, 5), visits=2
+    )
     assert Event.model_validate(read_event("death(years=5)")).horizons == ("5 years",)
     assert read_event("none") is None
     assert config().edit("event=none").event is None
@@ -114,7 +116,9 @@ def test_what_does_not_go_with_an_event_is_refused(edits: tuple[str, ...], said:
     known = read_recipe("deft").edit("event=conversion").edit("loss.class_weight=1").edit("targets=none")
     for edit in edits:
         name, _, value = edit.partition("=")
-        known = known.edit(f'{name}={value if "," not in value else "[" + ",".join(chr(34) + one + chr(34) for one in value.split(",")) + "]"}')
+        known = known.edit(
+            f"{name}={value if ',' not in value else '[' + ','.join(chr(34) + one + chr(34) for one in value.split(',')) + ']'}"
+        )
     with pytest.raises(SettingError, match=said):
         check_settings(task_of(known), known)
 
@@ -130,7 +134,9 @@ def test_the_likelihood_stands_in_for_the_metric_of_classes() -> None:
     never = [row.model_copy(update={"conversion_status": 0}) for row in sides["train"]]
     with pytest.raises(DataError, match="with the event within 3 years"):
         task.settle(known, {"train": never}, print)
-    at_once = [row.model_copy(update={"conversion_status": 1, "conversion_years": 0.2}) for row in sides["train"]]
+    at_once = [
+        row.model_copy(update={"conversion_status": 1, "conversion_years": 0.2}) for row in sides["train"]
+    ]
     with pytest.raises(DataError, match="without it"):
         task.settle(known, {"train": at_once}, print)
 
@@ -147,7 +153,7 @@ def test_rows_that_were_not_followed_are_left_out_aloud() -> None:
     with pytest.raises(DataError, match="No scan of 8 was followed"):
         taught().select_rows(nobody, print)
     plain = [ManifestRow(participant_id="A", scan_id="a", image="a.nii")]
-    with pytest.raises(DataError, match="ingest .* --set event=conversion"):
+    with pytest.raises(DataError, match=r"ingest .* --set event=conversion"):
         taught().select_rows(plain, print)
     assert absent_columns(plain, EVENT) == list(EVENT.columns)
     assert follow_up([], EVENT)[0].size == 0
@@ -175,7 +181,9 @@ def test_loss_and_metric_go_by_the_factor_alone() -> None:
     assert term is not None
     assert float(term) == pytest.approx(-loss, abs=1e-6)
     assert task.loss(Output(output.image, output.text, output.scores), batch, {}).classes is None
-    alone = ManifestRow(participant_id="A", scan_id="a", image="a.nii", conversion_years=2.0, conversion_status=1)  # type: ignore[call-arg]
+    alone = ManifestRow(
+        participant_id="A", scan_id="a", image="a.nii", conversion_years=2.0, conversion_status=1
+    )  # type: ignore[call-arg]
     one = task.labels([alone], some)
     assert task.validation_metric(outputs_of(logits[:1]), one, "c_index", {}) == 0.5
 
@@ -218,7 +226,12 @@ def test_calibration_finds_shift_and_slope(scale: float) -> None:
     rng = np.random.default_rng(0)
     factor = rng.normal(size=3000)
     rate = 1 / (1 + np.exp(-(factor * scale - 1.0)))
-    event = np.array([np.searchsorted(np.cumsum([r, (1 - r) * r, (1 - r) ** 2 * r]), rng.uniform()) for r in rate]) + 0.5
+    event = (
+        np.array(
+            [np.searchsorted(np.cumsum([r, (1 - r) * r, (1 - r) ** 2 * r]), rng.uniform()) for r in rate]
+        )
+        + 0.5
+    )
     cells = hazard_cells(np.minimum(event, 3.0), (event < 3).astype(int), np.array([1.0, 2.0, 3.0]))
     found = calibrate_event(factor, cells, (-0.5,) * 3, [f"P{n}" for n in range(3000)])
     assert (found.shift, found.slope) == (pytest.approx(-0.5, abs=0.08), pytest.approx(scale, abs=0.12))
@@ -244,7 +257,9 @@ def test_risks_never_fall_and_log_odds_are_theirs() -> None:
     assert asked.says("2 years") == "the log-odds of conversion by 2 years"
     assert asked.raw() is None
     assert asked.reworded() == {}
-    one = question_of_event({"event": {"name": "conversion"}}, dict(zip(EVENT.horizons, (-1.0, -0.5, 0.0), strict=True)), 2.0)
+    one = question_of_event(
+        {"event": {"name": "conversion"}}, dict(zip(EVENT.horizons, (-1.0, -0.5, 0.0), strict=True)), 2.0
+    )
     assert one == asked
 
 
@@ -255,8 +270,14 @@ def test_the_truth_is_what_was_seen_and_scans_to_be_predicted_have_none() -> Non
         for n, (years, status) in enumerate([(1.5, 1), (1.5, 0), (1.5, 2), (3.0, 0)])
     ]  # fmt: skip
     nan = np.nan
-    assert asked.truth(some) == pytest.approx(np.array([[0, 1, 1], [0, nan, nan], [0, 0, 0], [0, 0, 0]]), nan_ok=True)
-    assert [asked.group(some[n], "2 years") for n in range(3)] == ["conversion by 2 years", None, "no conversion by 2 years"]
+    assert asked.truth(some) == pytest.approx(
+        np.array([[0, 1, 1], [0, nan, nan], [0, 0, 0], [0, 0, 0]]), nan_ok=True
+    )
+    assert [asked.group(some[n], "2 years") for n in range(3)] == [
+        "conversion by 2 years",
+        None,
+        "no conversion by 2 years",
+    ]
     assert asked.group(some[0], "AD") is None
     plain = [ManifestRow(participant_id="A", scan_id="a", image="a.nii")]
     assert np.isnan(asked.truth(plain)).all()
@@ -294,7 +315,9 @@ def test_the_table_is_read_as_it_was_written_and_compared(tmp_path: Path) -> Non
     assert {one.predicted for one in a.rows()} <= {"by 1 year", "by 2 years", "by 3 years", "after 3 years"}
     assert len(same_scans(a, b)[0]) == len(some)
     found = [one.comparison for one in compare({"": (a, b)}, Draw(100))]
-    assert [one.score for one in found] == ["c_index", "auroc", "brier"], "no test that takes the lost for known"
+    assert [one.score for one in found] == ["c_index", "auroc", "brier"], (
+        "no test that takes the lost for known"
+    )
 
 
 def test_sets_hold_the_time_followed_for_the_share_they_promise() -> None:
@@ -304,7 +327,9 @@ def test_sets_hold_the_time_followed_for_the_share_they_promise() -> None:
         rate = np.exp(rng.normal(-1.2, 0.8, 400))
         end, lost = rng.exponential(1 / rate), rng.uniform(0.2, 6, 400)
         years = np.minimum(end, lost)
-        risk = 1 - np.exp(-rate[:, None] * np.array([1.0, 2.0, 3.0]) * (3.0 if draw % 2 else 1.0))  # also of a model that is wrong
+        risk = 1 - np.exp(
+            -rate[:, None] * np.array([1.0, 2.0, 3.0]) * (3.0 if draw % 2 else 1.0)
+        )  # also of a model that is wrong
         people = [f"P{n}" for n in range(400)]
         kept = event_scores(risk[:100], years[:100], people[:100], EVENT)
         assert sum(len(one.scores) for one in kept.values()) == 100
@@ -312,7 +337,9 @@ def test_sets_hold_the_time_followed_for_the_share_they_promise() -> None:
         sets = horizon_sets(table, kept, WantedSets(0.8))
         held.append(float(np.nanmean(sets.held)))
         assert (sets.size >= 1).all()
-        assert np.nanmean(np.where(end[100:] >= years[100:], sets.held[:, 0], 1)) >= np.nanmean(sets.held) - 1e-9
+        assert (
+            np.nanmean(np.where(end[100:] >= years[100:], sets.held[:, 0], 1)) >= np.nanmean(sets.held) - 1e-9
+        )
     assert np.mean(held) > 0.79
     assert first_beyond(np.array([0.5, 1.0, 3.0]), (1.0, 2.0, 3.0)).tolist() == [0, 1, 3]
 
@@ -323,7 +350,9 @@ def answer_table(risk: np.ndarray, years: np.ndarray, seen: np.ndarray):  # type
         for n, (y, s) in enumerate(zip(years, seen, strict=True))
     ]  # fmt: skip
     risk = np.minimum(risk, 1 - 1e-9)
-    hazards = np.diff(np.c_[np.zeros(len(risk)), risk], axis=1) / (1 - np.c_[np.zeros(len(risk)), risk[:, :-1]])
+    hazards = np.diff(np.c_[np.zeros(len(risk)), risk], axis=1) / (
+        1 - np.c_[np.zeros(len(risk)), risk[:, :-1]]
+    )
     return EventAnswer(RiskQuestion(EVENT, (0.0,) * 3)).table(some, hazards)
 
 
@@ -364,7 +393,9 @@ def test_a_base_alone_starts_from_even_odds_or_from_the_training_scans() -> None
 
 # ------------------------------------------------------------------------------------------------------ one scan
 def test_the_page_of_a_scan_has_a_band_only_where_the_adapter_knows_it() -> None:
-    prediction = Prediction(scan_id="a", predicted="by 3 years", probabilities={"1 year": 0.2, "2 years": 0.4, "3 years": 0.55})
+    prediction = Prediction(
+        scan_id="a", predicted="by 3 years", probabilities={"1 year": 0.2, "2 years": 0.4, "3 years": 0.55}
+    )
     facts = {"config": {"event": {"name": "conversion"}}, "training": {"event": {"shift_sd": 0.3}}}
     found = risk_section(prediction, facts)
     assert found is not None

@@ -35,7 +35,7 @@ def anonymous_bank(
         DataError: no class has that many participants.
     """
     if fewest < FEWEST:
-        raise SettingError("bank", f"a whole number of at least {FEWEST} participants", fewest)
+        raise SettingError("case_bank", f"a whole number of at least {FEWEST} participants", fewest)
     people = _people(cases)
     groups: list[CaseGroup] = []
     left_out = 0

@@ -225,7 +225,10 @@ def describe(
     from voxtune.commands.describe import describe as stage
 
     profile, fields, more = text_settings(profile, assignments, ("controls",))
-    done = stage(manifest, output, template, missing, profile=profile, fields=fields, norms=norms, **more)
+    done = stage(
+        manifest, output, template, missing,
+        profile=profile, fields=fields, norms=norms, controls=more.get("controls", ()),
+    )  # fmt: skip
     echo(done.summary)
 
 

@@ -33,7 +33,7 @@ def export(
     merge: bool = False,
     peft: bool = False,
     base: Path | None = None,
-    bank: int | None = None,
+    case_bank: int | None = None,
 ) -> Path:
     """Write the adapter with its card, with the figures of the run's own test scans where they exist, and its control.
 
@@ -44,7 +44,7 @@ def export(
             that copy.
         peft: write the swapped layers once more as Hugging Face peft stores them, in ``peft/``.
         base: weights of the base, where the run does not know them any more.
-        bank: also write a bank of similar cases, means over at least so many training participants of a class (``bank.json``).
+        case_bank: also write a case bank for ``similar``, means over at least so many training participants of a class (``case_bank.json``).
 
     Raises:
         DataError: the run has no adapter (its training did not finish).
@@ -56,9 +56,9 @@ def export(
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 
-    if base is not None and not (merge or peft or bank):
+    if base is not None and not (merge or peft or case_bank):
         raise UsageError(
-            "--base is the base that --merge, --peft and --bank load; a plain export copies the adapter."
+            "--base is the base that --merge, --peft and --case-bank load; a plain export copies the adapter."
         )
     place = RunDir(run)
     config = place.read_config()
@@ -77,8 +77,8 @@ def export(
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
         _copied(place.adapter, output)
-    if bank is not None:
-        _banked(place, output, base, bank, facts.adapter_sha256)
+    if case_bank is not None:
+        _banked(place, output, base, case_bank, facts.adapter_sha256)
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from voxtune.evaluation.intervals import (
+    Draws,
     blocks,
     exact_interval_at_bound,
     percentile_interval,
@@ -30,7 +31,7 @@ def calibration_error_interval(
     confidence: Floats,
     hit: Booleans,
     participant: Integers,
-    drawn: Integers,
+    drawn: Draws,
     level: float = 0.95,
 ) -> tuple[float, float] | None:
     """The interval of the mean absolute difference between confidence and share of hits.

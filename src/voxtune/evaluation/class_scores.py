@@ -8,10 +8,10 @@ import numpy as np
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.auc import obuchowski
 from voxtune.evaluation.calibration_error import calibration_error_interval
-from voxtune.evaluation.intervals import normal_interval
+from voxtune.evaluation.intervals import Draws, normal_interval
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.score_rules import OwnInterval, Rests, Score, ScoreRules, people
-from voxtune.evaluation.weighted_metrics import Floats, Integers
+from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.types.records import Metric
 
 # Scores whose interval is that of a share of right answers.
@@ -43,7 +43,7 @@ def _confidence(table: Predictions) -> Floats:
     return highest
 
 
-def _ece_interval(table: Predictions, drawn: Integers, level: float) -> tuple[float, float] | None:
+def _ece_interval(table: Predictions, drawn: Draws, level: float) -> tuple[float, float] | None:
     hit = table.predicted == table.true
     return calibration_error_interval(_confidence(table), hit, table.participant, drawn, level)
 

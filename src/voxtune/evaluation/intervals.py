@@ -15,6 +15,8 @@ from voxtune.errors import SettingError
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 
 BLOCK = 4_000_000
+Draws = NDArray[np.int32]
+"""Participants of each resample (resamples, participants)."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ def number_participants(participants: Sequence[object]) -> Integers:
     return np.array([seen.setdefault(name, len(seen)) for name in participants], dtype=np.int64)
 
 
-def resample_participants(
-    strata: ArrayLike, resamples: int, seed: int | np.random.Generator = 0
-) -> NDArray[np.int32]:
+def resample_participants(strata: ArrayLike, resamples: int, seed: int | np.random.Generator = 0) -> Draws:
     """Participants drawn with replacement within each stratum (resamples, participants).
 
     Args:

@@ -10,6 +10,7 @@ from voxtune.evaluation.event_scores import EventScores
 from voxtune.evaluation.finding_scores import FindingScores
 from voxtune.evaluation.intervals import (
     Draw,
+    Draws,
     blocks,
     expanded_interval,
     resample_participants,
@@ -75,7 +76,7 @@ def headline_scores(predictions: Predictions, draw: Draw | None = None) -> dict[
 
 
 def _evaluate(
-    table: Predictions, rules: ScoreRules, drawn: Integers, draw: Draw, scores: Scores
+    table: Predictions, rules: ScoreRules, drawn: Draws, draw: Draw, scores: Scores
 ) -> dict[str, Metric]:
     n = len(table)
     values = dict(scores(table, np.ones((1, n))))
@@ -96,7 +97,7 @@ def _metric(
     name: str,
     value: float,
     replicates: Floats,
-    drawn: Integers,
+    drawn: Draws,
     draw: Draw,
 ) -> Metric:
     rests = rules.rests(table, name)

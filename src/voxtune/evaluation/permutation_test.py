@@ -7,6 +7,7 @@ import numpy as np
 
 from voxtune.evaluation.intervals import (
     Draw,
+    Draws,
     blocks,
     expanded_interval,
     resample_participants,
@@ -63,7 +64,7 @@ def swapped(name: str, sides: Sequence[Sides], strata: Integers, draw: Draw, *, 
         mean: Floats = np.mean(gains, axis=0)
         return mean
 
-    def resampled(people: Integers) -> Floats:
+    def resampled(people: Draws) -> Floats:
         gains = []
         for one in sides:
             of_a, of_b = one.of_each(resampled_weights(people, one.participant))

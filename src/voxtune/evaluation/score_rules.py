@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxtune.evaluation.intervals import Draws
 from voxtune.evaluation.predictions import Predictions
-from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
+from voxtune.evaluation.weighted_metrics import Booleans, Floats
 from voxtune.types.records import Metric
 
 Score = Callable[[Predictions, Floats], Floats]
 """A score (R,) of scored rows for each row of weights (R, n)."""
-OwnInterval = Callable[[Predictions, Integers, float], tuple[float, float] | None]
+OwnInterval = Callable[[Predictions, Draws, float], tuple[float, float] | None]
 """The interval of a score from scored rows, the participants of each resample (R, m) and a level."""
 
 

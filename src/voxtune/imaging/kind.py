@@ -29,7 +29,7 @@ _WORDS = (
     ("T2", r"t2\w?|t2star\w?|haste|ciss|fiesta"),
     (
         "another contrast",
-        r"pdw?|dwi|dti|adc|ep2d|bold|fmri|rest|swi|asl|diff(usion)?|tof|perf(usion)?|trace\w?",
+        r"pdw?|dwi|dti|adc|ep2d|bold|epi|fmri|rest|swi|asl|diff(usion)?|tof|perf(usion)?|trace\w?",
     ),
 )
 _REGIONS = (
@@ -228,10 +228,10 @@ def _coarse(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return volume.voxels[:: every[0], :: every[1], :: every[2]], np.array(volume.spacing) * every
 
 
-def kind_of_file(path: Path) -> Kind:
-    """What a NIfTI file's name, and the JSON sidecar of dcm2niix or BIDS beside it, say."""
-    stem = path.name[: -len("".join(path.suffixes[-2:]))] if path.name.endswith(".nii.gz") else path.stem
-    return kind_of_sidecar(_json(path.with_name(f"{stem}.json")), stem)
+def kind_of_file(path: Path, name: str | None = None) -> Kind:
+    """What a NIfTI file's name (``name``, where it was renamed), and the JSON sidecar of dcm2niix or BIDS beside it, say."""
+    stem = re.sub(r"(\.(nii|img|mgh))?\.\w+$", "", path.name, flags=re.IGNORECASE)
+    return kind_of_sidecar(_json(path.with_name(f"{stem}.json")), stem if name is None else name)
 
 
 def kind_of_sidecar(said: dict[str, Any], name: str) -> Kind:

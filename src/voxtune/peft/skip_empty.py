@@ -3,7 +3,7 @@
 It changes the numbers: a frozen tower was taught with its empty patches. ``docs/concepts/training-cost.md`` says by how much.
 """
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 
@@ -11,6 +11,7 @@ from voxtune.errors import SettingError
 from voxtune.model.skip_empty import skipping
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.types.protocols import TokenTower
 from voxtune.types.settings import Settings
 
 
@@ -34,5 +35,5 @@ class SkipEmpty(Settings):
                 "'batch' or 'none' with vision.skip_empty: scans have different numbers of tokens",
                 "tokens",
             )
-        encoder.tower = skipping(encoder.tower, model.backbone.name)
+        encoder.tower = cast(TokenTower, skipping(encoder.tower, model.backbone.name))
         model.base_identity = f"{model.base_identity}|skip_empty"

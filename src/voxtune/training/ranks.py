@@ -171,7 +171,7 @@ def only_device(accelerator: str) -> torch.device:
     if accelerator == "auto" and torch.backends.mps.is_available():
         accelerator = "mps"
     found = torch_device(accelerator)
-    return found if found.type == "cpu" or found.index is not None else torch.device(found.type, 0)
+    return found if found.type == "cpu" or ":" in accelerator else torch.device(found.type, 0)
 
 
 def processes(settings: TrainingSettings, environ: Mapping[str, str]) -> tuple[int, int]:

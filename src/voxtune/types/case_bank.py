@@ -9,7 +9,7 @@ from voxtune.types.settings import Settings
 FEWEST = 5
 """Participants behind every group, at the least."""
 MOST_GROUPS, MOST_NUMBERS = 20_000, 2**14
-BANK = "bank.json"
+BANK = "case_bank.json"
 """The file of a bank, beside the adapter that its vectors are of."""
 
 
@@ -25,7 +25,7 @@ class CaseGroup(Settings):
 
 
 class CaseBank(Settings):
-    """``bank.json``."""
+    """``case_bank.json``."""
 
     format: Literal[1] = 1
     adapter_sha256: str = Field(min_length=64, max_length=64)

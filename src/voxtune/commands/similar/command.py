@@ -71,7 +71,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
     Args:
         adapter: the adapter's folder, a run, or ``demo`` for the shipped one.
         scan: a scan, ``head``, ``person``, or a ``manifest.tsv`` of preprocessed scans.
-        data: manifest of preprocessed scans, the bank; ``None``: the bank that the adapter keeps (``export --bank``).
+        data: manifest of preprocessed scans, the bank; ``None``: the bank that the adapter keeps (``export --case-bank``).
         split: a split folder whose training side is the bank; of a run its own; otherwise every row of the manifest, which is said.
         by: ``image``, ``text`` or ``both``; ``None``: both where the scan has facts, else the image.
         count: neighbours.
@@ -182,7 +182,7 @@ def _bank_of(
     if data is None:
         if not (folder / BANK).is_file():
             raise UsageError(
-                "There is no bank: give the manifest of its scans, --data MANIFEST, or an adapter that keeps one (voxtune export RUN -o ADAPTER --bank 5)."
+                "There is no bank: give the manifest of its scans, --data MANIFEST, or an adapter that keeps one (voxtune export RUN -o ADAPTER --case-bank 5)."
             )
         if split is not None:
             raise UsageError("--split goes with --data.")

@@ -66,8 +66,8 @@ class Frame:
     """Whether slope and intercept stand in the file; otherwise 1 and 0."""
     photometric: str
     samples: int
-    padding: float | None
-    """The stored number that fills what lies outside the picture (PixelPaddingValue)."""
+    padding: tuple[float, float] | None
+    """Stored numbers that fill what lies outside the picture, from and to (PixelPaddingValue, PixelPaddingRangeLimit)."""
     acquisition: str
     between: float | None
     """Distance of slices as the header says it (SpacingBetweenSlices); positions win."""
@@ -135,7 +135,7 @@ def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequen
         slope=scale,
         intercept=shift,
         rescaled=rescaled,
-        photometric=str(header.get("PhotometricInterpretation", "")).strip(),
+        photometric=str(header.get("PhotometricInterpretation", "")).strip().upper(),
         samples=int(header.get("SamplesPerPixel", None) or 1),
         padding=_padding(header),
         acquisition=str(header.get("AcquisitionNumber", "") or ""),
@@ -167,10 +167,16 @@ def _made(own: "Sequence[Any]", header: "Dataset", sequence: str, name: str, cla
         return " ".join(str(one).strip() for one in values)
 
 
-def _padding(header: "Dataset") -> float | None:
-    value = header.get("PixelPaddingValue")
+def _padding(header: "Dataset") -> tuple[float, float] | None:
+    value, end = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
     if not isinstance(value, int | float):
         return None
+    first = _signed(header, value)
+    last = _signed(header, end) if isinstance(end, int | float) else first
+    return min(first, last), max(first, last)
+
+
+def _signed(header: "Dataset", value: float) -> float:
     # Some writers give a negative number as if it had no sign.
     bits = int(header.get("BitsAllocated", None) or 16)
     signed = int(header.get("PixelRepresentation", None) or 0) == 1
