@@ -18,6 +18,7 @@ from isa import tables as instructions
 from method import tables as few
 from population import tables as populations
 from qc import tables as quality
+from reports import tables as told
 from reproduce import tables as testbeds
 from scale import tables as scales
 from skip_empty import tables as skipped
@@ -57,6 +58,7 @@ PAGES = (
     CONCEPTS / "method.md",
     CONCEPTS / "quality.md",
     CONCEPTS / "guarantees.md",
+    CONCEPTS / "reports.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
     CONCEPTS / "scale.md",
@@ -427,6 +429,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "few-scans-summary": few.summary,
     "inference-rules": few.rules,
     "isa": instructions.table,
+    "reports-accuracy": told.accuracies,
+    "reports-retrieval": told.retrievals,
     "population-published": partial(populations.measures, "published"),
     "population-separable": partial(populations.measures, "separable"),
     "population-others": partial(populations.others, "published"),

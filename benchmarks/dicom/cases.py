@@ -245,14 +245,14 @@ def only(k: int, change: Callable[[Dataset], Any]) -> Edit:
     return edit
 
 
-def compressed(compressor: str) -> Edit:
+def compressed(compressor: str, kind: str = "<u2") -> Edit:
     """An edit that packs a slice as SimpleITK's GDCM does."""
 
     def edit(ds: Dataset, _: int) -> None:
         import pydicom
         import SimpleITK
 
-        plane = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)
+        plane = np.frombuffer(ds.PixelData, kind).reshape(ds.Rows, ds.Columns)
         with tempfile.TemporaryDirectory() as scratch:
             writer = SimpleITK.ImageFileWriter()
             writer.UseCompressionOn()
@@ -314,6 +314,17 @@ def jpeg_lossless(folder: Path) -> Path:
 @case("storage", "JPEG 2000 lossless", "read")
 def jpeg_2000(folder: Path) -> Path:
     return classic(folder / "d", edit=compressed("JPEG2000"))
+
+
+@case("storage", "JPEG 2000 of signed numbers that the header calls unsigned", "refused", "have a sign")
+def jpeg_2000_signed(folder: Path) -> Path:
+    pack = compressed("JPEG2000", "<i2")
+
+    def edit(ds: Dataset, k: int) -> None:
+        pack(ds, k)
+        ds.PixelRepresentation = 0
+
+    return classic(folder / "d", signed=True, intercept=0, edit=edit)
 
 
 @case("storage", "MPEG-4 video", "refused", "compressed as MPEG-4")
@@ -423,6 +434,24 @@ def padding(folder: Path) -> Path:
 
     def edit(ds: Dataset, _: int) -> None:
         ds.PixelPaddingValue = -2000
+
+    return classic(folder / "d", values, signed=True, edit=edit)
+
+
+@case(
+    "numbers",
+    "padding of several numbers (PixelPaddingRangeLimit)",
+    "read",
+    truth=lambda x, y, z: np.where((x < 2) & (y < 3), -1024, at(x, y, z)),
+)
+def padding_range(folder: Path) -> Path:
+    values = hounsfield()
+    values[:2, :2] = -3024
+    values[1, 1], values[0, 1] = -2900, -2700
+    values[:2, :2, 0] = -1024
+
+    def edit(ds: Dataset, _: int) -> None:
+        ds.PixelPaddingValue, ds.PixelPaddingRangeLimit = -2000, -1600
 
     return classic(folder / "d", values, signed=True, edit=edit)
 
@@ -564,6 +593,26 @@ def tilt(folder: Path) -> Path:
     return classic(folder / "d", values, edit=edit)
 
 
+@case("places", "a tilt of the gantry that its positions deny", "warned", "tilted by 15 degrees")
+def denied_tilt(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "GantryDetectorTilt", 15))
+
+
+@case("places", "every other slice is missing, by number and thickness", "warned", "one of every 2 slices")
+def every_other(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda _, k: k % 2 == 0)
+
+
+@case("places", "slices that are thinner than their distance", "read")
+def gaps_by_design(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "SliceThickness", SPACING[2] / 2))
+
+
+@case("places", "two echoes in turn, of which one is another series", "read")
+def numbers_in_turn(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "InstanceNumber", 2 * k + 1))
+
+
 @case("places", "slices in three directions (a scout)", "refused", "several directions")
 def scout(folder: Path) -> Path:
     turns = ([1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1])
@@ -645,6 +694,105 @@ def shared_uid(folder: Path) -> Path:
 @case("one kind", "two modalities in one series", "refused", "of several modalities")
 def two_modalities(folder: Path) -> Path:
     return classic(folder / "d", edit=lambda ds, k: setattr(ds, "Modality", "MR" if k == 3 else "CT"))
+
+
+@case("one kind", "one series UID, two names and no ID", "refused", "name 2 people")
+def shared_uid_names(folder: Path) -> Path:
+    def edit(ds: Dataset, k: int) -> None:
+        ds.PatientID, ds.PatientName = "", "Other^Body" if k < 3 else "Some^Body"
+
+    return classic(folder / "d", edit=edit)
+
+
+@case("one kind", "one series UID, two studies", "refused", "name 2 studies")
+def shared_uid_studies(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "StudyInstanceUID", f"{ROOT}{1 + k // 5}"))
+
+
+def _alone(name: str, what: str, says: str, modality: str, **tags: Any) -> None:
+    """The only series of a folder, whose header says that it is no picture as it was acquired."""
+
+    def build(folder: Path) -> Path:
+        def edit(ds: Dataset, _: int) -> None:
+            for tag, value in tags.items():
+                setattr(ds, tag, value)
+
+        if modality == "MR":
+            return classic(folder / "d", brightness(), modality="MR", slope=None, edit=edit)
+        return classic(folder / "d", edit=edit)
+
+    build.__name__ = f"only_{name}"
+    truth = (lambda x, y, z: at(x, y, z) + 500) if modality == "MR" else None
+    case("studies", f"nothing but {what}", "warned", says, truth)(build)
+
+
+_alone("localizer", "a localizer", "a localizer", "CT", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+_alone("projection", "a projection (MIP)", "a projection", "CT", ImageType=["DERIVED", "SECONDARY", "MIP"])
+_alone("map", "a map (ADC)", "a map", "MR", ImageType=["DERIVED", "SECONDARY", "ADC"])
+_alone("phase", "a phase image", "a phase", "MR", ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
+
+
+@case(
+    "studies",
+    "a phase image of a lower number does not win",
+    "said",
+    "PHASE",
+    truth=lambda x, y, z: at(x, y, z) + 500,
+)
+def phase_beside(folder: Path) -> Path:
+    for number, part in ((3, "P"), (4, "M")):
+        classic(
+            folder / "d" / part, brightness() + 9 * (part == "P"), modality="MR", slope=None, number=number,
+            description="PHASE" if part == "P" else "T1",
+            edit=lambda ds, _, part=part: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", part]),
+        )  # fmt: skip
+    return folder / "d"
+
+
+@case("studies", "screenshots among the slices, in their series", "read")
+def captures(folder: Path) -> Path:
+    import pydicom
+
+    classic(folder / "d")
+    ds = pydicom.dcmread(folder / "d" / "003.dcm")
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+    ds.PixelData = bytes(3 * ds.Rows * ds.Columns)
+    return save(ds, folder / "d" / "shot.dcm").parent
+
+
+@case("studies", "a header that holds letters for a number, in a shorter series", "said", "SHORT")
+def letters_beside(folder: Path) -> Path:
+    classic(folder / "d" / "a", hounsfield()[:, :, :6], number=3, description="SHORT")
+    for file in (folder / "d" / "a").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"-1024", b"-1O24"))
+    return classic(folder / "d" / "b", number=4) and folder / "d"
+
+
+@case(
+    "studies",
+    "the same in a longer series, which may be the one that is meant",
+    "warned",
+    "LONG .* no number",
+)
+def letters_in_longer(folder: Path) -> Path:
+    classic(folder / "d" / "a", number=3)
+    z = [1.5 * k for k in range(2 * SIZE[2])]
+    classic(folder / "d" / "b", at(*grid(z)), z=z, number=4, description="LONG")
+    for file in (folder / "d" / "b").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"-1024", b"-1O24"))
+    return folder / "d"
+
+
+@case("studies", "a zip of slices that are called .img", "read")
+def zip_of_img(folder: Path) -> Path:
+    return zipped(folder / "a.zip", classic(folder / "d", name="image{:03d}.img".format))
+
+
+@case("studies", "a zip with an empty text file beside another", "read")
+def zip_with_empty_text(folder: Path) -> Path:
+    return zipped(folder / "a.zip", classic(folder / "d"), {"study/a.txt": b"text", "study/b.txt": b""})
 
 
 @case("numbers", "letters in a number of one header", "refused", "something that is no number")

@@ -149,6 +149,14 @@ add(
     "millimetres were assumed",
     patch={123: b"\x01"},
 )
+add(
+    "place",
+    "an origin beyond what single precision tells",
+    "refused",
+    "mm away",
+    codes=(0, 1),
+    patch={292: floats(1e9)},
+)
 # ---------------------------------------------------------------------------------------- numbers
 for _dtype in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "f8"):
     add("numbers", f"stored as {_dtype}", "read", dtype=_dtype, voxels=np.abs(VOXELS) % 120)
@@ -175,6 +183,22 @@ add(
     voxels=np.where(np.arange(12)[:, None, None] < 8, np.nan, VOXELS),
 )
 add("numbers", "one value", "refused", "constant", voxels=np.full(VOXELS.shape, 3.0))
+add(
+    "numbers",
+    "whole numbers too far from 0 for single precision",
+    "refused",
+    "single precision keeps",
+    dtype="i4",
+    voxels=VOXELS.astype("i8") + 10**9,
+)
+add(
+    "numbers",
+    "an intent code of a statistic (z)",
+    "warned",
+    "a statistic (intent code 5)",
+    patch={68: shorts(5)},
+)
+add("numbers", "an intent code of labels", "warned", "labels (intent code 1002)", patch={68: shorts(1002)})
 add("numbers", "complex", "refused", "not one real number", dtype="c8")
 add("numbers", "a number type with no name", "refused", "data type 17", patch={70: shorts(17)})
 # ------------------------------------------------------------------------------------------ sizes
@@ -376,3 +400,24 @@ case("formats", ".nrrd that does not say where left is", "refused", "does not sa
 case("formats", ".mha without its matrix", "refused", "does not say where left is")(
     lambda folder: by_itk(folder / "scan.mha", packed=False, old=b"TransformMatrix", new=b"OtherMatrix")
 )
+case("formats", ".mha that does not say how large its voxels are", "refused", "how large its voxels are")(
+    lambda folder: by_itk(folder / "scan.mha", packed=False, old=b"ElementSpacing", new=b"OtherSpacing")
+)
+case("formats", ".nrrd whose lengths are in metres", "warned", "millimetres were assumed")(
+    lambda folder: by_itk(
+        folder / "scan.nrrd", packed=False, old=b"encoding:", new=b'space units: "m" "m" "m"\nencoding:'
+    )
+)
+
+
+def _cut(folder: Path, end: str, *, packed: bool) -> Path:
+    path = by_itk(folder / f"scan{end}", packed=packed)
+    path.write_bytes(path.read_bytes()[:-300])
+    return path
+
+
+for _end in (".nrrd", ".mha"):
+    for _packed in (True, False):
+        case(
+            "formats", f"{_end}, {'packed' if _packed else 'not packed'}, cut short", "refused", "cut short"
+        )(lambda folder, end=_end, packed=_packed: _cut(folder, end, packed=packed))

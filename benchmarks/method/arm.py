@@ -36,6 +36,7 @@ def fitted(
     from voxtune.model.bank import centroids
     from voxtune.model.build import build_model
     from voxtune.model.questions import encoded_texts
+    from voxtune.reports.needed import needed_norms
     from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
     from voxtune.training.ranks import start_ranks
@@ -43,7 +44,8 @@ def fitted(
 
     config = config.settled()
     task = task_of(config, CLASSES)
-    reports = reports_of([*train, *val], config.report, config.profile)
+    norms = needed_norms(config.report, config.profile, train)
+    reports = reports_of([*train, *val], config.report, config.profile, norms=norms)
     model = build_model(config, scales=training_scales(config, train))
     tokenize, texts = model.backbone.tokenize, task.class_texts()
     train_set, val_set = (

@@ -29,7 +29,7 @@ SECTIONS = {
 }
 FIRST = {
     "tutorial": ["simulated-people", "real-scans"],
-    "how-to": ["install", "deft-on-m3d", "medct-on-ct-clip", "adni", "oasis2", "aibl", "ct-rate", "own-bids", "predict", "explain", "serve", "drift", "offline-hospital", "slurm", "dask", "reproduce"],
+    "how-to": ["install", "deft-on-m3d", "medct-on-ct-clip", "adni", "oasis2", "aibl", "ct-rate", "own-bids", "predict", "explain", "similar-cases", "serve", "drift", "offline-hospital", "slurm", "dask", "reproduce"],
     "concepts": ["method", "leakage", "zero-shot", "evaluation", "guarantees", "explanations", "chest-ct", "demo-results", "reproduced-tables", "same-bits", "training-cost"],
     "reference": ["command-line", "options", "python", "settings", "catalogue", "manifest", "files"],
 }  # fmt: skip

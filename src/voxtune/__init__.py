@@ -21,6 +21,7 @@ _PUBLIC = {
     "read_manifest": "voxtune.data.manifest",
     "read_scan": "voxtune.imaging.read",
     "scans": "voxtune.data.scan_dataset",
+    "similar": "voxtune.commands.similar.command",
     "write_report": "voxtune.reports.wording",
 }
 

@@ -95,6 +95,7 @@ TASKS: Mapping[str, str] = MappingProxyType(
         "combined": "voxtune.tasks.combined:Combined",
         "findings": "voxtune.tasks.findings:Findings",
         "regression": "voxtune.tasks.regression:Regression",
+        "time_to_event": "voxtune.tasks.time_to_event:TimeToEvent",
     }
 )
 """What may be asked of a scan; ``tasks.task.task_of`` chooses by the settings of a run."""
@@ -104,6 +105,7 @@ SCORED_TASKS: Mapping[str, str] = MappingProxyType(
         "classification": "voxtune.tasks.classification:ScoredClasses",
         "findings": "voxtune.tasks.findings:ScoredFindings",
         "regression": "voxtune.tasks.regression:ScoredNumbers",
+        "time_to_event": "voxtune.tasks.time_to_event:ScoredEvent",
     }
 )
 """The same when a model is scored; ``tasks.task.scored_task`` chooses by the model."""

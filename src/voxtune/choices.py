@@ -1,5 +1,7 @@
 """Choices as settings write them: a backbone, methods, a profile, by name or as ``{"kind": NAME, ...}``; found through the catalogue."""
 
+import contextlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -132,3 +134,33 @@ def explain(error: ValidationError) -> str:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}... ({len(text)} characters)"
+
+
+# ------------------------------------------------------------------------------------------------ edits
+def key_of(here: object, step: str, path: str) -> str | int:
+    """The place of a step of a dotted path in a tree of settings: a name, a number of a list, the name of one of its entries.
+
+    Raises:
+        UsageError: there is none; the message lists what is there.
+    """
+    if isinstance(here, list):
+        if step.isdigit() and int(step) < len(here):
+            return int(step)
+        named = [part.get("name", part.get("kind")) if isinstance(part, dict) else None for part in here]
+        if step in named:
+            return named.index(step)
+        raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
+    if isinstance(here, dict) and step in here:
+        return step
+    known = ", ".join(here) if isinstance(here, dict) else "nothing below this value"
+    raise UsageError(f"No setting '{path}'. Here: {known}.")
+
+
+def readings(text: str) -> list[object]:
+    """What a value on the command line may mean, the likeliest first: none, JSON, the text itself."""
+    found: list[object] = []
+    if text.strip().lower() == "none":
+        found.append(None)
+    with contextlib.suppress(json.JSONDecodeError):
+        found.append(json.loads(text))
+    return [*found, text]

@@ -4,7 +4,6 @@ A recipe (Python) returns a ``RunConfig``; ``config.json`` of a run is its JSON.
 adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the catalogue, so this file imports none of them.
 """
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +20,11 @@ from pydantic import (
 )
 
 from voxtune.catalog import PEFT_METHODS, RECIPES, load
-from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice
+from voxtune.choices import BackboneChoice, Methods, Names, ProfileChoice, key_of, readings
 from voxtune.choices import explain as explain  # noqa: PLC0414  (others import it from here)
 from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
+from voxtune.types.event import Event, read_event
 from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
@@ -43,6 +43,10 @@ class ReportSettings(Settings):
     """A missing attribute is left out with its comma, or written as 'data unavailable'."""
     file: str | None = None
     """A ``reports.tsv`` to read instead of making the texts."""
+    change: bool = False
+    """Also say how the volumes of a person's regions changed since an earlier scan, in percent a year."""
+    controls: Names = ()
+    """Classes whose training participants percentiles are of (templates ``normative``, ``graph``); empty: those the profile knows."""
 
 
 class ClassTexts(Settings):
@@ -58,6 +62,8 @@ class ClassTexts(Settings):
     """Findings whose labels training never sees; they are scored by their texts alone (``held-out classes``)."""
     pair: tuple[str, str] = ("{finding} is present.", "{finding} is not present.")
     """The two texts of a finding (CT-CLIP); its probability is the softmax over their similarities."""
+    signs: int = Field(0, ge=0, le=10)
+    """Further texts of each class or finding, by its signs in the profile's knowledge graph; averaged with the others."""
 
     @property
     def asked(self) -> bool:
@@ -149,9 +155,10 @@ class TrainingSettings(Settings):
     ``epochs`` or enough validation participants, else the last."""
     stop_after: int | None = Field(None, ge=1)
     """Without a better validation before the run stops, in the unit of the length: epochs or steps; ``None`` never stops early."""
-    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae"] = "balanced_accuracy"
+    metric: Literal["balanced_accuracy", "accuracy", "loss", "auroc", "mae", "c_index"] = "balanced_accuracy"
     """What the best checkpoint and the plateau schedule look at, on the validation scans; ``auroc``: the mean over findings;
-    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked."""
+    ``mae``: minus the mean error of the targets, which stands in for the default where no class is asked; ``c_index``: of an event,
+    of which ``loss`` stands in for the default."""
     chunk: int | None = Field(None, ge=1)
     """Scans of one forward on one device; fewer than the batch: features first, then gradients chunk by chunk. ``None``: all."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -194,8 +201,11 @@ HOW = (
 
 LATER = {
     ("loss", "class_balance"): False,
+    ("report", "controls"): (),
+    ("classes", "signs"): 0,
     ("training", "sampling"): "shuffled",
     ("training", "unlabelled"): False,
+    ("report", "change"): False,
 }
 """Settings that came after runs had been stored, with their defaults: a file leaves them out there, and stays what it was."""
 
@@ -243,6 +253,8 @@ class RunConfig(Settings):
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
     targets: Targets = (Target(name=MMSE),)
     """Numbers to predict, columns of the manifest; ``none`` is no number. ``--set targets.cdr_sb.weight=1`` names one by its column."""
+    event: Annotated[Event | None, BeforeValidator(read_event)] = None
+    """By when an event will have come, in place of a class: ``conversion`` asks for the columns ``conversion_years`` and ``conversion_status``."""
     aggregation: Aggregation = Aggregation()
     report: ReportSettings = ReportSettings()
     classes: Annotated[ClassTexts, BeforeValidator(_parse_classes)] = ClassTexts()
@@ -260,10 +272,19 @@ class RunConfig(Settings):
     @model_serializer(mode="wrap")
     def _for_file(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         tree = for_file(handler(self))
-        for (part, name), default in {} if info.context == "everything" else LATER.items():
-            if tree.get(part, {}).get(name) == default:
+        if info.context == "everything":
+            return tree
+        tree = {name: value for name, value in tree.items() if name != "event" or value is not None}
+        for (part, name), default in LATER.items():
+            value = tree.get(part, {}).get(name)
+            if (tuple(value) if isinstance(value, list) else value) == default:
                 tree[part] = {key: value for key, value in tree[part].items() if key != name}
         return tree
+
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """Columns of the manifest that are predicted beside a class: no text may hold them."""
+        return (*(one.name for one in self.targets), *(self.event.columns if self.event else ()))
 
     @property
     def known_profile(self) -> Profile:
@@ -335,15 +356,15 @@ class RunConfig(Settings):
             tree["targets"] = [one.model_dump(mode="json") for one in tree["targets"]]
         here: Any = tree
         for step in parents:
-            here = here[_key(here, step, path)]
+            here = here[key_of(here, step, path)]
         switch = text.strip().lower()
         key: str | int
         if parents in METHOD_LISTS and leaf in PEFT_METHODS and switch in {"true", "false"}:
             text, key, here = json.dumps(_switched(here, leaf, on=switch == "true")), parents[0], tree
         else:
-            key = _key(here, leaf, path)
+            key = key_of(here, leaf, path)
         problem: UsageError | None = None
-        for value in _readings(text):
+        for value in readings(text):
             here[key] = value
             try:
                 return type(self).model_validate(tree)
@@ -369,32 +390,8 @@ def read_recipe(recipe: str) -> RunConfig:
     return config
 
 
-def _key(here: object, step: str, path: str) -> str | int:
-    if isinstance(here, list):
-        if step.isdigit() and int(step) < len(here):
-            return int(step)
-        named = [part.get("name", part.get("kind")) if isinstance(part, dict) else None for part in here]
-        if step in named:
-            return named.index(step)
-        raise UsageError(f"No setting '{path}': a list of {len(here)} has no entry '{step}'.")
-    if isinstance(here, dict) and step in here:
-        return step
-    known = ", ".join(here) if isinstance(here, dict) else "nothing below this value"
-    raise UsageError(f"No setting '{path}'. Here: {known}.")
-
-
 def _switched(methods: list[dict[str, Any]], kind: str, *, on: bool) -> list[dict[str, Any]]:
     """The methods of a side with one of a kind, with its defaults where it was not there, or without any."""
     if on:
         return methods if any(one["kind"] == kind for one in methods) else [*methods, {"kind": kind}]
     return [one for one in methods if one["kind"] != kind]
-
-
-def _readings(text: str) -> list[object]:
-    """What a value on the command line may mean, the likeliest first: none, JSON, the text itself."""
-    found: list[object] = []
-    if text.strip().lower() == "none":
-        found.append(None)
-    with contextlib.suppress(json.JSONDecodeError):
-        found.append(json.loads(text))
-    return [*found, text]

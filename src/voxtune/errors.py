@@ -61,6 +61,7 @@ class ScanError(DataError):
         )
         self.scan = name
         self.cause = cause
+        self.todo = todo
 
 
 class TableError(DataError):

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 HARD_LIMIT = 400
 ROOMS = {
-    "audit", "backbones", "cli", "cohorts", "commands", "data", "evaluation", "explanation", "imaging", "losses", "model", "pages", "peft",
+    "audit", "backbones", "cases", "cli", "cohorts", "commands", "data", "evaluation", "explanation", "imaging", "losses", "model", "pages", "peft",
     "profiles", "reports", "serving", "simulate", "storage", "tasks", "training", "types", "weights",
 }  # fmt: skip
-DATA_FOLDERS = {"templates", "assets"}
+DATA_FOLDERS = {"templates", "assets", "graphs"}
 NAMELESS = {"utils", "common", "helpers", "misc"}
 
 

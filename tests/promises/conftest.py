@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from voxtune.cli import main
-from voxtune.data.manifest import read_manifest
+from voxtune.data.manifest import read_manifest, read_table, write_table
 
-TASKS = ("diagnosis", "findings", "one target", "several targets")
+TASKS = ("diagnosis", "findings", "one target", "several targets", "event")
 
 
 def call(*arguments: object, code: int = 0) -> Result:
@@ -69,7 +69,7 @@ class Study:
 
     @property
     def headline(self) -> str:
-        return {"diagnosis": "accuracy", "findings": "auroc"}.get(self.task, "mmse_mae")
+        return {"diagnosis": "accuracy", "findings": "auroc", "event": "c_index"}.get(self.task, "mmse_mae")
 
     @property
     def train(self) -> tuple[str, ...]:
@@ -79,6 +79,16 @@ class Study:
         fixed = ("deft", "--set", "vision=visual_prompts(2)", "--set", "text=none")
         if self.task == "one target":
             return (*fixed, "--set", "classes=none", "--set", "targets=mmse")
+        if self.task == "event":
+            return (
+                *fixed,
+                "--set",
+                "event=conversion",
+                "--set",
+                "targets=none",
+                "--set",
+                "loss.class_weight=1",
+            )
         return (
             (*fixed, "--set", "targets=mmse, age(units=years, low=0, high=120)")
             if self.task == "several targets"
@@ -86,9 +96,22 @@ class Study:
         )
 
 
+def _followed(cohort: Path, folder: Path) -> Path:
+    """The same scans with an event that comes the sooner the smaller the hippocampus, and with people who are lost on the way."""
+    rows = read_table(cohort / "manifest.tsv")
+    for number, row in enumerate(rows):
+        comes = round(0.3 + (float(row["hippocampus_mm3"]) / 2000) ** 2 / 4, 3)
+        lost = 0.8 + (number * 7 % 10) / 2
+        row |= {"conversion_years": str(min(comes, lost)), "conversion_status": str(int(comes <= lost))}
+    folder.mkdir(parents=True)
+    (folder / "scans").symlink_to(cohort / "scans", target_is_directory=True)
+    write_table(folder / "manifest.tsv", tuple(rows[0]), rows)
+    return folder
+
+
 def _made(task: str, root: Path, cohorts: dict[str, Path]) -> Study:
     study = Study(task, root)
-    kind = "chest" if task == "findings" else "brain"
+    kind = {"findings": "chest", "event": "event"}.get(task, "brain")
     for name in ("cohort", "test"):
         (root / name).symlink_to(cohorts[f"{kind}-{name}"], target_is_directory=True)
     call("split", study.manifest, "-o", root / "split", "--seed", 1, "--test", 0.34, "--val", 0.25)
@@ -108,6 +131,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, people, seed in (("cohort", 30, 3), ("test", 9, 8)):
         call("simulate", root / "brain" / name, "--participants", people, "--visits", 1, "--seed", seed)
+        found |= {f"event-{name}": _followed(root / "brain" / name, root / "event" / name)}
         raw, study = root / f"raw-{name}", root / f"study-{name}" / "manifest.tsv"
         call("simulate", raw, "--kind", "chest", "--participants", people, "--visits", 1, "--seed", seed)
         call("ingest", "ct_rate", raw, "-o", study)

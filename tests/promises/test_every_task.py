@@ -85,7 +85,7 @@ def test_a_label_to_map_that_is_not_there_is_refused_and_one_that_is_counts(
     study: Study, tmp_path: Path
 ) -> None:
     assert "Setting 'map'" in study.call("evaluate", study.run, "--data", study.other, "--map", "Nowhere=NC", "-o", tmp_path, code=2).output  # fmt: skip
-    if study.task.endswith(("target", "targets")) and study.task == "one target":
+    if study.task in {"one target", "event"}:
         return  # there are no labels to rename
     rows = read_table(study.other)
     if study.task == "findings":
@@ -145,7 +145,11 @@ def test_what_is_not_scored_is_counted(study: Study, tmp_path: Path) -> None:
     rows = read_table(study.other)
     for row in rows:
         row["image"] = str((study.other.parent / row["image"]).resolve())
-    first = {name: "n/a" for name in rows[0] if name in {"diagnosis", "mmse", "age"}}
+    first = {
+        name: "n/a"
+        for name in rows[0]
+        if name in {"diagnosis", "mmse", "age"} or name.startswith("conversion_")
+    }
     findings = {
         name: "n/a" for name, cell in rows[0].items() if cell in {"0", "1"} and study.task == "findings"
     }
@@ -224,7 +228,9 @@ def test_predict_says_what_evaluate_said_and_cannot_tell_the_truth(study: Study,
         manifest = tmp_path / "volumes" / "manifest.tsv"
     study.call("evaluate", study.run, "--data", manifest, "-o", tmp_path / "scored")
     hidden = {"diagnosis", "mmse", "age"} | {
-        name for name in rows[0] if name in read_predictions(study.own / "predictions.tsv").names
+        name
+        for name in rows[0]
+        if name in read_predictions(study.own / "predictions.tsv").names or name.startswith("conversion_")
     }
     told = read_table(manifest)
     for row in told:
@@ -357,7 +363,7 @@ def test_sets_say_what_they_promise_and_what_held(study: Study, tmp_path: Path) 
         assert 0 < large["low"] <= large["value"] + 1e-9 <= large["high"] + 2e-9
         for name in (coverage, size):
             assert any(one.startswith("subgroup/sex/") and one.endswith(f"/{name}") for one in metrics)
-            assert any(one.startswith(f"{name}/") for one in metrics) or study.task == "one target"
+            assert any(one.startswith(f"{name}/") for one in metrics) or study.task in {"one target", "event"}
     assert facts["sets"]["coverage"] == 0.5
     assert any("in at least 50% of people like them" in one for one in facts["sets"]["sentences"])
     assert "Prediction sets" in (tmp_path / "sets" / "page.html").read_text(encoding="utf-8")

@@ -262,9 +262,7 @@ def test_answers_without_a_truth_come_back_whatever_was_asked(tmp_path: Path, ch
         prediction_row(Prediction(scan_id=f"s{n}", predicted=one, probabilities=chances))
         for n, (one, chances) in enumerate(zip(said, given, strict=True))
     ]
-    path = write_table(
-        tmp_path / "predictions.tsv", prediction_columns(names, (), each=choice == "each"), rows
-    )
+    path = write_table(tmp_path / "predictions.tsv", prediction_columns(names, (), choice), rows)
     table = read_predictions(path)
     assert (table.choice, table.participants) == (choice, (None, None))
     assert table.called.tolist() == [[True, False], [False, False]]

@@ -26,6 +26,7 @@ from voxtune.imaging.presets import (
     Preset,
     fits,
 )
+from voxtune.imaging.resample import resample
 from voxtune.imaging.stored import stored_scan
 from voxtune.imaging.template import field_of_view, template
 from voxtune.imaging.tensor import fit_own_space, to_tensor
@@ -202,6 +203,54 @@ def test_other_brains_are_refused_by_the_paediatric_preset(tmp_path: Path) -> No
     skull = brain_of_brainiac().with_voxels(brain_of_brainiac().voxels + noise)
     with pytest.raises(ScanError, match="skull"):
         preprocess_scan(saved(skull, tmp_path / "s.nii.gz"), BRAINIAC_PAEDIATRIC)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-6, 3.0), (1.0, -0.5), (1e9, -2.0)])
+def test_any_scale_and_offset_give_the_paediatric_tensor(scale: float, shift: float, tmp_path: Path) -> None:
+    brain = brain_of_brainiac()
+    moved = brain.with_voxels(((brain.voxels + shift * 150) * scale).astype(np.float32))
+    plain, other = (
+        to_tensor(
+            preprocess_scan(saved(one, tmp_path / "b.nii.gz"), BRAINIAC_PAEDIATRIC).volume,
+            BRAINIAC_PAEDIATRIC,
+        )
+        for one in (brain, moved)
+    )
+    assert np.abs(plain - other).max() < 0.02
+
+
+@pytest.mark.parametrize("what", ["mask", "negative", "silhouette"])
+def test_what_is_no_brain_never_passes_the_paediatric_preset(what: str, tmp_path: Path) -> None:
+    brain = brain_of_brainiac()
+    voxels = {
+        "mask": (brain.voxels > 0).astype(np.float32),
+        "negative": -brain.voxels,
+        "silhouette": brain.voxels,
+    }
+    path = saved(brain.with_voxels(voxels[what]), tmp_path / "b.nii.gz")
+    if what == "silhouette":
+        reasons = preprocess_scan(path, BRAINIAC_PAEDIATRIC).record.qc.reasons
+        assert any("unlike a T1 brain's" in why for why in reasons)
+        return
+    with pytest.raises(ScanError, match=r"mask or a label image|inverted"):
+        preprocess_scan(path, BRAINIAC_PAEDIATRIC)
+
+
+def test_the_template_itself_passes_the_paediatric_preset(tmp_path: Path) -> None:
+    cube = Volume(template(192).voxels.copy(), field_of_view(192))
+    laid = resample(cube, BRAINIAC_PAEDIATRIC.shape, BRAINIAC_PAEDIATRIC.affine)
+    made = preprocess_scan(saved(laid, tmp_path / "b.nii.gz"), BRAINIAC_PAEDIATRIC)
+    assert made.record.qc.verdict == "pass"
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-12, 1e9])
+def test_a_raw_head_of_tiny_or_huge_numbers_is_the_same(scale: float, tmp_path: Path) -> None:
+    head = raw_head()
+    plain, other = (
+        preprocess_scan(saved(one, tmp_path / "h.nii.gz", np.float32), NEUROVFM).volume.voxels
+        for one in (head, head.with_voxels((head.voxels * scale).astype(np.float32)))
+    )
+    assert np.abs(plain - other).max() < 0.02
 
 
 def test_the_adult_brain_is_seen_at_the_size_of_training_and_heat_goes_back() -> None:

@@ -26,7 +26,7 @@ from voxtune.pages.score_labels import HeadlineScale
 from voxtune.types.records import Comparison, ManifestRow
 
 CLASSES = ("NC", "MCI", "AD")
-ADAPTER: Any = SimpleNamespace(facts=SimpleNamespace(classes=CLASSES))
+ADAPTER: Any = SimpleNamespace(facts=SimpleNamespace(classes=CLASSES, norms=None))
 
 
 def rows(count: int, side: str) -> list[ManifestRow]:

@@ -13,7 +13,7 @@ from voxtune.audit.text import label_in_text
 from voxtune.backbones.bert import BertSizes
 from voxtune.backbones.tiny import Tiny
 from voxtune.commands.train.control import deal
-from voxtune.commands.train.fit import trained_task, training_scales
+from voxtune.commands.train.fit import training_scales
 from voxtune.commands.train.texts import training_reports
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.examples import Labels
@@ -410,7 +410,7 @@ def test_the_metric_is_of_known_values_and_every_target_counts_alike() -> None:
     assert task.validation_metric(outputs, truth, "mae", heads) == pytest.approx(-(2 / 2 + (5 / 10) / 2) / 2)
     assert task.validation_metric(outputs, truth, "loss", heads) == pytest.approx(-0.5 * (1 + 0.25 / 2))
     both = small("targets=mmse,age")
-    assert trained_task(both, rows(2, diagnosis=["NC", "AD"])).validation_metric(
+    assert task_of(both).taught(rows(2, diagnosis=["NC", "AD"])).validation_metric(
         outputs, truth, "mae", heads
     ) == pytest.approx(-0.625)
 

@@ -138,7 +138,7 @@ def test_no_single_field_misleads(task: str, said: str, tmp_path: Path) -> None:
     text = "\n".join(answer.lines())
     assert one["verdict"] == row["verdict"] == said
     assert answer.lines()[0] == f"a: {said}"
-    write_table(tmp_path / "predictions.tsv", columns(names, targets, each=each), [row])
+    write_table(tmp_path / "predictions.tsv", columns(names, targets, "each" if each else "one"), [row])
     (cells,) = read_table(tmp_path / "predictions.tsv")
     assert (cells["verdict"], cells["file"], cells["sha256"]) == (said, "x/a.nii.gz", "0" * 64)
     table = read_predictions(tmp_path / "predictions.tsv")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxtune.audit.duplicates import DRAWS, compare, near_duplicates, permuted_sides, state
+from voxtune.audit.events import check_events, event_names
 from voxtune.audit.images import Images, ReadVolume, look_at, same_images
 from voxtune.audit.people import absent_classes, participants_across, seen_by_ancestors
 from voxtune.audit.probe import site_probe, text_probe
@@ -77,8 +78,10 @@ def find_leaks(
         *absent_classes(rows, split),
         *future_labels(used),
         *associations(rows, split, inputs.profile, seen.headers if seen else None),
+        *check_events(rows, split),
     ]
     checked = {"participants": "done", "classes": "done", "shortcut": "done"}
+    checked |= {"event": "done"} if event_names(rows) else {}
     for part, states in (
         _texts(used, reports, sides, inputs),
         _images(used, sides, inputs),

@@ -20,6 +20,7 @@ CHECKS: Mapping[str, str] = {
     "shortcut": "a column, its gaps, the image folder or header goes with the diagnosis",
     "permuted_labels": "sides that are nearer to each other than sides drawn again at random",
     "classes": "a class or MMSE that a side lacks",
+    "event": "scans from after an event, people chosen because they were seen later, a number of visits that tells the outcome",
     "manifest": "the manifest is not the one the split was made from",
 }
 """Every check by the name that ``--allow`` takes."""

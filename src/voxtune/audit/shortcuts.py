@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxtune.audit.report import Finding, Level, named
 from voxtune.data.splits import Split, column_value
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.types.event import VISIT_YEARS
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow
 
@@ -108,7 +109,7 @@ def _facts(
     people: Sequence[ManifestRow], profile: Profile, headers: Mapping[str, str] | None
 ) -> dict[str, Get]:
     """What is compared, by the name a person reads."""
-    extra = sorted({name for row in people for name in (row.model_extra or {})})
+    extra = sorted({name for row in people for name in (row.model_extra or {})} - event_columns(people))
     found: dict[str, Get] = {}
     for name in (*SHORTCUTS, "age", "sex", *extra):
         if plain(name) not in NOT_SHORTCUTS and not profile.defined_by(name) and name not in profile.columns:
@@ -119,6 +120,19 @@ def _facts(
     if headers:
         found["image_header"] = lambda row: headers.get(row.scan_id)
     return found
+
+
+def event_columns(rows: Sequence[ManifestRow]) -> set[str]:
+    """The columns of events, and when a scan was: they say what came after it, which is asked and never an input (``audit/events.py``)."""
+    columns = {name for row in rows for name in (row.model_extra or {})}
+    events = [name.removesuffix("_status") for name in columns if name.endswith("_status")]
+    own = {
+        f"{name}_{end}"
+        for name in events
+        if f"{name}_years" in columns
+        for end in ("years", "status", "rule")
+    }
+    return own | {VISIT_YEARS}
 
 
 def _column(name: str) -> Get:

@@ -181,8 +181,15 @@ def listed(text: str, option: str) -> tuple[str, ...]:
     return names
 
 
-def text_settings(profile: str | None, assignments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+def text_settings(
+    profile: str | None, assignments: Sequence[str], also: Sequence[str] = ()
+) -> tuple[str | None, tuple[str, ...], dict[str, tuple[str, ...]]]:
     """``--profile`` and the settings of texts that ``train`` has too: the profile, and the columns that are opened by name.
+
+    Args:
+        profile: of ``--profile``.
+        assignments: of ``--set``.
+        also: further settings of ``report`` that a command takes; their names come last.
 
     Raises:
         UsageError: another setting, or two profiles.
@@ -190,11 +197,17 @@ def text_settings(profile: str | None, assignments: Sequence[str]) -> tuple[str 
     given = pairs(assignments)
     named = given.pop("profile", None)
     fields = given.pop("report.fields", "")
+    more = {name: _names(given.pop(f"report.{name}")) for name in also if f"report.{name}" in given}
     if given:
-        raise UsageError(f"No setting '{next(iter(given))}' here; expected report.fields or profile.")
+        known = ", ".join(["report.fields", *(f"report.{name}" for name in also)])
+        raise UsageError(f"No setting '{next(iter(given))}' here; expected {known} or profile.")
     if named and profile and named != profile:
         raise UsageError(f"Two profiles, '{profile}' and '{named}': give one.")
-    return profile or named, tuple(name.strip() for name in fields.split(",") if name.strip())
+    return profile or named, _names(fields), more
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def say(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:

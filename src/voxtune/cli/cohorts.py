@@ -70,9 +70,14 @@ from voxtune.errors import UsageError
     show_default=True,
     help="Heads with skull, for preprocessing.",
 )
+@click.option(
+    "--event",
+    metavar="NAME",
+    help="People with MCI convert, revert, leave or stay: conversion, or conversion(rate=0.2, dropout=0.3).",
+)
 def simulate(
     out: Path, kind: str, participants: int, visits: int, seed: int, scanners: int, difficulty: float, population: str,
-    confounding: float, raw_heads: int,
+    confounding: float, raw_heads: int, event: str | None,
 ) -> None:  # fmt: skip
     """Make a SIMULATED cohort whose truth is known."""
     if kind == "chest":
@@ -80,8 +85,8 @@ def simulate(
 
         if raw_heads:
             raise UsageError("--raw-heads goes with --kind brain: a chest has no skull to strip.")
-        if population != "separable" or confounding:
-            raise UsageError("--population and --confounding go with --kind brain.")
+        if population != "separable" or confounding or event:
+            raise UsageError("--population, --confounding and --event go with --kind brain.")
         made = simulate_chest(
             out,
             participants=participants,
@@ -104,6 +109,7 @@ def simulate(
         population=population,
         confounding=confounding,
         raw_heads=raw_heads,
+        event=event,
     )
     echo(f"SIMULATED cohort: {manifest}")
 
@@ -196,6 +202,11 @@ def preprocess(
     show_default=True,
     help="A missing value is left out, or written as unavailable.",
 )
+@click.option(
+    "--norms",
+    type=PATH,
+    help="Percentiles (templates normative, graph) are of this adapter's or run's controls, or of a split's training side.",
+)
 @profile_option
 @set_option
 def describe(
@@ -203,17 +214,22 @@ def describe(
     output: Path,
     template: str | None,
     missing: Literal["omit", "unavailable"],
+    norms: Path | None,
     profile: str | None,
     assignments: tuple[str, ...],
 ) -> None:
     """Write a report text for every scan from its metadata.
 
-    --set report.fields=COLUMN,... opens columns that the profile does not know.
+    --set report.fields=COLUMN,... opens columns that the profile does not know; --set report.controls=CLASS,... names the controls.
     """
     from voxtune.commands.describe import describe as stage
 
-    profile, fields = text_settings(profile, assignments)
-    echo(stage(manifest, output, template, missing, profile=profile, fields=fields).summary)
+    profile, fields, more = text_settings(profile, assignments, ("controls",))
+    done = stage(
+        manifest, output, template, missing,
+        profile=profile, fields=fields, norms=norms, controls=more.get("controls", ()),
+    )  # fmt: skip
+    echo(done.summary)
 
 
 @command("split")
@@ -293,7 +309,7 @@ def audit(
     """
     from voxtune.commands.audit import audit as stage
 
-    profile, fields = text_settings(profile, assignments)
+    profile, fields, _ = text_settings(profile, assignments)
     done = stage(
         directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields
     )

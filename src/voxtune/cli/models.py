@@ -253,8 +253,16 @@ def compare(a: Path, b: Path, output: Path | None, *, as_json: bool) -> None:
 @click.option("--merge", is_flag=True, help="Fold LoRA or IA3 into a copy of the base, written beside.")
 @click.option("--peft", is_flag=True, help="Also write the LoRA or IA3 part as Hugging Face peft stores it.")
 @click.option("--base", type=PATH, help="Weights of the base, where the run does not know them any more.")
-def export(run: Path, output: Path, base: Path | None, *, merge: bool, peft: bool) -> None:
+@click.option(
+    "--case-bank",
+    type=click.IntRange(5),
+    metavar="K",
+    help="Also a bank of similar cases: means over at least K training participants of a class.",
+)
+def export(
+    run: Path, output: Path, base: Path | None, case_bank: int | None, *, merge: bool, peft: bool
+) -> None:
     """Export a run's adapter with its model card; no IDs, no paths."""
     from voxtune.commands.export import export as stage
 
-    echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base)}")
+    echo(f"Adapter: {stage(run, output, merge=merge, peft=peft, base=base, case_bank=case_bank)}")

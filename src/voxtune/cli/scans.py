@@ -195,6 +195,65 @@ def explain(
         raise done.error
 
 
+@command("similar")
+@click.argument("adapter", type=PATH)
+@click.argument("scan", type=PATH)
+@click.option("--data", type=PATH, help="manifest.tsv of the bank; otherwise the bank beside the adapter.")
+@click.option("--split", type=PATH, help="Its training side is the bank; of a run its own.")
+@click.option(
+    "--by", type=click.Choice(["image", "text", "both"]), help="Otherwise both where the scan has facts."
+)
+@click.option("--count", type=click.IntRange(1), default=5, show_default=True, help="Neighbours.")
+@click.option("--participant", metavar="ID", help="Whose scan it is: nobody is their own neighbour.")
+@click.option("--facts", multiple=True, metavar="NAME=VALUE", help="A value for the text; may be repeated.")
+@click.option("-o", "--output", type=PATH, help="Folder of the page and similar.json.")
+@click.option(
+    "--base",
+    type=PATH,
+    help="Weights of the base (a file, or a folder with the tokenizer), where they are not found.",
+)
+@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised.")
+@series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
+@device_option
+@as_json_option
+def similar(
+    adapter: Path, scan: Path, data: Path | None, split: Path | None, by: Literal["image", "text", "both"] | None, count: int,
+    participant: str | None, facts: tuple[str, ...], output: Path | None, base: Path | None, series: str | None,
+    orientation: str | None, seed: int, device: str, *, stripped: bool | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the participants nearest to SCAN in a bank, why they are near, and how their outcomes spread.
+
+    A manifest.tsv in place of SCAN measures how well its scans find others of their class, and texts their images.
+    """
+    from voxtune.commands.similar.command import similar as stage
+
+    done = stage(
+        adapter,
+        scan,
+        data=data,
+        split=split,
+        by=by,
+        count=count,
+        participant=participant,
+        facts=pairs(facts, "--facts"),
+        output=output,
+        base=base,
+        stripped=stripped,
+        series=series,
+        orientation=orientation,
+        seed=seed,
+        device=device,
+        say=lambda line: echo(line, err=True),
+    )
+    say(done.as_json(), done.summary, as_json=as_json)
+
+
 @command("serve")
 @click.argument("adapter", type=PATH)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")

@@ -18,18 +18,18 @@ from voxtune.cohorts.adni_image_tables import read_image_files, read_image_table
 from voxtune.cohorts.adni_images import AdniImage, read_images
 from voxtune.cohorts.adni_match import COLUMNS, Matched, Matching, Mci
 from voxtune.cohorts.adni_progression import Progression, Reverters
+from voxtune.cohorts.conversion import ConversionSettings, Course, add_event
 from voxtune.cohorts.dates import DateStyle
 from voxtune.cohorts.image_files import find_image_files, find_tables
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest
 from voxtune.cohorts.table import SourceTable
-from voxtune.errors import DataError
+from voxtune.errors import DataError, SettingError
 from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
-from voxtune.types.settings import Settings
 
 
-class Adni(Settings):
+class Adni(ConversionSettings):
     """The folder with ``ADNIMERGE.csv`` and the images."""
 
     root: Path
@@ -58,7 +58,12 @@ class Adni(Settings):
         Raises:
             DataError: no table, releases whose dates do not tell, or no image whose path names a participant.
             TableError: a column is missing or a value is not what it should be.
+            SettingError: an event is asked for from the label of the baseline.
         """
+        if self.event is not None and self.label == "baseline":
+            raise SettingError(
+                "event", "label=visit: an event is counted from the diagnosis at the scan", self.event
+            )
         reading = Reading()
         known = find_tables(self.root, (".csv", ".xml"))
         path, older = self._table([one for one in known if _named_merge(one)])
@@ -77,7 +82,7 @@ class Adni(Settings):
             reading.note(note)
         for one in nameless:
             reading.drop(one.name, "the path names no participant", None, table.path)
-        self._keep(reading, table, exams, images)
+        add_event(reading, self._keep(reading, table, exams, images), self)
         without = sorted(set(exams) - {image.participant for image in images})
         if without:
             reading.note(f"{len(without)} participants of the table have no image here.")
@@ -99,7 +104,8 @@ class Adni(Settings):
         table: SourceTable,
         exams: Mapping[str, list[Exam]],
         images: Iterable[AdniImage],
-    ) -> None:
+    ) -> dict[str, Course]:
+        courses: dict[str, Course] = {}
         progression = Progression(self.horizon, self.tolerance, self.reverters)
         matching = Matching(self.window_days, self.label, self.mci, progression)
         taken: dict[object, str] = {}
@@ -121,12 +127,15 @@ class Adni(Settings):
             taken.setdefault(_number(image), name)
             guessed += image.sequence.is_t1 is None
             reading.keep(table, found.values | {"scan_id": name}, f"line {found.line} ('{name}')", COLUMNS)
+            assert found.course is not None
+            courses[name] = found.course
         for note in matching.notes:
             reading.note(note)
         if guessed:
             reading.note(
                 f"{guessed} images were taken as T1 although nothing in their path, their sidecar or an image table tells the sequence."
             )
+        return courses
 
 
 def _unusable(image: AdniImage, exams: Mapping[str, list[Exam]], taken: Mapping[object, str]) -> str:

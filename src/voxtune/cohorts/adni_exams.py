@@ -24,7 +24,6 @@ TODO = (
     "is; the order of columns does not matter."
 )
 VISIT_DX = MappingProxyType({"cn": "NC", "nl": "NC", "mci": "MCI", "dementia": "AD", "ad": "AD"})
-DAYS_A_MONTH = 30.4375
 MISSING_CODES = (-1, -4)
 
 

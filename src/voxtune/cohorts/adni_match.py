@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-from voxtune.cohorts.adni_exams import DAYS_A_MONTH, VOLUMES, Exam
+from voxtune.cohorts.adni_exams import VOLUMES, Exam
 from voxtune.cohorts.adni_images import AdniImage
 from voxtune.cohorts.adni_progression import Progression
+from voxtune.cohorts.conversion import Course
+from voxtune.cohorts.dates import DAYS_A_MONTH
 
 BASELINE_DX = {"cn": "NC", "smc": "NC", "emci": "MCI", "lmci": "MCI", "mci": "MCI", "ad": "AD"}
 MCI_RULES = {"keep": "MCI kept", "drop": "MCI dropped", "early_late": "MCI as EMCI or LMCI by DX_bl"}
@@ -37,6 +39,8 @@ class Matched:
     """Why it gets none; empty where it does."""
     line: int
     """The line of the table its volumes stand on, else that of its label."""
+    course: Course | None = None
+    """The visits of its person, as the image sees them."""
 
 
 COLUMNS = {name: column for column, name in VOLUMES.items()} | {
@@ -96,7 +100,8 @@ class Matching:
             "dx_bl": label.exam.cells["DX_bl"],
             "exam_days": None if label.days is None else round(label.days),
         }
-        return Matched(values, "", (measured[1] if measured else label.exam).line)
+        line = (measured[1] if measured else label.exam).line
+        return Matched(values, "", line, _course(image, label, exams))
 
     def _measured(self, image: AdniImage, near: Near, named: Sequence[Exam]) -> tuple[float, Exam] | None:
         """The exam with the volumes: that which names the image, else the nearest that has any and no other as near says otherwise."""
@@ -185,14 +190,8 @@ class Matching:
         return Label(str(name), label.exam, label.days)
 
     def _progression(self, image: AdniImage, label: Label, exams: Sequence[Exam]) -> str:
-        start = image.day if self.source == "visit" else None
-        visits, unplaced = [], []
-        for exam in exams:
-            months = 0.0 if exam is label.exam and start is None else _months(start, label.exam, exam)
-            if exam.diagnosis and months is not None:
-                visits.append((months, exam.diagnosis))
-            elif exam.diagnosis == "AD":
-                unplaced.append(exam.visit)
+        visits, lost = _seen_from(image.day if self.source == "visit" else None, label.exam, exams)
+        unplaced = [exam.visit for exam in lost if exam.diagnosis == "AD"]
         name, reason = self.progression.label(visits)
         if name == "sMCI" and unplaced:
             reason = f"MCI, and Dementia at visit {unplaced[0]}, which has no date and no months"
@@ -213,6 +212,27 @@ class Matching:
         else:
             source = f"DX of the nearest exam within {self.window_days} days that has one"
         return f"{source}; {mci}"
+
+
+def _seen_from(
+    start: date | None, label: Exam, exams: Sequence[Exam]
+) -> tuple[list[tuple[float, str]], list[Exam]]:
+    """Months and diagnosis of each exam, counted from the scan (or the exam that gave the label), and exams whose time nothing tells."""
+    visits, unplaced = [], []
+    for exam in exams:
+        months = 0.0 if exam is label and start is None else _months(start, label, exam)
+        if exam.diagnosis and months is not None:
+            visits.append((months, exam.diagnosis))
+        elif exam.diagnosis:
+            unplaced.append(exam)
+    return visits, unplaced
+
+
+def _course(image: AdniImage, label: Label, exams: Sequence[Exam]) -> Course:
+    visits, unplaced = _seen_from(image.day, label.exam, exams)
+    months = [one for exam in exams if (one := _months(image.day, label.exam, exam)) is not None]
+    since = -min([*months, 0.0])
+    return Course(label.exam.diagnosis, visits, since, [str(exam.diagnosis) for exam in unplaced])
 
 
 def _baseline(image: AdniImage, near: Near, exams: Sequence[Exam]) -> Label:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from voxtune.cohorts.aibl_visits import TABLES, TODO, Visit, Visits, read_visits
-from voxtune.cohorts.dates import in_months
+from voxtune.cohorts.conversion import ConversionSettings, Course, add_event, course_of
+from voxtune.cohorts.dates import DAYS_A_MONTH, in_months
 from voxtune.cohorts.image_files import NO_CONTENT, find_image_files, find_tables
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest
@@ -24,7 +25,6 @@ from voxtune.cohorts.visits import path_days, path_months
 from voxtune.errors import DataError
 from voxtune.types.names import scan_name
 from voxtune.types.records import ManifestRow
-from voxtune.types.settings import Settings
 
 NEEDED = ("aibl_ptdemog", "aibl_pdxconv")
 DIAGNOSES = {"1": "NC", "2": "MCI", "3": "AD"}
@@ -50,7 +50,7 @@ class _Image:
     reason: str
 
 
-class Aibl(Settings):
+class Aibl(ConversionSettings):
     """The folder with the ``aibl_*.csv`` tables and the images."""
 
     root: Path
@@ -80,6 +80,7 @@ class Aibl(Settings):
             reading.drop(path.name, NO_CONTENT)
         images = [self._image(path, visits) for path in files.images]
         taken: dict[tuple[str | None, str], str] = {}
+        courses: dict[str, Course] = {}
         for image in sorted(images, key=lambda one: (int(one.person or 0), one.visit, *one.order)):
             label, reason = "", image.reason
             if not reason:
@@ -92,6 +93,8 @@ class Aibl(Settings):
             taken[image.person, image.visit] = image.path.name
             values = _values(image, visits, label, reading)
             reading.keep(tables["aibl_pdxconv"], values, f"RID {image.person}, {image.visit}", COLUMNS)
+            courses[values["scan_id"]] = _course(image, visits)
+        add_event(reading, courses, self)
         return reading
 
     def _tables(self, reading: Reading) -> dict[str, SourceTable]:
@@ -199,6 +202,28 @@ def _after(parts: list[str], person: str | None) -> list[str]:
         None,
     )
     return parts[-1:] if first is None else parts[first:]
+
+
+def _course(image: _Image, visits: Visits) -> Course:
+    """The visits of an image's person in months since the first one: by their days where both have one, else by their codes."""
+    own = visits.by_person[str(image.person)]
+    start = own.get("bl", Visit()).day
+    coded = {code: float(0 if code == "bl" else code[1:]) for code in own}
+
+    def when(code: str) -> float:
+        day = own[code].day
+        return coded[code] if day is None or start is None else (day - start).days / DAYS_A_MONTH
+
+    here = when(image.visit)
+    if image.day is not None and start is not None:
+        here = (image.day - start).days / DAYS_A_MONTH
+    states = {code: DIAGNOSES.get(one.cells.get("DXCURREN") or "") for code, one in own.items()}
+    return course_of(
+        states[image.visit],
+        here,
+        [(when(code), state) for code, state in states.items()],
+        min(map(when, own)),
+    )
 
 
 def _values(image: _Image, visits: Visits, label: str, reading: Reading) -> dict[str, Any]:

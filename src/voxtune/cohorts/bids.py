@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.conversion import ConversionSettings, add_event
 from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.outputs import is_output
 from voxtune.cohorts.present import why_absent
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.sequence import natural, read_sidecar, recognise
+from voxtune.cohorts.session_clock import SessionClock
 from voxtune.cohorts.sessions import SessionTables
 from voxtune.cohorts.spellings import alike
 from voxtune.cohorts.table_settings import TableSettings
@@ -39,7 +41,7 @@ class _Image:
     """Which of several images of a session comes first."""
 
 
-class Bids(TableSettings):
+class Bids(TableSettings, ConversionSettings):
     """A BIDS folder, raw or derivative."""
 
     root: Path
@@ -54,6 +56,10 @@ class Bids(TableSettings):
     )
     unlabelled: Literal["drop", "keep"] = "drop"
     runs: Literal["first", "all"] = Field("first", description="which of several images of a session")
+    event_time: str | None = Field(
+        None,
+        description="a column with the months of a session, for event=conversion; otherwise ses-M012 says it",
+    )
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -91,6 +97,13 @@ class Bids(TableSettings):
             chosen.append((Scan(name, image.person, image.session, image.path), found))
         label = (self.diagnosis, self.classes, self.unlabelled)
         keep_scans(self.root, tables, chosen, self, label, reading, _sidecar)
+        if self.event is not None:
+            clock = SessionClock(tables, self.diagnosis, self.classes, self.event_time)
+            add_event(
+                reading,
+                {row.scan_id: clock.course(row.participant_id, row.session_id) for row in reading.rows},
+                self,
+            )
         for person, row in tables.without_image():
             reading.drop(
                 "_".join(filter(None, (person, row.cells.get("session_id")))),

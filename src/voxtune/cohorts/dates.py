@@ -16,6 +16,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _FIRST_DAY = date(1899, 12, 30)
 """Day 0 of a spreadsheet's serial numbers (ECMA-376, the 1900 date system)."""
 
+DAYS_A_MONTH = 30.4375
+
 
 @dataclass(frozen=True)
 class DateStyle:

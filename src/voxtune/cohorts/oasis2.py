@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from voxtune.cohorts.conversion import ConversionSettings, Course, add_event, course_of
+from voxtune.cohorts.dates import DAYS_A_MONTH
 from voxtune.cohorts.image_files import NO_CONTENT, ImageFiles, find_image_files
 from voxtune.cohorts.labels import VeryMild, cdr_class, cdr_rule
 from voxtune.cohorts.reading import Pending, Reading
@@ -20,7 +22,6 @@ from voxtune.cohorts.table import SourceTable
 from voxtune.cohorts.workbook import one_table, read_any
 from voxtune.errors import TableError
 from voxtune.types.records import ManifestRow
-from voxtune.types.settings import Settings
 
 GROUPS = {"nondemented": "NC", "demented": "AD", "converted": "Converted"}
 COLUMNS = ("Subject ID", "MRI ID", "Group", "Visit", "M/F", "Age", "MMSE", "CDR", "eTIV", "nWBV", "ASF")
@@ -35,7 +36,7 @@ AXES = "ASL"
 """Sagittal acquisition: the voxel axes of a raw image point to anterior, superior, left."""
 
 
-class Oasis2(Settings):
+class Oasis2(ConversionSettings):
     """The folder with ``oasis_longitudinal.csv`` and, anywhere below, ``OAS2_0001_MR1/RAW/mpr-1.nifti.img`` and so on."""
 
     root: Path
@@ -45,6 +46,10 @@ class Oasis2(Settings):
     label: Literal["cdr", "group"] = "cdr"
     very_mild: VeryMild = Field("apart", description="what CDR 0.5 is: apart, MCI, AD or drop")
     repeats: Literal["first", "average", "all"] = Field("first", description="which of the scans of a visit")
+    event_from: str = Field(
+        "NC", description="the diagnosis of who is at risk (CDR 0 NC, 0.5 MCI, 1 and above AD)"
+    )
+    event_to: str = Field("MCI+AD", description="the diagnosis that is the event, or several as A+B")
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -67,6 +72,8 @@ class Oasis2(Settings):
         if files.note:
             reading.note(files.note)
         images = _repeats(files, self.root, reading)
+        seen_at = _visits(table, columns) if self.event else {}
+        courses: dict[str, Course] = {}
         seen = set()
         for number, cells in zip(table.lines, table.rows, strict=True):
             visit, person, reason = _identity(cells[columns["MRI ID"]], cells[columns["Subject ID"]])
@@ -86,7 +93,12 @@ class Oasis2(Settings):
                 "participant_id": person,
                 "session_id": visit.rpartition("_")[2],
             }
-            self._keep(reading, table, values, (visit, repeats))
+            names = self._keep(reading, table, values, (visit, repeats))
+            if self.event:
+                here, state = seen_at[str(person)][visit]
+                own = list(seen_at[str(person)].values())
+                first = min((when for when, _ in own if when is not None), default=None)
+                courses |= dict.fromkeys(names, course_of(state, here, own, first))
         for visit in sorted(set(images) - seen):
             self._drop(
                 reading,
@@ -94,6 +106,7 @@ class Oasis2(Settings):
                 (visit, visit.rpartition("_")[0], images[visit]),
                 "the visit is not in the table",
             )
+        add_event(reading, courses, self)
         return reading
 
     def _drop(
@@ -151,8 +164,10 @@ class Oasis2(Settings):
         table: SourceTable,
         values: dict[str, Any],
         what: tuple[str, list[tuple[int, Path]]],
-    ) -> None:
+    ) -> list[str]:
+        """Make the rows of a visit; their names."""
         visit, repeats = what
+        names = []
         if self.repeats == "average" and len(repeats) > 1:
             reading.pending[visit] = Pending(tuple(path for _, path in repeats), AXES)
         elif self.repeats != "all":
@@ -164,6 +179,34 @@ class Oasis2(Settings):
             if path.suffix == ".img":
                 reading.pending.setdefault(name, Pending((path,), AXES))
             reading.keep(table, values | {"scan_id": name, "image": str(path.absolute())}, f"'{visit}'")
+            names.append(name)
+        return names
+
+
+def _visits(
+    table: SourceTable, columns: Mapping[str, str]
+) -> dict[str, dict[str, tuple[float | None, str | None]]]:
+    """Of each person every visit of the table, with or without an image: months since the first, and the class of its CDR (0.5 is MCI).
+
+    Raises:
+        TableError: the table has no ``MR Delay``, or a value of it or of CDR cannot be.
+    """
+    table.require(
+        ("MR Delay",), "event=conversion needs the days between visits, 'MR Delay' of the official table."
+    )
+    delay = table.column("MR Delay")
+    found: dict[str, dict[str, tuple[float | None, str | None]]] = {}
+    for number, cells in zip(table.lines, table.rows, strict=True):
+        visit, person, reason = _identity(cells[columns["MRI ID"]], cells[columns["Subject ID"]])
+        if reason or person is None:
+            continue
+        days = table.number(cells, delay, number)
+        try:
+            state = cdr_class(cells[columns["CDR"]], "MCI")
+        except ValueError as error:
+            raise TableError(table.path, f"line {number} ('{visit}'): {error}") from None
+        found.setdefault(person, {})[visit] = (None if days is None else days / DAYS_A_MONTH, state)
+    return found
 
 
 def _identity(mri: str | None, subject: str | None) -> tuple[str, str | None, str]:

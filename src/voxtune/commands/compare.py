@@ -144,6 +144,7 @@ def _read_both(name: str, folder_a: Path, folder_b: Path) -> "tuple[Predictions,
         "findings": "says of each of many findings whether it is there",
         "diagnosis": "chooses one class",
         "regression": "predicts numbers alone",
+        "time_to_event": "gives the risk of an event by each horizon",
     }
     if a.task != b.task:
         raise DataError(f"{name}: A {said[a.task]}, B {said[b.task]}. They cannot be compared.")

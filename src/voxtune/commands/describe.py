@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxtune.data.manifest import read_manifest, write_reports
-from voxtune.errors import DataError
+from voxtune.errors import DataError, UsageError
 from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.listed import Missing
+from voxtune.reports.norms import FittedNorms, fit_norms, said_of_norms
 from voxtune.reports.policy import Use, left_out_note, opened
-from voxtune.reports.wording import load_template, write_report
+from voxtune.reports.wording import asks_norms, load_template, write_report
 from voxtune.types.profile import Profile
-from voxtune.types.records import Report
+from voxtune.types.records import ManifestRow, Report
 
 
 @dataclass(frozen=True)
@@ -33,33 +34,40 @@ def describe(  # noqa: PLR0913  (the options of the command)
     policy: Mapping[str, Use] | None = None,
     profile: str | Profile | None = None,
     fields: Sequence[str] = (),
+    norms: str | Path | None = None,
+    controls: Sequence[str] = (),
 ) -> Described:
     """Write ``reports.tsv``.
 
     Args:
         manifest: the manifest to read.
         output: the table of reports to write.
-        template: ``deft``, ``deft_code``, ``oasis``, ``fields`` or the path of a Jinja2 text file; ``None``: the profile's own.
+        template: ``deft``, ``deft_code``, ``oasis``, ``fields``, ``normative``, ``graph`` or the path of a Jinja2 text file; ``None``: the
+            profile's own.
         missing: leave missing values out, or write ``data unavailable``.
         label: whether texts state the class.
         policy: changes to the field policy.
         profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised, and said.
         fields: columns that the profile does not know, opened by name.
+        norms: an adapter or run whose normative model percentiles are of, or a split folder: it is fitted on its training side's controls.
+        controls: the classes that are controls, for a split folder; none: those the profile knows.
 
     Raises:
         LeakageError: the template asks for a field that defines the class, or for one that nobody opened.
-        DataError: no scan has anything to say.
+        DataError: no scan has anything to say, or too few controls.
+        UsageError: the template states percentiles and nobody says of whom.
     """
     rows = read_manifest(manifest)
     found = chosen_profile(profile, rows, template)
     allowed = {**(policy or {}), **opened(fields, found.profile, rows)}
     chosen = load_template(template or found.profile.template, found.profile, allowed)
+    model = None if norms is None else norms_from(Path(norms), rows, found.profile, controls)
     reports: list[Report] = []
     silent: list[str] = []
     for row in rows:
         try:
             report = write_report(
-                row, chosen, missing=missing, label=label, policy=allowed, profile=found.profile
+                row, chosen, missing=missing, label=label, policy=allowed, profile=found.profile, norms=model
             )
             reports.append(report)
         except DataError as error:
@@ -73,12 +81,39 @@ def describe(  # noqa: PLR0913  (the options of the command)
     write_reports(reports, output)
     lines = [*preview(reports), found.sentence]
     lines += [f"Warning: {sentence}." for sentence in implausible(rows, found.profile)]
+    lines += said_of_norms(rows, model) if model is not None and asks_norms(chosen, found.profile) else []
     lines += filter(None, [left_out_note(rows, found.profile, fields)])
     if silent:
         lines.append(
             f"{len(silent)} scans have neither a label nor a value: no report ({', '.join(silent[:5])})"
         )
     return Described(output, "\n".join([*lines, f"Reports: {output}"]))
+
+
+def norms_from(
+    source: Path, rows: Sequence[ManifestRow], profile: Profile, controls: Sequence[str] = ()
+) -> FittedNorms:
+    """The normative model that an adapter or run keeps, or one of the training side of a split.
+
+    Raises:
+        UsageError: an adapter without one.
+        DataError: too few controls on that side.
+    """
+    if (source / "split.json").is_file() and (source / "train.tsv").is_file():
+        from voxtune.data.split_files import read_split
+
+        train = set(read_split(source).train)
+        return fit_norms([row for row in rows if row.scan_id in train], profile, controls)
+    from voxtune.model.adapter import read_facts
+    from voxtune.serving.bundled import adapter_folder
+
+    kept = read_facts(adapter_folder(source)).norms
+    if kept is None:
+        raise UsageError(
+            f"'{source.name}' keeps no normative model: its texts state no percentiles. Give a split folder, or an adapter that was trained "
+            "with --set report.template=normative or graph."
+        )
+    return FittedNorms(kept)
 
 
 def preview(reports: list[Report], first: int = 3) -> list[str]:

@@ -8,13 +8,14 @@ from voxtune.errors import DataError, UsageError
 from voxtune.run_dir import RunDir, read_json, write_bytes, write_text
 from voxtune.storage.seal import SUMS, write_sums
 from voxtune.storage.write import PREFIX
+from voxtune.types.case_bank import BANK
 
 if TYPE_CHECKING:
     from voxtune.config import RunConfig
     from voxtune.model.adapter import AdapterFacts, LoadedAdapter
 
 FILES = ("adapter.safetensors", "adapter.json")
-PARTS = ("control", "peft", "base.safetensors")
+PARTS = ("control", "peft", "base.safetensors", BANK)
 OURS = {*FILES, SUMS, "README.md", *PARTS}
 """What an export may find where it writes: of an earlier one, whole or broken off."""
 PEFT = "peft"
@@ -26,7 +27,13 @@ FOLDED = ("lora", "ia3")
 
 
 def export(
-    run: Path, output: Path, *, merge: bool = False, peft: bool = False, base: Path | None = None
+    run: Path,
+    output: Path,
+    *,
+    merge: bool = False,
+    peft: bool = False,
+    base: Path | None = None,
+    case_bank: int | None = None,
 ) -> Path:
     """Write the adapter with its card, with the figures of the run's own test scans where they exist, and its control.
 
@@ -37,6 +44,7 @@ def export(
             that copy.
         peft: write the swapped layers once more as Hugging Face peft stores them, in ``peft/``.
         base: weights of the base, where the run does not know them any more.
+        case_bank: also write a case bank for ``similar``, means over at least so many training participants of a class (``case_bank.json``).
 
     Raises:
         DataError: the run has no adapter (its training did not finish).
@@ -48,9 +56,9 @@ def export(
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 
-    if base is not None and not (merge or peft):
+    if base is not None and not (merge or peft or case_bank):
         raise UsageError(
-            "--base is the base that --merge and --peft load; a plain export copies the adapter."
+            "--base is the base that --merge, --peft and --case-bank load; a plain export copies the adapter."
         )
     place = RunDir(run)
     config = place.read_config()
@@ -69,6 +77,8 @@ def export(
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)
     else:
         _copied(place.adapter, output)
+    if case_bank is not None:
+        _banked(place, output, base, case_bank, facts.adapter_sha256)
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
@@ -116,6 +126,31 @@ def _copied(adapter: Path, output: Path) -> None:
     for name in FILES:
         write_bytes(output / name, (adapter / name).read_bytes(), shared=True)
     write_sums(output, FILES, shared=True)
+
+
+def _banked(run: RunDir, output: Path, base: Path | None, fewest: int, adapter_sha256: str) -> None:
+    """Write the bank of the training side.
+
+    Raises:
+        DataError: its manifest is gone, none of its scans can be read, or no class has enough participants.
+    """
+    from voxtune.cases.bank import anonymous_bank
+    from voxtune.commands.similar.vectors import cases_of_rows, readable_rows
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
+    from voxtune.model.adapter import load_adapter
+    from voxtune.storage.seal import write_sealed
+
+    split = read_json(run.split, "the split of the run")
+    manifest = (run.root / split["manifest"]).resolve()
+    train = set(split["train"])
+    everyone = with_marks(manifest, read_manifest(manifest))
+    loaded = load_adapter(run.adapter, base)
+    sources = readable_rows(loaded, manifest, [row for row in everyone if row.scan_id in train])
+    cases = cases_of_rows(loaded, sources, None, texts=False)
+    marked = any(row.simulated for row in sources.rows)
+    made = anonymous_bank(cases, adapter_sha256, fewest, simulated=marked)
+    write_sealed(output / BANK, made.model_dump(mode="json"), shared=True)
 
 
 def _rewritten(

@@ -12,6 +12,8 @@ from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
 from voxtune.errors import DataError
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.change import with_changes
+from voxtune.reports.norms import FittedNorms
 from voxtune.reports.policy import opened
 from voxtune.reports.wording import load_template, write_report
 from voxtune.types.profile import Profile
@@ -161,6 +163,7 @@ def reports_of(
     *,
     label: bool = True,
     targets: Sequence[str] = (),
+    norms: FittedNorms | None = None,
 ) -> dict[str, Report]:
     """The training texts of some rows: read from the file the settings name, or written by their template.
 
@@ -170,6 +173,7 @@ def reports_of(
         profile: of the cohort; ``None``: recognised.
         label: whether the label sentence is written.
         targets: columns that are predicted, which no text may state.
+        norms: of the training side, where the texts state percentiles (``reports/needed.py``).
 
     Raises:
         LeakageError: the template asks for a target, another field that may never be in a text, or one that nobody opened.
@@ -179,12 +183,13 @@ def reports_of(
     profile = chosen_profile(profile, rows, settings.template).profile
     policy = opened(settings.fields, profile, rows, targets)
     template = load_template(settings.template or profile.template, profile, policy)
-    return {
+    found = {
         row.scan_id: write_report(
-            row, template, missing=settings.missing, label=label, policy=policy, profile=profile
+            row, template, missing=settings.missing, label=label, policy=policy, profile=profile, norms=norms
         )
         for row in rows
     }
+    return with_changes(found, rows, profile) if settings.change else found
 
 
 def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Tensor, " N"]:

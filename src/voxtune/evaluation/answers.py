@@ -17,6 +17,7 @@ from voxtune.evaluation.encode import BATCH, encode
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import Question, encoded_texts
+from voxtune.model.visits import joined_logits
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
 from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
@@ -70,7 +71,7 @@ def ask(
         asked = {"": question, **question.reworded()}
         texts = {words: encoded_texts(model, one.texts) for words, one in asked.items()}
         seen, logits = see_scans(model, texts, names, read, **form, published=published, advance=advance)
-    found = logits.pop("")
+    found = joined_logits(model.visits, rows, seen.vectors, logits.pop(""))
     own = table_of(question, rows, found, seen.targets)
     plain = question.raw()
     raw = None if plain is None else table_of(plain, rows, found, seen.targets)
@@ -129,7 +130,12 @@ def table_of(
 ) -> Predictions:
     """Logits (n, texts) and predicted numbers (n,) of rows as the table of answers, with what the manifest knows beside them."""
     found = answers_alone(question, [row.scan_id for row in rows], logits, targets)
-    return replace(found, participants=tuple(row.participant_id for row in rows), truth=question.truth(rows))
+    return replace(
+        found,
+        participants=tuple(row.participant_id for row in rows),
+        truth=question.truth(rows),
+        measured=question.measured(rows),
+    )
 
 
 def answers_alone(

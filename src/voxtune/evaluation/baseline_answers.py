@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from voxtune.model.questions import UNDECIDED, Question
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import Target
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALLEST = 1e-9
+"""Probability below which all are alike where its logarithm is taken."""
 RIDGE = 1.0
 """Strength of the pull to 0 in the regression of targets, on standardised columns."""
 
@@ -192,6 +197,13 @@ class TargetAnswer:
             targets={name: values[:, number] for number, name in enumerate(self.targets)},
             measured={name: truth[:, number] for number, name in enumerate(self.targets)},
         )
+
+
+def log_chances(chances: Floats) -> "Tensor":
+    """Logarithms of probabilities, for whom a logit is asked."""
+    import torch
+
+    return torch.from_numpy(chances).clamp(min=SMALLEST).log().float()
 
 
 def regression(train: Floats, test: Floats, label: Integers, classes: int, seed: int) -> Floats:

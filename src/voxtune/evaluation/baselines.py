@@ -19,8 +19,9 @@ from voxtune.evaluation.predictions import Predictions, stacked
 from voxtune.evaluation.weighted_metrics import Floats, ratio
 from voxtune.profiles.plausible import number
 from voxtune.profiles.recognise import chosen_profile
+from voxtune.reports.norms import FittedNorms
 from voxtune.reports.policy import opened
-from voxtune.reports.wording import BUILT_IN, load_template, write_report
+from voxtune.reports.wording import asks_norms, known_template, load_template, write_report
 from voxtune.types.profile import Profile
 from voxtune.types.profile import plain as column_name
 from voxtune.types.records import ManifestRow, Report
@@ -192,6 +193,7 @@ def unlabelled_texts(
     profile: Profile | None = None,
     fields: Sequence[str] = (),
     asked: Sequence[str] = (),
+    norms: FittedNorms | None = None,
 ) -> dict[str, Report]:
     """The reports without their label sentence and without what is asked for, by scan_id; a row with nothing else to say has none.
 
@@ -201,16 +203,20 @@ def unlabelled_texts(
         profile: of the cohort; ``None``: recognised.
         fields: columns opened by name.
         asked: columns that are to be predicted: a text that states them would answer for itself.
+        norms: of the training side; without, a template that states percentiles is replaced by the profile's.
     """
     profile = chosen_profile(profile, rows, template).profile
     policy = opened(fields, profile, rows)
-    name = template if template in BUILT_IN else profile.template
-    wording = load_template(str(name), profile, policy)
+    wording = load_template(known_template(template, profile), profile, policy)
+    if norms is None and asks_norms(wording, profile):
+        wording = load_template(profile.template, profile, policy)
     found = {}
     for row in rows:
         with suppress(DataError):
             silent = without_columns(row, asked)
-            found[row.scan_id] = write_report(silent, wording, label=False, policy=policy, profile=profile)
+            found[row.scan_id] = write_report(
+                silent, wording, label=False, policy=policy, profile=profile, norms=norms
+            )
     return found
 
 

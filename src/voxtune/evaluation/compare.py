@@ -17,7 +17,7 @@ from voxtune.evaluation.score_rules import Score
 from voxtune.evaluation.weighted_metrics import Floats, Integers
 from voxtune.types.records import Comparison, OverRuns
 
-ASKED = {"diagnosis": "classes", "findings": "findings", "regression": "classes"}
+ASKED = {"diagnosis": "classes", "findings": "findings", "regression": "classes", "time_to_event": "horizons"}
 NAMED = 10  # scans an error message names before it counts the rest
 
 
@@ -231,7 +231,7 @@ def _scored_by(table: Predictions) -> list[bool]:
 def _areas(a: Predictions, b: Predictions, confidence: float) -> list[Comparison]:
     """The AUROC of each class or finding by DeLong's test; one that is not defined says so."""
     rows = []
-    for number, label in enumerate(a.names):
+    for number, label in enumerate(a.names if rules_of(a)[0].areas else ()):
         known = a.known[:, number]
         pair = obuchowski(
             a.participant[known],

@@ -6,6 +6,7 @@ import numpy as np
 
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.class_scores import ClassScores
+from voxtune.evaluation.event_scores import EventScores
 from voxtune.evaluation.finding_scores import FindingScores
 from voxtune.evaluation.intervals import (
     Draw,
@@ -20,17 +21,19 @@ from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.score_rules import ScoreRules, people
 from voxtune.evaluation.target_scores import TargetScores
 from voxtune.evaluation.weighted_metrics import Floats, Integers
+from voxtune.types.event import STATUS, YEARS
 from voxtune.types.records import Metric
 
 PARTICIPANT = "participant/"
 Scores = Callable[[Predictions, Floats], Iterator[tuple[str, Floats]]]
-LABELS = {"one": ClassScores(), "each": FindingScores()}
+LABELS = {"one": ClassScores(), "each": FindingScores(), "by": EventScores()}
 
 
 def rules_of(table: Predictions) -> list[ScoreRules]:
-    """What the answers are scored by: classes or findings first, then every target that was measured."""
+    """What the answers are scored by: classes, findings or an event first, then every target that was measured."""
     rules: list[ScoreRules] = [LABELS[table.choice]] if table.names else []
-    return [*rules, TargetScores(tuple(table.measured))] if table.measured else rules
+    targets = tuple(name for name in table.measured if name not in {YEARS, STATUS})
+    return [*rules, TargetScores(targets)] if targets else rules
 
 
 def headline_names(table: Predictions) -> tuple[str, ...]:

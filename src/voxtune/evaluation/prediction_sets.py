@@ -29,7 +29,7 @@ def class_scores(
     chosen = one_scan_each(participants, label >= 0)
     missing = 1 - found[chosen, label[chosen]]
     return {
-        name: ConformalScores(scores=_stored(missing[label[chosen] == number]))
+        name: ConformalScores(scores=stored_scores(missing[label[chosen] == number]))
         for number, name in enumerate(classes)
     }
 
@@ -51,7 +51,9 @@ def finding_scores(
         chosen = one_scan_each(participants, np.isfinite(label[:, number]))
         there = label[chosen, number] == 1
         said = found[chosen, number]
-        answer[name] = ConformalScores(scores=_stored(1 - said[there]), without=_stored(said[~there]))
+        answer[name] = ConformalScores(
+            scores=stored_scores(1 - said[there]), without=stored_scores(said[~there])
+        )
     return answer
 
 
@@ -142,6 +144,7 @@ def finding_sets(
     return inside
 
 
-def _stored(scores: Floats) -> tuple[float, ...]:
+def stored_scores(scores: Floats) -> tuple[float, ...]:
+    """Scores as an adapter keeps them: ascending, rounded up."""
     raised = np.ceil(np.sort(scores) * 10**DECIMALS - 1e-9) / 10**DECIMALS
     return tuple(float(score) for score in np.clip(raised, 0, 1))

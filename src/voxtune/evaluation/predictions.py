@@ -4,8 +4,7 @@ Every command that answers writes it, every command that scores reads it: of one
 there or not, and of numbers (MMSE, age, ...).
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,11 +14,14 @@ from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import number_participants
 from voxtune.evaluation.people_sums import people_sums
+from voxtune.evaluation.record_checks import check_once, check_record
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.model.questions import Choice, largest, one_of
+from voxtune.types.event import YEARS
 from voxtune.types.records import ManifestRow, Prediction
 
 NOTHING = "no finding"
+TASKS: Mapping[Choice, str] = {"one": "diagnosis", "each": "findings", "by": "time_to_event"}
 SEPARATORS = (", ", "; ", " | ")
 """Between the findings of a cell; the first that no name holds."""
 
@@ -54,12 +56,12 @@ class Predictions:
     @property
     def exclusive(self) -> bool:
         """Whether each row has one class of several: not of findings, and not of numbers alone."""
-        return bool(self.names) and self.choice != "each"
+        return bool(self.names) and self.choice == "one"
 
     @property
     def task(self) -> str:
-        """``diagnosis``, ``findings`` or ``regression``, as ``evaluation.json`` says it."""
-        return {"each": "findings", "one": "diagnosis"}[self.choice] if self.names else "regression"
+        """``diagnosis``, ``findings``, ``time_to_event`` or ``regression``, as ``evaluation.json`` says it."""
+        return TASKS[self.choice] if self.names else "regression"
 
     @cached_property
     def participant(self) -> Integers:
@@ -74,8 +76,8 @@ class Predictions:
 
     @cached_property
     def anything_known(self) -> Booleans:
-        """Whether anything is known of each row (n,)."""
-        found: Booleans = np.asarray(self.known.any(axis=1))
+        """Whether anything is known of each row (n,): a truth, or how long it was followed."""
+        found: Booleans = np.asarray(self.known.any(axis=1) | np.isfinite(self.measurement(YEARS)))
         return found
 
     @cached_property
@@ -147,8 +149,8 @@ class Predictions:
         )
 
     def scored(self) -> "Predictions":
-        """The rows that can be scored: of classes those with a diagnosis, of findings all, of numbers alone those with a measured one."""
-        if self.exclusive:
+        """The rows that can be scored: of classes those with a diagnosis, of findings all, of an event those that were followed, of numbers alone those with a measured one."""
+        if self.exclusive or YEARS in self.measured:
             return self.some(self.anything_known)
         if self.names:
             return self
@@ -217,7 +219,16 @@ class Predictions:
         if not self.names:
             return None
         names = [name for name, yes in zip(self.names, self.called[place], strict=True) if yes]
-        return separator(self.names).join(names) or NOTHING
+        return SAID[self.choice](names, self.names)
+
+
+SAID: Mapping[Choice, Callable[[Sequence[str], Sequence[str]], str]] = {
+    "one": lambda called, names: separator(names).join(called) or NOTHING,
+    "each": lambda called, names: separator(names).join(called) or NOTHING,
+    # Risks never fall: the first horizon stands for those after it.
+    "by": lambda called, names: f"by {called[0]}" if called else f"after {names[-1]}",
+}
+"""What was called, in words, of the names that were and of all names."""
 
 
 def stacked(tables: Sequence[Predictions]) -> Predictions:
@@ -285,7 +296,7 @@ def of_records(
     check_once([one.scan_id for one in records])
     for one in records:
         if one.diagnosis is not None:
-            _check(one, classes)
+            check_record(one, classes)
     names = dict.fromkeys(name for one in records for name in one.targets)
     probabilities = np.array(
         [[one.probabilities.get(name, np.nan) for name in classes] for one in records], dtype=float
@@ -309,43 +320,6 @@ def of_records(
         },
         thresholds=dict(thresholds or {}),
     )
-
-
-def check_once(scan_ids: Sequence[str]) -> None:
-    """Refuse a scan that stands twice.
-
-    Raises:
-        DataError: the scan is named.
-    """
-    twice = [name for name, times in Counter(scan_ids).items() if times > 1]
-    if twice:
-        raise DataError(
-            f"{twice[0]}: predicted more than once, as {len(twice) - 1} other scans. Remove the copies."
-        )
-
-
-def _check(one: Prediction, classes: Sequence[str]) -> None:
-    known = ", ".join(classes)
-    if one.participant_id is None:
-        raise DataError(
-            f"{one.scan_id}: no participant_id, so no honest interval. Give every scored scan its participant."
-        )
-    if one.diagnosis not in classes:
-        raise DataError(
-            f"{one.scan_id}: diagnosis '{one.diagnosis}' is not among the classes {known}. "
-            "Map it to one of them, or leave it empty so that the scan is predicted but not scored."
-        )
-    if one.predicted not in classes:
-        raise DataError(f"{one.scan_id}: predicted '{one.predicted}' is not among the classes {known}.")
-    values = np.array([one.probabilities.get(name, np.nan) for name in classes])
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"{one.scan_id}: expected a finite probability for each of {known}, got {one.probabilities}."
-        )
-    if (values < 0).any() or (values > 1).any() or abs(values.sum() - 1) > 1e-3:
-        raise DataError(
-            f"{one.scan_id}: probabilities must lie in 0..1 and sum to 1 over {known}, got {one.probabilities}."
-        )
 
 
 def separator(names: Sequence[str]) -> str:

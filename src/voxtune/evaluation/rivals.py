@@ -12,6 +12,7 @@ from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort
 from voxtune.evaluation.predictions import Predictions
 from voxtune.evaluation.scored_task import ScoredTask
 from voxtune.model.vlm import VisionLanguageModel
+from voxtune.reports.needed import kept_norms
 from voxtune.types.records import ManifestRow
 
 ZERO_SHOT = "zero_shot"
@@ -112,5 +113,10 @@ def _inputs(
     """What baselines are given of some rows beside the manifest."""
     config, answer = model.config, asked.baseline_answer(cohort.chosen)
     profile = config.known_profile
-    texts = unlabelled_texts(rows, config.report.template, profile, config.report.fields, answer.targets)
+    kept = model.adapter.facts.norms if model.adapter is not None else None
+    targets = [target.name for target in config.targets]
+    norms = kept_norms(kept, config.report, profile, cohort.train_rows, targets)
+    texts = unlabelled_texts(
+        rows, config.report.template, profile, config.report.fields, answer.targets, norms
+    )
     return Inputs(texts, vectors, config.seed, profile)

@@ -34,6 +34,8 @@ class ScoreRules(ABC):
     """The scores that stand for a model, the first one above all: beside it for each baseline, subgroup and wording."""
     compared: Mapping[str, Score] = {}
     """The scores by which two models are compared."""
+    areas: bool = True
+    """Whether the AUROC of each name can be taken over the rows whose truth is known, as DeLong's test does."""
     own_intervals: Mapping[str, OwnInterval] = {}
     """Scores whose interval is not made of their resamples."""
 

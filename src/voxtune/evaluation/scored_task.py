@@ -24,7 +24,7 @@ class ScoredTask(Protocol):
 
     @property
     def task(self) -> str:
-        """``diagnosis``, ``findings`` or ``regression``, as ``evaluation.json`` says it."""
+        """``diagnosis``, ``findings``, ``regression`` or ``time_to_event``, as ``evaluation.json`` says it."""
 
     def choose(
         self, cohort: CohortRows, classes: Sequence[str] | None, label_map: Mapping[str, str] | None
@@ -93,7 +93,10 @@ def with_measured(table: Predictions, rows: Sequence[ManifestRow], targets: Sequ
     return replace(
         table,
         measured={
-            name: np.array([values.get(scan, nan) for scan in table.scan_ids], dtype=float)
-            for name, values in known.items()
+            **table.measured,
+            **{
+                name: np.array([values.get(scan, nan) for scan in table.scan_ids], dtype=float)
+                for name, values in known.items()
+            },
         },
     )

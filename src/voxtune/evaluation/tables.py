@@ -1,7 +1,7 @@
 """What an evaluation leaves behind: ``predictions.tsv``, ``measured.tsv``, ``metrics.json``, ``evaluation.json``; one writer, one reader."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +9,18 @@ from pydantic import ValidationError
 
 from voxtune.data.manifest import MISSING, read_table, write_table
 from voxtune.errors import DataError, TableError
-from voxtune.evaluation.predictions import NOTHING, Predictions, check_once, separator
+from voxtune.evaluation.predictions import NOTHING, Predictions, separator
+from voxtune.evaluation.record_checks import check_once
 from voxtune.evaluation.weighted_metrics import Floats
-from voxtune.model.questions import one_of
+from voxtune.model.questions import CHOICES, Choice, one_of
 from voxtune.run_dir import write_json
 from voxtune.types.records import Metric, Prediction
 from voxtune.types.verdict import Verdict
 
 PREDICTIONS, METRICS, MEASURED, FACTS = "predictions.tsv", "metrics.json", "measured.tsv", "evaluation.json"
-CHANCE, TRUE, ESTIMATE = "p_", "true_", "_predicted"
+CHANCE, ESTIMATE = "p_", "_predicted"
+TRUTH: Mapping[Choice, str] = {"each": "true_", "by": "came_by_"}
+"""Before the name of a finding, or of a horizon, in the column of what is known of it: by these a reader tells what was asked."""
 VERDICT, FILE, CONTENT, SET = "verdict", "file", "sha256", "set"
 """What ``voxtune predict`` adds: whether there is an answer, of which file, of which content, and what stays possible."""
 _COUNTS = ("n_scans", "n_participants")
@@ -25,12 +28,12 @@ _COUNTS = ("n_scans", "n_participants")
 
 # -------------------------------------------------------------------------------------------- predictions.tsv
 def prediction_columns(
-    names: Sequence[str], targets: Sequence[str], *, each: bool = False
+    names: Sequence[str], targets: Sequence[str], choice: Choice = "one"
 ) -> tuple[str, ...]:
     """The columns that every ``predictions.tsv`` begins with, of an evaluation and of ``voxtune predict`` alike.
 
     ``scan_id participant_id diagnosis predicted p_<CLASS>... <target>_predicted...``; without a target ``mmse_predicted``, empty. Of
-    findings (``each``) ``true_<FINDING>...`` follows, empty where nothing is known: by these columns a reader tells findings from classes.
+    findings ``true_<FINDING>...`` follows and of an event ``came_by_<HORIZON>...``, empty where nothing is known.
     """
     return (
         "scan_id",
@@ -39,7 +42,7 @@ def prediction_columns(
         "predicted",
         *(CHANCE + name for name in names),
         *(name + ESTIMATE for name in targets or ("mmse",)),
-        *(TRUE + name for name in (names if each else ())),
+        *(TRUTH[choice] + name for name in (names if choice in TRUTH else ())),
     )
 
 
@@ -56,13 +59,13 @@ def prediction_row(one: Prediction) -> dict[str, object]:
 
 
 def write_predictions(folder: Path, table: Predictions) -> Path:
-    """Write ``predictions.tsv``, of findings with the truth of each as ``true_<FINDING>``, and ``measured.tsv`` where something was."""
-    each = table.choice == "each"
-    columns = prediction_columns(table.names, tuple(table.targets), each=each)
+    """Write ``predictions.tsv``, with the truth of each finding or horizon, and ``measured.tsv`` where something was."""
+    columns = prediction_columns(table.names, tuple(table.targets), table.choice)
     rows = [prediction_row(one) for one in table.rows()]
-    if each:
+    of = TRUTH.get(table.choice)
+    if of is not None:
         for place, row in enumerate(rows):
-            row |= dict(zip((TRUE + name for name in table.names), table.truth[place].tolist(), strict=True))
+            row |= dict(zip((of + name for name in table.names), table.truth[place].tolist(), strict=True))
     if table.measured:
         _write_measured(folder / MEASURED, table)
     else:  # what an earlier evaluation left here is of other answers
@@ -87,24 +90,25 @@ def read_predictions(path: Path) -> Predictions:
             "no scan, or no column p_<CLASS>",
             "Expected one row for each scan, with a probability for each class, as 'voxtune evaluate' writes it.",
         )
-    each = any(name.startswith(TRUE) for name in columns)
-    if each and (lost := [name for name in names if TRUE + name not in columns]):
-        raise TableError(
-            path, f"no column {TRUE}{lost[0]}", "Of findings every p_<FINDING> has its true_<FINDING>."
-        )
+    choice = next(
+        (one for one, of in TRUTH.items() if any(name.startswith(of) for name in columns)), CHOICES[0]
+    )
+    of = TRUTH.get(choice)
+    if of is not None and (lost := [name for name in names if of + name not in columns]):
+        raise TableError(path, f"no column {of}{lost[0]}", f"Every p_<NAME> has its {of}<NAME>.")
     scans = tuple(row["scan_id"] for row in rows)
     try:
         check_once(scans)
     except DataError as error:
         raise TableError(path, str(error)) from None
     chances = _numbers(path, rows, [CHANCE + name for name in names])
-    _check_chances(path, scans, names, chances, sums=not each)
-    if each:
-        truth = _numbers(path, rows, [TRUE + name for name in names])
+    _check_chances(path, scans, names, chances, sums=of is None)
+    if of is not None:
+        truth = _numbers(path, rows, [of + name for name in names])
         if (bad := np.argwhere(~(np.isin(truth, (0.0, 1.0)) | np.isnan(truth)))).size:
             raise TableError(
                 path,
-                f"scan '{scans[bad[0][0]]}': column '{TRUE}{names[bad[0][1]]}' is neither 0 nor 1 nor missing",
+                f"scan '{scans[bad[0][0]]}': column '{of}{names[bad[0][1]]}' is neither 0 nor 1 nor missing",
             )
         alone = [
             row["scan_id"]
@@ -125,10 +129,10 @@ def read_predictions(path: Path) -> Predictions:
         names=names,
         probabilities=chances,
         truth=truth,
-        called=np.array([_called(path, row, names, each=each) for row in rows], dtype=bool).reshape(
+        called=np.array([_called(path, row, names, choice) for row in rows], dtype=bool).reshape(
             chances.shape
         ),
-        choice="each" if each else "one",
+        choice=choice,
         targets={
             name: values
             for name, values in zip(
@@ -187,22 +191,34 @@ def _diagnosis(path: Path, row: Mapping[str, str], names: Sequence[str]) -> str 
     return label
 
 
-def _called(path: Path, row: Mapping[str, str], names: Sequence[str], *, each: bool) -> list[bool]:
-    """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``; none of an answer that was withheld."""
+def _called(path: Path, row: Mapping[str, str], names: Sequence[str], choice: Choice) -> list[bool]:
+    """The class of a cell, or the findings it names, as ``Emphysema, Lung nodule``, or the horizons from ``by 2 years`` on.
+
+    None of an answer that was withheld.
+    """
     cell = row["predicted"]
     nothing = _withheld(path, row) or (cell == MISSING and row.get("diagnosis", MISSING) == MISSING)
-    said = (
-        {cell}
-        if names and not each and not nothing
-        else set()
-        if cell in {NOTHING, MISSING}
-        else set(cell.split(separator(names)))
-    )
+    said = PARTS[choice](cell, names) if names and not nothing else set()
     if names and (strange := said.difference(names)):
         raise TableError(
             path, f"scan '{row['scan_id']}': predicted '{', '.join(sorted(strange))}', which has no column"
         )
     return [name in said for name in names]
+
+
+def _horizons(cell: str, names: Sequence[str]) -> set[str]:
+    if cell in {MISSING, f"after {names[-1]}"}:
+        return set()
+    first = cell.removeprefix("by ")
+    return set(names[names.index(first) :]) if first in names else {cell}
+
+
+PARTS: Mapping[Choice, Callable[[str, Sequence[str]], set[str]]] = {
+    "one": lambda cell, _: {cell},
+    "each": lambda cell, names: set() if cell in {NOTHING, MISSING} else set(cell.split(separator(names))),
+    "by": _horizons,
+}
+"""What a cell of ``predicted`` names."""
 
 
 # --------------------------------------------------------------------------------------------- measured.tsv

@@ -8,7 +8,10 @@ from voxtune.errors import UsageError
 from voxtune.types.profile import Profile
 
 _UNITS = ("mm^3", "cm^3", "years", "points")
-_SENTENCE = re.compile(r"[^.!?\s][^.!?]*[.!?]?")
+_SENTENCE = re.compile(r"[^.!?\s](?:[^.!?]|[.!?](?=\S))*[.!?]?")
+"""A full stop inside a number or name ends none."""
+_CLAUSE = re.compile(r"[^\s,](?:(?!percentile, z -?\d+\.\d+\), ).)*?(?:percentile, z -?\d+\.\d+\)|$)")
+"""Of a sentence that lists regions with their percentiles, each region."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,16 @@ def report_parts(text: str, profile: Profile) -> list[Part]:
         profile: its names and units are known beside plain ones (letters and spaces; mm^3, cm^3, years, points).
     """
     found = [Part(one.group(1), one.start(), one.end()) for one in _named_values(profile).finditer(text)]
-    return found or [Part(one.group().strip(), one.start(), one.end()) for one in _SENTENCE.finditer(text)]
+    return found or [part for one in _SENTENCE.finditer(text) for part in _clauses(one)]
+
+
+def _clauses(sentence: re.Match[str]) -> list[Part]:
+    """A sentence, or its clauses where they state percentiles."""
+    start, words = sentence.start(), sentence.group()
+    found = [one for one in _CLAUSE.finditer(words) if "percentile" in one.group()]
+    if not found:
+        return [Part(words.strip(), start, sentence.end())]
+    return [Part(one.group().strip(), start + one.start(), start + one.end()) for one in found]
 
 
 def _named_values(profile: Profile) -> re.Pattern[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -300,16 +301,15 @@ Pictures = tuple[dict[tuple[str, str], "Target"], dict[str, tuple[int, ...]]]
 """What a figure shows by row and column, and the atlas labels of the columns that have a place."""
 
 
-def _findings_shown(
-    loaded: "LoadedAdapter", case: Case, question: Question, said: Mapping[str, Any]
+def _likeliest_shown(
+    row: str, loaded: "LoadedAdapter", case: Case, question: Question, said: Mapping[str, Any]
 ) -> Pictures:
-    """The findings that the model finds likeliest."""
+    """The findings, or the horizons of an event, that the model finds likeliest."""
     from voxtune.explanation.target import class_target
 
     del case, question
-    chances = said["probabilities"]
-    first = sorted(chances, key=lambda name: -chances[name])[:FINDINGS_SHOWN]
-    return {("present", name): class_target(loaded, name) for name in first}, {}
+    first = sorted(said["probabilities"], key=lambda name: -said["probabilities"][name])[:FINDINGS_SHOWN]
+    return {(row, name): class_target(loaded, name) for name in first}, {}
 
 
 def _classes_shown(
@@ -347,8 +347,9 @@ def _targets_shown(
 
 PANELS: Mapping[str, Callable[["LoadedAdapter", Case, Question, Mapping[str, Any]], Pictures]] = {
     "diagnosis": _classes_shown,
-    "findings": _findings_shown,
+    "findings": partial(_likeliest_shown, "present"),
     "regression": _targets_shown,
+    "time_to_event": partial(_likeliest_shown, "event by"),
 }
 """What the figure of an explanation shows, by the task of the adapter."""
 

@@ -72,28 +72,32 @@ def reports_of_row(
         UsageError: one of the fields that a person gave by name (``given``) is in no report.
     """
     from voxtune.model.questions import question_of
+    from voxtune.reports.norms import FittedNorms
     from voxtune.reports.policy import opened
-    from voxtune.reports.wording import BUILT_IN, load_template, write_report
+    from voxtune.reports.wording import columns_of, known_template, load_template, write_report
 
     settings, profile = loaded.config.report, loaded.config.known_profile
     have = [plain(name) for name, _ in row]
     policy = opened([name for name in settings.fields if plain(name) in have], profile, [row])
-    name = settings.template if settings.template in BUILT_IN else profile.template
-    template = load_template(str(name), profile, policy)
-    asked = {plain(one) for one in template.names} - {"diagnosis"}
+    template = load_template(known_template(settings.template, profile), profile, policy)
+    kept = loaded.facts.norms
+    norms = None if kept is None else FittedNorms(kept)
+    asked = {plain(one) for one in columns_of(template, profile)} - {"diagnosis"}
     if unread := sorted({plain(one) for one in given} - asked):
         raise UsageError(
             f"--facts: no report of this adapter says {', '.join(map(repr, unread))}; it says {', '.join(sorted(asked)) or 'no fact'}."
         )
     if not question_of(loaded.facts).biomarkers:
         report = write_report(
-            row, template, missing=settings.missing, label=False, policy=policy, profile=profile
+            row, template, missing=settings.missing, label=False, policy=policy, profile=profile, norms=norms
         )
         return {"report": report.text}
     found = {}
     for name in loaded.facts.classes:
         named = row.model_copy(update={"diagnosis": name})
-        written = write_report(named, template, missing=settings.missing, policy=policy, profile=profile)
+        written = write_report(
+            named, template, missing=settings.missing, policy=policy, profile=profile, norms=norms
+        )
         if set(written.fields) <= {"diagnosis"}:
             return {}
         found[name] = written.text

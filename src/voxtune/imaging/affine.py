@@ -213,6 +213,11 @@ def check_affine(path: Path, affine: Matrix, shape: tuple[int, int, int], name: 
     """
     if not np.isfinite(affine).all():
         raise ScanError(path, f"the affine ({name}) holds NaN or infinite numbers")
+    if np.abs(affine[:3, 3]).max() > limits.MAX_ORIGIN_MM:
+        raise ScanError(
+            path,
+            f"the affine ({name}) places it {np.abs(affine[:3, 3]).max():.3g} mm away, which is implausible",
+        )
     columns = affine[:3, :3]
     steps = np.linalg.norm(columns, axis=0)
     # Volume of the voxel against that of the box with the same edges: 0 when axes are parallel.

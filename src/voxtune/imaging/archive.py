@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from voxtune.errors import ScanError, StorageError
 from voxtune.imaging import limits
@@ -44,9 +45,22 @@ class _Member:
             ".dcm",
         )
 
+    @property
+    def stem(self) -> str:
+        return self.path.name[: -len(self.ending)] if self.ending in VOLUMES else self.path.name
+
+
+class Inside(NamedTuple):
+    """What a zip holds."""
+
+    path: Path
+    """The file of the volume, or the folder of the DICOM study."""
+    stem: str
+    """What the file was called, without its ending."""
+
 
 @contextmanager
-def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
+def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Inside]:
     """The file of the volume in a zip, or the folder of its DICOM study; gone afterwards.
 
     Args:
@@ -75,22 +89,28 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
             LookupError,
         ) as error:
             raise ScanError(called, f"the zip is damaged or encrypted ({type(error).__name__})") from error
-        volumes = [file for member, file in files if member.ending in VOLUMES]
+        # Slices of DICOM may be called .img or .raw too: what a file is, its first bytes say.
+        slices = {file for _, file in files if is_dicom(file)}
+        volumes = [
+            Inside(file, member.stem)
+            for member, file in files
+            if member.ending in VOLUMES and file not in slices
+        ]
         inner = [file for member, file in files if member.ending == ".zip"]
         if len(volumes) > 1:
             raise ScanError(
                 called,
                 f"the zip holds {len(volumes)} volumes (NIfTI or the like), expected one scan or a DICOM study",
             )
-        if volumes and (_dicom(files) or any(map(holds_dicom, inner))):
+        if volumes and (slices or any(map(holds_dicom, inner))):
             raise ScanError(
                 called,
                 "the zip holds a volume (NIfTI or the like) and DICOM files: which of them is the scan is not said",
             )
         if volumes:
             yield volumes[0]
-        elif _dicom(files):
-            yield folder
+        elif slices:
+            yield Inside(folder, "")
         elif len(inner) == 1 and depth < DEEPEST:
             with unpacked(inner[0], called, depth + 1) as deeper:
                 yield deeper
@@ -98,11 +118,7 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Path]:
             why = f"holds {len(inner)} zips" if len(inner) > 1 else "holds zips inside a zip"
             raise ScanError(called, f"the zip {why}", "Unpack it first.")
         else:
-            yield folder
-
-
-def _dicom(files: Sequence[tuple[_Member, Path]]) -> bool:
-    return any(is_dicom(file) for member, file in files if member.ending == ".dcm")
+            yield Inside(folder, "")
 
 
 def _members(called: Path, archive: zipfile.ZipFile) -> list[_Member]:
@@ -122,13 +138,6 @@ def _members(called: Path, archive: zipfile.ZipFile) -> list[_Member]:
             raise ScanError(called, "the zip is encrypted")
         if not any(part.startswith(IGNORED) for part in parts.parts):
             members.append(_Member(info, parts))
-    # Under its number an empty file is named as a slice: it stays only where its own name is that of one.
-    named = {(one.path.parent, key) for one in members if one.info.file_size for key in alike(one.path.name)}
-    members = [
-        one
-        for one in members
-        if one.info.file_size or any((one.path.parent, key) in named for key in alike(one.path.name))
-    ]
     total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
     if total > limits.MAX_ARCHIVE_BYTES or (
         total > limits.BIG_BYTES and total > limits.MAX_RATIO * max(packed, 1)
@@ -147,7 +156,12 @@ def _unpack(
     # Halves of a pair, and a volume and its sidecar, keep one number: they find each other by it.
     numbers: dict[str, int] = {}
     written = []
-    for count, member in enumerate(members):
+    named: set[tuple[PurePosixPath, str]] = set()
+    for count, member in sorted(enumerate(members), key=lambda one: not one[1].info.file_size):
+        # Under its number an empty file is named as a slice: it stays only where its own name is that of one.
+        mine = {(member.path.parent, key) for key in alike(member.path.name)}
+        if not member.info.file_size and not mine & named:
+            continue
         key = str(member.path)[: -len(member.ending)].lower() if member.ending != ".dcm" else f"\0{count}"
         number = numbers.setdefault(key, count)
         target = folder / f"{number:05d}{member.ending}"
@@ -160,4 +174,6 @@ def _unpack(
                     raise ScanError(called, "the zip unpacks to more than it says")
                 file.write(piece)
         written.append((member, target))
+        if is_dicom(target):
+            named |= mine
     return written

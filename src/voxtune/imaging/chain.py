@@ -43,6 +43,7 @@ from voxtune.imaging.register import register
 from voxtune.imaging.resample import resample
 from voxtune.imaging.scan import Scan
 from voxtune.imaging.skull import find_brain, looks_stripped, tissue_mask
+from voxtune.imaging.slice_levels import slice_hounsfield, slice_levels
 from voxtune.imaging.step_cache import StepCache, step_key
 from voxtune.types.volume import Volume
 
@@ -109,7 +110,8 @@ def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
     with one_sentence(path, "preprocessed"):
         scan = open_scan(path, series, orientation, preset.wanted)
         notes = check_kind(path, scan.kind, scan.volume, preset.wanted)
-        scan = replace(scan, notes=(*scan.notes, *notes, *check_picture(path, scan.volume)))
+        notes += check_picture(path, scan.volume)
+        scan = replace(scan, notes=(*scan.notes, *notes, *_check_levels(scan.volume, preset)))
         source = content_sha256(path)
         declared = Declared(stripped, registered, orientation, series)
         key = chain_key(source, preset, declared)
@@ -124,6 +126,12 @@ def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
         if made.volume.voxels.min() == made.volume.voxels.max():
             raise ScanError(path, "nothing of it is left: every voxel of the prepared volume is the same")
     return made
+
+
+def _check_levels(volume: Volume, preset: Preset) -> tuple[str, ...]:
+    if isinstance(preset.steps, Hounsfield) and preset.steps.policy == "refuse":
+        return slice_hounsfield(volume)
+    return slice_levels(volume)
 
 
 def chain_key(

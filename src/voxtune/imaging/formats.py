@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,10 @@ HEADER_BYTES = 65536
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ENCODINGS = ("raw", "gzip", "gz")
 """How the voxels of a .nrrd or .mha may be packed: their length is counted once more."""
+META_MODALITIES = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_PET": "PT"}
+MILLIMETRES = {"mm", "millimeter", "millimetre", "millimeters", "millimetres", ""}
+PIXEL_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+"""In the order of SimpleITK's own numbers for them."""
 NRRD_SPACES = (
     "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
 )  # fmt: skip
@@ -101,10 +105,14 @@ def _nrrd(path: Path, orientation: str | None) -> Contents:
     if "line skip" in fields or "byte skip" in fields:
         raise ScanError(path, "its header skips a part of its data", "Save it again without it.")
     known = fields.get("space", "").lower() in NRRD_SPACES and "space directions" in fields
-    encoding = _readable(path, fields.get("encoding", "").lower())
-    found = _by_itk(path, "NrrdImageIO", orientation, "it has no space and space directions", known=known)
-    _refuse_more(path, found, encoding, re.compile(rb"\r?\n\r?\n"))
-    return found
+    data = _Data(_readable(path, fields.get("encoding", "").lower()), re.compile(rb"\r?\n\r?\n"))
+    lack = "it has no space and space directions"
+    found = _by_itk(path, "NrrdImageIO", orientation, lack, data, known=known)
+    units = {one.strip().lower() for one in re.findall(r'"([^"]*)"', fields.get("space units", ""))}
+    if units <= MILLIMETRES:
+        return found
+    note = f"its header says that lengths are in {', '.join(sorted(units))}; millimetres were assumed"
+    return found._replace(notes=(*found.notes, note))
 
 
 def _meta(path: Path, orientation: str | None) -> Contents:
@@ -114,9 +122,13 @@ def _meta(path: Path, orientation: str | None) -> Contents:
     known = any(name in fields for name in ("transformmatrix", "rotation", "orientation"))
     packed = "gzip" if fields.get("compresseddata", "").lower() == "true" else "raw"
     encoding = _readable(path, "text" if fields.get("binarydata", "true").lower() == "false" else packed)
-    found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", known=known)
-    _refuse_more(path, found, encoding, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n"))
-    return found
+    if not {"elementspacing", "elementsize"} & set(fields):
+        raise ScanError(
+            path, "its header does not say how large its voxels are (ElementSpacing)", "Correct the header."
+        )
+    data = _Data(encoding, re.compile(rb"(?i)ElementDataFile\s*=\s*LOCAL\r?\n"))
+    found = _by_itk(path, "MetaImageIO", orientation, "it has no TransformMatrix", data, known=known)
+    return found._replace(modality=META_MODALITIES.get(fields.get("modality", "").upper()))
 
 
 def _readable(path: Path, encoding: str) -> str:
@@ -128,20 +140,21 @@ def _readable(path: Path, encoding: str) -> str:
     return encoding
 
 
-def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[bytes]) -> None:
-    """Refuse a file that holds more than the voxels that its header describes: a part would pass for the whole.
+class _Data(NamedTuple):
+    """How the voxels of a file lie in it."""
 
-    Args:
-        path: the file.
-        found: what was read.
-        encoding: how the voxels are packed.
-        end: what the text header ends with.
-    """
-    most = found.volume.voxels.size * np.dtype(found.stored).itemsize + limits.MAX_TRAILING_NIFTI_BYTES
+    encoding: str
+    end: re.Pattern[bytes]
+    """What the text header ends with."""
+
+
+def _check_length(path: Path, wanted: int, data: _Data) -> None:
+    """Refuse a file that holds fewer bytes than its header describes, or more: a part would pass for the whole."""
+    most = wanted + limits.MAX_TRAILING_NIFTI_BYTES
     with path.open("rb") as file:
-        header = end.search(file.read(HEADER_BYTES))
+        header = data.end.search(file.read(HEADER_BYTES))
         held = path.stat().st_size - (0 if header is None else header.end())
-        if header is not None and encoding != "raw":
+        if header is not None and data.encoding != "raw":
             file.seek(header.end())
             held = _unpacked_bytes(file, most)
     if held > most:
@@ -149,6 +162,8 @@ def _refuse_more(path: Path, found: Contents, encoding: str, end: re.Pattern[byt
             path,
             "the file holds more voxels than its header describes: its sizes or number type are not those of its voxels",
         )
+    if held < wanted:
+        raise ScanError(path, "it is damaged or cut short", "Copy or download it again.")
 
 
 def _unpacked_bytes(file: BinaryIO, most: int) -> int:
@@ -178,7 +193,9 @@ def _fields(path: Path, mark: str) -> dict[str, str]:
     return found
 
 
-def _by_itk(path: Path, reader_name: str, orientation: str | None, lack: str, *, known: bool) -> Contents:
+def _by_itk(
+    path: Path, reader_name: str, orientation: str | None, lack: str, data: _Data, *, known: bool
+) -> Contents:
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
@@ -190,13 +207,18 @@ def _by_itk(path: Path, reader_name: str, orientation: str | None, lack: str, *,
         shape = checked_shape(path, [len(sizes), *sizes])
         if reader.GetNumberOfComponents() != 1:
             raise ScanError(path, "it holds several numbers a voxel; one is needed")
-        wanted = 8 * shape[0] * shape[1] * shape[2]  # at most
+        count = shape[0] * shape[1] * shape[2]
+        wanted = 8 * count  # at most
         size = path.stat().st_size
         if wanted > limits.BIG_BYTES and wanted > 8 * limits.MAX_RATIO * size:
             raise ScanError(
                 path,
                 f"its header asks for {wanted / 2**20:.0f} MB out of {size / 2**10:.0f} kB; it looks like a zip bomb",
             )
+        if not 0 <= reader.GetPixelID() < len(PIXEL_TYPES):
+            raise ScanError(path, "its voxels are not one real number each")
+        each = np.dtype(PIXEL_TYPES[reader.GetPixelID()]).itemsize
+        _check_length(path, each * count, data)  # ITK would write to the terminal
         if len(sizes) > 3:
             reader.SetExtractSize([*shape, *[0] * (len(sizes) - 3)])
         image = reader.Execute()

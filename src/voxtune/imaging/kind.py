@@ -29,7 +29,7 @@ _WORDS = (
     ("T2", r"t2\w?|t2star\w?|haste|ciss|fiesta"),
     (
         "another contrast",
-        r"pdw?|dwi|dti|adc|ep2d|bold|fmri|rest|swi|asl|diff(usion)?|tof|perf(usion)?|trace\w?",
+        r"pdw?|dwi|dti|adc|ep2d|bold|epi|fmri|rest|swi|asl|diff(usion)?|tof|perf(usion)?|trace\w?",
     ),
 )
 _REGIONS = (
@@ -44,8 +44,8 @@ SUFFIXES = {"t1w", "t2w", "flair", "pdw", "t2starw", "bold", "dwi", "asl", "swi"
 SIDECAR_BYTES = 2_000_000
 HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML, HEAD_LITRES = 260.0, 0.10, 50.0, (1.5, 8.0)
 """A head is narrower than a chest, holds no lung, and a tenth of it or more is bone, which a child's abdomen has not."""
-LEAST_LUNG_ML = 150.0
-"""A chest CT shows more lung, unless both lungs are consolidated."""
+LEAST_LUNG_ML, MOST_LUNG_ML = 150.0, 12_000.0
+"""A chest CT shows more lung, unless both lungs are consolidated; nobody's lungs hold more than the second."""
 
 
 LUNG_CUT = 0.6
@@ -138,6 +138,10 @@ def _lungs(volume: Volume) -> list[str]:
     voxels, step = _coarse(volume)
     if (ml := lung_ml(voxels, step)) < LEAST_LUNG_ML:
         return [f"it shows hardly any lung ({ml:.0f} ml); this preset takes the chest"]
+    if ml > MOST_LUNG_ML:
+        return [
+            f"it shows {ml / 1e3:.0f} litres of lung, more than a body has: the voxel size of its header may be wrong"
+        ]
     long = int(np.argmax(np.abs(volume.affine[2, :3])))
     areas = np.count_nonzero(np.moveaxis(_lung(voxels), long, 0), axis=(1, 2))
     across = tuple(axis for axis in range(3) if axis != long)
@@ -228,10 +232,10 @@ def _coarse(volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return volume.voxels[:: every[0], :: every[1], :: every[2]], np.array(volume.spacing) * every
 
 
-def kind_of_file(path: Path) -> Kind:
-    """What a NIfTI file's name, and the JSON sidecar of dcm2niix or BIDS beside it, say."""
-    stem = path.name[: -len("".join(path.suffixes[-2:]))] if path.name.endswith(".nii.gz") else path.stem
-    return kind_of_sidecar(_json(path.with_name(f"{stem}.json")), stem)
+def kind_of_file(path: Path, name: str | None = None) -> Kind:
+    """What a NIfTI file's name (``name``, where it was renamed), and the JSON sidecar of dcm2niix or BIDS beside it, say."""
+    stem = re.sub(r"(\.(nii|img|mgh))?\.\w+$", "", path.name, flags=re.IGNORECASE)
+    return kind_of_sidecar(_json(path.with_name(f"{stem}.json")), stem if name is None else name)
 
 
 def kind_of_sidecar(said: dict[str, Any], name: str) -> Kind:

@@ -17,6 +17,10 @@ MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
 """Plausible distance between voxels."""
 MAX_EXTENT_MM = 5_000.0
 """Plausible edge of the field of view."""
+MAX_ORIGIN_MM = 1e6
+"""How far from the world's origin a scan may lie: beyond it single precision, in which headers are kept, is coarser than a voxel."""
+FEWEST_LEVELS = 1000
+"""Steps of single precision between the darkest and the brightest voxel; 8 bits near 0 have millions."""
 MAX_NONFINITE = 0.5
 """Share of NaN and infinite voxels above which a scan is refused; fewer become 0 (tools mark background so)."""
 MAX_MEMBERS = 20_000

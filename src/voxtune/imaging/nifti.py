@@ -33,6 +33,18 @@ NUMBER_KINDS = {
     1280: "u8",
 }
 """NIfTI data type codes that hold one real number a voxel."""
+INTENTS = {
+    1001: "an estimate",
+    1002: "labels",
+    1003: "labels",
+    1004: "matrices",
+    1005: "matrices",
+    1006: "displacements",
+    1007: "vectors",
+}
+STATISTICS = range(2, 25)
+"""Intent codes of what is no picture, and of statistics (t, F, z, p ...).
+Source: https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields/nifti1fields_pages/group__NIFTI1__INTENT__CODES.html."""
 HEADER_BYTES = {348: 352, 540: 544}
 """sizeof_hdr -> bytes up to and including the extension flag."""
 
@@ -65,6 +77,8 @@ class Contents(NamedTuple):
     """Name of the number type in the file."""
     notes: tuple[str, ...] = ()
     """What had to be assumed, for the person who reads the result."""
+    modality: str | None = None
+    """CT, MR or PT, where the file says so itself."""
 
 
 def read_nifti(path: Path, orientation: str | None = None) -> Contents:
@@ -82,12 +96,12 @@ def read_nifti(path: Path, orientation: str | None = None) -> Contents:
     head, data = nifti_files(path)
     pair = head != data
     with head.open("rb") as file:
-        stream = byte_stream(head, file)
-        header = _header(head, stream, orientation, pair=pair)
+        stream = byte_stream(path, file)
+        header = _header(path, stream, orientation, pair=pair)
         if not pair:
-            return contents(data, header, stream)
+            return contents(path, header, stream)
     with data.open("rb") as file:
-        return contents(data, header, byte_stream(data, file))
+        return contents(path, header, byte_stream(path, file), data)
 
 
 def nifti_files(path: Path) -> tuple[Path, Path]:
@@ -117,13 +131,19 @@ def byte_stream(path: Path, file: BinaryIO) -> "Stream":
     return Stream(path, _unpacked(path, file) if packed else _pieces(file), packed=packed)
 
 
-def contents(path: Path, header: Header, stream: "Stream") -> Contents:
+def contents(path: Path, header: Header, stream: "Stream", data: Path | None = None) -> Contents:
     """The voxels that a header describes, from a stream that has not passed them.
+
+    Args:
+        path: names the scan in messages.
+        header: what the file says of itself.
+        stream: its bytes.
+        data: the file that they come from, where that is not ``path``.
 
     Raises:
         ScanError: the file is cut short, damaged or a zip bomb.
     """
-    size = path.stat().st_size
+    size = (data or path).stat().st_size
     wanted = header.offset + header.voxels * header.dtype.itemsize
     if stream.packed and wanted > limits.BIG_BYTES and wanted > limits.MAX_RATIO * size:
         raise ScanError(
@@ -266,12 +286,19 @@ def _checked(path: Path, raw, orientation: str | None, least_offset: int) -> Hea
     return Header(
         shape=shape,
         affine=placed.affine,
-        notes=placed.notes,
+        notes=(*placed.notes, *_intent(int(raw["intent_code"]))),
         dtype=dtype,
         offset=int(offset) or least_offset,
         slope=slope,
         intercept=intercept,
         most_after=limits.MAX_TRAILING_NIFTI_BYTES,
+    )
+
+
+def _intent(code: int) -> tuple[str, ...]:
+    said = INTENTS.get(code) or ("a statistic" if code in STATISTICS else None)
+    return (
+        () if said is None else (f"its header says that it holds {said} (intent code {code}), not a picture",)
     )
 
 

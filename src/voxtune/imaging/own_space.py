@@ -8,12 +8,12 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging import patches
 from voxtune.imaging.affine import crookedness
-from voxtune.imaging.brightness import from_zero, refuse_labels
+from voxtune.imaging.brightness import background, from_zero, refuse_labels
 from voxtune.imaging.hounsfield import check_hounsfield
 from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.orient import axis_codes, orient
 from voxtune.imaging.presets import Preset, RawHead, Registered, fits
-from voxtune.imaging.qc import Qc
+from voxtune.imaging.qc import Qc, template_contents
 from voxtune.imaging.record import Step, read_step
 from voxtune.imaging.resample import upright
 from voxtune.imaging.scan import Scan
@@ -25,6 +25,8 @@ CROOKED_DEGREES = 0.5
 """A CT turned or sheared further is resampled along the world's axes first: its presets cut straight boxes."""
 SMALLEST_MM, WIDEST_MM = 80.0, 1000.0
 """Longest edge of the field of view of a heart or an infant, and an edge across the body that no scanner's bore has."""
+LEAST_CONTENTS = 0.25
+"""Of a brain that was laid on a template elsewhere: 0.5 and more where that is the adult one, and 0.1 where it shows no brain."""
 LEAST_KEPT_ML = 600.0
 """Patches without background of a head hold more: 1500 ml and more in real ones, 900 in stripped brains."""
 
@@ -92,9 +94,14 @@ def prepare_head(
         ScanError: a mask, a negative, or nothing of it is left without background.
     """
     # Percentiles take care of any scale; what is asked is whether the background is the darkest.
-    brightness = from_zero(scan.volume).notes
+    rebased = from_zero(scan.volume)
     record = [read_step(scan, orientation)]
     straight, stored = scan.volume, scan.stored
+    if (
+        rebased.scaled != 1.0
+    ):  # upstream adds 1e-8 to the range of brightness, which is nothing beside any usual one
+        straight, stored = rebased.volume, "float32"
+        record.append(Step(name="brightness", result={"scaled": rebased.scaled}))
     shear, turn = crookedness(straight.affine)
     if shear > CROOKED_DEGREES:
         straight, stored = upright(straight, float(straight.voxels.min())), "float32"
@@ -109,7 +116,7 @@ def prepare_head(
             result={"from": axis_codes(scan.volume.affine), "to": axis_codes(volume.affine)},
         )
     )
-    notes = (*brightness, *_kept(volume, preset, record))
+    notes = (*rebased.notes, *_kept(volume, preset, record))
     if looks_stripped(scan.volume):
         notes += (
             "it is stripped: the model learned from raw heads, and of this one every patch at the edge of the brain is dropped",
@@ -123,12 +130,16 @@ def prepare_head(
 def prepare_registered(
     scan: Scan, preset: Preset, settings: Registered, orientation: str | None = None
 ) -> tuple[Volume, list[Step], Qc]:
-    """A brain that lies on a template already, its axes turned as the preset's; nothing else is done.
+    """A brain that lies on a template already, its axes turned as the preset's and its background 0; nothing else is done.
 
     Raises:
-        ScanError: it does not lie on that template, or still has its skull.
+        ScanError: it does not lie on that template, still has its skull, or is a mask or a negative.
     """
-    turned = orient(scan.volume, preset.axes)
+    from_zero(scan.volume)  # refuses what shows none
+    level = background(scan.volume.voxels)[0]
+    # Only what is not exactly 0 counts; how bright it is does not, because it is standardised.
+    volume = scan.volume if level == 0.0 else scan.volume.with_voxels(scan.volume.voxels - np.float32(level))
+    turned = orient(volume, preset.axes)
     if not fits(turned, preset):
         raise ScanError(
             "scan",
@@ -139,14 +150,30 @@ def prepare_registered(
     if not looks_stripped(turned):
         raise ScanError(
             "scan",
-            f"its skull is still there, or its background is not 0; preset '{preset.name}' takes a stripped brain",
+            f"its skull is still there, or its background is no single value; preset '{preset.name}' takes a stripped brain",
         )
     record = [
         read_step(scan, orientation),
         Step(name="registered", parameters=settings.model_dump(mode="json")),
     ]
-    figures = Qc(slice_mm=round(max(scan.volume.spacing), 3), nonfinite=scan.nonfinite, notes=scan.notes)
+    if level != 0.0:
+        record.append(Step(name="brightness", result={"background": round(level, 6)}))
+    figures = Qc(
+        slice_mm=round(max(scan.volume.spacing), 3),
+        nonfinite=scan.nonfinite,
+        notes=(*scan.notes, *_contents(turned)),
+    )
     return turned, record, figures
+
+
+def _contents(brain: Volume) -> tuple[str, ...]:
+    """A sentence where the inside of a brain on another template is unlike that of the adult one, which lies nearly there."""
+    contents = template_contents(orient(brain, "RAS"))
+    if contents >= LEAST_CONTENTS:
+        return ()
+    return (
+        f"its inside is unlike a T1 brain's (correlation of detail with the adult template {contents:.2f})",
+    )
 
 
 def _kept(volume: Volume, preset: Preset, record: list[Step]) -> tuple[str, ...]:

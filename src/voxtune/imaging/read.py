@@ -98,6 +98,11 @@ def _opened(
         from voxtune.imaging.dicom.read import read_dicom
 
         return read_dicom(path, series, wanted, called)
+    return _of_file(path, called, start, series, orientation)
+
+
+def _of_file(path: Path, called: Path, start: bytes, series: str | None, orientation: str | None) -> Scan:
+    """A volume that is neither DICOM nor packed in a zip."""
     found = read_other(path, start, orientation)
     if found is None:
         refuse_foreign(path)
@@ -107,6 +112,7 @@ def _opened(
             called, f"it is no DICOM, so no series '{series}' can be chosen in it", "Leave out --series."
         )
     kind = kind_of_file(path)
+    kind = replace(kind, modality=kind.modality or found.modality)
     return Scan(found.volume, found.stored, modality=kind.modality, kind=kind, notes=found.notes)
 
 
@@ -117,12 +123,16 @@ def _in_zip(
     from voxtune.imaging.dicom.read import read_dicom
 
     with unpacked(path, called) as inside:
-        if inside.is_dir():
-            return read_dicom(inside, series, wanted, called)
+        if inside.path.is_dir():
+            return read_dicom(inside.path, series, wanted, called)
         try:
-            return _opened(inside, called, series, orientation, None)
+            scan = _opened(inside.path, called, series, orientation, wanted)
         except ScanError as error:
-            raise ScanError(called, error.cause) from error
+            raise ScanError(called, error.cause, error.todo) from error
+        if scan.series is not None:
+            return scan
+        kind = kind_of_file(inside.path, inside.stem)
+        return replace(scan, kind=replace(kind, modality=kind.modality or scan.modality))
 
 
 def _absent(path: Path) -> tuple[str, str]:
@@ -154,6 +164,13 @@ def _sound(path: Path, scan: Scan) -> Scan:
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
         raise ScanError(path, f"it is constant: every voxel is {low:g}")
+    levels = (high - low) / float(np.spacing(np.float32(max(abs(low), abs(high)))))
+    if levels < limits.FEWEST_LEVELS:
+        raise ScanError(
+            path,
+            f"its numbers, {low:g} to {high:g}, lie so far from 0 that single precision keeps {levels:.0f} steps of them",
+            "Subtract their smallest first.",
+        )
     blank, inside = _blank_slices(voxels)
     if blank > MOST_BLANK * inside:
         raise ScanError(path, f"{blank} of the {inside} slices inside it are blank: a part of it is missing")

@@ -23,6 +23,7 @@ from voxtune.model.device import placed
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.storage.seal import SUMS, fits_sums, write_sums
+from voxtune.types.norms import Norms
 from voxtune.types.protocols import Backbone
 from voxtune.types.reliability import TargetScores, Trust
 from voxtune.types.settings import Settings
@@ -32,6 +33,8 @@ from voxtune.weights.shapes import shapes_only
 FORMAT = 2
 """Since 2 an adapter lies beside ``SHA256SUMS`` of its two files."""
 FILES = ("adapter.safetensors", "adapter.json")
+MOST_SIGNS = 20
+"""Texts of signs that a class or finding may have."""
 
 
 class AdapterFacts(Settings):
@@ -46,13 +49,15 @@ class AdapterFacts(Settings):
     """The sha256 of the files that the base was read from (``weights``, ``text_weights``, ``tokenizer/NAME``); none of a shipped base."""
     adapter_sha256: str
     preset: str
-    task: Literal["diagnosis", "findings", "regression"] = "diagnosis"
-    """One of the classes, each of them yes or no for itself, or no class: targets alone."""
+    task: Literal["diagnosis", "findings", "regression", "time_to_event"] = "diagnosis"
+    """One of the classes, each of them yes or no for itself, no class (targets alone), or the risk of an event by each of them."""
     classes: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     """Findings whose labels training never saw."""
     class_texts: tuple[str, ...]
     """Templates with ``{name}``; of findings the pair with ``{finding}``: present, absent."""
+    signs: dict[str, tuple[str, ...]] = Field(default_factory=dict, max_length=1000)
+    """By class or finding, the further texts that describe it by its signs; of a finding present and absent by turns."""
     temperature: float = Field(1.0, gt=0)
     """Calibration fixed on validation: logits are divided by it, then ``offsets`` are added."""
     offsets: dict[str, float] = Field(default_factory=dict)
@@ -66,6 +71,8 @@ class AdapterFacts(Settings):
     """What taught the head of each target; in files that of ``mmse`` stands under ``mmse_scores``. Adapters of before have none."""
     control_of: str | None = None
     """The ``adapter_sha256`` of the adapter this is the control of: it was taught labels and texts dealt out at random and answers nothing."""
+    norms: Norms | None = None
+    """What percentiles in its texts are of; ``None`` where these state none."""
     trust: Trust = Trust()
     """How far an answer can be trusted, by validation."""
     licence: str = "unstated"
@@ -79,14 +86,18 @@ class AdapterFacts(Settings):
     @model_serializer(mode="wrap")
     def _for_file(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         tree = mmse_apart(handler(self), "target_scores", "mmse_scores")
-        return (
-            tree if self.base_files else {name: value for name, value in tree.items() if name != "base_files"}
-        )
+        absent = {
+            name for name in ("base_files", "norms", "signs") if name in tree and not getattr(self, name)
+        }
+        return {name: value for name, value in tree.items() if name not in absent}
 
     @model_validator(mode="after")
     def _worded(self) -> "AdapterFacts":
         if self.task != "regression" and not (self.classes and self.class_texts):
             raise ValueError("an adapter that answers with classes names them and their texts")
+        lengths = {len(self.signs.get(name, ())) for name in self.classes}
+        if self.signs and (len(lengths) > 1 or max(lengths) > MOST_SIGNS):
+            raise ValueError(f"expected as many signs of every class, at most {MOST_SIGNS}")
         return self
 
     @property

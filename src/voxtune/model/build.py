@@ -16,6 +16,7 @@ from voxtune.model.device import placed
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
 from voxtune.model.heads import TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
+from voxtune.model.visits import VisitJoin, named
 from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.protocols import Backbone, TokenTower, is_feature_tower, is_sparse_tower, is_token_tower
 from voxtune.types.settings import Settings
@@ -103,6 +104,8 @@ def build_model(
         for encoder, methods in ((model.vision, config.vision), (model.text, config.text)):
             for method in in_order(methods):
                 cast(Method, method).attach(model, encoder, generator)
+    if config.event is not None and config.event.visits > 1:
+        model.visits = VisitJoin(backbone.embed_dim, config.event.visits)
     model.vision.checkpointing = model.text.checkpointing = config.training.checkpointing
     for part in cast(nn.Module, backbone).modules():
         if hasattr(
@@ -121,7 +124,9 @@ def frozen_base(config: RunConfig, backbone: Backbone | None = None) -> VisionLa
     """The base of a configuration with nothing learned around it: what zero-shot and the linear probe stand on; ``backbone`` as in ``build_model``."""
     kept = tuple(method for method in config.vision if getattr(method, "changes_base", False))
     bare = {"vision": kept, "text": (), "projections": "frozen"}
-    plain = config.model_copy(update=bare | {"targets": (), "aggregation": Aggregation(form="none")})
+    plain = config.model_copy(
+        update=bare | {"targets": (), "event": None, "aggregation": Aggregation(form="none")}
+    )
     return placed(build_model(plain, backbone=backbone))
 
 
@@ -182,7 +187,7 @@ def add_target(
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
     """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets, the bank)."""
     state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
-    state |= _scales(model) | ({BANK: model.bank} if model.uses_bank else {})
+    state |= _scales(model) | dict(named(model.visits)) | ({BANK: model.bank} if model.uses_bank else {})
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
 
 
@@ -208,7 +213,7 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
     places: dict[str, Tensor] = {
         name: value for name, value in model.named_parameters() if value.requires_grad
     }
-    places |= _scales(model)
+    places |= _scales(model) | dict(named(model.visits))
     if model.uses_bank:  # as many vectors as training had classes with enough people
         model.bank = model.bank.new_zeros(state.get(BANK, model.bank).shape[:1] + model.bank.shape[1:])
         places[BANK] = model.bank

@@ -5,7 +5,7 @@ A question knows the texts a scan is compared with, and how similarities become 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from torch import Tensor
 from voxtune.data.findings import finding_labels, pair_texts
 from voxtune.losses.findings import pair_differences
 from voxtune.model.adapter import AdapterFacts
+from voxtune.model.risk_question import question_of_event
 from voxtune.model.vlm import TextFeatures, VisionLanguageModel
+from voxtune.reports.class_signs import NONE, Signs, sets_of_classes, sets_of_pairs
 from voxtune.types.records import ManifestRow
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-Choice = Literal["one", "each"]
-"""One class of several, or each finding yes or no for itself."""
+Choice = Literal["one", "each", "by"]
+"""One class of several, each finding yes or no for itself, or by when an event will have come."""
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 UNDECIDED = 0.5
 """The threshold of a finding that validation says nothing of."""
 
@@ -57,6 +60,9 @@ class Question(Protocol):
     def truth(self, rows: Sequence[ManifestRow]) -> Floats:
         """What the manifest says (n, k), NaN where unknown."""
 
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """What a truth alone does not say of how an answer is scored (n,), by name: of an event how long each scan was followed."""
+
     def raw(self) -> "Question | None":
         """The same question without what was fitted on validation; ``None`` where no class is chosen among several."""
 
@@ -87,11 +93,13 @@ class ClassQuestion:
     """Other templates to ask by as well."""
     choice: Choice = "one"
     biomarkers: bool = True
+    signs: Signs = field(default_factory=dict)
+    """Further texts of each class, by its signs."""
 
     @property
     def texts(self) -> list[list[str]]:
-        """One set for each template."""
-        return [[one.replace("{name}", name) for name in self.names] for one in self.templates]
+        """One set for each template, then one for each wording of the signs."""
+        return sets_of_classes(self.names, self.templates, self.signs)
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Logits (B, k) on the scale of the probabilities."""
@@ -122,9 +130,14 @@ class ClassQuestion:
         """The diagnosis, where it is one of the classes."""
         return one_of([row.diagnosis for row in rows], self.names)
 
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
+
     def raw(self) -> Question:
         """The most similar class."""
-        return ClassQuestion(self.names, self.templates)
+        return ClassQuestion(self.names, self.templates, signs=self.signs)
 
     def reworded(self) -> Mapping[str, Question]:
         """By each other template alone."""
@@ -153,6 +166,8 @@ class FindingQuestion:
     """Of each label; 0.5 where it has none."""
     choice: Choice = "each"
     biomarkers: bool = False
+    signs: Signs = field(default_factory=dict)
+    """Further pairs of each finding, by its signs."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -166,8 +181,8 @@ class FindingQuestion:
 
     @property
     def texts(self) -> list[list[str]]:
-        """One set: present and absent of each finding."""
-        return [pair_texts(self.findings, self.pair)]
+        """One set: present and absent of each finding; then one for each wording of the signs."""
+        return [pair_texts(self.findings, self.pair), *sets_of_pairs(self.findings, self.signs)]
 
     def log_odds(self, logits: Tensor) -> Tensor:
         """Of each label being there (B, k)."""
@@ -199,6 +214,11 @@ class FindingQuestion:
                 absent = np.where((known == 0).all(axis=1), 0.0, np.nan)
                 found[:, number] = np.where((known == 1).any(axis=1), 1.0, absent)
         return found
+
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
 
     def raw(self) -> None:
         """A finding is called at a threshold, whatever the pair says."""
@@ -244,6 +264,11 @@ class NoQuestion:
         """Of nothing (n, 0)."""
         return np.zeros((len(rows), 0))
 
+    def measured(self, rows: Sequence[ManifestRow]) -> Mapping[str, Floats]:
+        """Nothing."""
+        del rows
+        return {}
+
     def raw(self) -> None:
         """None."""
 
@@ -262,20 +287,23 @@ class NoQuestion:
 
 
 def _of_classes(facts: AdapterFacts) -> Question:
+    offsets = tuple(facts.offsets_of(facts.classes))
     return ClassQuestion(
-        facts.classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(facts.classes))
+        facts.classes, facts.class_texts, facts.temperature, offsets, signs=facts.signs or NONE
     )
 
 
 def _of_findings(facts: AdapterFacts) -> Question:
     pair = (facts.class_texts[0], facts.class_texts[1])
-    return FindingQuestion({name: (name,) for name in facts.classes}, pair, facts.thresholds)
+    labels = {name: (name,) for name in facts.classes}
+    return FindingQuestion(labels, pair, facts.thresholds, signs=facts.signs or NONE)
 
 
 QUESTIONS: Mapping[str, Callable[[AdapterFacts], Question]] = {
     "diagnosis": _of_classes,
     "findings": _of_findings,
     "regression": lambda _: NoQuestion(),
+    "time_to_event": lambda facts: question_of_event(facts.config, facts.offsets, facts.temperature),
 }
 """By the task of an adapter."""
 

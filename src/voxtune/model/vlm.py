@@ -74,6 +74,8 @@ class VisionLanguageModel(nn.Module):
         self.bank: Tensor
         """Image vectors (G, E) that class texts attend to when a scan is scored (``model/bank.py``); none: they attend to nothing."""
         self.register_buffer("bank", torch.zeros(0, width))
+        self.visits: nn.Module | None = None
+        """How the earlier scans of a person are read beside the one at the moment (``model/visits.py``); ``None``: each scan alone."""
         self.temperature = temperature
         self.temperature_form = temperature_form
         self.targets: tuple[Target, ...] = ()

@@ -97,6 +97,23 @@ class FindingsFacts:
 
 
 @dataclass(frozen=True)
+class EventFacts:
+    """What is said of the risk of an event."""
+
+    name: str
+    years: Sequence[float]
+    """Horizons."""
+    seen: int
+    """Scored scans with the event."""
+    lost: int
+    """Not seen with it until the end of their follow-up."""
+    other: int
+    """Something else came first."""
+    rule: str = ""
+    """What the risks were held against, a sentence."""
+
+
+@dataclass(frozen=True)
 class TargetFacts:
     """What is said of one predicted number."""
 
@@ -166,16 +183,16 @@ class EvaluationFacts:
     cohort: str
     kind: str
     task: str
-    """``diagnosis``, ``findings`` or ``regression``."""
+    """``diagnosis``, ``findings``, ``regression`` or ``time_to_event``."""
     classes: Sequence[str]
-    """Classes or findings; none of targets alone."""
+    """Classes, findings or horizons; none of targets alone."""
     metrics: Mapping[str, Metric]
     """Of the model; of seeds none, see ``runs``."""
     headline: str
     """The score that stands for the model above all."""
     second: str | None = None
     """The score beside it."""
-    labels: "ClassFacts | FindingsFacts | None" = None
+    labels: "ClassFacts | FindingsFacts | EventFacts | None" = None
     targets: Mapping[str, TargetFacts] = field(default_factory=dict)
     runs: RunsFacts | None = None
     baselines: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from voxtune.pages import figures
 from voxtune.pages.class_section import class_section
-from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, EventFacts, FindingsFacts
+from voxtune.pages.event_section import event_section
 from voxtune.pages.findings_section import findings_section
 from voxtune.pages.layout import render
 from voxtune.pages.method_paragraph import method_paragraph
@@ -63,6 +64,7 @@ def evaluation_page(facts: EvaluationFacts) -> str:
         "findings": findings_section(facts, facts.labels)
         if isinstance(facts.labels, FindingsFacts)
         else None,
+        "event": event_section(facts, facts.labels) if isinstance(facts.labels, EventFacts) else None,
         "sets": sets_section(facts, facts.sets) if facts.sets else None,
         "runs": runs_section(facts, scale, names_of(facts)) if facts.runs else None,
     }

@@ -1,6 +1,6 @@
 """How the figures of an evaluation were made, ready for a paper."""
 
-from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, FindingsFacts
+from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, EventFacts, FindingsFacts
 from voxtune.pages.task_words import WORDS
 
 
@@ -8,7 +8,12 @@ def method_paragraph(facts: EvaluationFacts) -> str:
     """What was scored on whom, how answers were calibrated, how intervals and comparisons were made."""
     if facts.runs and not facts.metrics:
         return _of_means(facts)
-    asked = {"diagnosis": _classes, "findings": _findings, "regression": _numbers}[facts.task](facts)
+    asked = {
+        "diagnosis": _classes,
+        "findings": _findings,
+        "regression": _numbers,
+        "time_to_event": _event,
+    }[facts.task](facts)
     return f"{asked} {_intervals(facts)} {_baselines(facts)}{_folds(facts)}"
 
 
@@ -63,6 +68,18 @@ def _numbers(facts: EvaluationFacts) -> str:
     return (
         f"We scored {facts.model} on {_counts(facts)} from {facts.cohort}. The model predicts {names}, each read from a token of its own; a scan "
         f"without a measured value is not scored for it.{_labels(facts)}"
+    )
+
+
+def _event(facts: EvaluationFacts) -> str:
+    labels = facts.labels
+    assert isinstance(labels, EventFacts)
+    return (
+        f"We scored {facts.model} on {_counts(facts)} from {facts.cohort}. Each scan was compared with a pair of texts; the odds of the hazard of "
+        f"{labels.name} in each interval between {', '.join(facts.classes)} are those of training times one factor of the scan (discrete-time "
+        f"proportional odds), and the risk by a horizon follows from the hazards before it.{_labels(facts)} {labels.rule} Scans lost before a horizon "
+        "were weighted for by the inverse probability of censoring (Kaplan-Meier), in the C-index (Uno et al. 2011, up to the last horizon; pairs of "
+        "scans of one person are left out), the cumulative/dynamic AUROC (Uno et al. 2007), the Brier score (Graf et al. 1999) and the observed risk."
     )
 
 

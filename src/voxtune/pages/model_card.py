@@ -10,7 +10,7 @@ from voxtune.pages.task_words import WORDS, baseline_name
 from voxtune.weights.licences import terms
 from voxtune.weights.seen import SEEN
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece")
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "c_index", "auroc", "average_precision", "brier", "ece")
 """Scores over all classes or findings, where a task has them."""
 
 
@@ -55,7 +55,7 @@ def model_card(
         "targets", ["mmse"] if f"mmse_{next(iter(ERRORS))}" in found else []
     ):
         names |= target_score_names(target, *(("MMSE", "points") if target == "mmse" else (target, "")))
-    headline = next((name for name in ("accuracy", "auroc", *names) if defined(name)), "accuracy")
+    headline = next((name for name in ("accuracy", "c_index", "auroc", *names) if defined(name)), "accuracy")
     baselines = [
         (baseline_name(name, task), found[f"baseline/{name}/{headline}"])
         for name in BASELINES

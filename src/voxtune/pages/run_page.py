@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import ACCENT, image, render
+from voxtune.pages.norms_figure import norms_section
 from voxtune.types.steering import name_of, said, value_of
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def run_page(
+def run_page(  # noqa: PLR0913  (what a run has)
     config: str,
     epochs: Sequence[Mapping[str, Any]],
     parts: Sequence[Mapping[str, Any]],
@@ -20,8 +21,13 @@ def run_page(
     *,
     simulated: bool,
     environment: Mapping[str, Any] | None = None,
+    norms: Mapping[str, Any] | None = None,
+    regions: Mapping[str, str] | None = None,
 ) -> str:
-    """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen), the plan and ``environment.json``."""
+    """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen), the plan and ``environment.json``.
+
+    With ``norms``, the normative model of the texts, its curves are drawn; ``regions`` are the names of its columns.
+    """
     total = sum(part["trained"] + part["frozen"] for part in parts)
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])
     context = {
@@ -39,6 +45,7 @@ def run_page(
         "step": steps_done(epochs, kept),
         "cost": cost(epochs, environment or {}),
         "environment": environment,
+        "norms": norms_section(norms, regions or {}),
         "losses": image(losses(epochs)),
         "validation": image(validation(epochs, metric)),
     }

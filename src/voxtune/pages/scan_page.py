@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voxtune.pages import figures
+from voxtune.pages.event_section import risk_section
 from voxtune.pages.layout import image, render
+from voxtune.pages.person_paragraph import person_paragraph, what_would_change
 from voxtune.pages.slices import slice_figure
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, Trust
@@ -29,6 +32,7 @@ def scan_page(
     volume: Volume,
     facts: Mapping[str, Any],
     maps: Sequence[MapFigure] = (),
+    similar: Mapping[str, Any] | None = None,
 ) -> str:
     """HTML for one prediction.
 
@@ -38,10 +42,15 @@ def scan_page(
         volume: the preprocessed volume the model saw.
         facts: of ``adapter.json``.
         maps: heat maps to show under the slices.
+        similar: the nearest groups of the adapter's bank; ``None``: it has none.
     """
+    risk = risk_section(prediction, facts)
     texts = {
-        name: [template.replace("{name}", name) for template in facts["class_texts"]]
-        for name in facts["classes"]
+        name: [
+            *(template.replace("{name}", name) for template in facts["class_texts"]),
+            *(facts.get("signs", {}).get(name, ())),
+        ]
+        for name in (() if risk else facts["classes"])
     }
     context = {
         "prediction": prediction,
@@ -58,6 +67,11 @@ def scan_page(
         "findings": facts.get("task") == "findings",
         "targets": [name for name in caveats.targets if name != "mmse"],
         "texts": texts,
+        "risk": risk,
+        "figure_style": figures.STYLE,
+        "similar": similar,
+        "paragraph": person_paragraph(prediction, caveats, facts, similar),
+        "change": what_would_change(prediction, facts) if caveats.verdict.answered else None,
         "slices": image(slice_figure(volume), dpi=100),
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
     }

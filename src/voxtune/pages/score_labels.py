@@ -33,6 +33,13 @@ FINDINGS_NAMES: Mapping[str, str] = {
     "brier": "Brier score (smaller is better)",
 }
 """Scores over all findings."""
+EVENT_NAMES: Mapping[str, str] = {
+    "c_index": "C-index, weighted for who was lost (Uno)",
+    "c_index_harrell": "C-index, plain pairs (Harrell)",
+    "auroc": "AUROC, mean over horizons",
+    "brier": "Brier score, mean over horizons (smaller is better)",
+}
+"""Scores of the risk of an event over all horizons."""
 PER_CLASS: Mapping[str, str] = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",

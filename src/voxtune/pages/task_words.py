@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from voxtune.pages.score_labels import BASELINES, FINDINGS_NAMES, NAMES, HeadlineScale
+from voxtune.pages.score_labels import BASELINES, EVENT_NAMES, FINDINGS_NAMES, NAMES, HeadlineScale
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,16 @@ WORDS: Mapping[str, TaskWords] = {
         ", drawn with replacement",
         "draw whole participants",
         never_absent=frozenset({"zero_shot"}),
+    ),
+    "time_to_event": TaskWords(
+        EVENT_NAMES,
+        HeadlineScale("C-index", "C-index"),
+        "Risk of the training scans for all",
+        "follow-up",
+        ", drawn with replacement",
+        "draw whole participants",
+        checked="; how people are lost is estimated again in every resample",
+        by_participant=False,
     ),
 }
 

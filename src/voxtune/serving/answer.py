@@ -14,7 +14,7 @@ from voxtune.evaluation.tables import (
     prediction_columns,
     prediction_row,
 )
-from voxtune.model.questions import UNDECIDED
+from voxtune.model.questions import UNDECIDED, Choice
 from voxtune.types.conformal import PredictionSet
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
@@ -41,6 +41,8 @@ class Answer:
     """Of its content."""
     thresholds: Mapping[str, float] | None = None
     """Of findings: the probability from which on each is called."""
+    similar: Mapping[str, Any] | None = None
+    """The nearest groups of training participants, where the adapter has a bank."""
 
     def as_json(self) -> dict[str, Any]:
         """The part of ``predict --json`` that is of this scan."""
@@ -72,6 +74,8 @@ class Answer:
         hidden = {"targets", *absent}
         if self.thresholds is not None:
             said["thresholds"] = dict(self.thresholds)
+        if self.similar is not None:
+            said["similar"] = dict(self.similar)
         return said | beside.model_dump(mode="json", exclude=hidden) | {"page": str(self.page)}
 
     def row(self) -> dict[str, object]:
@@ -155,11 +159,11 @@ def from_json(said: Mapping[str, Any]) -> tuple[Prediction, Caveats]:
 
 
 def columns(
-    classes: Sequence[str], targets: Sequence[str] = (MMSE,), *, each: bool = False
+    classes: Sequence[str], targets: Sequence[str] = (MMSE,), choice: Choice = "one"
 ) -> tuple[str, ...]:
     """The header of ``predictions.tsv``: that of an evaluation first, so that whatever reads one reads the other."""
     return (
-        *prediction_columns(classes, targets, each=each), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
+        *prediction_columns(classes, targets, choice), VERDICT, FILE, CONTENT, *(f"{name}_{end}" for name in targets or (MMSE,) for end in TARGET_COLUMNS),
         SET, "confidence", "abstained", "distance", "unlike_training", "quality", "reasons", "page", "adapter",
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ class AnswerFolder:
     def __init__(self, root: Path, facts: AdapterFacts) -> None:
         self.root = root
         self.adapter = facts.adapter_sha256[:SHORT]
-        self.header = columns(facts.classes, facts.targets, each=question_of(facts).choice == "each")
+        self.header = columns(facts.classes, facts.targets, question_of(facts).choice)
         self.table = root / TABLE
 
     def names(self) -> dict[str, str]:

@@ -59,6 +59,10 @@ RESULT: Json = {
             "type": "object",
             "description": "Where a false-discovery rate was asked for: findings said to be there, and the guarantee in words.",
         },
+        "similar": {
+            "type": "object",
+            "description": "Where the adapter has a bank: the nearest groups of training participants, and how their outcomes spread.",
+        },
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
         "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},

@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from voxtune.cases.bank import read_bank
+from voxtune.cases.beside import similar_groups
 from voxtune.config import RunConfig
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.answers import answers_alone
@@ -18,7 +21,7 @@ from voxtune.evaluation.target_interval import around
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, load_adapter
-from voxtune.model.questions import encoded_texts, question_of
+from voxtune.model.questions import Choice, encoded_texts, question_of
 from voxtune.model.vlm import ImageFeatures
 from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Prediction
@@ -30,6 +33,18 @@ REAL = "the adapter was trained on SIMULATED scans, and nothing says that this s
 """Why such an adapter answers no other scan."""
 
 
+def _largest(probabilities: Mapping[str, float]) -> float | None:
+    return max(probabilities.values(), default=None)
+
+
+CONFIDENCE: Mapping[Choice, Callable[[Mapping[str, float]], float | None]] = {
+    "one": _largest,
+    "each": _largest,
+    "by": lambda _: None,  # a risk says how likely the event is, not how sure the model
+}
+"""How sure an answer is."""
+
+
 @dataclass(frozen=True)
 class ScanResult:
     """What is given of a prediction, how far it can be trusted, and the preprocessed scan it was made from."""
@@ -39,6 +54,8 @@ class ScanResult:
     preprocessed: Preprocessed
     figures: Mapping[str, float] = field(default_factory=dict)
     """By which the scan is held against those the adapter was made with; empty where it does not know where these lie."""
+    similar: Mapping[str, Any] | None = None
+    """The nearest groups of training participants; ``None`` where the adapter has no bank."""
 
 
 class Predictor:
@@ -51,6 +68,8 @@ class Predictor:
         familiar = self.adapter.facts.trust.familiar
         self._basis = None if familiar is None else Basis.of_training(familiar)
         self._texts = encoded_texts(self.adapter.model, self.question.texts)
+        beside = None if isinstance(adapter, LoadedAdapter) else Path(adapter)
+        self.bank = None if beside is None else read_bank(beside, self.adapter.facts.adapter_sha256)
 
     def predict(
         self,
@@ -88,14 +107,23 @@ class Predictor:
                 tell("score")
             made, volume = prepared.preprocessed, prepared.tensor
             features = self._features(volume)
-            found = self.answer(name or scan.name, volume)
+            image = self._seen(volume)
+            found = self._said(name or scan.name, image)
             caveats = self._caveats(found, features, made)
         if sets is not None and caveats.verdict.answered:
             caveats = self._promised(found, caveats, sets)
         figures: dict[str, float] = {}
         if features is not None and self._basis is not None:
             figures = self._basis.figures(features) | recorded_figures(made.record)
-        return ScanResult(given(found, caveats.verdict), caveats, made, figures)
+        near = self.similar(image.vector) if caveats.verdict.answered else None
+        return ScanResult(given(found, caveats.verdict), caveats, made, figures, near)
+
+    def similar(self, vector: torch.Tensor) -> dict[str, Any] | None:
+        """The groups of the adapter's bank nearest to an image vector (1, E); ``None`` where it has no bank."""
+        if self.bank is None:
+            return None
+        one = vector[0].double().cpu().numpy()
+        return similar_groups(self.bank, one, self.adapter.config.known_profile, self.adapter.facts.targets)
 
     def promise(self, wanted: WantedSets) -> Promise:
         """What this adapter can promise."""
@@ -121,8 +149,10 @@ class Predictor:
 
     def answer(self, label: str, volume: torch.Tensor) -> Prediction:
         """What the adapter says of a tensor (C, X, Y, Z)."""
+        return self._said(label, self._seen(volume))
+
+    def _said(self, label: str, image: ImageFeatures) -> Prediction:
         model, facts = self.adapter.model, self.adapter.facts
-        image = self._seen(volume)
         values = {
             name: one.cpu()
             for name, one in model.target_values(image.targets).items()
@@ -152,7 +182,7 @@ class Predictor:
 
     def _caveats(self, found: Prediction, features: Floats | None, prepared: Preprocessed) -> Caveats:
         trust, quality = self.adapter.facts.trust, prepared.record.qc
-        confidence = max(found.probabilities.values(), default=None)
+        confidence = CONFIDENCE[self.question.choice](found.probabilities)
         away = None
         if trust.familiar is not None and features is not None:
             away = distance(features, trust.familiar)

@@ -116,7 +116,12 @@ class Bench:
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
         answer = Answer(
-            found.prediction, found.caveats, folder / PAGE, targets, thresholds=self.predictor.thresholds
+            found.prediction,
+            found.caveats,
+            folder / PAGE,
+            targets,
+            thresholds=self.predictor.thresholds,
+            similar=found.similar,
         ).as_json()
         del answer["page"]
         answer["simulated"] = self.predictor.adapter.facts.simulated or found.preprocessed.record.simulated
@@ -155,7 +160,7 @@ class Bench:
         prediction, caveats = from_json(answer)
         facts = self.predictor.adapter.facts.model_dump(mode="json")
         facts["simulated"] |= bool(answer.get("simulated"))
-        return scan_page(prediction, caveats, view, facts, maps)
+        return scan_page(prediction, caveats, view, facts, maps, answer.get("similar"))
 
 
 def seen(voxels: NDArray[np.float32], preset: Preset) -> Volume:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.simulate.brains import expected_rates
+from voxtune.simulate.follow_up import severity
 from voxtune.simulate.seeds import Branch, generator
 from voxtune.simulate.subjects import (
     CLASSES,
@@ -22,7 +23,6 @@ from voxtune.simulate.subjects import (
     Scan,
     Traits,
     attended,
-    severity,
     traits,
     written,
 )

@@ -2,6 +2,7 @@
 
 from voxtune.simulate.anatomy import Anatomy
 from voxtune.simulate.brains import native_volumes
+from voxtune.simulate.follow_up import columns
 from voxtune.simulate.scanner import Scanner
 from voxtune.simulate.subjects import ERRS, EXACT, RULE, SOURCE, CohortSettings, Scan
 from voxtune.types.records import ManifestRow
@@ -40,5 +41,6 @@ def manifest_row(
             "source": SOURCE,
             "source_sha256": digest,
             "simulated": True,
+            **columns(settings, scan),
         }
     )

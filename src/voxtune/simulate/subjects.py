@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from voxtune.simulate.anatomy import Shape, random_shape
+from voxtune.simulate.follow_up import MCI, FollowUp, course, severity
 from voxtune.simulate.population import MEASURED, Population, PopulationName, Triple, population, vector
 from voxtune.simulate.seeds import Branch, generator
 from voxtune.types.records import Sex
@@ -51,6 +52,8 @@ class CohortSettings(Settings):
     """What people are like."""
     confounding: float = Field(0.0, ge=0, le=1)
     """Part of the participants who are scanned where their true class is scanned; the others anywhere."""
+    event: FollowUp | None = None
+    """How people with MCI go on; they are scanned every year until they convert, revert or leave."""
 
     @model_validator(mode="after")
     def _proportions_sum_to_one(self) -> "CohortSettings":
@@ -214,8 +217,16 @@ def scans(settings: CohortSettings) -> Iterator[Scan]:
     """Every visit of every participant, in order; nothing is rendered yet."""
     for index in range(settings.participants):
         person = participant(settings, index)
-        for visit in range(person.visits):
+        for visit in range(person.visits if settings.event is None else seen_visits(settings, person)):
             yield visit_of(settings, person, visit)
+
+
+def seen_visits(settings: CohortSettings, person: Traits) -> int:
+    """Visits, a year apart, of a person in a cohort with an event: of those at risk the ones before the risk ended."""
+    if person.kind != MCI:
+        return settings.visits
+    # The last time somebody is seen comes after the last scan: a scan that nothing follows says nothing of the risk.
+    return min(settings.visits, max(1, int(np.ceil(course(settings, person).end - 1e-9))))
 
 
 def written(people: Population, kind: int, clinic: float) -> int:
@@ -228,7 +239,8 @@ def visit_of(settings: CohortSettings, person: Participant, visit: int) -> Scan:
     rng = generator(Branch.SCAN, settings.seed, person.index, visit)
     people = settings.people
     cognition = person.cognition + person.pace * visit
-    kind = int(np.searchsorted(THRESHOLDS, cognition))
+    # Where people convert by a hazard, those who have not are MCI whatever their cognition.
+    kind = MCI if settings.event and person.kind == MCI else int(np.searchsorted(THRESHOLDS, cognition))
     label = written(people, kind, person.clinic)
     return Scan(
         participant=person,
@@ -242,11 +254,6 @@ def visit_of(settings: CohortSettings, person: Participant, visit: int) -> Scan:
         cdr=(0.0, 0.5, 0.5 if cognition < 0.9 else 1.0)[label],
         errors=_errors(settings, person, visit),
     )
-
-
-def severity(person: Traits, cognition: float) -> float:
-    """How far Alzheimer's disease bends the brain of a person with this cognition."""
-    return person.reserve if person.other_cause else cognition + person.reserve
 
 
 def _errors(settings: CohortSettings, person: Participant, visit: int) -> tuple[float, ...]:

@@ -1,22 +1,26 @@
 """One of several classes, the diagnosis: the nearest class text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.data.manifest import LABEL_TODO
 from voxtune.errors import DataError, SettingError
+from voxtune.reports.class_signs import NONE, Signs, sets_of_classes, signs_of
 from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
     from voxtune.evaluation.set_scores import PredictionSets
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -36,6 +40,8 @@ class Classification:
     class_weight: float
     balance: bool = False
     """Whether the scans of rare classes weigh more in the class term."""
+    config: RunConfig | None = None
+    """Says whether classes are described by their signs too."""
 
     metrics = frozenset({"balanced_accuracy", "accuracy", "loss"})
 
@@ -45,8 +51,20 @@ class Classification:
         wanted = config.classes.names
         loss = config.loss
         return cls(
-            wanted or tuple(classes), wanted, config.classes.templates, loss.class_weight, loss.class_balance
-        )
+            wanted or tuple(classes), wanted, config.classes.templates, loss.class_weight, loss.class_balance, config
+        )  # fmt: skip
+
+    @property
+    def signs(self) -> Signs:
+        """Further texts of each class, where the settings ask for them."""
+        return NONE if self.config is None else signs_of(self.config, self.names)
+
+    def taught(self, rows: Sequence[ManifestRow]) -> "Classification":
+        """With the diagnoses of the training scans, where the settings name none."""
+        from voxtune.data.examples import class_names
+
+        profile = None if self.config is None else self.config.known_profile
+        return self if self.names else replace(self, names=class_names(rows, profile))
 
     def check(self) -> None:
         """Any settings go together."""
@@ -78,8 +96,8 @@ class Classification:
         return Labels(classes=own, class_weights=weights)
 
     def class_texts(self) -> list[list[str]]:
-        """The words of all classes, once for each template."""
-        return [[template.replace("{name}", name) for name in self.names] for template in self.templates]
+        """The words of all classes, once for each template and each wording of their signs."""
+        return sets_of_classes(self.names, self.templates, self.signs)
 
     def loss(self, output: "Output", batch: "Batch", heads: "Mapping[str, TargetHead]") -> "TaskTerms":  # noqa: ARG002  (a task's signature)
         """Cross-entropy over the class texts, where its weight is not 0."""
@@ -99,6 +117,20 @@ class Classification:
         assert outputs.logits is not None
         assert labels.classes is not None
         return validation_metric(outputs.logits, labels.classes, metric, labels.class_weights)
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> "Tensor | None":
+        """A multinomial logistic regression; ``None`` of one class alone."""
+        import torch
+
+        from voxtune.evaluation.baseline_answers import ClassAnswer, log_chances
+        from voxtune.model.questions import ClassQuestion
+
+        assert labels.classes is not None
+        answer, known = ClassAnswer(ClassQuestion(self.names, ())), labels.classes >= 0
+        truth = torch.nn.functional.one_hot(labels.classes[known], len(self.names)).double().numpy()
+        if not answer.varies(truth):
+            return None
+        return log_chances(answer.fit(seen[known.numpy()], new, truth, seed))
 
     def notes(self, train: "Labels") -> list[str]:  # noqa: ARG002  (a task's signature)
         """Nothing to say."""
@@ -124,6 +156,7 @@ class Classification:
                 "task": "diagnosis",
                 "classes": self.names,
                 "class_texts": self.templates,
+                "signs": dict(self.signs),
                 "temperature": calibration.temperature,
                 "offsets": calibration.offsets,
                 "thresholds": calibration.thresholds,
@@ -180,18 +213,22 @@ class ScoredClasses:
         adapter = self.model.adapter
         config = self.model.config
         wordings = other_templates(config.classes.templates, config.known_profile.class_texts)
+        signs = signs_of(config, chosen.classes, NONE if adapter is None else adapter.facts.signs)
         if adapter is None:
-            return ClassQuestion(chosen.classes, self.model.config.classes.templates, wordings=wordings)
+            return ClassQuestion(chosen.classes, config.classes.templates, wordings=wordings, signs=signs)
         facts = adapter.facts
         offsets = tuple(facts.offsets_of(chosen.classes))
-        return ClassQuestion(chosen.classes, facts.class_texts, facts.temperature, offsets, wordings)
+        return ClassQuestion(
+            chosen.classes, facts.class_texts, facts.temperature, offsets, wordings, signs=signs
+        )
 
     def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
         """Nothing is calibrated."""
         from voxtune.model.questions import ClassQuestion
 
         del base
-        return ClassQuestion(cohort.chosen.classes, self.model.config.classes.templates)
+        config, classes = self.model.config, cohort.chosen.classes
+        return ClassQuestion(classes, config.classes.templates, signs=signs_of(config, classes))
 
     def baseline_answer(self, chosen: "Chosen") -> "Answer":
         """The classes."""

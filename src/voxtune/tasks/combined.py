@@ -10,7 +10,10 @@ from voxtune.tasks.task import Say, Task, TaskFacts, Validated
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import Labels
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.types.tensors import Batch, Output, ScanOutputs
@@ -46,6 +49,10 @@ class Combined:
             config = part.settle(config, sides, say)
         return config
 
+    def taught(self, rows: Sequence[ManifestRow]) -> "Combined":
+        """Every part with what it takes from the training scans."""
+        return Combined(tuple(part.taught(rows) for part in self.parts))
+
     def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":
         """What every part knows."""
         return reduce(lambda one, two: one.beside(two), [part.labels(rows, train) for part in self.parts])
@@ -66,6 +73,10 @@ class Combined:
         """That of the first part that has such a metric."""
         part = next(part for part in self.parts if metric in part.metrics)
         return part.validation_metric(outputs, labels, metric, heads)
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> "Tensor | None":
+        """That of the first part."""
+        return self.parts[0].probe(labels, seen, new, seed)
 
     def notes(self, train: "Labels") -> list[str]:
         """Those of every part."""

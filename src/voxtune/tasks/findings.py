@@ -1,21 +1,25 @@
 """Many findings, each present or absent for itself: a two-way choice between the texts of its pair (method.md B)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
 from voxtune.errors import SettingError
+from voxtune.reports.class_signs import NONE, sets_of_pairs, signs_of
 from voxtune.tasks.task import Say, TaskFacts, Validated
 from voxtune.types.records import Kind, ManifestRow
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from voxtune.data.examples import Labels
     from voxtune.evaluation.baseline_answers import Answer
     from voxtune.evaluation.cohort_selection import Chosen
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
     from voxtune.evaluation.set_scores import PredictionSets
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -95,6 +99,10 @@ class Findings:
         """The settings as they are."""
         return config
 
+    def taught(self, rows: Sequence[ManifestRow]) -> "Findings":  # noqa: ARG002  (a task's signature)
+        """As it is."""
+        return self
+
     def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":
         """Each finding of each scan, and its weight by how often it is present in training."""
         from voxtune.data.examples import Labels
@@ -108,7 +116,8 @@ class Findings:
         """Present, absent of the first finding, then of the second, and so on."""
         from voxtune.data.findings import pair_texts
 
-        return [pair_texts(self.seen, self.config.classes.pair)]
+        pairs = pair_texts(self.seen, self.config.classes.pair)
+        return [pairs, *sets_of_pairs(self.seen, signs_of(self.config, self.seen))]
 
     def loss(self, output: "Output", batch: "Batch", heads: "Mapping[str, TargetHead]") -> "TaskTerms":  # noqa: ARG002  (a task's signature)
         """The two-way cross-entropy of every known cell."""
@@ -139,6 +148,20 @@ class Findings:
             return mean_auroc(labels.findings.double().numpy(), odds.double().numpy())
         pairs = torch.stack([odds, torch.zeros_like(odds)], dim=-1).flatten(1)
         return -float(pair_cross_entropy(pairs, labels.findings, labels.finding_weights))
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> "Tensor | None":
+        """A logistic regression of each finding, as a pair; ``None`` where none is there and not there."""
+        import torch
+
+        from voxtune.evaluation.baseline_answers import FindingAnswer, log_chances
+        from voxtune.model.questions import FindingQuestion
+
+        assert labels.findings is not None
+        answer, truth = FindingAnswer(FindingQuestion({}, ("", ""))), labels.findings.double().numpy()
+        if not answer.varies(truth):
+            return None
+        there = answer.fit(seen, new, truth, seed)
+        return torch.stack([log_chances(there), log_chances(1 - there)], dim=2).flatten(1)
 
     def notes(self, train: "Labels") -> list[str]:
         """Findings that every training scan has, or none; how many there are."""
@@ -179,6 +202,7 @@ class Findings:
                 "classes": self.config.classes.findings,
                 "held_out": self.held_out,
                 "class_texts": self.config.classes.pair,
+                "signs": dict(signs_of(self.config, self.config.classes.findings)),
                 "thresholds": thresholds,
             },
             training={"findings": dict(zip(self.seen, present, strict=True))},
@@ -209,12 +233,13 @@ class ScoredFindings:
         """Called at the thresholds frozen in the adapter; a label of several findings at the highest of theirs."""
         from voxtune.model.questions import FindingQuestion
 
-        return FindingQuestion(chosen.parts, self.model.config.classes.pair, self.thresholds(chosen))
+        config, adapter = self.model.config, self.model.adapter
+        asked = FindingQuestion(chosen.parts, config.classes.pair, self.thresholds(chosen))
+        kept = NONE if adapter is None else adapter.facts.signs
+        return replace(asked, signs=signs_of(config, asked.findings, kept))
 
     def base_question(self, cohort: "ScoredCohort", base: "VisionLanguageModel") -> "Question":
         """Called at thresholds of its own, fitted on the run's validation scans, so that it is not judged by another model's."""
-        from dataclasses import replace
-
         import numpy as np
 
         from voxtune.evaluation.answers import ask
@@ -223,6 +248,7 @@ class ScoredFindings:
 
         config, chosen = self.model.config, cohort.chosen
         asked = FindingQuestion(chosen.parts, config.classes.pair)
+        asked = replace(asked, signs=signs_of(config, asked.findings))
         limits = dict.fromkeys(asked.names, UNDECIDED)
         if cohort.own and cohort.val_rows:
             rows = [row for row in cohort.val_rows if np.isfinite(asked.truth([row])).any()]

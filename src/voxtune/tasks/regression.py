@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import CohortRows, EvaluatedModel, ScoredCohort
     from voxtune.evaluation.predictions import Predictions
     from voxtune.evaluation.set_scores import PredictionSets
+    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.losses.total import TaskTerms
     from voxtune.model.heads import TargetHead
     from voxtune.model.questions import Question
@@ -137,6 +138,10 @@ class Regression:
             )
         return config
 
+    def taught(self, rows: Sequence[ManifestRow]) -> "Regression":  # noqa: ARG002  (a task's signature)
+        """As it is."""
+        return self
+
     def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":  # noqa: ARG002  (a task's signature)
         """Every target of every scan, in its own units."""
         from voxtune.data.examples import Labels
@@ -180,6 +185,9 @@ class Regression:
             else:
                 errors.append(target.weight * float(masked_squared_error(predicted, wanted)))
         return -sum(errors) / (len(errors) if metric == "mae" else 1)
+
+    def probe(self, labels: "Labels", seen: "Floats", new: "Floats", seed: int) -> None:
+        """No logits: the numbers are predicted as themselves."""
 
     def notes(self, train: "Labels") -> list[str]:
         """What the training scans hold of each target other than MMSE, so that a code for a missing value is seen."""

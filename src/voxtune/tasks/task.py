@@ -16,6 +16,7 @@ from voxtune.types.records import ManifestRow
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from voxtune.data.examples import Examples, Labels
     from voxtune.evaluation.evaluated_model import EvaluatedModel
@@ -117,6 +118,10 @@ class Task(Protocol):
         """
         ...
 
+    def taught(self, rows: Sequence[ManifestRow]) -> "Task":
+        """The task with what it takes from the training scans before anything is learned: their classes, the level of their hazards."""
+        ...
+
     def labels(self, rows: Sequence[ManifestRow], train: Sequence[ManifestRow]) -> "Labels":
         """What is known of some rows, as arrays that batches are cut from; ``train``: what weights are counted on."""
         ...
@@ -133,6 +138,15 @@ class Task(Protocol):
         self, outputs: "ScanOutputs", labels: "Labels", metric: str, heads: "Mapping[str, TargetHead]"
     ) -> float:
         """The figure that steers a run, greater is better; ``metric`` is one of ``metrics``."""
+        ...
+
+    def probe(
+        self, labels: "Labels", seen: "NDArray[np.float64]", new: "NDArray[np.float64]", seed: int
+    ) -> "Tensor | None":
+        """Logits of validation vectors (m, E), as ``validation_metric`` takes them, by a regression on training vectors (n, E).
+
+        ``None`` where there is nothing to learn, or numbers alone are asked.
+        """
         ...
 
     def notes(self, train: "Labels") -> list[str]:
@@ -154,7 +168,7 @@ def check_settings(task: Task, config: RunConfig) -> None:
     _check_imbalance(config)
     metric, standing_in = (
         config.training.metric,
-        config.training.metric == DEFAULT_METRIC and not config.classes.asked,
+        config.training.metric == DEFAULT_METRIC and DEFAULT_METRIC not in task.metrics and stands_in(config),
     )
     if metric not in task.metrics and not standing_in:
         raise SettingError(
@@ -162,10 +176,15 @@ def check_settings(task: Task, config: RunConfig) -> None:
         )
 
 
+def stands_in(config: RunConfig) -> bool:
+    """Whether the default metric, which is of classes, stands for that of what is asked: of numbers alone, and of an event."""
+    return config.event is not None or not config.classes.asked
+
+
 def _check_imbalance(config: RunConfig) -> None:
     """What is there for rare classes and missing labels must have something to act on."""
     loss, training = config.loss, config.training
-    one_of_several = config.classes.asked and not config.classes.findings
+    one_of_several = config.classes.asked and not config.classes.findings and config.event is None
     instead = "; findings have loss.finding_balance" if config.classes.findings else ""
     if loss.class_balance and not (one_of_several and loss.class_weight):
         expected = f"false without a class term: it weighs the scans of loss.class_weight, which is 0 or has no classes here{instead}"
@@ -175,6 +194,15 @@ def _check_imbalance(config: RunConfig) -> None:
     if training.unlabelled and not loss.contrastive_weight:
         expected = "false with loss.contrastive_weight=0: a scan without a label has nothing but its report to be aligned with"
         raise SettingError("training.unlabelled", expected, True)  # noqa: FBT003  (the value)
+
+
+def _asked_of_scan(config: RunConfig) -> list[str]:
+    """The kind of task beside any targets; none where no class is asked."""
+    if config.event is not None:
+        return ["time_to_event"]
+    if config.classes.findings:
+        return ["findings"]
+    return ["classification"] if config.classes.templates else []
 
 
 def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:
@@ -188,10 +216,7 @@ def task_of(config: RunConfig, classes: Sequence[str] = ()) -> Task:
     Raises:
         SettingError: nothing is asked: no class, no finding, no target.
     """
-    kinds = (
-        ["findings"] if config.classes.findings else ["classification"] if config.classes.templates else []
-    )
-    kinds += ["regression"] if config.targets else []
+    kinds = _asked_of_scan(config) + (["regression"] if config.targets else [])
     if not kinds:
         raise SettingError(
             "targets", "at least one column where classes=none: otherwise nothing is asked", []
@@ -207,6 +232,8 @@ def scored_task(model: "EvaluatedModel") -> "ScoredTask":
         SettingError: nothing is asked of a base: no class, no finding.
     """
     config, adapter = model.config, model.adapter
+    if config.event is not None:
+        return cast("ScoredTask", load(SCORED_TASKS, "time_to_event", "task")(model))
     if config.classes.findings:
         return cast("ScoredTask", load(SCORED_TASKS, "findings", "task")(model))
     if adapter.facts.classes if adapter else config.classes.templates:

@@ -12,7 +12,9 @@ ERRORS: Mapping[str, str] = MappingProxyType({
 
 def name_of(metric: str) -> str:
     """A metric of ``training.metric`` in words."""
-    return ERRORS.get(metric) or {"auroc": "AUROC"}.get(metric, metric.replace("_", " "))
+    return ERRORS.get(metric) or {"auroc": "AUROC", "c_index": "C-index"}.get(
+        metric, metric.replace("_", " ")
+    )
 
 
 def value_of(metric: str, steered: float) -> float:

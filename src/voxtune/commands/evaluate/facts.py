@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxtune.pages.evaluation_facts import (
         ClassFacts,
         EvaluationFacts,
+        EventFacts,
         FindingsFacts,
         SetFacts,
         TargetFacts,
@@ -157,10 +158,23 @@ def said_of_finding(text: str) -> str:
     return text.removeprefix("{finding} ").removesuffix(".")
 
 
-LABELS: "Mapping[str, Callable[[Evaluation], ClassFacts | FindingsFacts | None]]" = {
+def _event(found: "Evaluation") -> "EventFacts":
+    from voxtune.evaluation.event_scores import follow_up_of, horizons_of
+    from voxtune.pages.evaluation_facts import EventFacts
+    from voxtune.types.event import CENSORED, COMPETING, HAPPENED
+
+    status, event = follow_up_of(found.table.scored()).status, found.model.config.event
+    assert event is not None
+    seen, lost, other = (int((status == one).sum()) for one in (HAPPENED, CENSORED, COMPETING))
+    name, rule = event.name.replace("_", " "), found.asked.threshold_rule(found.cohort)
+    return EventFacts(name, horizons_of(found.table), seen, lost, other, rule)
+
+
+LABELS: "Mapping[str, Callable[[Evaluation], ClassFacts | FindingsFacts | EventFacts | None]]" = {
     "diagnosis": _classes,
     "findings": _findings,
     "regression": lambda _: None,
+    "time_to_event": _event,
 }
 """What a page says of classes or findings, by the task."""
 

@@ -180,6 +180,7 @@ def _write(
     shown: str | None,
 ) -> ExplainDone:
     from voxtune.data.manifest import write_table
+    from voxtune.explanation.concepts import concept_table
     from voxtune.explanation.faithfulness import ORDERS
     from voxtune.imaging.write import write_volume
     from voxtune.pages.explain_page import explain_page
@@ -193,6 +194,7 @@ def _write(
         facts["panel"]["verdict"] = panel_verdict(facts["panel"]["shares"], shown or "")
     if facts["text"] is not None:
         facts["text"]["bars"] = text_bars(facts["text"])
+    facts["concepts"] = concept_table(facts["regions"], facts["text"], loaded.config.known_profile)
     files = []
     for name, heat in found.maps.items():
         files.append(f"{name}.nii.gz")

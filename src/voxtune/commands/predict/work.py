@@ -122,7 +122,9 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
         update={"participant_id": scan.participant_id, "diagnosis": scan.diagnosis}
     )
     page = job.home / job.page
-    write_text(page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts))
+    write_text(
+        page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts, similar=result.similar)
+    )
     answer = Answer(
         prediction,
         result.caveats,
@@ -132,6 +134,7 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
         file=scan.file,
         sha256=scan.sha256,
         thresholds=predictor.thresholds,
+        similar=result.similar,
     )
     said = answer.as_json()
     del said["page"]
@@ -170,6 +173,7 @@ def read_answer(job: Job) -> "Answer | None":
             file=job.scan.file,
             sha256=job.scan.sha256,
             thresholds=said.get("thresholds"),
+            similar=said.get("similar"),
         )
     except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

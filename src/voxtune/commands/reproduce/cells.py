@@ -101,7 +101,7 @@ def _trained(sweep: Sweep, cell: Cell, folder: Path) -> tuple[dict[str, Any], Pr
         classes = _classes(sweep, role, adapter.facts.classes)
         facts = adapter.facts
         question = ClassQuestion(
-            classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(classes))
+            classes, facts.class_texts, facts.temperature, tuple(facts.offsets_of(classes)), signs=facts.signs
         )
         found = ask(adapter.model, question, rows, manifest, facts.preset).table
         predicted[role] = with_measured(found, rows, adapter.model.targets)

@@ -14,8 +14,10 @@ from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
 from voxtune.run_dir import write_bytes
 from voxtune.simulate.brains import render
+from voxtune.simulate.follow_up import MCI, true_risks
 from voxtune.simulate.records import manifest_row
 from voxtune.simulate.subjects import CLASSES, SOURCE, CohortSettings, Scan, disease, scans
+from voxtune.types.event import read_event
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ TRUTH_COLUMNS = (
 )  # fmt: skip
 ENOUGH = 30
 """Participants from which on it is said how well the best reader and simple rules do."""
-LATER: dict[str, object] = {"population": "separable", "confounding": 0.0}
+LATER: dict[str, object] = {"population": "separable", "confounding": 0.0, "event": None}
 """Settings that earlier versions had not, and what they did: at that they are left out of the record, so that their folders are known again."""
 ATROPHY_STEP = 1e-4
 """Log volume change of one unit in the stored map (int16)."""
@@ -51,6 +53,7 @@ def simulate(  # noqa: PLR0913  (the options of the command)
     population: str = "separable",
     confounding: float = 0.0,
     raw_heads: int = 0,
+    event: str | None = None,
 ) -> Path:
     """Write a simulated cohort and return its manifest; the same arguments give the same bytes.
 
@@ -70,6 +73,8 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         population: what people are like: ``separable`` or ``published``.
         confounding: part of the participants whose scanner is chosen by their true class.
         raw_heads: also write this many first visits as raw heads with skull, bias, noise and odd orientation.
+        event: how people with MCI go on, as ``conversion`` or ``conversion(rate=0.2, dropout=0.3)``: its columns are in the manifest, the true
+            risks in ``OUT/truth/risk.tsv``.
 
     Raises:
         SettingError: a setting has a value it cannot have.
@@ -77,7 +82,8 @@ def simulate(  # noqa: PLR0913  (the options of the command)
     """
     from voxtune.simulate.scanner import Scanner
 
-    chosen = {} if proportions is None else {"proportions": proportions}
+    chosen: dict[str, Any] = {} if proportions is None else {"proportions": proportions}
+    chosen |= {} if event is None else {"event": read_event(event)}
     try:
         settings = CohortSettings(
             participants=participants,
@@ -121,7 +127,11 @@ def simulate(  # noqa: PLR0913  (the options of the command)
     manifest = write_manifest(rows, out / "manifest.tsv")
     if raw_heads:
         write_raw_heads(out, settings, rows, raw_heads)
-    limits = _write_limits(out, settings, planned, rows, pictures) if participants >= ENOUGH else None
+    limits = None
+    if settings.event is not None:  # the class is what people are chosen by, not what is asked
+        _write_risks(out, settings, planned)
+    elif participants >= ENOUGH:
+        limits = _write_limits(out, settings, planned, rows, pictures)
     _replace(out / "page.html", _page(out, settings, rows, limits).encode())
     return manifest
 
@@ -130,6 +140,20 @@ def recorded(settings: CohortSettings) -> dict[str, Any]:
     """The settings as ``simulation.json`` holds them."""
     dumped = settings.model_dump(mode="json")
     return {name: value for name, value in dumped.items() if name not in LATER or value != LATER[name]}
+
+
+def _write_risks(out: Path, settings: CohortSettings, planned: list[Scan]) -> None:
+    """The true risk after each scan of a person at risk, by each year of the study."""
+    assert settings.event is not None
+    years = range(1, int(settings.event.years) + 1)
+    names = [f"risk_{year}" for year in years]
+    table = [
+        {"scan_id": scan.scan_id, "participant_id": scan.participant.participant_id}
+        | dict(zip(names, (round(one, 6) for one in true_risks(settings, scan, years)), strict=True))
+        for scan in planned
+        if scan.participant.kind == MCI
+    ]
+    write_table(out / "truth" / "risk.tsv", ("scan_id", "participant_id", *names), table)
 
 
 def _write_limits(

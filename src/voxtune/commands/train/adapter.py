@@ -41,6 +41,7 @@ def hand_over(
             {} if probe is None else {"linear_probe": dataclasses.asdict(probe) | {"own": fitted.best_metric}}
         ),
         control_of=cohort.control_of,
+        norms=None if cohort.norms is None else cohort.norms.norms,
         trust=trust,
         licence=licence_of(name, model.backbone),
         config=shareable_config(config),

@@ -37,7 +37,7 @@ def control_session(session: Session) -> Session:
 
     facts = read_facts(session.run.adapter)
     config, cohort = session.config, session.cohort
-    asked = {*DEALT, *config.classes.findings, *(target.name for target in config.targets)}
+    asked = {*DEALT, *config.classes.findings, *config.predicted_columns}
     rows, reports = deal(cohort.sides["train"], cohort.reports, asked, config.seed)
     dealt = TrainingCohort(
         cohort.manifest,
@@ -46,7 +46,7 @@ def control_session(session: Session) -> Session:
         cohort.simulated,
         facts.adapter_sha256,
     )
-    names = () if config.classes.findings else facts.classes
+    names = facts.classes if facts.task == "diagnosis" else ()
     return dataclasses.replace(
         session, run=session.run.control, config=control_config(config, names), cohort=dealt
     )

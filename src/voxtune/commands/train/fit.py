@@ -22,6 +22,7 @@ def fit_run(session: Session) -> str:
     from voxtune.commands.train.probe import base_vectors, fit_probe
     from voxtune.commands.train.trust import fit_trust, score_training
     from voxtune.commands.train.validate import score_together
+    from voxtune.commands.train.visits import with_visits
     from voxtune.data.examples import make_examples
     from voxtune.model.build import adapter_state, build_model
     from voxtune.model.parameter_table import parameter_table, trained_in_words
@@ -30,7 +31,7 @@ def fit_run(session: Session) -> str:
 
     config, cohort = session.config, session.cohort
     rows = cohort.sides["train"]
-    task = trained_task(config, rows)
+    task = task_of(config).taught(rows)
     backbone = cast("BackboneSettings", config.backbone).build()
     of_base = base_vectors(session, backbone)
     model = build_model(config, backbone=backbone, scales=training_scales(config, rows))
@@ -72,6 +73,7 @@ def fit_run(session: Session) -> str:
     with session.ranks.autocast():
         bank.fill(model)
         outputs = score_validation(model)
+    outputs = with_visits(session, model, (train_set, val_set), scans, texts, outputs)
     probe = fit_probe(session, task, of_base, (train_set, val_set), model.target_heads)
     seen = None if cohort.control_of is not None else score_training(session, model, train_set, scans)
     facts = task.adapter_facts(Validated(outputs, val_set, train_set, seen))
@@ -106,14 +108,6 @@ def steer(
         for metric in (config.training.metric, "loss")
     )
     return Steer(named, -loss)
-
-
-def trained_task(config: RunConfig, rows: "list[ManifestRow]") -> Task:
-    """What a run is asked, its classes those of the training scans where the settings name none."""
-    from voxtune.data.examples import class_names
-
-    open_names = config.classes.templates and not (config.classes.names or config.classes.findings)
-    return task_of(config, class_names(rows, config.known_profile) if open_names else ())
 
 
 def training_scales(config: RunConfig, rows: "list[ManifestRow]") -> "dict[str, TargetScale]":

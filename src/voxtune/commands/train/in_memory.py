@@ -71,14 +71,16 @@ def train_in_memory(
     from voxtune.data.examples import make_examples, reports_of
     from voxtune.model.build import build_model
     from voxtune.model.questions import encoded_texts
+    from voxtune.reports.needed import needed_norms
     from voxtune.tasks.task import task_of
     from voxtune.training.loop import fit
     from voxtune.training.ranks import start_ranks
     from voxtune.training.records import TrainingInputs, Watcher
 
     config = config.settled()
-    task = task_of(config, tuple(classes))
-    reports = reports_of([*train, *val], config.report, config.profile)
+    task = task_of(config, tuple(classes)).taught(train)
+    norms = needed_norms(config.report, config.profile, train)
+    reports = reports_of([*train, *val], config.report, config.profile, norms=norms)
     model = build_model(config, scales=training_scales(config, list(train)))
     _refuse_trained_front(model, config)
     tokenize, texts = model.backbone.tokenize, task.class_texts()

@@ -10,7 +10,7 @@ from voxtune.commands.train.control import with_control
 from voxtune.commands.train.fit import fit_run
 from voxtune.commands.train.session import Session, TrainingCohort
 from voxtune.commands.train.start import alone, check_start, has_progress
-from voxtune.commands.train.texts import say_of_texts, training_reports
+from voxtune.commands.train.texts import say_of_texts, training_norms, training_reports
 from voxtune.commands.train.unlabelled import unlabelled_pairs
 from voxtune.config import RunConfig, read_recipe
 from voxtune.errors import DataError, StoppedError, UsageError
@@ -82,7 +82,6 @@ def train_one(
     rows = task.select_rows(everyone, say)
     split = read_split(split_dir) if split_dir else make_split(rows, seed=config.seed)
     split = with_train_size(split, request.train_size)
-    reports = training_reports(rows, config)
     by_scan = {row.scan_id: row for row in rows}
     sides = {
         side: [by_scan[scan] for scan in scans if scan in by_scan] for side, scans in split.sides().items()
@@ -92,12 +91,14 @@ def train_one(
             raise DataError(
                 f"The {side} side has no labelled scan; a run needs scans to train on and to validate on."
             )
+    norms = training_norms(sides["train"], config)
+    reports = training_reports(rows, config, norms)
     config = _guided_by_its_classes(task.settle(config, sides, say), sides["train"], say)
     check_start(config, sides["train"])
-    pairs = unlabelled_pairs(everyone, task, split, config, say)
+    pairs = unlabelled_pairs(everyone, task, split, config, say, norms)
     reports = {**reports, **pairs.reports}
     if leads:
-        say_of_texts(rows, config, say)
+        say_of_texts(rows, config, say, norms)
         _same_run(run, config, split)
         refuse_other_pairs(run, pairs.scan_ids)
         learned = replace(split, train=tuple(dict.fromkeys([*split.train, *pairs.scan_ids])))
@@ -114,7 +115,7 @@ def train_one(
         write_sealed(run.split, facts)
         write_json(run.root / "audit.json", verdict.as_json())
     simulated = any(row.simulated for row in (*sides["train"], *pairs.rows))
-    cohort = TrainingCohort(data, sides, reports, simulated, unlabelled=pairs.rows)
+    cohort = TrainingCohort(data, sides, reports, simulated, unlabelled=pairs.rows, norms=norms)
     session = Session(run, config, cohort, say, resume, start_ranks(config.training))
     fit = partial(with_control, fit_run) if request.control else fit_run
     return Trained(output, _together(fit, session))
@@ -138,7 +139,7 @@ def _audited(
         read=lambda row: read_scan(resolve_image(request.data, row)),
         kept=fingerprint_folder(request.data),
         images=images() if callable(images) else images,
-        targets=tuple(target.name for target in config.targets),
+        targets=config.predicted_columns,
         profile=config.profile,
         fields=config.report.fields,
     )

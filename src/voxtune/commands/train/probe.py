@@ -12,13 +12,9 @@ if TYPE_CHECKING:
 
     from voxtune.commands.train.session import Session
     from voxtune.data.examples import Examples
-    from voxtune.evaluation.weighted_metrics import Floats
     from voxtune.model.heads import TargetHead
     from voxtune.tasks.task import Task
     from voxtune.types.protocols import Backbone
-
-SMALLEST = 1e-9
-"""Probability below which all are alike: its logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -83,37 +79,16 @@ def fit_probe(
     """
     import torch
 
-    from voxtune.evaluation.baseline_answers import ClassAnswer, FindingAnswer, TargetAnswer
-    from voxtune.model.questions import ClassQuestion, FindingQuestion
+    from voxtune.evaluation.baseline_answers import TargetAnswer
     from voxtune.types.tensors import ScanOutputs
 
     if vectors is None:
         return None
     config, (train, val) = session.config, sides
     seen, new = (torch.stack([vectors[name] for name in side.scan_ids]).double().numpy() for side in sides)
-    logits = None
-    if train.labels.classes is not None:
-        names = tuple(
-            map(
-                str,
-                range(
-                    max(int(one.labels.classes.max()) for one in sides if one.labels.classes is not None) + 1
-                ),
-            )
-        )
-        answer = ClassAnswer(ClassQuestion(names, ()))
-        known = train.labels.classes >= 0
-        truth = torch.nn.functional.one_hot(train.labels.classes[known], len(names)).double().numpy()
-        if not answer.varies(truth):
-            return None
-        logits = _log(answer.fit(seen[known.numpy()], new, truth, config.seed))
-    elif train.labels.findings is not None:
-        truth = train.labels.findings.double().numpy()
-        asked = FindingAnswer(FindingQuestion({}, ("", "")))
-        if not asked.varies(truth):
-            return None
-        there = asked.fit(seen, new, truth, config.seed)
-        logits = torch.stack([_log(there), _log(1 - there)], dim=2).flatten(1)
+    logits, in_words = task.probe(train.labels, seen, new, config.seed), bool(task.class_texts())
+    if logits is None and in_words:
+        return None
     targets = {}
     if config.targets:
         measured = (
@@ -125,9 +100,3 @@ def fit_probe(
     metric = config.training.metric
     value = task.validation_metric(outputs, val.labels, metric, heads)
     return Probe(metric, value, len(set(val.participant_ids)))
-
-
-def _log(chances: "Floats") -> "Tensor":
-    import torch
-
-    return torch.from_numpy(chances).clamp(min=SMALLEST).log().float()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.config import RunConfig
+from voxtune.reports.norms import FittedNorms
 from voxtune.run_dir import RunDir, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow, Report
 from voxtune.types.steering import said
@@ -36,6 +37,8 @@ class TrainingCohort:
     """The sha256 of the adapter whose control is trained here, on labels dealt out at random."""
     unlabelled: Sequence[ManifestRow] = ()
     """Scans of the contrastive term alone; their reports are among ``reports``."""
+    norms: FittedNorms | None = None
+    """What the percentiles of the texts are of; ``None`` where they state none."""
 
     @property
     def learned(self) -> "list[ManifestRow]":
@@ -250,6 +253,8 @@ class Session:
                 | {"choice": None if choice is None else choice.words},
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
+                norms=None if self.cohort.norms is None else self.cohort.norms.norms.model_dump(mode="json"),
+                regions={name: one.name for name, one in self.config.known_profile.regions.items()},
             ),
         )
 

@@ -75,9 +75,11 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
         SettingError: a device that is not there.
         UsageError: a package that is not installed.
         DataError: a target without values.
+        UsageError: signs are asked for of a class that the graph knows none of.
     """
     from voxtune.commands.train.fit import training_scales
     from voxtune.model.device import torch_device
+    from voxtune.tasks.task import task_of
 
     _check_files(config)
     load(PRESETS, config.preset, "preset")
@@ -92,6 +94,8 @@ def check_start(config: RunConfig, rows: Sequence[ManifestRow]) -> None:
                 f"The settings ask for {extra}, which is not installed: {install_line(extra)}; or leave it out."
             )
     training_scales(config, list(rows))
+    if config.classes.signs:
+        task_of(config).taught(rows).class_texts()  # a class without signs is refused here
 
 
 def _check_files(config: RunConfig) -> None:

@@ -5,13 +5,29 @@ from collections.abc import Callable, Sequence
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
 from voxtune.profiles.plausible import implausible
+from voxtune.reports.norms import FittedNorms, said_of_norms
 from voxtune.reports.policy import left_out_note
 from voxtune.types.records import ManifestRow, Report
 
 Say = Callable[[str], None]
 
 
-def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
+def training_norms(train: Sequence[ManifestRow], config: RunConfig) -> FittedNorms | None:
+    """The normative model of the training side, where the texts state percentiles and are read at all.
+
+    Raises:
+        DataError: too few controls.
+    """
+    from voxtune.reports.needed import needed_norms
+
+    if not config.loss.contrastive_weight:
+        return None
+    return needed_norms(config.report, config.profile, train, [target.name for target in config.targets])
+
+
+def training_reports(
+    rows: Sequence[ManifestRow], config: RunConfig, norms: FittedNorms | None = None
+) -> dict[str, Report]:
     """The texts to align with, without the label sentence where no class is asked; none are read where their weight is 0.
 
     Raises:
@@ -22,9 +38,11 @@ def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
 
     if not config.loss.contrastive_weight:
         return {}
-    targets = [target.name for target in config.targets]
+    targets = list(config.predicted_columns)
     try:
-        return reports_of(rows, config.report, config.profile, label=config.classes.asked, targets=targets)
+        return reports_of(
+            rows, config.report, config.profile, label=config.classes.asked, targets=targets, norms=norms
+        )
     except DataError as error:
         if config.classes.asked:
             raise
@@ -34,7 +52,9 @@ def training_reports(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str
         ) from None
 
 
-def say_of_texts(rows: Sequence[ManifestRow], config: RunConfig, say: Say) -> None:
+def say_of_texts(
+    rows: Sequence[ManifestRow], config: RunConfig, say: Say, norms: FittedNorms | None = None
+) -> None:
     """What a person should know of the fields: values that are hardly possible, and columns that are in no text."""
     assert config.profile is not None
     for sentence in implausible(rows, config.profile):
@@ -42,3 +62,6 @@ def say_of_texts(rows: Sequence[ManifestRow], config: RunConfig, say: Say) -> No
     reads = config.loss.contrastive_weight and config.report.file is None
     if reads and (note := left_out_note(rows, config.profile, config.report.fields)):
         say(note)
+    if norms is not None:
+        for line in said_of_norms(rows, norms):
+            say(line)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from voxtune.commands.train.texts import training_reports
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
+from voxtune.reports.norms import FittedNorms
 from voxtune.tasks.task import Task
 from voxtune.types.records import ManifestRow, Report
 
@@ -31,7 +32,12 @@ class Unlabelled:
 
 
 def unlabelled_pairs(
-    everyone: Sequence[ManifestRow], task: Task, split: "Split", config: RunConfig, say: Say
+    everyone: Sequence[ManifestRow],
+    task: Task,
+    split: "Split",
+    config: RunConfig,
+    say: Say,
+    norms: FittedNorms | None = None,
 ) -> Unlabelled:
     """The unlabelled scans of participants who are not on the validation or test side, where the settings ask for them.
 
@@ -41,6 +47,7 @@ def unlabelled_pairs(
         split: of the run.
         config: of the run, settled.
         say: takes a line for a person: how many there are, and why others are not used.
+        norms: of the training side, where texts state percentiles.
 
     Raises:
         DataError: the settings ask for them and there is none.
@@ -54,7 +61,7 @@ def unlabelled_pairs(
         *split.people("test"),
     }
     free = [row for row in without if row.participant_id not in held]
-    reports = _texts(free, config)
+    reports = _texts(free, config, norms)
     rows = tuple(row for row in free if row.scan_id in reports)
     left = Counter({"of participants on the validation or test side": len(without) - len(free)})
     left["without anything to say in a report"] = len(free) - len(rows)
@@ -70,7 +77,7 @@ def unlabelled_pairs(
     return Unlabelled(rows, reports)
 
 
-def _texts(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
+def _texts(rows: Sequence[ManifestRow], config: RunConfig, norms: FittedNorms | None) -> dict[str, Report]:
     """Reports of the rows of which something can be said."""
     found: dict[str, Report] = {}
     if config.report.file is not None:
@@ -78,7 +85,7 @@ def _texts(rows: Sequence[ManifestRow], config: RunConfig) -> dict[str, Report]:
         return {row.scan_id: known[row.scan_id] for row in rows if row.scan_id in known}
     for row in rows:
         try:
-            found |= training_reports([row], config)
+            found |= training_reports([row], config, norms)
         except DataError:
             continue
     return found

@@ -66,11 +66,16 @@ class Frame:
     """Whether slope and intercept stand in the file; otherwise 1 and 0."""
     photometric: str
     samples: int
-    padding: float | None
-    """The stored number that fills what lies outside the picture (PixelPaddingValue)."""
+    padding: tuple[float, float] | None
+    """Stored numbers that fill what lies outside the picture, from and to (PixelPaddingValue, PixelPaddingRangeLimit)."""
     acquisition: str
     between: float | None
     """Distance of slices as the header says it (SpacingBetweenSlices); positions win."""
+    thickness: float | None
+    number: float | None
+    """Instance number of a file of one frame."""
+    tilt: float
+    """Degrees by which the header says that the gantry was tilted."""
     reference: str
     """Frame of reference: positions in two of them cannot be compared."""
     made: tuple[str, ...]
@@ -135,11 +140,14 @@ def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequen
         slope=scale,
         intercept=shift,
         rescaled=rescaled,
-        photometric=str(header.get("PhotometricInterpretation", "")).strip(),
+        photometric=str(header.get("PhotometricInterpretation", "")).strip().upper(),
         samples=int(header.get("SamplesPerPixel", None) or 1),
         padding=_padding(header),
         acquisition=str(header.get("AcquisitionNumber", "") or ""),
-        between=(_numbers(measures, "SpacingBetweenSlices", 1) or (None,))[0],
+        between=_one(measures, "SpacingBetweenSlices"),
+        thickness=_one(measures, "SliceThickness"),
+        number=_one(header, "InstanceNumber") if len(own) == 1 else None,
+        tilt=_one(header, "GantryDetectorTilt") or 0.0,
         reference=str(header.get("FrameOfReferenceUID", "") or "").strip(),
         made=tuple(_made(own, header, *names) for _, *names in MADE),
         bits=(
@@ -167,10 +175,16 @@ def _made(own: "Sequence[Any]", header: "Dataset", sequence: str, name: str, cla
         return " ".join(str(one).strip() for one in values)
 
 
-def _padding(header: "Dataset") -> float | None:
-    value = header.get("PixelPaddingValue")
+def _padding(header: "Dataset") -> tuple[float, float] | None:
+    value, end = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
     if not isinstance(value, int | float):
         return None
+    first = _signed(header, value)
+    last = _signed(header, end) if isinstance(end, int | float) else first
+    return min(first, last), max(first, last)
+
+
+def _signed(header: "Dataset", value: float) -> float:
     # Some writers give a negative number as if it had no sign.
     bits = int(header.get("BitsAllocated", None) or 16)
     signed = int(header.get("PixelRepresentation", None) or 0) == 1
@@ -187,6 +201,10 @@ def _item(own: "Sequence[Any]", sequence: str, name: str) -> Any:
         if name in group:
             return group
     return None
+
+
+def _one(item: Any, name: str) -> float | None:
+    return (_numbers(item, name, 1) or (None,))[0]
 
 
 def _numbers(item: Any, name: str, count: int) -> tuple[float, ...] | None:

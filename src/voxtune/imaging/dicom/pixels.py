@@ -33,12 +33,13 @@ def volume_of(stack: Stack, called: Path) -> tuple[NDArray[np.float32], NDArray[
     first = stack.frames[0]
     out = np.empty((first.columns, first.rows, len(stack.frames)), dtype=np.float32)
     places = {(frame.file, frame.index): k for k, frame in enumerate(stack.frames)}
-    padding: list[float | None] = [None] * len(stack.frames)
+    padding: list[tuple[float, float] | None] = [None] * len(stack.frames)
     for frame, stored in stored_values(stack.frames, called):
         k = places[frame.file, frame.index]
         out[:, :, k] = (stored * frame.slope + frame.intercept).T
         if frame.padding is not None:
-            padding[k] = float(np.float32(frame.padding * frame.slope + frame.intercept))
+            ends = sorted(float(np.float32(one * frame.slope + frame.intercept)) for one in frame.padding)
+            padding[k] = (ends[0], ends[1])
     _unpad(out, padding)
     affine = stack.affine.copy()
     if stack.tilt:
@@ -47,21 +48,23 @@ def volume_of(stack: Stack, called: Path) -> tuple[NDArray[np.float32], NDArray[
     return (out if stack.even else _evenly(out, stack)), affine
 
 
-def _unpad(voxels: NDArray[np.float32], padding: Sequence[float | None]) -> None:
+def _unpad(voxels: NDArray[np.float32], padding: Sequence[tuple[float, float] | None]) -> None:
     """Padding that lies outside the picture's own numbers becomes the darkest of them, in place."""
-    if all(value is None for value in padding):
+    if all(ends is None for ends in padding):
         return
     inside = [
-        voxels[:, :, k][voxels[:, :, k] != value] if value is not None else voxels[:, :, k]
-        for k, value in enumerate(padding)
+        voxels[:, :, k][(voxels[:, :, k] < ends[0]) | (voxels[:, :, k] > ends[1])]
+        if ends is not None
+        else voxels[:, :, k]
+        for k, ends in enumerate(padding)
     ]
     filled = [part for part in inside if part.size]
     if not filled:
         return
     low, high = min(float(part.min()) for part in filled), max(float(part.max()) for part in filled)
-    for k, value in enumerate(padding):
-        if value is not None and not low <= value <= high:
-            voxels[:, :, k][voxels[:, :, k] == value] = low
+    for k, ends in enumerate(padding):
+        if ends is not None and (ends[1] < low or ends[0] > high):
+            voxels[:, :, k][(voxels[:, :, k] >= ends[0]) & (voxels[:, :, k] <= ends[1])] = low
 
 
 def inverted(voxels: NDArray[np.float32]) -> NDArray[np.float32]:

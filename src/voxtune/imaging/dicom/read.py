@@ -53,10 +53,15 @@ def read_dicom(
         volumes = [one.label for one in study.series if one is not chosen and one.slices >= FEWEST_SLICES]
         todo = f"Other series: {'; '.join(volumes)}; name one with --series." if volumes else ""
         raise ScanError(called, error.cause, todo) from error
-    if not study.unreadable:
-        return scan
-    note = f"{study.unreadable} file{'s' * (study.unreadable > 1)} beside the slices cannot be read and may be slices too"
-    return replace(scan, notes=(*scan.notes, note))
+    notes = []
+    if study.unreadable:
+        notes.append(
+            f"{study.unreadable} file{'s' * (study.unreadable > 1)} beside the slices cannot be read and may be slices too"
+        )
+    # Whether the rules would have taken these cannot be told for sure.
+    rivals = [one for one in study.series if one.fault and series is None and one.may_be_read(chosen)]
+    notes += [f"a series beside it cannot be read: {one.label}: {one.fault}" for one in rivals]
+    return replace(scan, notes=(*scan.notes, *notes))
 
 
 def _refuse_other_volumes(folder: Path, called: Path) -> None:
@@ -75,6 +80,10 @@ def _read(called: Path, chosen: Series, others: tuple[str, ...]) -> Scan:
     stack = stacked(chosen, lambda frames: identical(frames, called))
     voxels, lps = volume_of(stack, called)
     remarks, notes = list(stack.remarks), list(stack.notes)
+    if chosen.localizer:
+        notes.append("its header says that it is a localizer (a scout)")
+    elif chosen.computed:
+        notes.append(f"its header says that it is a {chosen.computed}, not a picture as it was acquired")
     photometric = {frame.photometric for frame in stack.frames}
     if len(photometric) > 1:
         raise ScanError(called, f"the slices of {chosen.label} differ in photometric interpretation")

@@ -5,7 +5,7 @@ the first by these rules is read, each rule deciding only among those that the o
 
 1. the modality that the preset takes;
 2. no localizer;
-3. no reformat, projection or map that was derived from other images;
+3. a picture as it was acquired, then a reformat of one, then a projection, a map, or a phase or other part of a signal;
 4. for a T1 preset no series that calls itself, or is timed as, something else than T1;
 5. a 3D acquisition (MR);
 6. axial slices (CT);
@@ -14,8 +14,9 @@ the first by these rules is read, each rule deciding only among those that the o
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from voxtune.errors import ScanError
 from voxtune.imaging.dicom.cut import Cut, ends_early, stubs
+from voxtune.imaging.dicom.facts import kind_of, person_of, text_of, whole_of, words_of
 from voxtune.imaging.dicom.frames import Frame, frames_of
 from voxtune.imaging.dicom.headers import dicom_files, read_header
 from voxtune.imaging.kind import Kind, Wanted, weighting
@@ -47,22 +49,29 @@ VOLUMES = {
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """Secondary Capture: a screenshot; but some programs write the slices of a CT or MR so, with their places."""
 DIRECTORY = "1.2.840.10008.1.3.10"
+CAPTURES = "Secondary Capture Image Storage"
 CUT = "{} of its files are cut short: they end before their pixel data do"
-DERIVED = {
-    "MPR",
-    "REFORMATTED",
-    "PROJECTION IMAGE",
-    "MIP",
-    "MINIP",
-    "ADC",
-    "FA",
-    "CSA MPR",
-    "CSA RESAMPLED",
-    "SUBTRACTION",
+REFORMATS = {"MPR", "REFORMATTED", "CSA MPR", "CSA RESAMPLED"}
+"""Words of ImageType for the same picture on another grid."""
+COMPUTED = {
+    "PROJECTION IMAGE": "projection",
+    "MIP": "projection",
+    "MINIP": "projection",
+    "ADC": "map",
+    "FA": "map",
+    "SUBTRACTION": "subtraction",
 }
 """Words of ImageType for what was computed from other images."""
-HOUNSFIELD = {"HU", "HU_MOD", "US", "UNSPECIFIED"}
-"""Values of RescaleType for Hounsfield units, and for nothing said (PS3.3 C.11.1.1.2)."""
+PARTS = {
+    "P": "phase",
+    "PHASE": "phase",
+    "PHASE MAP": "phase",
+    "R": "real part",
+    "REAL": "real part",
+    "I": "imaginary part",
+    "IMAGINARY": "imaginary part",
+}
+"""Words for a part of an MR signal that is not its magnitude."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +96,24 @@ class Series:
     """What its files say that they are: one, unless a part of them is something else."""
     first_number: int | None = None
     """The lowest instance number, where all have one of their own."""
+    studies: int = 1
+    """How many studies its files name."""
+    faulty: int = 0
+    """Files whose frames are not among ``frames``: their headers cannot be used."""
+    fault: str = ""
+    """Why not."""
 
     @property
     def label(self) -> str:
         """As a person would name it."""
-        facts = f"series {self.number or '?'}, {self.kind.modality or '?'}, {len(self.frames)} images"
+        count = len(self.frames) + self.faulty
+        facts = f"series {self.number or '?'}, {self.kind.modality or '?'}, {count} images"
         return f"{self.description or 'no description'} ({facts})"
 
     @property
     def slices(self) -> int:
-        """How many places its frames lie at."""
-        return len({frame.position for frame in self.frames if frame.position is not None})
+        """How many places its frames lie at, as far as it can be told."""
+        return self.faulty + len({frame.position for frame in self.frames if frame.position is not None})
 
     @property
     def localizer(self) -> bool:
@@ -107,9 +123,23 @@ class Series:
         )
 
     @property
-    def derived(self) -> bool:
-        """Whether its images were computed from others."""
-        return bool(DERIVED & set(self.image_type))
+    def computed(self) -> str:
+        """What it is in place of a picture as it was acquired or reformatted: a projection, a map, a phase; empty if it is one."""
+        for word in self.image_type:
+            if word in COMPUTED or (self.kind.modality == "MR" and word in PARTS):
+                return COMPUTED.get(word) or PARTS[word]
+        found = re.search(r"\b(min|m)ip\b", self.description, re.IGNORECASE)
+        return "projection" if found else ""
+
+    @property
+    def derived(self) -> int:
+        """0: as it was acquired; 1: a reformat; 2: computed from other images, or a part of a signal."""
+        return 2 if self.computed else int(bool(REFORMATS & set(self.image_type)))
+
+    def may_be_read(self, other: "Series") -> bool:
+        """Whether it may be what the rules take in place of another: of its modality, as long, and neither a scout nor derived."""
+        alike = self.kind.modality == other.kind.modality and self.slices >= other.slices
+        return alike and not (self.localizer or self.derived)
 
     @property
     def axial(self) -> bool:
@@ -137,49 +167,73 @@ def read_study(path: Path, called: Path) -> Study:
     """Every series below a folder, or of one file.
 
     Raises:
-        ScanError: the only file cannot be read, or a file contradicts itself.
+        ScanError: the only file cannot be read, or is no image.
     """
-    grouped: dict[tuple[str, str], list[tuple[Dataset, list[Frame]]]] = {}
-    others: dict[str, int] = {}
-    cut: list[Cut] = []
-    unreadable = 0
+    found = _Found()
     for file in dicom_files(path, called):
         try:
             header = read_header(file, called)
         except ScanError:
             if file == path:
                 raise
-            unreadable += 1
+            found.unreadable += 1
             continue
-        kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
-        if kind == DIRECTORY and file == path:
-            raise ScanError(
-                called, "this is a DICOMDIR, a table of contents", "Give the folder that it stands in."
-            )
-        if kind == DIRECTORY:
-            continue
-        if not kind and "Rows" not in header:
-            if file == path:
-                raise ScanError(called, "it cannot be read: it begins as DICOM and holds no image")
-            unreadable += 1
-            continue
-        if _begins_as_volume(kind) and ends_early(file, header):
-            cut.append(Cut(file, str(header.get("SeriesInstanceUID", "") or "")))
-            continue
-        if not _of_volume(header, kind):
-            name = getattr(kind, "name", "") or "no known kind"
-            others[name] = others.get(name, 0) + 1
-            continue
-        uid = str(header.get("SeriesInstanceUID", "") or "none")
-        # Copies without names may share UIDs: slices of two people are never one series.
-        grouped.setdefault((uid, _text(header, "PatientID")), []).append(
-            (header, frames_of(header, file, called))
+        _sort_in(found, header, file, called, alone=file == path)
+    for uid, person, capture in list(found.parts):
+        if capture and (uid, person, False) in found.parts:  # screenshots among slices
+            found.others[CAPTURES] += len(found.parts.pop((uid, person, True)))
+    series = [_series(uid, parts) for (uid, *_), parts in sorted(found.parts.items())]
+    series.sort(key=lambda one: -len(one.frames))
+    found.cut += [Cut(file, "") for file in stubs(one.file for each in series for one in each.frames)]
+    named = tuple(f"{count} x {name}" for name, count in sorted(found.others.items()))
+    return Study(tuple(series), named, found.unreadable, tuple(found.cut))
+
+
+@dataclass
+class _Part:
+    """One file of a series."""
+
+    header: "Dataset"
+    frames: list[Frame] = field(default_factory=list)
+    fault: str = ""
+
+
+@dataclass
+class _Found:
+    """The files of a study, sorted."""
+
+    parts: dict[tuple[str, str, bool], list[_Part]] = field(default_factory=dict)
+    """Of each series, by its UID, its person and whether they are captures. Copies without names may share UIDs: slices of two
+    people are never one series."""
+    others: Counter[str] = field(default_factory=Counter)
+    cut: list[Cut] = field(default_factory=list)
+    unreadable: int = 0
+
+
+def _sort_in(found: _Found, header: "Dataset", file: Path, called: Path, *, alone: bool) -> None:
+    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
+    if kind == DIRECTORY and alone:
+        raise ScanError(
+            called, "this is a DICOMDIR, a table of contents", "Give the folder that it stands in."
         )
-    found = tuple(_series(uid, parts) for (uid, _), parts in sorted(grouped.items()))
-    found = tuple(sorted(found, key=lambda one: -len(one.frames)))
-    cut += [Cut(file, "") for file in stubs(one.file for series in found for one in series.frames)]
-    named = tuple(f"{count} x {name}" for name, count in sorted(others.items()))
-    return Study(found, named, unreadable, tuple(cut))
+    if not kind and "Rows" not in header and alone:
+        raise ScanError(called, "it cannot be read: it begins as DICOM and holds no image")
+    if kind == DIRECTORY:
+        return
+    if not kind and "Rows" not in header:
+        found.unreadable += 1
+    elif _begins_as_volume(kind) and ends_early(file, header):
+        found.cut.append(Cut(file, text_of(header, "SeriesInstanceUID")))
+    elif not _of_volume(header, kind):
+        found.others[getattr(kind, "name", "") or "no known kind"] += 1
+    else:
+        part = _Part(header)
+        try:
+            part.frames = frames_of(header, file, called)
+        except ScanError as error:
+            part.fault = error.cause  # of no concern where another series is read
+        uid = text_of(header, "SeriesInstanceUID") or "none"
+        found.parts.setdefault((uid, person_of(header), kind == CAPTURE), []).append(part)
 
 
 def choose(called: Path, study: Study, name: str | None, wanted: Wanted) -> Series:
@@ -244,6 +298,12 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
     Raises:
         ScanError: it says how many.
     """
+    if chosen.fault:
+        raise ScanError(called, chosen.fault)
+    if chosen.studies > 1:
+        raise ScanError(
+            called, f"the slices of {chosen.label} name {chosen.studies} studies and have one series UID"
+        )
     here, of = chosen.parts
     if here < of:
         raise ScanError(called, f"{here} of the {of} files of {chosen.label} are here (a concatenation)")
@@ -264,7 +324,10 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
 
 def _begins_as_volume(kind: str) -> bool:
     """Whether a SOP class, or as much as there is of it, is that of a slice."""
-    return any(known.startswith(str(kind)) for known in VOLUMES)
+    # The UIDs of some other kinds (CR) begin those of slices too.
+    name = str(getattr(kind, "name", ""))
+    known = bool(name) and name != str(kind)
+    return kind in VOLUMES or (not known and any(one.startswith(str(kind)) for one in VOLUMES))
 
 
 def _of_volume(header: "Dataset", kind: str) -> bool:
@@ -278,89 +341,43 @@ def _of_volume(header: "Dataset", kind: str) -> bool:
     )
 
 
-def _series(uid: str, parts: "Sequence[tuple[Dataset, list[Frame]]]") -> Series:
+def _series(uid: str, parts: "Sequence[_Part]") -> Series:
     # What most files say, so that a scout in a series does not speak for it.
-    headers = [header for header, _ in parts]
+    headers = [part.header for part in parts]
     header = headers[len(headers) // 2]
-    image_types = [_words(one, "ImageType") for one in headers]
-    image_type = max(image_types, key=image_types.count)
-    if len(parts) == 1 and not header.get("PerFrameFunctionalGroupsSequence"):
-        image_type = image_types[0]
+    frames = tuple(frame for part in parts for frame in part.frames)
+    faults = [part.fault for part in parts if part.fault]
+    image_types = [(*words_of(one, "ImageType"), *words_of(one, "ComplexImageComponent")) for one in headers]
     return Series(
         uid=uid,
-        description=_text(header, "SeriesDescription"),
-        number=_text(header, "SeriesNumber"),
-        study=_text(header, "StudyInstanceUID"),
-        person=_text(header, "PatientID"),
-        kind=_kind(header),
-        frames=tuple(frame for _, frames in parts for frame in frames),
-        image_type=image_type,
-        three_d=_text(header, "MRAcquisitionType").upper() == "3D",
-        lossy=any(_text(one, "LossyImageCompression") == "01" for one in headers),
+        description=text_of(header, "SeriesDescription"),
+        number=text_of(header, "SeriesNumber"),
+        study=text_of(header, "StudyInstanceUID"),
+        person=person_of(header),
+        kind=kind_of(header, frames, VOLUMES.get(text_of(header, "SOPClassUID"), "")),
+        frames=frames,
+        image_type=max(image_types, key=image_types.count),
+        three_d=text_of(header, "MRAcquisitionType").upper() == "3D",
+        lossy=any(text_of(one, "LossyImageCompression") == "01" for one in headers),
         parts=_parts(headers),
-        acquired=_whole(header, "ImagesInAcquisition"),
-        modalities=tuple(sorted({_text(one, "Modality").upper() for one in headers} - {""})),
+        acquired=whole_of(header, "ImagesInAcquisition"),
+        modalities=tuple(sorted({text_of(one, "Modality").upper() for one in headers} - {""})),
         first_number=_first_number(headers),
+        studies=max(1, len({text_of(one, "StudyInstanceUID") for one in headers} - {""})),
+        faulty=len(faults),
+        fault=faults[0] if faults else "",
     )
 
 
 def _parts(headers: "Sequence[Dataset]") -> tuple[int, int]:
     """Files of a concatenation (one long multi-frame image cut into several, PS3.3 C.7.6.16) that are here and that there were."""
     cut = [one for one in headers if one.get("ConcatenationUID")]
-    here = {(str(one.ConcatenationUID), _whole(one, "InConcatenationNumber")) for one in cut}
-    of = {str(one.ConcatenationUID): _whole(one, "InConcatenationTotalNumber") for one in cut}
+    here = {(str(one.ConcatenationUID), whole_of(one, "InConcatenationNumber")) for one in cut}
+    of = {str(one.ConcatenationUID): whole_of(one, "InConcatenationTotalNumber") for one in cut}
     return len(here), max(len(here), sum(count or 1 for count in of.values()))
 
 
 def _first_number(headers: "Sequence[Dataset]") -> int | None:
-    numbers = [_whole(one, "InstanceNumber") for one in headers]
+    numbers = [whole_of(one, "InstanceNumber") for one in headers]
     known = [number for number in numbers if number is not None]
     return min(known) if len(set(known)) == len(headers) else None
-
-
-def _whole(header: "Dataset", name: str) -> int | None:
-    number = _number(header, name)
-    return None if number is None or not np.isfinite(number) else int(number)
-
-
-def _kind(header: "Dataset") -> Kind:
-    modality = _text(header, "Modality").upper() or VOLUMES.get(_text(header, "SOPClassUID"), "")
-    words = [_text(header, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName")]
-    return Kind(
-        modality=modality or None,
-        region=_text(header, "BodyPartExamined") or None,
-        words=" ".join(words),
-        echo_ms=_number(header, "EchoTime"),
-        repetition_ms=_number(header, "RepetitionTime"),
-        inversion_ms=_number(header, "InversionTime"),
-        units=_units(header) if modality == "CT" else None,
-    )
-
-
-def _units(header: "Dataset") -> str | None:
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-    own = (header.get("PerFrameFunctionalGroupsSequence") or [None])[0]
-    for group in (own, shared):
-        item = (group.get("PixelValueTransformationSequence") or [None])[0] if group is not None else None
-        if item is not None:
-            header = item
-            break
-    said = _text(header, "RescaleType").upper()
-    return None if not said or said in HOUNSFIELD else said
-
-
-def _text(header: "Dataset", name: str) -> str:
-    return " ".join(str(header.get(name, "") or "").split())
-
-
-def _words(header: "Dataset", name: str) -> tuple[str, ...]:
-    value = header.get(name) or ()
-    return tuple(str(one).upper() for one in ([value] if isinstance(value, str) else value))
-
-
-def _number(header: "Dataset", name: str) -> float | None:
-    try:
-        value = header.get(name)
-        return None if value in (None, "") else float(value)
-    except (TypeError, ValueError):
-        return None

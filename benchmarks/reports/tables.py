@@ -1,0 +1,124 @@
+"""The figures of ``run.py`` as tables: paired differences over cohorts with 95% t intervals, and retrieval beside chance."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+FIRST = "raw"
+NAMES = {
+    ("normative", "class_texts"): "normative reports",
+    ("graph", "class_texts"): "graph reports",
+    ("raw", "with_signs"): "raw volumes, graph class texts",
+    ("normative", "with_signs"): "normative reports, graph class texts",
+    ("graph", "with_signs"): "graph reports, graph class texts",
+}
+FOUND = {
+    "precision@5": "5 nearest: same class",
+    "severity@5": "5 nearest: same third of MMSE",
+    "text_to_image@10": "own scan among 10, by its report",
+    "image_to_text@10": "own report among 10, by its scan",
+}
+
+
+def cells() -> list[dict[str, Any]]:
+    """The finished cells."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def by_size() -> dict[int, list[dict[str, Any]]]:
+    """Finished cells by their number of training scans."""
+    found = cells()
+    sizes = sorted({one["scans"]["train"] for one in found})
+    return {size: [one for one in found if one["scans"]["train"] == size] for size in sizes}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and, of several, standard deviation."""
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def paired(differences: Sequence[float]) -> str:
+    """Mean difference with its t interval over cohorts."""
+    from scipy.stats import t
+
+    if len(differences) < 3:
+        return f"{mean(differences):+.1f} [too few cohorts]"
+    half = t.ppf(0.975, len(differences) - 1) * stdev(differences) / len(differences) ** 0.5
+    return f"{mean(differences):+.1f} [{mean(differences) - half:+.1f}, {mean(differences) + half:+.1f}]"
+
+
+def accuracies() -> str:
+    """Recipe ``deft`` with raw volumes, and each other way less it, at every number of training scans."""
+    sizes = by_size()
+    if not sizes:
+        return "Not measured yet."
+    lines = [
+        f"| training scans | cohorts | raw volumes, % | {' | '.join(f'{name}, less raw' for name in NAMES.values())} | linear probe, less raw |",
+        "|---" * (4 + len(NAMES)) + "|",
+    ]
+    refused = 0
+    for size, some in sizes.items():
+        own = [100 * one["arms"][FIRST]["class_texts"]["accuracy"] for one in some]
+        columns = []
+        for arm, texts in NAMES:
+            both = [one for one in some if one["arms"][arm]["status"] == "done"]
+            refused += len(some) - len(both)
+            less = [
+                100 * (one["arms"][arm][texts]["accuracy"] - one["arms"][FIRST]["class_texts"]["accuracy"])
+                for one in both
+            ]
+            few = f" ({len(both)} cohorts)" if len(both) < len(some) else ""
+            columns.append(f"{paired(less)}{few}" if less else "refused")
+        probe = [
+            100 * one["base"]["baselines"]["linear_probe"] - raw for one, raw in zip(some, own, strict=True)
+        ]
+        lines.append(f"| {size} | {len(some)} | {spread(own)} | {' | '.join(columns)} | {paired(probe)} |")
+    one = next(iter(sizes.values()))[0]
+    note = (
+        " Where the training side has fewer than five controls, texts with percentiles are refused."
+        if refused
+        else ""
+    )
+    lines.append(
+        f"\nSIMULATED, recipe `deft` on base `tiny`, raw rule; {one['scans']['test']} test people in each cohort, the same for every column. Mean ± sd over "
+        f"cohorts; differences in points, paired over cohorts, 95% t interval, not corrected for their number.{note}"
+    )
+    return "\n".join(lines)
+
+
+def retrievals() -> str:
+    """Similar cases among the test people: by the adapters, by the frozen base, by chance; mean ± sd over cohorts, per cent."""
+    sizes = by_size()
+    if not sizes:
+        return "Not measured yet."
+    lines = [
+        "| training scans | search | raw volumes | normative reports | graph reports | frozen base | chance |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size, some in sizes.items():
+        for score, words in FOUND.items():
+            arms = []
+            for name in ("raw", "normative", "graph"):
+                values = [
+                    100 * one["arms"][name]["retrieval"][score]["value"]
+                    for one in some
+                    if one["arms"][name]["status"] == "done"
+                ]
+                arms.append(spread(values) if values else "refused")
+            base = [
+                100 * one["base"]["retrieval"][score]["value"]
+                for one in some
+                if score in one["base"]["retrieval"]
+            ]
+            chance = [100 * one["arms"]["raw"]["retrieval"][score]["chance"] for one in some]
+            lines.append(
+                f"| {size} | {words} | {' | '.join(arms)} | {spread(base) if base else ''} | {mean(chance):.1f} |"
+            )
+    lines.append(
+        "\nSIMULATED, the same test people; reports have no label sentence. Intervals over participants of every cell stand in "
+        "`benchmarks/reports/results`. The frozen base is the space that the linear probe is fitted in."
+    )
+    return "\n".join(lines)

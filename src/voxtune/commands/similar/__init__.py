@@ -1,0 +1,1 @@
+"""``voxtune similar``: the participants nearest to a scan, why, and how well such cases are found."""

@@ -1,0 +1,337 @@
+"""``voxtune similar``: the participants nearest to a scan by image, text or both, why they are, and how their outcomes spread."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxtune import __version__
+from voxtune.commands.similar.measure import measure, measured_lines
+from voxtune.commands.similar.vectors import (
+    Sources,
+    case_of,
+    cases_of_rows,
+    readable_rows,
+    silent_reports,
+    text_vectors,
+)
+from voxtune.errors import DataError, ScanError, UsageError
+from voxtune.run_dir import RunDir, make_folder, read_json, write_json, write_text
+from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from voxtune.cases.nearest import By
+    from voxtune.model.adapter import LoadedAdapter
+    from voxtune.reports.norms import FittedNorms
+
+FACTS, PAGE = "similar.json", "page.html"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Similar:
+    """What was found, as JSON and for a person."""
+
+    facts: dict[str, Any]
+    lines: tuple[str, ...]
+    page: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """``similar.json``."""
+        return self.facts | ({} if self.page is None else {"page": str(self.page)})
+
+    @property
+    def summary(self) -> str:
+        """A few lines for a person."""
+        more = [] if self.page is None else [f"Page: {self.page}"]
+        return "\n".join([*self.lines, *more])
+
+
+def similar(  # noqa: PLR0913  (the options of the command)
+    adapter: str | Path,
+    scan: str | Path,
+    *,
+    data: str | Path | None = None,
+    split: str | Path | None = None,
+    by: "By | None" = None,
+    count: int = 5,
+    participant: str | None = None,
+    facts: Mapping[str, str] | None = None,
+    output: str | Path | None = None,
+    base: str | Path | None = None,
+    stripped: bool | None = None,
+    series: str | None = None,
+    orientation: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    say: Say = print,
+) -> Similar:
+    """Find the participants nearest to a scan; with a manifest in its place, measure how well its scans find each other.
+
+    Args:
+        adapter: the adapter's folder, a run, or ``demo`` for the shipped one.
+        scan: a scan, ``head``, ``person``, or a ``manifest.tsv`` of preprocessed scans.
+        data: manifest of preprocessed scans, the bank; ``None``: the bank that the adapter keeps (``export --case-bank``).
+        split: a split folder whose training side is the bank; of a run its own; otherwise every row of the manifest, which is said.
+        by: ``image``, ``text`` or ``both``; ``None``: both where the scan has facts, else the image.
+        count: neighbours.
+        participant: whose scan it is; nobody is their own neighbour. A row of ``data`` with this image says it too.
+        facts: values by manifest column, to make a text of.
+        output: the folder of ``similar.json`` and ``page.html``; nothing is written without.
+        base: weights of the base, where they are not shipped.
+        stripped: whether the skull is gone already; ``None``: look.
+        series: a DICOM series by its UID, number or description.
+        orientation: where the voxel axes point (``RAS``), for a header that does not say or contradicts itself.
+        seed: of the intervals of a measurement.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        say: takes lines for a person.
+
+    Raises:
+        UsageError: no bank, or facts that no report says.
+        ScanError: the scan cannot be read.
+        DataError: nobody else is in the bank, or texts are asked for and there are none.
+        WeightsError: the adapter does not load.
+    """
+    from voxtune.imaging.affine import checked_axes
+    from voxtune.model.adapter import load_adapter
+    from voxtune.model.device import on_device
+    from voxtune.serving.bundled import adapter_folder, base_file, scan_file
+
+    place, folder, file = Path(adapter), adapter_folder(Path(adapter)), scan_file(Path(scan))
+    if not file.exists():
+        raise ScanError(file, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
+    if count < 1:
+        raise UsageError(f"--count takes a whole number of at least 1, got {count}.")
+    weights = base_file(folder, None if base is None else Path(base))
+    axes = orientation and checked_axes(orientation)
+    target = None if output is None else Path(output)
+    with on_device(device):
+        loaded = load_adapter(folder, weights)
+        if target is not None:
+            make_folder(target)
+        if file.suffix == ".tsv":
+            if data is not None or split is not None or facts:
+                raise UsageError(
+                    "A manifest is measured by its own scans: leave out --data, --split and --facts."
+                )
+            found = measure(loaded, file, seed, say)
+            return _measured(found, target)
+        bank = _bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
+        from voxtune.data.images import load_preset, prepare_scan
+
+        prepared = prepare_scan(
+            file, load_preset(loaded.facts.preset), stripped=stripped, series=series, orientation=axes
+        )
+        row = bank.row_of(file, prepared.preprocessed.record.input_sha256) if bank.sources else None
+        asked = _asked(row, file, participant, facts or {})
+        done = _searched(
+            loaded, bank, asked, prepared, by, count, known=participant is not None or row is not None
+        )
+    return _written(done, target)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Where neighbours come from."""
+
+    sources: Sources | None
+    """Scans; ``None``: the groups beside the adapter."""
+    folder: Path
+    everyone: Sequence[ManifestRow] = ()
+    norms: "FittedNorms | None" = None
+
+    def row_of(self, scan: Path, input_sha256: str) -> ManifestRow | None:
+        """The row of the manifest that is this very scan: by its path, else by its content, before or after preprocessing."""
+        from voxtune.evaluation.scan_figures import records_of
+        from voxtune.imaging.record import content_sha256
+
+        assert self.sources is not None
+        manifest = self.sources.manifest
+        images = {row.scan_id: image for row in self.everyone if (image := _image(manifest, row)) is not None}
+        rows = {row.scan_id: row for row in self.everyone}
+        if found := [name for name, image in images.items() if image == scan.resolve()]:
+            return rows[found[0]]
+        mine = {content_sha256(scan), input_sha256}
+        records = records_of(manifest, self.everyone)
+        for name, image in images.items():
+            record = records[name]
+            if (record is not None and record.input_sha256 in mine) or (
+                image.exists() and content_sha256(image) in mine
+            ):
+                return rows[name]
+        return None
+
+
+def _image(manifest: Path, row: ManifestRow) -> Path | None:
+    """The image of a row; ``None``: it is nowhere, so it is not this scan."""
+    from voxtune.data.manifest import resolve_image
+
+    try:
+        return resolve_image(manifest, row).resolve()
+    except DataError:
+        return None
+
+
+def _bank_of(
+    loaded: "LoadedAdapter", place: Path, folder: Path, data: Path | None, split: str | Path | None, say: Say
+) -> Bank:
+    from voxtune.reports.norms import FittedNorms
+    from voxtune.types.case_bank import BANK
+
+    kept = None if loaded.facts.norms is None else FittedNorms(loaded.facts.norms)
+    if data is None:
+        if not (folder / BANK).is_file():
+            raise UsageError(
+                "There is no bank: give the manifest of its scans, --data MANIFEST, or an adapter that keeps one (voxtune export RUN -o ADAPTER --case-bank 5)."
+            )
+        if split is not None:
+            raise UsageError("--split goes with --data.")
+        return Bank(None, folder, norms=kept)
+    from voxtune.data.manifest import read_manifest
+    from voxtune.data.simulated import with_marks
+    from voxtune.reports.needed import kept_norms
+
+    everyone = with_marks(data, read_manifest(data))
+    train = _training_side(place, None if split is None else Path(split))
+    rows = [row for row in everyone if train is None or row.scan_id in train]
+    if not rows:
+        raise UsageError(
+            f"{data.name} holds no scan of the training side; give the manifest that was trained on."
+        )
+    if train is None:
+        say(
+            f"Bank: every scan of {data.name}; a run in place of its adapter, or --split DIR, takes the training side alone."
+        )
+    sources = readable_rows(loaded, data, rows)
+    for _, why in sources.failed:
+        say(why)
+    learned = [row for row in everyone if train is not None and row.scan_id in train]
+    settings, targets = loaded.config.report, loaded.facts.targets
+    norms = kept_norms(loaded.facts.norms, settings, loaded.config.known_profile, learned, targets)
+    if norms is None:
+        norms = _fitted(loaded, learned)
+    return Bank(sources, folder, everyone, norms)
+
+
+def _training_side(place: Path, split: Path | None) -> set[str] | None:
+    """The scans that may be neighbours; ``None``: nobody says which were trained on."""
+    if split is not None:
+        from voxtune.data.split_files import read_split
+
+        return set(read_split(split).train)
+    run = RunDir(place)
+    return set(read_json(run.split, "the split of the run")["train"]) if run.split.is_file() else None
+
+
+def _fitted(loaded: "LoadedAdapter", train: Sequence[ManifestRow]) -> "FittedNorms | None":
+    """A normative model of the training side, where the adapter keeps none and enough controls are there."""
+    from voxtune.reports.norms import fit_norms
+
+    try:
+        return fit_norms(train, loaded.config.known_profile, loaded.config.report.controls)
+    except DataError:  # no controls: regions are compared by the spread of the bank
+        return None
+
+
+def _asked(
+    row: ManifestRow | None, file: Path, participant: str | None, facts: Mapping[str, str]
+) -> ManifestRow:
+    """What is known of the scan: its row of the manifest, and what a person gives over it."""
+    from voxtune.explanation.scan_reports import facts_row, plain_name
+
+    given = facts_row(facts) if facts else None
+    known = {} if row is None else row.model_dump()
+    told = (
+        {} if given is None else {name: value for name, value in given.model_dump().items() if name in facts}
+    )
+    name = row.scan_id if row is not None else plain_name(file)
+    whose = {"participant_id": participant} if participant is not None else {}
+    return ManifestRow.model_validate({"participant_id": "unknown", "image": "given"} | known | told | whose | {"scan_id": name})  # fmt: skip
+
+
+def _searched(
+    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int, *, known: bool
+) -> dict[str, Any]:  # fmt: skip
+    from dataclasses import replace
+
+    from voxtune.cases.bank import cases_of, read_bank
+    from voxtune.cases.beside import similar_facts, standing_facts
+    from voxtune.cases.nearest import nearest
+    from voxtune.evaluation.encode import encode
+    from voxtune.serving.predictor import Predictor
+    from voxtune.types.verdict import given
+
+    profile = loaded.config.known_profile
+    ((_, image),) = encode(loaded.model, ["scan"], lambda _: prepared.tensor, loaded.model.encode_image)
+    texts = silent_reports(loaded, [asked], bank.norms) if by != "image" else {}
+    words = text_vectors(loaded, texts).get(asked.scan_id)
+    query = case_of(asked, image.vector[0].double().cpu().numpy(), words, loaded, bank.norms)
+    if not known:
+        query = replace(query, participant=None)
+    how: By = by or ("both" if words is not None and bank.sources is not None else "image")
+    if bank.sources is None:
+        kept = read_bank(bank.folder, loaded.facts.adapter_sha256)
+        assert kept is not None
+        cases, marked, fewest = cases_of(kept, loaded.facts.targets), kept.simulated, kept.fewest
+    else:
+        cases = cases_of_rows(loaded, bank.sources, bank.norms, texts=how != "image")
+        marked, fewest = any(row.simulated for row in bank.sources.rows), 1
+    near = nearest(query, cases, how, count)
+    answer, caveats = Predictor(loaded).judge(asked.scan_id, prepared.tensor, prepared.preprocessed)
+    found = similar_facts(query, near, cases, profile, groups=bank.sources is None)
+    have = bank.norms is not None and any(name in query.values for name in bank.norms.norms.regions)
+    return {
+        "prediction": given(answer, caveats.verdict),
+        "caveats": caveats,
+        "adapter": loaded.facts.model_dump(mode="json"),
+        "similar": found | {"person_known": known, "simulated": marked, "fewest": fewest},
+        "standing": standing_facts(bank.norms.standings(asked), profile) if have and bank.norms else None,
+        "failed": [] if bank.sources is None else list(bank.sources.failed),
+        "simulated": loaded.facts.simulated or marked or prepared.preprocessed.record.simulated,
+    }
+
+
+def _written(done: dict[str, Any], target: Path | None) -> Similar:
+    from voxtune.pages.person_paragraph import person_paragraph
+    from voxtune.pages.similar_page import similar_page
+
+    prediction, caveats, similar_ = done["prediction"], done["caveats"], done["similar"]
+    paragraph = person_paragraph(prediction, caveats, done["adapter"], similar_, done["standing"])
+    facts = {
+        "scan": prediction.scan_id,
+        "verdict": str(caveats.verdict),
+        "predicted": prediction.predicted,
+        **similar_,
+        "percentiles": done["standing"],
+        "paragraph": [{"text": one.text, "rests_on": list(one.rests_on)} for one in paragraph],
+        "failed": [list(one) for one in done["failed"]],
+        "adapter_sha256": done["adapter"]["adapter_sha256"],
+        "simulated": done["simulated"],
+        "voxtune": __version__,
+    }
+    lines = ["SIMULATED." if done["simulated"] else "", " ".join(one.text for one in paragraph)]
+    for one in similar_["neighbours"]:
+        why = [*(f"agrees: {text}" for text in one["agree"][:2]), *(f"differs: {text}" for text in one["differ"][:2])]  # fmt: skip
+        text = "" if one["text"] is None else f", text {one['text']:.3f}"
+        lines.append(f"  {one['name']}: {one['diagnosis'] or 'no diagnosis'}, image {one['image']:.3f}{text}{'; ' if why else ''}{'; '.join(why)}")  # fmt: skip
+    lines.append("Research only, not for diagnosis.")
+    page = None
+    if target is not None:
+        page = target / PAGE
+        write_json(target / FACTS, facts)
+        shown = similar_page(
+            prediction, caveats, done["adapter"], similar_, done["standing"], simulated=done["simulated"]
+        )
+        write_text(page, shown)
+    return Similar(facts, tuple(line for line in lines if line), page)
+
+
+def _measured(found: dict[str, Any], target: Path | None) -> Similar:
+    page = None
+    if target is not None:
+        from voxtune.pages.retrieval_page import retrieval_page
+
+        page = target / PAGE
+        write_json(target / "retrieval.json", found, shared=True)
+        write_text(page, retrieval_page(found), shared=True)
+    return Similar(found, tuple(measured_lines(found)), page)

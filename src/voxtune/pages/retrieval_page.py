@@ -1,0 +1,36 @@
+"""The page of a measurement of ``voxtune similar``: how well scans find others of their class, and texts their images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxtune.pages.layout import render
+
+WORDS = {
+    "precision": "neighbours of the same class",
+    "severity": "neighbours of the same third of severity",
+    "text_to_image": "own scan found by its text",
+    "image_to_text": "own text found by its scan",
+}
+
+
+def retrieval_page(facts: Mapping[str, Any]) -> str:
+    """HTML of ``retrieval.json``."""
+    names = list(dict.fromkeys(name for scores in facts["spaces"].values() for name in scores))
+    rows = []
+    for name in names:
+        kind, _, rest = name.partition("@")
+        k, _, label = rest.partition("/")
+        rows.append(
+            {
+                "words": WORDS[kind] + (f", {label}" if label else ""),
+                "k": k,
+                "adapter": facts["spaces"]["adapter"].get(name),
+                "base": facts["spaces"]["base"].get(name),
+            }
+        )
+    return render(
+        "retrieval_page.html.j2",
+        {"facts": facts, "rows": rows},
+        title="How well similar cases are found",
+        simulated=bool(facts["simulated"]),
+    )

@@ -1,0 +1,226 @@
+"""The knowledge graph: sources cited, nothing that gives a class away, the same words for the same scan, walks from findings alone."""
+
+import re
+from importlib import resources
+
+import pytest
+
+from voxtune.audit.text import label_in_text
+from voxtune.errors import DataError, LeakageError, UsageError
+from voxtune.profiles.knowledge import GRAPHS, knowledge_of, names_class, needed_knowledge, read_graph
+from voxtune.profiles.read import read_profile
+from voxtune.reports.graph_text import graph_text
+from voxtune.reports.norms import fit_norms
+from voxtune.reports.standing import HIGH, LOW
+from voxtune.reports.wording import graph_template, label_sentence, write_report
+from voxtune.types.records import ManifestRow
+
+DEMENTIA, BLANK, CHEST = (read_profile(name) for name in ("dementia", "blank", "chest"))
+SMALL = """
+[sources]
+a = "A: paper"
+[nodes.small]
+concept = "c"
+column = "hippocampus_mm3"
+side = "low"
+present = ["it is small"]
+absent = ["it is not small"]
+sources = ["a"]
+"""
+
+
+def person(seed: int, percentiles: dict[str, float | None] | None = None) -> dict[str, object]:
+    """Values of a person as a template sees them."""
+    values: dict[str, object] = {"label": None, "percentiles_for": "age 74 and sex F"}
+    for place, column in enumerate(DEMENTIA.regions):
+        percentile = (percentiles or {}).get(column, float((seed * 37 + place * 23) % 100))
+        values |= {column: 5000.0, f"{column}_percentile": percentile, f"{column}_standing": " (rank)"}
+    return values
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_statement_cites_a_source_and_names_no_class(name: str) -> None:
+    profile = read_profile(name)
+    found = knowledge_of(profile)
+    assert found is not None
+    assert all("doi:" in source or "arXiv" in source for source in found.sources.values())
+    cited = {
+        one
+        for part in (*found.nodes.values(), *found.relations, *found.classes.values())
+        for one in part.sources
+    }
+    assert cited == set(found.sources)
+    for sentence in found.sentences:
+        assert sentence[0].islower()
+        assert not sentence.endswith(".")
+        assert profile.said(sentence) is None
+    columns = {one.column for one in found.measured.values()}
+    assert columns <= set(profile.regions)
+    assert columns >= {column for column, one in profile.regions.items() if one.text}
+
+
+def test_a_sign_of_the_chest_never_uses_the_name_of_its_finding() -> None:
+    found = knowledge_of(CHEST)
+    assert found is not None
+    for node in found.nodes.values():
+        for sentence in (*node.present, *node.absent):
+            assert node.column.lower() not in sentence.lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("not toml", "not TOML"),
+        (SMALL.replace('sources = ["a"]', 'sources = ["b"]'), "no source"),
+        (SMALL.replace("it is small", "it is AD"), "gives a class away"),
+        (SMALL.replace("it is small", "it shows dementia"), "gives a class away"),
+        (SMALL + '[classes.AD]\npresent = ["large"]\nsources = ["a"]\n', "no finding"),
+        (SMALL + '[classes.AD]\nmild = ["small"]\nsources = ["a"]\n', "no mild wording"),
+        (SMALL + '[classes.AD]\nsources = ["a"]\n', "at least one sign"),
+        (SMALL + '[[relations]]\nstart = "small"\nend = "big"\nwords = ["w"]\nsources = ["a"]\n', "no node"),
+        (SMALL.replace('column = "hippocampus_mm3"\n', ""), "a finding has"),
+        (SMALL + "[nodes.small.extra]\n", "extra"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_is_wrong_is_refused(change: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_graph(change, "mine", DEMENTIA)
+
+
+def test_blank_knows_nothing() -> None:
+    assert knowledge_of(BLANK) is None
+    with pytest.raises(UsageError, match="chest, dementia"):
+        needed_knowledge(BLANK, "this")
+    with pytest.raises(UsageError, match="measured regions"):
+        write_report(ManifestRow(participant_id="p", scan_id="s", image="i"), "graph", profile=CHEST)
+
+
+def test_files_are_text() -> None:
+    for name in GRAPHS:
+        assert (
+            resources.files("voxtune.profiles")
+            .joinpath("graphs", f"{name}.toml")
+            .read_text("utf-8")
+            .startswith("#")
+        )
+
+
+def test_the_same_scan_has_the_same_words_and_others_have_others() -> None:
+    knowledge = needed_knowledge(DEMENTIA, "")
+    texts = [graph_text(knowledge, DEMENTIA, person(1), f"s{n}", "omit") for n in range(12)]
+    assert texts == [graph_text(knowledge, DEMENTIA, person(1), f"s{n}", "omit") for n in range(12)]
+    assert len(set(texts)) > 3
+
+
+def test_findings_are_said_as_the_percentiles_are_and_never_otherwise() -> None:
+    knowledge = needed_knowledge(DEMENTIA, "")
+    for seed in range(60):
+        values = person(seed)
+        text = graph_text(knowledge, DEMENTIA, values, f"s{seed}", "omit").lower()
+        for node in knowledge.measured.values():
+            percentile = values[f"{node.column}_percentile"]
+            assert isinstance(percentile, float)
+            there = percentile <= LOW if node.side == "low" else percentile >= HIGH
+            assert any(f"{one} (rank)" in text for one in node.present) == there
+            if any(f"{one} (rank)" in text for one in node.absent):
+                assert 10 <= percentile <= 90
+        walked = [one for one in knowledge.relations if any(words in text for words in one.words)]
+        assert bool(walked) <= any(
+            (p <= LOW if n.side == "low" else p >= HIGH)
+            for n in knowledge.measured.values()
+            if isinstance(p := values[f"{n.column}_percentile"], float)
+        )
+
+
+def test_a_walk_never_turns_in_a_circle_and_ends() -> None:
+    everything = {column: 99.0 if column == "ventricles_mm3" else 1.0 for column in DEMENTIA.regions}
+    knowledge = needed_knowledge(DEMENTIA, "")
+    text = graph_text(knowledge, DEMENTIA, person(0, everything), "s", "omit")
+    sentences = re.findall(r"[^.]+\.", text)
+    assert len(sentences) == len(set(sentences)) == 4
+
+
+def test_missing_regions_and_people_beyond_the_controls() -> None:
+    knowledge = needed_knowledge(DEMENTIA, "")
+    partly = person(2, {"fusiform_mm3": None, "hippocampus_mm3": None}) | {"hippocampus_mm3": None}
+    assert (
+        "hippocampal volume is unavailable"
+        in graph_text(knowledge, DEMENTIA, partly, "s", "unavailable").lower()
+    )
+    assert "unavailable" not in graph_text(knowledge, DEMENTIA, partly, "s", "omit")
+    alone = graph_text(knowledge, DEMENTIA, person(2, dict.fromkeys(DEMENTIA.regions)), "s", "omit")
+    assert alone.startswith(f"{DEMENTIA.opening}: Hippocampal volume: 5000.00 mm^3")
+    nothing = person(2, dict.fromkeys(DEMENTIA.regions)) | dict.fromkeys(DEMENTIA.regions)
+    assert graph_text(knowledge, DEMENTIA, nothing, "s", "omit") == ""
+    unadjusted = graph_text(knowledge, DEMENTIA, person(2) | {"percentiles_for": ""}, "s", "omit")
+    assert not unadjusted.startswith("For")
+    opened = DEMENTIA.model_copy(update={"regions": DEMENTIA.regions | {"mtl_mm3": DEMENTIA.regions["hippocampus_mm3"].model_copy(update={"name": "MTL volume"})}})  # fmt: skip
+    for percentile, words in (
+        (50.0, "MTL volume is usual"),
+        (2.0, "MTL volume is below usual"),
+        (98.0, "MTL volume is above usual"),
+    ):
+        values = person(2) | {"mtl_mm3": 1.0, "mtl_mm3_percentile": percentile, "mtl_mm3_standing": ""}
+        assert words in graph_text(knowledge, opened, values, "s", "omit")
+
+
+def cohort(count: int) -> list[ManifestRow]:
+    """People of three classes with all volumes; the later the class, the smaller."""
+    rows = []
+    for place in range(count):
+        stage = place % 3
+        scale = (1 - 0.12 * stage) * (1 + 0.02 * ((place * 7) % 11 - 5))
+        rows.append(
+            ManifestRow.model_validate(
+                {
+                    "participant_id": f"p{place}", "scan_id": f"s{place}", "image": "x", "diagnosis": ("NC", "MCI", "AD")[stage],
+                    "age": 65 + (place * 5) % 20, "sex": "FM"[(place // 3) % 2], "icv_mm3": 1.4e6 + 1e4 * ((place * 3) % 25),
+                    **{name: 6000 * scale for name in DEMENTIA.regions if name not in {"icv_mm3", "ventricles_mm3"}},
+                    "ventricles_mm3": 30000 / scale,
+                }
+            )
+        )  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("template", ["normative", "graph"])
+def test_no_generated_sentence_states_the_class_and_the_audit_agrees(template: str) -> None:
+    rows = cohort(90)
+    norms = fit_norms(rows[:45], DEMENTIA)
+    reports = {row.scan_id: write_report(row, template, profile=DEMENTIA, norms=norms) for row in rows}
+    for row in rows:
+        text = reports[row.scan_id].text
+        assert text.startswith(label_sentence(str(row.diagnosis), DEMENTIA))
+        rest = text.removeprefix(label_sentence(str(row.diagnosis), DEMENTIA))
+        assert names_class(rest, ("NC", "MCI", "AD")) is None
+        assert DEMENTIA.said(rest) is None
+    # A text hangs on the label in its first sentence and nowhere else.
+    for row in rows[:12]:
+        relabelled = row.model_copy(update={"diagnosis": "AD"})
+        other = write_report(relabelled, template, profile=DEMENTIA, norms=norms)
+        assert other.text.removeprefix(label_sentence("AD", DEMENTIA)) == reports[row.scan_id].text.removeprefix(label_sentence(str(row.diagnosis), DEMENTIA))  # fmt: skip
+    found = label_in_text(rows, reports, DEMENTIA)
+    assert [one for one in found if one.level == "refuse"] == []
+
+
+def test_a_class_that_the_words_would_name_is_refused() -> None:
+    rows = [
+        row.model_copy(update={"diagnosis": "hippocampus" if row.diagnosis == "AD" else row.diagnosis})
+        for row in cohort(60)
+    ]
+    norms = fit_norms(rows, DEMENTIA)
+    shown = [row for row in rows if row.diagnosis == "hippocampus"]
+
+    def everyone() -> None:
+        for row in shown:
+            write_report(row, graph_template(DEMENTIA), profile=DEMENTIA, norms=norms)
+
+    with pytest.raises(LeakageError, match="which is the class"):
+        everyone()
+
+
+def test_names_of_classes_are_found_as_the_audit_finds_them() -> None:
+    assert names_class("a sign of ad hoc", ("AD",)) is None
+    assert names_class("a sign of AD", ("AD",)) == "AD"
+    assert names_class("Mild Stroke here", ("stroke",)) == "stroke"
+    assert names_class("the 3 of them", ("3", "x")) is None

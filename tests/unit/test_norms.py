@@ -1,0 +1,342 @@
+"""Percentiles: of training controls alone, never of oneself, refused beyond the controls, the same in every door that writes texts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy import stats
+
+from voxtune.commands.describe import describe, norms_from
+from voxtune.commands.train.texts import say_of_texts, training_norms, training_reports
+from voxtune.config import ReportSettings, RunConfig
+from voxtune.data.manifest import read_reports, write_manifest
+from voxtune.errors import DataError, LeakageError, UsageError
+from voxtune.evaluation.baselines import unlabelled_texts
+from voxtune.profiles.read import read_profile
+from voxtune.reports.needed import kept_norms, needed_norms
+from voxtune.reports.norms import FittedNorms, _line, control_classes, fit_norms, said_of_norms
+from voxtune.reports.standing import Standing, ordinal, standings
+from voxtune.reports.wording import columns_of, load_template, write_report
+from voxtune.types.norms import Norms
+from voxtune.types.records import ManifestRow
+from voxtune_recipes.deft import recipe
+
+DEMENTIA, BLANK, CHEST = (read_profile(name) for name in ("dementia", "blank", "chest"))
+
+
+def people(
+    count: int, seed: int = 0, classes: tuple[str, ...] = ("NC", "MCI", "AD"), **changes: object
+) -> list[ManifestRow]:
+    """Adults whose volumes follow head size, age and sex, and shrink from class to class."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for place in range(count):
+        stage = place % len(classes)
+        age, sex = float(draw.uniform(60, 88)), "FM"[int(draw.integers(2))]
+        size = float(np.exp(draw.normal(np.log(1.5e6), 0.07)))
+        rows.append(
+            ManifestRow.model_validate(
+                {
+                    "participant_id": f"p{place}", "scan_id": f"s{place}", "image": "x", "diagnosis": classes[stage],
+                    "age": round(age, 1), "sex": sex, "icv_mm3": size,
+                    "hippocampus_mm3": 7300 * (size / 1.5e6) * np.exp(-0.006 * (age - 74) + 0.1 * draw.standard_normal()) * (1 - 0.15 * stage),
+                    "ventricles_mm3": 30000 * np.exp(0.02 * (age - 74) + 0.3 * draw.standard_normal()) * (1 + 0.3 * stage),
+                    **changes,
+                }
+            )
+        )  # fmt: skip
+    return rows
+
+
+def test_percentiles_of_new_controls_are_spread_evenly() -> None:
+    fitted = fit_norms(people(120, 1, ("NC",)), DEMENTIA)
+    found = [fitted.standings(row).regions for row in people(400, 2, ("NC",))]
+    for column in ("hippocampus_mm3", "ventricles_mm3"):
+        shares = [one[column].percentile / 100 for one in found if column in one]
+        assert len(shares) > 380
+        assert stats.kstest(shares, "uniform").pvalue > 0.001
+    assert sum(fitted.norms.regions["hippocampus_mm3"].left_out) == 120
+
+
+def test_few_controls_are_cautious_and_say_what_they_are_not_adjusted_for() -> None:
+    few, many = (fit_norms(people(count, 3, ("NC",)), DEMENTIA).norms for count in (5, 200))
+    assert few.terms == ()
+    assert "too few" in few.sentence
+    assert many.terms == ("head_size", "age", "sex")
+    assert many.adjusted == "age, sex and head size"
+    assert many.degree == 3
+    row = people(1, 9)[0].model_copy(update={"hippocampus_mm3": 5000.0, "age": 75.0, "icv_mm3": 1.5e6})
+    cautious, sure = (standings(norms, row).regions["hippocampus_mm3"].z for norms in (few, many))
+    assert sure < cautious < 0
+    with pytest.raises(DataError, match=r"5 control participants .*there are 4"):
+        fit_norms(people(4, 3, ("NC",)), DEMENTIA)
+
+
+def test_nobody_is_held_against_themselves() -> None:
+    rows = people(12, 4, ("NC",))
+    odd = rows[0].model_copy(update={"hippocampus_mm3": 3000.0})
+    rows = [odd, *rows[1:]]
+    fitted = fit_norms(rows, DEMENTIA)
+    without = fit_norms(rows[1:], DEMENTIA).norms
+    own = fitted.without["p0"]
+    assert own is not None
+    assert own.terms == fitted.norms.terms
+    assert (
+        fitted.standings(odd).regions["hippocampus_mm3"].z
+        < standings(fitted.norms, odd).regions["hippocampus_mm3"].z
+    )
+    assert (
+        own.regions["hippocampus_mm3"].participants == without.regions["hippocampus_mm3"].participants == 11
+    )
+    text = write_report(odd, "normative", profile=DEMENTIA, norms=fitted).text
+    assert fitted.standings(odd).regions["hippocampus_mm3"].words in text
+
+
+def test_the_test_side_changes_no_byte() -> None:
+    rows = people(60, 5)
+    train, rest = rows[:30], rows[30:]
+    config = recipe().edit("report.template=normative").settled(DEMENTIA)
+    norms = training_norms(train, config)
+    assert norms is not None
+    before = norms.norms.model_dump_json()
+    changed = [row.model_copy(update={"hippocampus_mm3": 1.0, "diagnosis": "NC"}) for row in rest]
+    texts = training_reports([*train, *changed], config, training_norms(train, config))
+    assert training_norms(train, config).norms.model_dump_json() == before  # type: ignore[union-attr]
+    assert {row.scan_id: training_reports(rows, config, norms)[row.scan_id] for row in train} == {
+        row.scan_id: texts[row.scan_id] for row in train
+    }
+
+
+def test_a_participant_counts_once_however_many_scans() -> None:
+    rows = people(20, 6, ("NC",))
+    again = [rows[0].model_copy(update={"scan_id": f"again{k}"}) for k in range(6)]
+    one, many = (fit_norms(some, DEMENTIA).norms for some in (rows, [*rows, *again]))
+    assert many.participants == one.participants
+    assert many.regions["hippocampus_mm3"].coefficients == pytest.approx(
+        one.regions["hippocampus_mm3"].coefficients, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"age": 99}, "age 99 is outside"),
+        ({"age": 40}, "age 40 is outside"),
+        ({"age": None}, "no age"),
+        ({"sex": None}, "no sex"),
+        ({"icv_mm3": None}, "no head size"),
+        ({"icv_mm3": 0}, "no head size"),
+        ({"icv_mm3": 2.4e6}, "intracranial volume of 2400000"),
+        ({"hippocampus_mm3": None, "ventricles_mm3": 0}, "no volume"),
+    ],
+)
+def test_beyond_the_controls_nothing_is_said(change: dict[str, object], why: str) -> None:
+    fitted = fit_norms(people(60, 7, ("NC",)), DEMENTIA)
+    row = people(1, 8, ("AD",))[0].model_copy(update=change)
+    found = fitted.standings(row)
+    assert found.regions == {}
+    assert found.why is not None
+    assert why in found.why
+    for template in ("normative", "graph"):
+        text = write_report(row, template, profile=DEMENTIA, norms=fitted).text
+        assert "percentile" not in text
+        if row.hippocampus_mm3:
+            assert f"Hippocampal volume: {row.hippocampus_mm3:.2f} mm^3" in text
+    said = said_of_norms([row], fitted)
+    assert "1 of 1 scans have no percentiles" in said[1]
+    assert "99" not in said[1].replace("99th", "")
+
+
+def test_a_sex_that_no_control_has() -> None:
+    women = people(30, 7, ("NC",), sex="F")
+    norms = fit_norms(women, DEMENTIA).norms
+    assert "sex" not in norms.terms
+    assert "do not differ" in norms.sentence
+    assert standings(norms, women[0].model_copy(update={"sex": "M"})).why == "no control is of sex M"
+    unsexed = fit_norms(people(30, 7, ("NC",), sex=None), DEMENTIA).norms
+    assert standings(unsexed, women[0]).regions
+    assert "0 of 30 controls have it" in unsexed.sentence
+
+
+def test_columns_that_say_the_same_are_no_model() -> None:
+    assert _line(np.ones((6, 2)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+    assert _line(np.ones((6, 6)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+
+
+def test_controls_without_ages_or_heads_are_not_adjusted() -> None:
+    norms = fit_norms(people(30, 7, ("NC",), age=None, icv_mm3=None), DEMENTIA).norms
+    assert norms.age is None
+    assert norms.head_size is None
+    assert norms.terms == ("sex",)
+    assert "ages" not in norms.sentence.split(";")[0]
+
+
+def test_a_control_alone_with_a_column_is_left_without_its_model() -> None:
+    rows = people(6, 10, ("NC",))
+    same = [row.model_copy(update={"hippocampus_mm3": 7000.0, "ventricles_mm3": 3e4}) for row in rows]
+    with pytest.raises(DataError, match="there are 6"):
+        fit_norms(same, DEMENTIA)  # they do not differ: a spread of 0 is none
+    nearly = [*same[:5], same[5].model_copy(update={"hippocampus_mm3": 6000.0})]
+    fitted = fit_norms(nearly, DEMENTIA)
+    assert fitted.without["p5"] is None
+    assert fitted.standings(nearly[5]).why == "too few controls beside this one"
+    few = [
+        row.model_copy(update={"ventricles_mm3": None}) if place > 3 else row
+        for place, row in enumerate(rows)
+    ]
+    assert set(fit_norms(few, DEMENTIA).norms.regions) == {"hippocampus_mm3"}
+
+
+def test_the_class_of_controls_is_known_or_said() -> None:
+    assert control_classes(DEMENTIA) == ("NC", "CN")
+    assert control_classes(BLANK, ("HC",)) == ("HC",)
+    with pytest.raises(DataError, match=r"report\.controls=CLASS"):
+        control_classes(BLANK)
+
+
+def test_percentiles_need_a_model_that_is_given() -> None:
+    row = people(1)[0]
+    for template in ("normative", "graph"):
+        with pytest.raises(UsageError, match="describe --norms"):
+            write_report(row, template, profile=DEMENTIA)
+        with pytest.raises(UsageError, match="has none"):
+            load_template(template, BLANK)
+    assert "hippocampus_mm3" in columns_of(load_template("normative", DEMENTIA), DEMENTIA)
+    assert columns_of(load_template("deft"), DEMENTIA) >= {"hippocampus_mm3"}
+
+
+def test_a_template_of_ones_own_may_state_percentiles(tmp_path: Path) -> None:
+    fitted = fit_norms(people(60, 7, ("NC",)), DEMENTIA)
+    own = tmp_path / "own.txt"
+    own.write_text(
+        "{% if label %}A photo of {{ label }}.{% endif %} Rank {{ hippocampus_mm3_percentile | round }} for {{ percentiles_for }}"
+    )
+    row = people(1, 8, ("AD",))[0]
+    report = write_report(row, own, profile=DEMENTIA, norms=fitted)
+    assert (
+        f"Rank {round(fitted.standings(row).regions['hippocampus_mm3'].percentile)}.0 for age" in report.text
+    )
+    assert set(report.fields) == {"diagnosis", "hippocampus_mm3", "age", "sex", "icv_mm3"}
+    assert needed_norms(ReportSettings(template=str(own)), DEMENTIA, people(60)) is not None
+    assert needed_norms(ReportSettings(template="deft"), DEMENTIA, people(60)) is None
+    assert needed_norms(ReportSettings(template="normative", file="r.tsv"), DEMENTIA, []) is None
+
+
+def test_a_column_of_that_name_is_not_replaced_in_silence(tmp_path: Path) -> None:
+    fitted = fit_norms(people(60, 7, ("NC",)), DEMENTIA)
+    theirs = ManifestRow.model_validate(people(1)[0].model_dump() | {"hippocampus_mm3_z": "1.5"})
+    with pytest.raises(UsageError, match="hippocampus_mm3_z"):
+        write_report(theirs, "normative", profile=DEMENTIA, norms=fitted)
+    own = tmp_path / "own.txt"
+    own.write_text("z {{ hippocampus_mm3_z }}")
+    policy = {"hippocampus_mm3_z": "training"}
+    assert write_report(theirs, own, profile=DEMENTIA, policy=policy).text == "z 1.5"  # type: ignore[arg-type]
+
+
+def test_the_field_policy_holds_for_what_percentiles_are_made_of() -> None:
+    rows = people(60)
+    with pytest.raises(LeakageError, match="target"):
+        training_reports(rows, recipe().edit("targets=hippocampus_mm3").edit("report.template=normative").edit("report.fields=hippocampus_mm3").settled(DEMENTIA))  # fmt: skip
+    aged = recipe().edit("targets=age").edit("report.template=normative").settled(DEMENTIA)
+    norms = training_norms(rows, aged)
+    assert norms is not None
+    assert "age" not in norms.norms.terms
+    assert "it may not be in a text" in norms.norms.sentence
+    text = training_reports(rows, aged, norms)["s0"]
+    assert "age" not in text.fields
+    ruled = [row.model_copy(update={"diagnosis_rule": "rule: NC if age<70"}) for row in rows]
+    assert "age" not in needed_norms(ReportSettings(template="normative"), DEMENTIA, ruled).norms.terms  # type: ignore[union-attr]
+    with pytest.raises(LeakageError, match="age"):
+        write_report(ruled[0], "normative", profile=DEMENTIA, norms=fit_norms(rows, DEMENTIA))
+    shrunk = recipe().edit("targets=hippocampus_mm3").edit("report.template=normative").settled(DEMENTIA)
+    assert "Hippocampal" not in training_reports(rows, shrunk, training_norms(rows, shrunk))["s0"].text
+    with pytest.raises(LeakageError, match="training only"):
+        write_report(
+            rows[0], "normative", profile=DEMENTIA, norms=fit_norms(rows, DEMENTIA), when="inference"
+        )
+
+
+def test_describe_takes_a_split_or_an_adapter(tmp_path: Path) -> None:
+    from voxtune.commands.split import split
+
+    rows = people(60)
+    manifest = write_manifest(rows, tmp_path / "manifest.tsv")
+    split(manifest, tmp_path / "split")
+    made = describe(manifest, tmp_path / "r.tsv", "normative", norms=tmp_path / "split")
+    assert "Percentiles: of" in made.summary
+    train = {line.split("\t")[0] for line in (tmp_path / "split" / "train.tsv").read_text().splitlines()[1:]}
+    own = fit_norms([row for row in rows if row.scan_id in train], DEMENTIA)
+    written = read_reports(tmp_path / "r.tsv")
+    assert written["s3"].text == write_report(rows[3], "normative", profile=DEMENTIA, norms=own).text
+    with pytest.raises(UsageError, match="--norms"):
+        describe(manifest, tmp_path / "r.tsv", "graph")
+    with pytest.raises(UsageError, match="keeps no normative model"):
+        norms_from(Path("demo"), rows, DEMENTIA)
+
+
+def test_the_baseline_of_texts_uses_the_stored_model() -> None:
+    rows = people(60)
+    fitted = FittedNorms(fit_norms(rows, DEMENTIA).norms)
+    stated = unlabelled_texts(rows, "normative", DEMENTIA, norms=fitted)
+    assert "percentile" in stated["s0"].text
+    assert "A photo of" not in stated["s0"].text
+    assert "percentile" not in unlabelled_texts(rows, "normative", DEMENTIA)["s0"].text
+
+
+def test_what_an_adapter_keeps_finds_its_models_without_each_control_again() -> None:
+    rows = people(60)
+    own = ReportSettings(template="normative")
+    kept = fit_norms(rows[:30], DEMENTIA).norms
+    assert kept_norms(None, own, DEMENTIA) is None
+    again = kept_norms(kept, own, DEMENTIA, rows[:30])
+    assert again is not None
+    assert again.without
+    for others in ((), rows[30:], rows[:3]):
+        found = kept_norms(kept, own, DEMENTIA, others)
+        assert found is not None
+        assert not found.without
+        assert found.norms == kept
+
+
+def test_a_stored_model_comes_back_and_an_impossible_one_is_refused() -> None:
+    norms = fit_norms(people(90), DEMENTIA).norms
+    tree = json.loads(norms.model_dump_json())
+    assert Norms.model_validate(tree) == norms
+    region = tree["regions"]["hippocampus_mm3"]
+    broken = (
+        {"age": None}, {"terms": ["age", "age"]}, {"sexes": ["F"]}, {"knots": [], "terms": ["age"]}, {"knots": tree["knots"][::-1]},
+        {"terms": ["sex"]}, {"regions": {"hippocampus_mm3": region | {"inverse": [[1.0]]}}}, {"participants": 0},
+    )  # fmt: skip
+    for change in broken:
+        with pytest.raises(ValidationError):
+            Norms.model_validate(tree | change)
+
+
+def test_training_says_what_percentiles_rest_on() -> None:
+    lines: list[str] = []
+    rows = people(60)
+    config = RunConfig.model_validate(recipe().model_dump()).edit("report.template=graph").settled(DEMENTIA)
+    say_of_texts(rows, config, lines.append, training_norms(rows, config))
+    assert any(line.startswith("Percentiles: of 20 control participants") for line in lines)
+    assert training_norms(rows, config.edit("loss.contrastive_weight=0")) is None
+
+
+@given(st.floats(100, 20000), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_percentile_and_z_say_the_same(volume: float, seed: int) -> None:
+    norms = fit_norms(people(30, seed, ("NC",)), DEMENTIA).norms
+    row = people(1, 8)[0].model_copy(update={"hippocampus_mm3": volume, "age": 75.0, "icv_mm3": 1.5e6})
+    one = standings(norms, row).regions["hippocampus_mm3"]
+    assert 0 <= one.percentile <= 100
+    assert abs(one.z) == 10 or one.percentile == pytest.approx(100 * stats.norm.cdf(one.z), abs=1e-6)
+
+
+def test_words_of_percentiles() -> None:
+    assert [ordinal(value) for value in (1, 2, 3, 4, 11, 12, 13, 21, 22, 93)] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "93rd"]  # fmt: skip
+    assert Standing(0.4, -2.7).words == "below the 1st percentile"
+    assert Standing(99.5, 2.6).words == "above the 99th percentile"
+    assert Standing(4.2, -1.7).words == "4th percentile"

@@ -1,0 +1,193 @@
+"""The paragraph of a person: every number of it stands on the page, and it says what is known and no more."""
+
+import html
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxtune.pages.person_paragraph import person_paragraph, what_would_change
+from voxtune.pages.similar_page import similar_page
+from voxtune.reports.standing import Standing
+from voxtune.types.records import Prediction
+from voxtune.types.reliability import Caveats, TargetCaveat
+from voxtune.types.verdict import Verdict
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NAMES = (
+    "Hippocampal volume",
+    "Ventricular size",
+    "Whole brain volume",
+    "Entorhinal cortex volume",
+    "MTL volume",
+)
+
+
+def adapter(**changes: object) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "base": "tiny", "preset": "tiny", "licence": "Apache-2.0", "classes": ["NC", "MCI", "AD"], "task": "diagnosis", "thresholds": {},
+        "simulated": True, "training": {"scans": {"train": 120}, "participants": {"train": 80}},
+        "trust": {"familiar": {"limit": 1.5}},
+    }  # fmt: skip
+    return facts | changes
+
+
+def person(
+    seed: int, verdict: Verdict | None = None
+) -> tuple[Prediction, Caveats, dict[str, Any], dict[str, Any]]:
+    """Some person with neighbours and percentiles."""
+    draw = np.random.default_rng(seed)
+    chances = dict(zip(("NC", "MCI", "AD"), draw.dirichlet((1, 1, 1)).tolist(), strict=True))
+    mmse = float(draw.uniform(10, 30))
+    prediction = Prediction(
+        scan_id="s",
+        predicted=max(chances, key=lambda one: chances[one]),
+        probabilities=chances,
+        targets={"mmse": mmse},
+    )
+    caveats = Caveats(
+        verdict=verdict or Verdict("answer with caution", ("it is not sure",)), confidence=max(chances.values()),
+        targets={"mmse": TargetCaveat(interval=(mmse - 3, mmse + 2))}, distance=float(draw.uniform(0.5, 2)), unlike_training=False,
+    )  # fmt: skip
+    shares = draw.uniform(0, 100, len(NAMES)) if seed % 3 else draw.uniform(20, 80, len(NAMES))
+    regions = [
+        {
+            "name": name,
+            "percentile": float(share),
+            "words": Standing(float(share), 0.0).words,
+            "z": float((share - 50) / 20),
+        }
+        for name, share in zip(NAMES, shares, strict=True)
+    ]
+    standing = {
+        "why": None,
+        "like": "age 74, sex F and head size",
+        "sentence": "Of 30 controls.",
+        "regions": regions,
+    }
+    counts = draw.multinomial(5, (1 / 3,) * 3).tolist()
+    near = {
+        "by": ("image", "text", "both")[seed % 3], "groups": seed % 5 == 0, "bank": 80, "own": 1, "same_picture": 0, "simulated": True, "fewest": 5, "person_known": True,
+        "neighbours": [
+            {
+                "name": f"n{number}", "participants": 1, "diagnosis": "NC", "targets": {"mmse": 28.0}, "image": 0.9, "text": 0.8,
+                "agree": ["Sex: F and F"], "differ": ["Age: 74 and 83"],
+                "short": {"agree": ["Sex (F against F)"] if seed % 2 else [], "differ": ["Age (74 against 83)"] if seed % 4 else []},
+            }
+            for number in range(5)
+        ],
+        "spread": {
+            "people": 5, "sentence": "1 of 5.", "targets": {"mmse": {"mean": 28.0, "low": 28.0, "high": 28.0, "bank": 25.0}},
+            "classes": {name: {"count": count, "share": 33.3} for name, count in zip(chances, counts, strict=True)},
+        },
+    }  # fmt: skip
+    return prediction, caveats, near, standing
+
+
+def texts(*parts: Any) -> str:
+    return " ".join(one.text for one in person_paragraph(*parts))
+
+
+@given(st.integers(0, 5000))
+@settings(max_examples=60, deadline=None)
+def test_every_number_stands_on_the_page_in_the_same_digits(seed: int) -> None:
+    prediction, caveats, near, standing = person(seed)
+    page = similar_page(prediction, caveats, adapter(), near, standing, simulated=True)
+    paragraph = re.search(r'<p class="paragraph">(.*?)</p>', page, re.DOTALL)
+    assert paragraph is not None
+    rest = re.sub(r"<style.*?</style>", "", page.replace(paragraph.group(0), ""), flags=re.DOTALL)
+    elsewhere = set(NUMBER.findall(html.unescape(re.sub(r"<[^>]+>", " ", rest))))
+    said = html.unescape(re.sub(r"<[^>]+>", "", paragraph.group(1)))
+    assert [one for one in NUMBER.findall(said) if one not in elsewhere] == []
+
+
+@given(st.integers(0, 5000))
+@settings(max_examples=40, deadline=None)
+def test_every_sentence_is_whole_and_says_where_its_numbers_stand(seed: int) -> None:
+    prediction, caveats, near, standing = person(seed)
+    for one in person_paragraph(prediction, caveats, adapter(), near, standing):
+        assert one.text[0].isupper()
+        assert one.text.endswith(".")
+        assert "  " not in one.text
+        assert ".." not in one.text
+        assert one.rests_on or not NUMBER.search(one.text)
+
+
+def test_without_an_answer_none_is_hinted_at() -> None:
+    prediction, caveats, near, standing = person(
+        1, Verdict("no answer", ("the scan failed its quality check",))
+    )
+    said = texts(prediction, caveats, adapter(), near, standing)
+    assert said.startswith("The model gives no answer for this scan: the scan failed its quality check.")
+    assert "would be" not in said
+    assert "rests on the picture" not in said
+    assert "probability" not in said
+    assert "nearest" not in said
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    prediction, caveats, _, standing = person(1)
+    bare = caveats.model_copy(update={"distance": None, "targets": {}, "verdict": Verdict()})
+    said = texts(prediction, bare, adapter(training={}, trust={}))
+    assert "percentile" not in said
+    assert "nearest" not in said
+    assert "learned from" not in said
+    assert "interval" not in said
+    beyond = standing | {"why": "age 99 is outside that of the controls (60 to 90)"}
+    assert "No percentiles are given: age 99" in texts(prediction, caveats, adapter(), None, beyond)
+    plain = standing | {
+        "like": "",
+        "regions": [one | {"percentile": 2.0, "words": "2nd percentile"} for one in standing["regions"][:1]],
+    }
+    assert "Hippocampal volume is at the 2nd percentile" in texts(prediction, caveats, adapter(), None, plain)
+    usual = standing | {"like": "", "regions": [one | {"percentile": 50.0} for one in standing["regions"]]}
+    assert "All 5 known regions lie between the 5th and the 95th percentile." in texts(
+        prediction, caveats, adapter(), None, usual
+    )
+    low = standing | {
+        "regions": [standing["regions"][4] | {"percentile": 0.2, "words": "below the 1st percentile"}]
+    }
+    assert "MTL volume is below the 1st percentile" in texts(prediction, caveats, adapter(), None, low)
+
+
+def test_neighbours_without_diagnosis_and_scans_unlike_training() -> None:
+    prediction, caveats, near, _ = person(2)
+    unknown = near | {"spread": near["spread"] | {"classes": {}}}
+    assert "no diagnosis is known" in texts(prediction, caveats, adapter(), unknown)
+    far = caveats.model_copy(update={"distance": 1.72})
+    assert "beyond the limit of 1.50" in texts(prediction, far, adapter(), near)
+    named = Prediction(scan_id="s", predicted=None, probabilities={}, targets={"cdr_sb": 2.5})
+    assert "a value of cdr_sb of 2.5" in texts(named, caveats, adapter(task="regression", classes=[]))
+    assert what_would_change(named, adapter(task="regression")) is None
+
+
+def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None:
+    chances = {f"finding {number}": 0.9 - 0.1 * number for number in range(7)}
+    prediction = Prediction(scan_id="s", predicted="x", probabilities=chances)
+    caveats = Caveats(verdict=Verdict(), confidence=None)
+    facts = adapter(task="findings", thresholds={"finding 6": 0.29})
+    said = texts(prediction, caveats, facts)
+    assert "The model calls 6 of 7 findings: finding 0 (0.900), " in said
+    assert " first." in said
+    change = what_would_change(prediction, facts)
+    assert change is not None
+    assert change["name"] == "finding 4"
+    assert "is called with 0.500 against 0.500" in change["sentence"]
+    none = Prediction(scan_id="s", predicted="", probabilities={"a": 0.1})
+    assert "calls 0 of 1 findings." in texts(none, caveats, facts)
+    assert "is not called" in str(what_would_change(none, facts))
+    assert what_would_change(Prediction(scan_id="s", predicted="", probabilities={}), facts) is None
+    page = similar_page(prediction, caveats, facts, person(3)[2], None, simulated=True)
+    assert "threshold 0.290" in page
+
+
+@pytest.mark.parametrize("chances", [{"NC": 1.0}, {"NC": 1.0, "AD": 0.0}])
+def test_without_another_answer_nothing_would_change_it(chances: dict[str, float]) -> None:
+    assert (
+        what_would_change(Prediction(scan_id="s", predicted="NC", probabilities=chances), adapter()) is None
+    )
+    said = texts(Prediction(scan_id="s", predicted="NC", probabilities=chances), person(1)[1], adapter())
+    assert "The answer of the model is NC" in said

@@ -1,0 +1,232 @@
+"""``voxtune similar``, percentiles in a run, a bank beside an adapter: one small run of SIMULATED people, every door."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import voxtune
+from voxtune.cli import main
+from voxtune.commands.similar.command import Bank, similar
+from voxtune.commands.similar.vectors import Sources
+from voxtune.commands.train.command import train
+from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.errors import DataError, ScanError, UsageError
+from voxtune.model.adapter import load_adapter, read_facts
+from voxtune.profiles.read import read_profile
+from voxtune.reports.norms import fit_norms
+from voxtune.reports.wording import write_report
+from voxtune.run_dir import RunDir, read_json
+from voxtune.serving.predictor import Predictor
+from voxtune.serving.tasks import Bench
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@pytest.fixture(scope="module")
+def run(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose texts are made by the graph, on the shared people."""
+    settings = [
+        "report.template=graph",
+        "report.controls=NC,MCI",
+        "training.steps=4",
+        "training.batch_size=8",
+    ]
+    folder = tmp_path_factory.mktemp("similar") / "run"
+    train("deft", folder, data=people, assignments=settings, say=lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's adapter with a bank."""
+    folder = tmp_path_factory.mktemp("adapter") / "adapter"
+    done = CliRunner().invoke(main, ["export", str(run), "-o", str(folder), "--case-bank", "5"])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def image_of(people: Path, scan_id: str) -> Path:
+    (row,) = [row for row in read_manifest(people) if row.scan_id == scan_id]
+    return (people.parent / row.image).resolve()
+
+
+def words_of(page: str) -> tuple[str, str]:
+    """The paragraph of a page, and the rest of it without style and pictures."""
+    paragraph = re.search(r'<p class="paragraph">(.*?)</p>', page, re.DOTALL)
+    assert paragraph is not None
+    rest = page.replace(paragraph.group(0), "")
+    rest = re.sub(
+        r"<style.*?</style>|<script.*?</script>|data:image[^\"']*|<svg.*?</svg>", "", rest, flags=re.DOTALL
+    )
+    return re.sub(r"<[^>]+>", "", paragraph.group(1)), re.sub(r"<[^>]+>", " ", rest)
+
+
+def assert_traces(page: str) -> None:
+    """Every number of every sentence stands elsewhere on the page, in the same digits."""
+    said, rest = map(html.unescape, words_of(page))
+    elsewhere = set(NUMBER.findall(rest))
+    assert [one for one in NUMBER.findall(said) if one not in elsewhere] == [], said
+
+
+def test_the_adapter_keeps_the_model_of_its_training_controls(run: Path, people: Path) -> None:
+    kept = read_facts(run / "adapter").norms
+    train_side = set(read_json(RunDir(run).split, "split")["train"])
+    rows = [row for row in read_manifest(people) if row.scan_id in train_side]
+    assert kept == fit_norms(rows, read_profile("dementia"), ("NC", "MCI")).norms
+    page = RunDir(run).page.read_text("utf-8")
+    assert "What percentiles in the texts are of" in page
+    assert "fit without them" in page
+    text = (run / "adapter" / "adapter.json").read_text("utf-8")
+    assert not any(row.participant_id in text for row in rows)
+
+
+def test_explanations_write_the_texts_of_the_training(run: Path, people: Path) -> None:
+    from voxtune.explanation.scan_reports import reports_of_row
+
+    loaded = load_adapter(run / "adapter")
+    for row in read_manifest(people)[:4]:
+        found = reports_of_row(loaded, row)
+        assert list(found) == list(loaded.facts.classes)
+        assert all(text.startswith(f"A photo of {name}.") for name, text in found.items())
+        assert len({text.split(". ", 1)[1] for text in found.values()}) == 1
+
+
+def test_the_nearest_come_from_the_training_side_and_never_from_the_person(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    split = read_json(RunDir(run).split, "split")
+    owner = {row.scan_id: row.participant_id for row in read_manifest(people)}
+    for number, scan in enumerate((split["train"][0], split["test"][0])):
+        done = similar(run, image_of(people, scan), data=people, output=tmp_path / str(number), count=4)
+        names = [one["name"] for one in done.facts["neighbours"]]
+        assert set(names) <= set(split["train"])
+        assert len(names) == 4
+        assert owner[scan] not in {owner[name] for name in names}
+        assert done.facts["by"] == "both"
+        assert done.facts["own"] == (scan in split["train"])
+        page = (tmp_path / str(number) / "page.html").read_text("utf-8")
+        assert "SIMULATED" in page
+        assert_traces(page)
+        assert done.facts["percentiles"] is not None
+    assert voxtune.similar is similar
+
+
+def test_a_scan_is_known_by_its_content_under_any_name(people: Path, tmp_path: Path) -> None:
+    rows = read_manifest(people)
+    copy = tmp_path / "upload.nii.gz"
+    copy.write_bytes(image_of(people, rows[3].scan_id).read_bytes())
+    bank = Bank(Sources(people, rows), tmp_path, rows)
+    assert bank.row_of(copy, "") == rows[3]
+    lost = rows[0].model_copy(update={"scan_id": "lost", "image": "nowhere.nii.gz"})
+    copy.write_bytes(b"another scan")
+    assert Bank(Sources(people, rows), tmp_path, [lost, *rows]).row_of(copy, "") is None
+
+
+def test_a_scan_that_nobody_said_whose_it_is(run: Path, people: Path, tmp_path: Path) -> None:
+    split = read_json(RunDir(run).split, "split")
+    rows = read_manifest(people)
+    without = [row for row in rows if row.scan_id != split["test"][0]]
+    manifest = write_manifest(without, people.parent / "without.tsv")
+    scan = image_of(people, split["test"][0])
+    done = CliRunner().invoke(
+        main, ["similar", str(run), str(scan), "--data", str(manifest), "--json", "--count", "2"]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["person_known"], found["own"], found["by"]) == (False, 0, "image")
+    with pytest.raises(DataError, match="no facts"):
+        similar(run, scan, data=manifest, by="text", say=lambda _: None)
+    owner = {row.scan_id: row.participant_id for row in rows}
+    told = similar(
+        run,
+        scan,
+        data=manifest,
+        participant=owner[split["train"][0]],
+        facts={"hippocampus_mm3": "5000", "age": "74"},
+        by="image",
+    )
+    assert told.facts["person_known"]
+    assert split["train"][0] not in {one["name"] for one in told.facts["neighbours"]}
+    assert any(
+        "Hippocampal" in text for one in told.facts["neighbours"] for text in (*one["agree"], *one["differ"])
+    )
+
+
+def test_a_bank_beside_the_adapter(adapter: Path, people: Path, tmp_path: Path) -> None:
+    text = (adapter / "case_bank.json").read_text("utf-8")
+    rows = read_manifest(people)
+    assert not any(row.participant_id in text or row.scan_id in text for row in rows)
+    scan = image_of(people, rows[0].scan_id)
+    done = similar(adapter, scan, output=tmp_path / "s")
+    assert done.facts["groups"]
+    assert_traces((tmp_path / "s" / "page.html").read_text("utf-8"))
+    said = voxtune.predict(adapter, scan, output=tmp_path / "p")
+    page = next(one for one in (tmp_path / "p").glob("*.html") if one.name != "index.html").read_text("utf-8")
+    assert "Similar groups of participants" in page
+    assert_traces(page)
+    assert said.as_json()["similar"]["bank"] == json.loads(text)["participants"]
+    again = voxtune.predict(adapter, scan, output=tmp_path / "p")
+    assert again.reused == 1
+    assert again.as_json()["similar"] == said.as_json()["similar"]
+    folder = tmp_path / "served"
+    folder.mkdir()
+    bench = Bench(Predictor(adapter))
+    answer = bench.do(
+        {"do": "predict", "folder": str(folder), "scan": str(scan), "name": "scan"}, lambda _: None
+    )
+    assert answer["similar"]["neighbours"]
+    assert "Similar groups of participants" in (folder / "page.html").read_text("utf-8")
+
+
+def test_a_manifest_is_measured(run: Path, people: Path, tmp_path: Path) -> None:
+    done = similar(run, people, output=tmp_path)
+    assert {"precision@5", "precision@5/AD", "severity@5", "text_to_image@1"} <= set(
+        done.facts["spaces"]["adapter"]
+    )
+    assert "precision@5" in done.facts["spaces"]["base"]
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "own scan found by its text" in page
+    assert "chance" in done.summary
+
+
+def test_what_cannot_be_searched_is_refused(run: Path, people: Path, tmp_path: Path) -> None:
+    scan = image_of(people, read_manifest(people)[0].scan_id)
+    with pytest.raises(UsageError, match="--data MANIFEST"):
+        similar(run, scan)
+    with pytest.raises(ScanError, match="no such file"):
+        similar(run, tmp_path / "none.nii.gz")
+    with pytest.raises(UsageError, match="leave out"):
+        similar(run, people, data=people)
+    with pytest.raises(UsageError, match="at least 1"):
+        similar(run, scan, data=people, count=0)
+
+
+def test_texts_of_the_run_are_those_of_the_one_path(run: Path, people: Path) -> None:
+    rows = read_manifest(people)
+    train_side = set(read_json(RunDir(run).split, "split")["train"])
+    profile = read_profile("dementia")
+    norms = fit_norms([row for row in rows if row.scan_id in train_side], profile, ("NC", "MCI"))
+    done = CliRunner().invoke(
+        main,
+        [
+            "describe",
+            str(people),
+            "-o",
+            str(run.parent / "r.tsv"),
+            "--template",
+            "graph",
+            "--norms",
+            str(run),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    from voxtune.data.manifest import read_reports
+
+    written = read_reports(run.parent / "r.tsv")
+    test_rows = [row for row in rows if row.scan_id not in train_side]
+    for row in test_rows:
+        assert written[row.scan_id].text == write_report(row, "graph", profile=profile, norms=norms).text
