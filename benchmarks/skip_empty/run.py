@@ -22,7 +22,7 @@ FIRST = 700
 PARTICIPANTS, TEST, LOCALISED = 330, 120, 12
 ARMS = ("deft", "deft_fast")
 HEAT = ("grad_eclip", "occlusion")
-PRESETS = {"tiny": "tiny", "deft": "m3d", "m3d": "m3d", "brainiac": "brainiac", "radfm": "radfm"}
+PRESETS = {"tiny": "tiny", "deft": "m3d", "m3d": "m3d", "brainiac": "brainiac"}
 """Presets by name, with the backbone that reads them."""
 SHAPES = {"deft": (128, 128, 128)}
 """Volumes of a preset that its backbone was not trained on."""

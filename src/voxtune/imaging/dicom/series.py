@@ -325,7 +325,8 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
 def _begins_as_volume(kind: str) -> bool:
     """Whether a SOP class, or as much as there is of it, is that of a slice."""
     # The UIDs of some other kinds (CR) begin those of slices too.
-    known = bool(getattr(kind, "name", "")) and kind.name != str(kind)
+    name = str(getattr(kind, "name", ""))
+    known = bool(name) and name != str(kind)
     return kind in VOLUMES or (not known and any(one.startswith(str(kind)) for one in VOLUMES))
 
 

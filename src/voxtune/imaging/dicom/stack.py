@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -321,7 +322,7 @@ def _left_out(frames: Sequence[Frame], step: float, said: _Said) -> None:
 def _denied_tilt(
     frames: Sequence[Frame],
     positions: NDArray[np.float64],
-    normal: NDArray[np.float64],
+    normal: NDArray[np.floating[Any]],
     tilt: float,
     said: _Said,
 ) -> None:
