@@ -61,6 +61,8 @@ def parts() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, points in record["parts"].items():
+        if not points:
+            continue
         last = points[-1]
         time, memory = slope(points, "seconds"), slope(points, "peak_mib")
         far = ARCHIVE / last["scans"]
