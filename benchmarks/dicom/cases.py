@@ -245,14 +245,14 @@ def only(k: int, change: Callable[[Dataset], Any]) -> Edit:
     return edit
 
 
-def compressed(compressor: str) -> Edit:
+def compressed(compressor: str, kind: str = "<u2") -> Edit:
     """An edit that packs a slice as SimpleITK's GDCM does."""
 
     def edit(ds: Dataset, _: int) -> None:
         import pydicom
         import SimpleITK
 
-        plane = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)
+        plane = np.frombuffer(ds.PixelData, kind).reshape(ds.Rows, ds.Columns)
         with tempfile.TemporaryDirectory() as scratch:
             writer = SimpleITK.ImageFileWriter()
             writer.UseCompressionOn()
@@ -314,6 +314,17 @@ def jpeg_lossless(folder: Path) -> Path:
 @case("storage", "JPEG 2000 lossless", "read")
 def jpeg_2000(folder: Path) -> Path:
     return classic(folder / "d", edit=compressed("JPEG2000"))
+
+
+@case("storage", "JPEG 2000 of signed numbers that the header calls unsigned", "refused", "have a sign")
+def jpeg_2000_signed(folder: Path) -> Path:
+    pack = compressed("JPEG2000", "<i2")
+
+    def edit(ds: Dataset, k: int) -> None:
+        pack(ds, k)
+        ds.PixelRepresentation = 0
+
+    return classic(folder / "d", signed=True, intercept=0, edit=edit)
 
 
 @case("storage", "MPEG-4 video", "refused", "compressed as MPEG-4")
@@ -580,6 +591,26 @@ def tilt(folder: Path) -> Path:
         ds.ImagePositionPatient = [0, SPACING[1] * k, SPACING[2] * k]
 
     return classic(folder / "d", values, edit=edit)
+
+
+@case("places", "a tilt of the gantry that its positions deny", "warned", "tilted by 15 degrees")
+def denied_tilt(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "GantryDetectorTilt", 15))
+
+
+@case("places", "every other slice is missing, by number and thickness", "warned", "one of every 2 slices")
+def every_other(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda _, k: k % 2 == 0)
+
+
+@case("places", "slices that are thinner than their distance", "read")
+def gaps_by_design(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, _: setattr(ds, "SliceThickness", SPACING[2] / 2))
+
+
+@case("places", "two echoes in turn, of which one is another series", "read")
+def numbers_in_turn(folder: Path) -> Path:
+    return classic(folder / "d", edit=lambda ds, k: setattr(ds, "InstanceNumber", 2 * k + 1))
 
 
 @case("places", "slices in three directions (a scout)", "refused", "several directions")

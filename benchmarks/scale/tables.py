@@ -9,6 +9,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 NOT_YET = "Not measured yet."
 ARCHIVE = 100_000
+RISING = 0.1
+"""How much steeper the last step is than the last three points where a slope is not reached yet."""
 WORDS = {
     "tables": "write and read the manifest, split it",
     "pages": "the page of the preprocessed cohort",
@@ -41,7 +43,7 @@ def clock(seconds: float) -> str:
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.2g} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def size(mib: float) -> str:
@@ -61,10 +63,15 @@ def parts() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, points in record["parts"].items():
+        if not points:
+            continue
         last = points[-1]
         time, memory = slope(points, "seconds"), slope(points, "peak_mib")
         far = ARCHIVE / last["scans"]
         there = "" if time is None else clock(last["seconds"] * far**time)
+        steeper = slope(points[-2:], "seconds")
+        if time is not None and steeper is not None and steeper > time + RISING:
+            there = f"{there} to {clock(last['seconds'] * far**2)} (the slope still rises, at most to 2)"
         room = "" if memory is None else f", {size(last['peak_mib'] * far ** max(memory, 0))}"
         measured = ", ".join(f"{one['scans']:,}" for one in points)
         lines.append(

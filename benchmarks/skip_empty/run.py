@@ -22,7 +22,7 @@ FIRST = 700
 PARTICIPANTS, TEST, LOCALISED = 330, 120, 12
 ARMS = ("deft", "deft_fast")
 HEAT = ("grad_eclip", "occlusion")
-PRESETS = {"tiny": "tiny", "deft": "m3d", "m3d": "m3d", "brainiac": "brainiac", "radfm": "radfm"}
+PRESETS = {"tiny": "tiny", "deft": "m3d", "m3d": "m3d", "brainiac": "brainiac"}
 """Presets by name, with the backbone that reads them."""
 SHAPES = {"deft": (128, 128, 128)}
 """Volumes of a preset that its backbone was not trained on."""
@@ -136,7 +136,9 @@ def located(model: Any, config: Any, manifest: Path, test: list[Any], read: Any)
 
 
 # -------------------------------------------------------------------------------------------------- brains
-def brains(manifest: Path, work: Path, most: int, base: str | None, weights: Path | None) -> dict[str, Any]:
+def brains(
+    manifest: Path, work: Path, most: int, presets: dict[str, str], base: str | None, weights: Path | None
+) -> dict[str, Any]:
     """Tokens that hold anything by preset, and the cosine of vectors with all and with those tokens."""
     from voxtune.catalog import BACKBONES, load
     from voxtune.commands.preprocess import preprocess
@@ -151,7 +153,7 @@ def brains(manifest: Path, work: Path, most: int, base: str | None, weights: Pat
     write_manifest(some, places)
     counts: dict[str, Any] = {}
     cosines: dict[str, Any] = {}
-    for name, kind in PRESETS.items():
+    for name, kind in presets.items():
         preset = load_preset(name)
         done = preprocess(some, work / f"stored-{preset.shape[0]}-{name}", preset=name)
         kept_rows = read_manifest(done)
@@ -216,11 +218,13 @@ def main() -> None:
     parser.add_argument("--participants", type=int, default=PARTICIPANTS)
     parser.add_argument("--test", type=int, default=TEST)
     parser.add_argument("--most", type=int, default=6)
+    parser.add_argument("--presets", nargs="+", choices=sorted(PRESETS), default=list(PRESETS))
     parser.add_argument("--base")
     parser.add_argument("--weights", type=Path)
     given = parser.parse_args()
     if given.question == "brains":
-        write("brains", brains(given.manifest, given.work, given.most, given.base, given.weights))
+        presets = {name: PRESETS[name] for name in given.presets}
+        write("brains", brains(given.manifest, given.work, given.most, presets, given.base, given.weights))
         return
     small = (given.participants, given.test) != (PARTICIPANTS, TEST)
     for seed in range(FIRST, FIRST + given.cohorts):

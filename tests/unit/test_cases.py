@@ -121,7 +121,7 @@ def test_outcomes_of_neighbours_stand_beside_the_bank() -> None:
     mean, low, high, whole = found.targets["mmse"]
     assert low <= mean <= high
     assert whole == pytest.approx(24.0)
-    assert "of 3 are" in found.sentence
+    assert "of 3 neighbours are" in found.sentence
     bare = [Case(one.name, one.participant, one.image) for one in bank]
     assert "not known" in spread(nearest(bare[0], bare, "image", 3).neighbours, bare).sentence
 

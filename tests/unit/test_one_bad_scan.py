@@ -124,6 +124,9 @@ def test_which_series_was_read_is_said_in_terminal_page_and_json(
     cases.classic(
         tmp_path / "study" / "b", values[:, :, :30], number=4, description="COR MPR", signed=True, intercept=0
     )
+    cases.classic(
+        tmp_path / "study" / "c", values[:, :, :20], number=5, description="SAG MPR", signed=True, intercept=0
+    )
     preprocess(tmp_path / "study", tmp_path / "out", preset="ct_clip_small", hu_policy="trust")
     record = json.loads((tmp_path / "out" / "study" / "chain.json").read_text(encoding="utf-8"))
     assert record["steps"][0]["result"]["series"].startswith("LUNG 1.0 (series 3, CT, 48 images)")
@@ -133,6 +136,7 @@ def test_which_series_was_read_is_said_in_terminal_page_and_json(
     for said in (capsys.readouterr().err, *pages):
         assert "LUNG 1.0" in said
         assert "COR MPR" in said
+        assert "images) x " not in said, "names are no sizes"
     preprocess(
         tmp_path / "study", tmp_path / "other", preset="ct_clip_small", hu_policy="trust", series="cor mpr"
     )

@@ -125,6 +125,7 @@ def test_without_an_answer_none_is_hinted_at() -> None:
     assert "would be" not in said
     assert "rests on the picture" not in said
     assert "probability" not in said
+    assert "nearest" not in said
 
 
 def test_what_is_not_known_is_not_said() -> None:

@@ -9,11 +9,17 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from voxtune.commands.predict.inputs import scan_label
 from voxtune.data.sources import as_manifest
 from voxtune.errors import ScanError
 from voxtune.imaging.boundary import one_sentence
+from voxtune.imaging.dicom.facts import kind_of, number_of, text_of, whole_of
+from voxtune.imaging.dicom.frames import frames_of
 from voxtune.imaging.kind import Kind, Wanted, check_kind, kind_of_file, looks_like_head_ct, weighting
 from voxtune.imaging.presets import CT_CLIP, DEFT, MERLIN
 from voxtune.imaging.read import open_scan
@@ -214,6 +220,72 @@ def test_zips_of_one_volume(tmp_path: Path) -> None:
         assert np.array_equal(scan.volume.voxels, plain.voxels), name
         assert np.allclose(scan.volume.affine, plain.affine), name
         assert scan.kind.echo_ms == (3 if name == "sidecar" else None)
+
+
+@pytest.mark.parametrize("name", ["sub-01_T2w.nii.gz", "sub-01_T2w.NII.GZ", "sub-01_T2w.nii"])
+def test_a_volume_goes_by_its_own_name_in_a_zip_too(name: str, tmp_path: Path) -> None:
+    content = scan_bytes() if name.lower().endswith("gz") else gzip.decompress(scan_bytes())
+    (tmp_path / name).write_bytes(content)
+    for path in (tmp_path / name, zip_of(tmp_path / "a.zip", {f"x/{name}": content})):
+        assert weighting(open_scan(path).kind) == "T2"
+
+
+def test_a_metaimage_says_its_modality(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(scan_bytes())
+    image = SimpleITK.ReadImage(str(tmp_path / "a.nii.gz"))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.mha"), useCompression=False)
+    content = (tmp_path / "a.mha").read_bytes().replace(b"NDims = 3\n", b"NDims = 3\nModality = MET_MOD_CT\n")
+    (tmp_path / "a.mha").write_bytes(content)
+    for path in (tmp_path / "a.mha", zip_of(tmp_path / "a.zip", {"a.mha": content})):
+        assert open_scan(path).kind.modality == "CT"
+
+
+def enhanced_mr(tags: dict[str, float], anatomy: str, *, shared: bool) -> Dataset:
+    """A multi-frame header: echo and inversion time, and the region as a code."""
+    echo, modifier, code, region, group = (Dataset() for _ in range(5))
+    for item, name in ((echo, "EffectiveEchoTime"), (modifier, "InversionTimes")):
+        if name in tags:
+            setattr(item, name, [tags[name]] if name.endswith("s") else tags[name])
+    code.CodeMeaning, region.AnatomicRegionSequence = anatomy, [code]
+    group.MREchoSequence, group.MRModifierSequence, group.FrameAnatomySequence = [echo], [modifier], [region]
+    header = Dataset()
+    header.Modality, header.NumberOfFrames = "MR", 3
+    header.SharedFunctionalGroupsSequence = [group if shared else Dataset()]
+    header.PerFrameFunctionalGroupsSequence = [Dataset() if shared else group for _ in range(3)]
+    return header
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_multi_frame_file_says_what_it_is(shared: bool, tmp_path: Path) -> None:
+    header = enhanced_mr({"EffectiveEchoTime": 95, "InversionTimes": 2500}, "Knee", shared=shared)
+    kind = kind_of(header, frames_of(header, tmp_path, tmp_path), "MR")
+    assert (kind.echo_ms, kind.inversion_ms, kind.region) == (95, 2500, "Knee")
+    assert weighting(kind) == "FLAIR"
+    bare = enhanced_mr({}, "", shared=shared)
+    kind = kind_of(bare, frames_of(bare, tmp_path, tmp_path), "MR")
+    assert (kind.echo_ms, kind.inversion_ms, kind.region) == (None, None, None)
+    assert kind_of(bare, [], "MR").echo_ms is None
+
+
+def test_echo_planar_images_are_no_t1() -> None:
+    header = Dataset()
+    header.ScanningSequence = "EP"
+    assert weighting(kind_of(header, [], "MR")) == "another contrast"
+
+
+def test_a_tag_that_cannot_be_read_says_nothing() -> None:
+    header = Dataset()
+    header.add(DataElement("SeriesNumber", "IS", ""))
+    assert (text_of(header, "SeriesNumber"), whole_of(header, "SeriesNumber")) == ("", None)
+    header[0x0020, 0x0011] = RawDataElement(Tag(0x0020, 0x0011), "IS", 4, b"4x  ", 0, False, True)
+    assert (text_of(header, "SeriesNumber"), number_of(header, "SeriesNumber")) == ("", None)
+    assert number_of(enhanced_mr({}, "", shared=True), "SharedFunctionalGroupsSequence") is None
+
+
+def test_more_lung_than_a_body_has_is_noted() -> None:
+    chest = chest_ct()
+    larger = Volume(chest.voxels, chest.affine * [[3, 3, 3, 1]])
+    assert any("litres of lung" in note for note in check_kind("scan", Kind(), larger, CT_CLIP.wanted))
 
 
 @pytest.mark.parametrize(

@@ -246,15 +246,31 @@ def test_an_evaluation_reads_earlier_scans_and_no_later_one(tmp_path: Path) -> N
     from voxtune.model.build import adapter_state, build_model, load_adapter_state
     from voxtune.model.risk_question import RiskQuestion
 
-    manifest = simulate(tmp_path, participants=2, visits=2, seed=5, proportions=(0, 1, 0), event="conversion(rate=0.001, dropout=0)")
+    manifest = simulate(
+        tmp_path,
+        participants=2,
+        visits=2,
+        seed=5,
+        proportions=(0, 1, 0),
+        event="conversion(rate=0.001, dropout=0)",
+    )
     rows = read_manifest(manifest)
     assert len(rows) == 4
-    config = read_recipe("deft").edit("event=conversion(visits=2)").edit("aggregation.form=none").edit("targets=none").edit("vision=none").edit("text=none")
+    config = (
+        read_recipe("deft")
+        .edit("event=conversion(visits=2)")
+        .edit("aggregation.form=none")
+        .edit("targets=none")
+        .edit("vision=none")
+        .edit("text=none")
+    )
     model = build_model(config)
     assert isinstance(model.visits, VisitJoin)
     asked = RiskQuestion(config.event, (-1.0, -1.0, -1.0))  # type: ignore[arg-type]
     alone = ask(model, asked, rows, manifest, config.preset).table.probabilities
-    model.visits.directions.copy_(torch.randn(model.visits.directions.shape, generator=torch.Generator().manual_seed(0)))
+    model.visits.directions.copy_(
+        torch.randn(model.visits.directions.shape, generator=torch.Generator().manual_seed(0))
+    )
     model.visits.weights.fill_(3.0)
     both = ask(model, asked, rows, manifest, config.preset).table.probabilities
     first = [n for n, one in enumerate(rows) if (one.model_extra or {})["visit_years"] == "0"]
@@ -262,7 +278,9 @@ def test_an_evaluation_reads_earlier_scans_and_no_later_one(tmp_path: Path) -> N
     assert (both[first] == alone[first]).all(), "the first scan of a person is read alone"
     assert (both[second] != alone[second]).any(axis=1).all()
     kept = ask(model, asked, [rows[n] for n in first], manifest, config.preset).table.probabilities
-    assert kept == pytest.approx(both[first], abs=1e-6), "whether there is a later scan changes nothing but the last bits of a batch"
+    assert kept == pytest.approx(both[first], abs=1e-6), (
+        "whether there is a later scan changes nothing but the last bits of a batch"
+    )
 
     state = adapter_state(model)
     assert {"visits.directions", "visits.weights"} <= state.keys()

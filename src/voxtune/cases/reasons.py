@@ -109,7 +109,7 @@ class Spread:
         if not self.classes:
             return f"The diagnosis of the {self.people} neighbours is not known."
         parts = [
-            f"{count} of {self.people} are {name} (of the bank {100 * share:.0f}%)"
+            f"{count} of {self.people} neighbours are {name} (of the bank {100 * share:.0f}%)"
             for name, (count, share) in self.classes.items()
             if count
         ]

@@ -110,9 +110,13 @@ def _said_wrong(stated: Floats, hit: Booleans, place: Integers, alpha: float) ->
     All scans of a person are drawn together, by one number: they depend on each other as much as they can, so the test is exact
     where they do and careful where they do not. Few or no misses are judged rightly too, which no normal distribution does.
     """
-    lots = np.random.default_rng(0).random((DRAWS, int(place.max()) + 1))
+    rng, people = np.random.default_rng(0), int(place.max()) + 1
     directions = np.stack([np.ones_like(stated), _standard(stated)], axis=1)
-    chance = ((lots[:, place] < stated) - stated) @ directions
+    parts = []
+    for block in blocks(DRAWS, len(stated)):  # the lots of 10^4 scans at once would be a gigabyte
+        lots = rng.random((len(range(DRAWS)[block]), people))
+        parts.append(((lots[:, place] < stated) - stated) @ directions)
+    chance = np.concatenate(parts)
     found = (hit - stated) @ directions
     inverse = np.linalg.pinv(chance.T @ chance / DRAWS)
     statistic = float(found @ inverse @ found)

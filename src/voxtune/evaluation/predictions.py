@@ -13,6 +13,7 @@ import numpy as np
 from voxtune.errors import DataError, SettingError
 from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.intervals import number_participants
+from voxtune.evaluation.people_sums import people_sums
 from voxtune.evaluation.record_checks import check_once, check_record
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers
 from voxtune.model.questions import Choice, largest, one_of
@@ -158,13 +159,12 @@ class Predictions:
 
     def by_participant(self) -> "Predictions":
         """One row a participant of classes: mean probabilities (the largest is predicted), mean numbers, most frequent class."""
-        share = np.eye(self.participant.max(initial=-1) + 1)[self.participant].T  # (m, n)
-        probabilities = share @ self.probabilities / share.sum(axis=1, keepdims=True)
+        scans = np.bincount(self.participant).astype(float)
+        probabilities = people_sums(self.participant, self.probabilities) / scans[:, None]
 
         def average(values: Floats) -> Floats:
-            return weighted_metrics.ratio(
-                share @ np.nan_to_num(values), share @ np.isfinite(values).astype(float)
-            )
+            whole, known = np.nan_to_num(values), np.isfinite(values).astype(float)
+            return weighted_metrics.ratio(*(people_sums(self.participant, one) for one in (whole, known)))
 
         # A person's error is of the scans that have both numbers.
         measured, predicted = {}, {}
@@ -186,7 +186,7 @@ class Predictions:
             called=largest(probabilities),
             targets=predicted,
             measured=measured,
-            counts=np.bincount(self.participant, weights=self.scans, minlength=len(share)).astype(np.int64),
+            counts=np.bincount(self.participant, weights=self.scans, minlength=len(scans)).astype(np.int64),
         )
 
     # ---------------------------------------------------------------------------------------- as records

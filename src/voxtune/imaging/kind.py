@@ -44,8 +44,8 @@ SUFFIXES = {"t1w", "t2w", "flair", "pdw", "t2starw", "bold", "dwi", "asl", "swi"
 SIDECAR_BYTES = 2_000_000
 HEAD_WIDTH_MM, HEAD_BONE, LUNG_ML, HEAD_LITRES = 260.0, 0.10, 50.0, (1.5, 8.0)
 """A head is narrower than a chest, holds no lung, and a tenth of it or more is bone, which a child's abdomen has not."""
-LEAST_LUNG_ML = 150.0
-"""A chest CT shows more lung, unless both lungs are consolidated."""
+LEAST_LUNG_ML, MOST_LUNG_ML = 150.0, 12_000.0
+"""A chest CT shows more lung, unless both lungs are consolidated; nobody's lungs hold more than the second."""
 
 
 LUNG_CUT = 0.6
@@ -138,6 +138,10 @@ def _lungs(volume: Volume) -> list[str]:
     voxels, step = _coarse(volume)
     if (ml := lung_ml(voxels, step)) < LEAST_LUNG_ML:
         return [f"it shows hardly any lung ({ml:.0f} ml); this preset takes the chest"]
+    if ml > MOST_LUNG_ML:
+        return [
+            f"it shows {ml / 1e3:.0f} litres of lung, more than a body has: the voxel size of its header may be wrong"
+        ]
     long = int(np.argmax(np.abs(volume.affine[2, :3])))
     areas = np.count_nonzero(np.moveaxis(_lung(voxels), long, 0), axis=(1, 2))
     across = tuple(axis for axis in range(3) if axis != long)

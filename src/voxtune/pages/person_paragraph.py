@@ -46,7 +46,7 @@ def person_paragraph(
     found = [*_answer(prediction, caveats, facts), *_numbers(prediction, caveats)]
     if standing is not None:
         found.append(_percentiles(standing))
-    if similar is not None:
+    if similar is not None and caveats.verdict.answered:  # else the neighbours would be the answer
         found += _similar(similar)
     found += _rests_on(caveats, facts)
     if caveats.verdict.answered and (change := what_would_change(prediction, facts)) is not None:

@@ -130,6 +130,7 @@ def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return " x ".join(_short(one) for one in value)
+        sizes = all(isinstance(one, int | float) for one in value)
+        return (" x " if sizes else "; ").join(_short(one) for one in value)
     text = str(value)
     return text[:12] if len(text) == 64 else text

@@ -115,7 +115,8 @@ class Predictor:
         figures: dict[str, float] = {}
         if features is not None and self._basis is not None:
             figures = self._basis.figures(features) | recorded_figures(made.record)
-        return ScanResult(given(found, caveats.verdict), caveats, made, figures, self.similar(image.vector))
+        near = self.similar(image.vector) if caveats.verdict.answered else None
+        return ScanResult(given(found, caveats.verdict), caveats, made, figures, near)
 
     def similar(self, vector: torch.Tensor) -> dict[str, Any] | None:
         """The groups of the adapter's bank nearest to an image vector (1, E); ``None`` where it has no bank."""

@@ -71,6 +71,11 @@ class Frame:
     acquisition: str
     between: float | None
     """Distance of slices as the header says it (SpacingBetweenSlices); positions win."""
+    thickness: float | None
+    number: float | None
+    """Instance number of a file of one frame."""
+    tilt: float
+    """Degrees by which the header says that the gantry was tilted."""
     reference: str
     """Frame of reference: positions in two of them cannot be compared."""
     made: tuple[str, ...]
@@ -139,7 +144,10 @@ def _frame(header: "Dataset", file: Path, called: Path, index: int, own: "Sequen
         samples=int(header.get("SamplesPerPixel", None) or 1),
         padding=_padding(header),
         acquisition=str(header.get("AcquisitionNumber", "") or ""),
-        between=(_numbers(measures, "SpacingBetweenSlices", 1) or (None,))[0],
+        between=_one(measures, "SpacingBetweenSlices"),
+        thickness=_one(measures, "SliceThickness"),
+        number=_one(header, "InstanceNumber") if len(own) == 1 else None,
+        tilt=_one(header, "GantryDetectorTilt") or 0.0,
         reference=str(header.get("FrameOfReferenceUID", "") or "").strip(),
         made=tuple(_made(own, header, *names) for _, *names in MADE),
         bits=(
@@ -193,6 +201,10 @@ def _item(own: "Sequence[Any]", sequence: str, name: str) -> Any:
         if name in group:
             return group
     return None
+
+
+def _one(item: Any, name: str) -> float | None:
+    return (_numbers(item, name, 1) or (None,))[0]
 
 
 def _numbers(item: Any, name: str, count: int) -> tuple[float, ...] | None:

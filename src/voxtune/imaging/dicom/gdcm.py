@@ -37,6 +37,7 @@ READ = {
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
 }
 """Transfer syntaxes that GDCM decodes."""
+JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 
 
@@ -90,6 +91,8 @@ def _write(target: Path, packed: "Sequence[tuple[Frame, Dataset]]", called: Path
                 called, f"the pixel data of a slice are damaged ({type(error).__name__})", "Copy it again."
             ) from error
     header = packed[0][1]
+    if str(header.file_meta.TransferSyntaxUID) in JPEG_2000 and not header.PixelRepresentation:
+        _refuse_signed(pieces, called)
     plain = Dataset()
     plain.file_meta = FileMetaDataset()
     plain.file_meta.MediaStorageSOPClassUID = plain.SOPClassUID = UID(MULTI_FRAME)
@@ -103,6 +106,14 @@ def _write(target: Path, packed: "Sequence[tuple[Frame, Dataset]]", called: Path
     plain["PixelData"].VR = "OB"
     plain["PixelData"].is_undefined_length = True
     plain.save_as(target, enforce_file_format=True)
+
+
+def _refuse_signed(pieces: Sequence[bytes], called: Path) -> None:
+    """Refuse JPEG 2000 whose own header says signed numbers where that of DICOM says unsigned: what is below 0 would become large."""
+    from pydicom.pixels.utils import get_j2k_parameters
+
+    if any(get_j2k_parameters(piece).get("is_signed") for piece in pieces):
+        raise ScanError(called, "its compressed numbers have a sign, and its header says that they have none")
 
 
 def _run(source: Path, target: Path, called: Path) -> None:

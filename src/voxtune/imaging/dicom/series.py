@@ -324,7 +324,10 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
 
 def _begins_as_volume(kind: str) -> bool:
     """Whether a SOP class, or as much as there is of it, is that of a slice."""
-    return any(known.startswith(str(kind)) for known in VOLUMES)
+    # The UIDs of some other kinds (CR) begin those of slices too.
+    name = str(getattr(kind, "name", ""))
+    known = bool(name) and name != str(kind)
+    return kind in VOLUMES or (not known and any(one.startswith(str(kind)) for one in VOLUMES))
 
 
 def _of_volume(header: "Dataset", kind: str) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ BESIDE = 0.25
 FEW_ODD = 0.1
 """Share of a series that may be something else (a scout among the slices) and is left out."""
 
+EVERY_SLACK = 0.05
+LEAST_TILT = 2.0
+"""Degrees."""
 ACROSS = 0.7
 """Cosine between the normals of a stack and of an image that lies across it."""
 
@@ -95,6 +99,8 @@ def stacked(series: Series, identical: Identical) -> Stack:
     affine[:3, 2] = way / (count - 1)
     affine[:3, 3] = positions[0]
     _between(frames, step, said)
+    _left_out(frames, step, said)
+    _denied_tilt(frames, positions, normal, tilt, said)
     return Stack(
         tuple(frames), along, aside, affine, count, even, tilt, tuple(said.remarks), tuple(said.notes)
     )
@@ -298,6 +304,37 @@ def _tilt(
     tilt = float(np.degrees(np.arctan(np.linalg.norm(lean * pixel))))
     said.remarks.append(f"taken with the gantry tilted by {tilt:.1f} degrees; slices moved to stand upright")
     return tilt
+
+
+def _left_out(frames: Sequence[Frame], step: float, said: _Said) -> None:
+    """Note slices of which only every second (third ...) is here: by their numbers, and by a distance or thickness that is that part of theirs."""
+    numbers = np.array([np.nan if one.number is None else one.number for one in frames])
+    every = np.unique(np.abs(np.diff(numbers)))
+    if every.size != 1 or not every[0] >= 2:
+        return
+    stated = [abs(one.between or one.thickness or np.inf) for one in frames]
+    if abs(float(np.median(stated)) * every[0] - step) <= EVERY_SLACK * step:
+        said.notes.append(
+            f"only one of every {every[0]:.0f} slices may be here: their instance numbers and their thickness leave the others out"
+        )
+
+
+def _denied_tilt(
+    frames: Sequence[Frame],
+    positions: NDArray[np.float64],
+    normal: NDArray[np.floating[Any]],
+    tilt: float,
+    said: _Said,
+) -> None:
+    """Note a tilt of the gantry that neither the directions of the slices nor their positions show."""
+    stated = abs(float(np.median([one.tilt for one in frames])))
+    way = positions[-1] - positions[0]
+    lean = np.degrees(np.arccos(np.clip(abs(way @ normal) / np.linalg.norm(way), 0, 1)))
+    turned = np.degrees(np.arccos(np.clip(np.abs(normal).max(), 0, 1)))
+    if stated > LEAST_TILT and max(tilt, lean, turned) < LEAST_TILT / 2:
+        said.notes.append(
+            f"its header says that the gantry was tilted by {stated:g} degrees, and its slices do not lie so"
+        )
 
 
 def _between(frames: Sequence[Frame], step: float, said: _Said) -> None:
