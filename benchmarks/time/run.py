@@ -1,7 +1,8 @@
 """Who will convert, on SIMULATED people with MCI whose hazards are known: against the true risk, volumes, age and MMSE; one visit against several.
 
     python benchmarks/time/run.py calibration          minutes: estimated risks under censoring of 0, 30, 60%, with and without weights; no pictures
-    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0]     the models; each cohort and signal is a cell, kept in results/cells
+    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0]     the models; each cohort and signal is a cell, kept in results/cells,
+                                                       a few minutes of one core each
     python benchmarks/time/run.py table                results/time.json from the cells that are there
     python benchmarks/time/run.py real TABLE           the columns of an event from leaspy's synthetic table (alzheimer.csv of its wheel)
 
