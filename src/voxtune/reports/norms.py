@@ -113,13 +113,9 @@ def said_of_norms(rows: Sequence[ManifestRow], norms: FittedNorms) -> list[str]:
     for why, count in whys.items():
         kinds[_OWN.sub("", str(why))] += count
     lost = sum(whys.values())
-    lines = [norms.norms.sentence]
-    if lost:
-        why = "; ".join(f"{count}: {kind}" for kind, count in kinds.most_common())
-        lines.append(
-            f"{lost} of {len(rows)} scans have no percentiles, their texts state volumes alone ({why})."
-        )
-    return lines
+    why = "; ".join(f"{count}: {kind}" for kind, count in kinds.most_common())
+    said = f"{lost} of {len(rows)} scans have no percentiles, their texts state volumes alone ({why})."
+    return [norms.norms.sentence, *([said] if lost else [])]
 
 
 # ------------------------------------------------------------------------------------------------ the fit
