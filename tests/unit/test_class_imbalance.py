@@ -139,6 +139,7 @@ def test_files_of_runs_without_them_stay_as_they_were() -> None:
     ("edits", "setting"),
     [
         (("loss.class_balance=true",), "loss.class_balance"),
+        (("classes=none", "classes.signs=2"), "classes.signs"),
         (("classes=none", "training.sampling=balanced"), "training.sampling"),
         (
             ("loss.contrastive_weight=0", "loss.class_weight=1", "training.unlabelled=true"),

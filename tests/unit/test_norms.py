@@ -151,6 +151,11 @@ def test_beyond_the_controls_nothing_is_said(change: dict[str, object], why: str
     assert "99" not in said[1].replace("99th", "")
 
 
+def test_every_control_has_percentiles() -> None:
+    rows = people(60, 7, ("NC",))
+    assert said_of_norms(rows, fit_norms(rows, DEMENTIA)) == [fit_norms(rows, DEMENTIA).norms.sentence]
+
+
 def test_a_sex_that_no_control_has() -> None:
     women = people(30, 7, ("NC",), sex="F")
     norms = fit_norms(women, DEMENTIA).norms

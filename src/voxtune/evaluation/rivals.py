@@ -114,8 +114,7 @@ def _inputs(
     config, answer = model.config, asked.baseline_answer(cohort.chosen)
     profile = config.known_profile
     kept = model.adapter.facts.norms if model.adapter is not None else None
-    targets = [target.name for target in config.targets]
-    norms = kept_norms(kept, config.report, profile, cohort.train_rows, targets)
+    norms = kept_norms(kept, config.report, profile, cohort.train_rows, config.predicted_columns)
     texts = unlabelled_texts(
         rows, config.report.template, profile, config.report.fields, answer.targets, norms
     )

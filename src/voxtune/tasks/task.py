@@ -166,6 +166,8 @@ def check_settings(task: Task, config: RunConfig) -> None:
     """
     task.check()
     _check_imbalance(config)
+    if config.classes.signs and (config.event is not None or not config.classes.asked):
+        raise SettingError("classes.signs", "0 where no class and no finding is asked", config.classes.signs)
     metric, standing_in = (
         config.training.metric,
         config.training.metric == DEFAULT_METRIC and DEFAULT_METRIC not in task.metrics and stands_in(config),

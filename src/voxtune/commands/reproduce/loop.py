@@ -33,7 +33,7 @@ def run_cells(
     tried: set[str] = set()  # by us: the clock may be set back, and times of files then say nothing
     while True:
         waiting = False
-        for number, cell in enumerate(cells, start=1):
+        for cell in cells:
             if work.result(cell) is not None or cell.name in tried or _failed_since(work, cell, began):
                 continue
             with claimed(work.root / "locks", cell.name) as mine:
@@ -41,7 +41,8 @@ def run_cells(
                     waiting = True
                 elif work.result(cell) is None and not _failed_since(work, cell, began):
                     # Nobody finished it between our look and our claim.
-                    say(f"[{number}/{len(cells)}] {cell.name}")
+                    finished = sum((work.folder(one) / RESULT).is_file() for one in cells)
+                    say(f"[{finished + 1}/{len(cells)}] {cell.name}")
                     tried.add(cell.name)
                     _try(work, cell, say)
         if not (wait and waiting):

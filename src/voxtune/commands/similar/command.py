@@ -175,10 +175,10 @@ def _image(manifest: Path, row: ManifestRow) -> Path | None:
 def _bank_of(
     loaded: "LoadedAdapter", place: Path, folder: Path, data: Path | None, split: str | Path | None, say: Say
 ) -> Bank:
-    from voxtune.reports.norms import FittedNorms
+    from voxtune.reports.needed import kept_norms
     from voxtune.types.case_bank import BANK
 
-    kept = None if loaded.facts.norms is None else FittedNorms(loaded.facts.norms)
+    config, kept = loaded.config, loaded.facts.norms
     if data is None:
         if not (folder / BANK).is_file():
             raise UsageError(
@@ -186,10 +186,9 @@ def _bank_of(
             )
         if split is not None:
             raise UsageError("--split goes with --data.")
-        return Bank(None, folder, norms=kept)
+        return Bank(None, folder, norms=kept_norms(kept, config.report, config.known_profile))
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
-    from voxtune.reports.needed import kept_norms
 
     everyone = with_marks(data, read_manifest(data))
     train = _training_side(place, None if split is None else Path(split))
@@ -206,8 +205,8 @@ def _bank_of(
     for _, why in sources.failed:
         say(why)
     learned = [row for row in everyone if train is not None and row.scan_id in train]
-    settings, targets = loaded.config.report, loaded.facts.targets
-    norms = kept_norms(loaded.facts.norms, settings, loaded.config.known_profile, learned, targets)
+    closed = config.predicted_columns
+    norms = kept_norms(kept, config.report, config.known_profile, learned, closed)
     if norms is None:
         norms = _fitted(loaded, learned)
     return Bank(sources, folder, everyone, norms)

@@ -83,7 +83,7 @@ def silent_reports(
     columns = {plain(name) for row in rows for name, _ in row}
     fields = [name for name in settings.fields if plain(name) in columns]
     profile = loaded.config.known_profile
-    return unlabelled_texts(rows, settings.template, profile, fields, loaded.facts.targets, norms)
+    return unlabelled_texts(rows, settings.template, profile, fields, loaded.config.predicted_columns, norms)
 
 
 def case_of(

@@ -22,7 +22,7 @@ def training_norms(train: Sequence[ManifestRow], config: RunConfig) -> FittedNor
 
     if not config.loss.contrastive_weight:
         return None
-    return needed_norms(config.report, config.profile, train, [target.name for target in config.targets])
+    return needed_norms(config.report, config.profile, train, config.predicted_columns)
 
 
 def training_reports(
