@@ -70,7 +70,7 @@ def parts() -> str:
         far = ARCHIVE / last["scans"]
         there = "" if time is None else clock(last["seconds"] * far**time)
         steeper = slope(points[-2:], "seconds")
-        if time is not None and steeper is not None and steeper > time + RISING:
+        if time is not None and steeper is not None and steeper > max(time + RISING, 1 + RISING):
             there = f"{there} to {clock(last['seconds'] * far**2)} (the slope still rises, at most to 2)"
         room = "" if memory is None else f", {size(last['peak_mib'] * far ** max(memory, 0))}"
         measured = ", ".join(f"{one['scans']:,}" for one in points)

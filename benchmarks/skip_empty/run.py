@@ -150,7 +150,7 @@ def brains(
     rows = read_manifest(manifest)[:most]
     some = work / "some.tsv"
     places = [row.model_copy(update={"image": str((manifest.parent / row.image).resolve())}) for row in rows]
-    write_manifest(some, places)
+    write_manifest(places, some)
     counts: dict[str, Any] = {}
     cosines: dict[str, Any] = {}
     for name, kind in presets.items():

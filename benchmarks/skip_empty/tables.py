@@ -55,7 +55,7 @@ def brains() -> str:
         return NOT_YET
     record = json.loads(path.read_text(encoding="utf-8"))
     lines = [
-        f"{record['scans']} real brains.",
+        f"{record['scans']} real brain{'s' if record['scans'] > 1 else ''}.",
         "",
         "| preset | tokens | of which hold anything | cosine of the frozen vector to that of all tokens |",
         "|---|---|---|---|",
