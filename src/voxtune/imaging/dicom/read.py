@@ -8,7 +8,14 @@ import numpy as np
 from voxtune.errors import ScanError
 from voxtune.imaging.affine import check_affine
 from voxtune.imaging.dicom.pixels import identical, inverted, volume_of
-from voxtune.imaging.dicom.series import FEWEST_SLICES, Series, choose, read_study, refuse_part
+from voxtune.imaging.dicom.series import (
+    FEWEST_SLICES,
+    Series,
+    choose,
+    read_study,
+    refuse_part,
+    refuse_studies,
+)
 from voxtune.imaging.dicom.stack import stacked
 from voxtune.imaging.kind import Wanted
 from voxtune.imaging.scan import Scan
@@ -53,6 +60,7 @@ def read_dicom(
         volumes = [one.label for one in study.series if one is not chosen and one.slices >= FEWEST_SLICES]
         todo = f"Other series: {'; '.join(volumes)}; name one with --series." if volumes else ""
         raise ScanError(called, error.cause, todo) from error
+    refuse_studies(called, chosen)
     notes = []
     if study.unreadable:
         notes.append(

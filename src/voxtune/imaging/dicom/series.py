@@ -300,10 +300,6 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
     """
     if chosen.fault:
         raise ScanError(called, chosen.fault)
-    if chosen.studies > 1:
-        raise ScanError(
-            called, f"the slices of {chosen.label} name {chosen.studies} studies and have one series UID"
-        )
     here, of = chosen.parts
     if here < of:
         raise ScanError(called, f"{here} of the {of} files of {chosen.label} are here (a concatenation)")
@@ -320,6 +316,18 @@ def refuse_part(called: Path, study: Study, chosen: Series) -> None:
     mine = [one for one in study.cut if one.may_belong(chosen.uid, folders)]
     if mine:
         raise ScanError(called, CUT.format(len(mine)), "Copy it again.")
+
+
+def refuse_studies(called: Path, chosen: Series) -> None:
+    """Refuse a series whose slices name several studies; asked last, since what else is wrong with such files says more.
+
+    Raises:
+        ScanError: it says how many.
+    """
+    if chosen.studies > 1:
+        raise ScanError(
+            called, f"the slices of {chosen.label} name {chosen.studies} studies and have one series UID"
+        )
 
 
 def _begins_as_volume(kind: str) -> bool:
