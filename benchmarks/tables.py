@@ -447,6 +447,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "train-growth": trained.growth,
     "train-data": trained.data,
     "testbed": testbeds.summary,
+    "testbed-front": testbeds.front,
     **{f"testbed-{number}": partial(testbeds.table, number) for number in (0, 2, 3, 4, 5)},
     **{f"deft-{number}": partial(reproduced, "deft", number) for number in (2, 3, 4, 5)},
     "medct-1": partial(reproduced, "medct", 1),

@@ -1,10 +1,11 @@
 """The figures of ``run.py`` as tables: paired differences over cohorts with 95% t intervals, and retrieval beside chance."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
+
+from method.tables import paired, spread
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "raw"
@@ -33,21 +34,6 @@ def by_size() -> dict[int, list[dict[str, Any]]]:
     found = cells()
     sizes = sorted({one["scans"]["train"] for one in found})
     return {size: [one for one in found if one["scans"]["train"] == size] for size in sizes}
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and, of several, standard deviation."""
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def paired(differences: Sequence[float]) -> str:
-    """Mean difference with its t interval over cohorts."""
-    from scipy.stats import t
-
-    if len(differences) < 3:
-        return f"{mean(differences):+.1f} [too few cohorts]"
-    half = t.ppf(0.975, len(differences) - 1) * stdev(differences) / len(differences) ** 0.5
-    return f"{mean(differences):+.1f} [{mean(differences) - half:+.1f}, {mean(differences) + half:+.1f}]"
 
 
 def accuracies() -> str:
