@@ -33,8 +33,8 @@ from voxtune_recipes.deft import recipe as deft
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "method"))
 COHORTS = importlib.import_module("people")
 """The cohorts of ``benchmarks/method``, and how their people are divided."""
-SIDES = importlib.import_module("arm").sides
-CLASSES = ("NC", "MCI", "AD")
+ARM = importlib.import_module("arm")
+SIDES, CLASSES = ARM.sides, ARM.CLASSES
 People = Any
 """``people.People``: rows and encoded scans of a cohort."""
 RESULTS = Path(__file__).parent / "results"
@@ -112,26 +112,13 @@ def searched(
 
 def of_the_base(people: People, train: list[ManifestRow]) -> dict[str, Any]:
     """The linear probe's accuracy, and retrieval among the test people in its space; texts are the raw volumes, as the base reads them."""
-    from voxtune.evaluation.baseline_answers import ClassAnswer
-    from voxtune.evaluation.baselines import Inputs, run_baselines
     from voxtune.model.build import frozen_base
-    from voxtune.model.questions import ClassQuestion
 
-    frozen = frozen_base(deft())
-    with torch.no_grad():
-        vectors = {
-            row.scan_id: frozen.encode_image(people.embedded[row.scan_id][None], embedded=True)
-            .vector[0]
-            .numpy()
-            for row in [*train, *people.test]
-        }
-    answers = run_baselines(
-        ClassAnswer(ClassQuestion(CLASSES, ())), train, people.test, Inputs(embeddings=vectors)
-    )
-    accuracies = {name: float((table.predicted == table.true).mean()) for name, table in answers.items()}
+    vectors = ARM.base_vectors(deft(), people, train)
     images = np.stack([vectors[row.scan_id] for row in people.test]).astype(np.float64)
     with torch.no_grad():
-        return {"baselines": accuracies, "retrieval": searched(frozen, images, people, train, deft())}
+        found = searched(frozen_base(deft()), images, people, train, deft())
+    return {"baselines": ARM.baselines(people, train, vectors), "retrieval": found}
 
 
 def arm(

@@ -1,11 +1,9 @@
 """The figures of ``run.py`` as tables: paired differences over cohorts with 95% t intervals, and retrieval beside chance."""
 
-import json
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from method.tables import paired, spread
+from method.tables import by_size, paired, spread
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "raw"
@@ -24,21 +22,9 @@ FOUND = {
 }
 
 
-def cells() -> list[dict[str, Any]]:
-    """The finished cells."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-
-
-def by_size() -> dict[int, list[dict[str, Any]]]:
-    """Finished cells by their number of training scans."""
-    found = cells()
-    sizes = sorted({one["scans"]["train"] for one in found})
-    return {size: [one for one in found if one["scans"]["train"] == size] for size in sizes}
-
-
 def accuracies() -> str:
     """Recipe ``deft`` with raw volumes, and each other way less it, at every number of training scans."""
-    sizes = by_size()
+    sizes = by_size(RESULTS)
     if not sizes:
         return "Not measured yet."
     lines = [
@@ -77,7 +63,7 @@ def accuracies() -> str:
 
 def retrievals() -> str:
     """Similar cases among the test people: by the adapters, by the frozen base, by chance; mean ± sd over cohorts, per cent."""
-    sizes = by_size()
+    sizes = by_size(RESULTS)
     if not sizes:
         return "Not measured yet."
     lines = [
