@@ -16,7 +16,7 @@ from voxtune.reports.norms import fit_norms
 from voxtune.reports.standing import HIGH, LOW
 from voxtune.reports.wording import graph_template, label_sentence, write_report
 from voxtune.types.knowledge import names_class
-from voxtune.types.profile import Profile
+from voxtune.types.profile import Profile, inside
 from voxtune.types.records import ManifestRow
 
 DEMENTIA, BLANK, CHEST = (read_profile(name) for name in ("dementia", "blank", "chest"))
@@ -158,6 +158,29 @@ def test_a_region_may_have_a_finding_at_either_end() -> None:
     assert "it is small (rank)" in said[1.0].lower()
     assert "it is large (rank)" in said[99.0].lower()
     assert re.search(r"it is not (small|large) \(rank\)", said[50.0].lower())
+
+
+def test_names_and_decimals_are_those_of_the_profile() -> None:
+    field = DEMENTIA.regions["hippocampus_mm3"].model_copy(
+        update={"name": "DaT ratio", "decimals": 0, "unit": ""}
+    )
+    own = DEMENTIA.model_copy(update={"regions": {"dat_ratio": field}})
+    knowledge = needed_knowledge(DEMENTIA, "")
+    values = {
+        "percentiles_for": "",
+        "dat_ratio": 5000.0,
+        "dat_ratio_percentile": 50.0,
+        "dat_ratio_standing": "",
+    }
+    assert graph_text(knowledge, own, values, "s", "omit") == "DaT ratio is usual."
+    assert graph_text(knowledge, own, values | {"dat_ratio_percentile": None}, "s", "omit").endswith(
+        "DaT ratio: 5000."
+    )
+    assert [inside(name) for name in ("Hippocampal volume", "MTL volume", "pH")] == [
+        "hippocampal volume",
+        "MTL volume",
+        "pH",
+    ]
 
 
 def test_a_circle_of_relations_ends() -> None:

@@ -12,7 +12,7 @@ from voxtune.reports.derived import LIKE
 from voxtune.reports.listed import Listed, Missing
 from voxtune.reports.standing import HIGH, LOW, USUAL
 from voxtune.types.knowledge import Knowledge, Node
-from voxtune.types.profile import Profile
+from voxtune.types.profile import Profile, inside
 
 STEPS, MOST_WALKED = 2, 3
 """Relations of one walk; sentences of all walks of a text."""
@@ -33,7 +33,7 @@ def graph_text(
     # random.Random of a text is the same in every version and on every machine; Python's own hash is not.
     draw = random.Random(hashlib.sha256(scan_id.encode()).hexdigest())  # noqa: S311  (wording, no secret)
     regions = {name: one for name, one in profile.regions.items() if one.text}
-    items = [(one.name, values[name], one.unit) for name, one in regions.items()]
+    items = [(one.name, values[name], one.unit, one.decimals) for name, one in regions.items()]
     if all(values[f"{name}_percentile"] is None for name in regions):
         plain = Listed(scan_id, missing)(*items)
         return f"{profile.opening}: {plain}." if plain else ""
@@ -46,11 +46,11 @@ def graph_text(
         percentile = values[f"{column}_percentile"]
         if percentile is None:
             if values[column] is None and missing == "unavailable":
-                said.append(f"{_lower(field.name)} is unavailable")
+                said.append(f"{inside(field.name)} is unavailable")
             continue
         percent = float(str(percentile))
         words, finding = _stated(measured.get(column, []), percent, draw)
-        words = words or f"{_lower(field.name)} is {_beside_usual(percent)}"
+        words = words or f"{inside(field.name)} is {_beside_usual(percent)}"
         said.append(f"{words}{values[f'{column}_standing']}")
         if finding is not None:
             there.append(finding)
@@ -93,8 +93,3 @@ def _walked(knowledge: Knowledge, there: list[str], draw: random.Random) -> list
 def _beside_usual(percentile: float) -> str:
     """Of a region that has no finding at this end."""
     return "below usual" if percentile < USUAL[0] else "above usual" if percentile > USUAL[1] else "usual"
-
-
-def _lower(name: str) -> str:
-    """A field's name inside a sentence; abbreviations stay."""
-    return name if name[:2].isupper() else name[0].lower() + name[1:]

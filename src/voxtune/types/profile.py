@@ -35,6 +35,12 @@ def bare(name: str) -> str:
     return "".join(words)
 
 
+def inside(name: str) -> str:
+    """A name inside a sentence: ``hippocampal volume``; a first word with another capital stays (``MTL volume``, ``DaT ratio``)."""
+    first = name.split(" ", 1)[0]
+    return name if any(letter.isupper() for letter in first[1:]) else name[:1].lower() + name[1:]
+
+
 class ReportField(Settings):
     """One column of the manifest that a report may state."""
 
