@@ -84,7 +84,7 @@ def _people(cases: Sequence[Case]) -> list[Case]:
     for person, own in by_person.items():
         means = {name: float(np.mean(values)) for name, values in _numbers(own).items()}
         vector = np.mean([one.image for one in own], axis=0)
-        found.append(Case(person, person, vector / np.linalg.norm(vector), diagnosis=own[-1].diagnosis, targets=means | own[-1].outcomes))  # fmt: skip
+        found.append(Case(person, person, vector / np.linalg.norm(vector), diagnosis=own[-1].diagnosis, targets={**means, **own[-1].outcomes}))  # fmt: skip
     return found
 
 
