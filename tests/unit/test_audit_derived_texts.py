@@ -69,7 +69,8 @@ def test_percentiles_of_allowed_values_are_no_leak(template: str, told: bool, la
 def test_controls_that_a_person_named_are_known() -> None:
     settings = ReportSettings(template="normative", controls=("MCI",))
     texts = written(settings)
-    assert level(find_leaks(ROWS, SPLIT, texts, AuditInputs(profile=DEMENTIA, report=settings))) == "note"
+    of_file = ReportSettings(file="reports.tsv", controls=("MCI",))
+    assert level(find_leaks(ROWS, SPLIT, texts, AuditInputs(profile=DEMENTIA, report=of_file))) == "note"
 
 
 def test_a_template_of_ones_own_is_known_where_it_is_given(tmp_path: Path) -> None:
