@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from voxtune.audit.checks import AuditInputs, find_leaks
+from voxtune.audit.derived_texts import as_values
 from voxtune.audit.report import AuditReport
 from voxtune.config import ReportSettings
 from voxtune.data.examples import reports_of
@@ -113,3 +114,17 @@ def test_which_values_are_there_is_still_looked_at() -> None:
     train = [row for row in gone if row.scan_id in set(SPLIT.train)]
     texts = reports_of(gone, settings, DEMENTIA, norms=needed_norms(settings, DEMENTIA, train))
     assert level(find_leaks(gone, SPLIT, texts, AuditInputs(profile=DEMENTIA))) == "refuse"
+
+
+def test_texts_of_other_rules_stay_as_they_are() -> None:
+    plain = reports_of(ROWS, ReportSettings(template="deft"), DEMENTIA)
+    assert as_values(ROWS, SPLIT, plain, DEMENTIA, ReportSettings(template="deft")) == plain
+    assert as_values(ROWS, SPLIT, plain, DEMENTIA) == plain
+    made = written(ReportSettings(template="normative"))
+    few = [row for row in ROWS if row.diagnosis != "NC"]
+    assert as_values(few, SPLIT, made, DEMENTIA) == made  # without controls nothing can be written again
+    half = {row.scan_id: made[row.scan_id] for row in ROWS[::2]}
+    values = as_values(ROWS, SPLIT, half, DEMENTIA)
+    assert values.keys() == half.keys()
+    assert all("percentile" not in report.text for report in values.values())
+    assert values["s0"].text.startswith("A photo of NC. Hippocampal volume: ")
