@@ -7,6 +7,8 @@ from method.tables import by_size, paired, spread
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "raw"
+ENOUGH = 10
+"""Cohorts from which a row says something."""
 NAMES = {
     ("normative", "class_texts"): "normative reports",
     ("graph", "class_texts"): "graph reports",
@@ -54,9 +56,11 @@ def accuracies() -> str:
         if refused
         else ""
     )
+    fewest = min(len(some) for some in sizes.values())
+    early = f" **Not finished**: {fewest} of at least {ENOUGH} cohorts; so few say that it runs and no more." if fewest < ENOUGH else ""  # fmt: skip
     lines.append(
         f"\nSIMULATED, recipe `deft` on base `tiny`, raw rule; {one['scans']['test']} test people in each cohort, the same for every column. Mean ± sd over "
-        f"cohorts; differences in points, paired over cohorts, 95% t interval, not corrected for their number.{note}"
+        f"cohorts; differences in points, paired over cohorts, 95% t interval, not corrected for their number.{note}{early}"
     )
     return "\n".join(lines)
 
@@ -91,6 +95,6 @@ def retrievals() -> str:
             )
     lines.append(
         "\nSIMULATED, the same test people; reports have no label sentence. Intervals over participants of every cell stand in "
-        "`benchmarks/reports/results`. The frozen base is the space that the linear probe is fitted in."
+        "`benchmarks/reports/results`. The frozen base is the space that the linear probe is fitted in; its texts are the raw volumes."
     )
     return "\n".join(lines)
