@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import voxtune
+from voxtune.cases.vectors import Sources
 from voxtune.cli import main
 from voxtune.commands.similar.command import Bank, similar
-from voxtune.commands.similar.vectors import Sources
 from voxtune.commands.train.command import train
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError

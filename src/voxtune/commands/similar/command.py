@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.similar.measure import measure, measured_lines
-from voxtune.commands.similar.vectors import (
+from voxtune.cases.vectors import (
     Sources,
     case_of,
     cases_of_rows,
@@ -15,6 +14,7 @@ from voxtune.commands.similar.vectors import (
     silent_reports,
     text_vectors,
 )
+from voxtune.commands.similar.measure import measure, measured_lines
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.run_dir import RunDir, make_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtune import __version__
-from voxtune.commands.similar.vectors import (
+from voxtune.cases.vectors import (
     Sources,
     image_vectors,
     readable_rows,
