@@ -115,9 +115,6 @@ class _Rule:
         """The text of a row with its values in place of what was made of them."""
         label = report.text.removesuffix(after_label(report.text, row.diagnosis, self.profile))
         cells = {plain(name): value for name, value in row if value is not None}
-        known = [
-            (one.name, cells[name], one.unit, one.decimals)
-            for name in self.columns
-            if name in cells and (one := self.profile.columns[name])
-        ]
+        stated = {name: self.profile.columns[name] for name in self.columns if name in cells}
+        known = [(one.name, cells[name], one.unit, one.decimals) for name, one in stated.items()]
         return report.model_copy(update={"text": f"{label}. {Listed(row.scan_id, 'omit')(*known)}."})

@@ -74,7 +74,7 @@ def standings(norms: Norms, row: ManifestRow) -> Standings:
 
 def plausible_row(row: ManifestRow, ranges: Mapping[str, tuple[float, float]]) -> ManifestRow:
     """The row without values outside what a profile holds for plausible, and without infinite ones."""
-    odd = {}
+    odd: dict[str, None] = {}
     for name, value in row:
         column = plain(name)
         if value is None or (column not in ranges and name != COLUMNS["head_size"]):

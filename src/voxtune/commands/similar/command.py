@@ -14,7 +14,7 @@ from voxtune.cases.vectors import (
     silent_reports,
     text_vectors,
 )
-from voxtune.commands.similar.measure import measure, measured_lines
+from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measure, measured_lines
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.run_dir import RunDir, make_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
@@ -114,7 +114,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
                 raise UsageError(
                     "A manifest is measured by its own scans: leave out --data, --split and --facts."
                 )
-            found = measure(loaded, file, seed, say)
+            found = measure(loaded, file, seed, say, _training_side(place, None))
             return _measured(found, target)
         bank = _bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
         from voxtune.data.images import load_preset, prepare_scan
@@ -343,5 +343,11 @@ def _measured(found: dict[str, Any], target: Path | None) -> Similar:
 
         page = target / PAGE
         write_json(target / "retrieval.json", found, shared=True)
-        write_text(page, retrieval_page(found), shared=True)
+        write_text(
+            page,
+            retrieval_page(
+                found, [learned_sentence(found), *([] if any(found["spaces"].values()) else [NO_FIGURE])]
+            ),
+            shared=True,
+        )
     return Similar(found, tuple(measured_lines(found)), page)
