@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxtune.errors import DataError
 
-NARROW = 0.99
+NARROW = 0.999
 """Mean cosine between scans from which on their vectors count as coinciding (docs/decisions/0178)."""
 FLOOR = 1e-2
 """Least deviation of a dimension, as a share of the mean one: what does not vary in training is not blown up afterwards."""
