@@ -156,7 +156,8 @@ def _write_figures(output: Path, found: Results) -> None:
             regimes[block.regime_words or block.caption] = [
                 (line.label, one.mean, one.low, one.high)
                 for line in block.lines
-                if line.comparison and not line.comparator and (one := line.comparison.difference)
+                if line.comparison is not None and not line.comparator
+                for one in (line.comparison.difference,)
             ]
         write_differences_figure(output, f"table_{number}_{base}", regimes, reference=blocks[0].reference)
 

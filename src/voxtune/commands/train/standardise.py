@@ -74,15 +74,14 @@ def standardise_projection(
             config.training.precision,
         )
     projection.standardise(mean, deviation)
-    why = (
-        "as the settings ask"
+    between = f"mean cosine {cosine:.6f} between {len(looked)} training scans"
+    said = (
+        f"Image vectors are standardised before the trained projection, as the settings ask ({between})"
         if asked == "always"
-        else "so they are standardised before the trained projection ('--set standardise=never' leaves them as they are)"
+        else f"The frozen base gives these scans nearly one vector ({between}), so vectors are standardised before the trained projection "
+        "('--set standardise=never' leaves them as they are)"
     )
-    return (
-        f"The frozen base gives these scans {'nearly one vector' if cosine > NARROW else 'vectors'} (mean cosine {cosine:.6f} between "
-        f"{len(looked)} training scans), {why}; mean and deviation are those of {len(seen)} training scans."
-    )
+    return f"{said}; mean and deviation are those of {len(seen)} training scans."
 
 
 def _spread(names: Sequence[str], most: int) -> list[str]:
