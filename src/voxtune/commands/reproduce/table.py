@@ -69,8 +69,8 @@ def gather_facts(
 
 def write_table_files(output: Path, facts: Facts) -> None:
     """``table_<n>.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``, and ``figures/table_<n>*.svg`` and ``.pdf``, one of each cohort."""
-    from voxtune.pages.reproduce_page import table_page
     from voxtune.pages.print_files import Interval
+    from voxtune.pages.reproduce_page import table_page
     from voxtune.pages.reproduce_prints import write_table_figure
 
     name, given = f"table_{facts.table.number}", (facts.paper, facts.table, facts.lines)
