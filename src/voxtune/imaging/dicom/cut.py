@@ -55,8 +55,14 @@ def stubs(files: Iterable[Path]) -> list[Path]:
         and file.is_file()
         and not is_dicom(file)
         and file.stat().st_size < PREAMBLE_BYTES
-        and not file.read_bytes().strip(b"\0")
+        and _only_begun(file.read_bytes())
     ]
+
+
+def _only_begun(start: bytes) -> bool:
+    """Whether fewer bytes than a preamble and its four letters are nothing but their beginning."""
+    preamble, letters = start[: PREAMBLE_BYTES - 4], start[PREAMBLE_BYTES - 4 :]
+    return not preamble.strip(b"\0") and b"DICM".startswith(letters)
 
 
 def alike(name: str) -> set[str]:
