@@ -1,9 +1,9 @@
 """Who will convert, on SIMULATED people with MCI whose hazards are known: against the true risk, volumes, age and MMSE; one visit against several.
 
     python benchmarks/time/run.py calibration          minutes: estimated risks under censoring of 0, 30, 60%, with and without weights; no pictures
-    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0]     the models; each cohort and signal is a cell, kept in results/cells,
-                                                       a few minutes of one core each
-    python benchmarks/time/run.py table                results/time.json from the cells that are there
+    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0] [--work FOLDER]     the models; each cohort and signal is a cell, kept in FOLDER
+                                                       (results/cells), a few minutes of one core each
+    python benchmarks/time/run.py table [--work FOLDER]     results/time.json from the cells that are there
     python benchmarks/time/run.py real TABLE           the columns of an event from leaspy's synthetic table (alzheimer.csv of its wheel)
 
 A run that was stopped goes on where it stopped: a cell that is there is not made again (--again makes it anew). Two signals: ``level`` (the hazard
@@ -211,10 +211,10 @@ def later_only(tables: dict[str, Any], histories: Any) -> dict[str, dict[str, fl
     }
 
 
-def cohorts(count: int, only: int | None, *, again: bool) -> None:
+def cohorts(count: int, only: int | None, work: Path, *, again: bool) -> None:
     for seed in range(count) if only is None else [only]:
         for signal in SIGNALS:
-            path = CELLS / f"{signal}-{seed}.json"
+            path = work / f"{signal}-{seed}.json"
             if path.is_file() and not again:
                 continue
             found = cell(1000 + seed, signal)
@@ -302,12 +302,12 @@ def summary_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 # ------------------------------------------------------------------------------------------------- the table
-def table() -> None:
+def table(work: Path) -> None:
     """Means over the cohorts that are there, and the paired differences of the model from each row."""
     content: dict[str, Any] = {}
     for signal in SIGNALS:
         found = [
-            json.loads(path.read_text(encoding="utf-8")) for path in sorted(CELLS.glob(f"{signal}-*.json"))
+            json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob(f"{signal}-*.json"))
         ]
         if not found:
             continue
@@ -422,15 +422,16 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=10)
     parser.add_argument("--only", type=int, help="one cohort, to rehearse or to share out")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--work", type=Path, default=CELLS, help="where the cells of cohorts are kept")
     arguments = parser.parse_args()
     if arguments.what == "cohorts":
-        cohorts(arguments.cohorts, arguments.only, again=arguments.again)
+        cohorts(arguments.cohorts, arguments.only, arguments.work, again=arguments.again)
     elif arguments.what == "real":
         if arguments.table is None:
             parser.error("real takes the path of alzheimer.csv")
         real(arguments.table)
     else:
-        {"calibration": calibration, "table": table}[arguments.what]()
+        calibration() if arguments.what == "calibration" else table(arguments.work)
 
 
 if __name__ == "__main__":
