@@ -108,12 +108,13 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     from voxtune.commands.train.in_memory import train_in_memory
     from voxtune.evaluation.event_answer import EventAnswer, of_risks
     from voxtune.evaluation.event_calibration import calibrate_event
+    from voxtune.evaluation.event_followed import cells_of
     from voxtune.losses.findings import pair_differences
     from voxtune.model.risk_question import RiskQuestion
     from voxtune.model.visits import VisitJoin, VisitSide, histories_of, learn_visits
     from voxtune.simulate.follow_up import true_risks
     from voxtune.simulate.subjects import scans
-    from voxtune.tasks.time_to_event import baseline_of, cells_of
+    from voxtune.tasks.time_to_event import baseline_of
 
     began = time.perf_counter()
     settings = settings_of(seed, signal, sum(PEOPLE.values()))
@@ -134,7 +135,11 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     join = VisitJoin(seen["train"].vectors.shape[1], VISITS)
     known = {
         name: VisitSide(
-            seen[name].logits, seen[name].vectors, cells_of(some, event), histories_of(some, VISITS)
+            seen[name].logits,
+            seen[name].vectors,
+            cells_of(some, event),
+            histories_of(some, VISITS),
+            [row.participant_id for row in some],
         )
         for name, some in sides.items()
     }

@@ -249,14 +249,18 @@ def test_a_calibrated_model_has_a_calibration_of_nought_and_a_doubled_one_not() 
 
 @pytest.mark.parametrize("away", [0.0, 0.13, 0.5])
 @pytest.mark.parametrize("back", [0.2, 0.5])
-def test_hazards_are_right_where_something_else_comes_first_and_people_are_lost(back: float, away: float) -> None:
+def test_hazards_are_right_where_something_else_comes_first_and_people_are_lost(
+    back: float, away: float
+) -> None:
     """Kept for good, those with something else first would be too many among those still there, and the risks too small by a tenth."""
     rng = np.random.default_rng(7)
     n, rate = 6000, 0.3
     event, other = rng.exponential(1 / rate, n), rng.exponential(1 / back, n)
     lost = np.minimum(rng.exponential(1 / away, n) if away else np.inf, 6.0)
     years = np.minimum(np.minimum(event, other), lost)
-    status = np.where(event <= np.minimum(other, lost), HAPPENED, np.where(other <= lost, COMPETING, CENSORED))
+    status = np.where(
+        event <= np.minimum(other, lost), HAPPENED, np.where(other <= lost, COMPETING, CENSORED)
+    )
     true = rate / (rate + back) * (1 - np.exp(-(rate + back) * np.array(HORIZONS)))
     found = risk_of(life_table(hazard_cells(years, status, np.array(HORIZONS))))
     assert found == pytest.approx(true, abs=0.014)
@@ -266,7 +270,12 @@ def test_hazards_are_right_where_something_else_comes_first_and_people_are_lost(
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([0.2, 0.7, 1.0, 1.4, 2.0, 3.5, np.nan]), st.sampled_from([0, 1, 2])), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.2, 0.7, 1.0, 1.4, 2.0, 3.5, np.nan]), st.sampled_from([0, 1, 2])),
+        max_size=12,
+    )
+)
 def test_whoever_had_something_else_first_was_without_it_until_then(some: list[tuple[float, int]]) -> None:
     years, status = np.array([one for one, _ in some]), np.array([one for _, one in some], dtype=float)
     status[np.isnan(years)] = np.nan

@@ -94,6 +94,24 @@ def test_two_ends_of_one_person_are_warned_of() -> None:
     assert findings(rounded) == []
 
 
+def test_months_in_place_of_years_are_warned_of() -> None:
+    months = [
+        row.model_copy(update={"conversion_years": 12 * float((row.model_extra or {})["conversion_years"])})
+        for row in cohort()
+    ]
+    assert any("it is in years" in one.message for one in findings(months))
+    aged = [
+        row.model_copy(update={"age": 70.0 + round(float((row.model_extra or {})["visit_years"]))})
+        for row in cohort()
+    ]
+    assert findings(aged) == []
+    told = [
+        row.model_copy(update={"visit_years": 12 * float((row.model_extra or {})["visit_years"])})
+        for row in aged
+    ]
+    assert any("by age than by visit_years" in one.message for one in findings(told))
+
+
 def test_people_who_had_to_be_seen_later_are_immortal_for_a_while() -> None:
     (found,) = findings(cohort(quiet=2.0))
     assert "Immortal time" in found.message

@@ -14,6 +14,7 @@ from voxtune.data.follow_up import Earlier, earlier_scans, follow_up
 from voxtune.errors import TableError
 from voxtune.evaluation.survival import hazard_cells, life_table
 from voxtune.model.visits import (
+    FARTHEST,
     Histories,
     VisitJoin,
     VisitSide,
@@ -159,8 +160,8 @@ def test_the_same_change_in_less_time_is_faster() -> None:
 def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitSide:
     """People whose hazard goes by what a scan shows of their level (with error) and by how it changes from visit to visit."""
     rng = np.random.default_rng(seed)
-    factor, vectors, years, status, histories = [], [], [], [], []
-    for _ in range(people):
+    factor, vectors, years, status, histories, whose = [], [], [], [], [], []
+    for person in range(people):
         level, pace = rng.normal(), rng.normal()
         rate = 0.25 * np.exp(0.8 * level + of_change * pace)
         end, lost = rng.exponential(1 / rate), rng.uniform(2, 6)
@@ -170,6 +171,7 @@ def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitS
             vector = rng.normal(size=WIDTH) * 0.02
             vector[0] += pace * visit * 0.3
             factor.append(0.8 * level)
+            whose.append(f"P{person}")
             vectors.append(vector)
             years.append(min(end, lost) + 0.01)
             status.append(int(end <= lost))
@@ -177,7 +179,7 @@ def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitS
             before.append((now, 0.0))
     cells = hazard_cells(np.array(years), np.array(status), np.array([1.0, 2.0, 3.0]))
     logits = torch.tensor(np.column_stack([factor, np.zeros(len(factor))]), dtype=torch.float32)
-    return VisitSide(logits, torch.tensor(np.array(vectors), dtype=torch.float32), cells, histories)
+    return VisitSide(logits, torch.tensor(np.array(vectors), dtype=torch.float32), cells, histories, whose)
 
 
 def held(join: VisitJoin, some: VisitSide, baseline: np.ndarray) -> tuple[float, float]:
@@ -208,11 +210,27 @@ def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_whe
     assert np.mean(gains[0.0]) > -0.003
 
 
+def test_a_change_moves_an_answer_no_farther_than_it_may() -> None:
+    join = taught()
+    logits, vectors = (
+        torch.zeros(2, 2),
+        torch.nn.functional.one_hot(torch.tensor([0, 1]), WIDTH).float() * 100,
+    )
+    moved = join.joined(logits, vectors, [[], [(0, 0.3)]])
+    assert abs(float(moved[1, 0])) == FARTHEST
+
+
 def test_nothing_to_learn_from_is_said_and_changes_nothing() -> None:
     one = side(1, 20, of_change=0.0, visits=1)
     join = VisitJoin(WIDTH, 3)
     assert "no training scan has an earlier one" in learn_visits(join, one, one, [0.0, 0.0, 0.0])
     two = side(1, 20, of_change=0.0)
+    few = side(2, 9, of_change=2.0)
+    assert "9 training participants with an earlier scan are too few" in learn_visits(
+        join, few, two, [0.0, 0.0, 0.0]
+    )
+    assert "9 validation participants" in learn_visits(join, two, few, [0.0, 0.0, 0.0])
+    assert not join.weights.any()
     assert "no validation scan has an earlier one" in learn_visits(join, two, one, [0.0, 0.0, 0.0])
     assert not join.weights.any()
 

@@ -28,6 +28,10 @@ SHORTEST = 0.25
 PULLS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Strengths of the pull of the weights to 0 that validation chooses among; none of them is no weights at all."""
 STEPS = 25
+FEWEST = 10
+"""Participants of each side with an earlier scan, without whom nothing is learned of change: with fewer the choice is one of chance."""
+FARTHEST = 3.0
+"""Log-odds that a change moves an answer at most, as far as any person's changes are from those of training."""
 
 Histories = Sequence[Sequence[tuple[int, float]]]
 """Of each scan the places of its earlier ones, with the years between."""
@@ -65,10 +69,16 @@ class VisitJoin(nn.Module):
         if not weights.any():
             return logits
         factor = pair_differences(logits.double().cpu())[:, 0].numpy()
-        moved = self.messages(factor, vectors.double().cpu().numpy(), histories) @ weights
+        moved = moved_by(self.messages(factor, vectors.double().cpu().numpy(), histories), weights)
         more = torch.zeros_like(logits)
         more[:, 0] = torch.from_numpy(moved).to(logits)
         return logits + more
+
+
+def moved_by(messages: Floats, weights: Floats) -> Floats:
+    """What messages (n, P) add to the log-odds (n,)."""
+    found: Floats = np.clip(messages @ weights, -FARTHEST, FARTHEST)
+    return found
 
 
 def histories_of(rows: Sequence[ManifestRow], most: int) -> list[list[tuple[int, float]]]:
@@ -98,6 +108,13 @@ class VisitSide:
     cells: Floats
     """What each scan says of the hazard in each interval (n, J)."""
     histories: Histories
+    participants: Sequence[str]
+    """Whose scans they are."""
+
+    @property
+    def people(self) -> int:
+        """Participants with a scan that has an earlier one."""
+        return len({one for one, history in zip(self.participants, self.histories, strict=True) if history})
 
 
 def learn_visits(join: VisitJoin, train: VisitSide, validation: VisitSide, baseline: Sequence[float]) -> str:
@@ -114,6 +131,9 @@ def learn_visits(join: VisitJoin, train: VisitSide, validation: VisitSide, basel
     if not pairs or not later:
         side = "training" if not pairs else "validation"
         return f"Visits: no {side} scan has an earlier one of the same person; each scan is read alone."
+    few, side = min((train.people, "training"), (validation.people, "validation"))
+    if few < FEWEST:
+        return f"Visits: {few} {side} participants with an earlier scan are too few to learn from (at least {FEWEST}); each scan is read alone."
     vectors = train.vectors.double().cpu().numpy()
     change = np.array([vectors[place] - vectors[one] for place, one in pairs])
     _, _, rows = np.linalg.svd(change - change.mean(axis=0), full_matrices=False)
@@ -152,7 +172,7 @@ def _inputs(join: VisitJoin, side: VisitSide) -> _Inputs:
 
 
 def _odds(inputs: _Inputs, baseline: Sequence[float], weights: Floats) -> Floats:
-    found: Floats = (inputs.factor + inputs.messages @ weights)[:, None] + np.asarray(baseline)
+    found: Floats = (inputs.factor + moved_by(inputs.messages, weights))[:, None] + np.asarray(baseline)
     return found
 
 
