@@ -113,7 +113,7 @@ def test_predict_says_what_evaluate_says_and_the_last_visit_is_the_answer(
     found = said(made.run, made.manifest, "-o", tmp_path / "out")
     assert len(found["predictions"]) == 4
     for one in found["predictions"]:
-        assert one["probabilities"] == pytest.approx(scored[one["scan"]].probabilities, abs=1e-6)
+        assert one["probabilities"] == pytest.approx(scored[one["scan"]].probabilities, abs=1e-5)
     assert [len(one.get("visits", {}).get("earlier", ())) for one in found["predictions"]] == [0, 1, 2, 0]
     alone = said(
         made.run, *(made.manifest.parent / row["image"] for row in made.rows[:3]), "-o", tmp_path / "alone"
@@ -164,7 +164,8 @@ def test_one_person_has_one_answer_by_manifest_by_files_and_from_a_server(
             job["earlier"] = [one | {"years": years} for one, years in zip(jobs, (2.0, 1.0), strict=True)]
         answer = bench.do(job, lambda _: None)
         jobs.append({"folder": str(folder), "name": f"s{place}"})
-    assert answer["probabilities"] == pytest.approx(whole["probabilities"], abs=1e-6)
+    # The scans of a manifest are read from its training cache, in which a voxel is a byte.
+    assert answer["probabilities"] == pytest.approx(whole["probabilities"], abs=2e-3)
     served = (tmp_path / "served-2" / "page.html").read_text(encoding="utf-8")
     assert "What changed since s0, 2.00 years before" in served
     bench.do(

@@ -145,7 +145,7 @@ def test_a_score_that_is_known_of_nobody_is_drawn_as_that(
     tmp_path: Path, rows: list[tuple[str, float | None, float | None, float | None]]
 ) -> None:
     """As the C-index of a cohort in which nobody had the event."""
-    write_figure(tmp_path, "baselines", intervals(rows, "C-index"), height=1.0)
+    write_figure(tmp_path, "baselines", intervals(rows, "C-index"), height=1.0, simulated=False)
     assert "not known" in (tmp_path / "figures" / "baselines.svg").read_text(encoding="utf-8")
 
 

@@ -144,8 +144,11 @@ def test_the_likelihood_stands_in_for_the_metric_of_classes() -> None:
 def test_a_horizon_that_nobody_was_followed_to_is_refused_and_so_is_a_side_that_says_nothing() -> None:
     far = config("event=conversion(years=[1, 2, 30])")
     task = task_of(far).taught(followed(rows()))
-    with pytest.raises(DataError, match="from 2 years to 30 years: the longest was followed 4"):
+    with pytest.raises(DataError, match="from 2 years to 30 years; the longest was followed"):
         task.settle(far, {"train": followed(rows())}, print)
+    everybody = [row.model_copy(update={"conversion_status": 1}) for row in followed(rows())]
+    far_task = task_of(far).taught(everybody)
+    assert far_task.settle(far, {"train": everybody}, print), "nobody is lost: all had the event"
     lost = [row.model_copy(update={"conversion_years": 0.3, "conversion_status": 0}) for row in rows(6)]
     with pytest.raises(DataError, match="No validation scan of 6"):
         taught().settle(config(), {"train": followed(rows()), "val": lost}, print)

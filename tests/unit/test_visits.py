@@ -18,6 +18,7 @@ from voxtune.model.visits import (
     Histories,
     VisitJoin,
     VisitSide,
+    directions_of,
     histories_of,
     joined_logits,
     learn_visits,
@@ -208,6 +209,22 @@ def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_whe
     assert np.mean(gains[1.0]) > 0.02
     assert min(gains[1.0]) > 0
     assert np.mean(gains[0.0]) > -0.003
+
+
+def test_the_direction_of_time_is_found_among_louder_noise() -> None:
+    """Scanners and positions move a vector more than a year does, in more directions than are kept; only time moves it the same way in everybody."""
+    rng = np.random.default_rng(0)
+    gaps, pace = rng.uniform(0.5, 3, 200), rng.normal(1.0, 0.5, 200)
+    loud = np.concatenate([np.full(10, 3.0), np.full(22, 0.3)])
+    change = rng.normal(size=(200, 32)) * loud
+    change[:, 20] += pace * gaps
+    found = directions_of(change, gaps)
+    assert found.shape == (6, 32)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(6))
+    along = (change / gaps[:, None]) @ found[0]
+    assert np.corrcoef(along, pace)[0, 1] > 0.6
+    assert max(abs(np.corrcoef((change / gaps[:, None]) @ one, pace)[0, 1]) for one in found[1:]) < 0.3
+    assert np.isfinite(directions_of(np.zeros((3, 4)), np.ones(3))).all()
 
 
 def test_a_change_moves_an_answer_no_farther_than_it_may() -> None:

@@ -62,8 +62,10 @@ def check_events(rows: Sequence[ManifestRow], split: Split) -> list[Finding]:
         event = Event(name=name)
         try:
             years, status = follow_up(rows, event)
-        except TableError:
-            continue  # the columns are no event; a run that asks for them says why
+        except TableError as error:  # of another thing than an event; a run that asks for them is refused
+            message = f"Columns '{event.years_column}' and '{event.status_column}' are no event and were not looked at: {error}"
+            findings.append(Finding(check=CHECK, level="note", message=message))
+            continue
         findings += _moments(event, rows, years)
         findings += _units(event, rows, years)
         mine = np.array([row.scan_id in train for row in rows]) & np.isfinite(years)

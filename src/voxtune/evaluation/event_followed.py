@@ -8,7 +8,7 @@ from voxtune.data.follow_up import follow_up
 from voxtune.errors import DataError
 from voxtune.evaluation.survival import hazard_cells
 from voxtune.evaluation.weighted_metrics import Floats
-from voxtune.types.event import Event, horizon
+from voxtune.types.event import CENSORED, Event, horizon
 from voxtune.types.records import ManifestRow
 
 
@@ -23,16 +23,20 @@ def check_followed(
     """See that something is known of every interval in training, and of any in validation.
 
     Raises:
-        DataError: nobody entered an interval, whose hazard would be an invention.
+        DataError: nobody was followed through an interval, whose hazard would be an invention.
     """
-    known = np.isfinite(cells_of(train, event)).any(axis=0)
-    if not known.all():
-        empty = int(np.argmin(known))
-        start = horizon(event.years[empty - 1]) if empty else "the scan"
-        longest = float(np.nanmax(follow_up(train, event)[0]))
+    years, status = follow_up(train, event)
+    cells = cells_of(train, event)
+    for place, end in enumerate(event.years):
+        start = event.years[place - 1] if place else 0.0
+        lost = (status == CENSORED) & (years >= start) & (years < end)
+        # Where only events are known of an interval and others were lost in it, it would look as if everybody had the event.
+        if (cells[:, place] == 0).any() or (not lost.any() and np.isfinite(cells[:, place]).any()):
+            continue
+        since = horizon(start) if place else "the scan"
         raise DataError(
-            f"No training scan says anything of the time from {start} to {event.horizons[empty]}: the longest was followed {longest:g} years. "
-            f"Take nearer horizons, as --set 'event={event.name}(years=[1, 2])'."
+            f"No training scan was followed without the event through half of the time from {since} to {event.horizons[place]}; the longest was followed "
+            f"{float(np.nanmax(years)):g} years. Take nearer horizons, as --set 'event={event.name}(years=[1, 2])'."
         )
     if validation is not None and not np.isfinite(cells_of(validation, event)).any():
         raise DataError(

@@ -1,7 +1,7 @@
 """Several scans of one person read together: what changed since the earlier ones moves the odds of the last one. One scan alone stays as it is.
 
 Every scan is encoded once, by itself. From the scan at the moment of prediction to each earlier one goes a message: the change of the factor of
-the pair of texts, and of the image vector along a few directions in which people's scans change most, each times an embedding of the time
+the pair of texts, and of the image vector along the direction in which people go with time and a few in which they differ most, each times an embedding of the time
 between them (a constant, and one over the years, so that the rate of change is there). The mean of the messages, weighted by what was
 learned, is added to the log-odds. So any number of scans at irregular times can be read, their order says nothing beyond their times, and
 a person with one scan gets what that scan says to the last bit. What is learned after the adapter itself, on its training participants, is one
@@ -23,6 +23,8 @@ from voxtune.types.records import ManifestRow
 Floats = NDArray[np.float64]
 DIRECTIONS = 6
 """Of change, along which image vectors are compared."""
+SHRINK = 0.1
+"""Of the mean variance, added to every direction where changes are held against their spread: few pairs know it badly."""
 SHORTEST = 0.25
 """Years: scans closer to one another count as so far apart where a rate is taken."""
 PULLS = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -136,9 +138,9 @@ def learn_visits(join: VisitJoin, train: VisitSide, validation: VisitSide, basel
         return f"Visits: {few} {side} participants with an earlier scan are too few to learn from (at least {FEWEST}); each scan is read alone."
     vectors = train.vectors.double().cpu().numpy()
     change = np.array([vectors[place] - vectors[one] for place, one in pairs])
-    _, _, rows = np.linalg.svd(change - change.mean(axis=0), full_matrices=False)
-    count = min(DIRECTIONS, len(rows))
-    join.directions[:count] = torch.from_numpy(rows[:count]).to(join.directions)
+    gaps = np.array([gap for history in train.histories for _, gap in history])
+    found = directions_of(change, gaps)
+    join.directions[: len(found)] = torch.from_numpy(found).to(join.directions)
     seen, held = (_inputs(join, one) for one in (train, validation))
     spread = seen.messages[[bool(one) for one in train.histories]].std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf)
@@ -156,6 +158,26 @@ def learn_visits(join: VisitJoin, train: VisitSide, validation: VisitSide, basel
         if weights.any()
         else f"{said}no better from several, so each is read alone."
     )
+
+
+def directions_of(change: Floats, gaps: Floats) -> Floats:
+    """Unit directions (at most ``DIRECTIONS``, E) along which pairs of scans are compared.
+
+    The first is the one in which people go with time: the mean rate of change, against the spread of changes, as in a linear discriminant. Noise
+    between two scans has no mean, however large it is. The others are those in which changes differ most.
+
+    Args:
+        change: of image vectors between two scans of a person (n, E).
+        gaps: years between them (n,).
+    """
+    mean = (change / np.maximum(gaps, SHORTEST)[:, None]).mean(axis=0)
+    apart = change - change.mean(axis=0)
+    spread = apart.T @ apart / len(change)
+    floor = SHRINK * np.trace(spread) / len(spread)
+    usual = np.linalg.solve(spread + floor * np.eye(len(spread)), mean) if floor > 0 else mean
+    _, _, rows = np.linalg.svd(apart, full_matrices=False)
+    found: Floats = np.vstack([usual / max(float(np.linalg.norm(usual)), 1e-12), rows[: DIRECTIONS - 1]])
+    return found
 
 
 @dataclass(frozen=True)
