@@ -218,7 +218,7 @@ def later_only(tables: dict[str, Any], histories: Any) -> dict[str, dict[str, fl
 
 def cohorts(count: int, only: int | None, work: Path, *, again: bool) -> None:
     for seed in range(count) if only is None else [only]:
-        for signal in SIGNALS:
+        for signal in reversed(SIGNALS):
             path = work / f"{signal}-{seed}.json"
             if path.is_file() and not again:
                 continue

@@ -158,8 +158,11 @@ def test_the_same_change_in_less_time_is_faster() -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- learning
-def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitSide:
-    """People whose hazard goes by what a scan shows of their level (with error) and by how it changes from visit to visit."""
+def side(seed: int, people: int, *, of_change: float, visits: int = 2, drift: float = 0.0) -> VisitSide:
+    """People whose hazard goes by what a scan shows of their level (with error) and by how it changes from visit to visit.
+
+    ``drift`` is how much everybody changes, in standard deviations of the pace.
+    """
     rng = np.random.default_rng(seed)
     factor, vectors, years, status, histories, whose = [], [], [], [], [], []
     for person in range(people):
@@ -170,7 +173,7 @@ def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitS
         for visit in range(visits):
             now = len(factor)
             vector = rng.normal(size=WIDTH) * 0.02
-            vector[0] += pace * visit * 0.3
+            vector[0] += (pace + drift) * visit * 0.3
             factor.append(0.8 * level)
             whose.append(f"P{person}")
             vectors.append(vector)
@@ -194,11 +197,17 @@ def held(join: VisitJoin, some: VisitSide, baseline: np.ndarray) -> tuple[float,
     return loss(some.logits), loss(join.joined(some.logits, some.vectors, some.histories))
 
 
-def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_where_it_does_not() -> None:
+@pytest.mark.parametrize("drift", [0.0, 5.0])
+def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_where_it_does_not(
+    drift: float,
+) -> None:
+    """Whether people stay as they are on the whole or all change: else that somebody came twice would itself move the odds, and nothing could be learned."""
     gains: dict[float, list[float]] = {0.0: [], 1.0: []}
     for of_change, found in gains.items():
         for seed in range(6):
-            train, validation, test = (side(100 * seed + n, 150, of_change=of_change) for n in range(3))
+            train, validation, test = (
+                side(100 * seed + n, 150, of_change=of_change, drift=drift) for n in range(3)
+            )
             hazard = life_table(train.cells)
             baseline = np.log(hazard / (1 - hazard))
             join = VisitJoin(WIDTH, 3)

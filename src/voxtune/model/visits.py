@@ -1,8 +1,8 @@
 """Several scans of one person read together: what changed since the earlier ones moves the odds of the last one. One scan alone stays as it is.
 
 Every scan is encoded once, by itself. From the scan at the moment of prediction to each earlier one goes a message: the change of the factor of
-the pair of texts, and of the image vector along the direction in which people go with time and a few in which they differ most, each times an embedding of the time
-between them (a constant, and one over the years, so that the rate of change is there). The mean of the messages, weighted by what was
+the pair of texts, and of the image vector along the direction in which people go with time and a few in which they differ most, each beyond the
+usual change of so many years, times an embedding of the time between them (a constant, and one over the years, so that the rate of change is there). The mean of the messages, weighted by what was
 learned, is added to the log-odds. So any number of scans at irregular times can be read, their order says nothing beyond their times, and
 a person with one scan gets what that scan says to the last bit. What is learned after the adapter itself, on its training participants, is one
 weight for each part of a message; how far the weights may go, and whether at all, validation participants decide.
@@ -46,13 +46,15 @@ class VisitJoin(nn.Module):
         super().__init__()
         self.most = most
         self.directions: Tensor
+        self.usual: Tensor
         self.weights: Tensor
         self.register_buffer("directions", torch.zeros(DIRECTIONS, width))
+        self.register_buffer("usual", torch.zeros(1 + DIRECTIONS))
         self.register_buffer("weights", torch.zeros(2 * (1 + DIRECTIONS)))
 
     def messages(self, factor: Floats, vectors: Floats, histories: Histories) -> Floats:
-        """The mean message of each scan (n, P); zeros where it has no earlier one."""
-        directions = self.directions.double().cpu().numpy()
+        """The mean message of each scan (n, P), beyond the usual change of so many years; zeros where it has no earlier one."""
+        directions, usual = (one.double().cpu().numpy() for one in (self.directions, self.usual))
         found = np.zeros((len(factor), len(self.weights)))
         for place, history in enumerate(histories):
             if not history:
@@ -61,8 +63,9 @@ class VisitJoin(nn.Module):
             change = np.column_stack(
                 [factor[place] - factor[before], (vectors[place] - vectors[before]) @ directions.T]
             )
-            rate = change / np.maximum(gaps, SHORTEST)[:, None]
-            found[place] = np.hstack([change, rate]).mean(axis=0)
+            years = np.maximum(gaps, SHORTEST)[:, None]
+            more = change - usual * years  # than in most people
+            found[place] = np.hstack([more, more / years]).mean(axis=0)
         return found
 
     def joined(self, logits: Tensor, vectors: Tensor, histories: Histories) -> Tensor:
@@ -141,6 +144,12 @@ def learn_visits(join: VisitJoin, train: VisitSide, validation: VisitSide, basel
     gaps = np.array([gap for history in train.histories for _, gap in history])
     found = directions_of(change, gaps)
     join.directions[: len(found)] = torch.from_numpy(found).to(join.directions)
+    factor = pair_differences(train.logits.double().cpu())[:, 0].numpy()
+    years = np.maximum(gaps, SHORTEST)[:, None]
+    moved = np.array([factor[place] - factor[one] for place, one in pairs])
+    # Whoever comes again has changed as everybody does; only a change beyond that is one's own. Else a second visit would itself move the odds.
+    usual = (np.column_stack([moved, change @ join.directions.double().cpu().numpy().T]) / years).mean(axis=0)
+    join.usual.copy_(torch.from_numpy(usual).to(join.usual))
     seen, held = (_inputs(join, one) for one in (train, validation))
     spread = seen.messages[[bool(one) for one in train.histories]].std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf)
