@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from voxtune.data.follow_up import Earlier, earlier_scans, follow_up
-from voxtune.errors import TableError
+from voxtune.errors import DataError, TableError
 from voxtune.evaluation.survival import hazard_cells, life_table
 from voxtune.model.visits import (
     FARTHEST,
@@ -79,6 +79,16 @@ def test_a_scan_without_a_time_is_before_nothing_and_after_nothing() -> None:
     } == {"c": ["a"]}
     with pytest.raises(TableError, match="visit_years"):
         earlier_scans([row("A", "a", "soon")], [row("A", "a", "soon")], 2)
+
+
+def test_scans_that_are_read_together_must_have_times() -> None:
+    undated = [row("A", "a", 0.0), row("A", "b", "n/a")]
+    with pytest.raises(DataError, match="Scan 'b' of participant 'A' has no visit_years"):
+        histories_of(undated, 2)
+    assert histories_of(undated, 1) == [[], []], "each scan alone"
+    assert histories_of([row("A", "a", "n/a"), row("B", "b", 0.0)], 2) == [[], []], "one scan each"
+    with pytest.raises(DataError, match="12 months are 1"):
+        histories_of([row("A", "a", 0), row("A", "b", 36)], 2)
 
 
 def leaks(

@@ -12,6 +12,8 @@ from voxtune.types.event import CENSORED, COMPETING, HAPPENED, VISIT_YEARS, Even
 from voxtune.types.records import ManifestRow
 
 Floats = NDArray[np.float64]
+LONGEST = 30.0
+"""Years between the scans of a person beyond which they are other units, such as months."""
 OLDEST = 120.0
 """Years of age that nobody is followed to: beyond them a time is in other units, such as months."""
 
@@ -85,6 +87,30 @@ def when_made(row: ManifestRow) -> float:
         TableError: the cell is no number.
     """
     return _number(row, VISIT_YEARS)
+
+
+def check_times(rows: Sequence[ManifestRow]) -> None:
+    """See that it is known when each scan of a person with several was made, where they are read together.
+
+    Raises:
+        DataError: it is not, or their times are those of no person's visits.
+        TableError: a cell is no number.
+    """
+    people: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        people.setdefault(row.participant_id, []).append(row)
+    for person, some in people.items():
+        times = [when_made(row) for row in some] if len(some) > 1 else []
+        lost = next((row for row, when in zip(some, times, strict=False) if not np.isfinite(when)), None)
+        if lost is not None:
+            raise DataError(
+                f"Scan '{lost.scan_id}' of participant '{person}' has no {VISIT_YEARS} (years since the first visit): the {len(some)} scans of this person are "
+                "read together (event.visits), and it must be known when each was made. Add the column, or take one scan of each person."
+            )
+        if times and max(times) - min(times) > LONGEST:
+            raise DataError(
+                f"The scans of participant '{person}' are {max(times) - min(times):g} years apart by {VISIT_YEARS}: it is in years, so 12 months are 1."
+            )
 
 
 @dataclass(frozen=True)

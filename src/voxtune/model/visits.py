@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxtune.data.follow_up import earlier_scans
+from voxtune.data.follow_up import check_times, earlier_scans
 from voxtune.losses.findings import pair_differences
 from voxtune.types.records import ManifestRow
 
@@ -87,7 +87,13 @@ def moved_by(messages: Floats, weights: Floats) -> Floats:
 
 
 def histories_of(rows: Sequence[ManifestRow], most: int) -> list[list[tuple[int, float]]]:
-    """Of each row the places of the earlier scans of its person among the rows, the nearest first; never one at the moment or after it."""
+    """Of each row the places of the earlier scans of its person among the rows, the nearest first; never one at the moment or after it.
+
+    Raises:
+        DataError: of a person with several scans nobody knows when one was made.
+    """
+    if most > 1:
+        check_times(rows)
     place = {row.scan_id: number for number, row in enumerate(rows)}
     found = earlier_scans(rows, rows, most)
     return [[(place[one.row.scan_id], one.years) for one in found.get(row.scan_id, ())] for row in rows]

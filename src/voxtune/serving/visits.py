@@ -68,8 +68,9 @@ def read_together(
             raise ScanError(name, f"'{one.name}' is not from before it ({one.years:g} years)", "Only earlier scans are read beside a scan.")  # fmt: skip
     nearest = sorted(earlier, key=lambda one: (one.years, one.name))[: join.most - 1]
     read = [one for one in nearest if one.left_out is None]
-    logits = torch.cat([one.logits for one in (now, *read) if one.logits is not None])
-    vectors = torch.cat([one.vector.cpu() for one in (now, *read) if one.vector is not None])
+    both = [(now.logits, now.vector), *((one.logits, one.vector) for one in read)]
+    logits = torch.cat([one.cpu() for one, _ in both if one is not None])
+    vectors = torch.cat([one.cpu() for _, one in both if one is not None])
     histories = [[(1 + place, round(one.years, 6)) for place, one in enumerate(read)], *([] for _ in read)]
     listed = tuple(
         EarlierVisit(scan=one.name, years=round(one.years, 6), left_out=one.left_out) for one in nearest

@@ -104,6 +104,7 @@ class TimeToEvent:
         Raises:
             DataError: no event within the horizons in training, or no interval without one.
         """
+        from voxtune.data.follow_up import check_times
         from voxtune.evaluation.event_followed import cells_of, check_followed
 
         cells = cells_of(sides["train"], self.event)
@@ -116,6 +117,8 @@ class TimeToEvent:
                     f"No training scan of {len(cells)} was {'' if value == 0 else 'seen '}{what}; nothing can be learned."
                 )
         check_followed(self.event, sides["train"], sides.get("val"))
+        for rows in sides.values() if self.event.visits > 1 else ():
+            check_times(rows)
         if config.training.metric == DEFAULT_METRIC:
             return config.model_copy(
                 update={"training": config.training.model_copy(update={"metric": "loss"})}
@@ -368,7 +371,13 @@ class ScoredEvent:
         if self.model.adapter is None:
             return "A base alone has no training scans: its risks start from even odds in each interval and only rank scans."
         facts = self.model.adapter.facts.training.get("event", {})
-        return (
+        most = self.event.visits
+        told = (
+            f"Up to {most} scans of a person are read together, none from after the moment. "
+            if most > 1
+            else ""
+        )
+        return told + (
             f"The level of each interval is that of the training scans; one shift and one slope were fixed on the validation scans, which had "
             f"{facts.get('validation_events', 'an unknown number of')} events within the horizons."
         )

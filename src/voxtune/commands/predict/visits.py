@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 
 from voxtune.commands.predict.inputs import Input
-from voxtune.data.follow_up import earlier_scans, when_made
-from voxtune.errors import DataError, SettingError
+from voxtune.data.follow_up import LONGEST, check_times, earlier_scans, when_made
+from voxtune.errors import SettingError
 from voxtune.reports.change import change_sentence, changes
 from voxtune.types.event import VISIT_YEARS
 from voxtune.types.profile import Profile
@@ -17,8 +17,6 @@ from voxtune.types.visits import VolumeChange
 
 DAYS = 365.25
 """Of a year."""
-LONGEST = 30.0
-"""Years between the visits of a call beyond which they are other units, such as months."""
 ONE = "one person"
 """Whose scans those of ``--when`` are."""
 
@@ -85,29 +83,13 @@ def histories(inputs: Sequence[Input], most: int) -> dict[int, tuple[Before, ...
     for place, row in known:
         people.setdefault(row.participant_id, []).append((place, row))
     found: dict[int, tuple[Before, ...]] = {}
-    for person, scans in people.items():
-        if len(scans) < 2:
-            continue
-        _check_times(person, [row for _, row in scans])
+    check_times([row for _, row in known])
+    for scans in people.values():
         places = {row.scan_id: place for place, row in scans}
         rows = [row for _, row in scans]
         for name, some in earlier_scans(rows, rows, most).items():
             found[places[name]] = tuple(Before(inputs[places[one.row.scan_id]], one.years) for one in some)
     return found
-
-
-def _check_times(person: str, rows: Sequence[ManifestRow]) -> None:
-    times = [when_made(row) for row in rows]
-    lost = next((row for row, when in zip(rows, times, strict=True) if not np.isfinite(when)), None)
-    if lost is not None:
-        raise DataError(
-            f"Scan '{lost.scan_id}' of participant '{person}' has no {VISIT_YEARS} (years since the first visit): this adapter reads the {len(rows)} scans of "
-            "a person together and must know when each was made. Add the column, or give the scan alone."
-        )
-    if max(times) - min(times) > LONGEST:
-        raise DataError(
-            f"The scans of participant '{person}' are {max(times) - min(times):g} years apart by {VISIT_YEARS}: it is in years, so 12 months are 1."
-        )
 
 
 def last_of_person(inputs: Sequence[Input]) -> int | None:
