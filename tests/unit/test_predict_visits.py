@@ -1,6 +1,7 @@
 """Which scans of a call are visits of one person: by their manifest or by --when; refused where a time is lacking or cannot be."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_only_earlier_scans_of_the_same_person_are_read_in_any_order_of_rows() -
     assert before([*some[2:3], *files(3)]) == {}, (
         "one scan of a person, and files by themselves, are read alone"
     )
+
+
+def test_the_same_number_in_another_manifest_is_another_person() -> None:
+    some = [replace(scan("a", when=0), of="one.tsv"), replace(scan("a", when=1), of="two.tsv")]
+    assert before(some) == {}
+    assert last_of_person(some) is None
 
 
 def test_fifty_visits_are_those_nearest() -> None:
@@ -104,7 +111,7 @@ def test_a_bids_folder_of_one_person_is_read_with_its_times(tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------------ by --when
 @pytest.mark.parametrize("when", ["2, 0,0.5", "2016-09-12,2014-09-12,2015-03-13"])
 def test_moments_are_years_or_days(when: str) -> None:
-    some = moments(when, files(3))
+    some = moments(when, files(3), 3)
     assert last_of_person(some) == 0
     assert [name for name, _ in before(some)["s0"]] == ["s2", "s1"]
     assert before(some)["s0"][0][1] == pytest.approx(1.5, abs=0.01)
@@ -117,7 +124,16 @@ def test_moments_are_years_or_days(when: str) -> None:
 )  # fmt: skip
 def test_moments_that_are_none_are_refused(when: str, said: str) -> None:
     with pytest.raises(SettingError, match=said):
-        moments(when, files(2))
+        moments(when, files(2), 2)
+
+
+def test_moments_are_of_scans_given_one_by_one() -> None:
+    for some, given in ((files(2), 1), ([scan("a"), scan("b")], 2)):
+        with pytest.raises(SettingError, match="given one by one"):
+            moments("0,1", some, given)
+    with pytest.raises(SettingError, match="each scan once"):
+        moments("0,1", files(1) * 2, 2)
+    assert last_of_person(moments("3", files(1), 1)) == 0, "one scan is read alone"
 
 
 # ------------------------------------------------------------------------------------------------ volumes

@@ -194,12 +194,12 @@ def predict(  # noqa: PLR0913  (the options of the command)
     kept = AnswerFolder(home, facts)
     most = _visits(facts)
     if when is not None:
-        inputs = _visits_of_one(inputs, when, most)
+        inputs = _visits_of_one(inputs, when, most, len(sources))
     inputs = named(identified(inputs, home), kept.names(), facts.adapter_sha256)
     if when is None and most > 1 and len(inputs) > 1 and all(one.row is None for one in inputs):
         tell("Each scan is read alone, as of another person; --when 0,1.5 says that they are visits of one.")
     before = histories(inputs, most) if most > 1 else {}
-    last = last_of_person(inputs) if before else None
+    last = last_of_person(inputs) if before or when is not None else None
     profile = RunConfig.from_json(json.dumps(facts.config)).known_profile
     jobs = [
         Job(
@@ -245,7 +245,7 @@ def _visits(facts: "AdapterFacts") -> int:
     return int(event.get("visits", 1)) if isinstance(event, dict) else 1
 
 
-def _visits_of_one(inputs: list[Input], when: str, most: int) -> list[Input]:
+def _visits_of_one(inputs: list[Input], when: str, most: int, given: int) -> list[Input]:
     """The scans of one person with their moments.
 
     Raises:
@@ -253,7 +253,7 @@ def _visits_of_one(inputs: list[Input], when: str, most: int) -> list[Input]:
     """
     if most < 2:
         raise SettingError("when", "nothing: this adapter reads each scan alone (train one with event.visits above 1)", when)  # fmt: skip
-    return moments(when, inputs)
+    return moments(when, inputs, given)
 
 
 def _threads(workers: int) -> int | None:

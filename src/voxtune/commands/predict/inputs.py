@@ -34,6 +34,8 @@ class Input:
     """Of its content; ``None`` where that cannot be read."""
     row: ManifestRow | None = None
     """Of its manifest; ``None`` of a file by itself."""
+    of: str = ""
+    """The manifest or BIDS folder: the same participant_id in another one is another person."""
 
     def key(self, adapter_sha256: str) -> str:
         """What tells its answer from every other one: path, content and adapter."""

@@ -29,16 +29,21 @@ class Before:
     years: float
 
 
-def moments(text: str, inputs: Sequence[Input]) -> list[Input]:
+def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
     """The scans of one person, each with its row that says when it was made.
 
     Args:
         text: years since any moment or days (2016-09-12), by commas, one for each scan in its order.
         inputs: the scans.
+        given: arguments that they came of.
 
     Raises:
-        SettingError: not so, not one for each scan, or two scans of the last moment.
+        SettingError: not so, not one for each scan, or two scans of the last moment; a manifest or a folder, which has no order of its own.
     """
+    if len(inputs) != given or any(one.row is not None for one in inputs):
+        raise SettingError("when", f"scans given one by one; a manifest says it by {VISIT_YEARS}", text)
+    if len({one.path.resolve() for one in inputs}) < len(inputs):
+        raise SettingError("when", "each scan once", text)
     parts = [part.strip() for part in text.split(",")]
     try:
         years = [float(part) for part in parts]
@@ -79,12 +84,12 @@ def histories(inputs: Sequence[Input], most: int) -> dict[int, tuple[Before, ...
         DataError: of a person with several scans one has no time, or times that no person's visits have.
     """
     known = [(place, one.row) for place, one in enumerate(inputs) if one.row is not None]
-    people: dict[str, list[tuple[int, ManifestRow]]] = {}
+    people: dict[tuple[str, str], list[tuple[int, ManifestRow]]] = {}
     for place, row in known:
-        people.setdefault(row.participant_id, []).append((place, row))
+        people.setdefault((inputs[place].of, row.participant_id), []).append((place, row))
     found: dict[int, tuple[Before, ...]] = {}
-    check_times([row for _, row in known])
     for scans in people.values():
+        check_times([row for _, row in scans])
         places = {row.scan_id: place for place, row in scans}
         rows = [row for _, row in scans]
         for name, some in earlier_scans(rows, rows, most).items():
@@ -95,11 +100,8 @@ def histories(inputs: Sequence[Input], most: int) -> dict[int, tuple[Before, ...
 def last_of_person(inputs: Sequence[Input]) -> int | None:
     """The place of the last scan, where all scans of a call are visits of one person; ``None`` where they are not, or two were last."""
     rows = [one.row for one in inputs]
-    if (
-        len(rows) < 2
-        or any(row is None for row in rows)
-        or len({row.participant_id for row in rows if row}) > 1
-    ):
+    people = {(one.of, row.participant_id) for one, row in zip(inputs, rows, strict=True) if row is not None}
+    if len(people) != 1 or any(row is None for row in rows):
         return None
     times = [when_made(row) for row in rows if row is not None]
     last = int(np.argmax(times)) if np.isfinite(times).all() else -1
