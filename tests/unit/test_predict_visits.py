@@ -70,7 +70,6 @@ def test_times_that_cannot_be_are_refused(when: object, said: str) -> None:
 def test_the_last_scan_of_one_person_is_the_one_that_is_answered() -> None:
     assert last_of_person([scan("b", when=2), scan("a", when=0)]) == 0
     for some in (
-        [scan("a", when=0)],
         [scan("a", when=1), scan("b", when=1)],
         [scan("a", when=0), scan("x", "Q", 1)],
         files(2),
