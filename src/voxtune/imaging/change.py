@@ -26,6 +26,8 @@ def grey_change(now: NDArray[np.float32], before: NDArray[np.float32]) -> NDArra
     if span <= 0 or span_then <= 0:
         return np.zeros(now.shape, dtype=np.float32)
     alike = (before - middle_then) * (span / span_then) + middle
-    change = np.where(inside, gaussian_filter(now - alike, SMOOTH), 0.0) / (STRONGEST * span)
+    # Zero outside before it is smoothed: what lies there is no picture and must not bleed in.
+    smooth = gaussian_filter(np.where(inside, now - alike, 0.0), SMOOTH)
+    change = np.where(inside, smooth, 0.0) / (STRONGEST * span)
     found: NDArray[np.float32] = np.clip(change, -1, 1).astype(np.float32)
     return found
