@@ -47,6 +47,16 @@ def test_the_same_number_in_another_manifest_is_another_person() -> None:
     assert last_of_person(some) is None
 
 
+def test_two_manifests_that_number_their_people_alike_are_of_different_people(tmp_path: Path) -> None:
+    found = []
+    for name, when in (("one", 0), ("two", 1)):
+        text = f"participant_id\tscan_id\timage\tvisit_years\nP\t{name}\t{name}.nii\t{when}\n"
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+        found += inputs_of(tmp_path / f"{name}.tsv", alone=False)
+    assert [one.row and one.row.participant_id for one in found] == ["P", "P"]
+    assert before(found) == {}
+
+
 def test_fifty_visits_are_those_nearest() -> None:
     some = [scan(f"v{n:02}", when=n / 4) for n in range(50)]
     assert [name for name, _ in before(some, 4)["v49"]] == ["v48", "v47", "v46"]

@@ -88,6 +88,7 @@ def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda 
                 row.participant_id,
                 row.diagnosis,
                 row=row,
+                of=str(source),
             )
             for row in (dated(rows) if made else rows)
         ]

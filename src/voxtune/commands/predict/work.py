@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voxtune.pages.scan_page import MapFigure
     from voxtune.serving.answer import Answer
     from voxtune.serving.predictor import Predictor, ScanResult
+    from voxtune.serving.visits import EarlierScan
 
 RECORDS = "answers"
 """Folder of the records in the folder of a table."""
@@ -112,7 +113,7 @@ def _alone(model: Model, path: Path, name: str, declared: Declared) -> "ScanResu
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _visit(model: Model, path: Path, name: str, sha256: str | None, declared: Declared) -> "ScanResult | str":
     """The same of a visit of a person with several, kept for the person's other visits; or why it cannot be read."""
     del sha256  # of the key: another content is another scan
@@ -121,6 +122,15 @@ def _visit(model: Model, path: Path, name: str, sha256: str | None, declared: De
             return _alone(model, path, name, declared)
     except ScanError as error:
         return error.cause
+
+
+@lru_cache(maxsize=256)
+def _encoded(model: Model, scan: Input, declared: Declared) -> "EarlierScan":
+    """What a visit adds to a later one, without its picture: of a person with fifty visits each is preprocessed once or twice, not fifty times."""
+    from voxtune.serving.visits import EarlierScan
+
+    found = EarlierScan.of(scan.name, 1.0, _visit(model, scan.path, scan.name, scan.sha256, declared))
+    return dataclasses.replace(found, volume=None)
 
 
 def _together(predictor: "Predictor", job: Job) -> "tuple[ScanResult, tuple[MapFigure, ...]]":
@@ -133,18 +143,27 @@ def _together(predictor: "Predictor", job: Job) -> "tuple[ScanResult, tuple[MapF
     def visit(scan: Input) -> "ScanResult | str":
         return _visit(job.model, scan.path, scan.name, scan.sha256, plain)
 
+    earlier = []
+    for one in job.earlier:
+        bare = dataclasses.replace(one.scan, row=None)  # a row cannot be the key of a cache
+        earlier.append(dataclasses.replace(_encoded(job.model, bare, plain), years=one.years))
     now = visit(job.scan)
     if isinstance(now, str):
         raise ScanError(job.scan.name, now)
-    earlier = [EarlierScan.of(one.scan.name, one.years, visit(one.scan)) for one in job.earlier]
     result = predictor.together(now, earlier, job.declared.sets)
     beside = result.caveats.visits
     if beside is None:
         return result, ()
     told = beside.model_copy(update={"changes": job.changes})
     result = dataclasses.replace(result, caveats=result.caveats.model_copy(update={"visits": told}))
+    first = max(told.read, key=lambda one: one.years, default=None)
+    pictures = [
+        EarlierScan.of(one.scan.name, one.years, visit(one.scan))
+        for one in job.earlier
+        if first is not None and one.scan.name == first.scan
+    ]
     volume = result.preprocessed.volume
-    change = change_since(told, volume, earlier, predictor.preset)
+    change = change_since(told, volume, pictures, predictor.preset)
     if change is None:
         return result, ()
     since, heat = change
@@ -178,6 +197,7 @@ def forget() -> None:
     """Let go of the model and of visits: their files may have changed since."""
     loaded.cache_clear()
     _visit.cache_clear()
+    _encoded.cache_clear()
 
 
 def _write(
