@@ -157,11 +157,10 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     answer = EventAnswer(RiskQuestion(event, levels))
     truth = known["train"].cells
 
-    def regression(columns: tuple[str, ...]) -> np.ndarray:
-        train, test = (
-            np.array([[float(getattr(row, name)) for name in columns] for row in sides[side]])
-            for side in ("train", "test")
-        )
+    def regression(columns: tuple[str, ...], *, change: bool = False) -> np.ndarray:
+        train, test = (table_of(sides[side], columns, known[side].histories) for side in ("train", "test"))
+        if not change:
+            train, test = (one[:, : len(columns)] for one in (train, test))
         usable = np.isfinite(truth).any(axis=1)
         return answer.table(sides["test"], answer.fit(train[usable], test, truth[usable], 0)).probabilities
 
@@ -173,6 +172,7 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
         "model, one visit": calibrated(alone),
         "model, several visits": calibrated(several),
         "volumes": regression(VOLUMES),
+        "volumes and their change": regression(VOLUMES, change=True),
         "age and MMSE": regression(("age", "mmse")),
         "age, MMSE and volumes": regression(("age", "mmse", *VOLUMES)),
         "probe on the adapted vectors": answer.table(
@@ -188,6 +188,18 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
         "events": int(np.nansum(known["test"].cells)), "steps": trained.plan.steps,
         "seconds": {"pictures": round(made), "all": round(time.perf_counter() - began)},
     }  # fmt: skip
+
+
+def table_of(rows: list[Any], columns: tuple[str, ...], histories: Any) -> np.ndarray:
+    """What a table holds of each row (n, 2 k): values, and their change in percent a year beyond the mean of these rows; 0 without an earlier scan."""
+    values = np.array([[float(getattr(row, name)) for name in columns] for row in rows])
+    changes = np.full_like(values, np.nan)
+    for place, history in enumerate(histories):
+        if history:
+            changes[place] = np.mean(
+                [100 * (values[place] / values[one] - 1) / gap for one, gap in history], axis=0
+            )
+    return np.hstack([values, np.nan_to_num(changes - np.nanmean(changes, axis=0))])
 
 
 def figures(table: Any, truth: np.ndarray) -> dict[str, float | None]:
@@ -317,7 +329,8 @@ def table(work: Path) -> None:
         if not found:
             continue
         rows = {}
-        for name in found[0]["rows"]:
+        # A row that was added later is shown once every cell has it (cohorts --again).
+        for name in (one for one in found[0]["rows"] if all(one in cell["rows"] for cell in found)):
             own = {score: [one["rows"][name][score] for one in found] for score in ("c_index", "c_index_harrell", "auroc", "brier", "calibration/1 year", "calibration/2 years", "calibration/3 years", "bias/3")}  # fmt: skip
             rows[name] = {score: spread(values) for score, values in own.items()}
             rows[name]["model minus it"] = spread(
