@@ -23,6 +23,8 @@ from reproduce import tables as testbeds
 from scale import tables as scales
 from skip_empty import tables as skipped
 from start import tables as starts
+from time_tables import cohorts as converters
+from time_tables import risks
 from train import tables as trained
 from verdict import tables as verdicts
 
@@ -59,6 +61,7 @@ PAGES = (
     CONCEPTS / "quality.md",
     CONCEPTS / "guarantees.md",
     CONCEPTS / "reports.md",
+    ROOT / "docs" / "how-to" / "time-to-event.md",
     CONCEPTS / "reproduced-tables.md",
     CONCEPTS / "same-bits.md",
     CONCEPTS / "scale.md",
@@ -443,6 +446,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "skip-empty-brains": skipped.brains,
     "skip-empty-cohorts": skipped.cohorts,
     "start": starts.table,
+    "time-cohorts": converters,
+    "time-risks": risks,
     "train-step": trained.step,
     "train-growth": trained.growth,
     "train-data": trained.data,

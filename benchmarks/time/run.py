@@ -1,9 +1,9 @@
 """Who will convert, on SIMULATED people with MCI whose hazards are known: against the true risk, volumes, age and MMSE; one visit against several.
 
     python benchmarks/time/run.py calibration          minutes: estimated risks under censoring of 0, 30, 60%, with and without weights; no pictures
-    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0]     the models; each cohort and signal is a cell, kept in results/cells,
-                                                       a few minutes of one core each
-    python benchmarks/time/run.py table                results/time.json from the cells that are there
+    python benchmarks/time/run.py cohorts [--cohorts 10] [--only 0] [--work FOLDER]     the models; each cohort and signal is a cell, kept in FOLDER
+                                                       (results/cells), a few minutes of one core each
+    python benchmarks/time/run.py table [--work FOLDER]     results/time.json from the cells that are there
     python benchmarks/time/run.py real TABLE           the columns of an event from leaspy's synthetic table (alzheimer.csv of its wheel)
 
 A run that was stopped goes on where it stopped: a cell that is there is not made again (--again makes it anew). Two signals: ``level`` (the hazard
@@ -108,12 +108,13 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     from voxtune.commands.train.in_memory import train_in_memory
     from voxtune.evaluation.event_answer import EventAnswer, of_risks
     from voxtune.evaluation.event_calibration import calibrate_event
+    from voxtune.evaluation.event_followed import cells_of
     from voxtune.losses.findings import pair_differences
     from voxtune.model.risk_question import RiskQuestion
     from voxtune.model.visits import VisitJoin, VisitSide, histories_of, learn_visits
     from voxtune.simulate.follow_up import true_risks
     from voxtune.simulate.subjects import scans
-    from voxtune.tasks.time_to_event import baseline_of, cells_of
+    from voxtune.tasks.time_to_event import baseline_of
 
     began = time.perf_counter()
     settings = settings_of(seed, signal, sum(PEOPLE.values()))
@@ -134,7 +135,11 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     join = VisitJoin(seen["train"].vectors.shape[1], VISITS)
     known = {
         name: VisitSide(
-            seen[name].logits, seen[name].vectors, cells_of(some, event), histories_of(some, VISITS)
+            seen[name].logits,
+            seen[name].vectors,
+            cells_of(some, event),
+            histories_of(some, VISITS),
+            [row.participant_id for row in some],
         )
         for name, some in sides.items()
     }
@@ -152,11 +157,10 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
     answer = EventAnswer(RiskQuestion(event, levels))
     truth = known["train"].cells
 
-    def regression(columns: tuple[str, ...]) -> np.ndarray:
-        train, test = (
-            np.array([[float(getattr(row, name)) for name in columns] for row in sides[side]])
-            for side in ("train", "test")
-        )
+    def regression(columns: tuple[str, ...], *, change: bool = False) -> np.ndarray:
+        train, test = (table_of(sides[side], columns, known[side].histories) for side in ("train", "test"))
+        if not change:
+            train, test = (one[:, : len(columns)] for one in (train, test))
         usable = np.isfinite(truth).any(axis=1)
         return answer.table(sides["test"], answer.fit(train[usable], test, truth[usable], 0)).probabilities
 
@@ -168,6 +172,7 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
         "model, one visit": calibrated(alone),
         "model, several visits": calibrated(several),
         "volumes": regression(VOLUMES),
+        "volumes and their change": regression(VOLUMES, change=True),
         "age and MMSE": regression(("age", "mmse")),
         "age, MMSE and volumes": regression(("age", "mmse", *VOLUMES)),
         "probe on the adapted vectors": answer.table(
@@ -183,6 +188,18 @@ def cell(seed: int, signal: str) -> dict[str, Any]:
         "events": int(np.nansum(known["test"].cells)), "steps": trained.plan.steps,
         "seconds": {"pictures": round(made), "all": round(time.perf_counter() - began)},
     }  # fmt: skip
+
+
+def table_of(rows: list[Any], columns: tuple[str, ...], histories: Any) -> np.ndarray:
+    """What a table holds of each row (n, 2 k): values, and their change in percent a year beyond the mean of these rows; 0 without an earlier scan."""
+    values = np.array([[float(getattr(row, name)) for name in columns] for row in rows])
+    changes = np.full_like(values, np.nan)
+    for place, history in enumerate(histories):
+        if history:
+            changes[place] = np.mean(
+                [100 * (values[place] / values[one] - 1) / gap for one, gap in history], axis=0
+            )
+    return np.hstack([values, np.nan_to_num(changes - np.nanmean(changes, axis=0))])
 
 
 def figures(table: Any, truth: np.ndarray) -> dict[str, float | None]:
@@ -211,10 +228,10 @@ def later_only(tables: dict[str, Any], histories: Any) -> dict[str, dict[str, fl
     }
 
 
-def cohorts(count: int, only: int | None, *, again: bool) -> None:
+def cohorts(count: int, only: int | None, work: Path, *, again: bool) -> None:
     for seed in range(count) if only is None else [only]:
-        for signal in SIGNALS:
-            path = CELLS / f"{signal}-{seed}.json"
+        for signal in reversed(SIGNALS):
+            path = work / f"{signal}-{seed}.json"
             if path.is_file() and not again:
                 continue
             found = cell(1000 + seed, signal)
@@ -302,17 +319,18 @@ def summary_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 # ------------------------------------------------------------------------------------------------- the table
-def table() -> None:
+def table(work: Path) -> None:
     """Means over the cohorts that are there, and the paired differences of the model from each row."""
     content: dict[str, Any] = {}
     for signal in SIGNALS:
         found = [
-            json.loads(path.read_text(encoding="utf-8")) for path in sorted(CELLS.glob(f"{signal}-*.json"))
+            json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob(f"{signal}-*.json"))
         ]
         if not found:
             continue
         rows = {}
-        for name in found[0]["rows"]:
+        # A row that was added later is shown once every cell has it (cohorts --again).
+        for name in (one for one in found[0]["rows"] if all(one in cell["rows"] for cell in found)):
             own = {score: [one["rows"][name][score] for one in found] for score in ("c_index", "c_index_harrell", "auroc", "brier", "calibration/1 year", "calibration/2 years", "calibration/3 years", "bias/3")}  # fmt: skip
             rows[name] = {score: spread(values) for score, values in own.items()}
             rows[name]["model minus it"] = spread(
@@ -422,15 +440,16 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=10)
     parser.add_argument("--only", type=int, help="one cohort, to rehearse or to share out")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--work", type=Path, default=CELLS, help="where the cells of cohorts are kept")
     arguments = parser.parse_args()
     if arguments.what == "cohorts":
-        cohorts(arguments.cohorts, arguments.only, again=arguments.again)
+        cohorts(arguments.cohorts, arguments.only, arguments.work, again=arguments.again)
     elif arguments.what == "real":
         if arguments.table is None:
             parser.error("real takes the path of alzheimer.csv")
         real(arguments.table)
     else:
-        {"calibration": calibration, "table": table}[arguments.what]()
+        calibration() if arguments.what == "calibration" else table(arguments.work)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,21 @@ def test_two_ends_of_one_person_are_warned_of() -> None:
     assert findings(rounded) == []
 
 
+def test_months_in_place_of_years_are_warned_of() -> None:
+    months = [
+        row.model_copy(update={"conversion_years": 12 * float((row.model_extra or {})["conversion_years"])})
+        for row in cohort()
+    ]
+    assert any("it is in years" in one.message for one in findings(months))
+    some = [
+        row.model_copy(update={"age": 70.0 + place})
+        for place, row in enumerate(person(900, 5.0, 1, (0.0, 1.0, 2.0)))
+    ]
+    assert findings([*cohort(), *some]) == []
+    told = [row.model_copy(update={"visit_years": 12.0 * place}) for place, row in enumerate(some)]
+    assert any("by age than by visit_years" in one.message for one in findings([*cohort(), *told]))
+
+
 def test_people_who_had_to_be_seen_later_are_immortal_for_a_while() -> None:
     (found,) = findings(cohort(quiet=2.0))
     assert "Immortal time" in found.message
@@ -112,7 +127,10 @@ def test_an_event_is_its_two_columns_and_no_shortcut() -> None:
     assert event_names(rows) == ["conversion"]
     assert event_columns(rows) == {"conversion_years", "conversion_status", "conversion_rule", "visit_years"}
     other = [row.model_copy(update={"conversion_years": "soon", "visit_years": "later"}) for row in rows]
-    assert findings(other) == []
+    (found,) = findings(other)
+    assert (found.level, "are no event" in found.message) == ("note", True), (
+        "of another thing, or of an event with a cell that cannot be"
+    )
     undated = [row.model_copy(update={"visit_years": "n/a"}) for row in rows]
     assert findings(undated) == []
     plain = [ManifestRow(participant_id="A", scan_id="a", image="a.nii")]

@@ -210,6 +210,12 @@ def test_bids_by_the_months_of_its_sessions_or_by_a_column(tmp_path: Path) -> No
         Bids.model_validate({"root": tmp_path, "event": "conversion", "event_time": "nothing"}).read()
 
 
+def test_days_in_place_of_months_are_refused(tmp_path: Path) -> None:
+    days = SESSIONS.replace("\t14", "\t420").replace("\t40", "\t1200")
+    with pytest.raises(DataError, match="followed for 1200 months, 100 years"):
+        bids(tmp_path, days, (0, 12), event_time="when")
+
+
 def test_bids_takes_names_and_rules_for_the_diagnosis(tmp_path: Path) -> None:
     text = SESSIONS.replace("MCI", "mild").replace("AD", "Dementia").replace("diagnosis", "dx")
     named = bids(tmp_path, text, (0,), diagnosis="dx", classes="mild:MCI,Dementia:AD")

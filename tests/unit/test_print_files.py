@@ -17,7 +17,7 @@ from voxtune.pages.evaluation_facts import (
     TargetFacts,
 )
 from voxtune.pages.evaluation_prints import write_prints
-from voxtune.pages.print_files import tex, write_print_table
+from voxtune.pages.print_files import intervals, tex, write_figure, write_print_table
 from voxtune.types.records import Comparison, Metric, OverRuns
 
 
@@ -137,6 +137,16 @@ def test_a_comparison_draws_each_cohort(tmp_path: Path) -> None:
     write_comparison(ComparisonFacts("a", "b", [one, undefined]), tmp_path)
     assert figures(tmp_path) == {"differences_test"}
     assert len(read(tmp_path, "comparison")) == 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [[], [("model", None, None, None)]])
+def test_a_score_that_is_known_of_nobody_is_drawn_as_that(
+    tmp_path: Path, rows: list[tuple[str, float | None, float | None, float | None]]
+) -> None:
+    """As the C-index of a cohort in which nobody had the event."""
+    write_figure(tmp_path, "baselines", intervals(rows, "C-index"), height=1.0, simulated=False)
+    assert "not known" in (tmp_path / "figures" / "baselines.svg").read_text(encoding="utf-8")
 
 
 def test_latex_has_no_sign_that_it_would_read_as_an_order(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ WORKER = """
 import json, os, pathlib, sys, time
 first = json.loads(sys.stdin.readline())
 facts = {"classes": ["NC", "AD"], "targets": ["NC", "AD", "mmse"], "biomarkers": {"hippocampus": "Hippocampal volume"},
-         "base": "tiny", "task": "diagnosis", "simulated": True, "training": {}, "trust": {}, "process": os.getpid(),
+         "base": "tiny", "task": "diagnosis", "simulated": True, "training": {}, "trust": {}, "visits": 3, "process": os.getpid(),
          "sets": {"coverage": 0.9, "guarantee": "With 30 participants"}, "reference": {"distance": {"count": 40, "mean": 1.0, "variance": 0.1}}}
 def tell(message):
     print(json.dumps(message), flush=True)
@@ -61,6 +62,8 @@ for line in sys.stdin:
     if what == "nonsense":
         print("not json", flush=True)
         continue
+    if what == "beside":
+        what = json.dumps([[one["name"], one["years"], pathlib.Path(one["folder"], "page.html").is_file()] for one in task["earlier"]])
     if what == "bad":
         tell({"failed": "Nothing of it is a brain."})
         continue
@@ -463,10 +466,46 @@ def test_a_named_series_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> N
     from voxtune.serving.tasks import Bench
 
     bench = Bench.__new__(Bench)
-    monkeypatch.setattr(Bench, "_predict", lambda _, *given: {"given": given[:4]})
+    asked: list[tuple[Path, str | None]] = []
+    known = SimpleNamespace(preset=None, predict=lambda scan, *, series, **_: asked.append((scan, series)))
+    monkeypatch.setattr(bench, "predictor", known, raising=False)
+    monkeypatch.setattr(bench, "sets", None, raising=False)
     task = {"do": "predict", "folder": "f", "scan": "s", "name": "n"}
-    assert bench.do(task, print)["given"] == (Path("f"), Path("s"), "n", None)
-    assert bench.do({**task, "series": "T1"}, print)["given"][3] == "T1"
+    for more in ({}, {"series": "T1"}):
+        with pytest.raises(AttributeError):  # nothing is answered here
+            bench.do({**task, **more}, lambda _: None)
+    assert asked == [(Path("s"), None), (Path("s"), "T1")]
+
+
+def test_earlier_scans_of_a_person_are_those_that_are_here(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (server.send(one)[1]["id"] for one in ("fine", "also"))
+
+    def beside(earlier: str) -> tuple[int, Any]:
+        body = HEADER + b"beside"
+        return server.ask("POST", f"/api/v1/scans?name=b.nii&wait=15&earlier={earlier}", body)[:2]
+
+    status, said = beside(f"{first}:2,{second}:0.5")
+    assert (status, json.loads(said["said"])) == (200, [["a.nii", 2.0, True], ["a.nii", 0.5, True]])
+    for wrong in (
+        first,
+        f"{first}:",
+        f"{first}:0",
+        f"{first}:-1",
+        f"{first}:nan",
+        f"{first}:inf",
+        f"{first}:36",
+    ):
+        assert beside(wrong)[0] == 400, wrong
+    assert "ID:YEARS" in beside(f"{first}:soon")[1]["error"]
+    assert beside("nobody:1")[0] == 404
+    assert beside("../x:1")[0] == 404
+    lost = server.send("bad")[1]["id"]
+    assert beside(f"{lost}:1")[0] == 409
+    monkeypatch.setitem(server.service.pool.facts, "visits", 1)
+    status, said = beside(f"{first}:1")
+    assert (status, "each scan alone" in said["error"]) == (400, True)
 
 
 def test_a_waiting_scan_can_be_taken_back(server: Server) -> None:

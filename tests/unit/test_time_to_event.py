@@ -10,7 +10,7 @@ import torch
 
 from voxtune.config import RunConfig, read_recipe
 from voxtune.data.follow_up import absent_columns, follow_up
-from voxtune.errors import DataError, SettingError, UsageError
+from voxtune.errors import DataError, SettingError, TableError, UsageError
 from voxtune.evaluation.cohort_selection import Chosen
 from voxtune.evaluation.compare import compare, same_scans
 from voxtune.evaluation.event_answer import EventAnswer
@@ -139,6 +139,32 @@ def test_the_likelihood_stands_in_for_the_metric_of_classes() -> None:
     ]
     with pytest.raises(DataError, match="without it"):
         task.settle(known, {"train": at_once}, print)
+
+
+def test_a_horizon_that_nobody_was_followed_to_is_refused_and_so_is_a_side_that_says_nothing() -> None:
+    far = config("event=conversion(years=[1, 2, 30])")
+    task = task_of(far).taught(followed(rows()))
+    with pytest.raises(DataError, match="from 2 years to 30 years; the longest was followed"):
+        task.settle(far, {"train": followed(rows())}, print)
+    everybody = [row.model_copy(update={"conversion_status": 1}) for row in followed(rows())]
+    far_task = task_of(far).taught(everybody)
+    assert far_task.settle(far, {"train": everybody}, print), "nobody is lost: all had the event"
+    lost = [row.model_copy(update={"conversion_years": 0.3, "conversion_status": 0}) for row in rows(6)]
+    with pytest.raises(DataError, match="No validation scan of 6"):
+        taught().settle(config(), {"train": followed(rows()), "val": lost}, print)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"conversion_years": 60, "age": 74}, "12 months are 1"), ({"conversion_years": 700}, "no more than a life"), ({"conversion_years": "inf"}, "a number or n/a"),
+        ({"conversion_years": 0}, "more than 0"), ({"conversion_years": -1.5}, "more than 0"), ({"conversion_status": "yes"}, "a number"), ({"conversion_status": "inf"}, "a number"),
+    ],
+)  # fmt: skip
+def test_times_that_cannot_be_are_refused_with_the_scan(more: dict[str, object], said: str) -> None:
+    with pytest.raises(TableError, match=said) as caught:
+        follow_up(rows(1, **more), EVENT)
+    assert "s0" in str(caught.value)
 
 
 # -------------------------------------------------------------------------------------------------------- rows

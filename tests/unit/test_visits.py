@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from voxtune.data.follow_up import Earlier, earlier_scans, follow_up
-from voxtune.errors import TableError
+from voxtune.errors import DataError, TableError
 from voxtune.evaluation.survival import hazard_cells, life_table
 from voxtune.model.visits import (
+    FARTHEST,
     Histories,
     VisitJoin,
     VisitSide,
+    directions_of,
     histories_of,
     joined_logits,
     learn_visits,
@@ -77,6 +79,16 @@ def test_a_scan_without_a_time_is_before_nothing_and_after_nothing() -> None:
     } == {"c": ["a"]}
     with pytest.raises(TableError, match="visit_years"):
         earlier_scans([row("A", "a", "soon")], [row("A", "a", "soon")], 2)
+
+
+def test_scans_that_are_read_together_must_have_times() -> None:
+    undated = [row("A", "a", 0.0), row("A", "b", "n/a")]
+    with pytest.raises(DataError, match="Scan 'b' of participant 'A' has no visit_years"):
+        histories_of(undated, 2)
+    assert histories_of(undated, 1) == [[], []], "each scan alone"
+    assert histories_of([row("A", "a", "n/a"), row("B", "b", 0.0)], 2) == [[], []], "one scan each"
+    with pytest.raises(DataError, match="12 months are 1"):
+        histories_of([row("A", "a", 0), row("A", "b", 36)], 2)
 
 
 def leaks(
@@ -156,11 +168,14 @@ def test_the_same_change_in_less_time_is_faster() -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- learning
-def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitSide:
-    """People whose hazard goes by what a scan shows of their level (with error) and by how it changes from visit to visit."""
+def side(seed: int, people: int, *, of_change: float, visits: int = 2, drift: float = 0.0) -> VisitSide:
+    """People whose hazard goes by what a scan shows of their level (with error) and by how it changes from visit to visit.
+
+    ``drift`` is how much everybody changes, in standard deviations of the pace.
+    """
     rng = np.random.default_rng(seed)
-    factor, vectors, years, status, histories = [], [], [], [], []
-    for _ in range(people):
+    factor, vectors, years, status, histories, whose = [], [], [], [], [], []
+    for person in range(people):
         level, pace = rng.normal(), rng.normal()
         rate = 0.25 * np.exp(0.8 * level + of_change * pace)
         end, lost = rng.exponential(1 / rate), rng.uniform(2, 6)
@@ -168,8 +183,9 @@ def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitS
         for visit in range(visits):
             now = len(factor)
             vector = rng.normal(size=WIDTH) * 0.02
-            vector[0] += pace * visit * 0.3
+            vector[0] += (pace + drift) * visit * 0.3
             factor.append(0.8 * level)
+            whose.append(f"P{person}")
             vectors.append(vector)
             years.append(min(end, lost) + 0.01)
             status.append(int(end <= lost))
@@ -177,7 +193,7 @@ def side(seed: int, people: int, *, of_change: float, visits: int = 2) -> VisitS
             before.append((now, 0.0))
     cells = hazard_cells(np.array(years), np.array(status), np.array([1.0, 2.0, 3.0]))
     logits = torch.tensor(np.column_stack([factor, np.zeros(len(factor))]), dtype=torch.float32)
-    return VisitSide(logits, torch.tensor(np.array(vectors), dtype=torch.float32), cells, histories)
+    return VisitSide(logits, torch.tensor(np.array(vectors), dtype=torch.float32), cells, histories, whose)
 
 
 def held(join: VisitJoin, some: VisitSide, baseline: np.ndarray) -> tuple[float, float]:
@@ -191,11 +207,17 @@ def held(join: VisitJoin, some: VisitSide, baseline: np.ndarray) -> tuple[float,
     return loss(some.logits), loss(join.joined(some.logits, some.vectors, some.histories))
 
 
-def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_where_it_does_not() -> None:
+@pytest.mark.parametrize("drift", [0.0, 5.0])
+def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_where_it_does_not(
+    drift: float,
+) -> None:
+    """Whether people stay as they are on the whole or all change: else that somebody came twice would itself move the odds, and nothing could be learned."""
     gains: dict[float, list[float]] = {0.0: [], 1.0: []}
     for of_change, found in gains.items():
         for seed in range(6):
-            train, validation, test = (side(100 * seed + n, 150, of_change=of_change) for n in range(3))
+            train, validation, test = (
+                side(100 * seed + n, 150, of_change=of_change, drift=drift) for n in range(3)
+            )
             hazard = life_table(train.cells)
             baseline = np.log(hazard / (1 - hazard))
             join = VisitJoin(WIDTH, 3)
@@ -208,11 +230,43 @@ def test_two_visits_beat_one_where_change_carries_the_signal_and_do_not_hurt_whe
     assert np.mean(gains[0.0]) > -0.003
 
 
+def test_the_direction_of_time_is_found_among_louder_noise() -> None:
+    """Scanners and positions move a vector more than a year does, in more directions than are kept; only time moves it the same way in everybody."""
+    rng = np.random.default_rng(0)
+    gaps, pace = rng.uniform(0.5, 3, 200), rng.normal(1.0, 0.5, 200)
+    loud = np.concatenate([np.full(10, 3.0), np.full(22, 0.3)])
+    change = rng.normal(size=(200, 32)) * loud
+    change[:, 20] += pace * gaps
+    found = directions_of(change, gaps)
+    assert found.shape == (6, 32)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(6))
+    along = (change / gaps[:, None]) @ found[0]
+    assert np.corrcoef(along, pace)[0, 1] > 0.6
+    assert max(abs(np.corrcoef((change / gaps[:, None]) @ one, pace)[0, 1]) for one in found[1:]) < 0.3
+    assert np.isfinite(directions_of(np.zeros((3, 4)), np.ones(3))).all()
+
+
+def test_a_change_moves_an_answer_no_farther_than_it_may() -> None:
+    join = taught()
+    logits, vectors = (
+        torch.zeros(2, 2),
+        torch.nn.functional.one_hot(torch.tensor([0, 1]), WIDTH).float() * 100,
+    )
+    moved = join.joined(logits, vectors, [[], [(0, 0.3)]])
+    assert abs(float(moved[1, 0])) == FARTHEST
+
+
 def test_nothing_to_learn_from_is_said_and_changes_nothing() -> None:
     one = side(1, 20, of_change=0.0, visits=1)
     join = VisitJoin(WIDTH, 3)
     assert "no training scan has an earlier one" in learn_visits(join, one, one, [0.0, 0.0, 0.0])
     two = side(1, 20, of_change=0.0)
+    few = side(2, 9, of_change=2.0)
+    assert "9 training participants with an earlier scan are too few" in learn_visits(
+        join, few, two, [0.0, 0.0, 0.0]
+    )
+    assert "9 validation participants" in learn_visits(join, two, few, [0.0, 0.0, 0.0])
+    assert not join.weights.any()
     assert "no validation scan has an earlier one" in learn_visits(join, two, one, [0.0, 0.0, 0.0])
     assert not join.weights.any()
 

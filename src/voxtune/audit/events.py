@@ -5,6 +5,8 @@ An event is found by its two columns, ``<event>_years`` and ``<event>_status``; 
 - *After the moment.* The years of a person's scans must end at one moment. A scan at or after the end of that person's follow-up is labelled by
   what was known before it was made.
 - *Two ends.* Scans of one person that place the event differently are labelled by different knowledge.
+- *Units.* Where half of the people were followed for decades, or ages say another time between two scans than ``visit_years``, the columns are
+  hardly in years.
 - *Immortal time.* Where nobody is lost and nobody has the event soon after the scan, people were chosen because they were seen later: the first
   years then seem without risk, and every score is of survivors.
 - *Visits.* Whoever converts early is scanned less. A model that can tell how many scans a person has, or that reads several, can tell the outcome
@@ -27,6 +29,10 @@ from voxtune.types.records import ManifestRow
 CHECK = "event"
 APART = 0.1
 """Years by which the ends of one person's scans may differ: dates are rounded, and codes of visits stand for months."""
+LONG = 20.0
+"""Years of follow-up that half of a cohort does not have."""
+AGES_APART = 2.0
+"""Years by which ages and ``visit_years`` may differ on the time between two scans: ages are often whole numbers."""
 FEW = 20
 """Followed participants below which nothing is said of how they were chosen."""
 EARLY = 0.25
@@ -56,9 +62,12 @@ def check_events(rows: Sequence[ManifestRow], split: Split) -> list[Finding]:
         event = Event(name=name)
         try:
             years, status = follow_up(rows, event)
-        except TableError:
-            continue  # the columns are no event; a run that asks for them says why
+        except TableError as error:  # of another thing than an event; a run that asks for them is refused
+            message = f"Columns '{event.years_column}' and '{event.status_column}' are no event and were not looked at: {error}"
+            findings.append(Finding(check=CHECK, level="note", message=message))
+            continue
         findings += _moments(event, rows, years)
+        findings += _units(event, rows, years)
         mine = np.array([row.scan_id in train for row in rows]) & np.isfinite(years)
         own = [row for row, yes in zip(rows, mine, strict=True) if yes]
         findings += _immortal(event, own, years[mine])
@@ -103,6 +112,28 @@ def _moments(event: Event, rows: Sequence[ManifestRow], years: Floats) -> Iterat
             "labelled by other visits than the others."
         )
         yield Finding(check=CHECK, level="warn", message=message, scans=scans)
+
+
+def _units(event: Event, rows: Sequence[ManifestRow], years: Floats) -> Iterator[Finding]:
+    """Times that are hardly in years."""
+    if np.isfinite(years).any() and (usual := float(np.nanmedian(years))) > LONG:
+        message = f"Half of the scans were followed more than {usual:.3g} years by '{event.years_column}': it is in years, and months or days are refused by nobody but a reader."
+        yield Finding(check=CHECK, level="warn", message=message, figures={"median_years": usual})
+    first: dict[str, tuple[float, float]] = {}
+    odd = []
+    for row in rows:
+        when = _when(row)
+        if row.age is None or not np.isfinite(when):
+            continue
+        age, then = first.setdefault(row.participant_id, (row.age, when))
+        if abs((row.age - age) - (when - then)) > AGES_APART:
+            odd.append(row.scan_id)
+    if odd:
+        message = (
+            f"{len(odd)} scans lie more than {AGES_APART:g} years elsewhere by age than by {VISIT_YEARS} from another scan of their person: {named(odd)}. "
+            f"{VISIT_YEARS} is in years since the first visit."
+        )
+        yield Finding(check=CHECK, level="warn", message=message, scans=tuple(odd))
 
 
 def _immortal(event: Event, rows: Sequence[ManifestRow], years: Floats) -> Iterator[Finding]:

@@ -38,6 +38,11 @@ from voxtune.cli.base import (
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
 @click.option(
+    "--when",
+    metavar="YEARS|DAYS",
+    help="The scans are visits of one person at these moments, as 0,1.5 or 2015-03-01,2016-09-12: one answer, for the last.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
@@ -62,6 +67,7 @@ def predict(
     base: Path | None,
     series: str | None,
     orientation: str | None,
+    when: str | None,
     workers: int,
     scheduler: str | None,
     coverage: float | None,
@@ -91,6 +97,7 @@ def predict(
         stripped=stripped,
         series=series,
         orientation=orientation,
+        when=when,
         workers=workers,
         scheduler=scheduler,
         force=force,

@@ -27,6 +27,8 @@ from voxtune.types.event import CENSORED, COMPETING, HAPPENED, VISIT_YEARS
 from voxtune.types.settings import Settings
 
 NAME = "conversion"
+LONGEST = 480.0
+"""Months that nobody is followed after a scan: beyond them times are in other units, such as days."""
 Reverters = Literal["stay", "end", "drop"]
 
 
@@ -148,7 +150,7 @@ def add_event(reading: Reading, courses: Mapping[str, Course], settings: Convers
         settings: of the cohort; without an event nothing is done.
 
     Raises:
-        DataError: no scan is at risk and was followed.
+        DataError: no scan is at risk and was followed, or one for longer than anybody is.
     """
     if settings.event is None:
         return
@@ -160,6 +162,11 @@ def add_event(reading: Reading, courses: Mapping[str, Course], settings: Convers
         raise DataError(
             f"event={settings.event}: no scan is at risk and was followed: {said}. The settings are event_from={settings.event_from}, "
             f"event_to={settings.event_to}, event_tolerance={settings.event_tolerance:g}."
+        )
+    far = max(found, key=lambda name: found[name].months or 0.0)
+    if (months := found[far].months or 0.0) > LONGEST:
+        raise DataError(
+            f"event={settings.event}: scan '{far}' would be followed for {months:g} months, {months / 12:.0f} years. Times are in months; days are 30.4 to one."
         )
     reading.rows = [
         row.model_copy(update=_columns(found[row.scan_id], courses[row.scan_id], settings))

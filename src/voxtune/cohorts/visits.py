@@ -1,8 +1,11 @@
 """When a visit was: what visit codes (``bl``, ``m06``), sessions (``ses-M012``) and folders named by a day say."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
+
+from voxtune.types.event import VISIT_YEARS
+from voxtune.types.records import ManifestRow
 
 _MONTH = re.compile(r"^(?:ses-)?m(\d{1,3})$", re.IGNORECASE)
 _FIRST = frozenset({"bl", "sc", "scmri", "f", "baseline", "screening"})
@@ -51,6 +54,34 @@ def path_months(parts: Iterable[str]) -> set[int]:
     codes = [code for part in parts for code in _SESSION.findall(_stem(part))]
     codes += [part for part in parts if _VISIT_FOLDER.match(part)]
     return {month for code in codes if (month := visit_month(code)) is not None}
+
+
+def dated(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """Rows with ``visit_years`` by the names of their sessions: months (``ses-M012``) or days (``ses-20060611``), of each person one clock.
+
+    A person with a session that says neither, or with both kinds, gets none; rows that have the column stay.
+    """
+    clocks: dict[str, list[tuple[float | None, float | None]]] = {}
+    for row in rows:
+        clocks.setdefault(row.participant_id, []).append(_both_clocks(row.session_id))
+    found = []
+    for row in rows:
+        mine, own = clocks[row.participant_id], _both_clocks(row.session_id)
+        one = next((one for one in (0, 1) if all(times[one] is not None for times in mine)), None)
+        if one is None or (row.model_extra or {}).get(VISIT_YEARS) is not None:
+            found.append(row)
+            continue
+        first = min(times[one] or 0.0 for times in mine)
+        found.append(row.model_copy(update={VISIT_YEARS: round((own[one] or 0.0) - first, 4)}))
+    return found
+
+
+def _both_clocks(session: str | None) -> tuple[float | None, float | None]:
+    """Years of a session by the clock of months, and by the calendar."""
+    month = visit_month(session)
+    days, wrong = path_days([session] if session else [])
+    day = next(iter(days)).toordinal() / 365.25 if len(days) == 1 and not wrong else None
+    return (None if month is None else month / 12), day
 
 
 def _stem(name: str) -> str:

@@ -12,6 +12,10 @@ from voxtune.types.event import CENSORED, COMPETING, HAPPENED, VISIT_YEARS, Even
 from voxtune.types.records import ManifestRow
 
 Floats = NDArray[np.float64]
+LONGEST = 30.0
+"""Years between the scans of a person beyond which they are other units, such as months."""
+OLDEST = 120.0
+"""Years of age that nobody is followed to: beyond them a time is in other units, such as months."""
 
 
 def follow_up(rows: Sequence[ManifestRow], event: Event) -> tuple[Floats, Floats]:
@@ -44,9 +48,12 @@ def _number(row: ManifestRow, column: str) -> float:
     if cell in MISSING_WORDS or cell == "None":
         return float("nan")
     try:
-        return float(cell)
+        found = float(cell)
     except ValueError:
         raise _wrong(row, column, "a number or n/a", cell) from None
+    if not np.isfinite(found) and cell.lower() != "nan":
+        raise _wrong(row, column, "a number or n/a", cell)
+    return found
 
 
 def _check(row: ManifestRow, event: Event, years: float, status: float) -> None:
@@ -57,6 +64,13 @@ def _check(row: ManifestRow, event: Event, years: float, status: float) -> None:
         raise _wrong(
             row, event.years_column, "more than 0 years after the scan, and no more than a life", f"{years:g}"
         )
+    if np.isfinite(years) and row.age is not None and row.age + years > OLDEST:
+        raise _wrong(
+            row,
+            event.years_column,
+            f"years (12 months are 1): a person of {row.age:g} would be {row.age + years:g} at their end",
+            f"{years:g}",
+        )
     if np.isfinite(status) and status not in {CENSORED, HAPPENED, COMPETING}:
         raise _wrong(row, event.status_column, "0, 1 or 2", f"{status:g}")
 
@@ -66,6 +80,39 @@ def _wrong(row: ManifestRow, column: str, expected: str, got: str) -> TableError
 
 
 # ----------------------------------------------------------------------------------------------- earlier scans
+def when_made(row: ManifestRow) -> float:
+    """Years from the first visit of its person to a scan; NaN where nobody knows.
+
+    Raises:
+        TableError: the cell is no number.
+    """
+    return _number(row, VISIT_YEARS)
+
+
+def check_times(rows: Sequence[ManifestRow]) -> None:
+    """See that it is known when each scan of a person with several was made, where they are read together.
+
+    Raises:
+        DataError: it is not, or their times are those of no person's visits.
+        TableError: a cell is no number.
+    """
+    people: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        people.setdefault(row.participant_id, []).append(row)
+    for person, some in people.items():
+        times = [when_made(row) for row in some] if len(some) > 1 else []
+        lost = next((row for row, when in zip(some, times, strict=False) if not np.isfinite(when)), None)
+        if lost is not None:
+            raise DataError(
+                f"Scan '{lost.scan_id}' of participant '{person}' has no {VISIT_YEARS} (years since the first visit): the {len(some)} scans of this person are "
+                "read together (event.visits), and it must be known when each was made. Add the column, or take one scan of each person."
+            )
+        if times and max(times) - min(times) > LONGEST:
+            raise DataError(
+                f"The scans of participant '{person}' are {max(times) - min(times):g} years apart by {VISIT_YEARS}: it is in years, so 12 months are 1."
+            )
+
+
 @dataclass(frozen=True)
 class Earlier:
     """A scan of the same person before the moment of prediction."""
@@ -94,12 +141,12 @@ def earlier_scans(
         return {}
     visits: dict[str, list[tuple[float, ManifestRow]]] = {}
     for row in everyone:
-        when = _number(row, VISIT_YEARS)
+        when = when_made(row)
         if np.isfinite(when):
             visits.setdefault(row.participant_id, []).append((when, row))
     found = {}
     for row in rows:
-        now = _number(row, VISIT_YEARS)
+        now = when_made(row)
         before = [(now - when, other) for when, other in visits.get(row.participant_id, []) if when < now]
         nearest = sorted(before, key=lambda one: (one[0], one[1].scan_id))[: most - 1]
         if nearest:

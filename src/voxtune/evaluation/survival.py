@@ -14,6 +14,9 @@ from voxtune.evaluation import weighted_metrics
 from voxtune.evaluation.weighted_metrics import Booleans, Floats, Integers, ratio
 from voxtune.types.event import CENSORED, COMPETING, HAPPENED
 
+GOLDEN = 0.6180339887498949
+"""Its multiples lie evenly in (0, 1), however many are taken."""
+
 
 @dataclass(frozen=True)
 class FollowUp:
@@ -140,15 +143,40 @@ def hazard_cells(years: Floats, status: Floats | Integers, horizons: Floats) -> 
     """What each scan says of the hazard between two horizons (n, J): 1 the event came, 0 it did not, NaN nothing.
 
     Whoever is lost in the second half of an interval counts as followed through it, in the first half not (Gensheimer and Narasimhan
-    2019): the rates of an interval are then right where people are lost evenly. Whoever had something else first never has the event.
+    2019): the rates of an interval are then right where people are lost evenly. Whoever had something else first never has the event, and
+    counts as without it for as long as such people would have been followed (``would_be_followed``).
     """
     ends = np.asarray(horizons, dtype=float)
     starts = np.concatenate([[0.0], ends[:-1]])
     known = np.isfinite(years)[:, None]
-    when = np.where(status == COMPETING, np.inf, np.nan_to_num(years))[:, None]
+    when = np.nan_to_num(would_be_followed(years, status), posinf=np.inf)[:, None]
     here = (status == HAPPENED)[:, None] & (when > starts) & (when <= ends)
     through = np.where((status == HAPPENED)[:, None], when > ends, when >= (starts + ends) / 2)
     return np.asarray(np.where(known & here, 1.0, np.where(known & through, 0.0, np.nan)), dtype=np.float64)
+
+
+def would_be_followed(years: Floats, status: Floats | Integers) -> Floats:
+    """The years of each scan (n,); of those with something else first, until when they would have been followed without it.
+
+    Were they kept for good while others are lost, they would be too many among those still there, and every later hazard too small. Each is
+    given a time of being lost from the estimated distribution of such times after its own (Ruan and Gray 2008), at evenly spread quantiles
+    instead of random ones, so that the same scans always say the same; infinite where nobody is lost so late.
+    """
+    found = np.array(years, dtype=float)
+    other = np.flatnonzero((status == COMPETING) & np.isfinite(found))
+    if not other.size or not (status == CENSORED).any():
+        found[other] = np.inf
+        return found
+    rows = np.isfinite(found)
+    seen = FollowUp(found[rows], np.asarray(status)[rows].astype(np.int64), np.arange(int(rows.sum())))
+    times, one = np.unique(seen.years), np.ones((1, len(seen)))
+    after = followed_share(one, seen, np.append(times[1:], np.inf))[0]  # G(t) of each time
+    order = other[np.argsort(found[other], kind="stable")]
+    # Spread over (0, 1) by the golden section: neighbours in time get quantiles far from one another.
+    spread = (0.5 + GOLDEN * np.arange(len(order))) % 1.0
+    share = followed_share(one, seen, found[order])[0] * spread
+    found[order] = np.append(times, np.inf)[np.searchsorted(-after, -share)]
+    return found
 
 
 def risk_of(hazards: Floats) -> Floats:

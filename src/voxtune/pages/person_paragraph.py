@@ -13,7 +13,7 @@ from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats
 from voxtune.types.target import MMSE
 
-Part = Literal["answer", "verdict", "percentiles", "similar", "change", "adapter"]
+Part = Literal["answer", "verdict", "percentiles", "similar", "change", "adapter", "visits"]
 LOW, HIGH = 5.0, 95.0
 """Percentiles from which a region is named."""
 NAMED = 4
@@ -44,7 +44,7 @@ def person_paragraph(
         similar: the neighbours as their table shows them; ``None``: there is no bank.
         standing: the percentiles as their table shows them; ``None``: no volumes are known.
     """
-    found = _answer(prediction, caveats, facts)
+    found = [*_answer(prediction, caveats, facts), *_visits(caveats)]
     if standing is not None:
         found.append(_percentiles(standing))
     if similar is not None and caveats.verdict.answered:  # else the neighbours would be the answer
@@ -134,6 +134,18 @@ def _numbers(prediction: Prediction, caveats: Caveats) -> list[Sentence]:
     return found
 
 
+def _visits(caveats: Caveats) -> list[Sentence]:
+    visits = caveats.visits
+    if visits is None or not caveats.verdict.answered:
+        return []
+    found = []
+    if visits.read:
+        when = _and([f"{one.years:.2f}" for one in reversed(visits.read)])
+        scans = "a scan" if len(visits.read) == 1 else f"{len(visits.read)} scans"
+        found.append(Sentence(f"It was read together with {scans} of the same person, {when} years before.", ("visits",)))  # fmt: skip
+    return found + [Sentence(one.sentence, ("visits",)) for one in visits.changes]
+
+
 def _percentiles(standing: Mapping[str, Any]) -> Sentence:
     if standing["why"] is not None:
         return Sentence(f"No percentiles are given: {standing['why']}.", ("percentiles",))
@@ -211,8 +223,9 @@ def _all(count: int, people: int) -> str:
 def _rests_on(caveats: Caveats, facts: Mapping[str, Any]) -> list[Sentence]:
     found = []
     if caveats.verdict.answered:
+        pictures = "picture" if caveats.visits is None or not caveats.visits.read else "pictures"
         found.append(
-            Sentence("The answer rests on the picture alone: neither volumes nor similar cases are part of it.", ())
+            Sentence(f"The answer rests on the {pictures} alone: neither volumes nor similar cases are part of it.", ())
         )  # fmt: skip
     training = facts.get("training") or {}
     if training.get("scans"):

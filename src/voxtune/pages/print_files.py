@@ -115,7 +115,9 @@ def intervals(rows: Sequence[Interval], label: str, *, zero: bool = False) -> Dr
         if zero:
             axes.axvline(0, color=GREY, linewidth=0.6)
         axes.set_yticks(range(len(shown)), [wrapped(one[0]) for one in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_ylim(max(len(shown), 1) - 0.5, -0.5)
+        if not shown:
+            axes.text(0.5, 0.5, "not known for any row", transform=axes.transAxes, ha="center", color=GREY)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(label)
 

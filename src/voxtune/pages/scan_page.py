@@ -9,6 +9,7 @@ from voxtune.pages.event_section import risk_section
 from voxtune.pages.layout import image, render
 from voxtune.pages.person_paragraph import person_paragraph, what_would_change
 from voxtune.pages.slices import slice_figure
+from voxtune.pages.visits_section import visits_section
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, Trust
 from voxtune.types.volume import Volume
@@ -33,6 +34,7 @@ def scan_page(
     facts: Mapping[str, Any],
     maps: Sequence[MapFigure] = (),
     similar: Mapping[str, Any] | None = None,
+    changes: Sequence[MapFigure] = (),
 ) -> str:
     """HTML for one prediction.
 
@@ -43,6 +45,7 @@ def scan_page(
         facts: of ``adapter.json``.
         maps: heat maps to show under the slices.
         similar: the nearest groups of the adapter's bank; ``None``: it has none.
+        changes: maps of what changed since earlier scans of the person.
     """
     risk = risk_section(prediction, facts)
     texts = {
@@ -73,6 +76,8 @@ def scan_page(
         "paragraph": person_paragraph(prediction, caveats, facts, similar),
         "change": what_would_change(prediction, facts) if caveats.verdict.answered else None,
         "slices": image(slice_figure(volume), dpi=100),
+        "visits": visits_section(caveats.visits, prediction),
+        "change_maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in changes],
         "maps": [(one.title, one.meaning, image(one.figure, dpi=100)) for one in maps],
     }
     return render(

@@ -69,7 +69,9 @@ class Answer:
             "mmse_note": beside.mmse_note,
         }
         absent = [
-            name for name in ("series", "prediction_set", "discoveries") if getattr(beside, name) is None
+            name
+            for name in ("series", "prediction_set", "discoveries", "visits")
+            if getattr(beside, name) is None
         ]
         hidden = {"targets", *absent}
         if self.thresholds is not None:

@@ -24,6 +24,8 @@ from voxtune.serving.service import Service
 from voxtune.serving.upload import Refused, check_length, receive
 
 LONGEST_WAIT = 600.0
+LONGEST_YEARS = 30.0
+"""Between two scans of a person; more is another unit."""
 
 
 def make_app(service: Service, token: str, port: int, access: Access | None = None) -> Starlette:
@@ -121,13 +123,14 @@ class Api:
         limits = self.service.limits
         wait = _seconds(request.query_params.get("wait", "0"))
         check_length(request, limits)
+        earlier = self._earlier(request)
         length = request.headers.get("content-length")
         with self.service.room(None if length is None else int(length)):
             scan_id, folder = self.service.scans.new_folder()
             try:
                 received = await receive(request, folder, limits)
                 series = request.query_params.get("series") or None
-                scan, work = self.service.take(scan_id, folder, received, series)
+                scan, work = self.service.take(scan_id, folder, received, series, earlier)
             except BaseException:
                 self.service.discard(folder)
                 raise
@@ -177,8 +180,28 @@ class Api:
             raise Refused(404, "This heat map was not asked for yet.")
         return _bytes(path)
 
+    def _earlier(self, request: Request) -> list[tuple[ServedScan, float]]:
+        """The earlier scans of the person (``?earlier=ID:YEARS``, more by commas): finished ones that are still here.
+
+        Raises:
+            Refused: 400 where it is not of this form or this adapter reads each scan alone, 404 or 409 of a scan that is not here or not finished.
+        """
+        text = request.query_params.get("earlier", "")
+        if not text:
+            return []
+        if self.service.pool.facts.get("visits", 1) < 2:
+            raise Refused(400, "This adapter reads each scan alone: it takes no earlier scans.")
+        found = {}
+        for part in text.split(","):
+            scan_id, _, years = part.strip().partition(":")
+            found[scan_id] = (self._done_scan(scan_id), _years(years))
+        return list(found.values())
+
     def _scan(self, request: Request) -> ServedScan:
-        scan = self.service.scans.get(request.path_params["id"])
+        return self._scan_of(request.path_params["id"])
+
+    def _scan_of(self, scan_id: str) -> ServedScan:
+        scan = self.service.scans.get(scan_id)
         if scan is None:
             minutes = self.service.limits.keep_seconds / 60
             raise Refused(
@@ -187,7 +210,10 @@ class Api:
         return scan
 
     def _done(self, request: Request) -> ServedScan:
-        scan = self._scan(request)
+        return self._done_scan(request.path_params["id"])
+
+    def _done_scan(self, scan_id: str) -> ServedScan:
+        scan = self._scan_of(scan_id)
         if scan.state != "done":
             raise Refused(409, scan.error or "This scan is not finished yet.")
         return scan
@@ -228,6 +254,18 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise Refused(400, f"wait takes 0 to {LONGEST_WAIT:.0f} seconds.")
     return seconds
+
+
+def _years(text: str) -> float:
+    try:
+        years = float(text)
+    except ValueError:
+        years = -1.0
+    if not 0 < years <= LONGEST_YEARS:
+        raise Refused(
+            400, f"earlier takes ID:YEARS, more than 0 and at most {LONGEST_YEARS:g} years before the scan."
+        )
+    return years
 
 
 def _bytes(path: Path) -> Response:

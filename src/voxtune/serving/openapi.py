@@ -63,6 +63,10 @@ RESULT: Json = {
             "type": "object",
             "description": "Where the adapter has a bank: the nearest groups of training participants, and how their outcomes spread.",
         },
+        "visits": {
+            "type": "object",
+            "description": "Where earlier scans of the person were given: which were read and why others were not, and the probabilities without them.",
+        },
         "mmse": {"type": ["number", "null"]},
         "mmse_interval": {"type": ["array", "null"], "items": {"type": "number"}},
         "mmse_note": {"type": ["string", "null"], "description": "Why there is no MMSE."},
@@ -196,6 +200,10 @@ def _post(limits: Limits) -> Json:
             _query(
                 "series",
                 "A DICOM series by its UID, number or description; otherwise chosen by rules and said.",
+            ),
+            _query(
+                "earlier",
+                "Earlier scans of the same person that are here, as ID:YEARS before this one, more by commas; for adapters that read several.",
             ),
         ],
         "requestBody": {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.chain import Preprocessed
 from voxtune.model.adapter import AdapterFacts, LoadedAdapter, load_adapter
 from voxtune.model.questions import Choice, encoded_texts, question_of
+from voxtune.model.visits import VisitJoin
 from voxtune.model.vlm import ImageFeatures
+from voxtune.serving.visits import EarlierScan, read_together
 from voxtune.types.conformal import WantedSets
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
@@ -57,6 +59,10 @@ class ScanResult:
     """By which the scan is held against those the adapter was made with; empty where it does not know where these lie."""
     similar: Mapping[str, Any] | None = None
     """The nearest groups of training participants; ``None`` where the adapter has no bank."""
+    vector: torch.Tensor | None = None
+    """Of the image (1, E)."""
+    logits: torch.Tensor | None = None
+    """To the texts of the question (1, texts), of this scan alone."""
 
 
 class Predictor:
@@ -109,7 +115,8 @@ class Predictor:
             made, volume = prepared.preprocessed, prepared.tensor
             features = self._features(volume)
             image = self._seen(volume)
-            found = self._said(name or scan.name, image)
+            logits = self._logits(image)
+            found = self._said(name or scan.name, image, logits)
             caveats = self._caveats(found, features, made)
         if sets is not None and caveats.verdict.answered:
             caveats = self._promised(found, caveats, sets)
@@ -117,7 +124,36 @@ class Predictor:
         if features is not None and self._basis is not None:
             figures = self._basis.figures(features) | recorded_figures(made.record)
         near = self.similar(image.vector) if caveats.verdict.answered else None
-        return ScanResult(given(found, caveats.verdict), caveats, made, figures, near)
+        answer = given(found, caveats.verdict)
+        return ScanResult(answer, caveats, made, figures, near, image.vector, logits)
+
+    @property
+    def visits(self) -> int:
+        """Most scans of a person that are read together; 1: each by itself."""
+        return self.adapter.model.visits.most if isinstance(self.adapter.model.visits, VisitJoin) else 1
+
+    def together(
+        self, now: ScanResult, earlier: Sequence[EarlierScan], sets: WantedSets | None = None
+    ) -> ScanResult:
+        """A scan's answer (without sets) once the earlier scans of its person are read beside it; as it was where there is none, or no answer.
+
+        Raises:
+            ScanError: this adapter reads each scan alone, or a scan is not from before the moment.
+            DataError: the adapter's validation participants are too few for the coverage.
+        """
+        if not earlier or not now.caveats.verdict.answered:
+            return now
+        logits, visits = read_together(self.adapter.model.visits, now, earlier)
+        (found,) = answers_alone(self.question, [now.prediction.scan_id], logits, {}).rows()
+        said = {"probabilities": found.probabilities, "predicted": found.predicted}
+        answer = now.prediction.model_copy(update=said)
+        verdict = now.caveats.verdict
+        if visits.lost is not None:
+            verdict = verdict.and_also("answer with caution", visits.lost)
+        caveats = now.caveats.model_copy(update={"verdict": verdict, "visits": visits})
+        if sets is not None:
+            caveats = self._promised(answer, caveats, sets)
+        return replace(now, prediction=answer, caveats=caveats)
 
     def similar(self, vector: torch.Tensor) -> dict[str, Any] | None:
         """The groups of the adapter's bank nearest to an image vector (1, E); ``None`` where it has no bank."""
@@ -149,18 +185,24 @@ class Predictor:
         found = self.answer(label, volume)
         return found, self._caveats(found, self._features(volume), prepared)
 
+    def encoded(self, volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image vector (1, E) and logits to the texts of the question (1, texts) of a tensor (C, X, Y, Z)."""
+        image = self._seen(volume)
+        return image.vector, self._logits(image)
+
     def answer(self, label: str, volume: torch.Tensor) -> Prediction:
         """What the adapter says of a tensor (C, X, Y, Z)."""
-        return self._said(label, self._seen(volume))
+        image = self._seen(volume)
+        return self._said(label, image, self._logits(image))
 
-    def _said(self, label: str, image: ImageFeatures) -> Prediction:
+    def _said(self, label: str, image: ImageFeatures, logits: torch.Tensor) -> Prediction:
         model, facts = self.adapter.model, self.adapter.facts
         values = {
             name: one.cpu()
             for name, one in model.target_values(image.targets).items()
             if facts.target_note(name) is None
         }
-        (found,) = answers_alone(self.question, [label], self._logits(image), values).rows()
+        (found,) = answers_alone(self.question, [label], logits, values).rows()
         return found
 
     def _seen(self, volume: torch.Tensor) -> ImageFeatures:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 RESULT, PAGE, GREY, TENSOR = "result.json", "page.html", "volume.u8", "tensor.f32"
 """What a worker leaves in the folder of a scan."""
+CHANGE = "change.u8"
+"""And of one that earlier scans were read beside: where the picture changed, as a heat map."""
 FIGURES = "figures"
 """What a worker says beside an answer, for the sums of the monitor; it is no part of the answer and is not kept."""
 ZERO = 128

@@ -118,18 +118,34 @@ class Service:
         return None
 
     def take(
-        self, scan_id: str, folder: Path, received: Received, series: str | None = None
+        self,
+        scan_id: str,
+        folder: Path,
+        received: Received,
+        series: str | None = None,
+        earlier: Sequence[tuple[ServedScan, float]] = (),
     ) -> tuple[ServedScan, "asyncio.Task[None]"]:
-        """Queue an uploaded scan; the task ends with it."""
+        """Queue an uploaded scan, with the earlier scans of its person and the years between; the task ends with it."""
         scan = ServedScan(scan_id, received.name, folder, received.file, received.size)
         self.scans.add(scan)
         LOG.info("scan %s: %d bytes", scan.id, scan.size)
-        return scan, self._spawn(self._predict(scan, series))
+        return scan, self._spawn(self._predict(scan, series, earlier))
 
-    async def _predict(self, scan: ServedScan, series: str | None) -> None:
-        message = {"do": "predict", "folder": str(scan.folder), "scan": str(scan.file), "name": scan.name}
+    async def _predict(
+        self, scan: ServedScan, series: str | None, earlier: Sequence[tuple[ServedScan, float]] = ()
+    ) -> None:
+        message: dict[str, Any] = {
+            "do": "predict",
+            "folder": str(scan.folder),
+            "scan": str(scan.file),
+            "name": scan.name,
+        }
         if series is not None:
             message["series"] = series
+        if earlier:
+            message["earlier"] = [
+                {"folder": str(one.folder), "name": one.name, "years": years} for one, years in earlier
+            ]
         job = self.pool.submit(message, scan)
         try:
             end = await job.answer

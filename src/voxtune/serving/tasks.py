@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from voxtune.errors import DataError, ScanError
 from voxtune.explanation.heat_map import HeatMap, heat_map
 from voxtune.explanation.target import MMSE
 from voxtune.imaging.presets import Brain, Preset
@@ -18,11 +19,13 @@ from voxtune.imaging.tensor import to_tensor
 from voxtune.pages.map_figure import map_figure
 from voxtune.pages.scan_page import MapFigure, scan_page
 from voxtune.pages.slices import slice_figure, to_ras
+from voxtune.pages.visits_section import change_figure
 from voxtune.run_dir import read_json, write_bytes, write_json, write_text
 from voxtune.serving.answer import Answer, from_json
 from voxtune.serving.monitor import moments
 from voxtune.serving.predictor import Predictor
-from voxtune.serving.scans import FIGURES, GREY, PAGE, RESULT, TENSOR, ZERO
+from voxtune.serving.scans import CHANGE, FIGURES, GREY, PAGE, RESULT, TENSOR, ZERO
+from voxtune.serving.visits import EarlierScan, change_since
 from voxtune.types.conformal import WantedSets
 from voxtune.types.volume import Volume
 
@@ -91,6 +94,7 @@ class Bench:
             "reference": {} if facts.trust.reference is None else moments(facts.trust.reference.figures),
             "targets": self.targets,
             "biomarkers": self.biomarkers,
+            "visits": self.predictor.visits,
         }
 
     def _promises(self) -> dict[str, Any] | None:
@@ -100,18 +104,25 @@ class Bench:
         return dataclasses.asdict(self.sets) | {"guarantee": " ".join(said)}
 
     def do(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        """One job: ``{"do": "predict", "folder", "scan", "name"[, "series"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
+        """One job: ``{"do": "predict", "folder", "scan", "name"[, "series"][, "earlier"]}`` or ``{"do": "map", "folder", "target", "biomarker"}``."""
         if job["do"] == "predict":
-            return self._predict(Path(job["folder"]), Path(job["scan"]), job["name"], job.get("series"), tell)
+            return self._predict(job, tell)
         return self._map(Path(job["folder"]), job["file"], job["target"], job["biomarker"])
 
-    def _predict(self, folder: Path, scan: Path, name: str, series: str | None, tell: Tell) -> dict[str, Any]:
+    def _predict(self, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        folder, preset = Path(job["folder"]), self.predictor.preset
         tell({"step": "read"})
+        earlier = [self._earlier(one) for one in job.get("earlier", ())]
         found = self.predictor.predict(
-            scan, name=name, series=series, sets=self.sets, tell=lambda step: tell({"step": step})
+            Path(job["scan"]),
+            name=job["name"],
+            series=job.get("series"),
+            sets=None if earlier else self.sets,
+            tell=lambda step: tell({"step": step}),
         )
+        if earlier:
+            found = self.predictor.together(found, earlier, self.sets)
         tell({"step": "draw"})
-        preset = self.predictor.preset
         tensor = to_tensor(found.preprocessed.volume, preset)
         view = seen(tensor[0], preset)
         targets = self.predictor.adapter.model.targets
@@ -128,9 +139,33 @@ class Bench:
         answer["view"] = {"shape": list(view.shape), "spacing": [round(one, 4) for one in view.spacing]}
         write_bytes(folder / GREY, grey(view.voxels).tobytes(order="F"))
         write_bytes(folder / TENSOR, tensor.astype("<f4").tobytes())
-        write_text(folder / PAGE, self._page(answer, view, []))
+        change = change_since(found.caveats.visits, view, earlier, preset)
+        if change is not None:
+            since, heat = change
+            write_bytes(folder / CHANGE, stored_heat(heat))
+            answer["change_since"] = [since.name, since.years]
+        write_text(folder / PAGE, self._page(folder, answer, view, []))
         write_json(folder / RESULT, answer)
         return answer | {FIGURES: dict(found.figures)}
+
+    def _earlier(self, one: dict[str, Any]) -> EarlierScan:
+        """An earlier scan of the person, from what is kept of it.
+
+        Raises:
+            ScanError: nothing is.
+        """
+        folder, preset = Path(one["folder"]), self.predictor.preset
+        try:
+            answer = read_json(folder / RESULT, "the result of a scan")
+            stored = np.frombuffer((folder / TENSOR).read_bytes(), dtype="<f4").reshape(preset.tensor_shape)
+        except (OSError, DataError):
+            raise ScanError(one["name"], "this earlier scan is not kept any more", "Send it again.") from None
+        prediction, caveats = from_json(answer)
+        del prediction
+        if not caveats.verdict.answered:
+            return EarlierScan(one["name"], one["years"], left_out="; ".join(caveats.verdict.reasons))
+        vector, logits = self.predictor.encoded(torch.from_numpy(stored.astype(np.float32)))
+        return EarlierScan(one["name"], one["years"], logits, vector, seen(stored[0], preset))
 
     def _map(self, folder: Path, file: str, target: str, biomarker: str | None) -> dict[str, Any]:
         preset = self.predictor.preset
@@ -138,13 +173,13 @@ class Bench:
         tensor = torch.from_numpy(stored.astype(np.float32))
         found = heat_map(self.predictor.adapter, tensor, target=target, biomarker=biomarker)
         heat = seen(found.voxels, preset).voxels
-        write_bytes(folder / f"{file}.u8", (ZERO + 127 * heat).round().astype(np.uint8).tobytes(order="F"))
+        write_bytes(folder / f"{file}.u8", stored_heat(heat))
         said: dict[str, Any] = {"title": self._title(found), "meaning": found.meaning, "method": found.method}
         said |= {"target": target, "biomarker": biomarker, "peak": found.peak}
         write_json(folder / f"{file}.json", said)
         view = seen(stored[0], preset)
         answer = read_json(folder / RESULT, "the result of a scan")
-        write_text(folder / PAGE, self._page(answer, view, _maps(folder, view)))
+        write_text(folder / PAGE, self._page(folder, answer, view, _maps(folder, view)))
         return said
 
     def _title(self, found: HeatMap) -> str:
@@ -156,11 +191,13 @@ class Bench:
         )
         return f"What speaks for {what}{only}"
 
-    def _page(self, answer: dict[str, Any], view: Volume, maps: list[MapFigure]) -> str:
+    def _page(self, folder: Path, answer: dict[str, Any], view: Volume, maps: list[MapFigure]) -> str:
         prediction, caveats = from_json(answer)
         facts = self.predictor.adapter.facts.model_dump(mode="json")
         facts["simulated"] |= bool(answer.get("simulated"))
-        return scan_page(prediction, caveats, view, facts, maps, answer.get("similar"))
+        since = answer.get("change_since")
+        changes = [] if since is None else [change_figure(view, read_heat(folder / CHANGE, view), *since)]
+        return scan_page(prediction, caveats, view, facts, maps, answer.get("similar"), changes)
 
 
 def seen(voxels: NDArray[np.float32], preset: Preset) -> Volume:
@@ -180,12 +217,22 @@ def grey(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (np.clip((voxels - bottom) / (top - bottom), 0, 1) * 255).round().astype(np.uint8)
 
 
+def stored_heat(heat: NDArray[np.float32]) -> bytes:
+    """A heat (-1..1) as the bytes that are kept of it, first axis fastest."""
+    return (ZERO + 127 * heat).round().astype(np.uint8).tobytes(order="F")
+
+
+def read_heat(path: Path, view: Volume) -> NDArray[np.float32]:
+    """The heat that was kept, on the voxels of a view."""
+    stored = np.frombuffer(path.read_bytes(), dtype=np.uint8).reshape(view.shape, order="F")
+    return ((stored.astype(np.float32) - ZERO) / 127).astype(np.float32)
+
+
 def _maps(folder: Path, view: Volume) -> list[MapFigure]:
     """The heat maps of a scan that were asked for so far, for its page."""
     found = []
     for path in sorted(folder.glob("map-*.json")):
-        stored = np.frombuffer(path.with_suffix(".u8").read_bytes(), dtype=np.uint8)
-        heat = (stored.reshape(view.shape, order="F").astype(np.float32) - ZERO) / 127
+        heat = read_heat(path.with_suffix(".u8"), view)
         said = json.loads(path.read_text(encoding="utf-8"))
-        found.append(MapFigure(said["title"], said["meaning"], map_figure(view, heat.astype(np.float32))))
+        found.append(MapFigure(said["title"], said["meaning"], map_figure(view, heat)))
     return found

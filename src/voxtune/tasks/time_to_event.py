@@ -104,6 +104,9 @@ class TimeToEvent:
         Raises:
             DataError: no event within the horizons in training, or no interval without one.
         """
+        from voxtune.data.follow_up import check_times
+        from voxtune.evaluation.event_followed import cells_of, check_followed
+
         cells = cells_of(sides["train"], self.event)
         for value, what in (
             (1, f"with the event within {self.event.horizons[-1]}"),
@@ -113,6 +116,9 @@ class TimeToEvent:
                 raise DataError(
                     f"No training scan of {len(cells)} was {'' if value == 0 else 'seen '}{what}; nothing can be learned."
                 )
+        check_followed(self.event, sides["train"], sides.get("val"))
+        for rows in sides.values() if self.event.visits > 1 else ():
+            check_times(rows)
         if config.training.metric == DEFAULT_METRIC:
             return config.model_copy(
                 update={"training": config.training.model_copy(update={"metric": "loss"})}
@@ -125,6 +131,7 @@ class TimeToEvent:
 
         from voxtune.data.examples import Labels
         from voxtune.data.follow_up import follow_up
+        from voxtune.evaluation.event_followed import cells_of
 
         known = dict(zip((YEARS, STATUS), follow_up(rows, self.event), strict=True))
         return Labels(
@@ -260,20 +267,11 @@ def followed(rows: Sequence[ManifestRow], event: Event) -> list[ManifestRow]:
     return [row for row, some in zip(rows, np.isfinite(years), strict=True) if some]
 
 
-def cells_of(rows: Sequence[ManifestRow], event: Event) -> "Floats":
-    """What rows say of the hazard in each interval (n, J)."""
-    import numpy as np
-
-    from voxtune.data.follow_up import follow_up
-    from voxtune.evaluation.survival import hazard_cells
-
-    return hazard_cells(*follow_up(rows, event), np.array(event.years))
-
-
 def baseline_of(rows: Sequence[ManifestRow], event: Event) -> tuple[float, ...]:
     """The log-odds of the event in each interval over some rows."""
     import numpy as np
 
+    from voxtune.evaluation.event_followed import cells_of
     from voxtune.evaluation.survival import life_table
 
     hazard = life_table(cells_of(rows, event))
@@ -373,7 +371,13 @@ class ScoredEvent:
         if self.model.adapter is None:
             return "A base alone has no training scans: its risks start from even odds in each interval and only rank scans."
         facts = self.model.adapter.facts.training.get("event", {})
-        return (
+        most = self.event.visits
+        told = (
+            f"Up to {most} scans of a person are read together, none from after the moment. "
+            if most > 1
+            else ""
+        )
+        return told + (
             f"The level of each interval is that of the training scans; one shift and one slope were fixed on the validation scans, which had "
             f"{facts.get('validation_events', 'an unknown number of')} events within the horizons."
         )

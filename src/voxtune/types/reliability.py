@@ -17,6 +17,7 @@ from voxtune.types.reference import ReferencePeople
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, mmse_among, mmse_apart
 from voxtune.types.verdict import Verdict, VerdictRules, rules_of
+from voxtune.types.visits import VisitsRead
 
 WrittenVerdict = Annotated[Verdict, BeforeValidator(Verdict.read), PlainSerializer(str, return_type=str)]
 
@@ -168,6 +169,8 @@ class Caveats(Settings):
     """Where one was asked for and there is an answer."""
     discoveries: Discoveries | None = None
     """The same of findings that may be said to be there."""
+    visits: VisitsRead | None = None
+    """Earlier scans of the person that were read beside it, or were to be; ``None`` of a scan that is read alone."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -194,4 +197,7 @@ class Caveats(Settings):
             found.append(f"  quality {self.quality}: {'; '.join(self.reasons)}")
         if self.series is not None and (self.series.left_aside or self.series.remarks):
             found.append(f"  {self.series.sentence}")
+        if self.visits is not None:
+            found.append(f"  {self.visits.sentence}")
+            found += [f"  {one.sentence}" for one in self.visits.changes]
         return found

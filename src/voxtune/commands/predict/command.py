@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.predict.inputs import Input, identified, inputs_of, named
-from voxtune.commands.predict.work import Declared, Job, Model, died, loaded, read_answer, work
+from voxtune.commands.predict.visits import histories, last_of_person, moments, volume_changes
+from voxtune.commands.predict.work import Declared, Job, Model, died, forget, loaded, read_answer, work
 from voxtune.commands.spread import spread
-from voxtune.errors import DataError, ScanError, SomeScansFailedError, VoxTuneError
+from voxtune.config import RunConfig
+from voxtune.errors import DataError, ScanError, SettingError, SomeScansFailedError, VoxTuneError
 from voxtune.pages.slices import View
 from voxtune.run_dir import make_folder, write_text
 from voxtune.types.records import Prediction
@@ -37,6 +39,8 @@ class Predicted:
     reused: int
     """Answers that an earlier call had given to the same content at the same path."""
     error: VoxTuneError | None
+    moment: "Answer | None" = None
+    """The answer for the last scan, where all of the call are visits of one person."""
 
     @property
     def table(self) -> Path:
@@ -49,7 +53,7 @@ class Predicted:
         return [one.prediction for one in self.answers]
 
     def as_json(self) -> dict[str, Any]:
-        """The contract of ``predict --json``: ``predictions`` and ``failed``; for one scan its own keys stand at the top too.
+        """The contract of ``predict --json``: ``predictions`` and ``failed``; for one scan, and for the last of one person, its keys stand at the top too.
 
         ``scans`` is the name that ``predictions`` had before.
         """
@@ -62,6 +66,8 @@ class Predicted:
             for one in self.failed
         ]  # fmt: skip
         lists = {"predictions": found, "failed": failed}
+        if self.moment is not None:
+            return found[self.answers.index(self.moment)] | lists
         return found[0] | lists if len(found) == 1 and not failed else lists | {"scans": found}
 
     def as_tsv(self) -> str:
@@ -110,6 +116,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
     stripped: bool | None = None,
     series: str | None = None,
     orientation: str | None = None,
+    when: str | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     force: bool = False,
@@ -133,6 +140,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
         stripped: whether the skull is gone already; ``None``: look, scan by scan.
         series: a DICOM series by its UID, number or description; otherwise one is chosen by written rules.
         orientation: where the voxel axes point (``RAS``) in files whose header does not say or contradicts itself.
+        when: the scans are visits of one person, made at these moments (years, or days as 2016-09-12, by commas): one answer, for the last.
         workers: processes on this machine; each loads the model once.
         scheduler: address of a Dask scheduler whose workers see the same files; replaces ``workers``.
         force: answer again what was answered before.
@@ -146,7 +154,8 @@ def predict(  # noqa: PLR0913  (the options of the command)
     Raises:
         ScanError: the only scan cannot be read.
         DataError: none of several scans can be read, or too few validation participants for what is promised.
-        SettingError: a device that is not there, a share outside 0..1, or a promise that is not for what is predicted.
+        SettingError: a device that is not there, a share outside 0..1, a promise that is not for what is predicted, or moments that are none
+            or that this adapter does not read.
         WeightsError: the adapter does not load.
     """
     from voxtune.evaluation.conformal import wanted_sets
@@ -183,17 +192,33 @@ def predict(  # noqa: PLR0913  (the options of the command)
         view,
     )
     kept = AnswerFolder(home, facts)
+    most = _visits(facts)
+    if when is not None:
+        inputs = _visits_of_one(inputs, when, most, len(sources))
     inputs = named(identified(inputs, home), kept.names(), facts.adapter_sha256)
-    jobs = [Job(one, home.absolute(), one.page(facts.adapter_sha256), model, declared) for one in inputs]
+    if when is None and most > 1 and len(inputs) > 1 and all(one.row is None for one in inputs):
+        tell("Each scan is read alone, as of another person; --when 0,1.5 says that they are visits of one.")
+    before = histories(inputs, most) if most > 1 else {}
+    last = last_of_person(inputs) if before or when is not None else None
+    profile = RunConfig.from_json(json.dumps(facts.config)).known_profile
+    jobs = [
+        Job(
+            one, home.absolute(), one.page(facts.adapter_sha256), model, declared, some := before.get(place, ()),
+            volume_changes(one, some, profile),
+        )
+        for place, one in enumerate(inputs)
+        if when is None or place == last
+    ]  # fmt: skip
+    moment = None if last is None else inputs[last].page(facts.adapter_sha256)
     done = {} if force else {job.page: answer for job in jobs if (answer := read_answer(job)) is not None}
     reused = len(done)
     todo = [job for job in jobs if job.page not in done]
-    loaded.cache_clear()  # of a call before, whose files may have changed
+    forget()  # of a call before
     if todo and scheduler is None and workers == 1:
         loaded(model)
     make_folder(home)  # before any scan is read, and after an adapter that is refused
     lost = _run(todo, workers, scheduler, tell if len(jobs) > 1 else lambda _: None)
-    loaded.cache_clear()
+    forget()
     for job in todo:
         if job.page not in lost and (answer := read_answer(job)) is not None:
             done[job.page] = answer
@@ -201,7 +226,8 @@ def predict(  # noqa: PLR0913  (the options of the command)
     answers = [
         replace(done[job.page], page=home / job.page, targets=targets) for job in jobs if job.page in done
     ]
-    return _finished(jobs, answers, lost, kept, folder.name, facts, reused)
+    done_now = _finished(jobs, answers, lost, kept, folder.name, facts, reused)
+    return replace(done_now, moment=next((one for one in answers if one.page.name == moment), None))
 
 
 def _meant(source: Path, *, alone: bool, say: Callable[[str], None]) -> list[Input]:
@@ -211,6 +237,23 @@ def _meant(source: Path, *, alone: bool, say: Callable[[str], None]) -> list[Inp
     file = scan_file(source)
     found = inputs_of(file, alone=alone, say=say)
     return found if file == source else [replace(one, file=str(source)) for one in found]
+
+
+def _visits(facts: "AdapterFacts") -> int:
+    """Most scans of a person that the adapter reads together."""
+    event = facts.config.get("event")
+    return int(event.get("visits", 1)) if isinstance(event, dict) else 1
+
+
+def _visits_of_one(inputs: list[Input], when: str, most: int, given: int) -> list[Input]:
+    """The scans of one person with their moments.
+
+    Raises:
+        SettingError: no such moments, a scan that is given twice, or an adapter that reads each scan alone.
+    """
+    if most < 2:
+        raise SettingError("when", "nothing: this adapter reads each scan alone (train one with event.visits above 1)", when)  # fmt: skip
+    return moments(when, inputs, given)
 
 
 def _threads(workers: int) -> int | None:
@@ -236,8 +279,6 @@ def _run(
 
 
 def _targets(facts: "AdapterFacts") -> tuple[Any, ...]:
-    from voxtune.config import RunConfig
-
     return RunConfig.from_json(json.dumps(facts.config)).targets
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voxtune.cohorts.visits import dated
 from voxtune.errors import ScanError
 from voxtune.imaging.packed import holds_dicom, looks_like_dicom
 from voxtune.storage.scratch import scratch
+from voxtune.types.records import ManifestRow
 
 ENDINGS = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
 """Of files that are scans by themselves, in a folder of scans; a pair of .hdr and .img goes by its header."""
@@ -30,6 +32,10 @@ class Input:
     """Its path as a table that is passed on may state it."""
     sha256: str | None = None
     """Of its content; ``None`` where that cannot be read."""
+    row: ManifestRow | None = None
+    """Of its manifest; ``None`` of a file by itself."""
+    of: str = ""
+    """The manifest or BIDS folder: the same participant_id in another one is another person."""
 
     def key(self, adapter_sha256: str) -> str:
         """What tells its answer from every other one: path, content and adapter."""
@@ -70,11 +76,21 @@ def inputs_of(source: Path, *, alone: bool, say: Callable[[str], None] = lambda 
     from voxtune.data.manifest import read_manifest, resolve_image
     from voxtune.data.sources import as_manifest
 
+    made = source.is_dir()
+
     with scratch("predict") as folder:
         manifest = as_manifest(source, folder)
+        rows = read_manifest(manifest)
         return [
-            Input(row.scan_id, _outside(resolve_image(manifest, row)), row.participant_id, row.diagnosis)
-            for row in read_manifest(manifest)
+            Input(
+                row.scan_id,
+                _outside(resolve_image(manifest, row)),
+                row.participant_id,
+                row.diagnosis,
+                row=row,
+                of=str(source),
+            )
+            for row in (dated(rows) if made else rows)
         ]
 
 

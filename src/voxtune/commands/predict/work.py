@@ -13,10 +13,14 @@ from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import write_text
 from voxtune.storage.seal import read_sealed, write_sealed
 from voxtune.types.conformal import WantedSets
+from voxtune.types.visits import VolumeChange
 
 if TYPE_CHECKING:
+    from voxtune.commands.predict.visits import Before
+    from voxtune.pages.scan_page import MapFigure
     from voxtune.serving.answer import Answer
     from voxtune.serving.predictor import Predictor, ScanResult
+    from voxtune.serving.visits import EarlierScan
 
 RECORDS = "answers"
 """Folder of the records in the folder of a table."""
@@ -62,6 +66,19 @@ class Job:
     page: str
     model: Model
     declared: Declared
+    earlier: "tuple[Before, ...]" = ()
+    """Scans of the same person that are read beside it."""
+    changes: tuple[VolumeChange, ...] = ()
+    """Of volumes of its manifest since then."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a record must have been asked to be the answer of this job."""
+        seen = {} if not self.earlier else {
+            "earlier": [[one.scan.name, one.scan.sha256, one.years] for one in self.earlier],
+            "changes": [one.sentence for one in self.changes],
+        }  # fmt: skip
+        return self.declared.as_json() | seen
 
 
 def work(job: Job) -> str | None:
@@ -74,18 +91,83 @@ def work(job: Job) -> str | None:
     scan, declared = job.scan, job.declared
     try:
         with one_sentence(scan.name, "predicted"), seen_from(job.model.view):
-            result = predictor.predict(
-                scan.path,
-                name=scan.name,
-                stripped=declared.stripped,
-                series=declared.series,
-                orientation=declared.orientation,
-                sets=declared.sets,
-            )
-            _write(predictor, job, result)
+            if job.earlier:
+                result, maps = _together(predictor, job)
+            else:
+                result, maps = _alone(job.model, scan.path, scan.name, declared), ()
+            _write(predictor, job, result, maps)
     except ScanError as error:
         return str(error)
     return None
+
+
+def _alone(model: Model, path: Path, name: str, declared: Declared) -> "ScanResult":
+    """The answer for a scan by itself."""
+    return loaded(model).predict(
+        path,
+        name=name,
+        stripped=declared.stripped,
+        series=declared.series,
+        orientation=declared.orientation,
+        sets=declared.sets,
+    )
+
+
+@lru_cache(maxsize=4)
+def _visit(model: Model, path: Path, name: str, sha256: str | None, declared: Declared) -> "ScanResult | str":
+    """The same of a visit of a person with several, kept for the person's other visits; or why it cannot be read."""
+    del sha256  # of the key: another content is another scan
+    try:
+        with one_sentence(name, "predicted"):
+            return _alone(model, path, name, declared)
+    except ScanError as error:
+        return error.cause
+
+
+@lru_cache(maxsize=256)
+def _encoded(model: Model, scan: Input, declared: Declared) -> "EarlierScan":
+    """What a visit adds to a later one, without its picture: of a person with fifty visits each is preprocessed once or twice, not fifty times."""
+    from voxtune.serving.visits import EarlierScan
+
+    found = EarlierScan.of(scan.name, 1.0, _visit(model, scan.path, scan.name, scan.sha256, declared))
+    return dataclasses.replace(found, volume=None)
+
+
+def _together(predictor: "Predictor", job: Job) -> "tuple[ScanResult, tuple[MapFigure, ...]]":
+    """The answer for a scan with the earlier ones of its person beside it, and the map of what changed."""
+    from voxtune.pages.visits_section import change_figure
+    from voxtune.serving.visits import EarlierScan, change_since
+
+    plain = dataclasses.replace(job.declared, sets=None)
+
+    def visit(scan: Input) -> "ScanResult | str":
+        return _visit(job.model, scan.path, scan.name, scan.sha256, plain)
+
+    earlier = []
+    for one in job.earlier:
+        bare = dataclasses.replace(one.scan, row=None)  # a row cannot be the key of a cache
+        earlier.append(dataclasses.replace(_encoded(job.model, bare, plain), years=one.years))
+    now = visit(job.scan)
+    if isinstance(now, str):
+        raise ScanError(job.scan.name, now)
+    result = predictor.together(now, earlier, job.declared.sets)
+    beside = result.caveats.visits
+    if beside is None:
+        return result, ()
+    told = beside.model_copy(update={"changes": job.changes})
+    result = dataclasses.replace(result, caveats=result.caveats.model_copy(update={"visits": told}))
+    first = max(told.read, key=lambda one: one.years, default=None)
+    pictures = [
+        EarlierScan.of(one.scan.name, one.years, visit(one.scan))
+        for one in job.earlier
+        if first is not None and one.scan.name == first.scan
+    ]
+    volume = result.preprocessed.volume
+    change = change_since(told, volume, pictures, predictor.preset)
+    if change is None:
+        return result, ()
+    since, heat = change
+    return result, (change_figure(volume, heat, since.name, since.years),)
 
 
 def died(job: Job) -> str:
@@ -111,7 +193,16 @@ def loaded(model: Model) -> "Predictor":
         return Predictor(model.adapter, model.base)
 
 
-def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
+def forget() -> None:
+    """Let go of the model and of visits: their files may have changed since."""
+    loaded.cache_clear()
+    _visit.cache_clear()
+    _encoded.cache_clear()
+
+
+def _write(
+    predictor: "Predictor", job: Job, result: "ScanResult", changes: "tuple[MapFigure, ...]" = ()
+) -> None:
     from voxtune.pages.scan_page import scan_page
     from voxtune.serving.answer import Answer
 
@@ -122,9 +213,8 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
         update={"participant_id": scan.participant_id, "diagnosis": scan.diagnosis}
     )
     page = job.home / job.page
-    write_text(
-        page, scan_page(prediction, result.caveats, result.preprocessed.volume, facts, similar=result.similar)
-    )
+    volume, near = result.preprocessed.volume, result.similar
+    write_text(page, scan_page(prediction, result.caveats, volume, facts, similar=near, changes=changes))
     answer = Answer(
         prediction,
         result.caveats,
@@ -140,7 +230,7 @@ def _write(predictor: "Predictor", job: Job, result: "ScanResult") -> None:
     del said["page"]
     write_sealed(
         record_file(job.home, job.page),
-        {"declared": job.declared.as_json(), "simulated": answer.simulated, "answer": said},
+        {"declared": job.asked, "simulated": answer.simulated, "answer": said},
     )
 
 
@@ -156,7 +246,7 @@ def read_answer(job: Job) -> "Answer | None":
     page = job.home / job.page
     try:
         record = read_sealed(record_file(job.home, job.page), "the record of an answer")
-        if record["declared"] != job.declared.as_json() or not page.is_file():
+        if record["declared"] != job.asked or not page.is_file():
             return None
         said = record["answer"]
         prediction, caveats = from_json(said)

@@ -47,7 +47,8 @@ def with_visits(
         assert found.logits is not None
         assert examples.labels.findings is not None
         histories = histories_of(session.cohort.sides[name], event.visits)
-        return VisitSide(found.logits, found.vectors, examples.labels.findings.double().numpy(), histories)
+        cells = examples.labels.findings.double().numpy()
+        return VisitSide(found.logits, found.vectors, cells, histories, examples.participant_ids)
 
     train, validation = side("train", sides[0], seen), side("val", sides[1], outputs)
     session.say(learn_visits(join, train, validation, baseline_of(session.cohort.sides["train"], event)))

@@ -9,6 +9,7 @@ const STEPS = {
   transform: ["laying it on the template", 0.6], score: ["asking the model", 0.85], draw: ["drawing its page", 0.95],
 };
 const findings = document.body.dataset.task === "findings";
+const risks = document.body.dataset.task === "time_to_event";
 let thresholds = {}; // of findings
 let scans = []; // as the server lists them
 let sending = []; // uploads on their way or before it: {name, begun, share, error}
@@ -35,7 +36,7 @@ function send(upload, file) {
   drawQueue();
   return new Promise((resolve) => {
     const request = new XMLHttpRequest(); // fetch tells nothing of how far an upload is
-    request.open("POST", `api/v1/scans?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", `api/v1/scans?name=${encodeURIComponent(file.name)}${upload.earlier}`);
     request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => {
@@ -65,12 +66,42 @@ function send(upload, file) {
 }
 
 function sendAll(files) {
+  const earlier = takeEarlier();
   for (const file of files) {
-    const upload = { name: file.name, begun: false, share: 0, error: null };
+    const upload = { name: file.name, begun: false, share: 0, error: null, earlier };
     sending.push(upload);
     lastUpload = lastUpload.then(() => send(upload, file));
   }
   drawQueue();
+}
+
+// ------------------------------------------------------------------ earlier scans of a person, where the adapter reads several
+function drawEarlier() {
+  if (!find("visits")) return;
+  const done = scans.filter((one) => one.state === "done");
+  const kept = new Map([...find("earlier").children].map((row) => [row.dataset.scan, row]));
+  const rows = done.map((one) => {
+    if (kept.has(one.id)) return kept.get(one.id); // what was typed stays
+    const row = document.createElement("label");
+    row.dataset.scan = one.id;
+    const years = document.createElement("input");
+    Object.assign(years, { type: "number", min: 0.01, max: 30, step: 0.01 });
+    row.append(`${one.scan}: `, years, " years before");
+    return row;
+  });
+  find("earlier").replaceChildren(...rows);
+  find("visits").hidden = !rows.length;
+}
+
+function takeEarlier() {
+  if (!find("visits")) return "";
+  const said = [];
+  for (const row of find("earlier").children) {
+    const years = row.querySelector("input");
+    if (years.value) said.push(`${row.dataset.scan}:${years.value}`);
+    years.value = "";
+  }
+  return said.length ? `&earlier=${said.join(",")}` : "";
 }
 
 // ------------------------------------------------------------------ the queue
@@ -83,6 +114,7 @@ async function refresh() {
       const said = await (await ask("api/v1/scans")).json();
       scans = said.scans;
       showDrift(said.drift);
+      drawEarlier();
       drawQueue();
       for (const one of scans) {
         if (before.get(one.id) !== one.state && one.state === "done") {
@@ -201,7 +233,7 @@ function showResult(result) {
     return banner;
   }));
   const answered = !result.verdict.startsWith("no answer");
-  const lead = !answered ? "No answer" : findings ? `Called: ${result.predicted}` : result.predicted === null ? "" : `Nearest: ${result.predicted}`;
+  const lead = !answered ? "No answer" : findings ? `Called: ${result.predicted}` : result.predicted === null ? "" : `${risks ? "Expected" : "Nearest"}: ${result.predicted}`;
   find("headline").textContent = answered ? [lead, mmseWords(result)].filter(Boolean).join("; ") : lead;
   const rows = Object.entries(result.probabilities).map(([name, value]) => {
     const row = document.createElement("tr");
@@ -229,6 +261,9 @@ function showResult(result) {
   const promised = result.prediction_set;
   if (promised) lines.push([`Possible at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
   if (result.discoveries) lines.push(["Said to be there", `${result.discoveries.said.join(", ") || "none"}. ${result.discoveries.guarantee}`, ""]);
+  for (const one of result.visits?.earlier ?? []) {
+    lines.push(["Earlier scan", `${one.scan}, ${one.years.toFixed(2)} years before${one.left_out ? `: not read, ${one.left_out}` : ""}`, ""]);
+  }
   lines.push(["Quality", [result.quality, ...result.reasons].join("; "), ""]);
   find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
     const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
