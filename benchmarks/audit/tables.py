@@ -44,8 +44,6 @@ def people() -> str:
             f"Of {one['clean']['cohorts']} clean cohorts of {one['clean']['scans'][0]} to {one['clean']['scans'][1]} people {one['clean']['refused']} are refused: "
             f"{value:g} of 100 (95% interval {low:g} to {high:g}; the cohorts share their people)."
         )
-        if before := one.get("before_decision_0142"):
-            lines.append(f"- {name}: measured before decision 0142 and not again since: {', '.join(before)}.")
         if rescans := one.get("real_rescans"):
             lines.append(
                 f"- Second scans of a person under an ID of their own: {rescans['found']} of {rescans['pairs']} found, {rescans['strangers_accused']} strangers accused."
