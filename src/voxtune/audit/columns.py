@@ -94,16 +94,16 @@ def _of_dates(values: Values) -> Iterator[tuple[str, Values]]:
     """Year, month, weekday and hour, where every value has them."""
     days = [None if value is None else day_of(value) for value in values]
     if all(day is not None or value is None for day, value in zip(days, values, strict=True)):
-        yield "the year", _few([day and float(day.year) for day in days])
-        yield "the month", _few([day and float(day.month) for day in days])
-        yield "the weekday", _few([day and float(day.isoweekday()) for day in days])
+        yield "the year", _few([None if day is None else float(day.year) for day in days])
+        yield "the month", _few([None if day is None else float(day.month) for day in days])
+        yield "the weekday", _few([None if day is None else float(day.isoweekday()) for day in days])
     else:
         years = [None if value is None else _YEAR.search(value) for value in values]
         if all(year is not None or value is None for year, value in zip(years, values, strict=True)):
-            yield "the year", _few([year and float(year.group()) for year in years])
+            yield "the year", _few([None if year is None else float(year.group()) for year in years])
     hours = [None if value is None else _HOUR.search(value) for value in values]
     if all(hour is not None or value is None for hour, value in zip(hours, values, strict=True)):
-        yield "the hour", _few([hour and float(hour.group(1)) for hour in hours])
+        yield "the hour", _few([None if hour is None else float(hour.group(1)) for hour in hours])
 
 
 def day_of(value: str) -> date | None:

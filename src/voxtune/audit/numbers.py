@@ -48,7 +48,9 @@ def words_of_numbers() -> Mapping[str, int]:
                 word = "ein" if small[one] == "eins" else small[one]
                 found.setdefault(join.format(ten=ten, one=word), 10 * place + one)
     found |= {f"veinti{one}": 20 + n for n, one in enumerate(_SPANISH[0].split()[1:10], 1)}
-    return MappingProxyType(found | {f"{ten} et un": 10 * n + 1 for n, ten in enumerate(_FRENCH[1].split(), 2)})
+    return MappingProxyType(
+        found | {f"{ten} et un": 10 * n + 1 for n, ten in enumerate(_FRENCH[1].split(), 2)}
+    )
 
 
 @functools.lru_cache(maxsize=1)
