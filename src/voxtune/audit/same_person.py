@@ -276,7 +276,8 @@ def _alike(facts: Sequence[_Fact]) -> dict[tuple[str, str], float]:
             people = [p for p in one.values if p in other.values]
             pairs = [(min(one.values[p], key=str), min(other.values[p], key=str)) for p in people]
             if len(pairs) > 2 and not any(isinstance(value, str) for pair in pairs for value in pair):
-                told = float(spearmanr(*zip(*pairs, strict=True)).statistic)
+                left, right = (np.array([pair[at] for pair in pairs], dtype=float) for at in (0, 1))
+                told = float(spearmanr(left, right).statistic)
                 found[one.name, other.name] = found[other.name, one.name] = (
                     abs(told) if math.isfinite(told) else 1.0
                 )
@@ -287,7 +288,8 @@ def _together(
     facts: Sequence[_Fact], alike: Mapping[tuple[str, str], float], first: str | None, second: str | None
 ) -> float:
     """How often two strangers agree in all of these facts; 1 where that says nothing."""
-    chance, counted = 1.0, []
+    chance = 1.0
+    counted: list[_Fact] = []
     for fact in sorted(facts, key=lambda one: (one.chance, one.name)):
         if any(fact.dated and one.dated for one in counted):
             continue  # days of birth, scan and upload may hang together in any way
