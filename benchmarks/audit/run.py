@@ -149,6 +149,8 @@ def measured(name: str, kinds: Kinds, people: Sequence[str]) -> dict[str, object
     curves = before.get("kinds", {}) | doses(kinds, people, 0)
     by_dose = np.array([one["found_by_dose"] for one in curves.values()])
     whole = set(kinds) - {FOLLOW_UP} == {AS_IT_IS, *CHANGES}
+    if whole:
+        before = {key: value for key, value in before.items() if not key.startswith("before_decision_")}
     return before | {
         "people": len(people), "kinds": curves, "found": round(float(np.mean([one["found"] for one in curves.values()])), 4),
         "found_by_dose": [round(float(share), 3) for share in by_dose.mean(axis=0)],

@@ -44,8 +44,7 @@ def people() -> str:
             f"Of {one['clean']['cohorts']} clean cohorts of {one['clean']['scans'][0]} to {one['clean']['scans'][1]} people {one['clean']['refused']} are refused: "
             f"{value:g} of 100 (95% interval {low:g} to {high:g}; the cohorts share their people)."
         )
-        if before := one.get("before_decision_0142"):
-            lines.append(f"- {name}: measured before decision 0142 and not again since: {', '.join(before)}.")
+        lines += [f"- {name}: {said}" for said in _before(one)]
         if rescans := one.get("real_rescans"):
             lines.append(
                 f"- Second scans of a person under an ID of their own: {rescans['found']} of {rescans['pairs']} found, {rescans['strangers_accused']} strangers accused."
@@ -71,6 +70,15 @@ def cost() -> str:
     return "\n".join(lines) or NOT_YET
 
 
+def _before(one: dict[str, Any]) -> list[str]:
+    """What was measured before a decision changed the code and not again since."""
+    return [
+        f"measured before decision {key.removeprefix('before_decision_')} and not again since: {', '.join(what)}."
+        for key, what in one.items()
+        if key.startswith("before_decision_")
+    ]
+
+
 def texts() -> str:
     """The matrix of text leaks and innocent texts."""
     found = _read("texts.json")
@@ -78,6 +86,7 @@ def texts() -> str:
         return NOT_YET
     lines = [
         f"Of {len(found['leaks'])} leaks {found['caught']} are caught; of {len(found['innocent'])} innocent sets {found['passed']} pass. {found['what']}.",
+        *(f"\n{said.capitalize()}" for said in _before(found)),
         "",
         "| leak | answer | by | innocent | answer |",
         "|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Which leaks of a report text does the audit find, and which innocent texts does it let pass? Here and in ``forms.py``.
+"""Which leaks of a report text does the audit find, and which innocent texts does it let pass? Here, in ``forms.py`` and in ``joined.py``.
 
 All people and numbers are SIMULATED. Each set is a table of 48 people (three classes, a third of them scanned twice) with volumes
 that go with the class as they do in life, and a text for each scan; only the text differs between the sets. A leak counts as
@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import forms
+import joined
 import numpy as np
 from forms import CLASSES, Text, also, facts, label, mostly, plain
 
@@ -148,10 +149,11 @@ def main() -> None:
     """Judge every set and write ``results/texts.json``."""
     leaks = [judged(name, text, 100 + i) for i, (name, text) in enumerate(LEAKS.items())]
     leaks += [judged(name, text, 300 + i) for i, (name, text) in enumerate(forms.LEAKS.items())]
+    leaks += [judged(name, text, 500 + i) for i, (name, text) in enumerate(joined.LEAKS.items())]
     innocent = [judged(name, text, 200 + i) for i, (name, text) in enumerate(INNOCENT.items())]
     innocent += [
         judged(name, text, 400 + i, classes)
-        for i, (name, (classes, text)) in enumerate(forms.INNOCENT.items())
+        for i, (name, (classes, text)) in enumerate({**forms.INNOCENT, **joined.INNOCENT}.items())
     ]
     stored = {
         "voxtune": voxtune.__version__,

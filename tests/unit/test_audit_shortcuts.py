@@ -40,7 +40,7 @@ def everyone(rows: list[ManifestRow]) -> Split:
     )
 
 
-def levels(rows: list[ManifestRow], headers: dict[str, str] | None = None) -> dict[str, str]:
+def levels(rows: list[ManifestRow], headers: dict[str, dict[str, str]] | None = None) -> dict[str, str]:
     return {one.tokens[0]: one.level for one in associations(rows, everyone(rows), headers=headers)}
 
 
@@ -103,8 +103,8 @@ def test_what_defines_the_class_is_measured_on_the_scan_or_differs_for_all_is_no
 
 def test_the_header_of_the_scans_is_compared_too() -> None:
     rows = cohort()
-    headers = {row.scan_id: f"{64 + int(row.diagnosis == 'AD')} voxels" for row in rows}
-    assert levels(rows, headers)["image_header"] == "refuse"
+    headers = {row.scan_id: {"image size": f"{64 + int(row.diagnosis == 'AD')} x 64 x 64"} for row in rows}
+    assert levels(rows, headers)["image size"] == "refuse"
 
 
 def test_a_sex_that_tells_everything_says_that_no_figure_can_tell_it_from_the_disease() -> None:

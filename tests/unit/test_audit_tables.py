@@ -10,7 +10,6 @@ import pytest
 
 from voxtune.audit.checks import AuditInputs, find_leaks
 from voxtune.audit.report import AuditReport
-from voxtune.audit.shortcuts import cramers_v
 from voxtune.commands.audit import audit
 from voxtune.commands.split import split
 from voxtune.data.manifest import read_manifest, write_manifest, write_reports
@@ -203,8 +202,6 @@ def test_a_site_that_tells_the_diagnosis_is_refused() -> None:
     (site,) = [one for one in report.findings if one.check == "shortcut"]
     assert site.level == "refuse"
     assert site.figures["cramers_v"] > 0.98
-    assert cramers_v([("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] * 10) == 0
-    assert cramers_v([("a", "x")] * 10) is None
 
 
 # ------------------------------------------------------------------------------------- the stages

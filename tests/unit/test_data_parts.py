@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtune.audit.duplicates import _unusual, compare, permuted_sides
+from voxtune.audit.duplicates import (
+    _agreed,
+    _unusual,
+    _unusual_of_kind,
+    compare,
+    permuted_sides,
+)
 from voxtune.audit.fingerprints import GRID, picture
 from voxtune.audit.images import Images
 from voxtune.audit.probe import _macro_auc, site_probe, text_probe
@@ -217,3 +223,20 @@ def test_an_area_without_a_second_class_is_not_defined() -> None:
     assert np.isnan(_macro_auc(scores, np.array([0, 0, 0])))
     # The class nobody has is left out of the mean.
     assert _macro_auc(scores, np.array([0, 1, 0])) == 1
+
+
+def test_a_half_stands_out_among_halves() -> None:
+    """Halves of strangers are alike in more ways than a half and a whole brain; that must not hide a half's own person."""
+    z = np.r_[np.linspace(-0.05, 0.05, 10), np.linspace(-0.3, 0.6, 20)]
+    z[3] = 0.35
+    owner, kind = np.arange(30), np.repeat([2, 1], [10, 20])
+    assert not _unusual(z, owner, 5.0)[0].any()
+    unusual, far = _unusual_of_kind(z, owner, kind, 5.0)
+    assert np.flatnonzero(unusual).tolist() == [3]
+    assert far[3] > 5
+    # Of five whole brains nobody knows what is usual.
+    assert not _unusual_of_kind(z, owner, np.repeat([2, 1], [5, 25]), 5.0)[0].any()
+    assert _agreed([(0.5, 4.0, False), (0.5, 9.0, True)], 0.4, 5.0)
+    assert not _agreed([(0.5, 4.0, False), (0.5, 6.0, True)], 0.4, 5.0)
+    assert not _agreed([(0.3, 9.0, True), (0.3, 9.0, True)], 0.4, 5.0)
+    assert _agreed([(2.0, np.inf, True), (2.0, np.inf, True)], np.inf, 5.0)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voxtune.audit.answers import Answer, answers_of
 from voxtune.audit.derived_texts import as_values
 from voxtune.audit.duplicates import DRAWS, compare, near_duplicates, permuted_sides, state
 from voxtune.audit.events import check_events, event_names
@@ -11,6 +12,7 @@ from voxtune.audit.images import Images, ReadVolume, look_at, same_images
 from voxtune.audit.people import absent_classes, participants_across, seen_by_ancestors
 from voxtune.audit.probe import site_probe, text_probe
 from voxtune.audit.report import AuditReport, Finding, check_allowed, named
+from voxtune.audit.same_person import same_person
 from voxtune.audit.shortcuts import associations, future_labels
 from voxtune.audit.text import label_in_text, same_texts
 from voxtune.config import ReportSettings
@@ -47,6 +49,8 @@ class AuditInputs:
     """Columns that are predicted: no text may hold them."""
     report: ReportSettings | None = None
     """How the texts were made; ``None``: nobody says."""
+    findings: tuple[str, ...] = ()
+    """Columns of findings that are asked; none, in a cohort without a diagnosis: every column of 0 and 1."""
 
 
 def find_leaks(
@@ -77,17 +81,19 @@ def find_leaks(
         look_at(used, inputs.read, kept=inputs.kept) if inputs.read is not None else None
     )
     inputs = replace(inputs, images=seen)
+    answers = answers_of(used, inputs.targets, inputs.findings)
     findings = [
         *participants_across(rows, split),
+        *same_person(used, sides),
         *absent_classes(rows, split),
         *future_labels(used),
-        *associations(rows, split, inputs.profile, seen.headers if seen else None),
+        *associations(rows, split, inputs.profile, seen.headers if seen else None, answers),
         *check_events(rows, split),
     ]
-    checked = {"participants": "done", "classes": "done", "shortcut": "done"}
+    checked = {"participants": "done", "same_person": "done", "classes": "done", "shortcut": "done"}
     checked |= {"event": "done"} if event_names(rows) else {}
     for part, states in (
-        _texts(used, reports, split, inputs),
+        _texts(used, reports, split, inputs, answers),
         _images(used, sides, inputs),
     ):
         findings += part
@@ -97,7 +103,7 @@ def find_leaks(
             split, {row.scan_id: row.participant_id for row in rows}, inputs.ancestors
         )
     if not any(row.diagnosis for row in used):
-        asked = {"classes", "shortcut", "label_in_text"}
+        asked = {"classes", "label_in_text"} | (set() if answers else {"shortcut"})
         asked -= {"label_in_text"} if inputs.targets else set()
         checked |= {check: UNLABELLED for check in asked if checked[check] == "done"}
     checked["ancestors"] = "done" if inputs.ancestors is not None else "no earlier run was named"
@@ -109,12 +115,13 @@ def _texts(
     reports: Mapping[str, Report] | None,
     split: Split,
     inputs: AuditInputs,
+    answers: Sequence[Answer],
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
     profile = chosen_profile(inputs.profile, rows).profile
     values = as_values(rows, split, reports, profile, inputs.report, inputs.targets)
-    probed, state = text_probe(rows, values, inputs.seed, profile)
+    probed, state = text_probe(rows, values, inputs.seed, profile, answers)
     findings = [
         *same_texts(rows, reports, split.side_of(), profile),
         *label_in_text(rows, reports, profile, inputs.fields, inputs.targets),

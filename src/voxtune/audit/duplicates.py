@@ -9,7 +9,7 @@ cohort. Where a cohort is too small to know its strangers, only what no two stra
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -23,6 +23,8 @@ OUTLIER = 5.0
 """Least robust standard deviations above a scan's own strangers (more where there are many pairs)."""
 FALSE_PAIRS = 0.005
 """Pairs of strangers per cohort that may lie above that limit if likeness were normal."""
+NEARLY = 0.7
+"""Of that limit: what the one scan of a pair must find at least if it shows, or is shown, half a brain."""
 ENOUGH = 8
 """Other participants needed to know what is usual for a scan."""
 NARROWEST = 0.03
@@ -156,7 +158,8 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
     centre = ours.values.sum(axis=0) / weight[:, None]
     own, flipped = (ours.centred(centre), theirs.centred(centre)) if enough else (ours, theirs)
     limit = max(OUTLIER, _normal_limit(len(shown)))
-    votes: dict[tuple[int, int], list[float]] = {}
+    kind = (ours.seen > 0).sum(axis=1)
+    votes: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}
     second = np.full(len(shown), np.nan)
     near, above = np.full((len(shown), NEIGHBOURS), -1), np.full((len(shown), NEIGHBOURS), -np.inf)
     for start in range(0, len(shown), BLOCK):
@@ -167,18 +170,25 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
             others = np.flatnonzero(owner != owner[place])
             z = np.arctanh(np.clip(line[others], -0.9999, 0.9999).astype(np.float64))
             sure = raw[others] >= certain(channel, enough=enough)
-            unusual, middle, spread = _unusual(z, owner[others], limit) if enough else (sure, 0.0, 1.0)
-            marked = (unusual & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
-            for partner, is_sure in zip(others[marked].tolist(), sure[marked].tolist(), strict=True):
-                votes.setdefault((min(place, partner), max(place, partner)), []).append(
-                    2.0 if is_sure else float(line[partner])
+            unusual, far = _unusual_of_kind(z, owner[others], kind[others], limit) if enough else (sure, z)
+            # A half is compared with few others of its kind: what one of the two finds near must be the more unusual for the other.
+            part = np.minimum(kind[place], kind[others]) < ours.seen.shape[1]
+            near_enough = unusual | (part & (far >= NEARLY * limit))
+            marked = (near_enough & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
+            for at in np.flatnonzero(marked).tolist():
+                partner = int(others[at])
+                vote = (
+                    2.0 if sure[at] else float(line[partner]),
+                    math.inf if sure[at] else float(far[at]),
+                    bool(unusual[at]),
                 )
+                votes.setdefault((min(place, partner), max(place, partner)), []).append(vote)
             second[place] = _second_nearest(z, owner[others])
             nearest = np.argpartition(-z, min(NEIGHBOURS, len(z) - 1))[:NEIGHBOURS]
             order = nearest[np.argsort(-z[nearest])]
             near[place, : len(order)], above[place, : len(order)] = (
                 shown[others[order]],
-                (z[order] - middle) / spread,
+                far[order],
             )
     out.judged[channel] = len(shown) if enough else 0
     if enough and (out.neighbours is None or channel == "brain"):
@@ -186,10 +196,18 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
     least = _above_second_nearest(second, limit) if enough else math.inf
     for (a, b), cast in sorted(votes.items()):
         # Both scans must find the other unusual: a scan that is near to everybody is not near to one person.
-        if len(cast) == 2 and (max(cast) == 2.0 or min(cast) >= least):
+        if len(cast) == 2 and _agreed(cast, least, limit):
             one = slice(a, a + 1)
             value = float(max(ours.against(ours, one)[0, b], ours.against(theirs, one)[0, b]))
             yield Pair(int(shown[a]), int(shown[b]), value, channel)
+
+
+def _agreed(cast: Sequence[tuple[float, float, bool]], least: float, limit: float) -> bool:
+    """Whether both scans of a pair find the other so near that they are one person."""
+    lines, fars, unusual = zip(*cast, strict=True)
+    if max(lines) == 2.0:
+        return True
+    return min(lines) >= least and (all(unusual) or (any(unusual) and fars[0] * fars[1] >= limit**2))
 
 
 def _keep_neighbours(
@@ -222,6 +240,24 @@ def _unusual(
         # Many people stand out: a cohort within the cohort (same scanner, same organ). Judge among those.
         usual = above
     return np.zeros(z.shape, bool), middle, spread
+
+
+def _unusual_of_kind(
+    z: NDArray[np.float64], owner: NDArray[np.int64], kind: NDArray[np.int64], limit: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which likenesses stand out among all partners, or among those that show as much (whole brains, halves), and how far in robust deviations.
+
+    Two halves of strangers are alike in more ways than a half and a whole brain: together they would hide what stands out among either.
+    """
+    unusual, middle, spread = _unusual(z, owner, limit)
+    far = (z - middle) / spread
+    kinds = np.unique(kind)
+    for own in (kind == one for one in kinds if len(kinds) > 1):
+        if len(set(owner[own].tolist())) > ENOUGH:
+            here, middle, spread = _unusual(z[own], owner[own], limit)
+            unusual[own] |= here
+            far[own] = np.maximum(far[own], (z[own] - middle) / spread)
+    return unusual, far
 
 
 def _second_nearest(z: NDArray[np.float64], owner: NDArray[np.int64]) -> float:

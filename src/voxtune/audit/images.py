@@ -25,6 +25,8 @@ ReadVolume = Callable[[ManifestRow], Volume]
 CHANNELS = ("brain", "body")
 """What of a scan is compared: the shape of the brain, or whatever lies in the picture."""
 
+LEAST_BACKGROUND = 0.01
+"""Share of zeros from which a picture has a background of zeros."""
 MOST_SEEN = 2000
 """Fingerprints that are remembered: 36 MB."""
 _SEEN: dict[tuple[str, bytes], Fingerprint] = {}
@@ -44,8 +46,8 @@ class Images:
     """The same scans with left and right exchanged."""
     failed: Mapping[str, str]
     """Scans that could not be read, and why."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Size and spacing of each scan, by scan_id."""
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What tells how each scan was made (``facts_of``), by scan_id."""
     seen: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
     """By channel, how far the parts of a scan are there (N, parts): of a brain its hemispheres; absent: one part, all there."""
 
@@ -62,13 +64,15 @@ def look_at(
         kept: a folder of fingerprints made before; those that are made now are kept there too.
     """
 
-    def one(row: ManifestRow) -> tuple[str, Fingerprint, str] | str:
+    def one(row: ManifestRow) -> tuple[str, Fingerprint, Mapping[str, str]] | str:
         try:
             with one_sentence(row.scan_id):
                 volume = read(row)
-                spacing = " x ".join(f"{step:.2f}" for step in volume.spacing)
-                header = f"{' x '.join(map(str, volume.shape))} voxels of {spacing} mm"
-                return (digest := voxel_hash(volume.voxels)), _fingerprint(volume, digest, kept), header
+                return (
+                    (digest := voxel_hash(volume.voxels)),
+                    _fingerprint(volume, digest, kept),
+                    facts_of(volume),
+                )
         except ScanError as error:
             return error.cause
 
@@ -93,6 +97,28 @@ def look_at(
         {row.scan_id: found[2] for row, found in good},
         {"brain": _together([one.seen for one in brains])},
     )
+
+
+def facts_of(volume: Volume) -> dict[str, str]:
+    """What a picture tells of how it was made and prepared, beside what it shows."""
+    from nibabel.orientations import aff2axcodes
+
+    low, high = float(volume.voxels.min(initial=0)), float(volume.voxels.max(initial=0))
+    background = np.count_nonzero(volume.voxels == 0) > LEAST_BACKGROUND * volume.voxels.size
+    some = volume.voxels[volume.shape[0] // 2]
+    grey = (
+        f"{'whole numbers' if bool(np.all(some == np.round(some))) else 'decimals'}, lowest {'below 0' if low < 0 else '0'}, "
+        f"highest near 2^{round(np.log2(high)) if high > 0 else 0}, {'zeros' if background else 'no zeros'} around"
+    )
+    return {
+        "image size": " x ".join(map(str, volume.shape)),
+        "image spacing": " x ".join(f"{step:.2f}" for step in volume.spacing),
+        "image voxels": str(volume.voxels.size),
+        "image step": f"{max(volume.spacing):.3f}",
+        "image grey values": grey,
+        "image axes": "".join(map(str, aff2axcodes(volume.affine))),
+        "image origin": " ".join(f"{one:.0f}" for one in volume.affine[:3, 3]),
+    }
 
 
 def _fingerprint(volume: Volume, digest: str, kept: Path | None) -> Fingerprint:

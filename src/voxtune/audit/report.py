@@ -11,6 +11,7 @@ Level = Literal["refuse", "warn", "note"]
 
 CHECKS: Mapping[str, str] = {
     "participants": "a participant or a scan on more than one side",
+    "same_person": "two participant IDs on two sides that the table says are one person",
     "same_image": "the same voxels under two scan names",
     "near_duplicate": "two scans that look like one person under two participant IDs",
     "same_text": "the same report text on two sides",

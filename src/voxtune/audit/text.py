@@ -15,6 +15,8 @@ from voxtune.types.records import ManifestRow, Report
 
 SAME_VALUE = 0.95
 """Share of texts in which a named number equals a field, from which it is that field under another name."""
+CLAUSE_PEOPLE = 3
+"""Participants for each different clause from which a clause is a fact that people share."""
 CONSTANT_WORDS = " (as often in one class as in another, so that it tells nothing)"
 _NUMBER = re.compile(r"([A-Za-z][A-Za-z0-9 ()/_-]{0,60}?)\s*(?::|=|\bis\b|\bof\b)?\s*(-?\d+(?:\.\d+)?)")
 
@@ -82,19 +84,32 @@ def _pairs(groups: Sequence[Sequence[str]]) -> float:
 
 
 def _by_chance(texts: Sequence[tuple[str, str]]) -> float:
-    """Pairs of different participants whose texts would be the same if their facts were drawn independently of each other."""
-    facts: dict[int, Counter[str]] = {}
-    everyone: dict[int, dict[str, list[str]]] = {}
-    for text, person in texts:
-        for place, fact in enumerate(re.split(r"\s+", text)):
-            facts.setdefault(place, Counter())[fact] += 1
-            everyone.setdefault(place, {}).setdefault(fact, []).append(person)
+    """Pairs of different participants whose texts would be the same if their facts were drawn independently of each other.
+
+    A clause of which there are few ('No nodule.', 'Nodule seen.') is one fact; of any other each word is.
+    """
+    clauses = [(re.split(r"(?<=[.;,:!?])\s+", text), person) for text, person in texts]
     possible = _pairs([[person for _, person in texts]])
     share = 1.0
-    for place, own in facts.items():
-        if len(own) > 1 and possible:
-            share *= _pairs(list(everyone[place].values())) / possible
+    for place in range(max(len(parts) for parts, _ in clauses)):
+        here = [(parts[place] if place < len(parts) else "", person) for parts, person in clauses]
+        if len({clause for clause, _ in here}) <= len({person for _, person in here}) / CLAUSE_PEOPLE:
+            share *= _agreeing(here, possible)
+            continue
+        words = [(clause.split(), person) for clause, person in here]
+        for at in range(max(len(some) for some, _ in words)):
+            share *= _agreeing(
+                [(some[at] if at < len(some) else "", person) for some, person in words], possible
+            )
     return possible * share
+
+
+def _agreeing(facts: Sequence[tuple[str, str]], possible: float) -> float:
+    """Share of pairs of different participants who have one fact in common; 1 where there is nothing to differ in."""
+    people: dict[str, list[str]] = {}
+    for fact, person in facts:
+        people.setdefault(fact, []).append(person)
+    return _pairs(list(people.values())) / possible if len(people) > 1 and possible else 1.0
 
 
 def label_in_text(

@@ -5,6 +5,7 @@ there, in which order, with how many decimals; length; and each number that is n
 token. Values of allowed fields are masked: they are the supervision, and what they tell they tell rightly.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.audit.numbers import dated, spoken, together
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow
 
@@ -25,7 +27,11 @@ _SEXES = {"F": ("F", "female", "woman", "women"), "M": ("M", "male", "man", "men
 _SEX_WORDS = ("sexletter", "sexadjective", "sexnoun", "sexnouns")
 LEAST_SUPPORT = 3
 """Participants that must differ from the others in a feature."""
+LARGEST = 1e30
+"""Numbers are no larger: of a code of hundreds of digits nothing else is told."""
 MOST = 4000
+LONGEST_CODE = 24
+"""Signs of a code that are looked at one by one."""
 SAME = 0.5
 """Share of texts in which a named number is the row's allowed value, from which it is that field; where it is not, that is a feature."""
 
@@ -41,6 +47,8 @@ class Reading:
     """Name, format and value."""
     allowed: Mapping[str, float] = field(default_factory=dict)
     """Values of the row that may be in a text, by column."""
+    dates: Mapping[str, float] = field(default_factory=dict)
+    """What whole dates of the text tell."""
 
 
 def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
@@ -71,7 +79,8 @@ def read(text: str, row: ManifestRow, profile: Profile) -> Reading:
             end = found.end()
     ends, starts = [0, *(b for _, b in places)], [*(a for a, _ in places), len(text)]
     gaps = tuple(text[a:b] for a, b in zip(ends, starts, strict=True))
-    return Reading(tuple(tokens), gaps, tuple(numbers), allowed_values(row, profile))
+    numbers += [(_name(text[:start]), "in words", value) for start, value in spoken(text)]
+    return Reading(tuple(tokens), gaps, tuple(numbers), allowed_values(row, profile), dict(dated(text)))
 
 
 def _masked_sex(word: str, words: Sequence[str]) -> str:
@@ -111,7 +120,10 @@ def _format(number: str) -> str:
 
 def _value(number: str) -> float:
     whole, _, decimals = _parts(number)
-    return float(f"{'-' if number.startswith('-') else ''}{whole}.{decimals or '0'}{_power(number)}")
+    bare = f"{'-' if number.startswith('-') else ''}{whole}.{decimals or '0'}"
+    value = float(bare + _power(number))
+    value = value if math.isfinite(value) else float(bare)  # '3e6745' is a piece of a code
+    return max(-LARGEST, min(LARGEST, value))
 
 
 def _bare(number: str) -> str:
@@ -205,6 +217,9 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
     for reading in readings:
         cells: dict[str, float] = {"length": float(len(reading.tokens))}
         cells["capital letters"] = float(sum(c.isupper() for t in reading.tokens for c in t))
+        cells["letters"] = float(sum(map(len, reading.tokens)))
+        for token, count in Counter(reading.tokens).items():
+            _mark(cells, shown, f"how often '{token}'", token, float(count))
         _words(cells, shown, reading)
         _mark(
             cells,
@@ -218,22 +233,28 @@ def features(readings: Sequence[Reading], known: Mapping[str, str]) -> Features:
             _mark(cells, shown, f"a value of '{one}'", one, 1.0)
             for later in order[place + 1 :]:
                 _mark(cells, shown, f"'{one}' before '{later}'", one, 1.0)
+        others = []
         for name, form, number in reading.numbers:
+            valued = f"{name} #" if name else ""
             _mark(cells, shown, f"'{name} {form}'", name, 1.0)
             _mark(cells, shown, f"round value of '{name}'", name, float(number % 10 == 0))
+            _mark(cells, shown, f"number of '{name}', in fives", name, float(number % 5 == 0))
+            _mark(cells, shown, f"number of '{name}', odd", name, float(number % 2))
             _mark(cells, shown, f"decimals of '{name}' but zeros", name, float(_own_decimals(number)))
             if name in known:
                 value = reading.allowed.get(known[name])
                 if value is not None and _is(number, _decimals(form), value):
                     continue
-                _mark(cells, shown, f"another number of '{name}' than the table's", name, 1.0)
-            _mark(cells, shown, f"number of '{name}'", name, number)
-            _mark(cells, shown, f"'{name} {number:g}'", name, 1.0)
-            _mark(cells, shown, f"number of '{name}', last digit", name, float(number % 10))
-            _mark(cells, shown, f"number of '{name}', odd", name, float(number % 2))
+                _mark(cells, shown, f"another number of '{name}' than the table's", valued, 1.0)
+            others.append(number)
+            _mark(cells, shown, f"number of '{name}'", valued, number)
+            _mark(cells, shown, f"'{name} {number:g}'", valued, 1.0)
+            _mark(cells, shown, f"number of '{name}', last digit", valued, float(number % 10))
             if len(values.get(name, ())) > 12:
                 quarter = int(4 * np.searchsorted(values[name], number) / len(values[name]))
-                _mark(cells, shown, f"numbers of '{name}', quarter {quarter + 1}", name, 1.0)
+                _mark(cells, shown, f"numbers of '{name}', quarter {quarter + 1}", valued, 1.0)
+        for name, number in (*together(others), *reading.dates.items()):
+            _mark(cells, shown, name, "", number)
         rows.append(cells)
     return _matrix(rows, shown)
 
@@ -247,6 +268,9 @@ def _words(cells: dict[str, float], shown: dict[str, str], reading: Reading) -> 
             _mark(cells, shown, f"'{second}'", second, 1.0)
         if _CODE.fullmatch(second):
             _code(cells, shown, second)
+        if first and second[:1].isalpha():
+            _mark(cells, shown, f"length of the word after '{first}'", first, float(len(second)))
+            _mark(cells, shown, f"first letter after '{first}' is '{second[0]}'", second, 1.0)
         pair = f"{first}{_shown_gap(gap)}{second}"
         written = f"{first}{gap}{second}"
         token = written.strip() if gap in {"", " "} and second else written
@@ -266,6 +290,10 @@ def _code(cells: dict[str, float], shown: dict[str, str], word: str) -> None:
     """How a code is made: where nearly every text has its own, the word itself tells nothing."""
     for end, piece in (("begins with", word[:1]), ("begins with", word[:3]), ("ends with", word[-1:])):
         _mark(cells, shown, f"a code that {end} '{piece}'", word, 1.0)
+    for place, sign in enumerate(word[:LONGEST_CODE], 1):
+        _mark(cells, shown, f"sign {place} of a code is '{sign}'", word, 1.0)
+    for letters in re.findall(r"[^\W\d_]{2,}", word):
+        _mark(cells, shown, f"letters '{letters}' in a code", letters, 1.0)
     _mark(cells, shown, f"a code like '{re.sub(r'[0-9]+', '0', word)}'", word, 1.0)
     _mark(cells, shown, "length of a code", word, float(len(word)))
 

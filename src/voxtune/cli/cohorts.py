@@ -273,6 +273,10 @@ def split(
     echo(f"Split: {done}")
 
 
+AUDITED = ("targets", "classes.findings")
+"""Settings of a run that say what an audit looks at beside the diagnosis."""
+
+
 @command("audit")
 @click.argument("directory", type=PATH)
 @data_option
@@ -305,22 +309,18 @@ def audit(
 ) -> None:  # fmt: skip
     """Look for information that crosses a split; exit 4 refuses.
 
-    --set report.fields=COLUMN,... names columns that were opened for the texts; --set report.controls=CLASS,... those whose percentiles they state.
+    --set report.fields=COLUMN,... names columns that were opened for the texts, --set report.controls=CLASS,... the classes whose percentiles
+    they state; --set targets=COLUMN,... and --set classes.findings=COLUMN,... what is predicted beside the diagnosis, as for train.
     """
     from voxtune.commands.audit import audit as stage
 
-    profile, fields, more = text_settings(profile, assignments, ("controls",))
+    answers = {name: value for one in assignments for name, value in pairs([one]).items() if name in AUDITED}
+    rest = [one for one in assignments if one.partition("=")[0].strip() not in AUDITED]
+    profile, fields, more = text_settings(profile, rest, ("controls",))
     done = stage(
-        directory,
-        data,
-        reports,
-        allow,
-        ancestors=ancestors,
-        permute=permute,
-        profile=profile,
-        fields=fields,
-        controls=more.get("controls", ()),
-    )
+        directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields,
+        controls=more.get("controls", ()), targets=answers.get("targets", ""), findings=answers.get("classes.findings", ""),
+    )  # fmt: skip
     echo(done.text)
 
 

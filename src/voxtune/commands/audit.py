@@ -20,6 +20,7 @@ from voxtune.reports.policy import opened
 from voxtune.run_dir import read_json, write_text
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow, Report
+from voxtune.types.target import read_targets
 from voxtune.types.volume import Volume
 
 
@@ -35,6 +36,8 @@ def audit(  # noqa: PLR0913  (the options of the command)
     profile: str | Profile | None = None,
     fields: Sequence[str] = (),
     controls: Sequence[str] = (),
+    targets: str | Sequence[str] = (),
+    findings: str | Sequence[str] = (),
 ) -> AuditReport:
     """Audit a split folder, or each fold of one, and write ``audit.json`` and ``audit.html`` into it.
 
@@ -49,6 +52,8 @@ def audit(  # noqa: PLR0913  (the options of the command)
         profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised from the manifest.
         fields: columns that the profile does not know and that may be in texts all the same.
         controls: the classes whose percentiles the texts state; none: those the profile knows.
+        targets: columns of numbers that are predicted, as ``train --set targets`` takes them.
+        findings: columns of findings that are asked; none, in a cohort without a diagnosis: every column of 0 and 1.
 
     Raises:
         LeakageError: information crosses the split; ``audit.json`` is written all the same.
@@ -74,6 +79,8 @@ def audit(  # noqa: PLR0913  (the options of the command)
         profile=chosen_profile(profile, rows).profile,
         fields=tuple(fields),
         report=ReportSettings(file="reports.tsv", fields=tuple(fields), controls=tuple(controls)),
+        targets=asked_columns(rows, "targets", [one.name for one in read_targets(targets)]),
+        findings=asked_columns(rows, "classes.findings", _listed(findings)),
     )
     if images:
         wanted = {scan for split in splits for scan in split.side_of()}
@@ -96,6 +103,25 @@ def audit(  # noqa: PLR0913  (the options of the command)
         done[0][1].refuse()
         return done[0][1]
     return _together(done)
+
+
+def asked_columns(rows: Sequence[ManifestRow], setting: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Columns that are predicted.
+
+    Raises:
+        UsageError: no row has one of them.
+    """
+    columns = {name for row in rows for name, _ in row}
+    if absent := [name for name in names if name not in columns]:
+        raise UsageError(
+            f"Setting '{setting}': the manifest has no column '{absent[0]}'. It has: {', '.join(sorted(columns))}."
+        )
+    return tuple(names)
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    some = names.split(",") if isinstance(names, str) else names
+    return [name.strip() for name in some if name.strip()]
 
 
 def _page(

@@ -130,11 +130,14 @@ def mark(text: str, tokens: Sequence[str]) -> Markup:
     """The text as HTML, escaped, every telling token in ``<mark>``, in its own letter case where it has capitals."""
     patterns = []
     for token in sorted(tokens, key=len, reverse=True):
+        # A name before '#' is told by its number: both are marked.
+        name, valued = (token.removesuffix(" #"), True) if token.endswith(" #") else (token, False)
         # Where the space itself is what tells (two, a line's end, one at the end), nothing but that space is meant.
-        spaced = token != " ".join(token.split())
-        body = re.escape(token) if spaced else r"\s*".join(re.escape(part) for part in token.split())
-        body = body if token != token.lower() else f"(?i:{body})"
-        edges = (r"(?<!\w)" if token[0].isalnum() else "", r"(?!\w)" if token[-1].isalnum() else "")
+        spaced = name != " ".join(name.split())
+        body = re.escape(name) if spaced else r"\s*".join(re.escape(part) for part in name.split())
+        body += r"\W{0,4}[-+]?\d+(?:[.,]\d+)*" if valued else ""
+        body = body if name != name.lower() else f"(?i:{body})"
+        edges = (r"(?<!\w)" if name[0].isalnum() else "", r"(?!\w)" if valued or name[-1].isalnum() else "")
         patterns.append(edges[0] + body + edges[1])
     pieces, end = [], 0
     for found in re.finditer("|".join(patterns), text):

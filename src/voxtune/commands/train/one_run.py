@@ -140,6 +140,7 @@ def _audited(
         kept=fingerprint_folder(request.data),
         images=images() if callable(images) else images,
         targets=config.predicted_columns,
+        findings=config.classes.findings,
         profile=config.profile,
         fields=config.report.fields,
         report=config.report,
