@@ -1,0 +1,90 @@
+"""Files of ours that somebody else wrote: what does not fit is refused in a sentence, whatever the seal says."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxtune.cases.bank import anonymous_bank, read_bank
+from voxtune.cases.nearest import Case, nearest
+from voxtune.config import RunConfig
+from voxtune.errors import DataError, WeightsError
+from voxtune.evaluation.evaluated_model import read_model
+from voxtune.model.adapter import read_facts
+from voxtune.serving.bundled import adapter_folder
+from voxtune.storage.seal import write_sealed
+from voxtune.types.case_bank import BANK
+
+SHA = "a" * 64
+
+
+@pytest.fixture
+def bank() -> dict[str, Any]:
+    numbers = np.random.default_rng(0).normal(size=(12, 16))
+    numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
+    cases = [
+        Case(f"s{n}", f"p{n}", one, diagnosis=("NC", "AD")[n % 2], targets={"mmse": 25.0})
+        for n, one in enumerate(numbers)
+    ]
+    return anonymous_bank(cases, SHA).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("vector", 0), 1e200, "unit length"),
+        (("vector", 0), 7.0, "unit length"),
+        (("vector",), [0.0] * 16, "unit length"),
+        (("diagnosis",), "A\x1b[31mD", "control characters"),
+        (("means", "a\u202e"), 1.0, "control characters"),
+        (("means", "mmse"), 1e300, "larger than"),
+    ],
+)
+def test_a_bank_with_impossible_content_is_refused(
+    tmp_path: Path, bank: dict[str, Any], place: tuple[Any, ...], value: object, said: str
+) -> None:
+    assert read_bank(_written(tmp_path, bank), SHA) is not None
+    here = bank["groups"][0]
+    for key in place[:-1]:
+        here = here[key]
+    here[place[-1]] = value
+    with pytest.raises(WeightsError, match=said):
+        read_bank(_written(tmp_path, bank), SHA)
+
+
+def _written(folder: Path, bank: dict[str, Any]) -> Path:
+    write_sealed(folder / BANK, bank)
+    return folder
+
+
+def test_a_bank_of_another_model_is_refused() -> None:
+    query = Case("q", None, np.array([1.0, 0.0]))
+    with pytest.raises(DataError, match="3 numbers, those of this model 2"):
+        nearest(query, [Case("s", "p", np.array([1.0, 0.0, 0.0]))], "image", 1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped adapter as the run that it came of."""
+    root = tmp_path_factory.mktemp("runs") / "run"
+    adapter = adapter_folder(Path("demo"))
+    shutil.copytree(adapter, root / "adapter")
+    config = RunConfig.model_validate(read_facts(adapter).config)
+    (root / "config.json").write_text(config.to_json(), encoding="utf-8")
+    (root / "split.json").write_text("{}", encoding="utf-8")
+    return root
+
+
+def test_a_run_whose_settings_were_edited_is_not_scored(run: Path) -> None:
+    text = (run / "config.json").read_text(encoding="utf-8")
+    tree = json.loads(text)
+    tree["training"]["workers"] = 3  # how, not what
+    (run / "config.json").write_text(json.dumps(tree), encoding="utf-8")
+    assert read_model(run).adapter is not None
+    tree["training"]["batch_size"] += 1
+    (run / "config.json").write_text(json.dumps(tree), encoding="utf-8")
+    with pytest.raises(DataError, match="not what its adapter was trained with"):
+        read_model(run)
