@@ -243,6 +243,45 @@ def case_bank(_: Path, folder: Path) -> Target:
     return run
 
 
+def norms(_: Path, __: Path) -> Target:
+    """A normative model with hostile values, asked where scans stand."""
+    import math
+
+    from pydantic import ValidationError
+
+    from voxtune.errors import WeightsError
+    from voxtune.profiles.read import read_profile
+    from voxtune.reports.norms import fit_norms
+    from voxtune.reports.standing import standings
+    from voxtune.types.norms import Norms
+    from voxtune.types.records import ManifestRow
+
+    rows = [
+        ManifestRow(
+            participant_id=f"p{n}", scan_id=f"s{n}", image="a.nii", diagnosis="NC", age=60 + n % 25, sex="FM"[n % 2],
+            hippocampus_mm3=6000 + 40 * (n % 17), ventricles_mm3=30000 + 900 * (n % 13), icv_mm3=1.4e6 + 9e3 * (n % 19),
+        )
+        for n in range(80)
+    ]  # fmt: skip
+    tree = fit_norms(rows, read_profile("dementia"), ("NC",)).norms.model_dump(mode="json")
+
+    def run(draw: random.Random) -> object:
+        try:
+            found = Norms.model_validate_json(json.dumps(changed(tree, draw)))
+        except ValidationError as error:  # as the facts of an adapter are refused
+            raise WeightsError(str(error)) from None
+        said = [standings(found, row) for row in rows[:5]]
+        assert all(
+            math.isfinite(two)
+            for one in said
+            for place in one.regions.values()
+            for two in vars(place).values()
+        )
+        return said
+
+    return run
+
+
 def profile(_: Path, folder: Path) -> Target:
     """A profile of one's own."""
     from voxtune.profiles.read import read_profile
@@ -392,6 +431,7 @@ TARGETS = {
     "manifest": manifest,
     "template": template,
     "case bank": case_bank,
+    "normative model": norms,
     "profile": profile,
     "recipe": recipe,
     "split": split,

@@ -13,7 +13,7 @@ from voxtune.storage.failures import REFUSED, TODO
 from voxtune.storage.lock import only_writer
 from voxtune.storage.read import whole_bytes
 from voxtune.storage.seal import read_sealed
-from voxtune.storage.start import expect
+from voxtune.storage.start import drop_empty, expect
 from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
 
 __all__ = [
@@ -43,6 +43,8 @@ def make_folder(path: Path) -> None:
 def output_folder(path: Path | None) -> Iterator[None]:
     """Make an output folder before anything is computed for it, and hold it until it is filled; nothing for ``None``.
 
+    Where the work fails and the folder is still empty, it goes again.
+
     Raises:
         StorageError: it cannot be made or written to.
         UsageError: another process fills it.
@@ -50,9 +52,14 @@ def output_folder(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
+    made = [one for one in (path, *path.parents) if not one.exists()]
     make_folder(path)
-    with only_writer(path):
-        yield
+    try:
+        with only_writer(path):
+            yield
+    except BaseException:
+        drop_empty(made)
+        raise
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

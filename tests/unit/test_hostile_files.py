@@ -1,5 +1,6 @@
 """Files of ours that somebody else wrote: what does not fit is refused in a sentence, whatever the seal says."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,15 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voxtune.audit.fingerprints import LENGTH, Fingerprint
+from voxtune.audit.kept import keep, read_kept
 from voxtune.cases.bank import anonymous_bank, read_bank
 from voxtune.cases.nearest import Case, nearest
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, WeightsError
 from voxtune.evaluation.evaluated_model import read_model
 from voxtune.model.adapter import read_facts
+from voxtune.profiles.read import read_profile
+from voxtune.reports.norms import fit_norms
+from voxtune.reports.standing import standings
 from voxtune.serving.bundled import adapter_folder
-from voxtune.storage.seal import write_sealed
+from voxtune.storage.seal import with_hash, write_sealed
 from voxtune.types.case_bank import BANK
+from voxtune.types.norms import Norms
+from voxtune.types.records import ManifestRow
 
 SHA = "a" * 64
 
@@ -66,6 +74,34 @@ def test_a_bank_of_another_model_is_refused() -> None:
         nearest(query, [Case("s", "p", np.array([1.0, 0.0, 0.0]))], "image", 1)
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"age": [0, 130]}, "does not fit its own limits"),
+        ({"regions.hippocampus_mm3.coefficients.0": 1e308, "regions.hippocampus_mm3.spread": 1e-300}, "gives no number"),
+        ({"regions.hippocampus_mm3.inverse.0.0": -1e308}, "gives no number"),
+    ],
+)  # fmt: skip
+def test_a_normative_model_that_gives_no_number_is_refused(edit: dict[str, Any], said: str) -> None:
+    rows = [
+        ManifestRow(
+            participant_id=f"p{n}", scan_id=f"s{n}", image="a.nii", diagnosis="NC", age=60 + n % 25, sex="FM"[n % 2],
+            hippocampus_mm3=6000 + 40 * (n % 17), icv_mm3=1.4e6 + 9e3 * (n % 19),
+        )
+        for n in range(80)
+    ]  # fmt: skip
+    tree = fit_norms(rows, read_profile("dementia"), ("NC",)).norms.model_dump(mode="json")
+    old = rows[0].model_copy(update={"participant_id": "q", "age": 99.0 if "age" in edit else 70.0})
+    for path, value in edit.items():
+        here = tree
+        *parents, leaf = (int(one) if one.isdigit() else one for one in path.split("."))
+        for one in parents:
+            here = here[one]
+        here[leaf] = value
+    with pytest.raises(DataError, match=said):
+        standings(Norms.model_validate_json(json.dumps(tree)), old)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped adapter as the run that it came of."""
@@ -88,3 +124,21 @@ def test_a_run_whose_settings_were_edited_is_not_scored(run: Path) -> None:
     (run / "config.json").write_text(json.dumps(tree), encoding="utf-8")
     with pytest.raises(DataError, match="not what its adapter was trained with"):
         read_model(run)
+
+
+@pytest.mark.parametrize("what", ["packed", "short", "no zip", "nan", "other names"])
+def test_a_kept_fingerprint_that_nobody_made_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    whole = np.linspace(0, 1, LENGTH)
+    path = tmp_path / "a.npz"
+    keep(path, Fingerprint(None, whole, whole))
+    assert read_kept(path) is not None
+    bad = {"short": whole[:9], "nan": np.full(LENGTH, np.nan)}.get(what, whole)
+    buffer = io.BytesIO()
+    save = np.savez_compressed if what == "packed" else np.savez
+    save(buffer, **{"a" if what == "other names" else "body": bad, "mirrored_body": np.zeros(LENGTH)})
+    path.write_bytes(with_hash(b"nothing" if what == "no zip" else buffer.getvalue()))
+    assert read_kept(path) is None
+    assert "made again" in capsys.readouterr().err
+    assert not path.exists()

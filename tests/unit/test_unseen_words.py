@@ -48,6 +48,19 @@ def test_what_would_be_refused_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "m.tsv").exists()
 
 
+@pytest.mark.parametrize("column", ["participant_id", "image", "diagnosis"])
+@pytest.mark.parametrize("mark", ["\n", "\t"])
+def test_a_name_is_one_line(tmp_path: Path, column: str, mark: str) -> None:
+    path = tmp_path / "m.tsv"
+    cells = {"participant_id": "p", "scan_id": "s", "image": "a.nii", "diagnosis": "AD", "ward": f"1{mark}2"}
+    path.write_text(HEADER + "\t".join(f'"{one}"' for one in cells.values()) + "\n", encoding="utf-8")
+    assert len(read_manifest(path)) == 1, "a remark may have several lines"
+    cells[column] = f"A{mark}D"
+    path.write_text(HEADER + "\t".join(f'"{one}"' for one in cells.values()) + "\n", encoding="utf-8")
+    with pytest.raises(TableError, match=rf"'{column}'.*holds U\+000"):
+        read_manifest(path)
+
+
 def test_other_letters_stay(tmp_path: Path) -> None:
     row = ManifestRow(
         participant_id="p", scan_id="s", image="é/数据.nii", diagnosis="Ataxie à début", site="מרכז"

@@ -22,6 +22,8 @@ from voxtune.types.words import cleaned, shows, unseen
 MISSING = "n/a"
 REQUIRED = tuple(name for name, field in ManifestRow.model_fields.items() if field.is_required())
 REPORT_COLUMNS = ("scan_id", "text", "fields")
+ONE_LINE = {*REQUIRED, "session_id", "diagnosis"}
+"""Columns whose cells are names: of a person, a file, a class."""
 LABEL_TODO = "'voxtune ingest ... --set diagnosis=COLUMN' says which column holds it"
 SUM = ".sha256"
 """Of the file beside a manifest that names its sha256, as ``sha256sum`` writes it."""
@@ -178,11 +180,13 @@ def _check_seen(path: Path, where: str, cells: Mapping[str, object]) -> None:
         TableError: a control character, or a mark that turns the line around, in a cell or in the name of a column.
     """
     texts = {name: one for name, one in cells.items() if isinstance(one, str)}
-    if shows("".join((*texts, *texts.values()))):
+    together = "".join((*texts, *texts.values()))
+    if shows(together) and "\n" not in together and "\t" not in together:
         return
     for name, text in texts.items():
-        if found := unseen(name) or unseen(text):
-            what = f"its name holds {found}" if unseen(name) else f"{where}: its text holds {found}"
+        here = unseen(name, one_line=True)
+        if found := here or unseen(text, one_line=name in ONE_LINE):
+            what = f"its name holds {found}" if here else f"{where}: its text holds {found}"
             raise TableError(
                 path,
                 f"column '{cleaned(name)}', {what}, a character that nobody sees",

@@ -8,6 +8,7 @@ _UNSEEN = re.compile(
 )
 """Control characters but line breaks and tabs, which texts of ours are laid out with; marks that change the direction or the lines of
 what stands around them; halves of letters."""
+_UNSEEN_IN_A_LINE = re.compile(f"{_UNSEEN.pattern}|[\n\t]")
 
 
 def shows(text: str) -> bool:
@@ -33,9 +34,9 @@ def _number(text: str) -> bool:
     return True
 
 
-def unseen(text: str) -> str:
-    """The first character of a text that ``shows`` refuses, as ``U+001B``; empty where there is none."""
-    found = _UNSEEN.search(text)
+def unseen(text: str, *, one_line: bool = False) -> str:
+    """The first character of a text that ``shows`` refuses (of ``one_line`` also line breaks and tabs), as ``U+001B``; empty without one."""
+    found = (_UNSEEN_IN_A_LINE if one_line else _UNSEEN).search(text)
     return f"U+{ord(found[0]):04X}" if found else ""
 
 
