@@ -251,6 +251,9 @@ class RunConfig(Settings):
     text: Methods = ()
     projections: Literal["trained", "frozen"] = "trained"
     """W_v and W_t of Eq. 4 and 7: a square layer after the backbone's own, identity at the start."""
+    standardise: Literal["auto", "always", "never"] = "auto"
+    """Image vectors before a trained W_v, by mean and standard deviation of the training scans at the start; ``auto``: where the frozen
+    base gives all scans nearly the same vector (``model/standardise.py``)."""
     targets: Targets = (Target(name=MMSE),)
     """Numbers to predict, columns of the manifest; ``none`` is no number. ``--set targets.cdr_sb.weight=1`` names one by its column."""
     event: Annotated[Event | None, BeforeValidator(read_event)] = None
@@ -274,7 +277,8 @@ class RunConfig(Settings):
         tree = for_file(handler(self))
         if info.context == "everything":
             return tree
-        tree = {name: value for name, value in tree.items() if name != "event" or value is not None}
+        later = {"event": None, "standardise": "auto"}
+        tree = {name: value for name, value in tree.items() if name not in later or value != later[name]}
         for (part, name), default in LATER.items():
             value = tree.get(part, {}).get(name)
             if (tuple(value) if isinstance(value, list) else value) == default:

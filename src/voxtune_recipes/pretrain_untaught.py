@@ -9,7 +9,7 @@ Pictures of random label maps in random contrasts, and texts of what is seen in 
 
 Never: a named region, a size of anything as a whole, the disease vector, ageing, a diagnosis, an MMSE, a T1 scanner. So CLS was
 never asked for what a diagnosis needs: there is something left to adapt. The same seed gives the same weights
-on the same machine. Hardware: one CPU core, under 1 GB, about a minute of its time.
+on the same machine. Hardware: one CPU core, 1.1 GB, about twenty minutes of its time.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from voxtune.simulate.seeds import Branch, generator
 from voxtune.simulate.words import PHRASES
 from voxtune_recipes.pretrain_tiny import CELLS, optimiser_of, save, write_line
 
-STEPS, BATCH, POOL = 130, 12, 60
+STEPS, BATCH, POOL = 1500, 12, 60
 MORE = 5
 DECAY = 0.99
 """Of the moving average of the weights, which is what is kept."""

@@ -7,6 +7,7 @@ weights, so that no figure of a card is typed by hand. About three minutes of on
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,8 @@ with other work. Half of the maps are the three tissues of the template under st
 contrast; the look of the picture (contrast, noise, blur, bias field, fluid) from CLS; local tissue from each token; look and phrases from the text
 (weights {", ".join(f"{name} {value:g}" for name, value in first["loss_weights"].items())}). Total loss {middle[0]["total"]:.2f} at step {middle[0]["step"]}, {middle[-1]["total"]:.2f} at step {middle[-1]["step"]}; all of it is in `log.jsonl`.
 
-The pretraining is short, and with so few people a difference of ten points between the probes is luck: that the tokens hold what CLS lacks is
-intended and not shown here.
+The contrastive loss fell from {middle[0]["contrast"]:.2f} to {middle[-1]["contrast"]:.2f} (chance among {first["batch"]} pictures is {math.log(first["batch"]):.2f}): pictures and texts are matched, weakly. With so few people a
+difference of ten points between the probes is luck: that the tokens hold what CLS lacks is intended and not shown here.
 
 What it has seen of a brain: the template's fluid, grey and white matter, warped at random, and per token how much of each lies there. What it has
 never seen: a named region or its volume, a size of anything as a whole, the vector of disease or ageing, a diagnosis, an MMSE, a simulated scanner. The template

@@ -3,18 +3,23 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no stubs exist
 from torch import Tensor
 
 import voxtune
 from voxtune.config import TrainingSettings
 from voxtune.model.build import TargetScale, adapter_state, build_model
+from voxtune.simulate.atlas import atlas, full_template
+from voxtune.simulate.brains import template_anatomy
 from voxtune.tasks.task import task_of
 from voxtune.training import state
 from voxtune.training.checkpoint import load_last, standings
@@ -215,3 +220,47 @@ def test_a_resumed_run_ends_the_same_from_files_at_any_alignment(tmp_path: Path)
         )
         assert resumed.keys() == whole.keys()
         assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == [], shift
+
+
+# -------------------------------------------------------------------------------- simulated people, however many threads multiply matrices
+def _person() -> bytes:
+    from voxtune.simulate.brains import render
+    from voxtune.simulate.scanner import Scanner
+    from voxtune.simulate.subjects import CohortSettings, scans
+
+    settings = CohortSettings(participants=63, visits=1, seed=500)
+    scan = list(scans(settings))[
+        62
+    ]  # a voxel of it lies so near to a half that one order of sums rounds it up
+    volume, anatomy = render(settings, scan, Scanner.drawn(500, scan.participant.scanner))
+    return volume.voxels.tobytes() + anatomy.maps.tobytes()
+
+
+def _head() -> bytes:
+    from voxtune.simulate.brains import anatomy_of
+    from voxtune.simulate.heads import raw_head
+    from voxtune.simulate.subjects import CohortSettings, scans
+
+    settings = CohortSettings(participants=1, visits=1, seed=3)
+    scan = next(iter(scans(settings)))
+    return raw_head(
+        anatomy_of(settings, scan), scan.participant.head, np.random.default_rng(1)
+    ).voxels.tobytes()
+
+
+def _chest() -> bytes:
+    from voxtune.simulate.chest import ChestSettings, Scanner, render, scans
+
+    settings = ChestSettings(participants=1, scans=1, seed=3)
+    return render(settings, next(iter(scans(settings))), Scanner.drawn(3, 0)).voxels.tobytes()
+
+
+@pytest.mark.parametrize("simulate", [_person, _head, _chest])
+def test_simulated_scans_do_not_depend_on_the_number_of_threads(simulate: Callable[[], bytes]) -> None:
+    found = []
+    for threads in (1, 2):
+        for kept in (atlas, full_template, template_anatomy):
+            kept.cache_clear()
+        with threadpool_limits(limits=threads, user_api="blas"):
+            found.append(simulate())
+    assert found[0] == found[1]

@@ -1,7 +1,9 @@
 """Several fresh processes on one piece of work: each takes its place, its share of the processors, one accelerator of several."""
 
 import os
+import threading
 from collections.abc import Callable
+from multiprocessing import parent_process
 from pathlib import Path
 
 
@@ -45,7 +47,24 @@ def run_crew(
         )
 
 
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone: killed, it could not say so, and nobody else would end its workers.
+
+    It ends as if it had been killed too, which no work of a worker minds: files are written whole or not at all, locks go with the process.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
 def _begin(work: Callable[..., None], arguments: tuple[object, ...], place: int, workers: int) -> None:
+    end_with_parent()
     # Before anything asks for the accelerators: afterwards it changes nothing.
     if (own := accelerator_of(place, os.environ.get("CUDA_VISIBLE_DEVICES"))) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = own

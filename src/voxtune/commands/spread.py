@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import TypeVar
 
+from voxtune.commands.crew import end_with_parent
 from voxtune.errors import DataError
 
 Job = TypeVar("Job")
@@ -46,7 +47,8 @@ def on_processes(
     from multiprocessing import get_context
 
     again: list[Job] = []
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    fresh, begin = get_context("spawn"), end_with_parent
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=fresh, initializer=begin) as pool:
         futures = {pool.submit(do, job): job for job in jobs}
         try:
             for future in as_completed(futures):
@@ -58,7 +60,7 @@ def on_processes(
             pool.shutdown(wait=False, cancel_futures=True)  # an error ends the work, not each of its jobs
             raise
     for job in again:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, mp_context=fresh, initializer=begin) as pool:
             try:
                 yield job, pool.submit(do, job).result()
             except BrokenProcessPool:

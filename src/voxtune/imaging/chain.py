@@ -7,7 +7,6 @@ measured inside the brain alone.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel
 from voxtune.errors import ScanError
 from voxtune.imaging import template
 from voxtune.imaging.bias import correct_bias
+from voxtune.imaging.blas import one_blas_thread
 from voxtune.imaging.boundary import one_sentence
 from voxtune.imaging.brightness import from_zero
 from voxtune.imaging.denoise import denoise
@@ -117,7 +117,7 @@ def preprocess_scan(  # noqa: PLR0913  (what is declared of a scan)
         key = chain_key(source, preset, declared)
         try:
             if isinstance(preset.steps, Brain):
-                with _one_blas_thread():
+                with one_blas_thread():
                     made = _brain(scan, preset, preset.steps, source, key, declared, StepCache(cache, tell))
             else:
                 made = _own_space(scan, preset, source, key, orientation)
@@ -146,14 +146,6 @@ def chain_key(
         *sorted(f"{n}={v}" for n, v in (versions() if of is None else of).items()),
         *([] if declared.series is None else [declared.series]),
     )
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Sums of matrix products in one order, whatever the number of cores."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no stubs exist
-
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
 
 
 # -------------------------------------------------------------------------------------- own space

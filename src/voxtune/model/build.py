@@ -14,7 +14,7 @@ from voxtune.errors import SettingError, WeightsError
 from voxtune.model.bridge import Bridge
 from voxtune.model.device import placed
 from voxtune.model.extra_tokens import ExtraTokens, normal_vectors
-from voxtune.model.heads import TargetHead, Temperature
+from voxtune.model.heads import Projection, TargetHead, Temperature
 from voxtune.model.token_encoder import TokenEncoder
 from voxtune.model.visits import VisitJoin, named
 from voxtune.model.vlm import VisionLanguageModel
@@ -24,6 +24,8 @@ from voxtune.types.target import Target
 
 BANK = "bank"
 """Name of the bank in an adapter's file."""
+STANDARDISED = {part: f"image_projection.{part}" for part in ("mean", "deviation")}
+"""What the image projection standardises with, where it does: parts of the layer and their names in an adapter's file."""
 
 
 class Method(Protocol):
@@ -185,9 +187,11 @@ def add_target(
 
 
 def adapter_state(model: VisionLanguageModel) -> dict[str, Tensor]:
-    """What the adapter is: every trained parameter, and the buffers of our own layers (the scales of targets, the bank)."""
+    """What the adapter is: every trained parameter, and the buffers of our own layers (scales of targets and of vectors, the bank)."""
     state = {name: _whole(value.detach()) for name, value in model.named_parameters() if value.requires_grad}
     state |= _scales(model) | dict(named(model.visits)) | ({BANK: model.bank} if model.uses_bank else {})
+    if isinstance(model.image_projection, Projection) and model.image_projection.standardises:
+        state |= {name: getattr(model.image_projection, part) for part, name in STANDARDISED.items()}
     return {name: value.cpu().contiguous() for name, value in sorted(state.items())}
 
 
@@ -217,6 +221,11 @@ def load_adapter_state(model: VisionLanguageModel, state: dict[str, Tensor]) -> 
     if model.uses_bank:  # as many vectors as training had classes with enough people
         model.bank = model.bank.new_zeros(state.get(BANK, model.bank).shape[:1] + model.bank.shape[1:])
         places[BANK] = model.bank
+    projection = model.image_projection
+    if isinstance(projection, Projection) and state.keys() & set(STANDARDISED.values()):
+        width = model.backbone.embed_dim
+        projection.standardise(torch.zeros(width), torch.ones(width))
+        places |= {name: getattr(projection, part) for part, name in STANDARDISED.items()}
     problems = [f"missing {name}" for name in sorted(places.keys() - state.keys())]
     problems += [f"unknown {name}" for name in sorted(state.keys() - places.keys())]
     problems += [

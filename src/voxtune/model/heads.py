@@ -13,7 +13,8 @@ class Projection(nn.Module):
     """l2norm(W x + b) after the backbone's own projection (Eq. 4, 7): W starts as the identity, b as zero.
 
     A trained W before the normalisation and one after it span the same family, and this form fits every backbone, also those
-    whose own projection is too large to train.
+    whose own projection is too large to train. Where the vectors of all scans nearly coincide, no step that is small beside W could
+    ever tell them apart: then x is standardised first (``model/standardise.py``), with a mean and a deviation that do not change.
     """
 
     def __init__(self, width: int) -> None:
@@ -21,9 +22,25 @@ class Projection(nn.Module):
         self.linear = nn.Linear(width, width)
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(0))
+        self.register_buffer("deviation", torch.zeros(0))
+
+    @property
+    def standardises(self) -> bool:
+        """Whether vectors are standardised before W."""
+        return len(self.mean) > 0
+
+    def standardise(self, mean: Float[Tensor, " E"], deviation: Float[Tensor, " E"]) -> None:
+        """Standardise vectors before W from now on; ``deviation`` is above 0 in every dimension."""
+        self.mean, self.deviation = mean.to(self.linear.weight), deviation.to(self.linear.weight)
 
     def forward(self, features: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
         """Unit vectors to unit vectors."""
+        if self.standardises:
+            # Of length 1 on average, as unit vectors are, so that b and the learning rate mean the same.
+            features = (features - self.mean) / (self.deviation * math.sqrt(len(self.mean)))
         return F.normalize(self.linear(features), dim=-1)
 
 

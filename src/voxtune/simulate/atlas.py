@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.errors import DataError
+from voxtune.imaging.blas import one_blas_thread
 from voxtune.imaging.template import brain_mask, field_of_view, spacing, template
 from voxtune.types.volume import Volume
 
@@ -68,6 +69,7 @@ class Atlas:
 
 
 @functools.cache
+@one_blas_thread()
 def atlas() -> Atlas:
     """The template and its fields; about two seconds the first time, then kept.
 
@@ -108,6 +110,7 @@ def regions(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @functools.cache
+@one_blas_thread()
 def full_template() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The ICBM 2009a T1 at 1 mm in [0, 1] and its affine (nilearn's file)."""
     values, affine = _read("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.imaging.blas import one_blas_thread
 from voxtune.simulate.anatomy import CONTROL_POINTS, Anatomy, Shape, build, outline, random_pose
 from voxtune.simulate.atlas import MAPS, REGIONS, SIZE
 from voxtune.simulate.atrophy import rates
@@ -46,6 +47,7 @@ def shape_of(settings: CohortSettings, scan: Scan) -> Shape:
 
 
 @functools.cache
+@one_blas_thread()
 def template_anatomy(name: str, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A strong random warp (P, P, P, 3), and the rates (len(REGIONS),) that give its regions the volumes of the plain template.
 
@@ -73,11 +75,13 @@ def _log_volumes(anatomy: Anatomy) -> NDArray[np.float64]:
     return np.asarray(np.log(np.append(named, rest)))
 
 
+@one_blas_thread()
 def anatomy_of(settings: CohortSettings, scan: Scan) -> Anatomy:
     """The brain at this visit, in template space."""
     return build(shape_of(settings, scan))
 
 
+@one_blas_thread()
 def render(settings: CohortSettings, scan: Scan, scanner: Scanner) -> tuple[Volume, Anatomy]:
     """The scan (SIZE^3, [0, 1]) and the anatomy as it lies in the scanner, a little off the template's pose."""
     rng = generator(Branch.SCAN, settings.seed, scan.participant.index, scan.visit, 1)

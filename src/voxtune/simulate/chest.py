@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from voxtune.cohorts.ct_rate import FINDINGS
+from voxtune.imaging.blas import one_blas_thread
 from voxtune.simulate.chest_anatomy import AIR, SHAPE, Array, Chest, Grid, Person, build
 from voxtune.simulate.chest_findings import DRAWN, Planted
 from voxtune.simulate.seeds import Branch, generator
@@ -159,6 +160,7 @@ def draw(scan: Scan, seed: int, scale: float = 1.0) -> tuple[Chest, dict[str, Pl
     return chest, planted
 
 
+@one_blas_thread()
 def render(settings: ChestSettings, scan: Scan, scanner: Scanner) -> Rendered:
     """The scan as the scanner writes it: kernel, noise, calibration, its circle."""
     chest, planted = draw(scan, settings.seed, scanner.scale)

@@ -8,6 +8,7 @@ voxels longer along one axis, and any axis order.
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.imaging.blas import one_blas_thread
 from voxtune.imaging.template import FIELD_OF_VIEW_MM, field_of_view
 from voxtune.simulate.anatomy import Anatomy, smooth_grid
 from voxtune.simulate.atlas import SIZE, VOXEL_MM3, atlas, full_template
@@ -19,6 +20,7 @@ FLUID, BONE, MARROW, SCALP, MUSCLE = 0.18, 0.06, 0.35, 0.85, 0.4
 """T1 brightness of what is not brain, white matter being about 0.9."""
 
 
+@one_blas_thread()
 def raw_head(anatomy: Anatomy, head_scale: float, rng: np.random.Generator) -> Volume:
     """A raw T1 head around the brain of ``anatomy`` (built without a pose).
 

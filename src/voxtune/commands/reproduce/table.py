@@ -68,8 +68,9 @@ def gather_facts(
 
 
 def write_table_files(output: Path, facts: Facts) -> None:
-    """``table_<n>.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``."""
+    """``table_<n>.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``, and ``figures/table_<n>*.svg`` and ``.pdf``, one of each cohort."""
     from voxtune.pages.reproduce_page import table_page
+    from voxtune.pages.reproduce_prints import write_table_figure
 
     name, given = f"table_{facts.table.number}", (facts.paper, facts.table, facts.lines)
     write_text(output / f"{name}.md", markdown(facts), shared=True)
@@ -77,6 +78,19 @@ def write_table_files(output: Path, facts: Facts) -> None:
     write_text(output / f"{name}.tex", files.latex(*given, simulated=facts.simulated), shared=True)
     write_json(output / f"{name}.json", as_json(facts), shared=True)
     write_text(output / f"{name}.html", table_page(shown(facts)), shared=True)
+    for role in files.roles_of(facts.lines):
+        known = [line.accuracy.get(role) for line in facts.lines]
+        write_table_figure(
+            output,
+            name if role == "own" else f"{name}_{role}",
+            [
+                (line.row.label + files.partial(line), one and one.mean, one and one.low, one and one.high)
+                for line, one in zip(facts.lines, known, strict=True)
+            ],
+            [said.value if (said := line.row.published.get(role)) else None for line in facts.lines],
+            axis=f"{files.FIGURES[facts.paper.task].lower()}, %",
+            simulated=facts.simulated,
+        )
 
 
 def shown(facts: Facts) -> "ShownTable":

@@ -28,6 +28,7 @@ from voxtune.run_dir import write_json, write_text
 from voxtune.storage.lock import waited
 
 if TYPE_CHECKING:
+    from voxtune.pages.print_files import Interval
     from voxtune.pages.testbed_page import ShownBlock
 
 BYTES_A_COHORT = 65e6
@@ -138,6 +139,26 @@ def write_results(output: Path, found: Results) -> None:
         found.paper, [_shown(block) for block in found.blocks], (found.method, found.power, found.cost)
     )
     write_text(output / "testbed.html", page, shared=True)
+    _write_figures(output, found)
+
+
+def _write_figures(output: Path, found: Results) -> None:
+    """The differences of each table on each base, all regimes with the scanners of training together."""
+    from voxtune.pages.reproduce_prints import write_differences_figure
+
+    parts: dict[tuple[int, str], list[Block]] = {}
+    for block in found.blocks:
+        if block.number and block.side == next(iter(SIDES)):
+            parts.setdefault((block.number, block.base), []).append(block)
+    for (number, base), blocks in parts.items():
+        regimes: "dict[str, list[Interval]]" = {}
+        for block in blocks:
+            regimes[block.regime_words or block.caption] = [
+                (line.label, one.mean, one.low, one.high)
+                for line in block.lines
+                if line.comparison and not line.comparator and (one := line.comparison.difference)
+            ]
+        write_differences_figure(output, f"table_{number}_{base}", regimes, reference=blocks[0].reference)
 
 
 def _shown(block: Block) -> "ShownBlock":

@@ -20,6 +20,7 @@ def fit_run(session: Session) -> str:
     """Build, train, calibrate on validation, write the adapter and the page; every process of the run calls it."""
     from voxtune.commands.train.bank import MOST, BankScans
     from voxtune.commands.train.probe import base_vectors, fit_probe
+    from voxtune.commands.train.standardise import standardise_projection
     from voxtune.commands.train.trust import fit_trust, score_training
     from voxtune.commands.train.validate import score_together
     from voxtune.commands.train.visits import with_visits
@@ -48,6 +49,9 @@ def fit_run(session: Session) -> str:
     session.say_skipped(model)
     scans = session.scans(model)
     bank = BankScans.of(train_set, scans, session)
+    drawn_apart = standardise_projection(model, config, train_set, bank.read, bank.form, session.ranks)
+    if drawn_apart:
+        session.say(drawn_apart)
 
     def validate(model: "VisionLanguageModel") -> "Steer":
         bank.fill(model, MOST)

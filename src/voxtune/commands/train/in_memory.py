@@ -67,6 +67,7 @@ def train_in_memory(
         DataError: nothing can be trained, or a row has nothing to say.
     """
     from voxtune.commands.train.fit import steer, training_scales
+    from voxtune.commands.train.standardise import standardise_projection
     from voxtune.commands.train.validate import score_together
     from voxtune.data.examples import make_examples, reports_of
     from voxtune.model.build import build_model
@@ -89,6 +90,7 @@ def train_in_memory(
     )
     read, form = _images(model, embedded)
     ranks = start_ranks(config.training)
+    standardise_projection(model, config, train_set, read, form, ranks)
 
     def validate(model: "VisionLanguageModel") -> "Steer":
         _fill_bank(model, train_set, read, form, ranks)
