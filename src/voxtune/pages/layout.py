@@ -66,7 +66,7 @@ def literal(figure: "Figure") -> "Figure":
         # Ticks are made when they are asked for: not of axes that show none.
         shown += [one for one in axes.get_children() if axes.axison or not isinstance(one, Axis)]
     for one in [text for child in shown for text in child.findobj(Text)]:
-        if isinstance(one, Text) and "$" in one.get_text() and "\\mathdefault" not in one.get_text():
+        if "$" in one.get_text() and "\\mathdefault" not in one.get_text():
             one.set_parse_math(False)
     return figure
 
