@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from voxtune.audit.fingerprints import LENGTH, Fingerprint
 from voxtune.audit.kept import keep, read_kept
@@ -23,7 +24,7 @@ from voxtune.reports.standing import standings
 from voxtune.serving.bundled import adapter_folder
 from voxtune.storage.seal import with_hash, write_sealed
 from voxtune.types.case_bank import BANK
-from voxtune.types.norms import Norms
+from voxtune.types.norms import Norms, RegionNorm
 from voxtune.types.records import ManifestRow
 
 SHA = "a" * 64
@@ -100,6 +101,13 @@ def test_a_normative_model_that_gives_no_number_is_refused(edit: dict[str, Any],
         here[leaf] = value
     with pytest.raises(DataError, match=said):
         standings(Norms.model_validate_json(json.dumps(tree)), old)
+
+
+def test_a_normative_model_of_more_people_than_there_are_is_refused() -> None:
+    line = {"coefficients": [8.0], "inverse": [[1.0]], "spread": 0.1, "participants": 40}
+    assert RegionNorm.model_validate(line | {"freedom": 39})
+    with pytest.raises(ValidationError, match="freedom"):
+        RegionNorm.model_validate(line | {"freedom": 10**30})
 
 
 @pytest.fixture(scope="module")
