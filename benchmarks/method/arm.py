@@ -141,3 +141,28 @@ def rules(found: Mapping[str, Any], side: str) -> dict[str, Tensor]:
     if len(words) == len(CLASSES):
         rules["report_means"] = alike(images, words)
     return rules
+
+
+def base_vectors(config: RunConfig, people: People, train: list[ManifestRow]) -> dict[str, Any]:
+    """Image vectors (E,) of the frozen base, the space of the linear probe: of training and test people."""
+    from voxtune.model.build import frozen_base
+
+    frozen = frozen_base(config)
+    with torch.no_grad():
+        return {
+            row.scan_id: frozen.encode_image(people.embedded[row.scan_id][None], embedded=True)
+            .vector[0]
+            .numpy()
+            for row in [*train, *people.test]
+        }
+
+
+def baselines(people: People, train: list[ManifestRow], vectors: Mapping[str, Any]) -> dict[str, float]:
+    """Accuracy of what needs no training of ours, fitted on the same training scans."""
+    from voxtune.evaluation.baseline_answers import ClassAnswer
+    from voxtune.evaluation.baselines import Inputs, run_baselines
+    from voxtune.model.questions import ClassQuestion
+
+    answer = ClassAnswer(ClassQuestion(CLASSES, ()))
+    found = run_baselines(answer, train, people.test, Inputs(embeddings=vectors))
+    return {name: float((table.predicted == table.true).mean()) for name, table in found.items()}

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from arm import CLASSES, fitted, rules, sides
-from people import FRESH, PEOPLE, TEST, People, people_of
+from arm import CLASSES, base_vectors, baselines, fitted, rules, sides
+from people import FRESH, PEOPLE, TEST, people_of
 
-from voxtune.config import RunConfig
-from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe as deft
 from voxtune_recipes.deft_labels import recipe as deft_labels
 from voxtune_recipes.projections import recipe as projections
@@ -32,27 +30,6 @@ RULES_AT = (24,)
 
 
 ARMS = {"projections": projections, "deft_labels": deft_labels, "deft": deft}
-
-
-def baselines(people: People, train: list[ManifestRow], base: RunConfig) -> dict[str, float]:
-    """Accuracy of what needs no training of ours, fitted on the same training scans."""
-    from voxtune.evaluation.baseline_answers import ClassAnswer
-    from voxtune.evaluation.baselines import Inputs, run_baselines
-    from voxtune.model.build import frozen_base
-    from voxtune.model.questions import ClassQuestion
-
-    frozen = frozen_base(base)
-    with torch.no_grad():
-        vectors = {
-            row.scan_id: frozen.encode_image(people.embedded[row.scan_id][None], embedded=True)
-            .vector[0]
-            .numpy()
-            for row in [*train, *people.test]
-        }
-    found = run_baselines(
-        ClassAnswer(ClassQuestion(CLASSES, ())), train, people.test, Inputs(embeddings=vectors)
-    )
-    return {name: float((table.predicted == table.true).mean()) for name, table in found.items()}
 
 
 def measure(seed: int, scans: int, kept: Path) -> dict[str, Any]:
@@ -90,7 +67,7 @@ def measure(seed: int, scans: int, kept: Path) -> dict[str, Any]:
         "scans": {"train": len(train), "val": len(val), "test": TEST},
         "people": PEOPLE,
         "arms": arms,
-        "baselines": baselines(people, train, deft()),
+        "baselines": baselines(people, train, base_vectors(deft(), people, train)),
         "cpu_seconds": round(time.process_time() - began, 1),
         "environment": environment(),
     }

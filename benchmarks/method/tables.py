@@ -26,14 +26,14 @@ NAMES = {
 CLASSES = ("NC", "MCI", "AD")
 
 
-def cells() -> list[dict[str, Any]]:
-    """The finished cells."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+def cells(results: Path = RESULTS) -> list[dict[str, Any]]:
+    """The finished cells of a study."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
 
 
-def by_size() -> dict[int, list[dict[str, Any]]]:
-    """Finished cells by their number of training scans."""
-    found = cells()
+def by_size(results: Path = RESULTS) -> dict[int, list[dict[str, Any]]]:
+    """Finished cells of a study by their number of training scans."""
+    found = cells(results)
     sizes = sorted({one["scans"]["train"] for one in found})
     return {size: [one for one in found if one["scans"]["train"] == size] for size in sizes}
 

@@ -1,7 +1,7 @@
 """Do reports that know medicine help ``deft``, and how well are similar cases found? SIMULATED people, every arm on the same test people.
 
     python benchmarks/method/people.py KEPT                # cohorts, half a minute each on one core; kept in the folder KEPT
-    python benchmarks/reports/run.py KEPT                  # every missing cell; finished ones are never done again
+    python benchmarks/reports/run.py KEPT                  # every missing cell, cohort after cohort; finished ones are never done again
     python benchmarks/reports/run.py KEPT 24 400 401       # one number of training scans, some cohorts
 
 A cell is one cohort and one number of training scans. Arms differ in their training texts alone: raw volumes (template ``deft``), percentiles
@@ -22,17 +22,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from voxtune.cases.nearest import Floats
 from voxtune.commands.train.in_memory import Trained, train_in_memory
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
+from voxtune.model.vlm import VisionLanguageModel
 from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe as deft
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "method"))
 COHORTS = importlib.import_module("people")
 """The cohorts of ``benchmarks/method``, and how their people are divided."""
-SIDES = importlib.import_module("arm").sides
-CLASSES = ("NC", "MCI", "AD")
+ARM = importlib.import_module("arm")
+SIDES, CLASSES = ARM.sides, ARM.CLASSES
 People = Any
 """``people.People``: rows and encoded scans of a cohort."""
 RESULTS = Path(__file__).parent / "results"
@@ -72,63 +74,51 @@ def found_again(
     found: Trained, people: People, train: list[ManifestRow], config: RunConfig
 ) -> dict[str, Any]:
     """Retrieval among the test people by this adapter: images, and reports without their label sentence."""
-    from voxtune.cases.retrieval import Searched, retrieval
     from voxtune.commands.train.validate import score_together
+
+    with torch.no_grad():
+        names = [row.scan_id for row in people.test]
+        images = score_together(found.model, names, found.read, found.form, [], found.ranks).vectors
+    return searched(found.model, images.double().numpy(), people, train, config)
+
+
+def searched(
+    model: VisionLanguageModel, images: Floats, people: People, train: list[ManifestRow], config: RunConfig
+) -> dict[str, Any]:
+    """Retrieval among the test people: their image vectors (n, E), and the texts of a configuration as the model reads them."""
+    from voxtune.cases.retrieval import Searched, retrieval
     from voxtune.evaluation.baselines import unlabelled_texts
     from voxtune.model.questions import encoded_texts
     from voxtune.reports.needed import needed_norms
 
     settled = config.settled()
     norms = needed_norms(settled.report, settled.profile, train)
-    names = [row.scan_id for row in people.test]
-    with torch.no_grad():
-        images = score_together(found.model, names, found.read, found.form, [], found.ranks).vectors
     reports = unlabelled_texts(people.test, settled.report.template, settled.profile, norms=norms)
     vectors = {
-        name: encoded_texts(found.model, [[report.text]])[0].vector[0].double().numpy()
+        name: encoded_texts(model, [[report.text]])[0].vector[0].double().numpy()
         for name, report in reports.items()
     }
-    width = images.shape[1]
-    words = np.stack([vectors.get(name, np.full(width, np.nan)) for name in names])
+    nothing = np.full(images.shape[1], np.nan)
     return retrieval(
         Searched(
-            images.double().numpy(),
+            images,
             [row.participant_id for row in people.test],
             [row.diagnosis for row in people.test],
-            words,
+            np.stack([vectors.get(row.scan_id, nothing) for row in people.test]),
             [row.mmse for row in people.test],
         )
     )
 
 
 def of_the_base(people: People, train: list[ManifestRow]) -> dict[str, Any]:
-    """The linear probe's accuracy, and retrieval among the test people in its space."""
-    from voxtune.cases.retrieval import Searched, retrieval
-    from voxtune.evaluation.baseline_answers import ClassAnswer
-    from voxtune.evaluation.baselines import Inputs, run_baselines
+    """The linear probe's accuracy, and retrieval among the test people in its space; texts are the raw volumes, as the base reads them."""
     from voxtune.model.build import frozen_base
-    from voxtune.model.questions import ClassQuestion
 
-    frozen = frozen_base(deft())
+    vectors = ARM.base_vectors(deft(), people, train)
+    images = np.stack([vectors[row.scan_id] for row in people.test]).astype(np.float64)
     with torch.no_grad():
-        vectors = {
-            row.scan_id: frozen.encode_image(people.embedded[row.scan_id][None], embedded=True)
-            .vector[0]
-            .numpy()
-            for row in [*train, *people.test]
-        }
-    answers = run_baselines(
-        ClassAnswer(ClassQuestion(CLASSES, ())), train, people.test, Inputs(embeddings=vectors)
-    )
-    searched = Searched(
-        np.stack([vectors[row.scan_id] for row in people.test]).astype(np.float64),
-        [row.participant_id for row in people.test],
-        [row.diagnosis for row in people.test],
-        None,
-        [row.mmse for row in people.test],
-    )
-    accuracies = {name: float((table.predicted == table.true).mean()) for name, table in answers.items()}
-    return {"baselines": accuracies, "retrieval": retrieval(searched)}
+        found = searched(frozen_base(deft()), images, people, train, deft())
+    return {"baselines": ARM.baselines(people, train, vectors), "retrieval": found}
 
 
 def arm(
@@ -186,8 +176,8 @@ def main() -> None:
     sizes = (int(sys.argv[2]),) if len(sys.argv) > 2 else SIZES
     seeds = tuple(int(seed) for seed in sys.argv[3:]) or COHORTS.FRESH[:12]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for scans in sizes:
-        for seed in seeds:
+    for seed in seeds:
+        for scans in sizes:
             path = RESULTS / f"scans{scans}--seed{seed}.json"
             if not path.exists():
                 print(f"== {scans} scans, seed {seed}", flush=True)

@@ -1,14 +1,14 @@
 """The figures of ``run.py`` as tables: paired differences over cohorts with 95% t intervals, and retrieval beside chance."""
 
-import json
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from method.tables import paired, spread
+from method.tables import by_size, paired, spread
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "raw"
+ENOUGH = 10
+"""Cohorts from which a row says something."""
 NAMES = {
     ("normative", "class_texts"): "normative reports",
     ("graph", "class_texts"): "graph reports",
@@ -24,21 +24,9 @@ FOUND = {
 }
 
 
-def cells() -> list[dict[str, Any]]:
-    """The finished cells."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-
-
-def by_size() -> dict[int, list[dict[str, Any]]]:
-    """Finished cells by their number of training scans."""
-    found = cells()
-    sizes = sorted({one["scans"]["train"] for one in found})
-    return {size: [one for one in found if one["scans"]["train"] == size] for size in sizes}
-
-
 def accuracies() -> str:
     """Recipe ``deft`` with raw volumes, and each other way less it, at every number of training scans."""
-    sizes = by_size()
+    sizes = by_size(RESULTS)
     if not sizes:
         return "Not measured yet."
     lines = [
@@ -68,16 +56,18 @@ def accuracies() -> str:
         if refused
         else ""
     )
+    fewest = min(len(some) for some in sizes.values())
+    early = f" **Not finished**: {fewest} of at least {ENOUGH} cohorts; so few say that it runs and no more." if fewest < ENOUGH else ""  # fmt: skip
     lines.append(
         f"\nSIMULATED, recipe `deft` on base `tiny`, raw rule; {one['scans']['test']} test people in each cohort, the same for every column. Mean ± sd over "
-        f"cohorts; differences in points, paired over cohorts, 95% t interval, not corrected for their number.{note}"
+        f"cohorts; differences in points, paired over cohorts, 95% t interval, not corrected for their number.{note}{early}"
     )
     return "\n".join(lines)
 
 
 def retrievals() -> str:
     """Similar cases among the test people: by the adapters, by the frozen base, by chance; mean ± sd over cohorts, per cent."""
-    sizes = by_size()
+    sizes = by_size(RESULTS)
     if not sizes:
         return "Not measured yet."
     lines = [
@@ -105,6 +95,6 @@ def retrievals() -> str:
             )
     lines.append(
         "\nSIMULATED, the same test people; reports have no label sentence. Intervals over participants of every cell stand in "
-        "`benchmarks/reports/results`. The frozen base is the space that the linear probe is fitted in."
+        "`benchmarks/reports/results`. The frozen base is the space that the linear probe is fitted in; its texts are the raw volumes."
     )
     return "\n".join(lines)

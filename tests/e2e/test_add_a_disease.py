@@ -59,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's commands, run one after another in a folder that holds the cohort and the page's profile."""
     root = tmp_path_factory.mktemp("disease")
     cohort(root / "cohort")
-    (root / "parkinson.toml").write_text(block("toml"), encoding="utf-8")
+    (root / "parkinson.toml").write_text(f"{block('toml')}\n{block('toml', 1)}", encoding="utf-8")
     said = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -81,6 +81,22 @@ def test_the_texts_are_the_profiles(place: Path) -> None:
             f"A brain scan of {rows[name].diagnosis}. The brain scan shows: DaT ratio: {extra['dat_ratio']}, "
             f"Putamen volume: {extra['putamen_mm3']} mm^3, Age: {rows[name].age:.0f} years."
         )
+
+
+def test_a_graph_of_ones_own_writes_texts(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    done = paste(block("sh", 2).strip())
+    assert done.exit_code == 0, done.output
+    texts = [report.text for report in read_reports(place / "known.tsv").values()]
+    low = [text for text in texts if "few" in text.lower() or "ratio is low" in text]
+    assert low
+    # One healthy person in twenty lies below the 5th percentile.
+    sick = [text for text in low if text.startswith("A brain scan of PD. ")]
+    assert len(sick) > len(low) - len(sick)
+    assert all(text.endswith("Few dopamine transporters are a sign of nigrostriatal loss.") for text in low)
+    assert any("ratio is usual" in text for text in texts)
+    config = json.loads((place / "run/config.json").read_text(encoding="utf-8"))
+    assert config["profile"]["knowledge"]["nodes"]["dopamine_loss"]["column"] == "dat_ratio"
 
 
 def test_the_score_that_makes_the_diagnosis_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

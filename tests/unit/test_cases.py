@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from voxtune.cases.bank import anonymous_bank, cases_of, grouped, read_bank
-from voxtune.cases.nearest import Case, nearest
+from voxtune.cases.nearest import Case, Neighbour, nearest
 from voxtune.cases.reasons import reasons, spread
 from voxtune.cases.retrieval import Searched, retrieval, thirds
 from voxtune.errors import DataError, SettingError, WeightsError
@@ -38,6 +38,22 @@ def cases(seed: int, count: int, visits: int = 2, size: int = 6) -> list[Case]:
         for place in range(count)
         for visit in range(visits)
     ]  # fmt: skip
+
+
+def test_findings_of_neighbours_stand_beside_the_bank() -> None:
+    vectors = np.eye(3)
+    bank = [
+        Case(f"s{n}", f"p{n}", vectors[n % 3], outcomes={"nodule": float(n % 2)} if n < 5 else {})
+        for n in range(6)
+    ]
+    found = spread([Neighbour(one, 1.0, 1.0, None) for one in bank[3:]], bank)
+    assert found.outcomes == {"nodule": (1, 2, 2 / 5)}
+    assert found.sentence == "nodule: 1 of 2 neighbours (of the bank 40%)."
+    none = spread([Neighbour(bank[0], 1.0, 1.0, None)], bank)
+    assert none.sentence == "Of no neighbour is any of these known: nodule."
+    people = [Case(f"a{n}", f"q{n}", vectors[n % 3], outcomes={"nodule": float(n < 3)}) for n in range(5)]
+    (group,) = cases_of(anonymous_bank(people, "a" * 64), outcomes=("nodule",))
+    assert (dict(group.outcomes), dict(group.values)) == ({"nodule": 0.6}, {})
 
 
 @given(st.integers(0, 200), st.sampled_from(["image", "text", "both"]), st.integers(1, 8))
@@ -97,7 +113,7 @@ def test_reasons_agree_or_differ_and_what_lies_between_is_neither() -> None:
     found = reasons(query, case, [query, case], DEMENTIA)
     assert [one.sentence for one in found.agree] == [
         "Sex: F and F",
-        "Hippocampal volume: 6000 (z -1.70) and 6100 (z -1.60) mm^3",
+        "Hippocampal volume, mm^3: 6000 (z -1.70) and 6100 (z -1.60)",
     ]
     assert [one.name for one in found.differ] == ["Age", "Ventricular size"]
     bank = cases(3, 9)
@@ -121,7 +137,7 @@ def test_outcomes_of_neighbours_stand_beside_the_bank() -> None:
     mean, low, high, whole = found.targets["mmse"]
     assert low <= mean <= high
     assert whole == pytest.approx(24.0)
-    assert "of 3 neighbours are" in found.sentence
+    assert "1 of 3 neighbours is " in found.sentence
     bare = [Case(one.name, one.participant, one.image) for one in bank]
     assert "not known" in spread(nearest(bare[0], bare, "image", 3).neighbours, bare).sentence
 

@@ -1,18 +1,22 @@
 """The knowledge graph: sources cited, nothing that gives a class away, the same words for the same scan, walks from findings alone."""
 
+import json
 import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from voxtune.audit.text import label_in_text
 from voxtune.errors import DataError, LeakageError, UsageError
-from voxtune.profiles.knowledge import GRAPHS, knowledge_of, names_class, needed_knowledge, read_graph
+from voxtune.profiles.knowledge import GRAPHS, knowledge_of, needed_knowledge, read_graph
 from voxtune.profiles.read import read_profile
 from voxtune.reports.graph_text import graph_text
 from voxtune.reports.norms import fit_norms
 from voxtune.reports.standing import HIGH, LOW
 from voxtune.reports.wording import graph_template, label_sentence, write_report
+from voxtune.types.knowledge import names_class
+from voxtune.types.profile import Profile, inside
 from voxtune.types.records import ManifestRow
 
 DEMENTIA, BLANK, CHEST = (read_profile(name) for name in ("dementia", "blank", "chest"))
@@ -27,6 +31,8 @@ present = ["it is small"]
 absent = ["it is not small"]
 sources = ["a"]
 """
+
+PROCESS = '[nodes.loss]\nkind = "process"\nsources = ["a"]\n'
 
 
 def person(seed: int, percentiles: dict[str, float | None] | None = None) -> dict[str, object]:
@@ -43,7 +49,9 @@ def test_every_statement_cites_a_source_and_names_no_class(name: str) -> None:
     profile = read_profile(name)
     found = knowledge_of(profile)
     assert found is not None
-    assert all("doi:" in source or "arXiv" in source for source in found.sources.values())
+    assert all(
+        re.search(r"doi:10\.\d{4}|arXiv:\d{4}\.\d{5}|PMID \d{8}", source) for source in found.sources.values()
+    )
     cited = {
         one
         for part in (*found.nodes.values(), *found.relations, *found.classes.values())
@@ -80,6 +88,26 @@ def test_a_sign_of_the_chest_never_uses_the_name_of_its_finding() -> None:
         (SMALL + '[[relations]]\nstart = "small"\nend = "big"\nwords = ["w"]\nsources = ["a"]\n', "no node"),
         (SMALL.replace('column = "hippocampus_mm3"\n', ""), "a finding has"),
         (SMALL + "[nodes.small.extra]\n", "extra"),
+        (SMALL + SMALL.split("[nodes.small]")[1].join(["[nodes.again]", ""]), "same column"),
+        (SMALL + "[nodes.small]\n", "not TOML"),
+        (SMALL.replace("hippocampus_mm3", "hipp_mm3"), "no region of the profile"),
+        (SMALL.replace("hippocampus_mm3", "icv_mm3"), "no region of the profile that texts state"),
+        (SMALL.replace('side = "low"\n', ""), "'side'"),
+        (SMALL.replace('concept = "c"', 'concept = "c"\nkind = "process"'), "only a finding"),
+        (SMALL + '[[relations]]\nstart = "small"\nend = "small"\nwords = ["w"]\nsources = ["a"]\n', "itself"),
+        (SMALL + PROCESS + 2 * '[[relations]]\nstart = "small"\nend = "loss"\nwords = ["w"]\nsources = ["a"]\n', "twice"),
+        (SMALL + '[classes.AD]\npresent = ["small"]\nabsent = ["small"]\nsources = ["a"]\n', "more than one way"),
+        (SMALL.replace("it is small", "it is \u200bAD"), "one line"),
+        (SMALL.replace("it is small", "it is \uff21\uff24"), "gives a class away"),
+        (SMALL.replace("it is small", "it is Alzheimer\u2019s"), "gives a class away"),
+        (SMALL.replace("it is small", "it is {name}"), "one line"),
+        (SMALL.replace("it is small", "<script>alert(1)</script>"), "one line"),
+        (SMALL.replace("it is small", "a\\nb"), "one line"),
+        (SMALL.replace("it is small", ""), "at least 1"),
+        (SMALL.replace("it is small", "w" * 201), "at most 200"),
+        (SMALL.replace("it is small", "it is small."), "full stop"),
+        (SMALL.replace('"A: paper"', '""'), "at least 1"),
+        ("a = " + "[" * 5000, "not TOML"),
     ],
 )  # fmt: skip
 def test_a_graph_that_is_wrong_is_refused(change: str, message: str) -> None:
@@ -87,9 +115,92 @@ def test_a_graph_that_is_wrong_is_refused(change: str, message: str) -> None:
         read_graph(change, "mine", DEMENTIA)
 
 
+def test_a_profile_of_ones_own_brings_its_graph(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    graph = re.sub(r"(?m)^\[", "[knowledge.", SMALL)
+    file.write_text(
+        'classes = ["HC", "PD"]\n[regions.putamen_mm3]\nname = "Putamen volume"\n'
+        + graph.replace("hippocampus_mm3", "putamen_mm3"),
+        encoding="utf-8",
+    )
+    profile = read_profile(file)
+    found = needed_knowledge(profile, "this")
+    assert found.nodes["small"].present == ("it is small",)
+    # It goes with the profile into a run and an adapter; a profile without one is written as ever.
+    again = Profile.model_validate_json(profile.model_dump_json())
+    assert knowledge_of(again) == found
+    assert "knowledge" not in DEMENTIA.model_dump()
+    assert "knowledge" not in json.loads(DEMENTIA.model_dump_json())
+    file.write_text(file.read_text("utf-8").replace("it is small", "it is PD"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"mine.toml: .*'it is PD' says 'PD', which gives a class away"):
+        read_profile(file)
+    file.write_text(
+        file.read_text("utf-8").replace("it is PD", "w").replace("concept", "konzept"), encoding="utf-8"
+    )
+    with pytest.raises(
+        DataError, match=r"'knowledge.nodes.small.konzept': no such key; expected one of kind, concept"
+    ):
+        read_profile(file)
+
+
+def test_a_region_may_have_a_finding_at_either_end() -> None:
+    other = (
+        SMALL.split("[nodes.small]")[1]
+        .replace("low", "high")
+        .replace("it is small", "it is large")
+        .replace("it is not small", "it is not large")
+    )
+    graph = read_graph(f"{SMALL}[nodes.large]{other}", "mine", DEMENTIA)
+    said = {
+        p: graph_text(graph, DEMENTIA, person(1, {"hippocampus_mm3": p}), "s", "omit")
+        for p in (1.0, 50.0, 99.0)
+    }
+    assert "it is small (rank)" in said[1.0].lower()
+    assert "it is large (rank)" in said[99.0].lower()
+    assert re.search(r"it is not (small|large) \(rank\)", said[50.0].lower())
+
+
+def test_names_and_decimals_are_those_of_the_profile() -> None:
+    field = DEMENTIA.regions["hippocampus_mm3"].model_copy(
+        update={"name": "DaT ratio", "decimals": 0, "unit": ""}
+    )
+    own = DEMENTIA.model_copy(update={"regions": {"dat_ratio": field}})
+    knowledge = needed_knowledge(DEMENTIA, "")
+    values = {
+        "percentiles_for": "",
+        "dat_ratio": 5000.0,
+        "dat_ratio_percentile": 50.0,
+        "dat_ratio_standing": "",
+    }
+    assert graph_text(knowledge, own, values, "s", "omit") == "DaT ratio is usual."
+    assert graph_text(knowledge, own, values | {"dat_ratio_percentile": None}, "s", "omit").endswith(
+        "DaT ratio: 5000."
+    )
+    assert [inside(name) for name in ("Hippocampal volume", "MTL volume", "pH")] == [
+        "hippocampal volume",
+        "MTL volume",
+        "pH",
+    ]
+
+
+def test_a_circle_of_relations_ends() -> None:
+    ways = [("small", "loss"), ("loss", "small")]
+    text = (
+        SMALL
+        + PROCESS
+        + "".join(
+            f'[[relations]]\nstart = "{a}"\nend = "{b}"\nwords = ["from {a}"]\nsources = ["a"]\n'
+            for a, b in ways
+        )
+    )
+    graph = read_graph(text, "mine", DEMENTIA)
+    told = graph_text(graph, DEMENTIA, person(1, {"hippocampus_mm3": 1.0}), "s", "omit")
+    assert told.endswith("From small. From loss.")
+
+
 def test_blank_knows_nothing() -> None:
     assert knowledge_of(BLANK) is None
-    with pytest.raises(UsageError, match="chest, dementia"):
+    with pytest.raises(UsageError, match=r"\[knowledge\]"):
         needed_knowledge(BLANK, "this")
     with pytest.raises(UsageError, match="measured regions"):
         write_report(ManifestRow(participant_id="p", scan_id="s", image="i"), "graph", profile=CHEST)

@@ -16,6 +16,7 @@ from voxtune.config import ReportSettings, RunConfig
 from voxtune.data.manifest import read_reports, write_manifest
 from voxtune.errors import DataError, LeakageError, UsageError
 from voxtune.evaluation.baselines import unlabelled_texts
+from voxtune.pages.norms_figure import norms_figure
 from voxtune.profiles.read import read_profile
 from voxtune.reports.needed import kept_norms, needed_norms
 from voxtune.reports.norms import FittedNorms, _line, control_classes, fit_norms, said_of_norms
@@ -151,6 +152,54 @@ def test_beyond_the_controls_nothing_is_said(change: dict[str, object], why: str
     assert "99" not in said[1].replace("99th", "")
 
 
+def test_a_value_of_another_unit_is_no_small_volume() -> None:
+    rows = people(30, 1, ("NC",))
+    fitted = fit_norms(rows, DEMENTIA)
+    new = rows[0].model_copy(update={"participant_id": "new"})
+    other = new.model_copy(update={"hippocampus_mm3": 6.1})
+    assert set(fitted.standings(other).regions) == {"ventricles_mm3"}
+    text = write_report(other, "graph", profile=DEMENTIA, norms=fitted).text.lower()
+    assert "hippocamp" not in text
+    alone = other.model_copy(update={"ventricles_mm3": None})
+    assert fitted.standings(alone).why == "hippocampus_mm3 outside what is plausible (another unit?)"
+    head = new.model_copy(update={"icv_mm3": 1500.0})
+    assert fitted.standings(head).why == "icv_mm3 outside what is plausible (another unit?)"
+    assert fitted.standings(new.model_copy(update={"icv_mm3": float("inf")})).regions == {}
+    # The same of the controls: what is of another unit is in no fit.
+    mixed = [
+        row.model_copy(update={"hippocampus_mm3": row.hippocampus_mm3 / 1000, "icv_mm3": row.icv_mm3 / 1000}) if place % 6 == 0 else row
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+    rest = [row for place, row in enumerate(rows) if place % 6]
+    found, expected = fit_norms(mixed, DEMENTIA).norms, fit_norms(rest, DEMENTIA).norms
+    assert found.regions["hippocampus_mm3"].coefficients == pytest.approx(
+        expected.regions["hippocampus_mm3"].coefficients
+    )
+    assert found.head_size == expected.head_size
+    every = [row.model_copy(update={"hippocampus_mm3": row.hippocampus_mm3 / 1000, "ventricles_mm3": None}) for row in rows]  # fmt: skip
+    with pytest.raises(
+        DataError, match=r"there are 0. 30 scans of controls have values outside .* another unit"
+    ):
+        fit_norms(every, DEMENTIA)
+
+
+def test_controls_who_do_not_differ_are_said_as_they_are() -> None:
+    same = [
+        row.model_copy(update={"hippocampus_mm3": 7000.0, "ventricles_mm3": None})
+        for row in people(12, 1, ("NC",))
+    ]
+    with pytest.raises(DataError, match=r"there are 12. No volume that 5 of them have differs"):
+        fit_norms(same, DEMENTIA)
+    women = [
+        row.model_copy(update={"sex": "M" if place == 0 else "F"})
+        for place, row in enumerate(people(30, 1, ("NC",)))
+    ]
+    assert (
+        "not adjusted for sex: one control alone is of the other sex"
+        in fit_norms(women, DEMENTIA).norms.sentence
+    )
+
+
 def test_every_control_has_percentiles() -> None:
     rows = people(60, 7, ("NC",))
     assert said_of_norms(rows, fit_norms(rows, DEMENTIA)) == [fit_norms(rows, DEMENTIA).norms.sentence]
@@ -280,7 +329,23 @@ def test_describe_takes_a_split_or_an_adapter(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--norms"):
         describe(manifest, tmp_path / "r.tsv", "graph")
     with pytest.raises(UsageError, match="keeps no normative model"):
-        norms_from(Path("demo"), rows, DEMENTIA)
+        norms_from(Path("demo"), rows, DEMENTIA, ReportSettings(template="normative"))
+    # As a training on this split would: what is in the label's rule is not adjusted for.
+    ruled = write_manifest([row.model_copy(update={"diagnosis_rule": "rule: NC if age<70"}) for row in rows], tmp_path / "ruled.tsv")  # fmt: skip
+    split(ruled, tmp_path / "ruled")
+    told = describe(ruled, tmp_path / "r.tsv", "normative", norms=tmp_path / "ruled")
+    assert "not adjusted for age: it may not be in a text" in told.summary
+
+
+def test_curves_are_drawn_in_the_unit_of_the_table() -> None:
+    fitted = fit_norms(people(40, 1, ("NC",)), DEMENTIA).norms.model_dump(mode="json")
+    figure = norms_figure(
+        fitted, {"hippocampus_mm3": ("Hippocampal volume", "mm^3"), "ventricles_mm3": ("DaT ratio", "")}
+    )
+    hippocampus, ratio = figure.axes[:2]
+    assert (hippocampus.get_ylabel(), ratio.get_ylabel()) == ("ml", "")
+    assert 5 < hippocampus.lines[4].get_ydata().mean() < 10
+    assert ratio.lines[4].get_ydata().mean() > 10_000
 
 
 def test_the_baseline_of_texts_uses_the_stored_model() -> None:
@@ -330,7 +395,7 @@ def test_training_says_what_percentiles_rest_on() -> None:
     assert training_norms(rows, config.edit("loss.contrastive_weight=0")) is None
 
 
-@given(st.floats(100, 20000), st.integers(0, 99))
+@given(st.floats(1000, 15000), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_percentile_and_z_say_the_same(volume: float, seed: int) -> None:
     norms = fit_norms(people(30, seed, ("NC",)), DEMENTIA).norms

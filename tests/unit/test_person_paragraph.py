@@ -74,13 +74,13 @@ def person(
         "neighbours": [
             {
                 "name": f"n{number}", "participants": 1, "diagnosis": "NC", "targets": {"mmse": 28.0}, "image": 0.9, "text": 0.8,
-                "agree": ["Sex: F and F"], "differ": ["Age: 74 and 83"],
+                "outcomes": {}, "agree": ["Sex: F and F"], "differ": ["Age: 74 and 83"],
                 "short": {"agree": ["Sex (F against F)"] if seed % 2 else [], "differ": ["Age (74 against 83)"] if seed % 4 else []},
             }
             for number in range(5)
         ],
         "spread": {
-            "people": 5, "sentence": "1 of 5.", "targets": {"mmse": {"mean": 28.0, "low": 28.0, "high": 28.0, "bank": 25.0}},
+            "people": 5, "sentence": "1 of 5.", "outcomes": {}, "targets": {"mmse": {"mean": 28.0, "low": 28.0, "high": 28.0, "bank": 25.0}},
             "classes": {name: {"count": count, "share": 33.3} for name, count in zip(chances, counts, strict=True)},
         },
     }  # fmt: skip
@@ -142,11 +142,15 @@ def test_what_is_not_known_is_not_said() -> None:
         "like": "",
         "regions": [one | {"percentile": 2.0, "words": "2nd percentile"} for one in standing["regions"][:1]],
     }
-    assert "Hippocampal volume is at the 2nd percentile" in texts(prediction, caveats, adapter(), None, plain)
+    assert "Against controls, hippocampal volume is at the 2nd percentile (z " in texts(
+        prediction, caveats, adapter(), None, plain
+    )
     usual = standing | {"like": "", "regions": [one | {"percentile": 50.0} for one in standing["regions"]]}
-    assert "All 5 known regions lie between the 5th and the 95th percentile." in texts(
+    assert "Against controls, all 5 known regions lie between the 5th and the 95th percentile." in texts(
         prediction, caveats, adapter(), None, usual
     )
+    one = usual | {"regions": usual["regions"][:1]}
+    assert "the 1 known region lies between" in texts(prediction, caveats, adapter(), None, one)
     low = standing | {
         "regions": [standing["regions"][4] | {"percentile": 0.2, "words": "below the 1st percentile"}]
     }
@@ -160,7 +164,9 @@ def test_neighbours_without_diagnosis_and_scans_unlike_training() -> None:
     far = caveats.model_copy(update={"distance": 1.72})
     assert "beyond the limit of 1.50" in texts(prediction, far, adapter(), near)
     named = Prediction(scan_id="s", predicted=None, probabilities={}, targets={"cdr_sb": 2.5})
-    assert "a value of cdr_sb of 2.5" in texts(named, caveats, adapter(task="regression", classes=[]))
+    assert "The model estimates 2.5 for cdr_sb." in texts(
+        named, caveats, adapter(task="regression", classes=[])
+    )
     assert what_would_change(named, adapter(task="regression")) is None
 
 
@@ -170,18 +176,84 @@ def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None
     caveats = Caveats(verdict=Verdict(), confidence=None)
     facts = adapter(task="findings", thresholds={"finding 6": 0.29})
     said = texts(prediction, caveats, facts)
-    assert "The model calls 6 of 7 findings: finding 0 (0.900), " in said
-    assert " first." in said
+    assert (
+        "The model calls 6 of 7 findings: first finding 0 (0.900), finding 1 (0.800), finding 2 (0.700) and finding 3 (0.600)."
+        in said
+    )
     change = what_would_change(prediction, facts)
     assert change is not None
     assert change["name"] == "finding 4"
     assert "is called with 0.500 against 0.500" in change["sentence"]
     none = Prediction(scan_id="s", predicted="", probabilities={"a": 0.1})
-    assert "calls 0 of 1 findings." in texts(none, caveats, facts)
+    assert "The model calls none of 1 finding." in texts(none, caveats, facts)
     assert "is not called" in str(what_would_change(none, facts))
     assert what_would_change(Prediction(scan_id="s", predicted="", probabilities={}), facts) is None
     page = similar_page(prediction, caveats, facts, person(3)[2], None, simulated=True)
     assert "threshold 0.290" in page
+
+
+def test_one_is_said_as_one() -> None:
+    prediction, caveats, near, _ = person(2)
+    alone = {"people": 1, "classes": {"NC": {"count": 1, "share": 33.3}, "AD": {"count": 0, "share": 66.7}}}
+    one = near | {"groups": False, "neighbours": near["neighbours"][:1], "spread": near["spread"] | alone}
+    facts = adapter(training={"scans": {"train": 1}, "participants": {"train": 1}})
+    said = texts(prediction, caveats, facts, one)
+    assert "The participant nearest by " in said
+    assert " is NC (as are 33% of the bank). That participant " in said
+    assert "learned from 1 SIMULATED scan of 1 participant." in said
+    unknown = one | {"spread": one["spread"] | {"classes": {}}}
+    assert " has no known diagnosis." in texts(prediction, caveats, facts, unknown)
+    group = one | {
+        "groups": True,
+        "spread": near["spread"] | {"classes": {"NC": {"count": 5, "share": 40.0}}},
+    }
+    assert "Of the 5 participants in the group nearest by" in texts(prediction, caveats, facts, group)
+    assert ", all 5 are NC (against 40% of the bank). The nearest group " in texts(
+        prediction, caveats, facts, group
+    )
+
+
+def test_outcomes_that_are_no_class_are_said() -> None:
+    prediction, caveats, near, _ = person(2)
+    counts = {
+        "Lung nodule": {"count": 3, "known": 5, "share": 40.0},
+        "Emphysema": {"count": 1, "known": 5, "share": 20.0},
+    }
+    found = near | {"groups": False, "spread": near["spread"] | {"classes": {}, "outcomes": counts}}
+    said = texts(prediction, caveats, adapter(), found)
+    assert (
+        ", 3 have lung nodule (against 40% of the bank) and 1 has emphysema (against 20% of the bank)."
+        in said
+    )
+    page = similar_page(prediction, caveats, adapter(), found, None, simulated=True)
+    assert "<td>Lung nodule</td>" in page
+    none = {name: one | {"count": 0} for name, one in counts.items()}
+    assert "none of the outcomes is known" in texts(
+        prediction, caveats, adapter(), near | {"spread": found["spread"] | {"outcomes": none}}
+    )
+    single = found | {"neighbours": found["neighbours"][:1], "spread": found["spread"] | {"people": 1}}
+    assert " has lung nodule (as have 40% of the bank)" in texts(prediction, caveats, adapter(), single)
+    bare = single | {"spread": single["spread"] | {"outcomes": none}}
+    assert " has none of the outcomes." in texts(prediction, caveats, adapter(), bare)
+
+
+def test_a_risk_says_nothing_of_the_time_behind_the_last_horizon() -> None:
+    facts = adapter(task="time_to_event", config={"event": {"name": "conversion"}})
+    late = Prediction(scan_id="s", predicted="after 3 years", probabilities={"1 year": 0.1, "3 years": 0.3})
+    assert "is 0.100 by 1 year and 0.300 by 3 years; it is not expected within 3 years." in texts(
+        late, person(1)[1], facts
+    )
+    soon = Prediction(scan_id="s", predicted="by 3 years", probabilities={"1 year": 0.1, "3 years": 0.6})
+    assert "; it is expected by 3 years." in texts(soon, person(1)[1], facts)
+
+
+def test_reasons_are_clauses() -> None:
+    reasons = ("quality: it is noisy", "not sure (confidence 0.46; sure from 0.70 on)", "something else")
+    prediction, caveats, _, _ = person(1, Verdict("answer with caution", reasons))
+    assert (
+        "Take it with caution: the quality check warns (it is noisy); the model is not sure (confidence 0.46; sure from 0.70 on); something else."
+        in texts(prediction, caveats, adapter())
+    )
 
 
 @pytest.mark.parametrize("chances", [{"NC": 1.0}, {"NC": 1.0, "AD": 0.0}])

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 import voxtune
+from voxtune.cases.vectors import Sources
 from voxtune.cli import main
 from voxtune.commands.similar.command import Bank, similar
-from voxtune.commands.similar.vectors import Sources
+from voxtune.commands.similar.measure import learned_sentence
 from voxtune.commands.train.command import train
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError
@@ -190,6 +191,11 @@ def test_a_manifest_is_measured(run: Path, people: Path, tmp_path: Path) -> None
     assert "precision@5" in done.facts["spaces"]["base"]
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "own scan found by its text" in page
+    learned = len(read_json(RunDir(run).split, "split")["train"])
+    assert done.facts["learned"] == learned
+    assert f"trained on {learned} of them: its figures are too good for new people" in page
+    assert learned_sentence({"learned": 0}) == "The adapter was trained on none of them."
+    assert "not known here" in learned_sentence({"learned": None})
     assert "chance" in done.summary
 
 

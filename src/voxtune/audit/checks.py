@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voxtune.audit.derived_texts import as_values
 from voxtune.audit.duplicates import DRAWS, compare, near_duplicates, permuted_sides, state
 from voxtune.audit.events import check_events, event_names
 from voxtune.audit.images import Images, ReadVolume, look_at, same_images
@@ -12,6 +13,7 @@ from voxtune.audit.probe import site_probe, text_probe
 from voxtune.audit.report import AuditReport, Finding, check_allowed, named
 from voxtune.audit.shortcuts import associations, future_labels
 from voxtune.audit.text import label_in_text, same_texts
+from voxtune.config import ReportSettings
 from voxtune.data.splits import Split
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import write_json
@@ -43,6 +45,8 @@ class AuditInputs:
     """Columns that the profile does not know and that a person opened by name (``report.fields``)."""
     targets: tuple[str, ...] = ()
     """Columns that are predicted: no text may hold them."""
+    report: ReportSettings | None = None
+    """How the texts were made; ``None``: nobody says."""
 
 
 def find_leaks(
@@ -83,7 +87,7 @@ def find_leaks(
     checked = {"participants": "done", "classes": "done", "shortcut": "done"}
     checked |= {"event": "done"} if event_names(rows) else {}
     for part, states in (
-        _texts(used, reports, sides, inputs),
+        _texts(used, reports, split, inputs),
         _images(used, sides, inputs),
     ):
         findings += part
@@ -103,15 +107,16 @@ def find_leaks(
 def _texts(
     rows: Sequence[ManifestRow],
     reports: Mapping[str, Report] | None,
-    sides: Mapping[str, str],
+    split: Split,
     inputs: AuditInputs,
 ) -> tuple[list[Finding], dict[str, str]]:
     if reports is None:
         return [], dict.fromkeys(("same_text", "label_in_text", "text_probe"), "no reports were given")
     profile = chosen_profile(inputs.profile, rows).profile
-    probed, state = text_probe(rows, reports, inputs.seed, profile)
+    values = as_values(rows, split, reports, profile, inputs.report, inputs.targets)
+    probed, state = text_probe(rows, values, inputs.seed, profile)
     findings = [
-        *same_texts(rows, reports, sides, profile),
+        *same_texts(rows, reports, split.side_of(), profile),
         *label_in_text(rows, reports, profile, inputs.fields, inputs.targets),
         *probed,
     ]

@@ -26,7 +26,7 @@ def anonymous_bank(
     """Groups of at least ``fewest`` participants, each of one class, in place of the cases.
 
     Args:
-        cases: scans; a participant counts once, by the mean of their scans, with the class of the last one.
+        cases: scans; a participant counts once, by the mean of their scans, with the class and the outcomes of the last one.
         adapter_sha256: of the adapter whose image vectors these are.
         fewest: participants of a group.
         simulated: whether any scan is SIMULATED.
@@ -85,7 +85,7 @@ def _people(cases: Sequence[Case]) -> list[Case]:
     for person, own in by_person.items():
         means = {name: float(np.mean(values)) for name, values in _numbers(own).items()}
         vector = np.mean([one.image for one in own], axis=0)
-        found.append(Case(person, person, vector / np.linalg.norm(vector), diagnosis=own[-1].diagnosis, targets=means))  # fmt: skip
+        found.append(Case(person, person, vector / np.linalg.norm(vector), diagnosis=own[-1].diagnosis, targets={**means, **own[-1].outcomes}))  # fmt: skip
     return found
 
 
@@ -115,13 +115,14 @@ def _kept(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def cases_of(bank: CaseBank, targets: Sequence[str] = ()) -> list[Case]:
-    """The groups as cases."""
+def cases_of(bank: CaseBank, targets: Sequence[str] = (), outcomes: Sequence[str] = ()) -> list[Case]:
+    """The groups as cases; ``targets`` and ``outcomes`` are those of their means that an adapter is asked for."""
     return [
         Case(
             f"group {number}", None, np.array(one.vector), diagnosis=one.diagnosis, participants=one.participants,
             targets={name: one.means[name] for name in targets if name in one.means},
-            values={name: value for name, value in one.means.items() if name not in targets},
+            outcomes={name: one.means[name] for name in outcomes if name in one.means},
+            values={name: value for name, value in one.means.items() if name not in {*targets, *outcomes}},
         )
         for number, one in enumerate(bank.groups, start=1)
     ]  # fmt: skip

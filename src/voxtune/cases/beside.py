@@ -34,6 +34,7 @@ def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profil
                 "participants": one.case.participants,
                 "diagnosis": one.case.diagnosis,
                 "targets": dict(one.case.targets),
+                "outcomes": dict(one.case.outcomes),
                 "image": one.image,
                 "text": one.text,
                 "agree": [reason.sentence for reason in why.agree],
@@ -58,15 +59,21 @@ def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profil
                 name: dict(zip(("mean", "low", "high", "bank"), values, strict=True))
                 for name, values in found.targets.items()
             },
+            "outcomes": {
+                name: {"count": count, "known": known, "share": 100 * share}
+                for name, (count, known, share) in found.outcomes.items()
+            },
             "sentence": found.sentence,
         },
     }  # fmt: skip
 
 
-def similar_groups(bank: CaseBank, vector: Floats, profile: Profile, targets: Sequence[str]) -> dict[str, Any]:  # fmt: skip
+def similar_groups(
+    bank: CaseBank, vector: Floats, profile: Profile, targets: Sequence[str], outcomes: Sequence[str] = ()
+) -> dict[str, Any]:
     """The groups of a stored bank nearest to an image vector (E,): means over five participants or more, nobody's own case."""
     query = Case("this scan", None, vector)
-    cases = cases_of(bank, targets)
+    cases = cases_of(bank, targets, outcomes)
     near = nearest(query, cases, "image", GROUPS_SHOWN)
     return similar_facts(query, near, cases, profile, groups=True) | {
         "simulated": bank.simulated,

@@ -34,6 +34,8 @@ class Case:
     """Of regions, where a normative model says them."""
     participants: int = 1
     """Those it stands for."""
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    """1 where a finding is there, or an event came by a horizon, 0 where not, of a group the share; absent where nobody knows."""
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from voxtune.cases.nearest import Case, Neighbour
-from voxtune.types.profile import Profile
+from voxtune.types.profile import Profile, ReportField
 
 ALIKE, APART = 0.5, 1.0
 """Standard deviations up to which a region agrees, and from which it differs."""
 AGE_ALIKE, AGE_APART = 3.0, 8.0
 """Years up to which ages agree, and from which they differ."""
+LARGE = 100.0
+"""From here on a region is shown without decimals."""
 SHOWN = 4
 """Reasons of each kind that a case gets."""
 
@@ -26,20 +28,25 @@ class Reason:
     there: str
     difference: float
     """In standard deviations of the bank (regions), years (age), 0 or 1 (sex)."""
+    unit: str = ""
     z: tuple[float, float] | None = None
     """Of a region that a normative model says of both."""
 
     @property
     def sentence(self) -> str:
-        """``Hippocampal volume: 6120 and 6240 mm^3``."""
-        return f"{self.name}: {self.here} and {self.there}"
+        """``Hippocampal volume, mm^3: 6120 and 6240``."""
+        return f"{self.name}{f', {self.unit}' if self.unit else ''}: {self.here} and {self.there}"
 
     @property
     def short(self) -> str:
-        """``Hippocampal volume (z -1.70 against -1.60)``."""
+        """``Hippocampal volume (z -1.70 against -1.60)``; one value where both are the same."""
         if self.z is not None:
             return f"{self.name} (z {self.z[0]:.2f} against {self.z[1]:.2f})"
-        return f"{self.name} ({self.here} against {self.there})"
+        here, there = (text.partition(" (z ")[0] for text in (self.here, self.there))
+        unit = f" {self.unit}" if self.unit else ""
+        return (
+            f"{self.name} ({here}{unit})" if here == there else f"{self.name} ({here} against {there}{unit})"
+        )
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,10 @@ def reasons(query: Case, case: Case, bank: Sequence[Case], profile: Profile) -> 
         apart = _apart(column, query, case, bank)
         if apart is None:
             continue
-        unit = f" {one.unit}" if one.unit else ""
         z = (query.z[column], case.z[column]) if column in query.z and column in case.z else None
-        said = Reason(one.name, _shown(here, column, query), f"{_shown(there, column, case)}{unit}", apart, z)
+        said = Reason(
+            one.name, _shown(here, column, query, one), _shown(there, column, case, one), apart, one.unit, z
+        )
         (agree if abs(apart) <= ALIKE else differ if abs(apart) >= APART else []).append(said)
     if "age" in query.values and "age" in case.values:
         here, there = float(query.values["age"]), float(case.values["age"])
@@ -89,8 +97,11 @@ def _apart(column: str, query: Case, case: Case, bank: Sequence[Case]) -> float 
     return (float(case.values[column]) - float(query.values[column])) / spread if spread > 0 else None
 
 
-def _shown(value: float, column: str, case: Case) -> str:
-    return f"{value:.0f} (z {case.z[column]:.2f})" if column in case.z else f"{value:.0f}"
+def _shown(value: float, column: str, case: Case, region: ReportField) -> str:
+    # Volumes are whole; a ratio of 1.31 is not 1.
+    digits = 0 if abs(value) >= LARGE else region.decimals or 0
+    shown = f"{value:.{digits}f}"
+    return f"{shown} (z {case.z[column]:.2f})" if column in case.z else shown
 
 
 @dataclass(frozen=True)
@@ -102,18 +113,27 @@ class Spread:
     """Participants among the neighbours, and the class's share of the bank."""
     targets: Mapping[str, tuple[float, float, float, float]]
     """Mean, lowest and highest among the neighbours, and the mean of the bank."""
+    outcomes: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    """Of a finding, or of an event by a horizon: neighbours with it, neighbours of whom it is known, and its share of the bank."""
 
     @property
     def sentence(self) -> str:
         """For a person."""
-        if not self.classes:
-            return f"The diagnosis of the {self.people} neighbours is not known."
         parts = [
-            f"{count} of {self.people} neighbours are {name} (of the bank {100 * share:.0f}%)"
+            f"{count} of {self.people} neighbours {'is' if count == 1 else 'are'} {name} (of the bank {100 * share:.0f}%)"
             for name, (count, share) in self.classes.items()
             if count
         ]
-        return f"{'; '.join(parts)}."
+        parts += [
+            f"{name}: {count} of {known} neighbours (of the bank {100 * share:.0f}%)"
+            for name, (count, known, share) in self.outcomes.items()
+            if count
+        ]
+        if parts:
+            return f"{'; '.join(parts)}."
+        if self.outcomes:
+            return f"Of no neighbour is any of these known: {', '.join(self.outcomes)}."
+        return f"The diagnosis of the {self.people} neighbours is not known."
 
 
 def spread(neighbours: Sequence[Neighbour], bank: Sequence[Case]) -> Spread:
@@ -131,13 +151,23 @@ def spread(neighbours: Sequence[Neighbour], bank: Sequence[Case]) -> Spread:
     targets = {}
     for name in dict.fromkeys(name for one in near for name in one.targets):
         values, sizes = _weighed(near, name)
-        everyone, theirs = _weighed(once, name)
+        everyone, weights = _weighed(once, name)
         targets[name] = (
             float(np.average(values, weights=sizes)), float(np.min(values)), float(np.max(values)),
-            float(np.average(everyone, weights=theirs)),
+            float(np.average(everyone, weights=weights)),
         )  # fmt: skip
+    outcomes = {}
+    for name in dict.fromkeys(name for one in near for name in one.outcomes):
+        known = [one for one in near if name in one.outcomes]
+        count = round(sum(one.outcomes[name] * one.participants for one in known))
+        theirs = [one for one in once if name in one.outcomes]
+        share = sum(one.outcomes[name] * one.participants for one in theirs) / sum(
+            one.participants for one in theirs
+        )
+        outcomes[name] = (count, sum(one.participants for one in known), share)
+    outcomes = dict(sorted(outcomes.items(), key=lambda item: -item[1][0]))
     people = sum(one.participants for one in near)
-    return Spread(people, {name: (few[name], whole[name] / total) for name in names}, targets)
+    return Spread(people, {name: (few[name], whole[name] / total) for name in names}, targets, outcomes)
 
 
 def _weighed(cases: Sequence[Case], target: str) -> tuple[list[float], list[int]]:

@@ -305,13 +305,21 @@ def audit(
 ) -> None:  # fmt: skip
     """Look for information that crosses a split; exit 4 refuses.
 
-    --set report.fields=COLUMN,... names columns that were opened for the texts.
+    --set report.fields=COLUMN,... names columns that were opened for the texts; --set report.controls=CLASS,... those whose percentiles they state.
     """
     from voxtune.commands.audit import audit as stage
 
-    profile, fields, _ = text_settings(profile, assignments)
+    profile, fields, more = text_settings(profile, assignments, ("controls",))
     done = stage(
-        directory, data, reports, allow, ancestors=ancestors, permute=permute, profile=profile, fields=fields
+        directory,
+        data,
+        reports,
+        allow,
+        ancestors=ancestors,
+        permute=permute,
+        profile=profile,
+        fields=fields,
+        controls=more.get("controls", ()),
     )
     echo(done.text)
 

@@ -9,6 +9,7 @@ from voxtune.audit.duplicates import DRAWS
 from voxtune.audit.images import look_at
 from voxtune.audit.manifests import edited, moved_scans
 from voxtune.audit.report import AuditReport, check_allowed, named
+from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_manifest, read_reports, resolve_image
 from voxtune.data.split_files import fold_folders, read_split
 from voxtune.data.splits import Split
@@ -33,6 +34,7 @@ def audit(  # noqa: PLR0913  (the options of the command)
     permute: int = DRAWS,
     profile: str | Profile | None = None,
     fields: Sequence[str] = (),
+    controls: Sequence[str] = (),
 ) -> AuditReport:
     """Audit a split folder, or each fold of one, and write ``audit.json`` and ``audit.html`` into it.
 
@@ -46,6 +48,7 @@ def audit(  # noqa: PLR0913  (the options of the command)
         permute: draws of random sides; 0 leaves that out.
         profile: ``dementia``, ``chest``, ``blank``, ``FILE.toml``, or a profile; ``None``: recognised from the manifest.
         fields: columns that the profile does not know and that may be in texts all the same.
+        controls: the classes whose percentiles the texts state; none: those the profile knows.
 
     Raises:
         LeakageError: information crosses the split; ``audit.json`` is written all the same.
@@ -70,6 +73,7 @@ def audit(  # noqa: PLR0913  (the options of the command)
         permute=permute,
         profile=chosen_profile(profile, rows).profile,
         fields=tuple(fields),
+        report=ReportSettings(file="reports.tsv", fields=tuple(fields), controls=tuple(controls)),
     )
     if images:
         wanted = {scan for split in splits for scan in split.side_of()}

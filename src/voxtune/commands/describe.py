@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_manifest, write_reports
 from voxtune.errors import DataError, UsageError
 from voxtune.profiles.plausible import implausible
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.listed import Missing
-from voxtune.reports.norms import FittedNorms, fit_norms, said_of_norms
+from voxtune.reports.needed import needed_norms
+from voxtune.reports.norms import FittedNorms, said_of_norms
 from voxtune.reports.policy import Use, left_out_note, opened
 from voxtune.reports.wording import asks_norms, load_template, write_report
 from voxtune.types.profile import Profile
@@ -61,7 +63,8 @@ def describe(  # noqa: PLR0913  (the options of the command)
     found = chosen_profile(profile, rows, template)
     allowed = {**(policy or {}), **opened(fields, found.profile, rows)}
     chosen = load_template(template or found.profile.template, found.profile, allowed)
-    model = None if norms is None else norms_from(Path(norms), rows, found.profile, controls)
+    asked = ReportSettings(template=str(template or found.profile.template), fields=tuple(fields), controls=tuple(controls))  # fmt: skip
+    model = None if norms is None else norms_from(Path(norms), rows, found.profile, asked)
     reports: list[Report] = []
     silent: list[str] = []
     for row in rows:
@@ -91,9 +94,9 @@ def describe(  # noqa: PLR0913  (the options of the command)
 
 
 def norms_from(
-    source: Path, rows: Sequence[ManifestRow], profile: Profile, controls: Sequence[str] = ()
-) -> FittedNorms:
-    """The normative model that an adapter or run keeps, or one of the training side of a split.
+    source: Path, rows: Sequence[ManifestRow], profile: Profile, settings: ReportSettings
+) -> FittedNorms | None:
+    """The normative model that an adapter or run keeps, or one of the training side of a split as a training there would fit it.
 
     Raises:
         UsageError: an adapter without one.
@@ -103,7 +106,7 @@ def norms_from(
         from voxtune.data.split_files import read_split
 
         train = set(read_split(source).train)
-        return fit_norms([row for row in rows if row.scan_id in train], profile, controls)
+        return needed_norms(settings, profile, [row for row in rows if row.scan_id in train])
     from voxtune.model.adapter import read_facts
     from voxtune.serving.bundled import adapter_folder
 

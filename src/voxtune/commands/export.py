@@ -146,7 +146,7 @@ def _banked(run: RunDir, output: Path, base: Path | None, fewest: int, adapter_s
         DataError: its manifest is gone, none of its scans can be read, or no class has enough participants.
     """
     from voxtune.cases.bank import anonymous_bank
-    from voxtune.commands.similar.vectors import cases_of_rows, readable_rows
+    from voxtune.cases.vectors import cases_of_rows, readable_rows
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
     from voxtune.model.adapter import load_adapter

@@ -14,12 +14,16 @@ CURVES = (5, 25, 50, 75, 95)
 COLUMNS = 3
 
 
-def norms_figure(norms: Mapping[str, Any], names: Mapping[str, str]) -> "Figure":
+Regions = Mapping[str, tuple[str, str]]
+"""Name and unit of a region by its column."""
+
+
+def norms_figure(norms: Mapping[str, Any], known: Regions) -> "Figure":
     """Curves of the 5th to the 95th percentile for women and men of a middle head size; no person is drawn.
 
     Args:
         norms: what ``Norms`` holds.
-        names: of the regions by column.
+        known: names and units; mm^3 are drawn as ml, any other unit as it is.
     """
     from matplotlib.figure import Figure
 
@@ -32,14 +36,18 @@ def norms_figure(norms: Mapping[str, Any], names: Mapping[str, str]) -> "Figure"
     panels = np.atleast_1d(figure.subplots(lines, min(COLUMNS, len(regions)))).ravel()
     ages = np.linspace(*(model.age or (0.0, 1.0)), 60)
     for panel, column in zip(panels, regions, strict=False):
+        name, unit = known.get(column, (column, ""))
+        scale, unit = (1000, "ml") if unit == "mm^3" else (1, unit)
         for sex, colour in (("F", ACCENT), ("M", "0.35")) if "sex" in model.terms else ((None, ACCENT),):
             for percentile, volumes in zip(CURVES, curves(model, column, ages, sex), strict=True):
                 width = 2.0 if percentile == 50 else 1.0
                 dashes = "-" if percentile == 50 else "--" if percentile in {25, 75} else ":"
                 label = {"F": "women", "M": "men"}.get(sex or "") if percentile == 50 else None
-                panel.plot(ages, volumes / 1000, color=colour, linewidth=width, linestyle=dashes, label=label)
-        panel.set_title(names.get(column, column), fontsize=9)
-        panel.set(xlabel="age (years)", ylabel="ml")
+                panel.plot(
+                    ages, volumes / scale, color=colour, linewidth=width, linestyle=dashes, label=label
+                )
+        panel.set_title(name, fontsize=9)
+        panel.set(xlabel="age (years)", ylabel=unit)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(regions) :]:
         panel.set_visible(False)
@@ -49,7 +57,7 @@ def norms_figure(norms: Mapping[str, Any], names: Mapping[str, str]) -> "Figure"
 
 
 def curves(model: Any, column: str, ages: Any, sex: str | None) -> list[Any]:
-    """Volumes (mm^3) of each percentile of ``CURVES`` at the ages, at the middle head size."""
+    """Volumes, in the unit of the table, of each percentile of ``CURVES`` at the ages, at the middle head size."""
     from scipy import stats
 
     from voxtune.reports.standing import design
@@ -66,11 +74,11 @@ def curves(model: Any, column: str, ages: Any, sex: str | None) -> list[Any]:
     return [np.exp(middle + stats.t.ppf(one / 100, line.freedom) * room) for one in CURVES]
 
 
-def norms_rows(norms: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+def norms_rows(norms: Mapping[str, Any], known: Regions) -> list[dict[str, Any]]:
     """A line for each region: participants, spread in per cent, and how many controls lie in each tenth of fits without them."""
     return [
         {
-            "name": names.get(column, column),
+            "name": known.get(column, (column, ""))[0],
             "participants": one["participants"],
             "spread": 100 * (np.exp(one["spread"]) - 1),
             "tenths": one["left_out"],
@@ -79,7 +87,7 @@ def norms_rows(norms: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[
     ]
 
 
-def norms_section(norms: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, Any] | None:
+def norms_section(norms: Mapping[str, Any] | None, known: Regions) -> dict[str, Any] | None:
     """What a page says of a normative model; ``None``: there is none."""
     if norms is None:
         return None
@@ -87,6 +95,6 @@ def norms_section(norms: Mapping[str, Any] | None, names: Mapping[str, str]) -> 
 
     return {
         "sentence": Norms.model_validate(norms).sentence,
-        "figure": image(norms_figure(norms, names)),
-        "rows": norms_rows(norms, names),
+        "figure": image(norms_figure(norms, known)),
+        "rows": norms_rows(norms, known),
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from voxtune.types.profile import inside
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats
 from voxtune.types.target import MMSE
@@ -43,7 +44,7 @@ def person_paragraph(
         similar: the neighbours as their table shows them; ``None``: there is no bank.
         standing: the percentiles as their table shows them; ``None``: no volumes are known.
     """
-    found = [*_answer(prediction, caveats, facts), *_numbers(prediction, caveats)]
+    found = _answer(prediction, caveats, facts)
     if standing is not None:
         found.append(_percentiles(standing))
     if similar is not None and caveats.verdict.answered:  # else the neighbours would be the answer
@@ -56,29 +57,55 @@ def person_paragraph(
 
 def _answer(prediction: Prediction, caveats: Caveats, facts: Mapping[str, Any]) -> list[Sentence]:
     verdict = caveats.verdict
+    why = "; ".join(map(_clause, verdict.reasons))
     if not verdict.answered:
-        return [Sentence(f"The model gives no answer for this scan: {'; '.join(verdict.reasons)}.", ("verdict",))]  # fmt: skip
+        return [Sentence(f"The model gives no answer for this scan: {why}.", ("verdict",))]
     found = ANSWERS.get(str(facts.get("task")), _chosen)(prediction, facts)
-    if verdict.reasons:
-        found.append(Sentence(f"Take it with caution: {'; '.join(verdict.reasons)}.", ("verdict",)))
+    found += _numbers(prediction, caveats)
+    if why:
+        found.append(Sentence(f"Take it with caution: {why}.", ("verdict",)))
     return found
+
+
+REASONS: Mapping[str, str] = {
+    "not sure": "the model is not sure",
+    "at the edge": "the scan is at the edge",
+    "unlike": "the scan is unlike",
+}
+"""How a reason of a verdict begins, and how a clause of a sentence does."""
+QUALITY = "quality: "
+
+
+def _clause(reason: str) -> str:
+    if reason.startswith(QUALITY):
+        return f"the quality check warns ({reason.removeprefix(QUALITY)})"
+    begins = next((one for one in REASONS if reason.startswith(one)), "")
+    return f"{REASONS.get(begins, '')}{reason.removeprefix(begins)}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _called(prediction: Prediction, facts: Mapping[str, Any]) -> list[Sentence]:
     limits = facts.get("thresholds", {})
     called = {name: value for name, value in prediction.probabilities.items() if value >= limits.get(name, 0.5)}  # fmt: skip
     named = sorted(called, key=lambda name: -called[name])[:NAMED]
-    listed = ", ".join(f"{name} ({called[name]:.3f})" for name in named)
-    which = f": {listed}{' first' if len(called) > NAMED else ''}" if called else ""
-    text = f"The model calls {len(called)} of {len(prediction.probabilities)} findings{which}."
-    return [Sentence(text, ("answer",))]
+    listed = _and([f"{name} ({called[name]:.3f})" for name in named])
+    of = _counted(len(prediction.probabilities), "finding")
+    which = (
+        f"{len(called)} of {of}: {'first ' if len(called) > NAMED else ''}{listed}"
+        if called
+        else f"none of {of}"
+    )
+    return [Sentence(f"The model calls {which}.", ("answer",))]
 
 
 def _chosen(prediction: Prediction, facts: Mapping[str, Any]) -> list[Sentence]:
     del facts
     if prediction.predicted is None:
         return []
-    order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    order = sorted(prediction.probabilities.items(), key=lambda item: (item[0] != prediction.predicted, -item[1]))  # fmt: skip
     next_one = f"; next comes {order[1][0]} with {order[1][1]:.3f}" if len(order) > 1 else ""
     said = f"The answer of the model is {order[0][0]}, with a probability of {order[0][1]:.3f}{next_one}."
     return [Sentence(said, ("answer",))]
@@ -86,10 +113,10 @@ def _chosen(prediction: Prediction, facts: Mapping[str, Any]) -> list[Sentence]:
 
 def _risks(prediction: Prediction, facts: Mapping[str, Any]) -> list[Sentence]:
     name = str(facts["config"]["event"]["name"]).replace("_", " ")
-    listed = [f"{value:.3f} by {horizon}" for horizon, value in prediction.probabilities.items()]
-    return [
-        Sentence(f"The risk of {name} is {_and(listed)}; it is expected {prediction.predicted}.", ("answer",))
-    ]
+    listed = _and([f"{value:.3f} by {horizon}" for horizon, value in prediction.probabilities.items()])
+    # A risk below one half by the last horizon says nothing of a time after it.
+    when = str(prediction.predicted).replace("after ", "not expected within ").replace("by ", "expected by ")
+    return [Sentence(f"The risk of {name} is {listed}; it is {when}.", ("answer",))]
 
 
 Answer = Callable[[Prediction, Mapping[str, Any]], list[Sentence]]
@@ -102,26 +129,25 @@ def _numbers(prediction: Prediction, caveats: Caveats) -> list[Sentence]:
     for name, value in prediction.targets.items():
         interval = caveats.targets[name].interval if name in caveats.targets else None
         around = f", with an interval from {interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
-        what = "an MMSE" if name == MMSE else f"a value of {name}"
-        unit = " points" if name == MMSE else ""
-        found.append(Sentence(f"It estimates {what} of {value:.1f}{unit}{around}.", ("answer",)))
+        what = f"an MMSE of {value:.1f} points" if name == MMSE else f"{value:.1f} for {name}"
+        found.append(Sentence(f"The model estimates {what}{around}.", ("answer",)))
     return found
 
 
 def _percentiles(standing: Mapping[str, Any]) -> Sentence:
     if standing["why"] is not None:
         return Sentence(f"No percentiles are given: {standing['why']}.", ("percentiles",))
-    like = f" for {standing['like']}" if standing["like"] else ""
+    start = (
+        f"Against controls, adjusted for {standing['like']}, " if standing["like"] else "Against controls, "
+    )
     odd = [one for one in standing["regions"] if not LOW < one["percentile"] < HIGH]
     odd.sort(key=lambda one: -abs(one["z"]))
     if not odd:
         known = len(standing["regions"])
-        text = f"All {known} known regions lie between the 5th and the 95th percentile{like}."
-        return Sentence(text, ("percentiles",))
-    listed = [f"{_inside(one['name'])} is {_at(one['words'])} (z {one['z']:.2f})" for one in odd[:NAMED]]
-    start = f"For {standing['like']}, " if standing["like"] else ""
-    text = f"{start}{_and(listed)}."
-    return Sentence(text[0].upper() + text[1:], ("percentiles",))
+        which = f"all {known} known regions lie" if known > 1 else f"the {known} known region lies"
+        return Sentence(f"{start}{which} between the 5th and the 95th percentile.", ("percentiles",))
+    listed = [f"{inside(one['name'])} is {_at(one['words'])} (z {one['z']:.2f})" for one in odd[:NAMED]]
+    return Sentence(f"{start}{_and(listed)}.", ("percentiles",))
 
 
 def _at(words: str) -> str:
@@ -130,27 +156,56 @@ def _at(words: str) -> str:
 
 def _similar(similar: Mapping[str, Any]) -> list[Sentence]:
     spread, rows = similar["spread"], similar["neighbours"]
-    how = {"image": "look", "text": "report", "both": "look and report"}[similar["by"]]
+    how = {"image": "image", "text": "report", "both": "image and report"}[similar["by"]]
     people = spread["people"]
-    start = f"Of the {people} participants nearest by {how}"
+    start = (
+        f"Of the {people} participants nearest by {how}"
+        if people > 1
+        else f"The participant nearest by {how}"
+    )
     if similar["groups"]:
-        start = f"Of the {people} participants in the {len(rows)} groups nearest by {how}"
-    parts = [
-        f"{one['count']} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
-        for name, one in spread["classes"].items()
-        if one["count"]
-    ]
-    if not parts:
-        return [Sentence(f"{start}, no diagnosis is known.", ("similar",))]
-    found = [Sentence(f"{start}, {_and(parts)}.", ("similar",))]
-    short = {kind: [_inside(one) for one in rows[0]["short"][kind][:2]] for kind in ("agree", "differ")}
-    said = [f"agrees in {_and(short['agree'])}"] if short["agree"] else []
+        where = "group" if len(rows) == 1 else f"{len(rows)} groups"
+        start = f"Of the {people} participants in the {where} nearest by {how}"
+    found = [Sentence(f"{start}{_became(spread, people)}.", ("similar",))]
+    short = {kind: [inside(one) for one in rows[0]["short"][kind][:2]] for kind in ("agree", "differ")}
+    said = [f"is alike in {_and(short['agree'])}"] if short["agree"] else []
     said += [f"differs in {_and(short['differ'])}"] if short["differ"] else []
     if said:
-        found.append(
-            Sentence(f"The nearest of them {' and '.join(said)}, this person's value first.", ("similar",))
+        who = (
+            "The nearest group"
+            if similar["groups"]
+            else "The nearest of them"
+            if people > 1
+            else "That participant"
         )
+        found.append(Sentence(f"{who} {' and '.join(said)}, this person's value first.", ("similar",)))
     return found
+
+
+def _became(spread: Mapping[str, Any], people: int) -> str:
+    """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one."""
+    classes = {name: one for name, one in spread["classes"].items() if one["count"]}
+    outcomes = {name: one for name, one in spread["outcomes"].items() if one["count"]}
+    if people == 1:
+        said = [f"is {name} (as are {one['share']:.0f}% of the bank)" for name, one in classes.items()]
+        said += [f"has {inside(name)} (as have {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
+        nothing = "none of the outcomes" if spread["outcomes"] else "no known diagnosis"
+        return f" {_and(said)}" if said else f" has {nothing}"
+    parts = [
+        f"{_all(one['count'], people)} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
+        for name, one in classes.items()
+    ]
+    parts += [
+        f"{_all(one['count'], people)} {'has' if one['count'] == 1 else 'have'} {inside(name)} (against {one['share']:.0f}% of the bank)"
+        for name, one in outcomes.items()
+    ][:NAMED]
+    if parts:
+        return f", {_and(parts)}"
+    return ", none of the outcomes is known to be there" if spread["outcomes"] else ", no diagnosis is known"
+
+
+def _all(count: int, people: int) -> str:
+    return f"all {count}" if count == people else str(count)
 
 
 def _rests_on(caveats: Caveats, facts: Mapping[str, Any]) -> list[Sentence]:
@@ -164,7 +219,8 @@ def _rests_on(caveats: Caveats, facts: Mapping[str, Any]) -> list[Sentence]:
         marked = "SIMULATED " if facts.get("simulated") else ""
         found.append(
             Sentence(
-                f"The adapter learned from {training['scans']['train']} {marked}scans of {training['participants']['train']} participants.",
+                f"The adapter learned from {_counted(training['scans']['train'], marked + 'scan')} of "
+                f"{_counted(training['participants']['train'], 'participant')}.",
                 ("adapter",),
             )
         )
@@ -196,13 +252,13 @@ def _nearest_finding(prediction: Prediction, facts: Mapping[str, Any]) -> Change
     name = min(apart, key=lambda one: (apart[one], one))
     value, limit = prediction.probabilities[name], limits.get(name, 0.5)
     way = "is called" if value >= limit else "is not called"
-    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: {apart[name]:.2f} in log-odds would turn it."  # fmt: skip
+    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: a change of {apart[name]:.2f} in log-odds would turn it."  # fmt: skip
     return {"name": name, "margin": apart[name], "sentence": sentence}
 
 
 def _other_class(prediction: Prediction, facts: Mapping[str, Any]) -> Change:
     del facts
-    order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    order = sorted(prediction.probabilities.items(), key=lambda item: (item[0] != prediction.predicted, -item[1]))  # fmt: skip
     if prediction.predicted is None or len(order) < 2 or order[1][1] <= 0:
         return None
     margin = math.log(order[0][1] / order[1][1])
@@ -222,10 +278,5 @@ def _odds(share: float) -> float:
     return math.log(kept / (1 - kept))
 
 
-def _inside(name: str) -> str:
-    """A name or reason inside a sentence: ``hippocampal volume``; abbreviations and codes stay."""
-    return name if name[:2].isupper() else name[:1].lower() + name[1:]
-
-
 def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))

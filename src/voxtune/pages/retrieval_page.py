@@ -1,6 +1,6 @@
 """The page of a measurement of ``voxtune similar``: how well scans find others of their class, and texts their images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtune.pages.layout import render
@@ -13,8 +13,8 @@ WORDS = {
 }
 
 
-def retrieval_page(facts: Mapping[str, Any]) -> str:
-    """HTML of ``retrieval.json``."""
+def retrieval_page(facts: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """HTML of ``retrieval.json``, with sentences that a reader must know first."""
     names = list(dict.fromkeys(name for scores in facts["spaces"].values() for name in scores))
     rows = []
     for name in names:
@@ -30,7 +30,7 @@ def retrieval_page(facts: Mapping[str, Any]) -> str:
         )
     return render(
         "retrieval_page.html.j2",
-        {"facts": facts, "rows": rows},
+        {"facts": facts, "rows": rows, "notes": notes},
         title="How well similar cases are found",
         simulated=bool(facts["simulated"]),
     )

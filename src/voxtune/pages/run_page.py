@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxtune.pages.layout import ACCENT, image, render
-from voxtune.pages.norms_figure import norms_section
+from voxtune.pages.norms_figure import Regions, norms_section
 from voxtune.types.steering import name_of, said, value_of
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ def run_page(  # noqa: PLR0913  (what a run has)
     simulated: bool,
     environment: Mapping[str, Any] | None = None,
     norms: Mapping[str, Any] | None = None,
-    regions: Mapping[str, str] | None = None,
+    regions: Regions | None = None,
 ) -> str:
     """HTML from ``config.json``, the lines of ``log.jsonl``, the parameter table (part, trained, frozen), the plan and ``environment.json``.
 
-    With ``norms``, the normative model of the texts, its curves are drawn; ``regions`` are the names of its columns.
+    With ``norms``, the normative model of the texts, its curves are drawn; ``regions`` are names and units of its columns.
     """
     total = sum(part["trained"] + part["frozen"] for part in parts)
     kept = max(place for place, epoch in enumerate(epochs) if epoch["best"])

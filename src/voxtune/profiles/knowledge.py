@@ -1,6 +1,5 @@
-"""The knowledge graph of a profile, read from its text file; the file of a disease may state nothing that gives a class away."""
+"""The knowledge graph of a profile: its own, or the text file that comes with VoxTune; it may state nothing that gives a class away."""
 
-import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -12,11 +11,13 @@ from voxtune.types.knowledge import Knowledge
 from voxtune.types.profile import Profile
 
 GRAPHS = ("chest", "dementia")
-"""Profiles that have a graph: ``graphs/NAME.toml``. ``blank`` knows no disease and has none."""
+"""Profiles of ours that have a graph: ``graphs/NAME.toml``. ``blank`` knows no disease and has none."""
 
 
 def knowledge_of(profile: Profile) -> Knowledge | None:
     """The graph of a profile; ``None`` where it has none."""
+    if profile.knowledge is not None:
+        return profile.knowledge
     return _read(profile.name) if profile.name in GRAPHS else None
 
 
@@ -33,7 +34,8 @@ def needed_knowledge(profile: Profile, what: str) -> Knowledge:
     found = knowledge_of(profile)
     if found is None:
         raise UsageError(
-            f"{what} needs a knowledge graph, and profile '{profile.name}' has none; there is one for {', '.join(GRAPHS)}."
+            f"{what} needs a knowledge graph, and profile '{profile.name}' has none: {' and '.join(GRAPHS)} have one, a profile of your own "
+            "brings it as [knowledge] (docs/how-to/add-a-disease.md)."
         )
     return found
 
@@ -54,24 +56,14 @@ def read_graph(text: str, name: str, profile: Profile) -> Knowledge:
     """
     try:
         found = Knowledge.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"Knowledge '{name}': not TOML ({error}).") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"Knowledge '{name}': {place + ': ' if place else ''}{first['msg']}.") from None
-    for sentence in found.sentences:
-        if said := profile.said(sentence) or names_class(sentence, (*profile.classes, *found.classes)):
-            raise DataError(f"Knowledge '{name}': '{sentence}' says '{said}', which gives a class away.")
+    try:
+        profile.check(found)
+    except ValueError as error:
+        raise DataError(f"Knowledge '{name}': {str(error).removeprefix('knowledge: ')}.") from None
     return found
-
-
-def names_class(text: str, classes: tuple[str, ...]) -> str | None:
-    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word."""
-    for name in classes:
-        if re.fullmatch(r"[\d.]+|\w", name):
-            continue
-        flags = 0 if len(name) <= 3 else re.IGNORECASE
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, flags):
-            return name
-    return None

@@ -4,10 +4,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from voxtune.catalog import PROFILES, load
 from voxtune.errors import DataError, UsageError
+from voxtune.types.knowledge import ClassSigns, Knowledge, Node, Relation
 from voxtune.types.profile import Profile, ReportField
 from voxtune.types.words import unseen_in
 
@@ -66,7 +67,7 @@ def in_words(error: ValidationError) -> str:
     for one in error.errors(include_url=False):
         key = ".".join(str(part) for part in one["loc"])
         if one["type"] == "extra_forbidden":
-            known = (ReportField if len(one["loc"]) > 1 else Profile).model_fields
+            known = _place(one["loc"][:-1]).model_fields
             sentences.append(f"'{key}': no such key; expected one of {', '.join(known)}.")
         elif one["type"] == "missing":
             sentences.append(f"'{key}' is missing.")
@@ -76,3 +77,11 @@ def in_words(error: ValidationError) -> str:
             where = f"'{key}': " if key else ""
             sentences.append(f"{where}{message}{came}.")
     return " ".join(sentences)
+
+
+def _place(path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table of a profile file that a key stands in."""
+    if path[:1] != ("knowledge",):
+        return ReportField if path else Profile
+    tables: dict[object, type[BaseModel]] = {"nodes": Node, "relations": Relation, "classes": ClassSigns}
+    return Knowledge if len(path) == 1 else tables.get(path[1], Knowledge)

@@ -12,7 +12,7 @@ from voxtune.reports.derived import LIKE
 from voxtune.reports.listed import Listed, Missing
 from voxtune.reports.standing import HIGH, LOW, USUAL
 from voxtune.types.knowledge import Knowledge, Node
-from voxtune.types.profile import Profile
+from voxtune.types.profile import Profile, inside
 
 STEPS, MOST_WALKED = 2, 3
 """Relations of one walk; sentences of all walks of a text."""
@@ -33,22 +33,24 @@ def graph_text(
     # random.Random of a text is the same in every version and on every machine; Python's own hash is not.
     draw = random.Random(hashlib.sha256(scan_id.encode()).hexdigest())  # noqa: S311  (wording, no secret)
     regions = {name: one for name, one in profile.regions.items() if one.text}
-    items = [(one.name, values[name], one.unit) for name, one in regions.items()]
+    items = [(one.name, values[name], one.unit, one.decimals) for name, one in regions.items()]
     if all(values[f"{name}_percentile"] is None for name in regions):
         plain = Listed(scan_id, missing)(*items)
         return f"{profile.opening}: {plain}." if plain else ""
-    by_column = {one.column: (name, one) for name, one in knowledge.measured.items()}
+    measured: dict[str, list[tuple[str, Node]]] = {}
+    for name, node in knowledge.measured.items():
+        measured.setdefault(node.column, []).append((name, node))
     said: list[str] = []
     there: list[str] = []
     for column, field in regions.items():
         percentile = values[f"{column}_percentile"]
         if percentile is None:
             if values[column] is None and missing == "unavailable":
-                said.append(f"{_lower(field.name)} is unavailable")
+                said.append(f"{inside(field.name)} is unavailable")
             continue
         percent = float(str(percentile))
-        words, finding = _stated(by_column.get(column), percent, draw)
-        words = words or f"{_lower(field.name)} is {_beside_usual(percent)}"
+        words, finding = _stated(measured.get(column, []), percent, draw)
+        words = words or f"{inside(field.name)} is {_beside_usual(percent)}"
         said.append(f"{words}{values[f'{column}_standing']}")
         if finding is not None:
             there.append(finding)
@@ -58,19 +60,17 @@ def graph_text(
     return " ".join(f"{one[0].upper()}{one[1:]}." for one in sentences)
 
 
-def _stated(known: tuple[str, Node] | None, percentile: float, draw: random.Random) -> tuple[str, str | None]:
+def _stated(known: list[tuple[str, Node]], percentile: float, draw: random.Random) -> tuple[str, str | None]:
     """The words of a region, and its finding where it is there; no words where neither finding nor usual size can be said."""
-    if known is None:
-        return "", None
-    name, node = known
-    beyond = percentile <= LOW if node.side == "low" else percentile >= HIGH
-    usual = USUAL[0] <= percentile <= USUAL[1]
-    towards = percentile < USUAL[0] if node.side == "low" else percentile > USUAL[1]
-    if beyond:
-        return draw.choice(node.present), name
-    if usual:
-        return draw.choice(node.absent), None
-    return (draw.choice(node.mild), None) if towards and node.mild else ("", None)
+    for name, node in known:
+        if percentile <= LOW if node.side == "low" else percentile >= HIGH:
+            return draw.choice(node.present), name
+    if known and USUAL[0] <= percentile <= USUAL[1]:
+        return draw.choice([words for _, node in known for words in node.absent]), None
+    for _, node in known:
+        if node.mild and (percentile < USUAL[0] if node.side == "low" else percentile > USUAL[1]):
+            return draw.choice(node.mild), None
+    return "", None
 
 
 def _walked(knowledge: Knowledge, there: list[str], draw: random.Random) -> list[str]:
@@ -93,8 +93,3 @@ def _walked(knowledge: Knowledge, there: list[str], draw: random.Random) -> list
 def _beside_usual(percentile: float) -> str:
     """Of a region that has no finding at this end."""
     return "below usual" if percentile < USUAL[0] else "above usual" if percentile > USUAL[1] else "usual"
-
-
-def _lower(name: str) -> str:
-    """A field's name inside a sentence; abbreviations stay."""
-    return name if name[:2].isupper() else name[0].lower() + name[1:]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from voxtune.errors import DataError
 from voxtune.profiles.knowledge import knowledge_of
-from voxtune.reports.standing import Floats, Standings, design, standings, value_of, volumes_of
+from voxtune.reports.standing import Floats, Standings, design, plausible_row, standings, value_of, volumes_of
 from voxtune.types.norms import TERMS, WORDS, Norms, RegionNorm, Term
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow
@@ -82,22 +82,40 @@ def fit_norms(
         DataError: no class is known to be the controls, or too few participants have volumes.
     """
     classes = control_classes(profile, named)
-    rows = [row for row in train if row.diagnosis in classes]
+    ranges = {name: one.range for name, one in profile.regions.items() if one.range is not None}
+    given = [row for row in train if row.diagnosis in classes]
+    rows = [plausible_row(row, ranges) for row in given]
     usable, terms, notes, regions = _usable(rows, profile, closed or {})
     people = sorted({row.participant_id for row in usable})
     controls = _Controls.of(usable, terms, regions) if len(people) >= FEWEST else None
     found = controls.lines(np.ones(len(usable), dtype=bool), FEWEST) if controls else {}
     if controls is None or not found:
         raise DataError(
-            f"Percentiles need {FEWEST} control participants ({', '.join(classes)}) with volumes on the training side, there are {len(people)}. "
-            "Take more training scans or another report template; --set report.controls=CLASS names the controls."
+            _too_few(classes, len(people), sum(row is not one for row, one in zip(given, rows, strict=True)))
         )
     sexes = tuple(sorted({row.sex for row in usable if row.sex}))
-    facts = {"controls": classes, "participants": len(people), "notes": notes, "sexes": sexes}
+    facts = {
+        "controls": classes,
+        "participants": len(people),
+        "notes": notes,
+        "sexes": sexes,
+        "plausible": ranges,
+    }
     whole = Norms.model_validate(facts | {"regions": found} | controls.limits)
     # What is adjusted for stays as it is without one of them: else a text would tell who was in the fit.
     others = {person: _without(whole, controls, person) for person in people}
     return FittedNorms(_checked(whole, usable, others), others)
+
+
+def _too_few(classes: Sequence[str], people: int, odd: int) -> str:
+    """Why there is no model."""
+    group = f"{FEWEST} control participants ({', '.join(classes)}) with volumes on the training side"
+    found = f"Percentiles need {group}, there are {people}."
+    if people >= FEWEST:
+        found += f" No volume that {FEWEST} of them have differs between them beyond what age, sex and head size say."
+    if odd:
+        found += f" {odd} scans of controls have values outside what the profile holds for plausible, which are not used: another unit?"
+    return f"{found} Take more training scans or another report template; --set report.controls=CLASS names the controls."
 
 
 def _without(whole: Norms, controls: "_Controls", person: str) -> Norms | None:
@@ -179,8 +197,10 @@ def _terms(
             why = closed[term]
         elif len(known) < 0.8 * len(everyone):
             why = f"{len(known)} of {len(everyone)} controls have it"
-        elif len(set(values)) < 2 or (term == "sex" and min(Counter(values).values()) < 2):
+        elif len(set(values)) < 2:
             why = "the controls do not differ in it"
+        elif term == "sex" and min(Counter(values).values()) < 2:
+            why = "one control alone is of the other sex"
         elif people < max(FEWEST, EACH * (len(taken) + 2)):
             why = f"{people} controls are too few"
         else:

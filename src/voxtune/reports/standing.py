@@ -56,8 +56,11 @@ def standings(norms: Norms, row: ManifestRow) -> Standings:
     Raises:
         DataError: the model gives no number: it was made of no controls, or is damaged.
     """
-    if (why := _outside(norms, row)) is not None:
+    known = plausible_row(row, norms.plausible)
+    head = [COLUMNS["head_size"]] if "head_size" in norms.terms else []
+    if (why := _not_used(row, known, head) or _outside(norms, known)) is not None:
         return Standings(norms, why=why)
+    given, row = row, known
     try:
         columns = design([row], norms.terms, norms.knots, norms.degree, norms.middle)[0]
     except ValueError as error:  # an age within its limits and outside its knots
@@ -78,7 +81,28 @@ def standings(norms: Norms, row: ManifestRow) -> Standings:
         # From the nearer end: 1 - cdf of a large t is exactly 0.
         z = float(stats.norm.ppf(share)) if t < 0 else -float(stats.norm.ppf(stats.t.sf(t, line.freedom)))
         found[name] = Standing(100 * share, float(np.clip(z, -10.0, 10.0)))
-    return Standings(norms, found, None if found else "no volume that the controls have", _like(norms, row))
+    without = None if found else _not_used(given, row, norms.regions) or "no volume that the controls have"
+    return Standings(norms, found, without, _like(norms, row))
+
+
+def plausible_row(row: ManifestRow, ranges: Mapping[str, tuple[float, float]]) -> ManifestRow:
+    """The row without values outside what a profile holds for plausible, and without infinite ones."""
+    odd: dict[str, None] = {}
+    for name, value in row:
+        column = plain(name)
+        if value is None or (column not in ranges and name != COLUMNS["head_size"]):
+            continue
+        low, high = ranges.get(column, (-np.inf, np.inf))
+        # 0 is how tables write "not measured", and is no volume either way.
+        if (found := number(value)) is None or (found != 0 and not low <= found <= high):
+            odd[name] = None
+    return row.model_copy(update=odd) if odd else row
+
+
+def _not_used(row: ManifestRow, known: ManifestRow, columns: Collection[str]) -> str | None:
+    """Which of these values of a row are implausible, if any."""
+    odd = [name for name, value in row if plain(name) in columns and value is not None and dict(known)[name] is None]  # fmt: skip
+    return f"{' and '.join(odd)} outside what is plausible (another unit?)" if odd else None
 
 
 def _outside(norms: Norms, row: ManifestRow) -> str | None:

@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from voxtune.errors import DataError, LeakageError, UsageError
-from voxtune.profiles.knowledge import names_class, needed_knowledge
+from voxtune.profiles.knowledge import needed_knowledge
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.derived import LIKE, sources_of
 from voxtune.reports.facts import Facts
@@ -21,6 +21,7 @@ from voxtune.reports.norms import FittedNorms
 from voxtune.reports.policy import Use, When, how_to_open, is_unknown, rule_fields, use_of
 from voxtune.reports.template_process import Renderer
 from voxtune.reports.template_rules import check_template, names_in
+from voxtune.types.knowledge import names_class
 from voxtune.types.norms import COLUMNS
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow, Report

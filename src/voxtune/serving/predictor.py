@@ -10,6 +10,7 @@ import torch
 
 from voxtune.cases.bank import read_bank
 from voxtune.cases.beside import similar_groups
+from voxtune.cases.outcomes import outcome_names
 from voxtune.config import RunConfig
 from voxtune.data.images import load_preset, prepare_scan
 from voxtune.evaluation.answers import answers_alone
@@ -123,7 +124,8 @@ class Predictor:
         if self.bank is None:
             return None
         one = vector[0].double().cpu().numpy()
-        return similar_groups(self.bank, one, self.adapter.config.known_profile, self.adapter.facts.targets)
+        profile, targets = self.adapter.config.known_profile, self.adapter.facts.targets
+        return similar_groups(self.bank, one, profile, targets, outcome_names(self.adapter))
 
     def promise(self, wanted: WantedSets) -> Promise:
         """What this adapter can promise."""

@@ -25,7 +25,7 @@ class CaseGroup(Settings):
     vector: tuple[float, ...] = Field(min_length=1, max_length=MOST_NUMBERS)
     """Mean image vector, each participant counting once; of unit length."""
     means: dict[str, float] = Field(default_factory=dict, max_length=300)
-    """Of targets and of measured regions by column, where every participant of the group has one."""
+    """Of targets and of measured regions by column, and the share of each finding or event, where every participant of the group has one."""
 
 
 class CaseBank(Settings):

@@ -1,21 +1,41 @@
 """A small knowledge graph of one disease: findings, what they are part of and what they go with, each statement with its source."""
 
-from typing import Literal
+import re
+import unicodedata
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from voxtune.types.settings import Settings
 
-Wordings = tuple[str, ...]
-"""Sentences that say the same, each without its capital and full stop."""
 MOST_NODES, MOST_RELATIONS = 200, 500
+
+
+def _plain_line(text: str) -> str:
+    """One line without marks that a page or a template could take for more than words."""
+    if not text.isprintable() or text != text.strip() or set(text) & set("{}<>"):
+        raise ValueError(f"{text[:80]!r}: expected one line of words, without braces and angle brackets")
+    return text
+
+
+def _clause(text: str) -> str:
+    if text.endswith("."):
+        raise ValueError(f"'{text[:80]}': expected words without a full stop, which the text sets itself")
+    return text
+
+
+Words = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_line)]
+Clause = Annotated[Words, AfterValidator(_clause)]
+"""A sentence without its capital and full stop."""
+Wordings = tuple[Clause, ...]
+"""Sentences that say the same."""
 
 
 class Node(Settings):
     """A finding of a scan, or a process or stage that findings belong to."""
 
     kind: Literal["finding", "process", "stage"] = "finding"
-    concept: str = Field("", max_length=80)
+    concept: Annotated[str, AfterValidator(_plain_line)] = Field("", max_length=80)
     """What explanations put together: ``medial temporal lobe``."""
     column: str = Field("", max_length=80)
     """The measured region, or the column of the finding, that says whether it is there."""
@@ -28,6 +48,8 @@ class Node(Settings):
 
     @model_validator(mode="after")
     def _worded(self) -> "Node":
+        if self.kind != "finding" and (self.side or self.column or self.present or self.mild or self.absent):
+            raise ValueError("only a finding has column, side, present, mild and absent")
         if self.kind == "finding" and not (self.present and self.absent and self.concept and self.column):
             raise ValueError("a finding has present, absent, concept and column")
         return self
@@ -62,29 +84,55 @@ class Knowledge(Settings):
 
     controls: tuple[str, ...] = ()
     """Classes of people without the disease."""
-    scan: str = Field("A scan in which", min_length=1, max_length=80)
+    scan: Words = Field("A scan in which", max_length=80)
     """How a class text begins that describes a class by its signs."""
-    sources: dict[str, str] = Field(min_length=1, max_length=100)
+    sources: dict[str, Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        min_length=1, max_length=100
+    )
     """By the short name under which statements cite them."""
     nodes: dict[str, Node] = Field(min_length=1, max_length=MOST_NODES)
     relations: tuple[Relation, ...] = Field((), max_length=MOST_RELATIONS)
     classes: dict[str, ClassSigns] = Field(default_factory=dict, max_length=100)
 
     @model_validator(mode="after")
-    def _closed(self) -> "Knowledge":
+    def _cited(self) -> "Knowledge":
         cited = {name: one.sources for name, one in self.nodes.items()}
         cited |= {f"{one.start} to {one.end}": one.sources for one in self.relations}
         cited |= {f"class {name}": one.sources for name, one in self.classes.items()}
         for name, sources in cited.items():
             if unknown := [one for one in sources if one not in self.sources]:
                 raise ValueError(f"'{name}' cites '{unknown[0]}', which is no source")
-        for one in self.relations:
-            if missing := [end for end in (one.start, one.end) if end not in self.nodes]:
+        return self
+
+    @model_validator(mode="after")
+    def _related(self) -> "Knowledge":
+        told = [(one.start, one.end) for one in self.relations]
+        for start, end in told:
+            if missing := [one for one in (start, end) if one not in self.nodes]:
                 raise ValueError(f"a relation names '{missing[0]}', which is no node")
+            if start == end:
+                raise ValueError(f"a relation of '{start}' leads to itself")
+            if told.count((start, end)) > 1:
+                raise ValueError(f"'{start}' to '{end}' stands twice: 'words' holds several wordings")
+        return self
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Knowledge":
+        first: dict[tuple[str, str | None], str] = {}
+        for name, node in self.nodes.items():
+            if node.column and (other := first.setdefault((node.column.lower(), node.side), name)) != name:
+                raise ValueError(f"'{other}' and '{name}' are findings of the same column and side")
+        return self
+
+    @model_validator(mode="after")
+    def _signed(self) -> "Knowledge":
         for name, signs in self.classes.items():
-            for sign in (*signs.present, *signs.mild, *signs.absent):
+            named = (*signs.present, *signs.mild, *signs.absent)
+            for sign in named:
                 if sign not in self.nodes or self.nodes[sign].kind != "finding":
                     raise ValueError(f"class '{name}' names '{sign}', which is no finding")
+                if named.count(sign) > 1:
+                    raise ValueError(f"class '{name}' has '{sign}' in more than one way")
             if bare := [one for one in signs.mild if not self.nodes[one].mild]:
                 raise ValueError(f"'{bare[0]}' has no mild wording")
         return self
@@ -103,3 +151,16 @@ class Knowledge(Settings):
     def after(self, node: str) -> list[Relation]:
         """What is known from a node on."""
         return [one for one in self.relations if one.start == node]
+
+
+def names_class(text: str, classes: tuple[str, ...]) -> str | None:
+    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word."""
+    # Full-width letters and ligatures read as the plain ones do.
+    text = unicodedata.normalize("NFKC", text)
+    for name in classes:
+        if re.fullmatch(r"[\d.]+|\w", name):
+            continue
+        flags = 0 if len(name) <= 3 else re.IGNORECASE
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, flags):
+            return name
+    return None

@@ -60,6 +60,8 @@ class Norms(Settings):
     degree: int = Field(1, ge=1, le=3)
     middle: float = Field(1.0, gt=0)
     """The head size at which its term is 0, mm^3."""
+    plausible: dict[str, tuple[float, float]] = Field(default_factory=dict, max_length=MOST_REGIONS + 1)
+    """Lowest and highest value of a column that the profile holds for plausible; any other is most likely of another unit, and not used."""
     regions: dict[str, RegionNorm] = Field(min_length=1, max_length=MOST_REGIONS)
 
     @model_validator(mode="after")

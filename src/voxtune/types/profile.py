@@ -2,11 +2,12 @@
 
 import fnmatch
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
+from voxtune.types.knowledge import Knowledge, names_class
 from voxtune.types.settings import Settings
 
 MOST_FIELDS = 200
@@ -32,6 +33,12 @@ def bare(name: str) -> str:
     while len(words) > 1 and words[-1] in _UNITS:
         words.pop()
     return "".join(words)
+
+
+def inside(name: str) -> str:
+    """A name inside a sentence: ``hippocampal volume``; a first word with another capital stays (``MTL volume``, ``DaT ratio``)."""
+    first = name.split(" ", 1)[0]
+    return name if any(letter.isupper() for letter in first[1:]) else name[:1].lower() + name[1:]
 
 
 class ReportField(Settings):
@@ -107,6 +114,8 @@ class Profile(Settings):
     """Columns that define the class or are part of how it is made: never text. ``*`` stands for any letters."""
     telling: tuple[str, ...] = ()
     """Words that give the class away. With two capitals or more (``MMSE``) they are found as written, otherwise in any case."""
+    knowledge: Knowledge | None = None
+    """The knowledge graph of a disease of one's own; those that come with VoxTune stand in files of their own."""
 
     @field_validator("class_texts")
     @classmethod
@@ -144,6 +153,41 @@ class Profile(Settings):
             if pattern := self.defined_by(name):
                 raise ValueError(f"'{name}' cannot be text: it defines the class ('{pattern}')")
         return self
+
+    @model_validator(mode="after")
+    def _graph_fits(self) -> "Profile":
+        if self.knowledge is not None:
+            self.check(self.knowledge)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: Callable[["Profile"], dict[str, Any]]) -> dict[str, Any]:
+        """A profile without a graph is written as before there were any."""
+        found = write(self)
+        if self.knowledge is None:
+            found.pop("knowledge", None)
+        return found
+
+    def check(self, knowledge: Knowledge) -> None:
+        """Refuse a graph that is of other columns, or that gives a class away.
+
+        Raises:
+            ValueError: names the node or the sentence.
+        """
+        stated = [name for name, one in self.regions.items() if one.text and one.decimals is not None]
+        for name, node in knowledge.nodes.items():
+            if node.side is not None and node.column not in stated:
+                raise ValueError(
+                    f"knowledge: '{name}' is of column '{node.column}', which is no region of the profile that texts state; it has {', '.join(stated) or 'none'}"
+                )
+            if node.kind == "finding" and node.side is None and plain(node.column) in self.regions:
+                raise ValueError(
+                    f"knowledge: '{name}' is of a measured region and has no 'side': low or high"
+                )
+        classes = (*self.classes, *knowledge.classes, *knowledge.controls)
+        for sentence in knowledge.sentences:
+            if said := self.said(sentence) or names_class(sentence, classes):
+                raise ValueError(f"knowledge: '{sentence}' says '{said}', which gives a class away")
 
     @property
     def columns(self) -> dict[str, ReportField]:

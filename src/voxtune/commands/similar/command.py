@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.commands.similar.measure import measure, measured_lines
-from voxtune.commands.similar.vectors import (
+from voxtune.cases.vectors import (
     Sources,
     case_of,
     cases_of_rows,
@@ -16,6 +15,7 @@ from voxtune.commands.similar.vectors import (
     silent_reports,
     text_vectors,
 )
+from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measure, measured_lines
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
@@ -114,7 +114,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
                 raise UsageError(
                     "A manifest is measured by its own scans: leave out --data, --split and --facts."
                 )
-            found = measure(loaded, file, seed, say)
+            found = measure(loaded, file, seed, say, _training_side(place, None))
             return _measured(found, target)
         bank = _bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
         from voxtune.data.images import load_preset, prepare_scan
@@ -256,6 +256,7 @@ def _searched(
     from voxtune.cases.bank import cases_of, read_bank
     from voxtune.cases.beside import similar_facts, standing_facts
     from voxtune.cases.nearest import nearest
+    from voxtune.cases.outcomes import outcome_names
     from voxtune.evaluation.encode import encode
     from voxtune.serving.predictor import Predictor
     from voxtune.types.verdict import given
@@ -271,7 +272,8 @@ def _searched(
     if bank.sources is None:
         kept = read_bank(bank.folder, loaded.facts.adapter_sha256)
         assert kept is not None
-        cases, marked, fewest = cases_of(kept, loaded.facts.targets), kept.simulated, kept.fewest
+        cases = cases_of(kept, loaded.facts.targets, outcome_names(loaded))
+        marked, fewest = kept.simulated, kept.fewest
     else:
         cases = cases_of_rows(loaded, bank.sources, bank.norms, texts=how != "image")
         marked, fewest = any(row.simulated for row in bank.sources.rows), 1
@@ -312,7 +314,7 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
     for one in similar_["neighbours"]:
         why = [*(f"agrees: {text}" for text in one["agree"][:2]), *(f"differs: {text}" for text in one["differ"][:2])]  # fmt: skip
         text = "" if one["text"] is None else f", text {one['text']:.3f}"
-        lines.append(f"  {one['name']}: {one['diagnosis'] or 'no diagnosis'}, image {one['image']:.3f}{text}{'; ' if why else ''}{'; '.join(why)}")  # fmt: skip
+        lines.append(f"  {one['name']}: {_became(one)}, image {one['image']:.3f}{text}{'; ' if why else ''}{'; '.join(why)}")  # fmt: skip
     lines.append("Research only, not for diagnosis.")
     page = None
     if target is not None:
@@ -325,6 +327,15 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
     return Similar(facts, tuple(line for line in lines if line), page)
 
 
+def _became(one: Mapping[str, Any]) -> str:
+    """The diagnosis of a neighbour, or its findings; of a group with how many of it have one."""
+    there = [
+        name if share == 1 else f"{name} ({share:.0%})" for name, share in one["outcomes"].items() if share
+    ]
+    known = [one["diagnosis"]] if one["diagnosis"] else []
+    return ", ".join([*known, *there]) or ("none of the findings" if one["outcomes"] else "no diagnosis")
+
+
 def _measured(found: dict[str, Any], target: Path | None) -> Similar:
     page = None
     if target is not None:
@@ -332,5 +343,11 @@ def _measured(found: dict[str, Any], target: Path | None) -> Similar:
 
         page = target / PAGE
         write_json(target / "retrieval.json", found, shared=True)
-        write_text(page, retrieval_page(found), shared=True)
+        write_text(
+            page,
+            retrieval_page(
+                found, [learned_sentence(found), *([] if any(found["spaces"].values()) else [NO_FIGURE])]
+            ),
+            shared=True,
+        )
     return Similar(found, tuple(measured_lines(found)), page)

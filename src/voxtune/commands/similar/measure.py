@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtune import __version__
-from voxtune.commands.similar.vectors import (
+from voxtune.cases.vectors import (
     Sources,
     image_vectors,
     readable_rows,
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from voxtune.cases.nearest import Floats
     from voxtune.model.adapter import LoadedAdapter
 
+NO_FIGURE = "No figure: they have neither two classes nor a severity, and no reports."
 SPACES = {"adapter": "the adapter", "base": "the frozen base (the linear probe's space)"}
 
 
-def measure(loaded: "LoadedAdapter", manifest: Path, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    loaded: "LoadedAdapter", manifest: Path, seed: int, say: Callable[[str], None], learned: set[str] | None
+) -> dict[str, Any]:
     """``retrieval.json``: precision at k by class and severity, recall of text -> image and image -> text, beside chance.
+
+    ``learned``: scans that the adapter was trained on; ``None``: nobody says which.
 
     Raises:
         DataError: no scan can be read, or fewer than two participants.
@@ -56,6 +61,7 @@ def measure(loaded: "LoadedAdapter", manifest: Path, seed: int, say: Callable[[s
         "n_scans": len(sources.rows),
         "n_participants": len(people),
         "texts": len(texts),
+        "learned": None if learned is None else sum(row.scan_id in learned for row in sources.rows),
         "failed": len(sources.failed),
         "adapter_sha256": loaded.facts.adapter_sha256,
         "base": loaded.facts.base,
@@ -89,10 +95,21 @@ def _scores(
     return retrieval(searched, seed)
 
 
+def learned_sentence(found: dict[str, Any]) -> str:
+    """How many of the scans the adapter was trained on, for a person."""
+    if found["learned"] is None:
+        return "Whether the adapter was trained on any of them is not known here; a run in its place says it."
+    if not found["learned"]:
+        return "The adapter was trained on none of them."
+    return f"The adapter was trained on {found['learned']} of them: its figures are too good for new people; measure those of its test side alone."
+
+
 def measured_lines(found: dict[str, Any]) -> list[str]:
     """For a terminal."""
     lines = ["SIMULATED scans."] if found["simulated"] else []
-    lines.append(f"{found['n_scans']} scans of {found['n_participants']} participants.")
+    lines += [f"{found['n_scans']} scans of {found['n_participants']} participants.", learned_sentence(found)]
+    if not any(found["spaces"].values()):
+        lines.append(NO_FIGURE)
     for space, scores in found["spaces"].items():
         for name, one in scores.items():
             if "/" not in name:

@@ -142,6 +142,7 @@ def _audited(
         targets=config.predicted_columns,
         profile=config.profile,
         fields=config.report.fields,
+        report=config.report,
     )
     return find_leaks(rows, split, reports, inputs, allow=request.allow)
 

@@ -254,7 +254,9 @@ class Session:
                 simulated=self.cohort.simulated,
                 environment=read_json(self.run.environment, "what a run ran on"),
                 norms=None if self.cohort.norms is None else self.cohort.norms.norms.model_dump(mode="json"),
-                regions={name: one.name for name, one in self.config.known_profile.regions.items()},
+                regions={
+                    name: (one.name, one.unit) for name, one in self.config.known_profile.regions.items()
+                },
             ),
         )
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxtune.cases.nearest import Case, Floats
+from voxtune.cases.outcomes import outcomes_of
 from voxtune.errors import DataError
 from voxtune.profiles.plausible import number
 from voxtune.types.profile import plain
@@ -92,8 +94,9 @@ def case_of(
     text: Floats | None,
     loaded: "LoadedAdapter",
     norms: "FittedNorms | None",
+    outcomes: Mapping[str, float] = MappingProxyType({}),
 ) -> Case:
-    """A row with its vectors as a case."""
+    """A row with its vectors, and what became of the person, as a case."""
     profile, targets = loaded.config.known_profile, loaded.facts.targets
     cells = {plain(name): value for name, value in row if value is not None}
     numbers = {
@@ -105,7 +108,9 @@ def case_of(
     known = {name: value for name in targets if name in cells and (value := number(cells[name])) is not None}
     standing = norms.standings(row).regions if norms is not None else {}
     z = {name: one.z for name, one in standing.items() if name not in targets}
-    return Case(row.scan_id, row.participant_id, image, text, row.diagnosis, known, facts, z)
+    return Case(
+        row.scan_id, row.participant_id, image, text, row.diagnosis, known, facts, z, outcomes=outcomes
+    )
 
 
 def cases_of_rows(
@@ -114,7 +119,8 @@ def cases_of_rows(
     """Every scan of a bank as a case."""
     images = image_vectors(loaded.model, sources, loaded.facts.preset)
     words = text_vectors(loaded, silent_reports(loaded, sources.rows, norms)) if texts else {}
+    became = outcomes_of(loaded, sources.rows)
     return [
-        case_of(row, image, words.get(row.scan_id), loaded, norms)
-        for row, image in zip(sources.rows, images, strict=True)
+        case_of(row, image, words.get(row.scan_id), loaded, norms, outcome)
+        for row, image, outcome in zip(sources.rows, images, became, strict=True)
     ]
