@@ -1,4 +1,4 @@
-"""Break every command at its renames, at its writes, at random times and by a power cut; then give the same command again.
+"""Break every command at its renames, at its writes, at random times, by a power cut, on a small disk and by its like; then give it again.
 
     python benchmarks/integrity/breaks.py FOLDER [--only train] [--seconds 240]
 
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,9 +23,14 @@ from typing import Any
 
 import study
 from remember import remember
-from study import COMMANDS, Break, Command, call, differences, inputs, tree, words_of
+from study import COMMANDS, Break, Command, begin, call, differences, inputs, tree, words_of
+
+from voxtune.storage.lock import is_lock
 
 RESULTS = Path(__file__).parent / "results" / "breaks.json"
+KINDS = ("renames", "writes", "random", "power", "full", "together")
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.97)
+"""Of what a command writes, the room that there is on a file system of its own (``full``), or the part of its time after which it is begun a second time (``together``)."""
 ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
 
@@ -48,7 +54,7 @@ def main() -> None:
     study.warm(whole, root / "warm", commands)
     stored: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for command in commands:
-        for kind in ("renames", "writes", "random", "power"):
+        for kind in KINDS:
             key = f"{command.name}/{kind}"
             before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
             if before["tried"] >= before["places"]:
@@ -76,6 +82,10 @@ def trial(
     assert plain.code == 0, plain.said
     golden = tree(folder, command.makes)
     places: list[float] = [*range(1, plain.seen + 1, command.every)]
+    if kind in {"full", "together"}:
+        places = [*SHARES]
+    if kind == "full" and not _mounts(given.folder.absolute()):
+        return {"places": 0, "of": 0, "tried": 0, "faults": [], "seconds": 0.0}
     if kind == "random":
         places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
     # In a drawn order that is always the same: where the time ends early, what was tried lies all over the command.
@@ -85,8 +95,16 @@ def trial(
     for number, place in enumerate(places[tried:], start=tried):
         if time.monotonic() - began > given.seconds:
             break
+        if kind == "full":
+            found = _small(command, whole, words, given.folder.absolute() / "small", place, golden)
+            done, faults = done + 1, faults + [f"{place}: {one}" for one in found]
+            continue
         inputs(command, whole, folder)
         done += 1
+        if kind == "together":
+            found = _together(command, words, place * took, folder, golden)
+            faults += [f"{place}: {one}" for one in found]
+            continue
         faults += [
             f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, before)
         ]
@@ -130,17 +148,91 @@ def _one(  # noqa: PLR0913, PLR0917  (what a trial is)
     if kind == "power":
         drop_unsynced(journal, folder, before)
     _forget_looks(folder, looks)
-    again = call([*words, *(command.again if _begun(folder, command) else ())], folder)
+    return faults + _afterwards(command, words, folder, golden, kind)
+
+
+def _afterwards(
+    command: Command, words: list[str], folder: Path, golden: dict[str, bytes], kind: str
+) -> list[str]:
+    """What is wrong once the same command was given again."""
+    faults = []
+    again = call(
+        [*words, *(command.again if _begun(folder, command) else ())], folder, None, folder.with_name("again")
+    )
     if again.code != 0:
         faults.append(f"the same command fails afterwards ({again.code}): {again.said[-300:]}")
     elif different := [
         one for one in differences(golden, tree(folder, command.makes)) if not _idle(one, kind)
     ]:
         faults.append(f"other bytes afterwards: {', '.join(different[:5])}")
-    left = [path.name for path in folder.rglob(".part-*")]
+    left = [path.name for path in folder.rglob("*") if path.name.startswith(".part-") or is_lock(path)]
     if left:
         faults.append(f"left behind: {left[:3]}")
     return faults
+
+
+def _together(
+    command: Command, words: list[str], wait: float, folder: Path, golden: dict[str, bytes]
+) -> list[str]:
+    """The same command twice at once in one folder: each is done or turned away in a sentence, and nothing is mixed."""
+    looks = _looks(folder)
+    first = begin(words, folder, None, folder.with_name("first"))
+    time.sleep(wait)
+    second = begin(words, folder, None, folder.with_name("second"))
+    ends = [first(), second()]
+    faults = []
+    for ended in ends:
+        said = [line for line in ended.said.splitlines() if line.startswith(f"voxtune {command.name}:")]
+        if "Traceback" in ended.said or ended.code not in {0, 2} or (ended.code and len(said) != 1):
+            faults.append(f"two at once: code {ended.code}: {ended.said[-300:]}")
+    if all(ended.code for ended in ends):
+        faults.append("two at once: neither is done")
+    _forget_looks(folder, looks)
+    return faults + _afterwards(command, words, folder, golden, "together")
+
+
+def _small(
+    command: Command, whole: Path, words: list[str], place: Path, share: float, golden: dict[str, bytes]
+) -> list[str]:
+    """The command on a file system that is full before it ends, and again once there is room."""
+    place.mkdir(exist_ok=True)
+    _mount(place, "size=1g")
+    try:
+        folder = place / "try"
+        inputs(command, whole, folder)
+        (folder / "tmp").mkdir(exist_ok=True)
+        looks, filled = _looks(folder), shutil.disk_usage(place).used
+        ended = call(words, folder, None, place.with_name("plain"))
+        assert ended.code == 0, ended.said
+        most = shutil.disk_usage(place).used - filled
+        inputs(command, whole, folder)
+        filled = shutil.disk_usage(place).used
+        _mount(place, f"remount,size={filled + int(most * share) // 4096 * 4096}")
+        ended = call(words, folder, None, place.with_name("broken"))
+        said = [line for line in ended.said.splitlines() if line.startswith(f"voxtune {command.name}:")]
+        faults = []
+        if "Traceback" in ended.said or ended.code not in {0, 3} or (ended.code and len(said) != 1):
+            faults.append(f"on a full disk: code {ended.code}: {ended.said[-300:]}")
+        _mount(place, "remount,size=1g")
+        _forget_looks(folder, looks)
+        return faults + _afterwards(command, words, folder, golden, "full")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def _mount(place: Path, options: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
+
+
+def _mounts(folder: Path) -> bool:
+    """Whether a file system may be made here."""
+    (place := folder / "small").mkdir(exist_ok=True)
+    try:
+        _mount(place, "size=64k")
+        subprocess.run(["umount", str(place)], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 def _looks(folder: Path) -> dict[Path, bytes]:

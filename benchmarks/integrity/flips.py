@@ -107,7 +107,40 @@ def doors(root: Path) -> dict[str, tuple[Path, Door]]:
         "feature cache": (entry, features),
         "training cache": (next(cache.glob("*.npy")), array),
         "training cache index": (cache / "index.json", lambda _: dict(ScanCache(cache))),
+        **more_doors(root),
         **{f"step cache, {name}": (root / "steps" / f"{name}-k", read) for name, read in readers.items()},
+    }
+
+
+def more_doors(root: Path) -> dict[str, tuple[Path, Door]]:
+    """Those of cases, audits and answers."""
+    from voxtune.audit.fingerprints import LENGTH, Fingerprint
+    from voxtune.audit.kept import keep, read_kept
+    from voxtune.cases.bank import anonymous_bank, read_bank
+    from voxtune.cases.nearest import Case
+    from voxtune.storage.seal import read_sealed, write_sealed
+    from voxtune.types.case_bank import BANK
+
+    numbers = np.random.default_rng(0).normal(size=(12, 16))
+    numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
+    cases = [Case(f"s{n}", f"p{n}", one, diagnosis=("NC", "AD")[n % 2]) for n, one in enumerate(numbers)]
+    write_sealed(root / "bank" / BANK, anonymous_bank(cases, "a" * 64).model_dump(mode="json"), shared=True)
+    look = Fingerprint(None, *np.random.default_rng(0).normal(size=(2, LENGTH)))
+    keep(root / "fingerprints" / "a.npz", look)
+
+    def fingerprint(path: Path) -> object:
+        found = read_kept(path)
+        if found is None:  # as whoever asks makes it again
+            keep(path, found := look)
+        return np.stack([found.body, found.mirrored_body])
+
+    return {
+        "bank of cases": (root / "bank" / BANK, lambda path: read_bank(path.parent, "a" * 64)),
+        "fingerprint of a scan": (root / "fingerprints" / "a.npz", fingerprint),
+        "record of an answer": (
+            next((root / "predictions").rglob("*.json")),
+            lambda path: read_sealed(path, "the record of an answer"),
+        ),
     }
 
 

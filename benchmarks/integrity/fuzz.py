@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -157,22 +158,14 @@ def adapter(root: Path, folder: Path) -> Target:
     tensors = (copy / FILES[0]).read_bytes()
 
     def run(draw: random.Random) -> object:
-        changed = json.loads(json.dumps(tree))
-        for _ in range(draw.choice((1, 1, 2, 4))):
-            place: Any = changed
-            while True:
-                key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
-                if not (isinstance(place[key], dict | list) and place[key]) or draw.random() < 0.15:
-                    break
-                place = place[key]
-            place[key] = draw.choice(HOSTILE)
+        facts = changed(tree, draw)
         if draw.random() < 0.3:
             data = mutated(tensors, draw)
             (copy / FILES[0]).write_bytes(data)
-            changed["adapter_sha256"] = hashlib.sha256(data).hexdigest()
+            facts["adapter_sha256"] = hashlib.sha256(data).hexdigest()
         else:
             (copy / FILES[0]).write_bytes(tensors)
-        (copy / "adapter.json").write_text(json.dumps(changed), encoding="utf-8")
+        (copy / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
         write_sums(copy, FILES, shared=True)
         return load_adapter(copy)
 
@@ -204,6 +197,158 @@ def template(_: Path, folder: Path) -> Target:
         content = text.encode("utf-8", "surrogatepass")
         (folder / "t.txt").write_bytes(mutated(content, draw) if draw.random() < 0.3 else content)
         return write_report(row, load_template(folder / "t.txt"))
+
+    return run
+
+
+def changed(tree: Any, draw: random.Random) -> Any:
+    """A copy of nested lists and tables with some values hostile."""
+    found = json.loads(json.dumps(tree))
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        place: Any = found
+        while True:
+            key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            if not (isinstance(place[key], dict | list) and place[key]) or draw.random() < 0.15:
+                break
+            place = place[key]
+        place[key] = json.loads(json.dumps(draw.choice(HOSTILE)))
+    return found
+
+
+def case_bank(_: Path, folder: Path) -> Target:
+    """A bank of cases with hostile values and a seal that fits, asked for the neighbours of a scan."""
+    import numpy as np
+
+    from voxtune.cases.bank import anonymous_bank, cases_of, read_bank
+    from voxtune.cases.nearest import Case, nearest
+    from voxtune.storage.seal import write_sealed
+
+    numbers = np.random.default_rng(0).normal(size=(24, 16))
+    numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
+    cases = [
+        Case(f"s{n}", f"p{n}", one, diagnosis=("NC", "AD")[n % 2], targets={"mmse": 20.0 + n % 9})
+        for n, one in enumerate(numbers)
+    ]
+    whole = anonymous_bank(cases, "a" * 64).model_dump(mode="json")
+    query = Case("q", None, numbers[0])
+
+    def run(draw: random.Random) -> object:
+        write_sealed(folder / "case_bank.json", changed(whole, draw))
+        bank = read_bank(folder, "a" * 64)
+        assert bank is not None
+        near = nearest(query, cases_of(bank, ("mmse",)), "image", 3)
+        assert all(np.isfinite(one.score) for one in near.neighbours)
+        return near
+
+    return run
+
+
+def norms(_: Path, __: Path) -> Target:
+    """A normative model with hostile values, asked where scans stand."""
+    import math
+
+    from pydantic import ValidationError
+
+    from voxtune.errors import WeightsError
+    from voxtune.profiles.read import read_profile
+    from voxtune.reports.norms import fit_norms
+    from voxtune.reports.standing import standings
+    from voxtune.types.norms import Norms
+    from voxtune.types.records import ManifestRow
+
+    rows = [
+        ManifestRow(
+            participant_id=f"p{n}", scan_id=f"s{n}", image="a.nii", diagnosis="NC", age=60 + n % 25, sex="FM"[n % 2],
+            hippocampus_mm3=6000 + 40 * (n % 17), ventricles_mm3=30000 + 900 * (n % 13), icv_mm3=1.4e6 + 9e3 * (n % 19),
+        )
+        for n in range(80)
+    ]  # fmt: skip
+    tree = fit_norms(rows, read_profile("dementia"), ("NC",)).norms.model_dump(mode="json")
+
+    def run(draw: random.Random) -> object:
+        try:
+            found = Norms.model_validate_json(json.dumps(changed(tree, draw)))
+        except ValidationError as error:  # as the facts of an adapter are refused
+            raise WeightsError(str(error)) from None
+        said = [standings(found, row) for row in rows[:5]]
+        assert all(
+            math.isfinite(two)
+            for one in said
+            for place in one.regions.values()
+            for two in vars(place).values()
+        )
+        return said
+
+    return run
+
+
+def profile(_: Path, folder: Path) -> Target:
+    """A profile of one's own."""
+    from voxtune.profiles.read import read_profile
+
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-disease.md"
+    found = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    whole = max(found, key=len).encode()
+
+    def run(draw: random.Random) -> object:
+        (folder / "p.toml").write_bytes(mutated(whole, draw))
+        return read_profile(folder / "p.toml")
+
+    return run
+
+
+def recipe(root: Path, folder: Path) -> Target:
+    """The settings of a run with hostile values."""
+    from voxtune.run_dir import RunDir
+
+    tree = json.loads((root / "run" / "config.json").read_text(encoding="utf-8"))
+
+    def run(draw: random.Random) -> object:
+        text = json.dumps(changed(tree, draw)).encode()
+        (folder / "config.json").write_bytes(mutated(text, draw) if draw.random() < 0.3 else text)
+        return RunDir(folder).read_config()
+
+    return run
+
+
+def split(root: Path, folder: Path) -> Target:
+    """A split with hostile values and a seal that fits."""
+    import shutil
+
+    from voxtune.data.split_files import read_split
+    from voxtune.storage.seal import read_sealed, write_sealed
+
+    copy = Path(shutil.copytree(root / "split", folder / "split", dirs_exist_ok=True))
+    tree = read_sealed(copy / "split.json", "a split")
+    table = (copy / "train.tsv").read_bytes()
+
+    def run(draw: random.Random) -> object:
+        write_sealed(copy / "split.json", changed(tree, draw))
+        (copy / "train.tsv").write_bytes(mutated(table, draw) if draw.random() < 0.3 else table)
+        return read_split(copy)
+
+    return run
+
+
+def scores(root: Path, folder: Path) -> Target:
+    """An evaluation whose answers and facts were changed, compared with a whole one."""
+    import shutil
+
+    from voxtune.commands.compare import compare
+
+    own = root / "run" / "evaluation" / "test"
+    copy = folder / "evaluation"
+    copy.mkdir(exist_ok=True)
+    for name in ("predictions.tsv", "evaluation.json"):
+        shutil.copy(own / name, copy / name)
+    table, facts = (copy / "predictions.tsv").read_bytes(), json.loads((own / "evaluation.json").read_text())
+
+    def run(draw: random.Random) -> object:
+        (copy / "predictions.tsv").write_bytes(mutated(table, draw))
+        (copy / "evaluation.json").write_text(json.dumps(changed(facts, draw)))
+        found = compare(copy, own)
+        json.dumps(found, allow_nan=False)
+        return found
 
     return run
 
@@ -285,6 +430,12 @@ TARGETS = {
     "adapter": adapter,
     "manifest": manifest,
     "template": template,
+    "case bank": case_bank,
+    "normative model": norms,
+    "profile": profile,
+    "recipe": recipe,
+    "split": split,
+    "evaluation": scores,
     "HTTP": http,
 }
 

@@ -18,14 +18,21 @@ from typing import Any
 
 COSTLY = (
     ("voxtune.audit.images", "fingerprint"),
+    ("voxtune.commands.explain.command", "explain_scan"),
     ("voxtune.explanation.faithfulness", "faithfulness"),
     ("voxtune.explanation.heat_map", "occlusion_drops"),
     ("voxtune.explanation.region_table", "region_table"),
     ("voxtune.imaging.chain", "find_brain"),
     ("voxtune.imaging.chain", "correct_bias"),
     ("voxtune.imaging.chain", "register"),
+    ("voxtune.pages.explain_page", "explain_page"),
 )
 """Module in which the name is looked up, and the name."""
+PRINTED = tuple(
+    f"voxtune.pages.{name}"
+    for name in ("curve_page", "evaluation_prints", "comparison_prints", "explain_prints")
+)
+"""Which draw figures for papers."""
 
 
 def remember(folder: Path) -> None:
@@ -37,6 +44,8 @@ def remember(folder: Path) -> None:
     from matplotlib.figure import Figure
 
     Figure.savefig = _undrawn  # type: ignore[method-assign]
+    for module in PRINTED:
+        importlib.import_module(module).write_figure = _unprinted  # type: ignore[attr-defined]
 
 
 def _remembered(real: Callable[..., Any], folder: Path) -> Callable[..., Any]:
@@ -85,3 +94,12 @@ def _undrawn(_: Any, file: Any, **__: Any) -> None:
         file.write(b"a figure")
     else:
         Path(file).write_bytes(b"a figure")
+
+
+def _unprinted(folder: Path, name: str, *_: Any, shared: bool = True, **__: Any) -> None:
+    """The files of a figure for papers, written as they are."""
+    from voxtune.pages.print_files import ENDINGS, FIGURES
+    from voxtune.run_dir import write_bytes
+
+    for ending in ENDINGS:
+        write_bytes(folder / FIGURES / f"{name}.{ending}", b"a figure", shared=shared)

@@ -47,6 +47,7 @@ COMMANDS = (
     Command("compare", ("compare", "run/evaluation/test", "run/evaluation/test/baselines/majority", "-o", "compared"), ("cohort", "run"), ("compared",)),
     Command("predict", ("predict", "adapter", "pre/{scan}/volume.nii.gz", "-o", "predictions"), ("adapter", "pre"), ("predictions",)),
     Command("embed", ("embed", "adapter", "pre/manifest.tsv", "-o", "embedded", "--tokens"), ("adapter", "pre"), ("embedded",)),
+    Command("similar", ("similar", "adapter", "cohort/manifest.tsv", "-o", "measured"), ("adapter", "cohort"), ("measured",)),
     Command("curve", ("curve", *RECIPE, "-o", "curve", "--data", "cohort/manifest.tsv", "--split", "split", "--sizes", "all", "--seeds", "1"), ("cohort", "split"), ("curve", "cohort/cache"), every=10),
     Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
 )  # fmt: skip
@@ -107,10 +108,20 @@ class Break:
     """Kill after so long, whatever is being done."""
 
 
-def call(words: Sequence[str], folder: Path, broken: Break | None = None) -> Ended:
-    """Run a command in ``folder`` in a child of this process."""
-    out = folder.parent / f"{folder.name}.out"
-    count = folder.parent / f"{folder.name}.count"
+def call(
+    words: Sequence[str], folder: Path, broken: Break | None = None, beside: Path | None = None
+) -> Ended:
+    """Run a command in ``folder`` in a child of this process; what it says goes to files named as ``beside``, or as the folder."""
+    return begin(words, folder, broken, beside)()
+
+
+def begin(
+    words: Sequence[str], folder: Path, broken: Break | None = None, beside: Path | None = None
+) -> Callable[[], Ended]:
+    """Begin a command as ``call`` does; what is returned waits for its end."""
+    beside = beside or folder
+    out = beside.parent / f"{beside.name}.out"
+    count = beside.parent / f"{beside.name}.count"
     for path in (out, count):
         path.unlink(missing_ok=True)
     child = os.fork()
@@ -118,10 +129,14 @@ def call(words: Sequence[str], folder: Path, broken: Break | None = None) -> End
         _inside(words, folder, broken or Break(), out, count)
     if broken is not None and broken.seconds:
         _kill_after(child, broken.seconds)
-    _, status = os.waitpid(child, 0)
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    seen = int(count.read_text()) if count.is_file() else 0
-    return Ended(code, out.read_text(encoding="utf-8", errors="replace"), seen)
+
+    def ended() -> Ended:
+        _, status = os.waitpid(child, 0)
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        seen = int(count.read_text()) if count.is_file() else 0
+        return Ended(code, out.read_text(encoding="utf-8", errors="replace"), seen)
+
+    return ended
 
 
 def _kill_after(child: int, seconds: float) -> None:

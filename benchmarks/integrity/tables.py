@@ -12,6 +12,8 @@ KINDS = {
     "random": "killed at a random time",
     "writes": "disk full, read-only, forbidden or out of quota at a write",
     "power": "power cut at a rename (what was not synchronised is lost)",
+    "full": "on a file system that is full when a share of its bytes is written",
+    "together": "given twice at once, the second after a share of the time of the first",
 }
 
 

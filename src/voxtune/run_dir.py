@@ -1,6 +1,8 @@
 """The files of a run by name, and how JSON of ours is read; writing is ``storage``'s, by the names that every room knows."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +10,14 @@ from typing import Any
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, StorageError
 from voxtune.storage.failures import REFUSED, TODO
+from voxtune.storage.lock import only_writer
 from voxtune.storage.read import whole_bytes
 from voxtune.storage.seal import read_sealed
-from voxtune.storage.start import expect
+from voxtune.storage.start import drop_empty, expect
 from voxtune.storage.write import append_line, atomic_path, write_bytes, write_json, write_text
 
 __all__ = [
-    "LOCAL", "RunDir", "append_line", "atomic_path", "make_folder", "read_json", "shared_config", "write_bytes", "write_json", "write_text",
+    "LOCAL", "RunDir", "append_line", "atomic_path", "make_folder", "output_folder", "read_json", "shared_config", "write_bytes", "write_json", "write_text",
 ]  # fmt: skip
 
 
@@ -34,6 +37,29 @@ def make_folder(path: Path) -> None:
         raise StorageError(
             f"The output folder '{path}' cannot be made or written to ({why}). {TODO} Another place: -o."
         ) from error
+
+
+@contextmanager
+def output_folder(path: Path | None) -> Iterator[None]:
+    """Make an output folder before anything is computed for it, and hold it until it is filled; nothing for ``None``.
+
+    Where the work fails and the folder is still empty, it goes again.
+
+    Raises:
+        StorageError: it cannot be made or written to.
+        UsageError: another process fills it.
+    """
+    if path is None:
+        yield
+        return
+    made = [one for one in (path, *path.parents) if not one.exists()]
+    make_folder(path)
+    try:
+        with only_writer(path):
+            yield
+    except BaseException:
+        drop_empty(made)
+        raise
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from voxtune.backbones.ct_clip import CtClipModel, CtClipSmall
 from voxtune.imaging.presets import CT_CLIP_SMALL
 from voxtune.imaging.tensor import to_tensor
+from voxtune.run_dir import atomic_path, write_text
 from voxtune.simulate.chest import ChestSettings, Scan, draw, scans
 from voxtune.simulate.chest_findings import DRAWN
 from voxtune.simulate.seeds import Branch, generator
@@ -85,8 +86,7 @@ def write_vocabulary(folder: Path, size: int) -> Path:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     made.decoder = decoders.WordPiece()
-    folder.mkdir(parents=True, exist_ok=True)
-    made.save(str(folder / "tokenizer.json"))
+    write_text(folder / "tokenizer.json", made.to_str(pretty=True), shared=True)
     return folder / "tokenizer.json"
 
 
@@ -264,14 +264,12 @@ def save(model: CtClipModel, out: Path, log: list[dict[str, Any]]) -> Path:
     """Write weights in half precision and the log, each whole or not at all."""
     from safetensors.torch import save_file
 
-    from voxtune.run_dir import atomic_path, write_text
-
     path = out / "ct_clip_small.safetensors"
-    with atomic_path(path) as part:
+    with atomic_path(path, shared=True, room=True) as part:
         save_file(
             {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}, part
         )
-    write_text(out / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log))
+    write_text(out / "log.jsonl", "".join(json.dumps(line) + "\n" for line in log), shared=True)
     return path
 
 

@@ -16,7 +16,6 @@ import argparse
 import json
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxtune.backbones.tiny import ASSETS, Tiny, TinyClip
+from voxtune.run_dir import atomic_path, write_bytes, write_text
 from voxtune.simulate.atlas import LABELS, MAPS, SIZE, VOXEL_MM3, atlas
 from voxtune.simulate.contrast import random_anatomy, random_rendering
 from voxtune.simulate.seeds import Branch, generator
@@ -197,8 +197,7 @@ def train_vocabulary(folder: Path, seed: int, size: int) -> None:
         special_tokens=[(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
     made.decoder = decoders.WordPiece()
-    folder.mkdir(parents=True, exist_ok=True)
-    made.save(str(folder / "tokenizer.json"), pretty=False)
+    write_text(folder / "tokenizer.json", made.to_str(pretty=False), shared=True)
 
 
 # --------------------------------------------------------------------------------------- losses
@@ -275,7 +274,7 @@ def pretrain(
     if new_vocabulary:
         train_vocabulary(out, seed, settings.text.vocab)
     else:
-        (out / "tokenizer.json").write_bytes((ASSETS / "tokenizer.json").read_bytes())
+        write_bytes(out / "tokenizer.json", (ASSETS / "tokenizer.json").read_bytes(), shared=True)
     model = settings.build().to(device).train()
     heads = Heads(settings).to(device)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -349,9 +348,8 @@ def save(state: dict[str, Tensor], path: Path) -> Path:
     """Write the weights in half precision, all at once or not at all."""
     from safetensors.torch import save_file
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file({name: value.detach().cpu().half().contiguous() for name, value in state.items()}, part)
-    part.replace(path)
+    with atomic_path(path, shared=True, room=True) as part:
+        save_file({name: value.detach().cpu().half().contiguous() for name, value in state.items()}, part)
     return path
 
 

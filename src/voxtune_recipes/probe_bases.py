@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voxtune.backbones import tiny, tiny_untaught
 from voxtune.backbones.tiny import Tiny, TinyClip
 from voxtune.backbones.tiny_untaught import TinyUntaught
+from voxtune.run_dir import write_text
 from voxtune.simulate.best_possible import best_possible
 from voxtune.simulate.brains import native_volumes, render
 from voxtune.simulate.population import POPULATIONS
@@ -264,7 +265,7 @@ def main(others: Mapping[int, Path], work: Path, participants: int, only: str | 
     for name, settings in parts.items():
         if only in {None, name} and not (work / f"{name}.json").is_file():
             text = json.dumps(probe(models, settings), indent=1)
-            (work / f"{name}.json").write_text(text, encoding="utf-8")
+            write_text(work / f"{name}.json", text, shared=True)
     if only is not None:
         return
     found = [json.loads((work / f"{name}.json").read_text(encoding="utf-8")) for name in parts]
@@ -278,8 +279,8 @@ def main(others: Mapping[int, Path], work: Path, participants: int, only: str | 
             for key in one
             if key.split()[0] == base
         ]
-        (folder / "probe.json").write_text(json.dumps(probes, indent=1) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(card(_log(folder), probes, models[f"{base} 0"]), encoding="utf-8")
+        write_text(folder / "probe.json", json.dumps(probes, indent=1) + "\n", shared=True)
+        write_text(folder / "README.md", card(_log(folder), probes, models[f"{base} 0"]), shared=True)
 
 
 if __name__ == "__main__":

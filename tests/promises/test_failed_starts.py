@@ -4,18 +4,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from voxtune.cli import main
+from voxtune.commands.shard import one_part
 from voxtune.commands.split import split
 from voxtune.config import RunConfig
 from voxtune.data.manifest import write_manifest
 from voxtune.model.adapter import read_facts
 from voxtune.serving.bundled import adapter_folder
+from voxtune.storage.lock import OUTPUT, claimed
 from voxtune.types.records import ManifestRow
 
 NOWHERE = "/nowhere/base.safetensors"
+SCORES = "scan_id\tparticipant_id\tdiagnosis\tpredicted\tp_NC\tp_AD\n" + "".join(
+    f"s{n}\tp{n}\t{('NC', 'AD')[n % 2]}\tNC\t0.75\t0.25\n" for n in range(12)
+)
 TRAIN = ("train", "deft", "--data", "manifest.tsv", "--split", "split", "-o", "new/out")
 FOLDS = ("train", "deft", "--data", "manifest.tsv", "--split", "folds", "-o", "new/out")
 CURVE = ("curve", "deft", "--data", "manifest.tsv", "--split", "split", "--sizes", "4", "-o", "new/out")
@@ -128,6 +134,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "short.tsv").write_text("a\tb\n1\n", encoding="utf-8")
     (root / "file").write_text("mine", encoding="utf-8")
     (root / "scan.nii").touch()
+    for name in "ab":
+        (root / "scores" / name).mkdir(parents=True)
+        (root / "scores" / name / "predictions.tsv").write_text(SCORES, encoding="utf-8")
     for name in ("mine", "download"):
         (root / name).mkdir()
         (root / name / "note.txt").write_text("mine", encoding="utf-8")
@@ -163,3 +172,72 @@ def test_a_failed_start_leaves_nothing_and_reads_no_scan(
     ]
     assert len(said) == 1, ended.output
     assert after == before
+
+
+HELD: dict[tuple[str, ...], str] = {
+    TRAIN: "train",
+    CURVE: OUTPUT,
+    ("evaluate", "deft", "--data", "other.tsv", "-o", "new/out"): OUTPUT,
+    EXPORT: OUTPUT,
+    EXPLAIN: OUTPUT,
+    EMBED: OUTPUT,
+    PREPROCESS: "part-1-of-1",
+    (*PREPROCESS, "--shard", "2/3"): "part-2-of-3",
+    (*PREPROCESS, "--shard", "1/3"): "part-1-of-2",
+    SPLIT: OUTPUT,
+    ("simulate", "new/out", "--participants", "1"): OUTPUT,
+    ("simulate", "new/out", "--kind", "chest"): OUTPUT,
+    ("demo", "new/out"): OUTPUT,
+    ("drift", "demo", "other.tsv", "-o", "new/out"): OUTPUT,
+    ("similar", "demo", "scan.nii", "--data", "manifest.tsv", "-o", "new/out"): OUTPUT,
+    ("compare", "scores/a", "scores/b", "-o", "new/out"): OUTPUT,
+}
+"""The words of commands that fill a folder, and the lock under which another process would be filling it."""
+TAKE_TURNS = {
+    "predict": "answers of two calls stand in one table, which one writes after the other",
+    "reproduce": "any number of processes share the cells of a table, each under its own lock",
+    "ingest": "one file",
+    "describe": "one file",
+    "weights": "one file",
+}
+
+
+@pytest.mark.parametrize("words", HELD, ids=" ".join)
+def test_a_folder_that_another_process_fills_is_left_to_it(
+    words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a scan was opened")
+
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("voxtune.imaging.read.open_scan", never)
+    monkeypatch.setattr("voxtune.audit.checks.look_at", never)
+    with claimed(place / "new" / "out", HELD[words]) as mine:
+        assert mine
+        before = everything(place)
+        ended = CliRunner().invoke(main, words)
+        after = everything(place)
+    shutil.rmtree(place / "new", ignore_errors=True)
+    assert ended.exit_code == 2, ended.output
+    assert "Another process" in ended.output
+    assert "Traceback" not in ended.output
+    assert after == before
+
+
+def test_every_command_with_an_output_is_held_or_takes_turns() -> None:
+    assert isinstance(main, click.Group)
+    writing = {
+        name
+        for name, one in main.commands.items()
+        if any(
+            isinstance(part.type, click.Path) and {"-o", "out", "output"} & {*part.opts, part.name}
+            for part in one.params
+        )
+    }
+    assert writing <= {words[0] for words in HELD} | set(TAKE_TURNS)
+
+
+def test_parts_of_as_many_are_done_at_once(tmp_path: Path) -> None:
+    with one_part(tmp_path, 1, 2), one_part(tmp_path, 2, 2):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,7 @@ HOSTILE = {
     "many classes": (put("classes", value=[str(n) for n in range(1001)]), "more classes"),
     "many texts": (put("class_texts", value=["x {name}"] * 201), "more classes or texts"),
     "escape in a class": (put("classes", value=["NC\x1b[2J", "MCI", "AD"]), "control characters"),
+    "a heading in a class": (put("classes", value=["NC\n\n# Safe", "MCI", "AD"]), "not one line"),
     "turned around": (put("licence", value="\u202egpj"), "control characters"),
     "escape in a name": (put("training", "\x1b", value=1), "control characters"),
     "long text": (put("licence", value="x" * 10_001), "10001 characters"),

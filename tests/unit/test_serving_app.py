@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,7 @@ from voxtune.serving.connections import TimedProtocol  # noqa: E402
 from voxtune.serving.limits import Limits  # noqa: E402
 from voxtune.serving.openapi import document  # noqa: E402
 from voxtune.serving.service import Service  # noqa: E402
-from voxtune.serving.upload import kind_of  # noqa: E402
+from voxtune.serving.upload import Refused, _pieces, kind_of  # noqa: E402
 
 TOKEN = "right-token"
 HEADER = b"\x5c\x01\x00\x00" + bytes(348)  # of NIfTI-1; what follows tells the worker below what to do
@@ -333,6 +333,61 @@ def test_a_silent_sender_is_not_waited_for(server: Server) -> None:
     connection.send(HEADER)
     assert connection.getresponse().status == 408
     connection.close()
+
+
+FORM = b'--b\r\nContent-Disposition: form-data; name="scan"; filename="a.nii"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("application/octet-stream", HEADER), ("multipart/form-data; boundary=b", FORM)]
+)
+def test_bodies_that_trickle_hold_nobody_up(server: Server, kind: str, first: bytes) -> None:
+    began = time.monotonic()
+    senders = []
+    for _ in range(4):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.putrequest("POST", f"/api/v1/scans?name=a.nii&token={TOKEN}")
+        connection.putheader("Content-Length", "50000")
+        connection.putheader("Content-Type", kind)
+        connection.endheaders(first)
+        senders.append(connection)
+
+    def trickle() -> None:
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 15:
+                for connection in senders:
+                    connection.send(b"-")
+                time.sleep(0.2)
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    assert server.send("others go on")[0] == 200
+    for connection in senders:
+        with contextlib.suppress(
+            ConnectionError
+        ):  # the end of the connection may come before its answer is read
+            assert connection.getresponse().status == 408
+    assert time.monotonic() - began < 12, "a byte every now and then kept a connection"
+    wait_until(lambda: not server.service._reserved)
+    thread.join(20)
+    for connection in senders:
+        connection.close()
+
+
+def test_an_upload_ends_after_its_time_however_fast_it_is() -> None:
+    class Slow:
+        async def stream(self) -> AsyncIterator[bytes]:
+            while True:
+                await asyncio.sleep(0.01)
+                yield bytes(20_000)
+
+    async def taken() -> None:
+        async for _ in _pieces(Slow(), Limits(upload_seconds=0.2)):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(Refused, match="longer than 0 s") as refused:
+        asyncio.run(taken())
+    assert refused.value.status == 408
 
 
 def test_a_wait_that_is_no_number_is_refused(server: Server) -> None:
@@ -654,3 +709,40 @@ def head_of_upload(port: int, size: int) -> bytes:
         "POST /api/v1/scans?name=slow.nii HTTP/1.1", f"Host: localhost:{port}", f"Authorization: Bearer {TOKEN}", f"Content-Length: {size}",
     )  # fmt: skip
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def test_a_disk_that_fills_while_a_scan_comes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+    import subprocess
+    import tempfile
+
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system may be made here")
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(small))
+        server = Server(tmp_path, Limits(upload_bytes=300_000))
+        try:
+
+            def body() -> Iterator[bytes]:
+                yield HEADER + bytes(50_000)
+                wait_until(lambda: bool(list(small.rglob("upload"))))
+                (small / "filler").write_bytes(bytes(shutil.disk_usage(small).free))
+                for _ in range(4):
+                    yield bytes(50_000)
+
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                status, said, _ = server.ask("POST", "/api/v1/scans?name=a.nii", body())
+                assert (status, "the disk is full" in said["error"]) == (507, True)
+            wait_until(lambda: not list(small.rglob("upload")))
+            (small / "more").write_bytes(bytes(shutil.disk_usage(small).free))
+            assert server.ask("GET", "/health")[0] == 507
+            (small / "filler").unlink()
+            assert server.ask("GET", "/health")[0] == 200
+            assert server.send("goes on")[0] == 200
+        finally:
+            server.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)

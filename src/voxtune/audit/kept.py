@@ -7,6 +7,7 @@ version is another file. It ends with its own hash; a damaged one is said, dropp
 import functools
 import hashlib
 import io
+import zipfile
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from voxtune.audit.brains import Brain
-from voxtune.audit.fingerprints import Fingerprint
+from voxtune.audit.fingerprints import LENGTH, Fingerprint
+from voxtune.errors import DataError
 from voxtune.progress import note
-from voxtune.storage.seal import DamagedError, with_hash, without_hash
+from voxtune.storage.read import whole_bytes
+from voxtune.storage.seal import with_hash, without_hash
 from voxtune.storage.write import write_bytes
 
+LARGEST = 2**24
+"""Bytes of a fingerprint."""
 PACKAGES = ("voxtune.audit", "voxtune.imaging")
 LIBRARIES = ("numpy", "scipy", "nilearn")
 """What decides a fingerprint beside the voxels: every file of these packages, and the versions of these libraries (the template is nilearn's)."""
@@ -38,15 +43,27 @@ def kept_file(folder: Path, voxels: str, affine: bytes) -> Path:
 def read_kept(path: Path) -> Fingerprint | None:
     """A fingerprint that was kept; ``None`` where there is none, or none that is whole."""
     try:
-        stored = np.load(io.BytesIO(without_hash(path.read_bytes(), "a fingerprint")), allow_pickle=False)
+        stored = _arrays(without_hash(whole_bytes(path, LARGEST), "a fingerprint"))
         brain = Brain(stored["halves"], stored["seen"]) if "halves" in stored else None
         return Fingerprint(brain, stored["body"], stored["mirrored_body"])
     except FileNotFoundError:
         return None
-    except (DamagedError, OSError, ValueError, KeyError) as error:
+    except (DataError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         note(f"{path.name[:12]}: {error} It is made again.")
         path.unlink(missing_ok=True)
         return None
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    """The arrays as they were kept: not packed, so that they are no larger than their file, and none of another size."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(one.file_size for one in archive.infolist()) > len(data):
+            raise ValueError("it is packed.")
+    found = dict(np.load(io.BytesIO(data), allow_pickle=False))
+    for name in ("body", "mirrored_body"):
+        if found[name].shape != (LENGTH,) or not np.isfinite(found[name]).all():
+            raise ValueError("it is no fingerprint.")
+    return found
 
 
 def keep(path: Path, found: Fingerprint) -> None:

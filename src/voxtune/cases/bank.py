@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from voxtune.cases.nearest import Case, Floats
 from voxtune.errors import DataError, SettingError, WeightsError
 from voxtune.types.case_bank import BANK, FEWEST, CaseBank, CaseGroup
+from voxtune.types.words import unseen_in
 
 LARGEST = 2**28
 """Bytes of a bank file."""
@@ -150,6 +151,8 @@ def read_bank(folder: Path, adapter_sha256: str) -> CaseBank | None:
         ) from None
     except DataError as error:
         raise WeightsError(f"'{folder.name}/{BANK}': {error}") from None
+    if place := unseen_in(tree):
+        raise WeightsError(f"'{folder.name}/{BANK}': '{place}' holds control characters.")
     if bank.adapter_sha256 != adapter_sha256:
         raise WeightsError(
             f"'{folder.name}/{BANK}' is the bank of another adapter: its vectors mean nothing here."

@@ -73,8 +73,12 @@ def nearest(query: Case, bank: Sequence[Case], by: By, count: int) -> Near:
         count: how many.
 
     Raises:
-        DataError: nobody is left, or the query or the bank has no text where texts are compared.
+        DataError: the bank is of another model, nobody is left, or the query or the bank has no text where texts are compared.
     """
+    if odd := next((one for one in bank if len(one.image) != len(query.image)), None):
+        raise DataError(
+            f"The bank's vectors have {len(odd.image)} numbers, those of this model {len(query.image)}: it is the bank of another model."
+        )
     pictures = _cosines(query.image, [one.image for one in bank])
     own = np.array([query.participant is not None and one.participant == query.participant for one in bank])
     same = np.array([one.participants == 1 for one in bank]) & (pictures >= SAME_PICTURE)

@@ -17,8 +17,8 @@ SEPARATORS = ",\t;|"
 _LOOKED_AT = 50
 """Lines that the separator is judged by."""
 
-INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
-"""Letters nobody sees; two names that differ in them alone look the same."""
+INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\u061c\ufeff\u00ad]")
+"""Letters nobody sees, and marks of direction; two names that differ in them alone look the same."""
 _DECLARED = re.compile(r'"?sep=([,\t;|])"?$', re.IGNORECASE)
 """The first line of a table by which a spreadsheet is told the separator."""
 

@@ -13,6 +13,7 @@ from voxtune.cohorts.image_files import find_tables
 from voxtune.cohorts.table import MISSING, SourceTable, plain
 from voxtune.errors import DataError, TableError
 from voxtune.storage.read import OddFileError, check_plain
+from voxtune.storage.zips import open_zip
 
 MOST_BYTES = 200 * 2**20
 """A workbook that is larger than this when unpacked is refused: a table of visits has less than a thousandth of it."""
@@ -113,7 +114,7 @@ def _number(text: str) -> str:
 def _check_size(path: Path) -> None:
     try:
         check_plain(path)
-        with zipfile.ZipFile(path) as file:
+        with open_zip(path) as file:
             size = sum(one.file_size for one in file.infolist())
     except (OSError, OddFileError, zipfile.BadZipFile):
         raise TableError(path, "not an xlsx workbook", "Save the sheet as csv.") from None

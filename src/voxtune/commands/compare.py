@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from voxtune.errors import DataError
-from voxtune.run_dir import read_json, write_json, write_text
+from voxtune.run_dir import output_folder, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from voxtune.evaluation.predictions import Predictions
-    from voxtune.pages.comparison_page import ComparedCohort
+    from voxtune.pages.comparison_page import ComparedCohort, ComparisonFacts
 
 SETS: Mapping[str, Literal["seed", "fold"]] = {"seeds.tsv": "seed", "folds.tsv": "fold"}
 """A folder that has one of these and no pooled table is an evaluation over several runs, which are compared run by run."""
@@ -32,9 +32,7 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     Raises:
         DataError: nothing to compare, or other test scans, labels, classes or findings in A than in B.
     """
-    from voxtune.data.manifest import write_table
-    from voxtune.pages.comparison_page import ComparisonFacts, comparison_page
-    from voxtune.pages.comparison_prints import write_prints
+    from voxtune.pages.comparison_page import ComparisonFacts
 
     a, b = Path(a), Path(b)
     found = [
@@ -45,16 +43,24 @@ def compare(a: str | Path, b: str | Path, output: str | Path | None = None) -> d
     result = {"a": name_a, "b": name_b, "evaluations": [_as_json(one) for one in found]}
     if output is not None:
         output = Path(output)
-        lines = [{"cohort": one.cohort} | row for one in found for row in _rows(one)]
-        columns = dict.fromkeys(
-            name for line in lines for name, cell in line.items() if not isinstance(cell, Mapping)
-        )
-        write_table(output / "comparison.tsv", tuple(columns), lines)
-        write_json(output / "comparison.json", result)
-        facts = ComparisonFacts(name_a, name_b, found)
-        write_text(output / "page.html", comparison_page(facts))
-        write_prints(facts, output)
+        with output_folder(output):
+            _write(output, result, ComparisonFacts(name_a, name_b, found))
     return result
+
+
+def _write(output: Path, result: Mapping[str, Any], facts: "ComparisonFacts") -> None:
+    from voxtune.data.manifest import write_table
+    from voxtune.pages.comparison_page import comparison_page
+    from voxtune.pages.comparison_prints import write_prints
+
+    lines = [{"cohort": one.cohort} | row for one in facts.cohorts for row in _rows(one)]
+    columns = dict.fromkeys(
+        name for line in lines for name, cell in line.items() if not isinstance(cell, Mapping)
+    )
+    write_table(output / "comparison.tsv", tuple(columns), lines)
+    write_json(output / "comparison.json", result)
+    write_text(output / "page.html", comparison_page(facts))
+    write_prints(facts, output)
 
 
 def summary(result: Mapping[str, Any], output: Path | None) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.errors import SomeScansFailedError, UsageError
-from voxtune.run_dir import RunDir, read_json, write_bytes, write_json, write_text
+from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write_json, write_text
+from voxtune.storage.lock import is_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,57 +43,58 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     from voxtune.pages.demo_page import demo_page
     from voxtune.pages.demo_prints import write_demo_prints
 
-    _clear(out)
-    say("1/6 SIMULATED people with a known disease")
-    manifest = simulate(
-        out / "cohort", participants=PARTICIPANTS, visits=VISITS, seed=seed, raw_heads=RAW_HEADS
-    )
-    say("2/6 One real head and two simulated ones from the scanner to the model's volume")
-    raw = _raw_manifest(out)
-    try:
-        preprocess(raw, out / "heads", preset="tiny", workers=2)
-    except SomeScansFailedError as error:
-        say(str(error))
-    say("3/6 Fine-tune the frozen backbone by recipe deft")
-    sides = split(manifest, out / "split", seed=seed)
-    run = train(
-        "deft", out / "run", data=manifest, split_dir=sides, assignments=(f"seed={seed}",), say=say
-    ).run
-    say("4/6 Score people the training never saw")
-    evaluated = evaluate(run, data=manifest, say=say)
-    say(evaluated.summary)
-    say("5/6 Predict the heads with the exported adapter")
-    adapter = export(run, out / "adapter")
-    heads = [row.scan_id for row in read_manifest(out / "heads" / "manifest.tsv")]
-    volumes = [out / "heads" / name / "volume.nii.gz" for name in heads]
-    predicted = predict(adapter, volumes, output=out / "predictions", stripped=True)
-    say("6/6 Ask one scan what its answer rests on")
-    facts: dict[str, Any] = {
-        "simulated": True,
-        "seed": seed,
-        "cohort": _cohort(manifest, sides),
-        "metrics": evaluated.metrics,
-        "heads": [
-            {"name": name, "real": name == "real-head"}
-            | {"predicted": one.predicted, "probabilities": one.probabilities, "mmse": one.mmse}
-            | {"verdict": str(answer.caveats.verdict)}
-            for name, answer in zip(heads, predicted.answers, strict=True)
-            for one in (answer.prediction,)
-        ],
-        "explanation": _explain(adapter, manifest, run),
-        "beside": _beside(manifest, sides),
-        "limits": read_json(out / "cohort" / "truth" / "limits.json", "what can be reached"),
-    }
-    write_json(out / MARK, facts)
-    slices = dict(zip(heads, volumes, strict=True))
-    page = out / "page.html"
-    write_text(page, demo_page(facts, slices, read_json(RunDir(run).split, "the split")))
-    write_demo_prints(facts, out)
-    return page
+    with output_folder(out):
+        _clear(out)
+        say("1/6 SIMULATED people with a known disease")
+        manifest = simulate(
+            out / "cohort", participants=PARTICIPANTS, visits=VISITS, seed=seed, raw_heads=RAW_HEADS
+        )
+        say("2/6 One real head and two simulated ones from the scanner to the model's volume")
+        raw = _raw_manifest(out)
+        try:
+            preprocess(raw, out / "heads", preset="tiny", workers=2)
+        except SomeScansFailedError as error:
+            say(str(error))
+        say("3/6 Fine-tune the frozen backbone by recipe deft")
+        sides = split(manifest, out / "split", seed=seed)
+        run = train(
+            "deft", out / "run", data=manifest, split_dir=sides, assignments=(f"seed={seed}",), say=say
+        ).run
+        say("4/6 Score people the training never saw")
+        evaluated = evaluate(run, data=manifest, say=say)
+        say(evaluated.summary)
+        say("5/6 Predict the heads with the exported adapter")
+        adapter = export(run, out / "adapter")
+        heads = [row.scan_id for row in read_manifest(out / "heads" / "manifest.tsv")]
+        volumes = [out / "heads" / name / "volume.nii.gz" for name in heads]
+        predicted = predict(adapter, volumes, output=out / "predictions", stripped=True)
+        say("6/6 Ask one scan what its answer rests on")
+        facts: dict[str, Any] = {
+            "simulated": True,
+            "seed": seed,
+            "cohort": _cohort(manifest, sides),
+            "metrics": evaluated.metrics,
+            "heads": [
+                {"name": name, "real": name == "real-head"}
+                | {"predicted": one.predicted, "probabilities": one.probabilities, "mmse": one.mmse}
+                | {"verdict": str(answer.caveats.verdict)}
+                for name, answer in zip(heads, predicted.answers, strict=True)
+                for one in (answer.prediction,)
+            ],
+            "explanation": _explain(adapter, manifest, run),
+            "beside": _beside(manifest, sides),
+            "limits": read_json(out / "cohort" / "truth" / "limits.json", "what can be reached"),
+        }
+        write_json(out / MARK, facts)
+        slices = dict(zip(heads, volumes, strict=True))
+        page = out / "page.html"
+        write_text(page, demo_page(facts, slices, read_json(RunDir(run).split, "the split")))
+        write_demo_prints(facts, out)
+        return page
 
 
 def _clear(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()):
+    if any(not is_lock(one) for one in out.iterdir()):
         if not (out / MARK).is_file() and not (out / "cohort" / "simulation.json").is_file():
             raise UsageError(f"'{out.name}' holds files that are no demo; give an empty or new folder.")
         for name in ("cohort", "raw", "heads", "split", "run", "adapter", "predictions", "figures", "tables"):

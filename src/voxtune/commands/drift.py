@@ -1,14 +1,14 @@
 """``voxtune drift``: are scans without labels like those an adapter was made with, and what to do if not."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
 from voxtune.errors import DataError, SomeScansFailedError, UsageError
-from voxtune.run_dir import make_folder, write_json, write_text
+from voxtune.run_dir import output_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from voxtune.evaluation.drift import Drift
@@ -96,32 +96,31 @@ def drift(
         )
     if reference is not None:
         _check_apart(table, Path(reference))
-    with on_device(device):
+    with on_device(device), ExitStack() as held:
         loaded = load_adapter(folder, base_file(folder, None if base is None else Path(base)))
-        if target is not None:
-            make_folder(target)
+        held.enter_context(output_folder(target))
         new = _looked_at(loaded, table)
         other = None if reference is None else _looked_at(loaded, Path(reference))
-    seen, compared = _seen(loaded, new, other)
-    found = find_drift(seen, kept, compared, loaded.facts.trust.familiar, chances=new.probabilities)
-    looked = [new, *([other] if other else [])]
-    facts = found.as_json() | {
-        "adapter_sha256": loaded.facts.adapter_sha256,
-        "base": loaded.facts.base,
-        "preset": loaded.facts.preset,
-        "manifest_sha256": file_sha256(table),
-        "reference_manifest_sha256": None if reference is None else file_sha256(Path(reference)),
-        "failed": len(new.failed),
-        "simulated": loaded.facts.simulated or any(row.simulated for one in looked for row in one.rows),
-        "voxtune": __version__,
-    }
-    for one in looked:
-        for _, why in one.failed:
-            say(why)
-    error = None
-    if target is not None:
-        error = _write(target, facts, new)
-    return Drifted(found, facts, target, error)
+        seen, compared = _seen(loaded, new, other)
+        found = find_drift(seen, kept, compared, loaded.facts.trust.familiar, chances=new.probabilities)
+        looked = [new, *([other] if other else [])]
+        facts = found.as_json() | {
+            "adapter_sha256": loaded.facts.adapter_sha256,
+            "base": loaded.facts.base,
+            "preset": loaded.facts.preset,
+            "manifest_sha256": file_sha256(table),
+            "reference_manifest_sha256": None if reference is None else file_sha256(Path(reference)),
+            "failed": len(new.failed),
+            "simulated": loaded.facts.simulated or any(row.simulated for one in looked for row in one.rows),
+            "voxtune": __version__,
+        }
+        for one in looked:
+            for _, why in one.failed:
+                say(why)
+        error = None
+        if target is not None:
+            error = _write(target, facts, new)
+        return Drifted(found, facts, target, error)
 
 
 @dataclass(frozen=True)

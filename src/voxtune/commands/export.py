@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtune.errors import DataError, UsageError
-from voxtune.run_dir import RunDir, read_json, write_bytes, write_text
+from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write_text
+from voxtune.storage.lock import is_lock
 from voxtune.storage.seal import SUMS, write_sums
 from voxtune.storage.write import PREFIX
 from voxtune.types.case_bank import BANK
@@ -51,10 +52,7 @@ def export(
         UsageError: the folder holds something else, or there is nothing to merge or to write for peft.
         LicenceError: the base's licence forbids to pass on what would be written.
     """
-    from voxtune.commands.train.adapter import audited
-    from voxtune.evaluation.evaluated_model import OWN
     from voxtune.model.adapter import read_facts
-    from voxtune.pages.model_card import model_card
 
     if base is not None and not (merge or peft or case_bank):
         raise UsageError(
@@ -67,11 +65,24 @@ def export(
             f"'{run.name}' has no adapter yet; 'voxtune train ... -o {run.name} --resume' finishes it."
         )
     if output.is_dir() and any(
-        one.name not in OURS and not one.name.startswith(PREFIX) for one in output.iterdir()
+        one.name not in OURS and not one.name.startswith(PREFIX) and not is_lock(one)
+        for one in output.iterdir()
     ):
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
+    check_licence(read_facts(place.adapter), merge=merge)
+    with output_folder(output):
+        return _exported(place, output, config, base, merge=merge, peft=peft, case_bank=case_bank)
+
+
+def _exported(
+    place: RunDir, output: Path, config: "RunConfig", base: Path | None, *, merge: bool, peft: bool, case_bank: int | None
+) -> Path:  # fmt: skip
+    from voxtune.commands.train.adapter import audited
+    from voxtune.evaluation.evaluated_model import OWN
+    from voxtune.model.adapter import read_facts
+    from voxtune.pages.model_card import model_card
+
     facts = read_facts(place.adapter)
-    check_licence(facts, merge=merge)
     _clear(output)
     if merge or peft:
         facts = _rewritten(place.adapter, output, config, base, merge=merge, peft=peft)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtune.commands.shard import read_shard
+from voxtune.commands.shard import one_part, read_shard
 from voxtune.commands.spread import spread
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, StorageError, UsageError, VoxTuneError
 from voxtune.imaging.affine import checked_axes
@@ -16,8 +16,11 @@ from voxtune.imaging.intensity import Hounsfield
 from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.record import ChainRecord
 from voxtune.progress import note, progress
+from voxtune.storage.lock import waited
 from voxtune.types.records import ManifestRow
 
+SUMMARY = "summary"
+"""Name of the lock under which tables and cache are made of what all shards did."""
 FAILED_COLUMNS = ("scan_id", "reason")
 QC_COLUMNS = (
     "scan_id",
@@ -125,13 +128,15 @@ def preprocess(  # noqa: PLR0913  # the options of the command
         for row in rows[part - 1 :: parts]
     ]
     said: dict[str, str] = {}
-    with progress("Preprocessing", len(jobs)) as advance:
+    with one_part(out, part, parts), progress("Preprocessing", len(jobs)) as advance:
         for job, outcome in spread(preprocess_one, jobs, _died, workers=workers, scheduler=scheduler):
             if outcome:
                 said[job.scan_id] = outcome
                 note(outcome)
             advance("")
-    return _summary(rows, out, load(PRESETS, preset, "preset"), said)
+    # Of several shards that end at once the last one sees what all of them did.
+    with waited(out, SUMMARY, every=0.1):
+        return _summary(rows, out, load(PRESETS, preset, "preset"), said)
 
 
 # ---------------------------------------------------------------------------------------- one scan

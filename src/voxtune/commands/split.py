@@ -21,7 +21,7 @@ from voxtune.data.split_files import (
 from voxtune.data.split_strata import usual_label
 from voxtune.data.splits import SIDES, Split, SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, SettingError, UsageError
-from voxtune.run_dir import read_json
+from voxtune.run_dir import output_folder, read_json
 from voxtune.storage.seal import write_sealed
 from voxtune.storage.write import write_text
 from voxtune.types.records import ManifestRow
@@ -90,22 +90,23 @@ def split(  # noqa: PLR0913 - the options of the command
     key = _key(share) if share is not None else None
     if key is not None:
         check_key(key)
-    if folds is None:
-        _write(make_split(rows, settings, seed), rows, output, manifest, key, say)
+    with output_folder(output):
+        if folds is None:
+            _write(make_split(rows, settings, seed), rows, output, manifest, key, say)
+            return output
+        for number, one in enumerate(make_folds(rows, settings, seed)):
+            _write(one, rows, output / FOLD.format(number), manifest, key, say)
+        write_sealed(
+            output / "split.json",
+            {
+                "settings": settings.model_dump(mode="json"),
+                "seed": seed,
+                "manifest": relative_path(manifest, output),
+                "manifest_sha256": sha256,
+                "folds": [FOLD.format(number) for number in range(folds)],
+            },
+        )
         return output
-    for number, one in enumerate(make_folds(rows, settings, seed)):
-        _write(one, rows, output / FOLD.format(number), manifest, key, say)
-    write_sealed(
-        output / "split.json",
-        {
-            "settings": settings.model_dump(mode="json"),
-            "seed": seed,
-            "manifest": relative_path(manifest, output),
-            "manifest_sha256": sha256,
-            "folds": [FOLD.format(number) for number in range(folds)],
-        },
-    )
-    return output
 
 
 def _is_this(

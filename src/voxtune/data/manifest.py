@@ -17,10 +17,13 @@ from voxtune.storage.read import LARGEST_TABLE, OddFileError, whole_bytes
 from voxtune.storage.seal import file_sha256 as file_sha256  # noqa: PLC0414  (its old place, known to many)
 from voxtune.storage.write import atomic_path, write_text
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
+from voxtune.types.words import cleaned, shows, unseen
 
 MISSING = "n/a"
 REQUIRED = tuple(name for name, field in ManifestRow.model_fields.items() if field.is_required())
 REPORT_COLUMNS = ("scan_id", "text", "fields")
+ONE_LINE = {*REQUIRED, "session_id", "diagnosis"}
+"""Columns whose cells are names: of a person, a file, a class."""
 LABEL_TODO = "'voxtune ingest ... --set diagnosis=COLUMN' says which column holds it"
 SUM = ".sha256"
 """Of the file beside a manifest that names its sha256, as ``sha256sum`` writes it."""
@@ -73,12 +76,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def cell(value: object) -> str:
-    """A value as it stands in a table: ``n/a`` for missing, whole numbers without a point, one line."""
+    """A value as it stands in a table: ``n/a`` for missing, whole numbers without a point, one line that moves no cursor."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return " ".join(str(value).split()) or MISSING
+    return cleaned(" ".join(str(value).split())) or MISSING
 
 
 def _cells(path: Path) -> list[list[str]]:
@@ -157,6 +160,7 @@ def _row(path: Path, number: int, texts: Mapping[str, str]) -> ManifestRow:
     for name in REQUIRED:
         if values[name] is None:
             raise TableError(path, f"column '{name}', {where}: a value is needed here, got {texts[name]!r}")
+    _check_seen(path, where, texts)
     try:
         return ManifestRow.model_validate(values)
     except ValidationError as error:
@@ -169,11 +173,32 @@ def _row(path: Path, number: int, texts: Mapping[str, str]) -> ManifestRow:
         ) from None
 
 
+def _check_seen(path: Path, where: str, cells: Mapping[str, object]) -> None:
+    """Refuse a row with a character that nobody sees: a class that looks like another is another.
+
+    Raises:
+        TableError: a control character, or a mark that turns the line around, in a cell or in the name of a column.
+    """
+    texts = {name: one for name, one in cells.items() if isinstance(one, str)}
+    together = "".join((*texts, *texts.values()))
+    if shows(together) and "\n" not in together and "\t" not in together:
+        return
+    for name, text in texts.items():
+        here = unseen(name, one_line=True)
+        if found := here or unseen(text, one_line=name in ONE_LINE):
+            what = f"its name holds {found}" if here else f"{where}: its text holds {found}"
+            raise TableError(
+                path,
+                f"column '{cleaned(name)}', {what}, a character that nobody sees",
+                "Type it anew.",
+            )
+
+
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
     """Write ``manifest.tsv``: the contract's columns, then extra ones by name; ``image`` relative to the file's folder.
 
     Raises:
-        TableError: a ``scan_id`` stands twice.
+        TableError: a ``scan_id`` stands twice, or a text holds a character that nobody sees.
     """
     rows = list(rows)
     seen: set[str] = set()
@@ -183,6 +208,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Path:
                 path, f"scan_id '{row.scan_id}' stands twice", "Every scan needs its own scan_id."
             )
         seen.add(row.scan_id)
+        _check_seen(path, f"scan_id '{row.scan_id}'", row.model_dump())
     extra = sorted({name for row in rows for name in (row.model_extra or {})})
     folder = path.parent.resolve()
     beside = path.with_name(path.name + SUM)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.catalog import RECIPES
-from voxtune.config import RunConfig, read_recipe
+from voxtune.config import HOW, RunConfig, read_recipe
 from voxtune.data.manifest import file_sha256, read_manifest
 from voxtune.data.simulated import with_marks
 from voxtune.errors import DataError, UsageError
 from voxtune.evaluation.cohort_selection import Chosen
-from voxtune.model.adapter import LoadedAdapter, load_adapter
+from voxtune.model.adapter import LoadedAdapter, load_adapter, shareable_config
 from voxtune.model.base_files import FILES, check_weights
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json
@@ -68,7 +68,7 @@ def read_model(source: Path) -> EvaluatedModel:
     """The run in a folder with its adapter, or a recipe by name or ``config.json``, of which the base is scored.
 
     Raises:
-        DataError: neither a run nor a recipe, or a run without an adapter.
+        DataError: neither a run nor a recipe, a run without an adapter, or one whose settings are not those of its adapter.
         WeightsError: the base does not fit.
     """
     if not source.is_dir() and (str(source) in RECIPES or source.suffix == ".json"):
@@ -76,7 +76,22 @@ def read_model(source: Path) -> EvaluatedModel:
         check_weights(found.config.backbone, found.base)
         return found
     run, config, split = read_run(source)
-    return EvaluatedModel(config, load_adapter(run.adapter, base=own_base(config.backbone)), run, split)
+    loaded = load_adapter(run.adapter, base=own_base(config.backbone))
+    if _stated(config) != _stated(loaded.config):
+        raise DataError(
+            f"'{source.name}/config.json' is not what its adapter was trained with: edited since, or damaged. The settings of the training "
+            f"stand in '{source.name}/adapter/adapter.json' under config."
+        )
+    return EvaluatedModel(config, loaded, run, split)
+
+
+def _stated(config: RunConfig) -> dict[str, Any]:
+    """The settings that say what was trained, without places on one machine and how it was computed."""
+    tree = shareable_config(config)
+    return tree | {
+        "citation": None,
+        "training": {name: one for name, one in tree["training"].items() if name not in HOW},
+    }
 
 
 def own_base(settings: Settings) -> Settings | None:

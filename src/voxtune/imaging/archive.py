@@ -20,6 +20,7 @@ from voxtune.imaging.dicom.headers import IGNORED, is_dicom
 from voxtune.imaging.packed import holds_dicom
 from voxtune.storage.failures import disk_first
 from voxtune.storage.scratch import scratch
+from voxtune.storage.zips import CrowdedZipError, open_zip
 
 VOLUMES = (".nii.gz", ".nii", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of files that hold a volume each; the second half of a pair comes with the first."""
@@ -73,11 +74,13 @@ def unpacked(path: Path, called: Path, depth: int = 0) -> Iterator[Inside]:
     """
     with scratch("zip") as folder:
         try:
-            with disk_first(), zipfile.ZipFile(path) as archive:
+            with disk_first(), open_zip(path) as archive:
                 members = _members(called, archive)
                 files = _unpack(called, archive, members, folder)
         except (ScanError, StorageError):
             raise
+        except CrowdedZipError as error:
+            raise ScanError(called, f"the zip is no scan: {error}") from error
         except (
             zipfile.BadZipFile,
             zlib.error,

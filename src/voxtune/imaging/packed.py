@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtune.errors import ScanError
+from voxtune.storage.zips import open_zip
 
 START = 512
 """Bytes that tell a kind: a tar says so at its 257th."""
@@ -129,7 +130,7 @@ def _unpacked_start(file: Path) -> bytes:
 
 
 def _in_zip(file: Path) -> Iterator[bytes]:
-    with zipfile.ZipFile(file) as archive:
+    with open_zip(file) as archive:
         for info in [one for one in archive.infolist() if not one.is_dir() and not one.flag_bits & 1][
             :MOST_MEMBERS
         ]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtune.errors import WeightsError
-from voxtune.types.words import shows
+from voxtune.types.words import shows, unseen
 
 LARGEST_JSON = 2**25
 """Bytes of ``adapter.json``: the training scans' place in feature space is the largest part, some hundred kB."""
@@ -35,7 +35,7 @@ def check_bounds(tree: Mapping[str, Any], name: str) -> None:
         raise WeightsError(
             f"'{name}' has more classes or texts than the limits of {MOST_CLASSES} and {MOST_TEXTS}."
         )
-    problem = _words(tree, "")
+    problem = _words(tree, "") or _lines(tree.get("classes"))
     config = tree.get("config")
     if problem is None and isinstance(config, Mapping):
         problem = next((said for part in BUILT if (said := _sizes(config.get(part), part))), None)
@@ -57,6 +57,13 @@ def _words(value: object, place: str) -> str | None:
     elif isinstance(value, list | tuple):
         parts = [(place, one) for one in value]
     return next((said for key, one in parts if (said := _words(one, key))), None)
+
+
+def _lines(classes: object) -> str | None:
+    """What is wrong with the names of classes, which stand in tables and headings: each is one line."""
+    names = [one for one in classes if isinstance(one, str)] if isinstance(classes, list) else []
+    odd = next((one for one in names if unseen(one, one_line=True)), None)
+    return None if odd is None else f"the class {odd[:40]!r} is not one line"
 
 
 def _sizes(value: object, place: str) -> str | None:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from voxtune import __version__
 from voxtune.pages.slices import view_words
+from voxtune.types.words import cleaned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_seen,
     )
+
+
+def _seen(value: Any) -> Any:
+    """A value as a page shows it: words from files turn no line around. What is markup already is ours."""
+    return cleaned(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render(template: str, context: Mapping[str, Any], *, title: str, simulated: bool) -> str:
@@ -49,8 +56,25 @@ def render(template: str, context: Mapping[str, Any], *, title: str, simulated: 
     return _environment().get_template(template).render(whole)
 
 
+def literal(figure: "Figure") -> "Figure":
+    """The figure, which shows a dollar sign of a name as one: matplotlib would read what stands between two as a formula, and fail."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    shown = [*figure.texts, *figure.legends]
+    for axes in figure.axes:
+        # Ticks are made when they are asked for: not of axes that show none.
+        shown += [one for one in axes.get_children() if axes.axison or not isinstance(one, Axis)]
+    for one in [text for child in shown for text in child.findobj(Text)]:
+        if "$" in one.get_text() and "\\mathdefault" not in one.get_text():
+            one.set_parse_math(False)
+    return figure
+
+
 def image(figure: "Figure", *, dpi: int = 110) -> Markup:
     """A matplotlib figure as the ``src`` of an ``img``: PNG inside the page."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor=figure.get_facecolor())
+    literal(figure).savefig(
+        buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor=figure.get_facecolor()
+    )
     return Markup("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))  # noqa: S704

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxtune.pages.layout import literal
 from voxtune.run_dir import write_bytes, write_text
+from voxtune.types.words import cleaned, plain_text
 
 FIGURES, TABLES = "figures", "tables"
 ENDINGS = ("svg", "pdf")
@@ -98,7 +100,7 @@ def write_figure(  # noqa: PLR0913  (how a figure is printed)
             axes[-1].set_title("SIMULATED", loc="right", color=COLOURS[1], weight="bold")
         for ending, metadata in zip(ENDINGS, ({"Date": None}, {"CreationDate": None}), strict=True):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=ending, metadata=metadata)
+            literal(figure).savefig(buffer, format=ending, metadata=metadata)
             write_bytes(folder / FIGURES / f"{name}.{ending}", buffer.getvalue(), shared=shared)
 
 
@@ -160,7 +162,8 @@ def write_print_table(
     writer.writerow([*columns, *marked])
     for row in rows:
         cells = [row.get(column) for column in columns]
-        writer.writerow(["" if one is None else one for one in cells] + ["true"] * len(marked))
+        texts = [plain_text(cleaned(one)) if isinstance(one, str) else one for one in cells]
+        writer.writerow(["" if one is None else one for one in texts] + ["true"] * len(marked))
     write_text(folder / TABLES / f"{name}.csv", buffer.getvalue(), shared=True)
     said = f"SIMULATED scans. {caption}" if simulated else caption
     numeric = [all(isinstance(row.get(one), float | int | None) for row in rows) for one in columns]
@@ -199,5 +202,5 @@ SPECIAL = {
 
 
 def tex(text: str) -> str:
-    """A text as LaTeX prints it."""
-    return "".join(SPECIAL.get(sign, sign) for sign in text)
+    """A text as LaTeX prints it, on one line."""
+    return "".join(SPECIAL.get(sign, sign) for sign in cleaned(" ".join(text.split())))

@@ -10,6 +10,7 @@ from voxtune.catalog import PROFILES, load
 from voxtune.errors import DataError, UsageError
 from voxtune.types.knowledge import ClassSigns, Knowledge, Node, Relation
 from voxtune.types.profile import Profile, ReportField
+from voxtune.types.words import unseen_in
 
 LARGEST = 100_000
 """Bytes of a profile file."""
@@ -46,6 +47,10 @@ def read_profile(profile: str | Path) -> Profile:
         raise DataError(f"{path.name}: a profile is UTF-8 text.") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{path.name}: not TOML ({error}).") from None
+    if place := unseen_in(tree):
+        raise DataError(
+            f"{path.name}: '{place}' holds a character that nobody sees (a control character, or a mark of direction)."
+        )
     return _checked(path, tree)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.errors import DataError
 from voxtune.profiles.plausible import number
 from voxtune.types.norms import COLUMNS, WORDS, Norms, Term
 from voxtune.types.profile import plain
@@ -50,20 +51,32 @@ class Standings:
 
 
 def standings(norms: Norms, row: ManifestRow) -> Standings:
-    """Where the volumes of a row stand; none where the row lies outside the controls or lacks what is adjusted for."""
+    """Where the volumes of a row stand; none where the row lies outside the controls or lacks what is adjusted for.
+
+    Raises:
+        DataError: the model gives no number: it was made of no controls, or is damaged.
+    """
     known = plausible_row(row, norms.plausible)
     head = [COLUMNS["head_size"]] if "head_size" in norms.terms else []
     if (why := _not_used(row, known, head) or _outside(norms, known)) is not None:
         return Standings(norms, why=why)
     given, row = row, known
-    columns = design([row], norms.terms, norms.knots, norms.degree, norms.middle)[0]
+    try:
+        columns = design([row], norms.terms, norms.knots, norms.degree, norms.middle)[0]
+    except ValueError as error:  # an age within its limits and outside its knots
+        raise DataError(f"The normative model does not fit its own limits ({error}).") from None
     found = {}
     for name, volume in volumes_of(row, norms.regions).items():
         from scipy import stats
 
         line = norms.regions[name]
-        room = line.spread * np.sqrt(1 + columns @ np.array(line.inverse) @ columns)
-        t = float((np.log(volume) - columns @ np.array(line.coefficients)) / room)
+        with np.errstate(all="ignore"):
+            room = line.spread * np.sqrt(1 + columns @ np.array(line.inverse) @ columns)
+            t = float((np.log(volume) - columns @ np.array(line.coefficients)) / room)
+        if not np.isfinite(t):
+            raise DataError(
+                f"The normative model gives no number for '{name}': it was made of no controls, or is damaged."
+            )
         share = float(stats.t.cdf(t, line.freedom))
         # From the nearer end: 1 - cdf of a large t is exactly 0.
         z = float(stats.norm.ppf(share)) if t < 0 else -float(stats.norm.ppf(stats.t.sf(t, line.freedom)))

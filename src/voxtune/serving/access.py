@@ -1,7 +1,6 @@
 """Where a server listens, by which names it may be asked, and which token it wants: this machine alone, or a proxy that is named."""
 
 import ipaddress
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voxtune.errors import UsageError
+from voxtune.storage.lock import create_once
 
 SHORTEST = 16
 """Characters of a token."""
@@ -61,10 +61,7 @@ class Access:
         path = self.token_file
         try:
             if not path.exists():
-                with os.fdopen(
-                    os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
-                ) as file:
-                    file.write(secrets.token_urlsafe(24) + "\n")
+                create_once(path, secrets.token_urlsafe(24) + "\n")
             found = path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:
             raise UsageError(

@@ -19,6 +19,7 @@ from voxtune.types.conformal import PredictionSet
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats, TargetCaveat
 from voxtune.types.target import MMSE, Target
+from voxtune.types.words import cleaned, plain_text
 
 TARGET_COLUMNS = ("low", "high", "note")
 """Of each target beside its prediction."""
@@ -187,8 +188,8 @@ def set_cell(found: PredictionSet | None) -> str | None:
 
 
 def plain_cell(text: str) -> str:
-    """The text where a spreadsheet takes it for text: a file name is anyone's choice, and ``=`` begins a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    """The text where a spreadsheet and a terminal take it for text: a file name is anyone's choice, and ``=`` begins a formula."""
+    return plain_text(cleaned(text))
 
 
 def _yes_no(value: bool | None) -> str | None:  # noqa: FBT001  (a cell)

@@ -1,6 +1,6 @@
 """A folder of answers: ``predictions.tsv``, ``failed.tsv`` and a page for each scan. What earlier calls wrote stays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -70,6 +70,7 @@ class AnswerFolder:
         answers: Sequence[Answer],
         failed: Sequence[Failure],
         asked: Mapping[str, str | None] | None = None,
+        then: Callable[[Written], None] = lambda _: None,
     ) -> Written:
         """Add the answers of a call and the scans that failed in it; each table is whole or not changed.
 
@@ -77,9 +78,12 @@ class AnswerFolder:
             answers: given.
             failed: without an answer.
             asked: file and content of the scans that failed, of which an earlier answer would be of the same bytes.
+            then: what else is made of the whole table, before another call may add to it.
         """
         with waited(self.root, LOCK, every=0.1):
-            return self._write(answers, failed, asked or {})
+            written = self._write(answers, failed, asked or {})
+            then(written)
+            return written
 
     def _write(
         self, answers: Sequence[Answer], failed: Sequence[Failure], asked: Mapping[str, str | None]

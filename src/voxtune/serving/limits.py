@@ -27,6 +27,8 @@ class Limits(Settings):
     keep_seconds: float = Field(3600.0, gt=0)
     """After its end a scan and everything made of it is deleted."""
     pause_seconds: float = Field(30.0, gt=0)
-    """Longest silence of a sender in mid-upload."""
+    """In which a sender in mid-upload sends at least 16 kB, or the end: a body that trickles holds nobody's room for long."""
+    upload_seconds: float = Field(3600.0, gt=0)
+    """For one upload, from its first byte to its last."""
     attempts: int = Field(2, ge=1, le=5)
     """How often a scan is begun when the worker dies on it."""

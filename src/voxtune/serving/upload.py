@@ -19,6 +19,8 @@ FIELD = "scan"
 _START = 348
 _SIZES = {b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c", b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"}
 """sizeof_hdr of NIfTI-1 and NIfTI-2 (348 and 540), in both byte orders."""
+PACE_BYTES = 2**14
+"""That come in ``pause_seconds`` at least: half a kilobyte a second, slower than any line that carries scans."""
 KINDS = "Expected NIfTI (.nii, .nii.gz), a DICOM file, or a zip of a DICOM series or of one NIfTI file."
 
 
@@ -90,13 +92,23 @@ async def _pieces(request: Request, limits: Limits) -> AsyncGenerator[bytes, Non
     """The body, counted as it comes: what a header says of its length is its sender's word."""
     left = limits.upload_bytes
     stream: AsyncIterator[bytes] = aiter(request.stream())
+    clock = asyncio.get_running_loop().time
+    end = clock() + limits.upload_seconds
+    pause, came = clock() + limits.pause_seconds, 0
     while True:
         try:
-            piece = await asyncio.wait_for(anext(stream), limits.pause_seconds)
+            async with asyncio.timeout_at(min(pause, end)):
+                piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Refused(408, f"Nothing came for {limits.pause_seconds:.0f} s.") from None
+            if clock() >= end:
+                raise Refused(408, f"The upload took longer than {limits.upload_seconds:.0f} s.") from None
+            what = f"Only {came} bytes" if came else "Nothing"
+            raise Refused(408, f"{what} came for {limits.pause_seconds:.0f} s.") from None
+        came += len(piece)
+        if came >= PACE_BYTES:
+            pause, came = clock() + limits.pause_seconds, 0
         left -= len(piece)
         if left < 0:
             raise Refused(

@@ -6,6 +6,7 @@ next number, which again only one of them can. The highest number holds.
 
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -13,14 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxtune.storage.failures import on_disk
+from voxtune.errors import UsageError
+from voxtune.storage.failures import FULL, on_disk
 from voxtune.storage.processes import alive, here, started, where
-from voxtune.storage.write import PREFIX
+from voxtune.storage.write import PREFIX, PRIVATE
 
 BEAT_SECONDS = 20.0
 """Between two signs of life of a holder."""
 STALE_SECONDS = 300.0
 """Without a sign of life a holder on another machine counts as dead."""
+OUTPUT = "output"
+"""Name of the lock of a command that fills a folder."""
+LOCK_NAME = re.compile(r"\.lock\.\d+\Z")
 
 
 @contextmanager
@@ -44,6 +49,32 @@ def claimed(folder: Path, name: str) -> Iterator[bool]:
         mine.unlink(missing_ok=True)
 
 
+@contextmanager
+def only_writer(folder: Path, name: str = OUTPUT, doing: str = "writes") -> Iterator[None]:
+    """Hold a folder for one process, or turn this one away in a sentence.
+
+    Raises:
+        UsageError: a living process holds it.
+    """
+    with claimed(folder, name) as mine:
+        if not mine:
+            raise UsageError(
+                f"Another process {doing} in '{folder.name}' now; wait for its end, or take another folder (-o)."
+            )
+        yield
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock: of a process that works here, or of one that was killed."""
+    return LOCK_NAME.search(path.name) is not None
+
+
+def held_names(folder: Path, begins: str) -> list[str]:
+    """The names of the locks in a folder that living processes hold and that begin like this."""
+    names = {LOCK_NAME.sub("", path.name) for path in folder.glob(f"{begins}*") if is_lock(path)}
+    return sorted(name for name in names if is_claimed(folder, name))
+
+
 def is_claimed(folder: Path, name: str) -> bool:
     """Whether a living process holds the lock."""
     held = _held(folder, name)
@@ -57,7 +88,9 @@ def _claim(folder: Path, name: str) -> Path | None:
     if held and not _dead(held[-1][1]):
         return None
     mine = folder / f"{name}.lock.{held[-1][0] + 1 if held else 1}"
-    if not _create(mine, json.dumps({"pid": os.getpid(), "where": where(), "started": started(os.getpid())})):
+    if not create_once(
+        mine, json.dumps({"pid": os.getpid(), "where": where(), "started": started(os.getpid())})
+    ):
         return None
     if _held(folder, name)[-1][1] != mine:  # somebody took over between our look and our claim
         mine.unlink(missing_ok=True)
@@ -65,26 +98,37 @@ def _claim(folder: Path, name: str) -> Path | None:
     return mine
 
 
-def _create(path: Path, text: str) -> bool:
-    """Make a file with all its text at once; ``False`` where the name is taken."""
+def create_once(path: Path, text: str) -> bool:
+    """Make a private file with all its text at once, among any number of processes; ``False`` where the name is taken.
+
+    Raises:
+        StorageError: the disk refuses it.
+    """
     with on_disk(path):
         part = path.parent / f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            part.write_text(text, encoding="utf-8")
-            os.link(part, path)  # fails where the name is taken
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links
-            if not part.is_file():
-                raise
+            _write_new(part, text)
             try:
-                with path.open("x", encoding="utf-8") as lock:
-                    lock.write(text)
+                os.link(part, path)  # fails where the name is taken
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno in FULL:
+                    raise
+                _write_new(path, text)  # a file system without links
+        except FileExistsError:
+            return False
         finally:
             part.unlink(missing_ok=True)
     return True
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Make a private file that is not there yet, and wait until its text is on the disk."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _held(folder: Path, name: str) -> list[tuple[int, Path]]:

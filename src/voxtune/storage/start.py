@@ -26,7 +26,7 @@ def nothing_left(folder: Path, until: Callable[[], bool]) -> Iterator[None]:
             for path in _files(folder) - before:
                 with suppress(OSError):
                     path.unlink()
-            _drop_empty([folder, *parents])
+            drop_empty([folder, *parents])
         raise
 
 
@@ -39,7 +39,7 @@ def no_empty_folders(paths: Iterable[Path]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _drop_empty(_expected)
+        drop_empty(_expected)
         raise
 
 
@@ -51,7 +51,8 @@ def expect(path: Path) -> None:
     _expected.extend(one for one in (path, *path.parents) if not os.path.lexists(one))
 
 
-def _drop_empty(folders: Iterable[Path]) -> None:
+def drop_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that hold nothing but such folders."""
     for folder in folders:
         for inside, _, _ in os.walk(folder, topdown=False):
             with suppress(OSError):  # it holds something

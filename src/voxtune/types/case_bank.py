@@ -9,6 +9,10 @@ from voxtune.types.settings import Settings
 FEWEST = 5
 """Participants behind every group, at the least."""
 MOST_GROUPS, MOST_NUMBERS = 20_000, 2**14
+LARGEST_NUMBER = 1e12
+"""Of a mean: no target and no volume of a head is larger."""
+ROUNDED = 0.01
+"""By which the squared length of a stored vector may differ from 1."""
 BANK = "case_bank.json"
 """The file of a bank, beside the adapter that its vectors are of."""
 
@@ -41,6 +45,13 @@ class CaseBank(Settings):
     def _of_one_size(self) -> "CaseBank":
         if len({len(one.vector) for one in self.groups}) > 1:
             raise ValueError("expected vectors of one length")
+        if any(
+            not abs(sum(min(abs(number), 2.0) ** 2 for number in one.vector) - 1) < ROUNDED
+            for one in self.groups
+        ):
+            raise ValueError("expected vectors of unit length")
+        if any(not abs(number) <= LARGEST_NUMBER for one in self.groups for number in one.means.values()):
+            raise ValueError(f"a mean is larger than {LARGEST_NUMBER:g}")
         if any(one.participants < self.fewest for one in self.groups):
             raise ValueError("a group has fewer participants than the bank promises")
         if sum(one.participants for one in self.groups) != self.participants:

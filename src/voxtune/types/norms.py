@@ -14,6 +14,7 @@ COLUMNS: dict[Term, str] = {"head_size": "icv_mm3", "age": "age", "sex": "sex"}
 """The column of the manifest behind each term."""
 WORDS: dict[Term, str] = {"head_size": "head size", "age": "age", "sex": "sex"}
 MOST_REGIONS, MOST_COEFFICIENTS = 200, 16
+MOST_PARTICIPANTS = 10**7
 
 
 class RegionNorm(Settings):
@@ -25,7 +26,7 @@ class RegionNorm(Settings):
     """(X'X)^-1, which says how much less is known far from the middle of the controls."""
     spread: float = Field(gt=0)
     """Standard deviation of a control around the line."""
-    freedom: int = Field(ge=1)
+    freedom: int = Field(ge=1, le=MOST_PARTICIPANTS)
     """Participants less coefficients: degrees of freedom of the t distribution."""
     participants: int = Field(ge=1)
     left_out: tuple[int, ...] = Field((), max_length=10)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from voxtune.commands.train.one_run import Request, asked_for, looked_at, train_
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json
+from voxtune.storage.lock import only_writer
 from voxtune.storage.start import nothing_left
 
 if TYPE_CHECKING:
@@ -74,7 +76,10 @@ def curve(  # noqa: PLR0913  (the options of the command)
         raise UsageError("Say what to train on: --data OUT/manifest.tsv.")
     config = asked_for(str(recipe), assignments, say=say)
     root, folder = Path(output), None if split_dir is None else Path(split_dir)
-    with nothing_left(root, lambda: any(root.glob("runs/*/*/config.json"))):
+    from voxtune.training.ranks import number_of
+
+    mine = only_writer(root) if number_of() == 0 else nullcontext()  # the first process holds it for all
+    with nothing_left(root, lambda: any(root.glob("runs/*/*/config.json"))), mine:
         return _drawn(config, Path(data), root, folder, sizes, seeds, allow, say)
 
 

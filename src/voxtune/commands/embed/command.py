@@ -14,7 +14,7 @@ from voxtune import __version__
 from voxtune.commands.embed.source import Source, find_source
 from voxtune.commands.embed.tokens import TOKENS, token_array
 from voxtune.errors import DataError, ScanError, SomeScansFailedError, UsageError
-from voxtune.run_dir import atomic_path, make_folder, write_json
+from voxtune.run_dir import atomic_path, output_folder, write_json
 from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow
 
 if TYPE_CHECKING:
@@ -107,54 +107,53 @@ def embed(  # noqa: PLR0913  (the options of the command)
 
     place = torch_device(device)
     rows = with_marks(table, read_manifest(table))
-    if target is not None:
-        make_folder(target)
-    source = find_source(model, None if base is None else Path(base), preset, settings or {}, say)
-    tower = source.model.vision.tower
-    if tokens and is_sparse_tower(tower) and not isinstance(tower, SkipEmpty):
-        raise UsageError(
-            f"--tokens needs as many tokens in every scan: {source.facts['base']} drops patches with background, scan by scan."
-        )
-    source.model.to(place)
-    good, failed = readable(rows, scan_reader(table, rows, source.preset))
-    if not good:
-        raise DataError(
-            f"None of the {len(rows)} scans can be read. The first: {failed[0][1] if failed else 'the table has no row'}"
-        )
-    if harmonise is not None:
-        check_sites(good, harmonise)  # what is refused is refused before the model runs
-    vectors, kept = _encode(source, good, table, target if tokens else None, tokens=tokens)
-    brought = None if harmonise is None else brought_together(vectors, good, harmonise)
-    if brought is not None:
-        vectors = brought.vectors.astype(np.float32)
-    facts = source.facts | {
-        "n_scans": len(good),
-        "n_participants": len({row.participant_id for row in good}),
-        "failed": len(failed),
-        "width": int(vectors.shape[1]),
-        "dtype": "float32",
-        "tokens": None
-        if kept is None
-        else {
-            "shape": list(kept.shape),
-            "lead": source.model.vision.tower.lead,
-            "layer": "after the last block and its norm, without extra tokens",
-            **({"absent": ABSENT} if isinstance(tower, SkipEmpty) else {}),
-        },
-        "device": place.type,
-        "simulated": bool(source.facts["simulated"]) or any(row.simulated for row in good),
-        "manifest_sha256": file_sha256(table),
-        "embeddings_sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
-        "voxtune": __version__,
-    }
-    if brought is not None:
-        facts["harmonised"] = brought.facts
-    error = None
-    if target is not None:
-        _write(target, vectors, good, failed, facts)
-        error = SomeScansFailedError(len(failed), len(rows), target / FAILED) if failed else None
-    pairs = tuple((row.scan_id, why) for row, why in failed)
-    return Embedded(vectors, good, facts, kept, pairs, target, error)
+    with output_folder(target):
+        source = find_source(model, None if base is None else Path(base), preset, settings or {}, say)
+        tower = source.model.vision.tower
+        if tokens and is_sparse_tower(tower) and not isinstance(tower, SkipEmpty):
+            raise UsageError(
+                f"--tokens needs as many tokens in every scan: {source.facts['base']} drops patches with background, scan by scan."
+            )
+        source.model.to(place)
+        good, failed = readable(rows, scan_reader(table, rows, source.preset))
+        if not good:
+            raise DataError(
+                f"None of the {len(rows)} scans can be read. The first: {failed[0][1] if failed else 'the table has no row'}"
+            )
+        if harmonise is not None:
+            check_sites(good, harmonise)  # what is refused is refused before the model runs
+        vectors, kept = _encode(source, good, table, target if tokens else None, tokens=tokens)
+        brought = None if harmonise is None else brought_together(vectors, good, harmonise)
+        if brought is not None:
+            vectors = brought.vectors.astype(np.float32)
+        facts = source.facts | {
+            "n_scans": len(good),
+            "n_participants": len({row.participant_id for row in good}),
+            "failed": len(failed),
+            "width": int(vectors.shape[1]),
+            "dtype": "float32",
+            "tokens": None
+            if kept is None
+            else {
+                "shape": list(kept.shape),
+                "lead": source.model.vision.tower.lead,
+                "layer": "after the last block and its norm, without extra tokens",
+                **({"absent": ABSENT} if isinstance(tower, SkipEmpty) else {}),
+            },
+            "device": place.type,
+            "simulated": bool(source.facts["simulated"]) or any(row.simulated for row in good),
+            "manifest_sha256": file_sha256(table),
+            "embeddings_sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
+            "voxtune": __version__,
+        }
+        if brought is not None:
+            facts["harmonised"] = brought.facts
+        error = None
+        if target is not None:
+            _write(target, vectors, good, failed, facts)
+            error = SomeScansFailedError(len(failed), len(rows), target / FAILED) if failed else None
+        pairs = tuple((row.scan_id, why) for row, why in failed)
+        return Embedded(vectors, good, facts, kept, pairs, target, error)
 
 
 # ------------------------------------------------------------------------------------------- the scans

@@ -67,28 +67,26 @@ def _evaluate(
 ) -> Evaluated:
     from voxtune.evaluation.evaluated_model import manifest_to_score, read_model
     from voxtune.evaluation.run_list import run_folders
-    from voxtune.run_dir import make_folder
+    from voxtune.run_dir import output_folder
 
     runs = run_folders(sources[0]) if len(sources) == 1 else sources
     if len(runs) > 1:
-        if target is not None:
-            make_folder(target)  # before any scan is read
         home = sources[0] if len(sources) == 1 else None
-        return evaluate_runs(
-            runs,
-            data=manifest,
-            classes=classes,
-            label_map=label_map,
-            output=target,
-            home=home,
-            say=say,
-            sets=sets,
-        )
+        with output_folder(target):  # before any scan is read
+            return evaluate_runs(
+                runs,
+                data=manifest,
+                classes=classes,
+                label_map=label_map,
+                output=target,
+                home=home,
+                say=say,
+                sets=sets,
+            )
     model = read_model(runs[0])
     manifest_to_score(model, manifest)  # what to score is asked for before where to write
     if target is None and model.run is None:
         raise UsageError("Say where to write the scores of a base: -o DIR.")
-    if target is not None:
-        make_folder(target)
-    found = scored(model, manifest, classes, label_map, say, sets)
-    return write_evaluation(found, target or folder_of(found))
+    with output_folder(target):
+        found = scored(model, manifest, classes, label_map, say, sets)
+        return write_evaluation(found, target or folder_of(found))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune import __version__
 from voxtune.commands.evaluate.write import (
     BASELINES,
+    LOCK,
     Evaluated,
     evaluation_folder,
     scored,
@@ -15,6 +16,7 @@ from voxtune.commands.evaluate.write import (
 )
 from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
+from voxtune.storage.lock import waited
 from voxtune.types.records import Metric, OverRuns
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def evaluate_runs(  # noqa: PLR0913  (the options of the command)
         parts[one.key] = found
         write_evaluation(found, output / run_folder(listed.of, one.key), prints=False)
     assert output is not None
-    return _together(listed, parts, output)
+    with waited(output, LOCK, every=0.1):
+        return _together(listed, parts, output)
 
 
 def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path) -> Evaluated:

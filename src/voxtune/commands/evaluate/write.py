@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune.run_dir import read_json, write_json, write_text
+from voxtune.storage.lock import waited
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 BASELINES = "baselines"
 """Folder of an evaluation with the predictions of each baseline, for ``voxtune compare``."""
+LOCK = "evaluation"
+"""Of two evaluations of the same scans at once one writes after the other: their files never mix."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,18 @@ def write_evaluation(found: "Evaluation", folder: Path, *, prints: bool = True) 
 
     facts = page_facts(found)
     stated = stated_facts(found, facts)
-    write_predictions(folder, found.table)
-    for name, rival in found.rivals.items():
-        write_predictions(folder / BASELINES / name, rival)
     people = len(set(found.table.participants))
-    write_metrics_json(folder / METRICS, found.all_metrics(), n_scans=len(found.table), n_participants=people)
-    write_json(folder / FACTS, stated)
-    write_text(folder / "page.html", evaluation_page(facts))
-    if prints:
-        write_prints(facts, folder)
+    with waited(folder, LOCK, every=0.1):
+        write_predictions(folder, found.table)
+        for name, rival in found.rivals.items():
+            write_predictions(folder / BASELINES / name, rival)
+        write_metrics_json(
+            folder / METRICS, found.all_metrics(), n_scans=len(found.table), n_participants=people
+        )
+        write_json(folder / FACTS, stated)
+        write_text(folder / "page.html", evaluation_page(facts))
+        if prints:
+            write_prints(facts, folder)
     return Evaluated(
         folder,
         read_json(folder / METRICS, "metrics"),

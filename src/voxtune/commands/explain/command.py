@@ -21,7 +21,7 @@ from voxtune.explanation.scan_reports import (
 from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars, verdicts, warnings
 from voxtune.imaging.boundary import one_sentence
 from voxtune.pages.slices import View, seen_from
-from voxtune.run_dir import make_folder, write_json, write_text
+from voxtune.run_dir import output_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
@@ -104,40 +104,40 @@ def explain(  # noqa: PLR0913  (the options of the command)
         other = find_control(folder, loaded, rival, weights)
     preset = load_preset(loaded.facts.preset)
     place = home or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
-    make_folder(place)  # before any scan is read, and after an adapter that is refused
-    question = Question(target, method, tuple(biomarkers), seed)
-    check_asked(loaded, target, method, biomarkers)
-    axes = orientation and checked_axes(orientation)
-    if scan.suffix == ".tsv":
-        from voxtune.commands.explain.cohort import explain_cohort
+    with output_folder(place):  # before any scan is read, and after an adapter that is refused
+        question = Question(target, method, tuple(biomarkers), seed)
+        check_asked(loaded, target, method, biomarkers)
+        axes = orientation and checked_axes(orientation)
+        if scan.suffix == ".tsv":
+            from voxtune.commands.explain.cohort import explain_cohort
 
-        if report is not None or facts or data is not None:
-            raise UsageError(
-                "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
-            )
+            if report is not None or facts or data is not None:
+                raise UsageError(
+                    "The rows of a manifest bring their own facts: leave out --report, --facts and --data."
+                )
+            with seen_from(view):
+                return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
+        told = _told(loaded, scan, biomarkers, report=text, facts=facts, data=table)
+        tell("Preprocessing")
+        prepared = prepare_scan(scan, preset, stripped=stripped, series=series, orientation=axes)
+        made = prepared.preprocessed
+        told["simulated"] |= made.record.simulated
+        case = Case(plain_name(scan), made.volume, prepared.tensor, **told)
+        tell("Explaining")
+        with one_sentence(case.name, "explained"):
+            found = explain_scan(loaded, preset, case, question, other)
+        answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
+        said = given(answer, caveats.verdict)
+        found.facts["prediction"]["mmse"] = said.mmse
+        if "targets" in found.facts["prediction"]:
+            found.facts["prediction"]["targets"] = dict(said.targets)
+        computed = found.facts["prediction"]["predicted"]
+        if not caveats.verdict.answered:
+            found.facts["prediction"]["predicted"] = None
+        tell("Drawing")
+        shown = case.own or computed
         with seen_from(view):
-            return explain_cohort(loaded, preset, scan, question, place, other, limit, tell)
-    told = _told(loaded, scan, biomarkers, report=text, facts=facts, data=table)
-    tell("Preprocessing")
-    prepared = prepare_scan(scan, preset, stripped=stripped, series=series, orientation=axes)
-    made = prepared.preprocessed
-    told["simulated"] |= made.record.simulated
-    case = Case(plain_name(scan), made.volume, prepared.tensor, **told)
-    tell("Explaining")
-    with one_sentence(case.name, "explained"):
-        found = explain_scan(loaded, preset, case, question, other)
-    answer, caveats = Predictor(loaded).judge(case.name, case.tensor, made)
-    said = given(answer, caveats.verdict)
-    found.facts["prediction"]["mmse"] = said.mmse
-    if "targets" in found.facts["prediction"]:
-        found.facts["prediction"]["targets"] = dict(said.targets)
-    computed = found.facts["prediction"]["predicted"]
-    if not caveats.verdict.answered:
-        found.facts["prediction"]["predicted"] = None
-    tell("Drawing")
-    shown = case.own or computed
-    with seen_from(view):
-        return _write(loaded, case, found, caveats, question, place, shown)
+            return _write(loaded, case, found, caveats, question, place, shown)
 
 
 def _told(

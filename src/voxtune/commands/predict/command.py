@@ -299,8 +299,7 @@ def _finished(
             raise ScanError(failed[0].scan, failed[0].error.removeprefix(f"{failed[0].scan}: "))
         raise DataError(" ".join(one.error for one in failed))
     asked = {job.scan.file: job.scan.sha256 for job in jobs if job.page in lost}
-    written = kept.write(answers, failed, asked)
-    _index(written, facts, answers)
+    written = kept.write(answers, failed, asked, lambda done: _index(done, facts, answers))
     some = SomeScansFailedError(len(failed), len(jobs), kept.root / FAILED) if failed else None
     return Predicted(answers, failed, adapter, facts, written, reused, some)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from voxtune.commands.crew import run_crew
 from voxtune.commands.reproduce.loop import Say, run_cells
 from voxtune.commands.reproduce.sweep import CellT, Work
+from voxtune.types.words import cleaned
 
 
 def run_on_workers(work: Work[CellT], cells: Sequence[CellT], workers: int, say: Say, *, wait: bool) -> None:
@@ -56,4 +57,4 @@ def _worker(work: Work[CellT], cells: tuple[CellT, ...], since: float, place: in
     # Each starts at another place, so that they seldom ask for the same cell.
     start = place * len(cells) // workers
     mine = cells[start:] + cells[:start]
-    run_cells(work, mine, lambda line: print(line, file=sys.stderr, flush=True), since=since)  # noqa: T201
+    run_cells(work, mine, lambda line: print(cleaned(line), file=sys.stderr, flush=True), since=since)  # noqa: T201

@@ -1,6 +1,7 @@
 """``voxtune similar``: the participants nearest to a scan by image, text or both, why they are, and how their outcomes spread."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from voxtune.cases.vectors import (
 )
 from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measure, measured_lines
 from voxtune.errors import DataError, ScanError, UsageError
-from voxtune.run_dir import RunDir, make_folder, read_json, write_json, write_text
+from voxtune.run_dir import RunDir, output_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
 
 if TYPE_CHECKING:
@@ -105,10 +106,9 @@ def similar(  # noqa: PLR0913  (the options of the command)
     weights = base_file(folder, None if base is None else Path(base))
     axes = orientation and checked_axes(orientation)
     target = None if output is None else Path(output)
-    with on_device(device):
+    with on_device(device), ExitStack() as held:
         loaded = load_adapter(folder, weights)
-        if target is not None:
-            make_folder(target)
+        held.enter_context(output_folder(target))
         if file.suffix == ".tsv":
             if data is not None or split is not None or facts:
                 raise UsageError(
@@ -127,7 +127,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
         done = _searched(
             loaded, bank, asked, prepared, by, count, known=participant is not None or row is not None
         )
-    return _written(done, target)
+        return _written(done, target)
 
 
 @dataclass(frozen=True)

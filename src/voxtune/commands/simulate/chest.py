@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
-from voxtune.run_dir import write_bytes, write_text
+from voxtune.run_dir import output_folder, write_bytes, write_text
 from voxtune.simulate.chest import ChestSettings, Rendered, Scan, Scanner, render, report, scans
 from voxtune.simulate.subjects import SOURCE
 from voxtune.types.records import ManifestRow
@@ -68,37 +68,38 @@ def simulate_chest(
         json.dumps({"source": SOURCE, "kind": "chest", **settings.model_dump(mode="json")}, indent=2) + "\n"
     )
     record = out / "simulation.json"
-    if record.is_file() and record.read_text(encoding="utf-8") != text:
-        raise UsageError(
-            f"'{out.name}' holds a cohort simulated with other settings; give another folder, or remove it first."
+    with output_folder(out):
+        if record.is_file() and record.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                f"'{out.name}' holds a cohort simulated with other settings; give another folder, or remove it first."
+            )
+        machines = [Scanner.drawn(seed, index) for index in range(scanners)]
+        planned = list(scans(settings))
+        labels, words, facts, truth = [], [], [], []
+        with progress("Simulating", len(planned)) as advance:
+            for scan in planned:
+                drawn = render(settings, scan, machines[scan.scanner])
+                _write_volume(out, scan, drawn)
+                truth += _write_truth(out, scan, drawn)
+                name = f"{scan.scan_id}.nii.gz"
+                findings, impressions = report(scan, drawn, seed)
+                labels.append({"VolumeName": name} | {one: int(one in scan.amounts) for one in FINDINGS})
+                words.append({"VolumeName": name, "Findings_EN": findings, "Impressions_EN": impressions})
+                facts.append(_metadata(name, scan, drawn, machines[scan.scanner].name))
+                advance(scan.scan_id)
+        for path, lines in ((LABELS, labels), (REPORTS, words), (METADATA, facts)):
+            write_text(out / path, _csv(lines), shared=True)
+        write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        marked = {"source": SOURCE, "source_sha256": digest, "diagnosis_rule": RULE, "simulated": True}
+        rows = [row.model_copy(update=marked) for row in CtRate(root=out).rows()]
+        manifest = write_manifest(rows, out / "manifest.tsv")
+        write_text(record, text, shared=True)
+        write_text(
+            out / "page.html",
+            chest_page(rows, FINDINGS, _examples(out, rows, FINDINGS), settings.model_dump(mode="json")),
         )
-    machines = [Scanner.drawn(seed, index) for index in range(scanners)]
-    planned = list(scans(settings))
-    labels, words, facts, truth = [], [], [], []
-    with progress("Simulating", len(planned)) as advance:
-        for scan in planned:
-            drawn = render(settings, scan, machines[scan.scanner])
-            _write_volume(out, scan, drawn)
-            truth += _write_truth(out, scan, drawn)
-            name = f"{scan.scan_id}.nii.gz"
-            findings, impressions = report(scan, drawn, seed)
-            labels.append({"VolumeName": name} | {one: int(one in scan.amounts) for one in FINDINGS})
-            words.append({"VolumeName": name, "Findings_EN": findings, "Impressions_EN": impressions})
-            facts.append(_metadata(name, scan, drawn, machines[scan.scanner].name))
-            advance(scan.scan_id)
-    for path, lines in ((LABELS, labels), (REPORTS, words), (METADATA, facts)):
-        write_text(out / path, _csv(lines), shared=True)
-    write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    marked = {"source": SOURCE, "source_sha256": digest, "diagnosis_rule": RULE, "simulated": True}
-    rows = [row.model_copy(update=marked) for row in CtRate(root=out).rows()]
-    manifest = write_manifest(rows, out / "manifest.tsv")
-    write_text(record, text, shared=True)
-    write_text(
-        out / "page.html",
-        chest_page(rows, FINDINGS, _examples(out, rows, FINDINGS), settings.model_dump(mode="json")),
-    )
-    return manifest
+        return manifest
 
 
 def map_name(finding: str) -> str:

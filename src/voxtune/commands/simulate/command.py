@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from voxtune.data.manifest import write_manifest, write_table
 from voxtune.errors import SettingError, UsageError
 from voxtune.progress import progress
-from voxtune.run_dir import write_bytes
+from voxtune.run_dir import output_folder, write_bytes
 from voxtune.simulate.brains import render
 from voxtune.simulate.follow_up import MCI, true_risks
 from voxtune.simulate.records import manifest_row
@@ -102,38 +102,39 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         ) from None
     text = json.dumps({"source": SOURCE, **recorded(settings)}, indent=2, sort_keys=True) + "\n"
     record = out / "simulation.json"
-    if record.is_file() and record.read_text(encoding="utf-8") != text:
-        raise UsageError(
-            f"'{out.name}' holds a cohort simulated with other settings; give another folder, or remove it first."
-        )
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    for folder in (out / "scans", out / "truth"):
-        folder.mkdir(parents=True, exist_ok=True)
-    machines = [Scanner.drawn(seed, index) for index in range(scanners)]
+    with output_folder(out):
+        if record.is_file() and record.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                f"'{out.name}' holds a cohort simulated with other settings; give another folder, or remove it first."
+            )
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        for folder in (out / "scans", out / "truth"):
+            folder.mkdir(parents=True, exist_ok=True)
+        machines = [Scanner.drawn(seed, index) for index in range(scanners)]
 
-    rows: list[ManifestRow] = []
-    truth: list[dict[str, object]] = []
-    pictures: list[dict[str, float]] = []
-    planned = list(scans(settings))
-    with progress("Simulating", len(planned)) as advance:
-        for scan in planned:
-            row, fact, seen = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
-            rows.append(row)
-            truth.append(fact)
-            pictures.append(seen)
-            advance("")
-    _replace(record, text.encode())
-    write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
-    manifest = write_manifest(rows, out / "manifest.tsv")
-    if raw_heads:
-        write_raw_heads(out, settings, rows, raw_heads)
-    limits = None
-    if settings.event is not None:  # the class is what people are chosen by, not what is asked
-        _write_risks(out, settings, planned)
-    elif participants >= ENOUGH:
-        limits = _write_limits(out, settings, planned, rows, pictures)
-    _replace(out / "page.html", _page(out, settings, rows, limits).encode())
-    return manifest
+        rows: list[ManifestRow] = []
+        truth: list[dict[str, object]] = []
+        pictures: list[dict[str, float]] = []
+        planned = list(scans(settings))
+        with progress("Simulating", len(planned)) as advance:
+            for scan in planned:
+                row, fact, seen = _write_scan(out, settings, scan, machines[scan.participant.scanner], digest)
+                rows.append(row)
+                truth.append(fact)
+                pictures.append(seen)
+                advance("")
+        _replace(record, text.encode())
+        write_table(out / "truth" / "truth.tsv", TRUTH_COLUMNS, truth)
+        manifest = write_manifest(rows, out / "manifest.tsv")
+        if raw_heads:
+            write_raw_heads(out, settings, rows, raw_heads)
+        limits = None
+        if settings.event is not None:  # the class is what people are chosen by, not what is asked
+            _write_risks(out, settings, planned)
+        elif participants >= ENOUGH:
+            limits = _write_limits(out, settings, planned, rows, pictures)
+        _replace(out / "page.html", _page(out, settings, rows, limits).encode())
+        return manifest
 
 
 def recorded(settings: CohortSettings) -> dict[str, Any]:

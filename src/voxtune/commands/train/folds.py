@@ -16,6 +16,7 @@ from voxtune.config import RunConfig
 from voxtune.errors import SomeFoldsFailedError, StoppedError, StorageError, UsageError, VoxTuneError
 from voxtune.evaluation.run_list import FOLDS
 from voxtune.run_dir import RunDir, read_json, write_json
+from voxtune.types.words import cleaned
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
@@ -154,4 +155,4 @@ def _worker(request: "Request", folds: Sequence[Path], output: Path, place: int,
     """One process of a crew: its folds."""
     for fold in list(folds)[place::workers]:
         (output / fold.name / FAILED).unlink(missing_ok=True)
-        train_fold(request, fold, output, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        train_fold(request, fold, output, lambda line: print(cleaned(line), file=sys.stderr, flush=True))  # noqa: T201

@@ -11,7 +11,7 @@ from voxtune.config import RunConfig
 from voxtune.errors import UsageError, WeightsError
 from voxtune.extras import install_line
 from voxtune.run_dir import LOCAL, RunDir
-from voxtune.storage.lock import claimed
+from voxtune.storage.lock import only_writer
 from voxtune.storage.start import nothing_left
 from voxtune.types.records import ManifestRow
 
@@ -41,11 +41,7 @@ def alone(
         if number_of() != 0:  # the first process holds the run for all
             return train(request, output, *args, **kwargs)
         run = RunDir(output)
-        with nothing_left(output, lambda: has_progress(run)), claimed(output, LOCK) as mine:
-            if not mine:
-                raise UsageError(
-                    f"Another process trains in '{output.name}' now; wait for its end, or take another -o."
-                )
+        with nothing_left(output, lambda: has_progress(run)), only_writer(output, LOCK, "trains"):
             return train(request, output, *args, **kwargs)
 
     return held
