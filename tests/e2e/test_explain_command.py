@@ -144,7 +144,7 @@ def test_the_page_warns_as_the_page_of_predict_does(
     found = json.loads((tmp_path / "e" / "explanation.json").read_text(encoding="utf-8"))
     beside, of_targets = dict(found["caveats"]), found["caveats"]["targets"]
     assert beside.pop("targets").keys() <= answer["targets"].keys()
-    unasked = {"series", "prediction_set", "discoveries"}
+    unasked = {"series", "prediction_set", "discoveries", "visits"}
     assert {beside.pop(name) for name in unasked} == {None}
     assert not unasked & set(answer)
     assert beside.items() <= answer.items()
