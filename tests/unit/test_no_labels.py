@@ -51,7 +51,10 @@ def test_the_audit_does_not_say_that_it_checked_classes_that_are_not_there() -> 
         assert f"not done [{check}] no scan has a diagnosis" in report.text
         assert check not in report.text.split("Checked:")[1]
     some = [row.model_copy(update={"diagnosis": "NC"}) for row in some]
-    assert "Checked: participants, classes, shortcut" in find_leaks(some, make_split(some, seed=0)).text
+    assert (
+        "Checked: participants, same_person, classes, shortcut"
+        in find_leaks(some, make_split(some, seed=0)).text
+    )
 
 
 def test_training_says_what_to_do(tmp_path: Path) -> None:
