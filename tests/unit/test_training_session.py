@@ -107,7 +107,8 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_is_encoded_once_gives_the_same_run(cohort: TrainingCohort, tmp_path: Path, name: str) -> None:
-    chosen = config(TRAINING.model_copy(update={"epochs": 1}), **VARIANTS[name])
+    # Pictures of noise get nearly one vector: drawn apart, their rounding would be drawn apart with them.
+    chosen = config(TRAINING.model_copy(update={"epochs": 1}), standardise="never", **VARIANTS[name])
     again = {"epochs": 1, "reuse": False, "workers": 0}
     anew = chosen.model_copy(update={"training": TRAINING.model_copy(update=again)})
     _, once = run(cohort, tmp_path / "once", chosen)
