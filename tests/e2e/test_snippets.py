@@ -246,7 +246,9 @@ def measured(folder: Path) -> None:
         path = folder / "preprocessed" / f"s{number}.nii.gz"
         path.parent.mkdir(exist_ok=True)
         voxels = (0.5 * picture + 0.4 * ill).astype(np.float32)
-        voxels[0, 0, 0] = 1  # as preprocessing scales every volume: else the range of its numbers would tell the class
+        voxels[0, 0, 0] = (
+            1  # as preprocessing scales every volume: else the range of its numbers would tell the class
+        )
         nib.save(nib.Nifti1Image(voxels, TINY.affine), path)
         rows.append(
             {

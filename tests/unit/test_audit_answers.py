@@ -255,7 +255,10 @@ def test_two_words_tell_together() -> None:
 def test_a_code_that_looks_like_a_power_of_ten_ends_nothing() -> None:
     rows = cohort(diagnosis=lambda n: ("NC", "AD")[n % 2])
     assert not levels(
-        rows, texts(rows, lambda n, rng: f"File {int(rng.integers(9))}e{int(rng.integers(300, 9999))} {'9' * 400}.")
+        rows,
+        texts(
+            rows, lambda n, rng: f"File {int(rng.integers(9))}e{int(rng.integers(300, 9999))} {'9' * 400}."
+        ),
     )
 
 
