@@ -100,11 +100,11 @@ def test_a_kill_in_the_middle_loses_only_what_was_in_flight(study: Path, tmp_pat
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while process.poll() is None and not list((out / RECORDS).glob("*.json")):
+    while process.poll() is None and not list((out / RECORDS).glob("[!.]*.json")):  # a part is not a record yet
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = len(list((out / RECORDS).glob("*.json")))
+    done = len(list((out / RECORDS).glob("[!.]*.json")))
     assert done >= 1
     resumed = call("predict", "demo", study, "-o", out, "--workers", 2)
     assert f"{done} answered before" in resumed.output
