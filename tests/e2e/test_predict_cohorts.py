@@ -100,7 +100,9 @@ def test_a_kill_in_the_middle_loses_only_what_was_in_flight(study: Path, tmp_pat
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while process.poll() is None and not list((out / RECORDS).glob("[!.]*.json")):  # a part is not a record yet
+    while process.poll() is None and not list(
+        (out / RECORDS).glob("[!.]*.json")
+    ):  # a part is not a record yet
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
