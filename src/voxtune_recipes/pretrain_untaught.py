@@ -9,7 +9,7 @@ Pictures of random label maps in random contrasts, and texts of what is seen in 
 
 Never: a named region, a size of anything as a whole, the disease vector, ageing, a diagnosis, an MMSE, a T1 scanner. So CLS was
 never asked for what a diagnosis needs: there is something left to adapt. The same seed gives the same weights
-on the same machine. Hardware: one CPU core, 1.1 GB, about twenty minutes of its time.
+on the same machine. Hardware: one CPU core, 1.1 GB, about a quarter of an hour of its time.
 """
 
 import argparse
