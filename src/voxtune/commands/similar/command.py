@@ -20,6 +20,7 @@ from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
 from voxtune.types.seed import check_seed
+from voxtune.types.stored import RunSplit
 
 if TYPE_CHECKING:
     from voxtune.cases.nearest import By
@@ -221,7 +222,9 @@ def _training_side(place: Path, split: Path | None) -> set[str] | None:
 
         return set(read_split(split).train)
     run = RunDir(place)
-    return set(read_json(run.split, "the split of the run")["train"]) if run.split.is_file() else None
+    return (
+        set(read_json(run.split, "the split of the run", RunSplit)["train"]) if run.split.is_file() else None
+    )
 
 
 def _fitted(loaded: "LoadedAdapter", train: Sequence[ManifestRow]) -> "FittedNorms | None":
