@@ -72,6 +72,9 @@ def test_what_says_nothing_of_change(others: list[ManifestRow]) -> None:
 def test_a_scan_without_a_time_or_a_volume_has_no_change() -> None:
     assert changes(row("now", "n/a"), [row("a", 0.0)], DEMENTIA) == {}
     assert changes(row("now", 2.0, "n/a"), [row("a", 0.0)], DEMENTIA) == {}
+    for never in ("inf", "-inf", "nan", "M012"):
+        assert changes(row("now", never), [row("a", 0.0)], DEMENTIA) == {}
+        assert changes(row("now", 2.0), [row("a", never)], DEMENTIA) == {}
 
 
 @settings(max_examples=50, deadline=None)

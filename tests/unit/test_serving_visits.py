@@ -55,6 +55,13 @@ def test_the_nearest_are_read_and_what_is_left_out_is_said() -> None:
     assert VisitsRead(earlier=()).lost is None
 
 
+def test_the_scan_itself_is_no_earlier_visit() -> None:
+    again = EarlierScan("again", 1.0, torch.zeros(1, 2), torch.ones(1, WIDTH))
+    logits, visits = read_together(join(), now(), [again])
+    assert torch.equal(logits, torch.zeros(1, 2))
+    assert visits.lost == "an earlier scan is not read (again: it is the same picture as the scan itself)"
+
+
 @pytest.mark.parametrize("years", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_scan_that_is_not_from_before_the_moment_is_refused(years: float) -> None:
     with pytest.raises(ScanError, match="'late' is not from before it"):

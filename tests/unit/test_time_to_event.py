@@ -84,7 +84,7 @@ def test_an_event_is_read_as_it_is_written() -> None:
     for wrong in ("one, two", "conversion(3)", "conversion(["):
         with pytest.raises(UsageError, match="event"):
             read_recipe("deft").edit(f"event={wrong}")
-    for years in ("[2, 1]", "[0, 1]", "[]"):
+    for years in ("[2, 1]", "[0, 1]", "[]", "[1, 1]", "[1, 1.0000001]", "[1e309]", "[1, 400]"):
         with pytest.raises(UsageError):
             read_recipe("deft").edit(f"event=conversion(years={years})")
     assert [horizon(1.0), horizon(2.5)] == ["1 year", "2.5 years"]
@@ -431,3 +431,17 @@ def test_the_page_of_a_scan_has_a_band_only_where_the_adapter_knows_it() -> None
     assert bare is not None
     assert {one[2] for one in bare["rows"]} == {None}
     assert risk_section(prediction, {"config": {}}) is None
+
+
+@pytest.mark.parametrize("sd", [0, -0.3, 1e6, float("nan"), float("inf"), "wide", None])
+def test_a_band_holds_its_curve_whatever_an_adapter_says(sd: object) -> None:
+    prediction = Prediction(
+        scan_id="a", predicted="by 1 year", probabilities={"1 year": 0.6, "2 years": 0.6, "3 years": 1.0}
+    )
+    found = risk_section(
+        prediction, {"config": {"event": {"name": "AD"}}, "training": {"event": {"shift_sd": sd}}}
+    )
+    assert found is not None
+    for _, value, low, high in found["rows"]:
+        assert (low is None) == (sd is None or isinstance(sd, str) or not np.isfinite(sd))  # type: ignore[call-overload]
+        assert low is None or 0 <= low <= value + 1e-9 <= high + 2e-9 <= 1 + 2e-9

@@ -18,6 +18,10 @@ OLDEST = 120.0
 """Years of age that nobody is followed to: beyond them a time is in other units, such as months."""
 
 
+CALENDAR = 3000.0
+"""Beyond it a number is no year of any calendar."""
+
+
 def follow_up(rows: Sequence[ManifestRow], event: Event) -> tuple[Floats, Floats]:
     """Years from each scan to the event or to the end of follow-up (n,), and its status (n,); NaN where a scan has neither.
 
@@ -84,16 +88,19 @@ def when_made(row: ManifestRow) -> float:
     """Years from the first visit of its person to a scan; NaN where nobody knows.
 
     Raises:
-        TableError: the cell is no number.
+        TableError: the cell is no number, or one of days such as 20140912.
     """
-    return _number(row, VISIT_YEARS)
+    found = _number(row, VISIT_YEARS)
+    if abs(found) > CALENDAR:
+        raise _wrong(row, VISIT_YEARS, "years since the first visit", f"{found:.12g}")
+    return found
 
 
 def check_times(rows: Sequence[ManifestRow]) -> None:
     """See that it is known when each scan of a person with several was made, where they are read together.
 
     Raises:
-        DataError: it is not, or their times are those of no person's visits.
+        DataError: it is not, or their times or sexes are those of no one person.
         TableError: a cell is no number.
     """
     people: dict[str, list[ManifestRow]] = {}
@@ -106,6 +113,12 @@ def check_times(rows: Sequence[ManifestRow]) -> None:
             raise DataError(
                 f"Scan '{lost.scan_id}' of participant '{person}' has no {VISIT_YEARS} (years since the first visit): the {len(some)} scans of this person are "
                 "read together (event.visits), and it must be known when each was made. Add the column, or take one scan of each person."
+            )
+        sexes = {row.sex for row in some if row.sex is not None}
+        if len(sexes) > 1:
+            raise DataError(
+                f"The scans of participant '{person}' are of {' and '.join(sorted(sexes))}: one of them is another person's, and they would be read together "
+                "(event.visits). Correct participant_id or sex."
             )
         if times and max(times) - min(times) > LONGEST:
             raise DataError(

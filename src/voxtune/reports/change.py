@@ -1,5 +1,6 @@
 """What a report says of change: how fast the volumes of a person's regions fell or rose since an earlier scan, in percent a year."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from voxtune.reports.facts import Facts
@@ -100,6 +101,7 @@ def with_changes(
 
 def _when(row: ManifestRow) -> float | None:
     try:
-        return float(str((row.model_extra or {}).get(VISIT_YEARS)))
+        when = float(str((row.model_extra or {}).get(VISIT_YEARS)))
     except ValueError:
         return None
+    return when if math.isfinite(when) else None

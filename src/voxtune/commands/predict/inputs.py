@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxtune.cohorts.visits import dated
 from voxtune.errors import ScanError
 from voxtune.imaging.packed import holds_dicom, looks_like_dicom
 from voxtune.storage.scratch import scratch
 from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 ENDINGS = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
 """Of files that are scans by themselves, in a folder of scans; a pair of .hdr and .img goes by its header."""
@@ -135,17 +139,28 @@ def _studies(folder: Path) -> list[Path]:
 
 def _study(folder: Path) -> str | None:
     """The study that the first DICOM file below a folder belongs to; ``None`` where there is none."""
+    header = _header(folder)
+    return None if header is None else f"{header.get('PatientID')} {header.get('StudyInstanceUID')}"
+
+
+def patient_of(path: Path) -> str:
+    """The PatientID of a DICOM file or folder; empty where there is none."""
+    header = _header(path)
+    return "" if header is None else str(header.get("PatientID") or "").strip()
+
+
+def _header(path: Path) -> "Dataset | None":
+    """Of the first DICOM file of a folder, or of a file; ``None`` where it is no DICOM."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
         folders.sort()
         for name in sorted(names):
             try:
-                header = dcmread(Path(root) / name, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])  # fmt: skip
+                return dcmread(Path(root) / name, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])  # fmt: skip
             except (InvalidDicomError, OSError, ValueError):
                 continue
-            return f"{header.get('PatientID')} {header.get('StudyInstanceUID')}"
     return None
 
 

@@ -66,6 +66,11 @@ function send(upload, file) {
 }
 
 function sendAll(files) {
+  const wrong = wrongEarlier(files.length);
+  if (wrong) {
+    say(wrong); // a time that was not understood must not make it another person's scan
+    return;
+  }
   const earlier = takeEarlier();
   for (const file of files) {
     const upload = { name: file.name, begun: false, share: 0, error: null, earlier };
@@ -85,12 +90,24 @@ function drawEarlier() {
     const row = document.createElement("label");
     row.dataset.scan = one.id;
     const years = document.createElement("input");
-    Object.assign(years, { type: "number", min: 0.01, max: 30, step: 0.01 });
+    Object.assign(years, { type: "number", min: 0.001, max: 30, step: "any" });
     row.append(`${one.scan}: `, years, " years before");
     return row;
   });
   find("earlier").replaceChildren(...rows);
   find("visits").hidden = !rows.length;
+}
+
+function wrongEarlier(count) {
+  if (!find("visits")) return "";
+  const fields = [...find("earlier").querySelectorAll("input")];
+  const wrong = fields.find((one) => !one.checkValidity());
+  if (wrong) {
+    wrong.focus();
+    return "Years before the last scan: a number above 0 and at most 30, such as 1.5. Nothing was sent.";
+  }
+  const said = fields.some((one) => one.value);
+  return said && count > 1 ? "Earlier scans belong to one scan: send that one alone. Nothing was sent." : "";
 }
 
 function takeEarlier() {
