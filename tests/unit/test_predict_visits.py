@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxtune.cohorts.visits import dated
-from voxtune.commands.predict.inputs import Input, inputs_of
+from voxtune.commands.predict.inputs import Input, given_twice, identified, inputs_of
 from voxtune.commands.predict.visits import histories, last_of_person, moments, volume_changes
 from voxtune.config import read_recipe
 from voxtune.errors import DataError, SettingError, TableError
@@ -205,6 +205,28 @@ def test_visits_of_one_person_have_one_sex() -> None:
     with pytest.raises(DataError, match="of F and M"):
         before([scan("a", when=0, sex="F"), scan("b", when=1, sex="M")])
     assert before([scan("a", when=0, sex="F"), scan("b", when=1)]) == {"b": [("a", 1.0)]}
+
+
+def test_visits_of_one_person_are_as_far_apart_as_their_ages() -> None:
+    with pytest.raises(
+        DataError, match=r"Scan 'b' of participant 'P' lies 12 years after 'a' by visit_years and 1 by age"
+    ):
+        before([scan("b", when=12, age=71.0), scan("a", when=0, age=70.0)])
+    for ages in ((70, 71), (70, 70), (70, None), (70.9, 73.0)):
+        assert before([scan("a", when=0, age=ages[0]), scan("b", when=1, age=ages[1])]) == {"b": [("a", 1.0)]}
+    assert before([scan("a", when=0, age=70), scan("b", when=5, age=70)]) == {"b": [("a", 5.0)]}, (
+        "the baseline's age"
+    )
+
+
+def test_two_rows_of_one_image_are_said(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.nii").write_text(name)
+    some = [replace(scan(name, when=when), path=tmp_path / file) for name, when, file in (("x", 0, "a.nii"), ("y", 1, "a.nii"), ("z", 2, "b.nii"))]  # fmt: skip
+    once = identified(some, tmp_path)
+    assert [one.name for one in once] == ["x", "z"]
+    assert given_twice(some, once) == [("y", "x")]
+    assert given_twice([some[0], some[2]], once) == []
 
 
 def test_days_in_place_of_years_are_no_moment() -> None:

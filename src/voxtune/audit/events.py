@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from voxtune.audit.permutation import told
 from voxtune.audit.report import Finding, named
-from voxtune.data.follow_up import Floats, follow_up
+from voxtune.data.follow_up import AGES_APART, Floats, follow_up
 from voxtune.data.splits import Split
 from voxtune.errors import TableError
 from voxtune.types.event import HAPPENED, VISIT_YEARS, Event
@@ -31,8 +31,6 @@ APART = 0.1
 """Years by which the ends of one person's scans may differ: dates are rounded, and codes of visits stand for months."""
 LONG = 20.0
 """Years of follow-up that half of a cohort does not have."""
-AGES_APART = 2.0
-"""Years by which ages and ``visit_years`` may differ on the time between two scans: ages are often whole numbers."""
 FEW = 20
 """Followed participants below which nothing is said of how they were chosen."""
 EARLY = 0.25

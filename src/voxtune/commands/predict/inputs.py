@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,14 +154,22 @@ def _header(path: Path) -> "Dataset | None":
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    for root, folders, names in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
-        folders.sort()
-        for name in sorted(names):
-            try:
-                return dcmread(Path(root) / name, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])  # fmt: skip
-            except (InvalidDicomError, OSError, ValueError):
-                continue
+    for file in _files(path):
+        try:
+            return dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])
+        except (InvalidDicomError, OSError, ValueError):
+            continue
     return None
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A file itself, or those below a folder in the order of their names."""
+    if not path.is_dir():
+        yield path
+        return
+    for root, folders, names in os.walk(path):
+        folders.sort()
+        yield from (Path(root) / name for name in sorted(names))
 
 
 def _outside(image: Path) -> Path:
@@ -199,6 +207,22 @@ def identified(inputs: Sequence[Input], home: Path) -> list[Input]:
         whole = replace(one, file=one.file or shareable(one.path, home), sha256=content)
         found.setdefault((whole.file, whole.sha256, "" if content else whole.name), whole)
     return list(found.values())
+
+
+def given_twice(inputs: Sequence[Input], once: Sequence[Input]) -> list[tuple[str, str]]:
+    """Scans of a manifest that are not among those that count once, each with the one that stands for it: two rows of one image.
+
+    Args:
+        inputs: of all arguments.
+        once: what ``identified`` made of them.
+    """
+    stands = {one.path.resolve(): one.name for one in once}
+    kept = {(one.path.resolve(), one.name) for one in once}
+    return [
+        (one.name, stands[one.path.resolve()])
+        for one in inputs
+        if one.row is not None and (one.path.resolve(), one.name) not in kept and one.path.resolve() in stands
+    ]
 
 
 def shareable(path: Path, home: Path) -> str:
