@@ -41,6 +41,8 @@ RESULTS = Path(__file__).parent / "results"
 RESULT = RESULTS / "images.json"
 SAME_PERSON = {"1023": "1003", "1038": "1018"}
 CLEAN = 200
+DRAWS = 20
+"""Of the people who are copied, at each dose: one person who is not found is all of a dose of one."""
 SEED = 1
 FOLLOW_UP = "four years later, another scanner"
 AS_IT_IS = "as it is"
@@ -89,7 +91,7 @@ Kinds = Mapping[str, Mapping[str, Images]]
 
 
 def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str, object]]:
-    """Copies found and strangers accused, by kind of change and dose; which people are copied is drawn."""
+    """Copies found and strangers accused, by kind of change and dose: means over draws of who is copied."""
     found = {}
     originals = [(f"o{p}", f"p{p}", kinds[AS_IT_IS][p]) for p in people]
     for name, changed in kinds.items():
@@ -98,15 +100,18 @@ def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str,
         rng = np.random.default_rng([seed, *name.encode()])
         per_dose, accused, tested = [], 0, 0
         for k in range(1, len(people) + 1):
-            copied = [str(p) for p in rng.permutation(people)[:k]]
-            scans = together([*originals, *((f"c{p}", f"q{p}", changed[p]) for p in copied)])
-            pairs = {
-                frozenset((scans.scan_ids[p.first], scans.scan_ids[p.second])) for p in compare(scans).pairs
-            }
-            wanted = {frozenset((f"o{p}", f"c{p}")) for p in copied}
-            per_dose.append(len(wanted & pairs) / k)
-            accused += len(pairs - wanted)
-            tested += len(scans.scan_ids) * (len(scans.scan_ids) - 1) // 2 - k
+            shares = []
+            for _ in range(DRAWS):
+                copied = [str(p) for p in rng.permutation(people)[:k]]
+                scans = together([*originals, *((f"c{p}", f"q{p}", changed[p]) for p in copied)])
+                pairs = {
+                    frozenset((scans.scan_ids[p.first], scans.scan_ids[p.second])) for p in compare(scans).pairs
+                }
+                wanted = {frozenset((f"o{p}", f"c{p}")) for p in copied}
+                shares.append(len(wanted & pairs) / k)
+                accused += len(pairs - wanted)
+                tested += len(scans.scan_ids) * (len(scans.scan_ids) - 1) // 2 - k
+            per_dose.append(sum(shares) / DRAWS)
         copies = len(people) * (len(people) + 1) // 2
         found[name] = {
             "found_by_dose": [round(share, 3) for share in per_dose],

@@ -19,6 +19,8 @@ from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measur
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_json, write_text
 from voxtune.types.records import ManifestRow
+from voxtune.types.seed import check_seed
+from voxtune.types.stored import RunSplit
 
 if TYPE_CHECKING:
     from voxtune.cases.nearest import By
@@ -93,6 +95,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
         DataError: nobody else is in the bank, or texts are asked for and there are none.
         WeightsError: the adapter does not load.
     """
+    check_seed(seed)
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
     from voxtune.model.device import on_device
@@ -219,7 +222,9 @@ def _training_side(place: Path, split: Path | None) -> set[str] | None:
 
         return set(read_split(split).train)
     run = RunDir(place)
-    return set(read_json(run.split, "the split of the run")["train"]) if run.split.is_file() else None
+    return (
+        set(read_json(run.split, "the split of the run", RunSplit)["train"]) if run.split.is_file() else None
+    )
 
 
 def _fitted(loaded: "LoadedAdapter", train: Sequence[ManifestRow]) -> "FittedNorms | None":
