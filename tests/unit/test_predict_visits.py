@@ -1,5 +1,6 @@
 """Which scans of a call are visits of one person: by their manifest or by --when; refused where a time is lacking or cannot be."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,7 @@ def test_dicom_of_two_patients_are_no_visits_of_one(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="'a' and 'b' say that they are of two") as error:
         moments("0,1", some[:2], 2)
     assert "P1" not in str(error.value)
+    os.mkfifo(tmp_path / "c" / "0.dcm")
     assert last_of_person(moments("0,1", [some[0], some[2]], 2)) == 1
 
 

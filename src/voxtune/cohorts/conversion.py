@@ -18,9 +18,9 @@ Months are counted from the scan, in this order, and every row says which number
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from voxtune.types.event import CENSORED, COMPETING, HAPPENED
 from voxtune.types.settings import Settings
@@ -42,7 +42,9 @@ class ConversionSettings(Settings):
         description="conversion: columns that say when the diagnosis changed for good, or how long it had not",
     )
     event_from: str = Field("MCI", description="the diagnosis of who is at risk, for event=conversion")
-    event_to: str = Field("AD", description="the diagnosis that is the event, or several as A+B")
+    event_to: str = Field(
+        "AD", validate_default=True, description="the diagnosis that is the event, or several as A+B"
+    )
     event_tolerance: float = Field(
         3, ge=0, le=12, description="months within which a visit is the scan's own, for event=conversion"
     )
@@ -51,15 +53,15 @@ class ConversionSettings(Settings):
         description="a third diagnosis before the event: people stay at risk, end it (status 2), or drop",
     )
 
-    @model_validator(mode="after")
-    def _two_states(self) -> Self:
-        if not self.targets - {""} or "" in self.targets:
-            raise ValueError(f"event_to is a diagnosis, or several as A+B, got '{self.event_to}'")
-        if self.event_from in self.targets:
-            raise ValueError(
-                f"event_from and event_to are different diagnoses, got '{self.event_from}' and '{self.event_to}'"
-            )
-        return self
+    @field_validator("event_to")
+    @classmethod
+    def _other_state(cls, value: str, info: ValidationInfo) -> str:
+        names = [part.strip() for part in value.split("+")]
+        if "" in names:
+            raise ValueError("a diagnosis, or several as A+B")
+        if info.data.get("event_from") in names:
+            raise ValueError(f"other diagnoses than event_from, '{info.data['event_from']}'")
+        return value
 
     @property
     def targets(self) -> frozenset[str]:

@@ -50,7 +50,9 @@ class Oasis2(ConversionSettings):
     event_from: str = Field(
         "NC", description="the diagnosis of who is at risk (CDR 0 NC, 0.5 MCI, 1 and above AD)"
     )
-    event_to: str = Field("MCI+AD", description="the diagnosis that is the event, or several as A+B")
+    event_to: str = Field(
+        "MCI+AD", validate_default=True, description="the diagnosis that is the event, or several as A+B"
+    )
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""

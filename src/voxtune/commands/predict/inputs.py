@@ -163,13 +163,12 @@ def _header(path: Path) -> "Dataset | None":
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """A file itself, or those below a folder in the order of their names."""
-    if not path.is_dir():
+    """A file itself, or those below a folder in the order of their names; no pipes and devices, which never end."""
+    if path.is_file():
         yield path
-        return
     for root, folders, names in os.walk(path):
         folders.sort()
-        yield from (Path(root) / name for name in sorted(names))
+        yield from (file for name in sorted(names) if (file := Path(root) / name).is_file())
 
 
 def _outside(image: Path) -> Path:
