@@ -21,6 +21,7 @@ from voxtune.evaluation.survival import hazard_cells, risk_of
 from voxtune.evaluation.tables import read_predictions, write_predictions
 from voxtune.losses.hazard import hazard_cross_entropy
 from voxtune.model.risk_question import RiskQuestion, question_of_event
+from voxtune.model.visits import VisitJoin
 from voxtune.pages.event_section import risk_section
 from voxtune.tasks.task import check_settings, stands_in, task_of
 from voxtune.tasks.time_to_event import ScoredEvent, TimeToEvent
@@ -411,8 +412,17 @@ def test_a_base_alone_starts_from_even_odds_or_from_the_training_scans() -> None
     assert scored().label_rules(rows()) == {"conversion": "as seen"}
     assert scored().label_rules([]) == {}
     assert scored().thresholds(chosen) == {}
-    facts = SimpleNamespace(facts=SimpleNamespace(training={"event": {"validation_events": 7}}))
-    assert "which had 7 events" in scored(facts).threshold_rule(None)  # type: ignore[arg-type]
+    facts = SimpleNamespace(training={"event": {"validation_events": 7}})
+    join = VisitJoin(4, 3)
+    for visits, said in (
+        (None, "The level"),
+        (join, "Each scan is read alone: training learned nothing"),
+        (join, "Up to 3 scans"),
+    ):
+        join.weights.fill_(float(said.startswith("Up")))
+        adapter = SimpleNamespace(facts=facts, model=SimpleNamespace(visits=visits))
+        assert scored(adapter).threshold_rule(None).startswith(said)  # type: ignore[arg-type]
+        assert "which had 7 events" in scored(adapter).threshold_rule(None)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="false_discovery"):
         scored().sets(None, WantedSets(0.5, false_discovery=0.1))  # type: ignore[arg-type]
 

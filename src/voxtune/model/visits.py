@@ -234,6 +234,15 @@ def _fit(inputs: _Inputs, baseline: Sequence[float], scale: Floats, pull: float)
     return found
 
 
+def told_of(join: nn.Module | None) -> str:
+    """How many scans of a person a model reads, a sentence with a space behind; empty of one that reads each alone by its settings."""
+    if not isinstance(join, VisitJoin):
+        return ""
+    if not join.weights.any():
+        return "Each scan is read alone: training learned nothing from what changes between scans. "
+    return f"Up to {join.most} scans of a person are read together, none from after the moment. "
+
+
 def named(join: nn.Module | None) -> Mapping[str, Tensor]:
     """The buffers of a join as an adapter's file holds them; none without one."""
     return {} if join is None else {f"visits.{name}": value for name, value in join.named_buffers()}

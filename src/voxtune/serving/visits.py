@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from voxtune.serving.predictor import ScanResult
 
+UNUSED = "this adapter learned nothing from what changes between scans"
 SAME = "it is the same picture as the scan itself"
 
 
@@ -80,8 +81,12 @@ def read_together(
     listed = tuple(
         EarlierVisit(scan=one.name, years=round(one.years, 6), left_out=one.left_out) for one in nearest
     )
-    alone = dict(now.prediction.probabilities)
-    return join.joined(logits, vectors, histories)[:1], VisitsRead(earlier=listed, alone=alone)
+    beside = VisitsRead(
+        earlier=listed,
+        alone=dict(now.prediction.probabilities),
+        unused=None if bool(join.weights.any()) else UNUSED,
+    )
+    return join.joined(logits, vectors, histories)[:1], beside
 
 
 def _told_apart(one: EarlierScan, now: "ScanResult") -> EarlierScan:
@@ -95,13 +100,13 @@ def _told_apart(one: EarlierScan, now: "ScanResult") -> EarlierScan:
 def change_since(
     visits: VisitsRead | None, volume: Volume, earlier: Sequence[EarlierScan], preset: Preset
 ) -> "tuple[EarlierScan, NDArray[np.float32]] | None":
-    """The earliest scan that was read, and where the volume is brighter or darker than it was then (-1..1, its voxels).
+    """The earliest scan that could be read, and where the volume is brighter or darker than it was then (-1..1, its voxels).
 
     ``None`` where none was read, and of presets whose scans stay in their own space: there two visits do not lie on one another.
     """
     if visits is None or not isinstance(preset.steps, Brain) or preset.steps.register_to is None:
         return None
-    names = {one.scan for one in visits.read}
+    names = {one.scan for one in visits.compared}
     read = [one for one in earlier if one.name in names and one.volume is not None]
     if not read:
         return None

@@ -279,7 +279,8 @@ function showResult(result) {
   if (promised) lines.push([`Possible at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
   if (result.discoveries) lines.push(["Said to be there", `${result.discoveries.said.join(", ") || "none"}. ${result.discoveries.guarantee}`, ""]);
   for (const one of result.visits?.earlier ?? []) {
-    lines.push(["Earlier scan", `${one.scan}, ${one.years.toFixed(2)} years before${one.left_out ? `: not read, ${one.left_out}` : ""}`, ""]);
+    const why = one.left_out ?? result.visits.unused;
+    lines.push(["Earlier scan", `${one.scan}, ${one.years.toFixed(2)} years before${why ? `: not read, ${why}` : ""}`, ""]);
   }
   lines.push(["Quality", [result.quality, ...result.reasons].join("; "), ""]);
   find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
