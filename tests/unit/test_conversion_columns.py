@@ -325,6 +325,17 @@ def test_bids_names_its_diagnoses_as_its_scans_do(tmp_path: Path) -> None:
     assert list(followed(words).values()) == [(3.0, 1, 0.0)]
 
 
+def test_an_event_is_named_as_the_tables_name_it(tmp_path: Path) -> None:
+    words = SESSIONS.replace("AD", "Dementia")
+    with pytest.raises(DataError, match=r"visits have Dementia, MCI.*--set event_to=Dementia"):
+        bids(tmp_path, words, (0,))
+    named = Bids.model_validate({"root": tmp_path, "event": "conversion", "event_to": "Dementia"}).read()
+    assert list(followed(named).values()) == [(3.0, 1, 0.0)]
+    (tmp_path / "sub-01/sub-01_sessions.tsv").write_text(SESSIONS.replace("AD", "CN"))
+    nobody = Bids.model_validate({"root": tmp_path, "event": "conversion"}).read()
+    assert list(followed(nobody).values()) == [(3.0, 0, 0.0)], "of a cohort of CN and MCI nobody converts"
+
+
 def test_a_diagnosis_that_stands_once_for_a_person_follows_nobody(tmp_path: Path) -> None:
     people = "participant_id\tdiagnosis_bl\nsub-01\tMCI\n"
     with pytest.raises(DataError, match="2 the diagnosis stands once for a person and not for each visit"):

@@ -15,7 +15,7 @@ LONGEST = 480.0
 """Months that nobody is followed after a scan: beyond them a date or the unit is wrong."""
 USUAL = 240.0
 """Months of follow-up that half of a cohort does not have: beyond them times are in other units, such as days."""
-NAMES = frozenset({"NC", "MCI", "AD"})
+NAMES = frozenset({"NC", "CN", "MCI", "AD"})
 """Diagnoses that a cohort may have nobody of."""
 
 
@@ -76,9 +76,10 @@ def _check_names(courses: Iterable[Course], settings: ConversionSettings) -> Non
     seen = set().union(*(course.names for course in courses))
     lost = sorted(settings.targets - seen)
     if lost and courses and not (set(lost) <= NAMES and seen <= NAMES):
+        others = sorted(seen - {settings.event_from, "NC", "CN"})
         raise DataError(
             f"event={settings.event}: no visit has the diagnosis '{lost[0]}' (event_to={settings.event_to}); the visits have {_listed(courses)}. "
-            f"Name the event by one of them, as --set event_to={next(iter(sorted(seen - {settings.event_from})), settings.event_from)}."
+            f"Name the event by one of them, as --set event_to={others[0] if len(others) == 1 else 'NAME'}."
         )
 
 
