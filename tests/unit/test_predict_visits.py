@@ -161,6 +161,9 @@ def test_moments_are_of_scans_given_one_by_one() -> None:
         ("SIM9P0001_M000/volume.nii.gz", "SIM9P0002_M012/volume.nii.gz", False),
         ("baseline.nii", "sub-02_T1w.nii.gz", True),
         ("T1_M000.nii", "T1w_M012.nii", True),
+        ("sub-OAS20001_ses-M000_T1w.nii", "OAS2_0001_MR2/mpr-1.nii", True),
+        ("sub-project/OAS2_0001_MR1.nii", "elsewhere/OAS2_0001_MR2.nii", True),
+        ("sub-project/OAS2_0001_MR1.nii", "sub-project/OAS2_0002_MR2.nii", False),
     ],
 )
 def test_scans_whose_names_are_of_two_people_are_no_visits_of_one(one: str, two: str, alike: bool) -> None:

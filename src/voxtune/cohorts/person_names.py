@@ -15,13 +15,17 @@ _PEOPLE = (
 _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+|M\d{3})(?=[/_.]|$)")
 
 
-def person_in_name(path: str) -> str | None:
-    """The person that the parts of a path name, the last part first; ``None`` where none of them does."""
-    for pattern in _PEOPLE:
-        found = pattern.findall(path)
-        if found:
-            return str(found[-1])
-    return None
+def person_in_name(path: str) -> tuple[int, str] | None:
+    """The layout by which a path names a person, as a number, and the person; the last part that does so, ``None`` where none does."""
+    found = [
+        (one.end(1), -layout, one[1])
+        for layout, pattern in enumerate(_PEOPLE)
+        for one in pattern.finditer(path)
+    ]
+    if not found:
+        return None
+    _, layout, name = max(found)
+    return -layout, bare(name)
 
 
 def session_in_name(path: str) -> str | None:
@@ -36,7 +40,14 @@ def two_people(paths: Mapping[str, str]) -> tuple[str, str] | None:
     Args:
         paths: what each scan is called -> its path or name.
     """
-    known = {name: person for name, path in paths.items() if (person := person_in_name(path)) is not None}
-    first = next(iter(known), None)
-    other = next((name for name in known if bare(known[name]) != bare(known[first or ""])), None)
-    return None if first is None or other is None else (first, other)
+    seen: dict[int, tuple[str, str]] = {}
+    for name, path in paths.items():
+        known = person_in_name(path)
+        if known is None:
+            continue
+        layout, person = known
+        # One person may go by other names in other layouts: only names of one layout tell people apart.
+        first, other = seen.setdefault(layout, (name, person))
+        if other != person:
+            return first, name
+    return None
