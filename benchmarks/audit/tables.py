@@ -10,7 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 NOT_YET = "Not measured yet."
-SOURCES = ("SIMULATED", "OASIS-1, 2 mm")
+SOURCES = ("SIMULATED", "OASIS-1, 2 mm", "SIMULATED chests")
 
 
 def _read(name: str) -> dict[str, Any]:

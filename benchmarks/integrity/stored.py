@@ -53,7 +53,9 @@ def stored_files(root: Path, folder: Path) -> Callable[[random.Random], object]:
             for one in FOLDERS
             if one in read or (one == "split" and "run" in read)
             for path in sorted((place / one).rglob("*"))
-            if path.is_file() and path.suffix in {".json", ".tsv", ".jsonl"} and "evaluation" not in path.parts
+            if path.is_file()
+            and path.suffix in {".json", ".tsv", ".jsonl"}
+            and "evaluation" not in path.parts
         ] + [path for path in sorted((place / "run" / "evaluation").rglob("*.json")) if "run" in read]
         if not files:
             return None

@@ -320,7 +320,7 @@ def tree(folder: Path, makes: Sequence[str]) -> dict[str, bytes]:
 
 def _clock(path: str) -> bool:
     """Logs of when something was done: a command that was done twice says so."""
-    return path.endswith("looks.jsonl")
+    return path.endswith(("looks.jsonl", "attempts.jsonl"))
 
 
 def differences(one: dict[str, bytes], two: dict[str, bytes]) -> list[str]:

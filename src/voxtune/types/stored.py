@@ -52,6 +52,22 @@ class EvaluationStated(TypedDict, total=False):
     manifest_sha256: str | None
 
 
+class Found(TypedDict):
+    """One finding of an audit."""
+
+    check: str
+    level: str
+
+
+class AuditStated(TypedDict):
+    """``audit.json`` of a run."""
+
+    verdict: str
+    findings: list[Found]
+    checked: dict[str, str]
+    allowed: list[str]
+
+
 class CurveRequest(TypedDict):
     """``request.json`` of a learning curve."""
 
