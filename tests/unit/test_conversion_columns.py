@@ -362,9 +362,14 @@ def test_rows_of_one_session_that_disagree_are_no_outcome(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "names",
-    [("20060110", "20070110", "20090109"), ("d0000", "d0365", "d1095")],
+    [
+        ("20060110", "20070110", "20090109"),
+        ("d0000", "d0365", "d1095"),
+        ("bl", "m12", "m36"),
+        ("baseline", "M12", "M36"),
+    ],
 )
-def test_bids_by_the_days_of_its_sessions(tmp_path: Path, names: tuple[str, str, str]) -> None:
+def test_bids_by_the_days_or_codes_of_its_sessions(tmp_path: Path, names: tuple[str, str, str]) -> None:
     text = "session_id\tdiagnosis\n" + "".join(
         f"ses-{one}\t{dx}\n" for one, dx in zip(names, ("MCI", "MCI", "AD"), strict=True)
     )

@@ -7,7 +7,7 @@ from datetime import date
 from voxtune.types.event import VISIT_YEARS
 from voxtune.types.records import ManifestRow
 
-_MONTH = re.compile(r"^(?:ses-)?m(\d{1,3})$", re.IGNORECASE)
+_MONTH = re.compile(r"^m(\d{1,3})$")
 _FIRST = frozenset({"bl", "sc", "scmri", "f", "baseline", "screening"})
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_])(\d{2})\2(\d{2})(?!\d)")
 _PLAIN_DAY = re.compile(r"^(?:ses-)?((?:19|20)\d{2})(\d{2})(\d{2})$", re.IGNORECASE)
@@ -22,7 +22,7 @@ def visit_month(viscode: str | None) -> int | None:
     In ADNI ``v06`` is the first visit of phase 2 for those who came from phase 1, ``y1`` and ``4_bl`` count from the start of a phase,
     ``nv`` and ``uns1`` are no planned visits: none of them says how long after the participant's baseline it was.
     """
-    text = (viscode or "").strip().lower()
+    text = (viscode or "").strip().lower().removeprefix("ses-")
     if text in _FIRST:
         return 0
     found = _MONTH.match(text)
