@@ -75,9 +75,10 @@ class VisitJoin(nn.Module):
             return logits
         factor = pair_differences(logits.double().cpu())[:, 0].numpy()
         moved = moved_by(self.messages(factor, vectors.double().cpu().numpy(), histories), weights)
-        more = torch.zeros_like(logits)
-        more[:, 0] = torch.from_numpy(moved).to(logits)
-        return logits + more
+        several = torch.tensor([bool(one) for one in histories], dtype=torch.bool, device=logits.device)
+        found = logits.clone()
+        found[several, 0] += torch.from_numpy(moved).to(logits)[several]  # the others stay to the bit
+        return found
 
 
 def moved_by(messages: Floats, weights: Floats) -> Floats:
