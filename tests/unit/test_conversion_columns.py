@@ -403,6 +403,8 @@ def test_times_of_a_column_are_read_in_the_unit_that_is_said(
     reading = bids(tmp_path, text, ("01", "02"), **asked)
     found = list(followed(reading).values())
     assert [one[:2] for one in found] == [(pytest.approx(3, abs=0.01), 1), (pytest.approx(2, abs=0.01), 1)]
+    if column == "acq_time":
+        assert any("dated by 'acq_time'" in one for one in reading.notes)
     if isinstance(cells[1], int) and cells[1] != 12:
         assert any("are read in" in one for one in reading.notes)
 

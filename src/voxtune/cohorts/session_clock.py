@@ -104,6 +104,9 @@ class SessionClock:
             named = session_years(sessions)
             if any(years is not None for years in named.values()) or ACQUIRED not in self.tables.of_visits:
                 return {one: None if (years := named[one]) is None else 12 * years for one in sessions}
+            self.reading.note(
+                f"Sessions whose names say no time are dated by '{ACQUIRED}' of sub-*_sessions.tsv."
+            )
         return {one: self._month(person, one) for one in sessions}
 
     @property
