@@ -352,6 +352,12 @@ def test_a_diagnosis_of_a_further_table_is_refused_with_the_way_out(tmp_path: Pa
     )
     with pytest.raises(SettingError, match="--set table=FILE"):
         bids(tmp_path, "session_id\tmmse\nses-M000\t27\n", (0,), also="dx.csv")
+    (tmp_path / "sub-01/sub-01_sessions.tsv").write_text(SESSIONS)
+    (tmp_path / "dx.csv").write_text("participant_id,session_id,dx2\nsub-01,ses-M000,MCI\n")
+    with pytest.raises(SettingError, match=r"table=FILE.*got 'dx2'"):
+        Bids.model_validate(
+            {"root": tmp_path, "event": "conversion", "also": "dx.csv", "rename": "dx2:diagnosis"}
+        ).read()
 
 
 def test_rows_of_one_session_that_disagree_are_no_outcome(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from voxtune.evaluation.event_answer import EventAnswer
 from voxtune.evaluation.event_calibration import calibrate_event
 from voxtune.evaluation.event_sets import event_scores, first_beyond, horizon_sets
 from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.promise import Promise
 from voxtune.evaluation.survival import hazard_cells, risk_of
 from voxtune.evaluation.tables import read_predictions, write_predictions
 from voxtune.losses.hazard import hazard_cross_entropy
@@ -25,9 +26,10 @@ from voxtune.model.visits import VisitJoin
 from voxtune.pages.event_section import risk_section
 from voxtune.tasks.task import check_settings, stands_in, task_of
 from voxtune.tasks.time_to_event import ScoredEvent, TimeToEvent
-from voxtune.types.conformal import WantedSets
+from voxtune.types.conformal import ConformalScores, WantedSets
 from voxtune.types.event import STATUS, YEARS, Event, horizon, read_event, years_of
 from voxtune.types.records import ManifestRow, Prediction
+from voxtune.types.reliability import Trust
 from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 EVENT = Event(name="conversion")
@@ -455,3 +457,23 @@ def test_a_band_holds_its_curve_whatever_an_adapter_says(sd: object) -> None:
     for _, value, low, high in found["rows"]:
         assert (low is None) == (sd is None or isinstance(sd, str) or not np.isfinite(sd))  # type: ignore[call-overload]
         assert low is None or 0 <= low <= value + 1e-9 <= high + 2e-9 <= 1 + 2e-9
+
+
+@pytest.mark.parametrize(
+    ("risk", "said"),
+    [
+        ((0.01, 0.02, 0.05), "promised at 80%: without the event for at least 2 years"),
+        ((0.01, 0.9, 0.95), "promised at 80%: without the event for at least 1 year"),
+        ((0.9, 0.95, 0.99), "promised at 80%: no time without the event; it may come within 1 year"),
+    ],
+)
+def test_a_set_of_horizons_is_a_lower_bound_of_time(risk: tuple[float, ...], said: str) -> None:
+    kept = {name: ConformalScores(scores=(0.2, 0.3, 0.4)) for name in EVENT.horizons}
+    one = Prediction(scan_id="a", predicted="", probabilities=dict(zip(EVENT.horizons, risk, strict=True)))
+    (found, _) = Promise(Trust(sets=kept), WantedSets(0.8), timed=True).of(one)
+    assert found is not None
+    assert found.sentence == said
+    assert found.guarantee == Promise(Trust(sets=kept), WantedSets(0.8)).check(EVENT.horizons)[0]
+    (plain, _) = Promise(Trust(sets=kept), WantedSets(0.8)).of(one)
+    assert plain is not None
+    assert plain.bound is None

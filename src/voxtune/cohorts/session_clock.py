@@ -41,6 +41,8 @@ class SessionClock:
 
     def __post_init__(self) -> None:
         lacking = [name for name in self._label_columns() if plain(name) not in self.tables.columns]
+        if "diagnosis" in set(self.wanted.rename.values()) - set(self.tables.renamed):
+            lacking = [one for one, target in self.wanted.rename.items() if target == "diagnosis"]
         if lacking:
             raise SettingError(
                 "event",

@@ -276,7 +276,7 @@ function showResult(result) {
   if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
   if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", ""]);
   const promised = result.prediction_set;
-  if (promised) lines.push([`Possible at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
+  if (promised) lines.push([`${promised.bound ? "Promised" : "Possible"} at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
   if (result.discoveries) lines.push(["Said to be there", `${result.discoveries.said.join(", ") || "none"}. ${result.discoveries.guarantee}`, ""]);
   for (const one of result.visits?.earlier ?? []) {
     const why = one.left_out ?? result.visits.unused;
@@ -296,7 +296,7 @@ function showResult(result) {
 
 function setWords(promised) {
   const numbers = Object.entries(promised.intervals).map(([name, ends]) => `${name === "mmse" ? "MMSE" : name} ${ends.map((one) => one.toFixed(1)).join(" to ")}`);
-  const members = Array.isArray(promised.members) ? [promised.members.join(" or ")] : Object.entries(promised.members).filter(([, said]) => said !== "not there").map(([name, said]) => `${name} ${said}`);
+  const members = promised.bound ? [promised.bound] : Array.isArray(promised.members) ? [promised.members.join(" or ")] : Object.entries(promised.members).filter(([, said]) => said !== "not there").map(([name, said]) => `${name} ${said}`);
   return [...members, ...numbers].filter(Boolean).join("; ") || "no finding";
 }
 
