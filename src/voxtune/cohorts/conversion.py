@@ -15,6 +15,7 @@ Months are counted from the scan, in this order, and every row says which number
    ``event_to`` (or a reversion that is not to stay) whose time nobody knows, make n/a: nothing is guessed.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,10 @@ def _not_at_risk(course: Course, settings: ConversionSettings) -> str:
         (any(len(names) > 1 for names in by_month.values()), "two visits of one day disagree"),
         (bool(targets & known), "a visit with the event has no date"),
         (bool(third), "a visit with a third diagnosis has no date"),
-        (_seen(course, targets, -float("inf"), -own), "the event came before the scan"),
+        (
+            _seen(course, targets, -math.inf, math.nextafter(-own, -math.inf)),
+            "the event came before the scan",
+        ),
         (_seen(course, targets, -own, own), f"the event within {own:g} months of the scan"),
     )
     return next((reason for holds, reason in reasons if holds), "")
