@@ -251,9 +251,7 @@ def _forget_looks(folder: Path, before: dict[Path, bytes]) -> None:
 
 
 def _idle(path: str, kind: str) -> bool:
-    """Whether a cache may stay cut after a power cut: nobody reads the steps of a finished scan or the vectors of a finished run; whoever does
-    finds it (``flips``).
-    """
+    """Whether a cache may stay cut after a power cut: of what is finished nobody reads it; whoever does finds it (``flips``)."""
     return kind == "power" and ("/.steps/" in path or "/cache/" in path)
 
 

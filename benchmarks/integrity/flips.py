@@ -114,7 +114,7 @@ def doors(root: Path) -> dict[str, tuple[Path, Door]]:
 
 def more_doors(root: Path) -> dict[str, tuple[Path, Door]]:
     """Those of cases, audits and answers."""
-    from voxtune.audit.fingerprints import LENGTH, Fingerprint
+    from voxtune.audit.fingerprints import BODY, LENGTH, Fingerprint
     from voxtune.audit.kept import keep, read_kept
     from voxtune.cases.bank import anonymous_bank, read_bank
     from voxtune.cases.nearest import Case
@@ -125,14 +125,15 @@ def more_doors(root: Path) -> dict[str, tuple[Path, Door]]:
     numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
     cases = [Case(f"s{n}", f"p{n}", one, diagnosis=("NC", "AD")[n % 2]) for n, one in enumerate(numbers)]
     write_sealed(root / "bank" / BANK, anonymous_bank(cases, "a" * 64).model_dump(mode="json"), shared=True)
-    look = Fingerprint(None, *np.random.default_rng(0).normal(size=(2, LENGTH)))
+    plain, mirrored = np.random.default_rng(0).normal(size=(2, LENGTH))
+    look = Fingerprint(None, {BODY: (plain, mirrored)})
     keep(root / "fingerprints" / "a.npz", look)
 
     def fingerprint(path: Path) -> object:
         found = read_kept(path)
         if found is None:  # as whoever asks makes it again
             keep(path, found := look)
-        return np.stack([found.body, found.mirrored_body])
+        return np.stack(found.pictures[BODY])
 
     return {
         "bank of cases": (root / "bank" / BANK, lambda path: read_bank(path.parent, "a" * 64)),

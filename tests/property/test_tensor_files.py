@@ -1,7 +1,5 @@
 """The same tensors and facts are the same bytes: adapters are pinned to the sha256 of what was converted or merged."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings

@@ -12,7 +12,8 @@ import pytest
 
 from voxtune.storage import lock
 from voxtune.storage.lock import claimed, is_claimed, waited
-from voxtune.storage.processes import where
+from voxtune.storage.processes import here, where
+from voxtune.storage.write import PREFIX
 
 
 def dead_process() -> int:
@@ -115,3 +116,27 @@ def test_waiting_takes_it_after_the_other(tmp_path: Path) -> None:
     path.unlink()
     with waited(tmp_path, "cell", every=0.01):
         assert is_claimed(tmp_path, "cell")
+
+
+def test_what_a_killed_claim_left_half_written_is_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    left = folder / f"{PREFIX}{here()}-{dead_process()}-0011aabb"
+    left.touch()
+    with claimed(folder, "cell") as mine:
+        assert mine
+        assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "3", "[]", "null", "{}", '{"pid": "x", "where": ""}', '{"pid": [], "where": ""}', '{"pid": 1e300, "where": ""}', "[" * 9000],
+)  # fmt: skip
+def test_a_lock_that_nobody_wrote_holds_for_a_while_and_not_for_ever(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cell.lock.1"
+    path.write_text(text)
+    assert is_claimed(tmp_path, "cell")
+    os.utime(path, (0, 0))
+    assert not is_claimed(tmp_path, "cell")
+    with claimed(tmp_path, "cell") as mine:
+        assert mine

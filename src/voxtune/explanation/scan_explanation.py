@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from voxtune.errors import UsageError
 from voxtune.types.profile import plain
-from voxtune.types.seed import check_seed
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -40,9 +39,6 @@ class Question:
     method: str = "auto"
     biomarkers: tuple[str, ...] = ()
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from voxtune.errors import UsageError
 from voxtune.storage.failures import FULL, on_disk
 from voxtune.storage.processes import alive, here, started, where
-from voxtune.storage.write import PREFIX, PRIVATE
+from voxtune.storage.write import PREFIX, PRIVATE, sweep_once
 
 BEAT_SECONDS = 20.0
 """Between two signs of life of a holder."""
@@ -105,6 +105,7 @@ def create_once(path: Path, text: str) -> bool:
         StorageError: the disk refuses it.
     """
     with on_disk(path):
+        sweep_once(path.parent)
         part = path.parent / f"{PREFIX}{here()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             _write_new(part, text)
@@ -134,7 +135,7 @@ def _write_new(path: Path, text: str) -> None:
 def _held(folder: Path, name: str) -> list[tuple[int, Path]]:
     """The locks by number, lowest first."""
     found = [(path.suffix[1:], path) for path in folder.glob(f"{name}.lock.*")]
-    return sorted((int(number), path) for number, path in found if number.isdigit())
+    return sorted((int(number), path) for number, path in found if number.isdecimal())
 
 
 def _dead(path: Path) -> bool:
@@ -143,16 +144,17 @@ def _dead(path: Path) -> bool:
         said = json.loads(path.read_text(encoding="utf-8"))
         # A clock that was set back makes the last sign of life lie ahead: so far ahead nobody living can have given it.
         silence = abs(time.time() - path.stat().st_mtime)
+        place, number = said["where"], int(said["pid"])
     except FileNotFoundError:
         return True  # released just now
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return _silence(path) > STALE_SECONDS  # half written: its holder has just begun, or died of it
-    if said.get("where") != where() or os.name == "nt":
+    if place != where() or os.name == "nt" or number < 1:
         return silence > STALE_SECONDS
-    if not alive(int(said["pid"])):
+    if not alive(number):
         return True
     # The number may belong to another process by now: its beginning tells, or else a long silence.
-    now = started(int(said["pid"]))
+    now = started(number)
     if now is None or said.get("started") is None:
         return silence > 10 * STALE_SECONDS
     return bool(now != said["started"])

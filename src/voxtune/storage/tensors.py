@@ -25,16 +25,16 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", facts: Mapping[st
 
     with atomic_path(path, shared=True, room=True) as part:
         save_file(dict(tensors), part, metadata=dict(facts))
-        _order_facts(part)
+        with part.open("r+b") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = _ordered(stream.read(length))
+            if len(header) != length:  # offsets count from its end: it may not grow
+                raise RuntimeError(f"{path.name}: the header of {length} bytes became one of {len(header)}.")
+            stream.seek(8)
+            stream.write(header)
 
 
-def _order_facts(file: Path) -> None:
-    with file.open("r+b") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        stated: dict[str, Any] = json.loads(stream.read(length))
-        stated[FACTS] = dict(sorted(stated[FACTS].items()))
-        header = json.dumps(stated, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
-        if len(header) != length:  # offsets count from its end: it may not grow
-            raise RuntimeError(f"{file.name}: the header of {length} bytes became one of {len(header)}.")
-        stream.seek(8)
-        stream.write(header)
+def _ordered(header: bytes) -> bytes:
+    stated: dict[str, Any] = json.loads(header)
+    stated[FACTS] = dict(sorted(stated[FACTS].items()))
+    return json.dumps(stated, separators=(",", ":"), ensure_ascii=False).encode().ljust(len(header))

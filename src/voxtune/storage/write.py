@@ -45,7 +45,7 @@ def atomic_path(
     """
     with on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
+        sweep_once(path.parent)
         part = _new_part(path, SHARED if shared else PRIVATE, room=room)
         mode = part.stat().st_mode
         try:
@@ -114,7 +114,8 @@ def _remove(part: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _sweep_once(folder: Path) -> None:
+def sweep_once(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder, once for each process of ours."""
     with _turn:
         if folder in _swept:
             return

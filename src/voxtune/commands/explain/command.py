@@ -22,6 +22,7 @@ from voxtune.explanation.verdicts import OPEN, hottest, panel_verdict, text_bars
 from voxtune.imaging.boundary import one_sentence
 from voxtune.pages.slices import View, seen_from
 from voxtune.run_dir import output_folder, write_json, write_text
+from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
@@ -105,7 +106,7 @@ def explain(  # noqa: PLR0913  (the options of the command)
     preset = load_preset(loaded.facts.preset)
     place = home or Path("explanations") / ("cohort" if scan.suffix == ".tsv" else plain_name(scan))
     with output_folder(place):  # before any scan is read, and after an adapter that is refused
-        question = Question(target, method, tuple(biomarkers), seed)
+        question = Question(target, method, tuple(biomarkers), check_seed(seed))
         check_asked(loaded, target, method, biomarkers)
         axes = orientation and checked_axes(orientation)
         if scan.suffix == ".tsv":
