@@ -25,7 +25,11 @@ def main() -> None:
     from voxtune.commands.testbed.design import COHORTS
     from voxtune.commands.testbed.plan import Asked
 
-    print(run_testbed("deft", root, Asked(COHORTS), Machine(WORKERS), lambda line: print(line, flush=True)))
+    print(
+        run_testbed(
+            "deft", root, Asked(COHORTS), Machine(WORKERS), lambda line: print(line, flush=True)
+        ).summary
+    )
     found = json.loads((root / "testbed.json").read_text(encoding="utf-8"))
     if found["cells"]["done"] == found["cells"]["all"]:
         RESULTS.mkdir(parents=True, exist_ok=True)

@@ -117,7 +117,7 @@ class SomeFoldsFailedError(VoxTuneError):
 
 
 class SomeTrainingsFailedError(VoxTuneError):
-    """Some trainings of a learning curve failed and the others are done."""
+    """Some trainings of a learning curve or cells of a paper's tables failed and the others are done."""
 
     exit_code = 5
 

@@ -59,7 +59,7 @@ ASKED = Asked(2, edits=SHORT, seeds=SEEDS, size=SIZE)
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("testbed")
-    said = run_design("deft", small(), root, ASKED, Machine(), lambda _: None)
+    said = run_design("deft", small(), root, ASKED, Machine(), lambda _: None).summary
     assert "0 of 4 comparisons are decided" in said
     return root
 

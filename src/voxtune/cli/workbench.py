@@ -143,11 +143,12 @@ def reproduce(
     scheduler: str | None, *, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make a paper's tables beside its published numbers, on your cohorts or on SIMULATED people."""
-    from voxtune.commands.reproduce.command import Options, reproduce
+    from voxtune.commands.reproduce.command import Options, Reproduced, reproduce
     from voxtune.commands.reproduce.data import Request
     from voxtune.commands.reproduce.dry_run import dry_run as rehearse
     from voxtune.commands.reproduce.externals import External
     from voxtune.commands.testbed.asked import asked_of, run_or_rehearse
+    from voxtune.errors import SomeTrainingsFailedError
 
     home = os.environ.get("VOXTUNE_HOME")
     options = Options(
@@ -164,10 +165,17 @@ def reproduce(
     )
     if (asked := asked_of(options, cohorts, regimes)) is not None:
         folder = output or Path(f"testbed-{paper}")
-        echo(run_or_rehearse(paper, folder, options, asked, tell, dry_run=dry_run))
-        return
-    folder = output or Path(f"reproduce-{paper}")
-    echo(rehearse(paper, folder, options) if dry_run else reproduce(paper, folder, options, tell).summary)
+        done = run_or_rehearse(paper, folder, options, asked, tell, dry_run=dry_run)
+    else:
+        folder = output or Path(f"reproduce-{paper}")
+        done = (
+            Reproduced(folder, rehearse(paper, folder, options))
+            if dry_run
+            else reproduce(paper, folder, options, tell)
+        )
+    echo(done.summary)
+    if done.failed:
+        raise SomeTrainingsFailedError(done.failed)
 
 
 @command("demo")

@@ -1,13 +1,13 @@
 """``voxtune reproduce``: a paper's tables by one command, beside the published numbers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxtune.catalog import PAPERS, load
 from voxtune.commands.reproduce.cells import TableSweep
 from voxtune.commands.reproduce.data import Request, find_sources
-from voxtune.commands.reproduce.loop import pending
+from voxtune.commands.reproduce.loop import failures, pending
 from voxtune.commands.reproduce.paper import Cell, Paper, Row, Table, cells_of
 from voxtune.commands.reproduce.participants import write_participants
 from voxtune.commands.reproduce.scores import Line
@@ -57,10 +57,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What the command leaves: the folder, and lines for a person."""
+    """What the command leaves: the folder, lines for a person, and why cells failed that are still to do, by name."""
 
     folder: Path
     summary: str
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def reproduce(paper: str, output: Path, options: Options | None = None, say: Say = print) -> Reproduced:
@@ -107,7 +108,9 @@ def reproduce(paper: str, output: Path, options: Options | None = None, say: Say
     said += _explain(sweep, found, explained, (words, maps), options) if explained else []
     _write_overview(output, written, simulated=sources.simulated)
     left = pending(sweep)
-    return Reproduced(output, "\n".join([_summary(output, written, left, sweep), *said]).strip())
+    return Reproduced(
+        output, "\n".join([_summary(output, written, left, sweep), *said]).strip(), failures(sweep, left)
+    )
 
 
 def make_paper(name: str, options: Options) -> Paper:

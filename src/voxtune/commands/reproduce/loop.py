@@ -55,6 +55,11 @@ def _failed_since(work: Work[CellT], cell: CellT, began: float) -> bool:
     return path.is_file() and path.stat().st_mtime >= began
 
 
+def failures(work: "Work[CellT]", cells: Sequence[CellT]) -> dict[str, str]:
+    """Why the last try of unfinished cells failed, by name; nothing of those that were not tried."""
+    return {cell.name: said for cell in cells if (said := work.failure(cell))}
+
+
 def pending(work: Work[CellT]) -> list[CellT]:
     """The cells without a result."""
     return [cell for cell in work.all_cells if work.result(cell) is None]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voxtune.commands.reproduce.command import Options
+from voxtune.commands.reproduce.command import Options, Reproduced
 from voxtune.commands.reproduce.loop import Say
 from voxtune.commands.testbed.command import Machine, rehearse_testbed, run_testbed
 from voxtune.commands.testbed.design import COHORTS
@@ -36,9 +36,9 @@ def asked_of(options: Options, cohorts: int | None, regimes: tuple[str, ...]) ->
 
 def run_or_rehearse(
     paper: str, folder: Path, options: Options, asked: Asked, say: Say, *, dry_run: bool
-) -> str:
-    """Run the testbed, or say what would run; lines for a person."""
+) -> Reproduced:
+    """Run the testbed, or say what would run."""
     machine = Machine(options.workers, options.shard, options.scheduler)
     if dry_run:
-        return rehearse_testbed(paper, folder, asked, machine)
+        return Reproduced(folder, rehearse_testbed(paper, folder, asked, machine))
     return run_testbed(paper, folder, asked, machine, say)

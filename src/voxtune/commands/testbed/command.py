@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from voxtune.catalog import TESTBEDS, load
 from voxtune.commands.crew import processors
+from voxtune.commands.reproduce.command import Reproduced
 from voxtune.commands.reproduce.data import same_reproduction
-from voxtune.commands.reproduce.loop import Say, pending
+from voxtune.commands.reproduce.loop import Say, failures, pending
 from voxtune.commands.reproduce.sweep import RESULT
 from voxtune.commands.reproduce.workers import run_on_dask, run_on_workers
 from voxtune.commands.shard import read_shard
@@ -59,7 +60,7 @@ class Results:
     done: int
 
 
-def run_testbed(paper: str, output: Path, asked: Asked, machine: Machine, say: Say = print) -> str:
+def run_testbed(paper: str, output: Path, asked: Asked, machine: Machine, say: Say = print) -> Reproduced:
     """Run the testbed of a paper, as ``run_design``.
 
     Raises:
@@ -68,8 +69,10 @@ def run_testbed(paper: str, output: Path, asked: Asked, machine: Machine, say: S
     return run_design(paper, load(TESTBEDS, paper, "testbed")(), output, asked, machine, say)
 
 
-def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: Machine, say: Say) -> str:
-    """Run what is missing of a testbed and write ``testbed.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``; lines for a person.
+def run_design(
+    paper: str, design: Design, output: Path, asked: Asked, machine: Machine, say: Say
+) -> Reproduced:
+    """Run what is missing of a testbed and write ``testbed.html``, ``.md``, ``.csv``, ``.tex`` and ``.json``.
 
     Cells are in ``OUT/cells``, cohorts in ``OUT/people``. Finished cells are never done again; more cohorts or regimes may be asked for
     later, of the same folder, whose files then hold what was asked for last. Any number of processes may work on one ``OUT``.
@@ -101,7 +104,7 @@ def run_design(paper: str, design: Design, output: Path, asked: Asked, machine: 
         run_on_dask(sweep, mine, machine.scheduler, say, wait=wait)
     found = gather_results(paper, plan, sweep)
     write_results(output, found)
-    return _summary(output, plan, sweep, found)
+    return Reproduced(output, _summary(output, plan, sweep, found), failures(sweep, pending(sweep)))
 
 
 def gather_results(paper: str, plan: Plan, sweep: CohortSweep) -> Results:
