@@ -5,13 +5,16 @@ import json
 import re
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import voxtune
 from voxtune.cases.vectors import Sources
 from voxtune.cli import main
-from voxtune.commands.similar.command import Bank, similar
+from voxtune.commands.similar.bank import Bank, same_id
+from voxtune.commands.similar.command import similar
 from voxtune.commands.similar.measure import learned_sentence
 from voxtune.commands.train.command import train
 from voxtune.data.manifest import read_manifest, write_manifest
@@ -236,3 +239,47 @@ def test_texts_of_the_run_are_those_of_the_one_path(run: Path, people: Path) -> 
     test_rows = [row for row in rows if row.scan_id not in train_side]
     for row in test_rows:
         assert written[row.scan_id].text == write_report(row, "graph", profile=profile, norms=norms).text
+
+
+@pytest.mark.parametrize("change", ["packed otherwise", "brighter", "as other numbers"])
+def test_the_same_picture_under_another_name_is_no_neighbour(
+    run: Path, people: Path, tmp_path: Path, change: str
+) -> None:
+    scan = read_json(RunDir(run).split, "split")["train"][2]
+    image = nib.load(image_of(people, scan))
+    voxels = np.asarray(image.dataobj, dtype=np.float32)
+    if change == "brighter":
+        voxels = voxels * np.float32(1.7)
+    kind = np.float64 if change == "as other numbers" else np.float32
+    nib.save(nib.Nifti1Image(voxels.astype(kind), image.affine), tmp_path / "upload.nii")
+    (owner,) = (row.participant_id for row in read_manifest(people) if row.scan_id == scan)
+    for who in (None, "a stranger"):
+        done = similar(run, tmp_path / "upload.nii", data=people, participant=who, count=50)
+        assert scan not in {one["name"] for one in done.facts["neighbours"]}, owner
+        assert (done.facts["own"], done.facts["same_picture"]) == (1, 1)
+
+
+def test_an_id_is_one_persons_however_it_is_spelled_and_never_another_scans(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    split = read_json(RunDir(run).split, "split")
+    rows = {row.scan_id: row for row in read_manifest(people)}
+    mine, other = rows[split["train"][0]], rows[split["train"][1]]
+    stranger = image_of(people, split["test"][0])
+    without = write_manifest([row for row in rows.values() if row.scan_id != split["test"][0]], people.parent / "spelled.tsv")  # fmt: skip
+    for spelled in (mine.participant_id.lower(), f"sub-{mine.participant_id}"):
+        done = similar(run, stranger, data=without, participant=spelled, by="image", count=50)
+        assert mine.scan_id not in {one["name"] for one in done.facts["neighbours"]}
+        assert (done.facts["own"], done.facts["same_picture"]) == (1, 0)
+    with pytest.raises(UsageError, match=f"as that of participant '{mine.participant_id}'"):
+        similar(
+            run, image_of(people, mine.scan_id), data=people, participant=other.participant_id, by="image"
+        )
+    assert not same_id("P1", "P11")
+
+
+def test_a_fact_that_is_compared_nowhere_is_refused(run: Path, people: Path) -> None:
+    scan = image_of(people, read_manifest(people)[0].scan_id)
+    for wrong in ("hipocampus_mm3", "mmse", "diagnosis"):
+        with pytest.raises(UsageError, match=f"'{wrong}' is in no report of this adapter"):
+            similar(run, scan, data=people, facts={wrong: "20", "age": "70"})
