@@ -249,6 +249,39 @@ def test_a_person_without_severity_is_in_no_third() -> None:
     assert thirds([1.0, None, None, None, None], people).tolist() == [""] * 5
 
 
-def test_ties_are_no_find() -> None:
-    same = Searched(np.ones((8, 3)), [f"p{n}" for n in range(8)], ["NC", "AD"] * 4, np.ones((8, 3)))
-    assert retrieval(same)["text_to_image@1"]["value"] == 0.0
+@given(st.integers(4, 30), st.integers(0, 99), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_space_that_tells_nothing_apart_reaches_chance_and_no_more(
+    count: int, seed: int, sort: bool
+) -> None:
+    draw = np.random.default_rng(seed)
+    kinds = list(draw.choice(["NC", "AD"], count))
+    kinds = sorted(kinds) if sort else kinds
+    said = [{"nodule": float(one == "AD"), "fluid": float(draw.integers(2))} for one in kinds]
+    vectors = np.ones((count, 7)) * draw.uniform(0.1, 3)
+    ages = [float(one) for one in draw.integers(60, 63, count)]
+    found = retrieval(Searched(vectors, [f"p{n}" for n in range(count)], kinds, vectors, ages, said))
+    assert found
+    for name, one in found.items():
+        assert one["value"] == pytest.approx(one["chance"]), name
+
+
+def test_neighbours_share_findings_and_events() -> None:
+    draw = np.random.default_rng(3)
+    there = draw.integers(0, 2, (60, 3)).astype(float)
+    images = np.concatenate([3 * there, draw.standard_normal((60, 4))], axis=1)
+    there[:, 2] = 1.0  # whom everybody has, nobody can be found by
+    said = [
+        {name: value for name, value in zip("abc", row, strict=True) if value is not None} for row in there
+    ]
+    said[0] = {}
+    found = retrieval(Searched(images, [f"p{n // 2}" for n in range(60)], [None] * 60, outcomes=said))
+    assert set(found) == {f"outcome@{k}{end}" for k in (1, 5, 10) for end in ("", "/a", "/b")}
+    for name in ("outcome@5", "outcome@5/a", "outcome@5/b"):
+        value, chance, low = (found[name][one] for one in ("value", "chance", "low"))
+        assert value is not None
+        assert chance is not None
+        assert low is not None
+        assert value > chance + 0.2
+        assert low > chance
+    assert retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=[{}] * 60)) == {}

@@ -15,7 +15,7 @@ from voxtune.cases.vectors import Sources
 from voxtune.cli import main
 from voxtune.commands.similar.bank import Bank, same_id
 from voxtune.commands.similar.command import similar
-from voxtune.commands.similar.measure import learned_sentence
+from voxtune.commands.similar.measure import learned_sentence, notes
 from voxtune.commands.train.command import train
 from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError
@@ -200,6 +200,15 @@ def test_a_manifest_is_measured(run: Path, people: Path, tmp_path: Path) -> None
     assert learned_sentence({"learned": 0}) == "The adapter was trained on none of them."
     assert "not known here" in learned_sentence({"learned": None})
     assert "chance" in done.summary
+    # The same pictures under other IDs are nobody else.
+    twins = [
+        row.model_copy(update={"participant_id": f"t{n}", "scan_id": f"t{n}", "diagnosis": "NC"})
+        for n, row in enumerate(read_manifest(people)[:6])
+    ]
+    again = similar(run, write_manifest([*read_manifest(people), *twins], people.parent / "twins.tsv")).facts
+    assert (again["n_participants"], again["same_person"]) == (done.facts["n_participants"], 6)
+    assert "6 participants are another one by the picture" in "".join(notes(again))
+    assert (done.facts["same_person"], "by the picture" in page) == (0, False)
 
 
 def test_what_cannot_be_searched_is_refused(run: Path, people: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune import __version__
 from voxtune.cases.vectors import case_of, cases_of_rows, silent_reports, text_vectors
 from voxtune.commands.similar.bank import Bank, asked_row, bank_of, pictured_in, spelled_as, training_side
-from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measure, measured_lines
+from voxtune.commands.similar.measure import measure, measured_lines, notes
 from voxtune.errors import ScanError, UsageError
 from voxtune.run_dir import output_folder, write_json, write_text
 from voxtune.types.records import ManifestRow
@@ -219,11 +219,5 @@ def _measured(found: dict[str, Any], target: Path | None) -> Similar:
 
         page = target / PAGE
         write_json(target / "retrieval.json", found, shared=True)
-        write_text(
-            page,
-            retrieval_page(
-                found, [learned_sentence(found), *([] if any(found["spaces"].values()) else [NO_FIGURE])]
-            ),
-            shared=True,
-        )
+        write_text(page, retrieval_page(found, notes(found)), shared=True)
     return Similar(found, tuple(measured_lines(found)), page)
