@@ -11,12 +11,15 @@ from pydantic import ValidationError
 
 from voxtune.cases.bank import anonymous_bank, cases_of, grouped, read_bank
 from voxtune.cases.nearest import Case, Neighbour, nearest
+from voxtune.cases.outcomes import known_truth
 from voxtune.cases.reasons import reasons, spread
 from voxtune.cases.retrieval import Searched, retrieval, thirds
 from voxtune.errors import DataError, SettingError, WeightsError
+from voxtune.model.questions import FindingQuestion
 from voxtune.profiles.read import read_profile
 from voxtune.storage.seal import write_sealed
 from voxtune.types.case_bank import BANK, CaseBank
+from voxtune.types.records import ManifestRow
 
 DEMENTIA = read_profile("dementia")
 SHA = "a" * 64
@@ -94,6 +97,17 @@ def test_nobody_else_and_no_text_are_said() -> None:
     assert {one.case.participant for one in nearest(bank[0], mixed, "text", 9).neighbours} == {"p1"}
     assert {one.text is None for one in nearest(bank[0], mixed, "image", 9).neighbours} == {True, False}
     assert len(nearest(bank[0], mixed, "image", 9).neighbours) == 5
+    assert [nearest(bank[0], mixed, by, 9).wordless for by in ("image", "text", "both")] == [0, 4, 4]  # type: ignore[arg-type]
+
+
+def test_a_bank_without_labels_has_unknown_outcomes() -> None:
+    question = FindingQuestion({"Emphysema": ("Emphysema",), "Lung nodule": ("Lung nodule",)}, ("a", "b"))
+    bare = ManifestRow(participant_id="p", scan_id="s", image="i")
+    partly = ManifestRow.model_validate(bare.model_dump() | {"Lung nodule": "1"})
+    assert np.isnan(known_truth(question, [bare, bare])).all()
+    assert known_truth(question, [bare, partly])[1, 1] == 1
+    assert np.isnan(known_truth(question, [bare, partly])[:, 0]).all()
+    assert known_truth(question, []).shape == (0, 2)
 
 
 def test_both_goes_by_both() -> None:

@@ -335,3 +335,28 @@ def test_names_of_classes_are_found_as_the_audit_finds_them() -> None:
     assert names_class("a sign of AD", ("AD",)) == "AD"
     assert names_class("Mild Stroke here", ("stroke",)) == "stroke"
     assert names_class("the 3 of them", ("3", "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("there is mild atrophy of it", "mild_atrophy"), ("there is mild atrophy of it", "Mild-Atrophy"), ("There is Mild\u00a0atrophy", "MildAtrophy"),
+        ("there is mild-atrophy", "mild atrophy"), ("Low volume goes with it", "low"), ("is low", "low"), ("ﬁnding", "finding"), ("a sign of A.D. here", "A_D"),
+        ("the limbic Braak stages", "limbic-braak"),
+    ],
+)  # fmt: skip
+def test_a_class_is_found_in_a_text_under_any_spelling(text: str, name: str) -> None:
+    assert names_class(text, ("other", name)) == name
+    assert names_class(f"{text}ish and x{text}".replace(" ", "x"), (name,)) is None
+    assert names_class("nothing of the kind", (name,)) is None
+
+
+def test_a_class_of_several_words_is_no_leak_of_itself() -> None:
+    rows = [
+        row.model_copy(update={"diagnosis": "late  stage" if row.diagnosis == "AD" else row.diagnosis})
+        for row in cohort(60)
+    ]
+    norms = fit_norms(rows, DEMENTIA)
+    reports = {row.scan_id: write_report(row, "normative", profile=DEMENTIA, norms=norms) for row in rows}
+    assert reports["s2"].text.startswith("A photo of late stage. The MRI")
+    assert [one for one in label_in_text(rows, reports, DEMENTIA) if one.level == "refuse"] == []

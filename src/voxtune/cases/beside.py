@@ -51,6 +51,7 @@ def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profil
         "bank": len({one.participant or one.name for one in bank}) if not groups else sum(one.participants for one in bank),
         "own": near.own,
         "same_picture": near.same_picture,
+        "wordless": near.wordless,
         "neighbours": rows,
         "spread": {
             "people": found.people,

@@ -61,6 +61,8 @@ class Near:
     """Cases of the bank that were left out because they are the person's own."""
     same_picture: int
     """Among these, those told by their picture alone."""
+    wordless: int = 0
+    """Participants who could not be compared because they have no text."""
 
 
 def nearest(
@@ -108,7 +110,8 @@ def nearest(
         who = one.participant if one.participant is not None else one.name
         text = float(texts[place]) if np.isfinite(texts[place]) else None
         found.setdefault(who, Neighbour(one, float(scores[place]), float(pictures[place]), text))
-    return Near(tuple(list(found.values())[:count]), by, int(gone.sum()), int((gone & ~mine).sum()))
+    wordless = len({bank[place].participant or bank[place].name for place in left} - found.keys())
+    return Near(tuple(list(found.values())[:count]), by, int(gone.sum()), int((gone & ~mine).sum()), wordless)
 
 
 def _texts(query: Case, bank: Sequence[Case], left: Sequence[int], by: By) -> Floats:

@@ -306,7 +306,9 @@ def _made_of(
 
 
 def _body(text: str, diagnosis: str | None, profile: Profile) -> str:
-    return text if diagnosis is None else text.removeprefix(label_sentence(diagnosis, profile))
+    return (
+        text if diagnosis is None else text.removeprefix(" ".join(label_sentence(diagnosis, profile).split()))
+    )
 
 
 def _check(

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from voxtune.types.settings import Settings
 
 MOST_NODES, MOST_RELATIONS = 200, 500
+ABBREVIATION = 3
+"""Letters up to which a class with capitals is found as it is written alone."""
 
 
 def _plain_line(text: str) -> str:
@@ -154,13 +156,20 @@ class Knowledge(Settings):
 
 
 def names_class(text: str, classes: tuple[str, ...]) -> str | None:
-    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word."""
+    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word.
+
+    ``mild_atrophy``, ``Mild-Atrophy`` and ``MildAtrophy`` are ``mild atrophy``.
+    """
     # Full-width letters and ligatures read as the plain ones do.
     text = unicodedata.normalize("NFKC", text)
     for name in classes:
-        if re.fullmatch(r"[\d.]+|\w", name):
+        plain = unicodedata.normalize("NFKC", name)
+        if re.fullmatch(r"[\d.]+|\w", plain):
             continue
-        flags = 0 if len(name) <= 3 else re.IGNORECASE
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, flags):
+        words = [word for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", plain) if word]
+        # AD is no 'ad'; 'low' begins a sentence as 'Low'.
+        flags = 0 if len(plain) <= ABBREVIATION and not plain.islower() else re.IGNORECASE
+        spelled = r"[\W_]*".join(map(re.escape, words))
+        if words and re.search(rf"(?<!\w){spelled}(?!\w)", text, flags):
             return name
     return None

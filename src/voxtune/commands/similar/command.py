@@ -191,6 +191,10 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
         why = [*(f"agrees: {text}" for text in one["agree"][:2]), *(f"differs: {text}" for text in one["differ"][:2])]  # fmt: skip
         text = "" if one["text"] is None else f", text {one['text']:.3f}"
         lines.append(f"  {one['name']}: {_became(one)}, image {one['image']:.3f}{text}{'; ' if why else ''}{'; '.join(why)}")  # fmt: skip
+    if similar_["wordless"]:
+        lines.append(
+            f"{similar_['wordless']} participants of the bank have no report to compare; --by image compares all."
+        )
     lines.append("Research only, not for diagnosis.")
     page = None
     if target is not None:
