@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from voxtune.cases.bank import anonymous_bank, cases_of, grouped, read_bank
+from voxtune.cases.beside import similar_groups
 from voxtune.cases.nearest import Case, Neighbour, nearest
 from voxtune.cases.outcomes import known_truth
 from voxtune.cases.reasons import reasons, spread
@@ -53,7 +54,7 @@ def test_findings_of_neighbours_stand_beside_the_bank() -> None:
     assert found.outcomes == {"nodule": (1, 2, 2 / 5)}
     assert found.sentence == "nodule: 1 of 2 neighbours (of the bank 40%)."
     none = spread([Neighbour(bank[0], 1.0, 1.0, None)], bank)
-    assert none.sentence == "Of no neighbour is any of these known: nodule."
+    assert none.sentence == "No neighbour is known to have any of these: nodule."
     people = [Case(f"a{n}", f"q{n}", vectors[n % 3], outcomes={"nodule": float(n < 3)}) for n in range(5)]
     (group,) = cases_of(anonymous_bank(people, "a" * 64), outcomes=("nodule",))
     assert (dict(group.outcomes), dict(group.values)) == ({"nodule": 0.6}, {})
@@ -152,6 +153,10 @@ def test_outcomes_of_neighbours_stand_beside_the_bank() -> None:
     assert low <= mean <= high
     assert whole == pytest.approx(24.0)
     assert "1 of 3 neighbours is " in found.sentence
+    many = [Case(f"m{n}", f"m{n}", np.eye(3)[n % 3], outcomes=dict.fromkeys("abcde", 1.0)) for n in range(4)]
+    assert spread([Neighbour(one, 1.0, 1.0, None) for one in many], many).sentence == "; ".join([*(f"{one}: 4 of 4 neighbours (of the bank 100%)" for one in "abc"), "2 more below."])  # fmt: skip
+    numbers = [Case(f"m{n}", f"m{n}", np.eye(3)[n % 3], targets={"mmse": 20.0 + n}) for n in range(4)]
+    assert spread([Neighbour(one, 1.0, 1.0, None) for one in numbers[:2]], numbers).sentence == "MMSE: 20.5 on average (20.0 to 21.0), 21.5 in the bank."  # fmt: skip
     bare = [Case(one.name, one.participant, one.image) for one in bank]
     assert "not known" in spread(nearest(bare[0], bare, "image", 3).neighbours, bare).sentence
 
@@ -194,6 +199,14 @@ def test_a_bank_of_too_few_is_refused_and_rare_classes_are_left_out() -> None:
         anonymous_bank(cases(5, 12), SHA)
     rare = [*cases(5, 15), Case("x", "x", vector(*range(1, 7)), diagnosis="FTD")]
     assert anonymous_bank(rare, SHA).left_out == 1
+
+
+def test_a_whole_bank_is_near_to_nobody() -> None:
+    bank = anonymous_bank(cases(5, 24), SHA)
+    for groups, shown in ((1, 1), (2, 1), (3, 1), (4, 2), (6, 3), (9, 3)):
+        some = CaseBank.model_validate(bank.model_dump() | {"groups": (bank.groups * 9)[:groups], "participants": sum(one.participants for one in (bank.groups * 9)[:groups])})  # fmt: skip
+        found = similar_groups(some, cases(5, 1)[0].image, DEMENTIA, ("mmse",))
+        assert len(found["neighbours"]) == shown
 
 
 def test_a_damaged_bank_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,49 @@ def test_neighbours_without_diagnosis_and_scans_unlike_training() -> None:
     assert what_would_change(named, adapter(task="regression")) is None
 
 
+def test_numbers_of_neighbours_are_said_beside_those_of_the_bank() -> None:
+    prediction, caveats, near, _ = person(2)
+    targets = {
+        "mmse": {"mean": 23.71, "low": 20.0, "high": 28.0, "bank": 26.4},
+        "cdr_sb": {"mean": 2.5, "low": 1.0, "high": 4.0, "bank": 1.2},
+    }
+    groupless = near | {"groups": False}
+    found = groupless | {"spread": near["spread"] | {"targets": targets}}
+    assert (
+        "Over these 5 participants the mean MMSE is 23.7 (against 26.4 in the bank) and the mean cdr_sb, where it is known, is 2.5 (against 1.2 in the bank)."
+        in texts(prediction, caveats, adapter(), found)
+    )
+    numbers = {"mmse": targets["mmse"]}
+    alone = found | {
+        "neighbours": near["neighbours"][:1],
+        "spread": found["spread"] | {"people": 1, "targets": numbers},
+    }
+    assert "Of that participant the MMSE is 23.7 (against 26.4 in the bank)." in texts(
+        prediction, caveats, adapter(), alone
+    )
+    assert near["by"] == "both"
+    regression = adapter(task="regression")
+    only = found | {"spread": found["spread"] | {"classes": {}, "targets": numbers}}
+    said = texts(prediction, caveats, regression, only)
+    assert (
+        "Over the 5 participants nearest by image and report the mean MMSE is 23.7 (against 26.4 in the bank)."
+        in said
+    )
+    assert "no diagnosis" not in said
+    one = alone | {"spread": alone["spread"] | {"classes": {}}}
+    assert "Of the participant nearest by image and report the MMSE is 23.7" in texts(
+        prediction, caveats, regression, one
+    )
+
+
+def test_neighbours_are_no_answer_where_none_is_given() -> None:
+    prediction, caveats, near, _ = person(1, Verdict("no answer", ("it is unlike",)))
+    page = similar_page(prediction, caveats, adapter(), near, None, simulated=True)
+    headline = re.search(r'<p class="headline">(.*?)</p>', page)
+    assert headline is not None
+    assert headline.group(1).startswith("No answer is given for this scan")
+
+
 def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None:
     chances = {f"finding {number}": 0.9 - 0.1 * number for number in range(7)}
     prediction = Prediction(scan_id="s", predicted="x", probabilities=chances)
@@ -177,7 +220,7 @@ def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None
     facts = adapter(task="findings", thresholds={"finding 6": 0.29})
     said = texts(prediction, caveats, facts)
     assert (
-        "The model calls 6 of 7 findings: first finding 0 (0.900), finding 1 (0.800), finding 2 (0.700) and finding 3 (0.600)."
+        "The model calls 6 of 7 findings, those with the highest probability being finding 0 (0.900), finding 1 (0.800), finding 2 (0.700) and finding 3 (0.600)."
         in said
     )
     change = what_would_change(prediction, facts)

@@ -11,7 +11,7 @@ from voxtune.types.case_bank import CaseBank
 from voxtune.types.profile import Profile
 
 GROUPS_SHOWN = 3
-"""Groups beside an answer."""
+"""Groups beside an answer, at the most; of a small bank half of them, since all of it is near to nobody."""
 
 
 def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profile, *, groups: bool) -> dict[str, Any]:  # fmt: skip
@@ -75,7 +75,7 @@ def similar_groups(
     """The groups of a stored bank nearest to an image vector (E,): means over five participants or more, nobody's own case."""
     query = Case("this scan", None, vector)
     cases = cases_of(bank, targets, outcomes)
-    near = nearest(query, cases, "image", GROUPS_SHOWN)
+    near = nearest(query, cases, "image", max(1, min(GROUPS_SHOWN, len(cases) // 2)))
     return similar_facts(query, near, cases, profile, groups=True) | {
         "simulated": bank.simulated,
         "fewest": bank.fewest,
