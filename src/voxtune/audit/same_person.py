@@ -44,8 +44,8 @@ REGISTER_CHANCE = 1e-4
 ALIKE = 0.98
 """Rank correlation of two columns from which they are one fact."""
 MOST_DRAWN = 400
-ZEROS = 1
-"""The way of ``spelling`` that leaves out zeros in front of numbers and keeps visits."""
+SEPARATORS, ZEROS = 0, 1
+"""Ways of ``spelling``: without letter case, prefix and separators; without zeros in front of numbers too."""
 _SPELLED = re.compile(r"^(?:sub|subj|subject|participant|patient|pat)(?=[^a-z]|\d)")
 _VISIT = re.compile(
     r"(?<=\d)[ _.\-]*(?:mr|ses|session|visit|scan|run|bl|baseline|fu|follow[ _.\-]?up|rescan|repeat|timepoint|tp|v(?=\d)|m(?=\d{2}))[ _.\-]*m?\d{0,4}$"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from voxtune.audit.duplicates import compare
 from voxtune.audit.images import Images, look_at
+from voxtune.audit.same_person import SEPARATORS, spelling
 from voxtune.data.images import fingerprint_folder
 from voxtune.data.manifest import resolve_image
 from voxtune.imaging.read import read_scan
@@ -30,11 +31,14 @@ def people_on(volume: Volume, manifest: Path, rows: Sequence[ManifestRow]) -> fr
 
 
 def one_person(manifest: Path, rows: Sequence[ManifestRow]) -> dict[str, str]:
-    """Of each participant the name of the first who is the same person by a picture; most are their own first."""
+    """Of each participant the name of the first who is the same person by a picture or in another spelling; most are their own first."""
     images = look_at(rows, lambda row: _read(manifest, row), kept=_kept(manifest))
     first = {row.participant_id: row.participant_id for row in rows}
-    for pair in _pairs(images):
-        kept, gone = (first[one] for one in pair)
+    order = {name: place for place, name in enumerate(first)}
+    known: dict[str, str] = {}
+    spelled = [(known.setdefault(spelling(one, SEPARATORS), one), one) for one in first]
+    for pair in [*spelled, *_pairs(images)]:
+        kept, gone = sorted((first[one] for one in pair), key=lambda name: order[name])
         first = {name: kept if one == gone else one for name, one in first.items()}
     return first
 
