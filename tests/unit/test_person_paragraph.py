@@ -187,7 +187,7 @@ def test_numbers_of_neighbours_are_said_beside_those_of_the_bank() -> None:
         "neighbours": near["neighbours"][:1],
         "spread": found["spread"] | {"people": 1, "targets": numbers},
     }
-    assert "Of that participant the MMSE is 23.7 (against 26.4 in the bank)." in texts(
+    assert "For that participant the MMSE is 23.7 (against 26.4 in the bank)." in texts(
         prediction, caveats, adapter(), alone
     )
     assert near["by"] == "both"
@@ -200,7 +200,7 @@ def test_numbers_of_neighbours_are_said_beside_those_of_the_bank() -> None:
     )
     assert "no diagnosis" not in said
     one = alone | {"spread": alone["spread"] | {"classes": {}}}
-    assert "Of the participant nearest by image and report the MMSE is 23.7" in texts(
+    assert "For the participant nearest by image and report the MMSE is 23.7" in texts(
         prediction, caveats, regression, one
     )
 
@@ -306,3 +306,38 @@ def test_without_another_answer_nothing_would_change_it(chances: dict[str, float
     )
     said = texts(Prediction(scan_id="s", predicted="NC", probabilities=chances), person(1)[1], adapter())
     assert "The answer of the model is NC" in said
+
+
+def test_what_is_listed_in_part_is_said_to_be() -> None:
+    prediction, caveats, near, standing = person(2)
+    low = [one | {"percentile": 2.0, "words": "2nd percentile", "z": -2.0} for one in standing["regions"]]
+    assert "(z -2.00), among other regions." in texts(
+        prediction, caveats, adapter(), None, standing | {"regions": low}
+    )
+    assert "among other" not in texts(prediction, caveats, adapter(), None, standing | {"regions": low[:4]})
+    counts = {f"finding {letter}": {"count": 2, "known": 5, "share": 40.0} for letter in "abcde"}
+    many = near | {"groups": False, "spread": near["spread"] | {"classes": {}, "outcomes": counts}}
+    assert "2 have finding d (against 40% of the bank), among others." in texts(
+        prediction, caveats, adapter(), many
+    )
+
+
+def test_one_value_of_both_is_nobodys_first() -> None:
+    prediction, caveats, near, _ = person(2)
+    rows = [
+        near["neighbours"][0] | {"short": {"agree": ["Sex (F)"], "differ": []}},
+        *near["neighbours"][1:],
+    ]
+    assert "The nearest of them is alike in sex (F)." in texts(
+        prediction, caveats, adapter(), near | {"groups": False, "neighbours": rows}
+    )
+
+
+def test_a_change_of_nearly_nothing_is_no_zero() -> None:
+    near_limit = Prediction(scan_id="s", predicted="a", probabilities={"a": 0.0681})
+    facts = adapter(task="findings", thresholds={"a": 0.068})
+    said = texts(near_limit, person(1)[1], facts)
+    assert "a change of less than 0.01 in log-odds would turn it" in said
+    assert "less than 0.01 away" in similar_page(
+        near_limit, person(1)[1], facts, person(3)[2], None, simulated=True
+    )

@@ -156,7 +156,8 @@ def _percentiles(standing: Mapping[str, Any]) -> Sentence:
         which = f"all {known} known regions lie" if known > 1 else f"the {known} known region lies"
         return Sentence(f"{start}{which} between the 5th and the 95th percentile.", ("percentiles",))
     listed = [f"{inside(one['name'])} is {_at(one['words'])} (z {one['z']:.2f})" for one in odd[:NAMED]]
-    return Sentence(f"{start}{_and(listed)}.", ("percentiles",))
+    others = ", among other regions" if len(odd) > NAMED else ""
+    return Sentence(f"{start}{_and(listed)}{others}.", ("percentiles",))
 
 
 def _at(words: str) -> str:
@@ -173,7 +174,7 @@ def _similar(similar: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Sente
     numbers = _and([_level(similar, name) for name in spread["targets"]])
     alone = numbers and facts.get("task") == "regression" and not spread["classes"]
     if alone:
-        start = f"Over the {people} {who} {numbers}" if people > 1 else f"Of the {who} {numbers}"
+        start = f"Over the {people} {who} {numbers}" if people > 1 else f"For the {who} {numbers}"
         found = [Sentence(f"{start}.", ("similar",))]
     else:
         start = f"Of the {people} {who}" if people > 1 else f"The {who}"
@@ -189,9 +190,10 @@ def _similar(similar: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Sente
             if people > 1
             else "That participant"
         )
-        found.append(Sentence(f"{who} {' and '.join(said)}, this person's value first.", ("similar",)))
+        first = ", this person's value first" if any(" against " in one for one in said) else ""
+        found.append(Sentence(f"{who} {' and '.join(said)}{first}.", ("similar",)))
     if numbers and not alone:
-        start = f"Over these {people} participants" if people > 1 else "Of that participant"
+        start = f"Over these {people} participants" if people > 1 else "For that participant"
         found.append(Sentence(f"{start} {numbers}.", ("similar",)))
     return found
 
@@ -208,11 +210,12 @@ def _became(spread: Mapping[str, Any], people: int) -> str:
     """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one."""
     classes = {name: one for name, one in spread["classes"].items() if one["count"]}
     outcomes = {name: one for name, one in spread["outcomes"].items() if one["count"]}
+    others = ", among others" if len(outcomes) > NAMED else ""
     if people == 1:
         said = [f"is {name} (as are {one['share']:.0f}% of the bank)" for name, one in classes.items()]
         said += [f"has {inside(name)} (as have {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
         nothing = "none of the outcomes" if spread["outcomes"] else "no known diagnosis"
-        return f" {_and(said)}" if said else f" has {nothing}"
+        return f" {_and(said)}{others}" if said else f" has {nothing}"
     parts = [
         f"{_all(one['count'], people)} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
         for name, one in classes.items()
@@ -222,7 +225,7 @@ def _became(spread: Mapping[str, Any], people: int) -> str:
         for name, one in outcomes.items()
     ][:NAMED]
     if parts:
-        return f", {_and(parts)}"
+        return f", {_and(parts)}{others}"
     return ", none of the outcomes is known to be there" if spread["outcomes"] else ", no diagnosis is known"
 
 
@@ -275,10 +278,11 @@ def _nearest_finding(prediction: Prediction, facts: Mapping[str, Any]) -> Change
     name = min(apart, key=lambda one: (apart[one], one))
     value, limit = prediction.probabilities[name], limits.get(name, 0.5)
     way = "is called" if value >= limit else "is not called"
-    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: a change of {apart[name]:.2f} in log-odds would turn it."  # fmt: skip
+    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: a change of {_margin(apart[name])} in log-odds would turn it."  # fmt: skip
     return {
         "name": name,
         "margin": apart[name],
+        "away": _margin(apart[name]),
         "sentence": sentence,
         "what": "the finding nearest to its threshold is",
     }
@@ -290,10 +294,11 @@ def _other_class(prediction: Prediction, facts: Mapping[str, Any]) -> Change:
     if prediction.predicted is None or len(order) < 2 or order[1][1] <= 0:
         return None
     margin = math.log(order[0][1] / order[1][1])
-    sentence = f"The answer would be {order[1][0]} if the evidence for {order[1][0]} against {order[0][0]} rose by {margin:.2f} in log-odds."
+    sentence = f"The answer would be {order[1][0]} if the evidence for {order[1][0]} against {order[0][0]} rose by {_margin(margin)} in log-odds."
     return {
         "name": order[1][0],
         "margin": margin,
+        "away": _margin(margin),
         "sentence": sentence,
         "what": "the nearest other answer is",
     }
@@ -304,6 +309,10 @@ CHANGES: Mapping[str, Callable[[Prediction, Mapping[str, Any]], Change]] = {
     "time_to_event": lambda *_: None,  # a risk is no choice that could turn
 }
 """What would change the answer, by the task of the adapter."""
+
+
+def _margin(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else "less than 0.01"
 
 
 def _odds(share: float) -> float:
