@@ -1,4 +1,4 @@
-"""Ten ways in which one head comes back under another name, as functions of a volume: what a copy goes through before it is hidden.
+"""Ways in which one head or chest comes back under another name, as functions of a volume: what a copy goes through before it is hidden.
 
 Each takes a volume and a generator and returns another volume of the same person. None knows how the audit looks at scans.
 """
@@ -147,5 +147,67 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
     {
         "contrast": contrast, "resolution": resolution, "flip": flip, "half brain": half, "skull": skull, "crop": crop,
         "noise": noise, "pose": pose, "bias": bias, "years later": later,
+    }
+)  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------ reconstructions of one chest CT
+def soft(volume: Volume, rng: np.random.Generator) -> Volume:  # noqa: ARG001
+    """A soft kernel."""
+    return volume.with_voxels(ndimage.gaussian_filter(volume.voxels, 1.0).astype(np.float32))
+
+
+def sharp(volume: Volume, rng: np.random.Generator) -> Volume:
+    """A sharp kernel: edges raised, and noise with them."""
+    raised = volume.voxels + 1.5 * (volume.voxels - ndimage.gaussian_filter(volume.voxels, 1.0))
+    return volume.with_voxels(
+        np.clip(raised + rng.normal(0, 60, volume.shape), -1024, 3071).astype(np.float32)
+    )
+
+
+def thick(volume: Volume, rng: np.random.Generator) -> Volume:  # noqa: ARG001
+    """Slices twice as thick."""
+    axis = int(np.argmax(np.abs(volume.affine[2, :3])))
+    voxels = np.moveaxis(volume.voxels, axis, 0)
+    even = voxels.shape[0] // 2 * 2
+    means = voxels[:even].reshape(even // 2, 2, *voxels.shape[1:]).mean(axis=1)
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * 0.5
+    affine[:3, axis] *= 2
+    return Volume(np.ascontiguousarray(np.moveaxis(means, 0, axis)).astype(np.float32), affine)
+
+
+def narrow(volume: Volume, rng: np.random.Generator) -> Volume:
+    """A smaller field of view: 85% in plane, and a tenth of the length gone at one end."""
+    axis = int(np.argmax(np.abs(volume.affine[2, :3])))
+    place, first = [slice(None)] * 3, np.zeros(3)
+    for one in range(3):
+        n = volume.shape[one]
+        if one == axis:
+            cut = n // 10
+            first[one] = cut if rng.uniform() < 0.5 else 0
+            place[one] = slice(int(first[one]), n - (0 if first[one] else cut))
+        else:
+            first[one] = int(0.075 * n)
+            place[one] = slice(int(first[one]), n - int(first[one]))
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ first
+    return Volume(np.ascontiguousarray(volume.voxels[tuple(place)]), affine)
+
+
+def low_dose(volume: Volume, rng: np.random.Generator) -> Volume:
+    """A low dose: noise of 120 HU."""
+    return volume.with_voxels((volume.voxels + rng.normal(0, 120, volume.shape)).astype(np.float32))
+
+
+def windowed(volume: Volume, rng: np.random.Generator) -> Volume:  # noqa: ARG001
+    """Stored as a window from -1000 to 400 HU, scaled to one."""
+    return volume.with_voxels(((np.clip(volume.voxels, -1000, 400) + 1000) / 1400).astype(np.float32))
+
+
+RECONSTRUCTIONS: Mapping[str, Change] = MappingProxyType(
+    {
+        "soft kernel": soft, "sharp kernel": sharp, "slices twice as thick": thick, "smaller field of view": narrow, "low dose": low_dose,
+        "windowed and scaled": windowed, "left and right exchanged": flip,
     }
 )  # fmt: skip

@@ -5,7 +5,7 @@ on the test side again under other IDs, each changed in one of ten ways (``chang
 years later on another scanner). Clean cohorts are random people on random sides, each scan changed in a random way or not at all.
 Each scan is looked at once: its fingerprint is kept in CACHE, and cohorts are drawn from fingerprints.
 
-    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--scans 1000] [--many 100 1000 10000]
+    python benchmarks/audit/run.py CACHE [--brains FOLDER] [--chests 20] [--scans 1000] [--many 100 1000 10000]
 
 A run that was stopped goes on: fingerprints are in CACHE, and a size of ``--many`` that is stored is not compared again (``--again``).
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from changes import CHANGES
+from changes import CHANGES, RECONSTRUCTIONS, Change
 from scipy.stats import beta
 
 import voxtune
@@ -32,6 +32,11 @@ from voxtune.data.manifest import read_manifest, resolve_image
 from voxtune.data.splits import Split, make_split
 from voxtune.imaging.read import read_scan
 from voxtune.simulate.brains import render
+from voxtune.simulate.chest import ChestSettings
+from voxtune.simulate.chest import Scan as ChestScan
+from voxtune.simulate.chest import Scanner as ChestScanner
+from voxtune.simulate.chest import render as render_chest
+from voxtune.simulate.chest import scans as chest_scans
 from voxtune.simulate.scanner import Scanner
 from voxtune.simulate.subjects import CohortSettings, participant, visit_of
 from voxtune.types.records import ManifestRow
@@ -41,9 +46,13 @@ RESULTS = Path(__file__).parent / "results"
 RESULT = RESULTS / "images.json"
 SAME_PERSON = {"1023": "1003", "1038": "1018"}
 CLEAN = 200
+DRAWS = 20
+"""Of the people who are copied, at each dose: one person who is not found is all of a dose of one."""
 SEED = 1
 FOLLOW_UP = "four years later, another scanner"
+AGAIN = "scanned again"
 AS_IT_IS = "as it is"
+CHESTS = "SIMULATED chests"
 
 
 def interval(count: int, of: int) -> list[float]:
@@ -89,7 +98,7 @@ Kinds = Mapping[str, Mapping[str, Images]]
 
 
 def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str, object]]:
-    """Copies found and strangers accused, by kind of change and dose; which people are copied is drawn."""
+    """Copies found and strangers accused, by kind of change and dose: means over draws of who is copied."""
     found = {}
     originals = [(f"o{p}", f"p{p}", kinds[AS_IT_IS][p]) for p in people]
     for name, changed in kinds.items():
@@ -98,15 +107,19 @@ def doses(kinds: Kinds, people: Sequence[str], seed: int) -> dict[str, dict[str,
         rng = np.random.default_rng([seed, *name.encode()])
         per_dose, accused, tested = [], 0, 0
         for k in range(1, len(people) + 1):
-            copied = [str(p) for p in rng.permutation(people)[:k]]
-            scans = together([*originals, *((f"c{p}", f"q{p}", changed[p]) for p in copied)])
-            pairs = {
-                frozenset((scans.scan_ids[p.first], scans.scan_ids[p.second])) for p in compare(scans).pairs
-            }
-            wanted = {frozenset((f"o{p}", f"c{p}")) for p in copied}
-            per_dose.append(len(wanted & pairs) / k)
-            accused += len(pairs - wanted)
-            tested += len(scans.scan_ids) * (len(scans.scan_ids) - 1) // 2 - k
+            shares = []
+            for _ in range(DRAWS):
+                copied = [str(p) for p in rng.permutation(people)[:k]]
+                scans = together([*originals, *((f"c{p}", f"q{p}", changed[p]) for p in copied)])
+                pairs = {
+                    frozenset((scans.scan_ids[p.first], scans.scan_ids[p.second]))
+                    for p in compare(scans).pairs
+                }
+                wanted = {frozenset((f"o{p}", f"c{p}")) for p in copied}
+                shares.append(len(wanted & pairs) / k)
+                accused += len(pairs - wanted)
+                tested += len(scans.scan_ids) * (len(scans.scan_ids) - 1) // 2 - k
+            per_dose.append(sum(shares) / DRAWS)
         copies = len(people) * (len(people) + 1) // 2
         found[name] = {
             "found_by_dose": [round(share, 3) for share in per_dose],
@@ -148,7 +161,7 @@ def measured(name: str, kinds: Kinds, people: Sequence[str]) -> dict[str, object
     assert isinstance(before, dict)
     curves = before.get("kinds", {}) | doses(kinds, people, 0)
     by_dose = np.array([one["found_by_dose"] for one in curves.values()])
-    whole = set(kinds) - {FOLLOW_UP} == {AS_IT_IS, *CHANGES}
+    whole = set(kinds) - {FOLLOW_UP, AGAIN} in ({AS_IT_IS, *CHANGES}, {AS_IT_IS, *RECONSTRUCTIONS})
     if whole:
         before = {key: value for key, value in before.items() if not key.startswith("before_decision_")}
     return before | {
@@ -178,9 +191,36 @@ def simulated(cache: Path, people: int, only: Sequence[str]) -> Kinds:
     return kinds
 
 
-def _changed(make: Callable[[], Volume], seed: int) -> dict[str, Callable[[], Volume]]:
+def chests(cache: Path, people: int, only: Sequence[str]) -> Kinds:
+    """SIMULATED chests, each as it is, as other reconstructions of the same scan, and scanned again."""
+    settings = ChestSettings(participants=people, scans=2, seed=SEED)
+    machines = [ChestScanner.drawn(SEED, index) for index in range(3)]
+    kinds: dict[str, dict[str, Images]] = {}
+    of: dict[str, list[ChestScan]] = {}
+    for scan in chest_scans(settings):
+        of.setdefault(scan.participant_id, []).append(scan)
+    for index, planned in enumerate(of.values()):
+
+        def at(scan: ChestScan) -> Volume:
+            drawn = render_chest(settings, scan, machines[scan.scanner])
+            return Volume(drawn.voxels.astype(np.float32), drawn.grid.affine)
+
+        makers = _changed(lambda: at(planned[0]), index, RECONSTRUCTIONS)  # noqa: B023
+        if len(planned) > 1:
+            makers[AGAIN] = lambda: at(planned[1])  # noqa: B023
+        for kind, make in makers.items():
+            if only and kind not in {AS_IT_IS, *only}:
+                continue
+            name = f"chest{index}_{kind.replace(' ', '_')}"
+            kinds.setdefault(kind, {})[f"{index:02d}"] = looked(cache, name, make)
+    return kinds
+
+
+def _changed(
+    make: Callable[[], Volume], seed: int, changes: Mapping[str, Change] = CHANGES
+) -> dict[str, Callable[[], Volume]]:
     changed: dict[str, Callable[[], Volume]] = {AS_IT_IS: make}
-    for kind, change in CHANGES.items():
+    for kind, change in changes.items():
         changed[kind] = lambda change=change: change(make(), np.random.default_rng(seed))  # type: ignore[misc]
     return changed
 
@@ -291,6 +331,7 @@ def main() -> None:
     parser.add_argument("--brains", type=Path, help="folder of <id>_T1w_brain.nii.gz (OASIS-1), at 1 mm")
     parser.add_argument("--people", type=int, default=24, help="SIMULATED people")
     parser.add_argument("--no-simulated", action="store_true")
+    parser.add_argument("--chests", type=int, default=0, help="SIMULATED chests of this many people")
     parser.add_argument(
         "--kinds", nargs="*", default=(), help="kinds of change alone; the others stay as stored"
     )
@@ -308,6 +349,11 @@ def main() -> None:
         names = [f"{i:02d}" for i in range(asked.people)]
         kinds = simulated(asked.cache, asked.people, asked.kinds)
         store(by | {"SIMULATED": measured("SIMULATED", kinds, names)})
+    if asked.chests:
+        kinds = chests(asked.cache, asked.chests, asked.kinds)
+        everybody = sorted(kinds[AS_IT_IS])
+        kinds = {kind: one for kind, one in kinds.items() if set(one) == set(everybody)}
+        store(by | {CHESTS: measured(CHESTS, kinds, everybody)})
     if asked.brains:
         store(by | {"OASIS-1, 2 mm": real(asked.cache, asked.brains, asked.kinds)})
     if asked.scans:

@@ -10,7 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 NOT_YET = "Not measured yet."
-SOURCES = ("SIMULATED", "OASIS-1, 2 mm")
+SOURCES = ("SIMULATED", "OASIS-1, 2 mm", "SIMULATED chests")
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def people() -> str:
     if not found:
         return NOT_YET
     kinds = list(dict.fromkeys(kind for one in found.values() for kind in one["kinds"]))
-    head = " | ".join(f"{name}: found, least at any dose" for name in found)
+    head = " | ".join(f"{name}: found, least at any dose (mean of 20 draws)" for name in found)
     lines = [f"| a copy under another ID | {head} |", "|---|" + "---|" * len(found)]
     for kind in kinds:
         cells = []

@@ -207,7 +207,9 @@ def _small(
         most = shutil.disk_usage(place).used - filled
         inputs(command, whole, folder)
         filled = shutil.disk_usage(place).used
-        _mount(place, f"remount,size={filled + int(most * share) // 4096 * 4096}")
+        # A size of 0 means no limit, which cannot be taken back.
+        room = max(filled + int(most * share) // 4096 * 4096, 4096)
+        _mount(place, f"remount,size={room}")
         ended = call(words, folder, None, place.with_name("broken"))
         said = [line for line in ended.said.splitlines() if line.startswith(f"voxtune {command.name}:")]
         faults = []

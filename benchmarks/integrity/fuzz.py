@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import study
+from stored import stored_files
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
 HUNG_SECONDS = 20
@@ -436,6 +437,7 @@ TARGETS = {
     "recipe": recipe,
     "split": split,
     "evaluation": scores,
+    "stored files of a study": stored_files,
     "HTTP": http,
 }
 

@@ -49,7 +49,11 @@ COMMANDS = (
     Command("embed", ("embed", "adapter", "pre/manifest.tsv", "-o", "embedded", "--tokens"), ("adapter", "pre"), ("embedded",)),
     Command("similar", ("similar", "adapter", "cohort/manifest.tsv", "-o", "measured"), ("adapter", "cohort"), ("measured",)),
     Command("curve", ("curve", *RECIPE, "-o", "curve", "--data", "cohort/manifest.tsv", "--split", "split", "--sizes", "all", "--seeds", "1"), ("cohort", "split"), ("curve", "cohort/cache"), every=10),
+    Command("drift", ("drift", "adapter", "pre/manifest.tsv", "--reference", "cohort/manifest.tsv", "-o", "drifted"), ("adapter", "cohort", "pre"), ("drifted",)),
+    Command("weights", ("weights", "convert", "m3d", "m3d.bin"), ("m3d.bin",), ("m3d.safetensors", "m3d.json")),
     Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
+    Command("reproduce", ("reproduce", "deft", "-o", "made", "--data", "cohort/manifest.tsv", "--base", "tiny", "--table", "4", "--seeds", "1", "--set", "training.epochs=1"), ("cohort",), ("made", "cohort/cache"), every=20),
+    Command("demo", ("demo", "shown"), (), ("shown",), every=40),
 )  # fmt: skip
 
 
@@ -80,6 +84,9 @@ def preloaded() -> None:
     import voxtune
 
     torch.set_num_threads(1)
+    from voxtune.commands import demo
+
+    demo.PARTICIPANTS, demo.VISITS, demo.RAW_HEADS = 30, 1, 1  # its steps are the same
     for module in pkgutil.walk_packages(voxtune.__path__, "voxtune."):
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # of an extra that is not installed
@@ -217,6 +224,7 @@ def make(root: Path) -> dict[str, Path]:
         assert first.code == 0, first.said
         _raw(whole)
         _download(whole)
+        _published(whole)
         for command in COMMANDS:
             ended = call(words_of(command, whole), whole)
             print(f"{command.name}: {ended.code}, {ended.seen} renames", flush=True)
@@ -247,6 +255,30 @@ def _download(whole: Path) -> None:
         "participant_id\tdiagnosis\tage\tsex\nsub-0\tAD\t71\tF\nsub-1\tCN\t65\tM\n"
     )
     (folder / "dataset_description.json").write_text('{"Name": "two people", "BIDSVersion": "1.9.0"}')
+
+
+def _published(whole: Path) -> None:
+    """A file as M3D-CLIP is published, of a small model with random weights."""
+    import torch
+
+    import voxtune
+
+    text = {"vocab": 60, "width": 24, "depth": 2, "heads": 2, "mlp": 32, "max_length": 20}
+    torch.manual_seed(0)
+    model = voxtune.load_backbone(
+        "m3d", volume=(4, 8, 8), patch=(2, 4, 4), width=24, depth=2, heads=2, mlp=32, text=text
+    )
+    names = (
+        ("vision_projection.", "mm_vision_proj."),
+        ("text_projection.", "mm_language_proj."),
+        ("vision.", "vision_encoder."),
+        ("text.", "language_encoder."),
+    )
+    found = {}
+    for key, value in model.state_dict().items():
+        ours, theirs = next(((a, b) for a, b in names if key.startswith(a)), ("", ""))
+        found[theirs + key[len(ours) :]] = value.clone()
+    torch.save(found, whole / "m3d.bin")
 
 
 def words_of(command: Command, folder: Path) -> list[str]:
@@ -288,7 +320,7 @@ def tree(folder: Path, makes: Sequence[str]) -> dict[str, bytes]:
 
 def _clock(path: str) -> bool:
     """Logs of when something was done: a command that was done twice says so."""
-    return path.endswith("looks.jsonl")
+    return path.endswith(("looks.jsonl", "attempts.jsonl"))
 
 
 def differences(one: dict[str, bytes], two: dict[str, bytes]) -> list[str]:

@@ -1,7 +1,6 @@
 """A run as one frozen object: what is adapted, how, on what. JSON round trip, typed edits by dotted path.
 
-A recipe (Python) returns a ``RunConfig``; ``config.json`` of a run is its JSON. Choices that live in higher layers (backbones,
-adaptation methods) are written as ``{"kind": NAME, ...}`` and found through the catalogue, so this file imports none of them.
+A recipe (Python) returns a ``RunConfig``; backbones and methods in it are ``{"kind": NAME, ...}``, found through the catalogue.
 """
 
 import json
@@ -26,6 +25,7 @@ from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
 from voxtune.types.event import Event, read_event
 from voxtune.types.profile import Profile
+from voxtune.types.seed import MAX_SEED
 from voxtune.types.settings import Settings
 from voxtune.types.target import MMSE, Target, for_file, from_file, read_targets
 
@@ -243,7 +243,7 @@ class RunConfig(Settings):
     name: str = Field(min_length=1)
     citation: str | None = None
     """The paper of the recipe; pages name it."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     profile: ProfileChoice = None
     """What the disease adds; ``None``: recognised from the cohort when the run starts, and said."""
     backbone: BackboneChoice

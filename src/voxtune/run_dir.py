@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtune.config import RunConfig
+from pydantic import TypeAdapter, ValidationError
+
+from voxtune.config import RunConfig, explain
 from voxtune.errors import DataError, StorageError
 from voxtune.storage.failures import REFUSED, TODO
 from voxtune.storage.lock import only_writer
@@ -62,13 +64,25 @@ def output_folder(path: Path | None) -> Iterator[None]:
         raise
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str, shape: type | None = None) -> dict[str, Any]:
     """Read a JSON object.
 
+    Args:
+        path: the file.
+        what: what it should be, for errors.
+        shape: a ``TypedDict`` of the values that will be looked up; others may stand beside them.
+
     Raises:
-        DataError: the file is missing, not strict JSON, not an object, or not what was sealed; ``what`` says what it should have been.
+        DataError: the file is missing, not strict JSON, not an object, not what was sealed, or a value is of another kind; a name
+            that is looked up and is not there.
     """
-    return read_sealed(path, what)
+    found = read_sealed(path, what)
+    if shape is not None:
+        try:
+            TypeAdapter(shape).validate_python(found)
+        except ValidationError as error:
+            raise DataError(f"{path.parent.name}/{path.name}: expected {what}; {explain(error)}.") from None
+    return found
 
 
 @dataclass(frozen=True)

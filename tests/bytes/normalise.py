@@ -27,6 +27,13 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
     },
     "*/looks.jsonl": {"when": "clock"},
     "*/chain.json": {"voxtune": "the version under test", "content_sha256": "covers the version"},
+    "*/cells/*/result.json": {
+        "seconds": "clock",
+        "cpu_seconds": "clock",
+        "peak_bytes": "of the process, which has run other commands before",
+        "content_sha256": "covers the clock",
+    },
+    "*/cells/*/attempts.jsonl": {"began": "clock"},
     "*/checkpoints/*.json": {"content_sha256": "covers the clock in the history"},
 }
 """Fields by name, at any depth of a JSON file or of a line of one. The log's stand in checkpoints too (``history``)."""

@@ -18,6 +18,7 @@ from voxtune.backbones.bert import BertSizes, BertTower
 from voxtune.backbones.dual_encoder import DualEncoder
 from voxtune.backbones.neurovfm_vision import NeuroVfmSizes, NeuroVfmVision
 from voxtune.errors import WeightsError
+from voxtune.storage.seal import read_sealed
 from voxtune.types.settings import Settings
 from voxtune.weights.load import KeyRules, Tokenizer, build, check_card
 
@@ -67,7 +68,7 @@ def _check_statistics(weights: Path, sizes: NeuroVfmSizes) -> None:
     beside = weights.with_name("config.json")
     if sizes.statistics is not None or not beside.is_file():
         return
-    said = json.loads(beside.read_text(encoding="utf-8")).get("normalization_stats")
+    said = read_sealed(beside, "the card of the weights").get("normalization_stats")
     if said is not None:
         raise WeightsError(
             f"The card beside {weights.name} states normalization_stats {json.dumps(said)}. Set vision.statistics to the pairs of mean "

@@ -17,6 +17,7 @@ from voxtune import __version__
 from voxtune.errors import DataError, UsageError, VoxTuneError
 from voxtune.progress import Said, heard, is_quiet
 from voxtune.storage.start import no_empty_folders
+from voxtune.types.seed import MAX_SEED
 from voxtune.types.words import cleaned
 
 P = ParamSpec("P")
@@ -256,6 +257,11 @@ false_discovery_option = click.option(
     metavar="RATE",
     help="Of findings: say which are there, at most this share of those said being wrong on average.",
 )
+
+
+def seed_option(words: str) -> Callable[[Any], Any]:
+    """``--seed``, of what ``words`` say."""
+    return click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help=words)
 
 
 def coverage_option(words: str) -> Callable[[Any], Any]:

@@ -13,6 +13,7 @@ from voxtune.cli.base import (
     echo,
     pairs,
     profile_option,
+    seed_option,
     series_option,
     set_option,
     tell,
@@ -36,9 +37,7 @@ from voxtune.errors import UsageError
 @click.option(
     "--visits", type=click.IntRange(1, 20), default=3, show_default=True, help="Most visits of one person."
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything that is drawn."
-)
+@seed_option("Of everything that is drawn.")
 @click.option(
     "--scanners",
     type=click.IntRange(1, 50),
@@ -256,9 +255,7 @@ def describe(
     metavar="KEYFILE",
     help="Also write a split file without IDs, hashed with this secret.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same split."
-)
+@seed_option("The same seed gives the same split.")
 def split(
     manifest: Path, output: Path, test: float, val: float, folds: int | None, holdout: str | None,
     train_size: tuple[int, ...], share: Path | None, seed: int, *, baseline_only: bool,

@@ -16,6 +16,7 @@ from voxtune.cli.base import (
     false_discovery_option,
     pairs,
     say,
+    seed_option,
     series_option,
     view_option,
 )
@@ -139,9 +140,7 @@ def predict(
     metavar="AXES",
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the checks that draw at random."
-)
+@seed_option("Of the checks that draw at random.")
 @device_option
 @view_option
 @as_json_option
@@ -226,7 +225,7 @@ def explain(
     metavar="AXES",
     help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
+@seed_option("Of the intervals.")
 @device_option
 @as_json_option
 def similar(

@@ -14,6 +14,7 @@ from voxtune.cli.base import (
     echo,
     pairs,
     say,
+    seed_option,
     set_option,
     tell,
 )
@@ -171,7 +172,7 @@ def reproduce(
 
 @command("demo")
 @click.argument("out", type=PATH, default=Path("demo-output"))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of people and training.")
+@seed_option("Of people and training.")
 def demo(out: Path, seed: int) -> None:
     """Run the whole path on simulated people and one real head, offline."""
     from voxtune.commands.demo import demo as stage

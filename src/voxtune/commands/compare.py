@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voxtune.errors import DataError
 from voxtune.run_dir import output_folder, read_json, write_json, write_text
+from voxtune.types.stored import EvaluationStated
 
 if TYPE_CHECKING:
     from voxtune.evaluation.predictions import Predictions
@@ -242,7 +243,7 @@ def stated_of(folder: Path) -> dict[str, Any]:
     from voxtune.evaluation.tables import FACTS
 
     if (folder / FACTS).is_file():
-        return read_json(folder / FACTS, "the facts of an evaluation")
+        return read_json(folder / FACTS, "the facts of an evaluation", EvaluationStated)
     of_rival = folder.parent.parent / FACTS  # a baseline lies two folders below the facts
     if of_rival.is_file():
         return {

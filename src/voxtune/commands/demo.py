@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.errors import SomeScansFailedError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write_json, write_text
 from voxtune.storage.lock import is_lock
+from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
     Raises:
         UsageError: the folder holds files that are no demo of ours.
     """
+    check_seed(seed)
     from voxtune.commands.evaluate.command import evaluate
     from voxtune.commands.export import export
     from voxtune.commands.predict.command import predict

@@ -8,8 +8,10 @@ from voxtune.errors import DataError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write_text
 from voxtune.storage.lock import is_lock
 from voxtune.storage.seal import SUMS, write_sums
+from voxtune.storage.tensors import write_tensors
 from voxtune.storage.write import PREFIX
 from voxtune.types.case_bank import BANK
+from voxtune.types.stored import EvaluationStated, RunSplit
 
 if TYPE_CHECKING:
     from voxtune.config import RunConfig
@@ -93,7 +95,9 @@ def _exported(
     measured = place.evaluation(OWN) / "metrics.json"
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
-    evaluation = read_json(stated, "the facts of an evaluation") if stated.is_file() else None
+    evaluation = (
+        read_json(stated, "the facts of an evaluation", EvaluationStated) if stated.is_file() else None
+    )
     card = model_card(facts.model_dump(mode="json"), metrics, evaluation, leakage=audited(place))
     write_text(output / "README.md", card, shared=True)
     control = place.control.adapter
@@ -155,7 +159,7 @@ def _banked(run: RunDir, output: Path, base: Path | None, fewest: int, adapter_s
     from voxtune.model.adapter import load_adapter
     from voxtune.storage.seal import write_sealed
 
-    split = read_json(run.split, "the split of the run")
+    split = read_json(run.split, "the split of the run", RunSplit)
     manifest = (run.root / split["manifest"]).resolve()
     train = set(split["train"])
     everyone = with_marks(manifest, read_manifest(manifest))
@@ -193,7 +197,6 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
     """Fold the swapped layers into the base, write that base, and describe what is left as its adapter."""
     from typing import cast
 
-    from safetensors.torch import save
     from torch import nn
 
     from voxtune.model.build import fingerprint
@@ -204,9 +207,7 @@ def _merged(loaded: "LoadedAdapter", output: Path) -> "AdapterFacts":
         raise UsageError("This adapter has no LoRA or IA3 part, so there is nothing to merge into the base.")
     backbone = cast(nn.Module, loaded.model.backbone)
     state = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
-    write_bytes(
-        output / MERGED, save(state, metadata={"format": "pt", "licence": loaded.facts.licence}), shared=True
-    )
+    write_tensors(output / MERGED, state, {"format": "pt", "licence": loaded.facts.licence})
     tree = dict(loaded.facts.config)
     for side in ("vision", "text"):
         tree[side] = [one for one in tree[side] if one["kind"] not in FOLDED]

@@ -25,6 +25,7 @@ from voxtune.run_dir import output_folder, read_json
 from voxtune.storage.seal import write_sealed
 from voxtune.storage.write import write_text
 from voxtune.types.records import ManifestRow
+from voxtune.types.seed import check_seed
 
 
 def split(  # noqa: PLR0913 - the options of the command
@@ -63,6 +64,7 @@ def split(  # noqa: PLR0913 - the options of the command
         UsageError: the folder holds another split already. The very same one stays: a command that was killed after its last file
             can be given again.
     """
+    check_seed(seed)
     try:
         settings = SplitSettings(
             test=test,

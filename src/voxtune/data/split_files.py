@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -76,10 +76,8 @@ def read_split(folder: Path) -> Split:
     excluded = _scans(folder / "excluded.tsv", participants) if (folder / "excluded.tsv").is_file() else ()
     try:
         settings = SplitSettings.model_validate(stored["settings"]) if stored.get("settings") else None
-        subsets = {
-            int(size): _scans(folder / f"train_{int(size)}.tsv", participants)
-            for size in stored.get("train_sizes", {})
-        }
+        sizes = _sizes(stored.get("train_sizes", {}), len(sides["train"]))
+        subsets = {size: _scans(folder / f"train_{size}.tsv", participants) for size in sizes}
     except (ValidationError, ValueError, TypeError) as error:
         raise DataError(
             f"{folder.name}/split.json: the settings of the split cannot be read ({error})."
@@ -122,6 +120,13 @@ def _scans(path: Path, participants: dict[str, str]) -> tuple[str, ...]:
         if row.get("participant_id", "n/a") not in {"", "n/a"}:
             participants[scan] = row["participant_id"].strip()
     return tuple(scans)
+
+
+def _sizes(stored: Iterable[str], most: int) -> list[int]:
+    sizes = [int(size) for size in stored]
+    if odd := [str(size)[:40] for size in sizes if not 0 < size <= most]:
+        raise ValueError(f"train_sizes: expected 1 to {most}, the training scans, got {odd[0]}")
+    return sizes
 
 
 def fold_folders(folder: Path) -> list[Path]:

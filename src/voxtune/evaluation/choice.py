@@ -8,6 +8,7 @@ from typing import Any
 
 from voxtune.run_dir import read_json
 from voxtune.types.steering import said, value_of
+from voxtune.types.stored import Chosen
 
 CHOICE = "choice.json"
 """In the folder of a run that chose a setting."""
@@ -83,7 +84,7 @@ def read_choice(run: Path) -> Choice | None:
     """
     if not (run / CHOICE).is_file():
         return None
-    stored = read_json(run / CHOICE, "what a run chose")
+    stored = read_json(run / CHOICE, "what a run chose", Chosen)
     return Choice(
         tuple(
             Candidate(tuple(one["set"]), one["metric"], one["validation_loss"])

@@ -17,6 +17,7 @@ from voxtune.profiles.recognise import chosen_profile
 from voxtune.run_dir import RunDir, read_json
 from voxtune.types.records import ManifestRow
 from voxtune.types.settings import Settings
+from voxtune.types.stored import RunSplit
 
 OWN = "test"
 """Name of the evaluation on the run's own test side."""
@@ -117,7 +118,7 @@ def read_run(source: Path) -> tuple[RunDir, RunConfig, dict[str, Any]]:
         raise DataError(
             f"'{source.name}' has no adapter yet; 'voxtune train ... -o {source.name} --resume' finishes it."
         )
-    return run, config, read_json(run.split, "the split of the run")
+    return run, config, read_json(run.split, "the split of the run", RunSplit)
 
 
 def with_profile(model: EvaluatedModel, manifest: Path) -> EvaluatedModel:

@@ -12,6 +12,7 @@ from voxtune.evaluation.evaluated_model import EvaluatedModel, ScoredCohort
 from voxtune.imaging.read import read_scan
 from voxtune.run_dir import read_json
 from voxtune.types.records import ManifestRow
+from voxtune.types.stored import AuditStated
 from voxtune.types.volume import Volume
 
 
@@ -28,7 +29,7 @@ def verdict_of(model: EvaluatedModel, cohort: ScoredCohort) -> Verdict:
     if model.run is None:
         return base_verdict(model.base)
     if cohort.own:
-        return own_verdict(read_json(model.run.root / "audit.json", "the audit of the run"))
+        return own_verdict(read_json(model.run.root / "audit.json", "the audit of the run", AuditStated))
     seen = [*cohort.train_rows, *cohort.val_rows, *cohort.unlabelled_rows]
     of_training = {row.scan_id for row in seen}
     homes = {True: cohort.training or cohort.manifest, False: cohort.manifest}

@@ -11,6 +11,7 @@ from voxtune.errors import DataError
 from voxtune.evaluation.choice import read_choice
 from voxtune.evaluation.evaluated_model import EvaluatedModel, manifest_to_score, read_run
 from voxtune.run_dir import RunDir, read_json, shared_config
+from voxtune.types.stored import FoldList
 
 FOLDS = "folds.json"
 """In the folder of a cross-validation: the folders of its folds, all of which belong to it, trained or not."""
@@ -84,7 +85,7 @@ def run_folders(source: Path) -> list[Path]:
     if (source / FOLDS).is_file():
         folds = [
             source / str(name)
-            for name in read_json(source / FOLDS, "the folds of a cross-validation")["folds"]
+            for name in read_json(source / FOLDS, "the folds of a cross-validation", FoldList)["folds"]
         ]
         left = [fold.name for fold in folds if not (RunDir(fold).adapter / "adapter.safetensors").is_file()]
         if left:

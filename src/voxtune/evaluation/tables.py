@@ -1,6 +1,5 @@
 """What an evaluation leaves behind: ``predictions.tsv``, ``measured.tsv``, ``metrics.json``, ``evaluation.json``; one writer, one reader."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from voxtune.evaluation.record_checks import check_once
 from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import CHOICES, Choice, one_of
 from voxtune.run_dir import write_json
+from voxtune.storage.strict_json import loads
 from voxtune.types.records import Metric, Prediction
 from voxtune.types.verdict import Verdict
 
@@ -272,7 +272,7 @@ def read_metrics(path: Path) -> dict[str, Metric]:
         TableError: no such file, not JSON, or a score that is not one.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_text(encoding="utf-8"))
         return {name: Metric.model_validate(one) for name, one in content.items() if name not in _COUNTS}
     except FileNotFoundError:
         raise TableError(path, "no such file") from None

@@ -11,6 +11,7 @@ from typing import Any
 
 from voxtune.errors import DataError, StorageError
 from voxtune.run_dir import append_line
+from voxtune.storage.strict_json import loads
 
 LOOKS = "looks.jsonl"
 
@@ -68,7 +69,7 @@ def log_look(logs: Sequence[Path], scan_ids: Sequence[str], look: Look) -> Looks
 def _read(log: Path) -> list[dict[str, Any]]:
     try:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        found = [json.loads(line) for line in lines]
+        found = [loads(line) for line in lines]
         return [{"model": one.get("model", ""), "scans_sha256": one["scans_sha256"]} for one in found]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(

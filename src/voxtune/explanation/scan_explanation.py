@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from voxtune.errors import UsageError
 from voxtune.types.profile import plain
+from voxtune.types.seed import check_seed
 from voxtune.types.volume import Volume
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Question:
     method: str = "auto"
     biomarkers: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

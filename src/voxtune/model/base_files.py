@@ -4,13 +4,13 @@ A file is known by its sha256 where the adapter names one; whatever is found, th
 its base before it answers.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from voxtune.errors import UsageError, WeightsError
+from voxtune.storage.strict_json import loads
 from voxtune.types.settings import Settings
 from voxtune.weights.load import file_sha256
 
@@ -128,9 +128,9 @@ def _places(kind: str, adapter: Path) -> Iterator[Path]:
 def _of_run(config: Path) -> Iterator[Path]:
     """The places that a run's own settings name."""
     try:
-        said: Any = json.loads(config.read_text(encoding="utf-8"))["backbone"]
+        said: Any = loads(config.read_text(encoding="utf-8"))["backbone"]
         named = [said.get(name) for name in (*FILES, "tokenizer")]
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return
     yield from (Path(one) for one in named if isinstance(one, str))
 
@@ -157,7 +157,7 @@ def _tensors(place: Path) -> list[Path]:
 def _stated(file: Path) -> str | None:
     """The sha256 that ``weights convert`` wrote beside a file, so that gigabytes need not be read twice."""
     try:
-        said = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        said = loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return said.get("sha256") if isinstance(said, dict) else None

@@ -5,13 +5,14 @@ seccomp refuses sockets of any kind, new processes, and looking into other proce
 libraries that open strangers' files. The audit hook holds Python code alone: ``missing`` says what nobody holds then.
 """
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from voxtune.storage.strict_json import loads
 
 FORBIDDEN = (
     "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostby", "socket.sendto", "socket.sendmsg", "socket.__new__",
@@ -174,7 +175,7 @@ def places_of_base(adapter: Path, base: Path | None) -> list[Path]:
     named = [] if base is None else [base]
     run = adapter.parent / "config.json"
     with suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
-        said = json.loads(run.read_text(encoding="utf-8"))["backbone"]
+        said = loads(run.read_text(encoding="utf-8"))["backbone"]
         named += [
             Path(said[name])
             for name in ("weights", "text_weights", "tokenizer")

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from voxtune.errors import DataError
@@ -26,6 +27,19 @@ _END = re.compile(rb'("content_sha256": ")([0-9a-f]{64})("\n\}\n)\Z')
 
 class DamagedError(DataError):
     """The bytes are not those that were written."""
+
+
+class Stored(dict[str, Any]):
+    """An object of a stored file: a name that it lacks is told with the file, whoever looks it up."""
+
+    def __init__(
+        self, values: Mapping[str, Any] = MappingProxyType({}), file: str = "", what: str = ""
+    ) -> None:
+        super().__init__(values)
+        self.file, self.what = file, what
+
+    def __missing__(self, name: str) -> Any:
+        raise DataError(f"{self.file}: expected {self.what}; '{name}' is missing in it.")
 
 
 # ------------------------------------------------------------------------------------ entries
@@ -85,7 +99,7 @@ def read_sealed(path: Path, what: str) -> dict[str, Any]:
 def opened(raw: bytes, name: str, what: str) -> dict[str, Any]:
     """The object in the bytes of a sealed file; ``read_sealed`` of what was read already."""
     try:
-        value = loads(raw)
+        value = loads(raw, lambda values: Stored(values, name, what))
     except ValueError as error:
         raise DataError(f"{name}: expected {what} as JSON; {type(error).__name__} while reading.") from None
     if not isinstance(value, dict):
@@ -97,7 +111,7 @@ def opened(raw: bytes, name: str, what: str) -> dict[str, Any]:
         raise DamagedError(
             f"{name}: {what} was changed since it was written (edited by hand, or damaged on the disk)."
         )
-    return unsealed(value)
+    return Stored(unsealed(value), name, what)
 
 
 def _digest_of(raw: bytes, end: re.Match[bytes]) -> str:

@@ -2,18 +2,23 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def loads(text: str | bytes) -> Any:
-    """The value of a JSON text.
+def loads(text: str | bytes, made: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Any:
+    """The value of a JSON text; every object in it goes through ``made``.
 
     Raises:
         ValueError: not JSON, or JSON that programs read differently: NaN, infinities, numbers that overflow, doubled names.
     """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
+        return json.loads(
+            text,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            object_pairs_hook=lambda pairs: made(_once(pairs)),
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

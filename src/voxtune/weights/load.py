@@ -7,7 +7,6 @@ for the harmless extras that a model's ``KeyRules`` name.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from voxtune.errors import WeightsError
+from voxtune.storage.strict_json import loads
 from voxtune.weights.batch_norm import StoredBatchNorm
 from voxtune.weights.memory import read_tensors
 from voxtune.weights.plan import BERT_RULES, KeyRules, Plan, plan
@@ -206,8 +206,8 @@ def check_card(file: Path, heads: Mapping[str, int], model: str) -> None:
 
 def _card(text: str, file: Path) -> dict[str, object]:
     try:
-        said = json.loads(text)
-    except json.JSONDecodeError as error:
+        said = loads(text)
+    except ValueError as error:
         raise WeightsError(
             f"The card in {file.name} is not JSON ({error}). Mend it, or set card='ignore'."
         ) from None

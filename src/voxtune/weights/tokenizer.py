@@ -1,6 +1,5 @@
 """Texts to token ids with the published tokenizer from a local folder; nothing is downloaded."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from voxtune.errors import WeightsError
+from voxtune.storage.seal import read_sealed
 
 
 class Tokenizer:
@@ -80,5 +80,7 @@ class Tokenizer:
     def _lowercase(self, folder: Path) -> bool:
         """What ``tokenizer_config.json`` says, else the published default."""
         card = folder / "tokenizer_config.json"
-        said = json.loads(card.read_text(encoding="utf-8")).get("do_lower_case") if card.is_file() else None
+        said = (
+            read_sealed(card, "the settings of a tokenizer").get("do_lower_case") if card.is_file() else None
+        )
         return self.lowercase if said is None else bool(said)

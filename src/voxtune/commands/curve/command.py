@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.commands.curve.results import Point, read_point, write_results
 from voxtune.commands.train.one_run import Request, asked_for, looked_at, train_one, training_rows
+from voxtune.commands.train.start import is_done
 from voxtune.config import RunConfig
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError, VoxTuneError
 from voxtune.run_dir import RunDir, read_json, write_json
 from voxtune.storage.lock import only_writer
 from voxtune.storage.start import nothing_left
+from voxtune.types.stored import AdapterStated, CurveRequest
 
 if TYPE_CHECKING:
     from voxtune.audit.images import Images
@@ -219,9 +221,9 @@ def _claim(root: Path, config: RunConfig, manifest: Path, split: "Split") -> Non
     if not (root / FACTS).is_file():
         write_json(root / FACTS, facts | {"config": config.model_dump(mode="json")})
         return
-    stored = read_json(root / FACTS, "what a learning curve is of")
-    same = RunConfig.from_json(json.dumps(stored.pop("config"))).same_run(config)
-    if not same or stored != facts:
+    stored = read_json(root / FACTS, "what a learning curve is of", CurveRequest)
+    same = RunConfig.from_json(json.dumps(stored["config"])).same_run(config)
+    if not same or {name: one for name, one in stored.items() if name != "config"} != facts:
         what = "other settings" if not same else "other scans"
         raise UsageError(
             f"'{root.name}' holds a curve of {what}; give another -o, or the same recipe, --set, --data and --split."
@@ -237,10 +239,12 @@ def _point(request: Request, run: Path, split: Path, images: "Callable[[], Image
 
     name = f"{run.parent.name}, {run.name}"
     folder = RunDir(run).evaluation(OWN)
-    if not (RunDir(run).adapter / "adapter.safetensors").is_file():
+    if not is_done(run):
         say(f"{name}: training")
         train_one(request, run, split, say=lambda _: None, images=images)
-    adapter = read_json(RunDir(run).adapter / "adapter.json", "the facts of an adapter")["adapter_sha256"]
+    adapter = read_json(RunDir(run).adapter / "adapter.json", "the facts of an adapter", AdapterStated)[
+        "adapter_sha256"
+    ]
     stated = folder / STATED
     if not stated.is_file() or read_json(stated, "an evaluation").get("adapter_sha256") != adapter:
         say(f"{name}: scoring")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.config import RunConfig
+from voxtune.errors import TableError
 from voxtune.run_dir import read_json, write_json
 from voxtune.types.records import Metric
+from voxtune.types.stored import AdapterStated
 
 OWN = "model"
 BEFORE = "baseline/"
@@ -42,10 +44,14 @@ def read_point(run: Path, folder: Path, size: int | None) -> Point:
     from voxtune.run_dir import RunDir
 
     home = RunDir(run)
-    facts = read_json(home.adapter / "adapter.json", "the facts of an adapter")["training"]
+    facts = read_json(home.adapter / "adapter.json", "the facts of an adapter", AdapterStated)["training"]
     answers = read_predictions(folder / PREDICTIONS)
     score = headline_names(answers.scored())[0]
     found = read_metrics(folder / METRICS)
+    if score not in found:
+        raise TableError(
+            folder / METRICS, f"no score '{score}'", "Remove that folder to score the run again."
+        )
     scores = {OWN: found[score]} | {
         name.removeprefix(BEFORE).removesuffix(f"/{score}"): one
         for name, one in found.items()

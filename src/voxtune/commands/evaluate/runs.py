@@ -18,6 +18,7 @@ from voxtune.errors import UsageError
 from voxtune.run_dir import read_json, write_json, write_text
 from voxtune.storage.lock import waited
 from voxtune.types.records import Metric, OverRuns
+from voxtune.types.stored import EvaluationStated
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluation import Evaluation
@@ -93,7 +94,10 @@ def _together(listed: "RunList", parts: Mapping[str, "Evaluation"], output: Path
 
     folders = {key: output / run_folder(listed.of, key) for key in parts}
     each = {key: read_metrics(folder / METRICS) for key, folder in folders.items()}
-    stated = {key: read_json(folder / FACTS, "the facts of an evaluation") for key, folder in folders.items()}
+    stated = {
+        key: read_json(folder / FACTS, "the facts of an evaluation", EvaluationStated)
+        for key, folder in folders.items()
+    }
     runs = _runs_facts(listed, parts, each, stated)
     whole = None
     if listed.of == "fold" and not runs.one_side:

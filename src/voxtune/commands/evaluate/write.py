@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtune.run_dir import read_json, write_json, write_text
 from voxtune.storage.lock import waited
+from voxtune.types.stored import EvaluationStated
 
 if TYPE_CHECKING:
     from voxtune.evaluation.evaluated_model import EvaluatedModel
@@ -47,7 +48,9 @@ def evaluation_folder(root: Path, found: "Evaluation") -> Path:
     folder = root / found.cohort.folder
     own = file_sha256(found.cohort.manifest)
     if (folder / FACTS).is_file():
-        stored = read_json(folder / FACTS, "the facts of an evaluation").get("manifest_sha256")
+        stored = read_json(folder / FACTS, "the facts of an evaluation", EvaluationStated).get(
+            "manifest_sha256"
+        )
         if stored not in {own, None}:
             return folder.with_name(f"{folder.name}-{own[:8]}")
     return folder

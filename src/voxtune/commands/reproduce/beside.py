@@ -7,6 +7,7 @@ from pathlib import Path
 from voxtune.commands.reproduce.data import Sources
 from voxtune.run_dir import read_json
 from voxtune.types.records import ManifestRow
+from voxtune.types.stored import CohortLimits
 
 BEST = "best possible (the true posterior given what a picture shows)"
 OVER_ALL = "cross-validated over the whole cohort"
@@ -58,7 +59,9 @@ def _best_possible(path: Path, test: Sequence[ManifestRow]) -> float | None:
 def _rules(path: Path, rows: Sequence[ManifestRow]) -> Mapping[str, float]:
     """Every rule that the simulation scored; of a cohort without such a file those on its numbers."""
     if path.is_file():
-        rules: Mapping[str, float] = read_json(path, "the limits of a simulated cohort")["rules"]
+        rules: Mapping[str, float] = read_json(path, "the limits of a simulated cohort", CohortLimits)[
+            "rules"
+        ]
         return rules
     from voxtune.simulate.simple_rules import simple_rule_accuracies
 

@@ -82,10 +82,11 @@ def _scans(options: Options, usual: int) -> tuple[int, str]:
 def _finished(output: Path) -> dict[str, float]:
     """Mean seconds of finished cells by kind."""
     from voxtune.run_dir import read_json
+    from voxtune.types.stored import CellResult
 
     seconds: dict[str, list[float]] = defaultdict(list)
     for path in output.glob(f"cells/*/{RESULT}"):
-        result = read_json(path, "the result of a cell")
+        result = read_json(path, "the result of a cell", CellResult)
         if result["status"] == "done":
             seconds[f"{result['config']['backbone']['kind']}/{result['mode']}"].append(result["seconds"])
     return {kind: sum(some) / len(some) for kind, some in seconds.items()}

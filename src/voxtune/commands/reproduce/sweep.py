@@ -10,6 +10,7 @@ from voxtune.commands.reproduce.paper import Cell
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
 from voxtune.run_dir import read_json
+from voxtune.types.stored import CellFailure, CellResult
 
 RESULT = "result.json"
 FAILED = "failed.json"
@@ -63,7 +64,7 @@ class Work(Generic[CellT]):
         path = self.folder(cell) / RESULT
         if not path.is_file():
             return None
-        found = read_json(path, "the result of a cell")
+        found = read_json(path, "the result of a cell", CellResult)
         if not cell.made_by(found["config"]):
             raise DataError(
                 f"Cell {cell.name} was made with other defaults of this program; remove that folder to run it again."
@@ -73,7 +74,7 @@ class Work(Generic[CellT]):
     def failure(self, cell: CellT) -> str | None:
         """Why the last try of an unfinished cell failed."""
         path = self.folder(cell) / FAILED
-        return str(read_json(path, "the failure of a cell")["error"]) if path.is_file() else None
+        return str(read_json(path, "the failure of a cell", CellFailure)["error"]) if path.is_file() else None
 
 
 @dataclass(frozen=True)

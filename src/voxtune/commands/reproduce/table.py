@@ -14,6 +14,7 @@ from voxtune.commands.reproduce.method import findings_paragraph, method_paragra
 from voxtune.commands.reproduce.paper import Cell, Paper, Table
 from voxtune.commands.reproduce.scores import Line, line_as_json, score_rows
 from voxtune.commands.reproduce.sweep import Sweep
+from voxtune.errors import DataError
 from voxtune.run_dir import write_json, write_text
 from voxtune.types.records import ManifestRow
 
@@ -199,9 +200,13 @@ def sides_of(sources: Sources, paper: Paper) -> dict[str, list[ManifestRow]]:
     from voxtune.tasks.classification import labelled
 
     by_scan = {row.scan_id: row for row in read_manifest(sources.manifests["own"])}
-    found = {
-        side: [by_scan[one] for one in scans] for side, scans in read_split(sources.split()).sides().items()
-    }
+    sides = read_split(sources.split()).sides()
+    if absent := [one for scans in sides.values() for one in scans if one not in by_scan]:
+        raise DataError(
+            f"The split names {len(absent)} scans that the manifest lacks, as '{absent[0]}'; remove the folder '{sources.split().name}' "
+            "to split again."
+        )
+    found = {side: [by_scan[one] for one in scans] for side, scans in sides.items()}
     for role in external_sides(sources.manifests):
         found[role] = labelled(read_manifest(sources.manifests[role]), paper.external_classes, lambda _: None)
     return found

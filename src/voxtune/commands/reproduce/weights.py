@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from voxtune.catalog import BACKBONES
 from voxtune.config import RunConfig
 from voxtune.errors import UsageError, WeightsError
+from voxtune.storage.strict_json import loads
 from voxtune.types.settings import Settings
 from voxtune.weights.published import PUBLISHED
 
@@ -90,7 +90,7 @@ def _file(name: str, home: Path) -> Path | None:
 def _record(file: Path) -> dict[str, Any]:
     path = file.with_suffix(".json")
     try:
-        said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        said = loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"{path.name}: not a record of converted weights ({type(error).__name__})."
@@ -110,7 +110,7 @@ def read_header(file: Path) -> dict[str, tuple[int, ...]]:
         if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
             raise WeightsError(f"{file.name}: not a whole safetensors file. Download or convert it again.")
         try:
-            header = json.loads(stream.read(length))
+            header = loads(stream.read(length))
             tensors = {key: one for key, one in header.items() if key != "__metadata__"}
             end = max((int(one["data_offsets"][1]) for one in tensors.values()), default=0)
             shapes = {key: tuple(int(n) for n in one["shape"]) for key, one in tensors.items()}

@@ -11,6 +11,7 @@ from voxtune.errors import DataError, UsageError
 from voxtune.run_dir import RunDir, read_json
 from voxtune.types.profile import plain
 from voxtune.types.records import ManifestRow
+from voxtune.types.stored import RunSplit
 
 if TYPE_CHECKING:
     from voxtune.model.adapter import LoadedAdapter
@@ -114,7 +115,9 @@ def training_side(place: Path, split: Path | None) -> set[str] | None:
 
         return set(read_split(split).train)
     run = RunDir(place)
-    return set(read_json(run.split, "the split of the run")["train"]) if run.split.is_file() else None
+    return (
+        set(read_json(run.split, "the split of the run", RunSplit)["train"]) if run.split.is_file() else None
+    )
 
 
 def _fitted(loaded: "LoadedAdapter", train: Sequence[ManifestRow]) -> "FittedNorms | None":

@@ -13,6 +13,7 @@ from voxtune.commands.similar.measure import measure, measured_lines, notes
 from voxtune.errors import ScanError, UsageError
 from voxtune.run_dir import output_folder, write_json, write_text
 from voxtune.types.records import ManifestRow
+from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
     from voxtune.cases.nearest import By
@@ -86,6 +87,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
         DataError: nobody else is in the bank, or texts are asked for and there are none.
         WeightsError: the adapter does not load.
     """
+    check_seed(seed)
     from voxtune.imaging.affine import checked_axes
     from voxtune.model.adapter import load_adapter
     from voxtune.model.device import on_device

@@ -19,6 +19,7 @@ from voxtune.run_dir import output_folder, write_bytes, write_text
 from voxtune.simulate.chest import ChestSettings, Rendered, Scan, Scanner, render, report, scans
 from voxtune.simulate.subjects import SOURCE
 from voxtune.types.records import ManifestRow
+from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,7 @@ def simulate_chest(
         SettingError: a setting has a value it cannot have.
         UsageError: the folder holds another simulated cohort.
     """
+    check_seed(seed)
     from voxtune.cohorts.ct_rate import FINDINGS, CtRate
     from voxtune.pages.chest_page import chest_page
 

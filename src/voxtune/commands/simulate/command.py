@@ -19,6 +19,7 @@ from voxtune.simulate.records import manifest_row
 from voxtune.simulate.subjects import CLASSES, SOURCE, CohortSettings, Scan, disease, scans
 from voxtune.types.event import read_event
 from voxtune.types.records import ManifestRow
+from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +81,7 @@ def simulate(  # noqa: PLR0913  (the options of the command)
         SettingError: a setting has a value it cannot have.
         UsageError: the folder holds another simulated cohort.
     """
+    check_seed(seed)
     from voxtune.simulate.scanner import Scanner
 
     chosen: dict[str, Any] = {} if proportions is None else {"proportions": proportions}

@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from voxtune.run_dir import RunDir, read_json
+from voxtune.types.stored import AuditStated
 
 if TYPE_CHECKING:
     from voxtune.commands.train.probe import Probe
@@ -55,7 +56,7 @@ def audited(run: RunDir) -> str | None:
     from voxtune.evaluation.leakage import own_verdict
 
     audit = run.root / "audit.json"
-    return own_verdict(read_json(audit, "an audit")).text if audit.is_file() else None
+    return own_verdict(read_json(audit, "an audit", AuditStated)).text if audit.is_file() else None
 
 
 def training_facts(session: "Session", fitted: "Fitted", labels: dict[str, Any]) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def alone(
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the run of a folder is finished."""
-    return (RunDir(folder).adapter / "adapter.safetensors").is_file()
+    """Whether the run of a folder is finished: its page is the last file that a training writes."""
+    run = RunDir(folder)
+    return (run.adapter / "adapter.safetensors").is_file() and run.page.is_file()
 
 
 def has_progress(run: RunDir) -> bool:

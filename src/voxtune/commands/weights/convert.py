@@ -21,7 +21,7 @@ from torch import Tensor
 
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import WeightsError
-from voxtune.run_dir import atomic_path
+from voxtune.storage.tensors import write_tensors
 from voxtune.types.settings import Settings
 from voxtune.weights.licences import stated_beside
 from voxtune.weights.load import KeyRules, Plan, file_sha256, plan
@@ -145,8 +145,6 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the file is unsafe, damaged or another model's.
     """
-    from safetensors.torch import save_file
-
     tensors = read_tensors(file)
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     settings, chosen, found, published = fit(name, shapes)
@@ -160,8 +158,7 @@ def convert(name: str, file: Path, output: Path) -> dict[str, Any]:
     card = _card(settings, file, published=published)
     licence = stated_beside(file)
     header = {"format": "pt", "model": name, "card": json.dumps(card)}
-    with atomic_path(output, shared=True, room=True) as part:
-        save_file(kept, part, metadata=header if licence is None else header | {"licence": licence})
+    write_tensors(output, kept, header if licence is None else header | {"licence": licence})
     return {
         "model": name,
         "source": file.name,
