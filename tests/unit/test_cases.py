@@ -312,3 +312,14 @@ def test_neighbours_share_findings_and_events() -> None:
         assert value > chance + 0.2
         assert low > chance
     assert retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=[{}] * 60)) == {}
+    # Of whom nothing is known stands neither with nor without.
+    half = [{"a": row[0]} if place % 2 else {} for place, row in enumerate(there)]
+    whole = retrieval(Searched(images[1::2], [f"p{n}" for n in range(30)], [None] * 30, outcomes=half[1::2]))
+    assert retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=half))[
+        "outcome@5"
+    ] == pytest.approx(whole["outcome@5"])
+    few = [{"a": float(n % 2)} if n < 4 else {} for n in range(60)]
+    assert set(retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=few))) == {
+        "outcome@1",
+        "outcome@1/a",
+    }

@@ -341,3 +341,19 @@ def test_a_change_of_nearly_nothing_is_no_zero() -> None:
     assert "less than 0.01 away" in similar_page(
         near_limit, person(1)[1], facts, person(3)[2], None, simulated=True
     )
+
+
+def test_events_of_neighbours_are_past_and_of_those_who_were_followed() -> None:
+    _, caveats, near, _ = person(2)
+    counts = {"conversion by 2 years": {"count": 2, "known": 3, "share": 40.0}}
+    event = adapter(task="time_to_event", config={"event": {"name": "conversion"}})
+    risks = Prediction(scan_id="s", predicted="after 2 years", probabilities={"2 years": 0.1})
+    found = near | {"groups": False, "spread": near["spread"] | {"classes": {}, "outcomes": counts}}
+    said = ", 2 of 3 known had conversion by 2 years (against 40% of the bank)."
+    assert said in texts(risks, caveats, event, found)
+    one = {"conversion by 2 years": {"count": 1, "known": 1, "share": 40.0}}
+    alone = found | {
+        "neighbours": near["neighbours"][:1],
+        "spread": found["spread"] | {"people": 1, "outcomes": one},
+    }
+    assert " had conversion by 2 years (as had 40% of the bank)." in texts(risks, caveats, event, alone)

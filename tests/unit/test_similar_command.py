@@ -18,7 +18,7 @@ from voxtune.commands.similar.bank import Bank, same_id
 from voxtune.commands.similar.command import similar
 from voxtune.commands.similar.measure import learned_sentence, notes
 from voxtune.commands.train.command import train
-from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.model.adapter import load_adapter, read_facts
 from voxtune.profiles.read import read_profile
@@ -210,6 +210,43 @@ def test_a_manifest_is_measured(run: Path, people: Path, tmp_path: Path) -> None
     assert (again["n_participants"], again["same_person"]) == (done.facts["n_participants"], 6)
     assert "6 participants are another one by the picture" in "".join(notes(again))
     assert (done.facts["same_person"], "by the picture" in page) == (0, False)
+
+
+def test_scans_that_cannot_be_read_stop_no_others_and_are_named(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    rows = read_manifest(people)[:6]
+    lost = [*rows[:4], *(row.model_copy(update={"image": f"gone/{row.scan_id}.nii.gz"}) for row in rows[4:])]
+    manifest = write_manifest(lost, people.parent / "lost.tsv")
+    scan = image_of(people, rows[0].scan_id)
+    adapter = str(run / "adapter")
+    done = CliRunner().invoke(
+        main,
+        [
+            "similar",
+            adapter,
+            str(scan),
+            "--data",
+            str(manifest),
+            "--by",
+            "image",
+            "-o",
+            str(tmp_path / "o"),
+            "--json",
+        ],
+    )
+    assert done.exit_code == 5, done.output
+    assert (
+        f"2 of 6 scans failed, the rest are done; {tmp_path / 'o' / 'failed.tsv'} says which and why"
+        in done.stderr
+    )
+    assert [one["scan_id"] for one in read_table(tmp_path / "o" / "failed.tsv")] == [
+        row.scan_id for row in rows[4:]
+    ]
+    measured = CliRunner().invoke(main, ["similar", adapter, str(manifest)])
+    assert measured.exit_code == 5
+    assert "what is printed above says which and why" in measured.stderr
+    assert rows[4].scan_id in measured.stderr
 
 
 def test_what_cannot_be_searched_is_refused(run: Path, people: Path, tmp_path: Path) -> None:

@@ -106,6 +106,13 @@ class _Others:
     places: list[int]
     likeness: Floats
 
+    def of(self, some: NDArray[np.bool_]) -> "_Others":
+        """Those whose place is among some."""
+        kept = some[self.places]
+        return _Others(
+            [place for place, one in zip(self.places, kept, strict=True) if one], self.likeness[kept]
+        )
+
     def share(self, hits: Floats, k: int) -> float:
         """The share of hits among the k nearest; of those that tie for the last places as many as fall to them on average."""
         last = self.likeness[k - 1]
@@ -146,16 +153,20 @@ def _precision(
 def _outcomes(
     name: str, order: Sequence[_Others], outcomes: Sequence[Mapping[str, float]], k: int, people: _People
 ) -> dict[str, Figure]:
-    """Of scans that have a finding, the share of the k nearest that have it too; over all, the mean over the findings of each scan."""
+    """Of scans that have a finding, the share of the k nearest that have it too; over all, the mean over the findings of each scan.
+
+    Neighbours of whom it is not known are passed over: they are neither with nor without.
+    """
     scores: dict[str, Figure] = {}
     shares: dict[int, list[tuple[float, float]]] = {}
-    for outcome in dict.fromkeys(one for known in outcomes for one in known):
-        there = np.array([known.get(outcome, np.nan) for known in outcomes])
-        some = [place for place in range(len(there)) if there[place] == 1]
+    for outcome in dict.fromkeys(name for one in outcomes for name in one):
+        there = np.array([one.get(outcome, np.nan) for one in outcomes])
+        known = {place: order[place].of(np.isfinite(there)) for place in np.flatnonzero(there == 1).tolist()}
+        some = [place for place, one in known.items() if len(one.places) >= k]
         if not some or not (there == 0).any():
             continue
-        hits = {place: (there[order[place].places] == 1).astype(float) for place in some}
-        found = [(order[place].share(hits[place], k), float(hits[place].mean())) for place in some]
+        hits = {place: there[known[place].places] for place in some}
+        found = [(known[place].share(hits[place], k), float(hits[place].mean())) for place in some]
         for place, both in zip(some, found, strict=True):
             shares.setdefault(place, []).append(both)
         values, chances = zip(*found, strict=True)

@@ -258,6 +258,8 @@ def similar(
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("serve")

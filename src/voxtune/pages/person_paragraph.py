@@ -178,7 +178,11 @@ def _similar(similar: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Sente
         found = [Sentence(f"{start}.", ("similar",))]
     else:
         start = f"Of the {people} {who}" if people > 1 else f"The {who}"
-        found = [Sentence(f"{start}{_became(spread, people)}.", ("similar",))]
+        found = [
+            Sentence(
+                f"{start}{_became(spread, people, past=facts.get('task') == 'time_to_event')}.", ("similar",)
+            )
+        ]
     short = {kind: [inside(one) for one in rows[0]["short"][kind][:2]] for kind in ("agree", "differ")}
     said = [f"is alike in {_and(short['agree'])}"] if short["agree"] else []
     said += [f"differs in {_and(short['differ'])}"] if short["differ"] else []
@@ -206,27 +210,36 @@ def _level(similar: Mapping[str, Any], name: str) -> str:
     return f"{what}{'' if known else ', where it is known,'} is {level['mean']:.1f} (against {level['bank']:.1f} in the bank)"
 
 
-def _became(spread: Mapping[str, Any], people: int) -> str:
-    """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one."""
+def _became(spread: Mapping[str, Any], people: int, *, past: bool) -> str:
+    """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one.
+
+    ``past``: outcomes are events that came after the scan.
+    """
+    has, have = ("had", "had") if past else ("has", "have")
     classes = {name: one for name, one in spread["classes"].items() if one["count"]}
     outcomes = {name: one for name, one in spread["outcomes"].items() if one["count"]}
     others = ", among others" if len(outcomes) > NAMED else ""
     if people == 1:
         said = [f"is {name} (as are {one['share']:.0f}% of the bank)" for name, one in classes.items()]
-        said += [f"has {inside(name)} (as have {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
+        said += [f"{has} {inside(name)} (as {have} {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
         nothing = "none of the outcomes" if spread["outcomes"] else "no known diagnosis"
-        return f" {_and(said)}{others}" if said else f" has {nothing}"
+        return f" {_and(said)}{others}" if said else f" {has if spread['outcomes'] else 'has'} {nothing}"
     parts = [
         f"{_all(one['count'], people)} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
         for name, one in classes.items()
     ]
     parts += [
-        f"{_all(one['count'], people)} {'has' if one['count'] == 1 else 'have'} {inside(name)} (against {one['share']:.0f}% of the bank)"
+        f"{_of_known(one, people)} {has if one['count'] == 1 else have} {inside(name)} (against {one['share']:.0f}% of the bank)"
         for name, one in outcomes.items()
     ][:NAMED]
     if parts:
         return f", {_and(parts)}{others}"
     return ", none of the outcomes is known to be there" if spread["outcomes"] else ", no diagnosis is known"
+
+
+def _of_known(one: Mapping[str, Any], people: int) -> str:
+    """How many have an outcome, and of how many it is known where it is not of all."""
+    return _all(one["count"], people) if one["known"] == people else f"{one['count']} of {one['known']} known"
 
 
 def _all(count: int, people: int) -> str:

@@ -1,6 +1,6 @@
 """``voxtune similar``: the participants nearest to a scan by image, text or both, why they are, and how their outcomes spread."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from voxtune import __version__
 from voxtune.cases.vectors import case_of, cases_of_rows, silent_reports, text_vectors
 from voxtune.commands.similar.bank import Bank, asked_row, bank_of, pictured_in, spelled_as, training_side
 from voxtune.commands.similar.measure import measure, measured_lines, notes
-from voxtune.errors import ScanError, UsageError
+from voxtune.errors import ScanError, SomeScansFailedError, UsageError
 from voxtune.run_dir import output_folder, write_json, write_text
 from voxtune.types.records import ManifestRow
 from voxtune.types.seed import check_seed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voxtune.cases.nearest import By
     from voxtune.model.adapter import LoadedAdapter
 
-FACTS, PAGE = "similar.json", "page.html"
+FACTS, PAGE, FAILED = "similar.json", "page.html", "failed.tsv"
 Say = Callable[[str], None]
 
 
@@ -30,6 +30,8 @@ class Similar:
     facts: dict[str, Any]
     lines: tuple[str, ...]
     page: Path | None = None
+    error: SomeScansFailedError | None = None
+    """Scans of the bank, or of the manifest, could not be read; the rest is done."""
 
     def as_json(self) -> dict[str, Any]:
         """``similar.json``."""
@@ -109,8 +111,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
                 raise UsageError(
                     "A manifest is measured by its own scans: leave out --data, --split and --facts."
                 )
-            found = measure(loaded, file, seed, say, training_side(place, None))
-            return _measured(found, target)
+            return _measured(*measure(loaded, file, seed, say, training_side(place, None)), target)
         bank = bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
         from voxtune.data.images import load_preset, prepare_scan
 
@@ -165,7 +166,8 @@ def _searched(
         "adapter": loaded.facts.model_dump(mode="json"),
         "similar": found | {"person_known": known, "simulated": marked, "fewest": fewest},
         "standing": standing_facts(bank.norms.standings(asked), profile) if have and bank.norms else None,
-        "failed": [] if bank.sources is None else list(bank.sources.failed),
+        "failed": () if bank.sources is None else bank.sources.failed,
+        "rows": 0 if bank.sources is None else len(bank.sources.rows),
         "simulated": loaded.facts.simulated or marked or prepared.preprocessed.record.simulated,
     }
 
@@ -206,7 +208,22 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
             prediction, caveats, done["adapter"], similar_, done["standing"], simulated=done["simulated"]
         )
         write_text(page, shown)
-    return Similar(facts, tuple(line for line in lines if line), page)
+    error = _lost(done["failed"], done["rows"], target)
+    return Similar(facts, tuple(line for line in lines if line), page, error)
+
+
+def _lost(failed: Sequence[tuple[str, str]], done: int, target: Path | None) -> SomeScansFailedError | None:
+    """The error of scans that could not be read, which their table names; none where all could."""
+    from voxtune.data.manifest import write_table
+
+    table = "what is printed above" if target is None else target / FAILED
+    if isinstance(table, Path):
+        table.unlink(missing_ok=True)
+        if failed:
+            write_table(
+                table, ("scan_id", "error"), [{"scan_id": name, "error": why} for name, why in failed]
+            )
+    return SomeScansFailedError(len(failed), len(failed) + done, table) if failed else None
 
 
 def _became(one: Mapping[str, Any]) -> str:
@@ -218,7 +235,7 @@ def _became(one: Mapping[str, Any]) -> str:
     return ", ".join([*known, *there]) or ("none of the findings" if one["outcomes"] else "no diagnosis")
 
 
-def _measured(found: dict[str, Any], target: Path | None) -> Similar:
+def _measured(found: dict[str, Any], failed: Sequence[tuple[str, str]], target: Path | None) -> Similar:
     page = None
     if target is not None:
         from voxtune.pages.retrieval_page import retrieval_page
@@ -226,4 +243,4 @@ def _measured(found: dict[str, Any], target: Path | None) -> Similar:
         page = target / PAGE
         write_json(target / "retrieval.json", found, shared=True)
         write_text(page, retrieval_page(found, notes(found)), shared=True)
-    return Similar(found, tuple(measured_lines(found)), page)
+    return Similar(found, tuple(measured_lines(found)), page, _lost(failed, found["n_scans"], target))

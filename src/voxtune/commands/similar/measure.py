@@ -29,8 +29,8 @@ SPACES = {"adapter": "the adapter", "base": "the frozen base (the linear probe's
 
 def measure(
     loaded: "LoadedAdapter", manifest: Path, seed: int, say: Callable[[str], None], learned: set[str] | None
-) -> dict[str, Any]:
-    """``retrieval.json``: precision at k by class and severity, recall of text -> image and image -> text, beside chance.
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """``retrieval.json``, and the scans that could not be read with the reason: precision at k by class and severity, recall of text -> image and image -> text, beside chance.
 
     ``learned``: scans that the adapter was trained on; ``None``: nobody says which.
 
@@ -60,7 +60,7 @@ def measure(
             image_vectors(frozen_base(loaded.config), sources, preset), sources, {}, loaded, first, seed
         ),
     }
-    return {
+    found = {
         "spaces": spaces,
         "severity": _severity(loaded),
         "n_scans": len(sources.rows),
@@ -75,6 +75,7 @@ def measure(
         "simulated": loaded.facts.simulated or any(row.simulated for row in sources.rows),
         "voxtune": __version__,
     }
+    return found, sources.failed
 
 
 def _severity(loaded: "LoadedAdapter") -> str | None:
