@@ -24,6 +24,7 @@ from voxtune.reports.norms_fit import fit
 from voxtune.reports.standing import Standing, design, ordinal, standings
 from voxtune.reports.wording import columns_of, load_template, write_report
 from voxtune.types.norms import Norms
+from voxtune.types.profile import ReportField
 from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe
 
@@ -523,3 +524,20 @@ def test_without_the_one_who_says_what_a_term_is_nothing_is_said_of_the_region()
     alone = fit_norms(fewer, DEMENTIA)
     assert "ventricles_mm3" in alone.norms.regions
     assert "ventricles_mm3" not in alone.without[f"p{few[1]}"].regions  # type: ignore[union-attr]
+
+
+def test_a_measure_with_values_below_zero_is_no_volume() -> None:
+    signed = DEMENTIA.model_copy(
+        update={"regions": DEMENTIA.regions | {"asymmetry": ReportField(name="Asymmetry", decimals=1)}}
+    )
+    rows = [
+        ManifestRow.model_validate(row.model_dump() | {"asymmetry": f"{place % 7 - 2}"})
+        for place, row in enumerate(people(40, 1, ("NC",)))
+    ]
+    fitted = fit_norms(rows, signed)
+    assert set(fitted.norms.regions) == {"hippocampus_mm3", "ventricles_mm3"}
+    assert "no percentiles of asymmetry: some controls have values below 0" in fitted.norms.sentence
+    assert "Asymmetry: -2.0." in write_report(rows[0], "normative", profile=signed, norms=fitted).text
+    alone = DEMENTIA.model_copy(update={"regions": {"asymmetry": signed.regions["asymmetry"]}})
+    with pytest.raises(DataError, match="there are 0"):
+        fit_norms(rows, alone)

@@ -7,7 +7,7 @@ simplest of Rigby and Stasinopoulos' GAMLSS, doi:10.1111/j.1467-9876.2005.00510.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from voxtune.errors import DataError
 from voxtune.profiles.knowledge import knowledge_of
+from voxtune.profiles.plausible import number
 from voxtune.reports.norms_fit import Fit, fit
 from voxtune.reports.standing import Floats, Standings, design, plausible_row, standings, value_of, volumes_of
 from voxtune.types.norms import TERMS, WORDS, Norms, Term
-from voxtune.types.profile import Profile, inside
+from voxtune.types.profile import Profile, inside, plain
 from voxtune.types.records import ManifestRow
 
 FEWEST = 5
@@ -88,7 +89,9 @@ def fit_norms(
     ranges = {name: one.range for name, one in profile.regions.items() if one.range is not None}
     given = [row for row in train if row.diagnosis in classes]
     rows = [plausible_row(row, ranges) for row in given]
-    regions = [name for name, one in profile.regions.items() if one.text and one.decimals is not None]
+    stated = [name for name, one in profile.regions.items() if one.text and one.decimals is not None]
+    signed = _signed(rows, stated)
+    regions = [name for name in stated if name not in signed]
     have = [row for row in rows if volumes_of(row, regions)]
     adjusted = _adjusted(have, closed or {})
     usable = [row for row in have if all(value_of(row, term) is not None for term in adjusted.terms)]
@@ -103,7 +106,7 @@ def fit_norms(
     facts = {
         "controls": classes,
         "participants": len(people),
-        "notes": (*adjusted.notes, *_no_model(controls, found, profile)),
+        "notes": (*adjusted.notes, *_no_model(controls, found, profile, signed)),
         "plausible": ranges,
     }
     whole = Norms.model_validate(facts | {"regions": found} | controls.limits)
@@ -128,16 +131,23 @@ def _without(whole: Norms, fits: Mapping[str, Fit], person: str) -> Norms | None
     return whole.model_copy(update={"regions": kept}) if kept else None
 
 
-def _no_model(controls: "_Controls", found: Mapping[str, object], profile: Profile) -> list[str]:
+def _signed(rows: Sequence[ManifestRow], regions: Sequence[str]) -> set[str]:
+    """Regions of which some values lie below 0: they are no volumes, and half of them has no logarithm."""
+    cells = [(plain(name), number(value)) for row in rows for name, value in row if value is not None]
+    return {name for name, value in cells if name in regions and value is not None and value < 0}
+
+
+def _no_model(
+    controls: "_Controls", found: Mapping[str, object], profile: Profile, signed: Collection[str]
+) -> list[str]:
     """The regions that some controls have and of which nothing can be said."""
     people = len(set(controls.owners))
     counts = {name: len(set(controls.owners[np.isfinite(logs)])) for name, logs in controls.logs.items()}
-    lost = [name for name, count in counts.items() if count and name not in found]
-    said = [
-        f"no percentiles of {inside(profile.regions[name].name)}: {counts[name]} of {people} controls have it, too few or too alike"
-        for name in lost[:NAMED]
-    ]
-    return said + ([f"no percentiles of {len(lost) - NAMED} more regions"] if len(lost) > NAMED else [])
+    whys = {name: f"{count} of {people} controls have it, too few or too alike" for name, count in counts.items() if count and name not in found}  # fmt: skip
+    whys |= dict.fromkeys(sorted(signed), "some controls have values below 0")
+    said = [f"no percentiles of {inside(profile.regions[name].name)}: {why}" for name, why in whys.items()]
+    more = len(said) - NAMED
+    return said[:NAMED] + ([f"no percentiles of {more} more regions"] if more > 0 else [])
 
 
 def said_of_norms(rows: Sequence[ManifestRow], norms: FittedNorms) -> list[str]:
