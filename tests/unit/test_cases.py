@@ -293,6 +293,20 @@ def test_a_space_that_tells_nothing_apart_reaches_chance_and_no_more(
         assert one["value"] == pytest.approx(one["chance"]), name
 
 
+@pytest.mark.parametrize("people", [1, 3, 12])
+def test_a_figure_of_all_or_nothing_is_no_certainty(people: int) -> None:
+    images = np.concatenate([np.tile([1.0, 0.0], (people, 1)), np.tile([0.0, 1.0], (20, 1))])
+    names = [f"p{n}" for n in range(people + 20)]
+    found = retrieval(Searched(images, names, ["AD"] * people + ["NC"] * 20))
+    for name, one in found.items():
+        low, high = one["low"], one["high"]
+        assert low is not None
+        assert high is not None
+        assert 0 <= low < high <= 1, name
+    rare = found["precision@1/AD"]
+    assert rare["high"] - rare["low"] > {1: 0.9, 3: 0.6, 12: 0.2}[people]  # type: ignore[operator]
+
+
 def test_neighbours_share_findings_and_events() -> None:
     draw = np.random.default_rng(3)
     there = draw.integers(0, 2, (60, 3)).astype(float)

@@ -348,6 +348,10 @@ def test_curves_are_drawn_in_the_unit_of_the_table() -> None:
     assert (hippocampus.get_ylabel(), ratio.get_ylabel()) == ("ml", "")
     assert 5 < hippocampus.lines[4].get_ydata().mean() < 10
     assert ratio.lines[4].get_ydata().mean() > 10_000
+    assert hippocampus.get_xlabel() == "age (years)"
+    ageless = fit_norms(people(40, 1, ("NC",), age=None), DEMENTIA).norms.model_dump(mode="json")
+    axes = norms_figure(ageless, {"hippocampus_mm3": ("Hippocampal volume", "mm^3")}).axes[0]
+    assert (axes.get_xlabel(), list(axes.get_xticks())) == ("any age", [])
 
 
 def test_the_baseline_of_texts_uses_the_stored_model() -> None:

@@ -75,11 +75,16 @@ def similar_groups(
     """The groups of a stored bank nearest to an image vector (E,): means over five participants or more, nobody's own case."""
     query = Case("this scan", None, vector)
     cases = cases_of(bank, targets, outcomes)
-    near = nearest(query, cases, "image", max(1, min(GROUPS_SHOWN, len(cases) // 2)))
+    near = nearest(query, cases, "image", groups_shown(cases))
     return similar_facts(query, near, cases, profile, groups=True) | {
         "simulated": bank.simulated,
         "fewest": bank.fewest,
     }
+
+
+def groups_shown(groups: Sequence[Case]) -> int:
+    """How many groups of a bank are near to a scan."""
+    return max(1, min(GROUPS_SHOWN, len(groups) // 2))
 
 
 def standing_facts(found: Standings, profile: Profile) -> dict[str, Any]:

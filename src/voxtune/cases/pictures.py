@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxtune.audit.duplicates import compare
-from voxtune.audit.images import Images, look_at
+from voxtune.audit.images import Images, ReadVolume, look_at
 from voxtune.audit.same_person import SEPARATORS, spelling
 from voxtune.data.images import fingerprint_folder
 from voxtune.data.manifest import resolve_image
 from voxtune.imaging.read import read_scan
+from voxtune.progress import progress
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -26,13 +27,13 @@ def people_on(volume: Volume, manifest: Path, rows: Sequence[ManifestRow]) -> fr
         rows: scans that can be read.
     """
     asked = ManifestRow.model_construct(participant_id=QUERY, scan_id=QUERY, image="given")
-    images = look_at([asked, *rows], lambda row: volume if row is asked else _read(manifest, row), kept=_kept(manifest))  # fmt: skip
+    images = _seen(manifest, [asked, *rows], lambda row: volume if row is asked else _read(manifest, row))
     return frozenset(one for pair in _pairs(images) if QUERY in pair for one in pair) - {QUERY}
 
 
 def one_person(manifest: Path, rows: Sequence[ManifestRow]) -> dict[str, str]:
     """Of each participant the name of the first who is the same person by a picture or in another spelling; most are their own first."""
-    images = look_at(rows, lambda row: _read(manifest, row), kept=_kept(manifest))
+    images = _seen(manifest, rows, lambda row: _read(manifest, row))
     first = {row.participant_id: row.participant_id for row in rows}
     order = {name: place for place, name in enumerate(first)}
     known: dict[str, str] = {}
@@ -41,6 +42,17 @@ def one_person(manifest: Path, rows: Sequence[ManifestRow]) -> dict[str, str]:
         kept, gone = sorted((first[one] for one in pair), key=lambda name: order[name])
         first = {name: kept if one == gone else one for name, one in first.items()}
     return first
+
+
+def _seen(manifest: Path, rows: Sequence[ManifestRow], read: ReadVolume) -> Images:
+    with progress("Telling people apart", len(rows)) as advance:
+
+        def told(row: ManifestRow) -> Volume:
+            volume = read(row)
+            advance(row.scan_id)
+            return volume
+
+        return look_at(rows, told, kept=_kept(manifest))
 
 
 def _pairs(images: Images) -> list[tuple[str, str]]:

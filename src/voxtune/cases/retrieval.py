@@ -52,7 +52,7 @@ class _People:
     def mean(self, values: Sequence[float], places: Sequence[int], chance: float) -> Figure:
         """Of the values at some places, with its interval, beside chance."""
         who, strata = [str(self.names[one]) for one in places], [self.strata[one] for one in places]
-        return mean_interval(values, who, strata, self.seed) | {"chance": chance}
+        return mean_interval(values, who, strata, self.seed, share=True) | {"chance": chance}
 
 
 def retrieval(found: Searched, seed: int = 0, ks: Sequence[int] = KS) -> dict[str, Figure]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from voxtune.cases.nearest import By
     from voxtune.model.adapter import LoadedAdapter
 
+COUNT = 5
+"""Neighbours, where nobody says how many."""
 FACTS, PAGE, FAILED = "similar.json", "page.html", "failed.tsv"
 Say = Callable[[str], None]
 
@@ -51,7 +53,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
     data: str | Path | None = None,
     split: str | Path | None = None,
     by: "By | None" = None,
-    count: int = 5,
+    count: int | None = None,
     participant: str | None = None,
     facts: Mapping[str, str] | None = None,
     output: str | Path | None = None,
@@ -71,7 +73,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
         data: manifest of preprocessed scans, the bank; ``None``: the bank that the adapter keeps (``export --case-bank``).
         split: a split folder whose training side is the bank; of a run its own; otherwise every row of the manifest, which is said.
         by: ``image``, ``text`` or ``both``; ``None``: both where the scan has facts, else the image.
-        count: neighbours.
+        count: neighbours; ``None``: five, of the groups beside an adapter three and no more than half.
         participant: whose scan it is; nobody is their own neighbour. A row of ``data`` with this image says it too.
         facts: values by manifest column, to make a text of.
         output: the folder of ``similar.json`` and ``page.html``; nothing is written without.
@@ -98,7 +100,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
     place, folder, file = Path(adapter), adapter_folder(Path(adapter)), scan_file(Path(scan))
     if not file.exists():
         raise ScanError(file, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
-    if count < 1:
+    if count is not None and count < 1:
         raise UsageError(f"--count takes a whole number of at least 1, got {count}.")
     weights = base_file(folder, None if base is None else Path(base))
     axes = orientation and checked_axes(orientation)
@@ -127,12 +129,12 @@ def similar(  # noqa: PLR0913  (the options of the command)
 
 
 def _searched(
-    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int, *, known: bool
+    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int | None, *, known: bool
 ) -> dict[str, Any]:  # fmt: skip
     from dataclasses import replace
 
     from voxtune.cases.bank import cases_of, read_bank
-    from voxtune.cases.beside import similar_facts, standing_facts
+    from voxtune.cases.beside import groups_shown, similar_facts, standing_facts
     from voxtune.cases.nearest import nearest
     from voxtune.cases.outcomes import outcome_names
     from voxtune.evaluation.encode import encode
@@ -156,6 +158,7 @@ def _searched(
         cases = cases_of_rows(loaded, bank.sources, bank.norms, texts=how != "image")
         marked, fewest = any(row.simulated for row in bank.sources.rows), 1
     spelled = spelled_as(bank, asked) if known else frozenset()
+    count = count or (groups_shown(cases) if bank.sources is None else COUNT)
     near = nearest(query, cases, how, count, spelled, pictured_in(bank, prepared.preprocessed.volume))
     answer, caveats = Predictor(loaded).judge(asked.scan_id, prepared.tensor, prepared.preprocessed)
     found = similar_facts(query, near, cases, profile, groups=bank.sources is None)
