@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -27,6 +28,8 @@ from voxtune.reports.wording import write_report
 from voxtune.run_dir import RunDir, read_json
 from voxtune.serving.predictor import Predictor
 from voxtune.serving.tasks import Bench
+from voxtune.storage.seal import write_sealed
+from voxtune.types.case_bank import CaseBank
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -177,6 +180,24 @@ def test_a_bank_beside_the_adapter(adapter: Path, people: Path, tmp_path: Path) 
     again = voxtune.predict(adapter, scan, output=tmp_path / "p")
     assert again.reused == 1
     assert again.as_json()["similar"] == said.as_json()["similar"]
+    # A bank that was exported anew, or taken away, answers anew.
+    other = tmp_path / "adapter"
+    shutil.copytree(adapter, other)
+    tree = json.loads(text)
+    some = CaseBank.model_validate(
+        {
+            "adapter_sha256": tree["adapter_sha256"],
+            "fewest": 5,
+            "groups": tree["groups"][:1],
+            "participants": tree["groups"][0]["participants"],
+        }
+    )
+    write_sealed(other / "case_bank.json", some.model_dump(mode="json"))
+    fewer = voxtune.predict(other, scan, output=tmp_path / "p")
+    assert (fewer.reused, fewer.as_json()["similar"]["bank"]) == (0, some.participants)
+    (other / "case_bank.json").unlink()
+    none = voxtune.predict(other, scan, output=tmp_path / "p")
+    assert (none.reused, "similar" in none.as_json()) == (0, False)
     folder = tmp_path / "served"
     folder.mkdir()
     bench = Bench(Predictor(adapter))
