@@ -545,3 +545,14 @@ def test_a_measure_with_values_below_zero_is_no_volume() -> None:
     alone = DEMENTIA.model_copy(update={"regions": {"asymmetry": signed.regions["asymmetry"]}})
     with pytest.raises(DataError, match="there are 0"):
         fit_norms(rows, alone)
+
+
+def test_many_regions_without_a_model_are_counted() -> None:
+    names = [name for name in DEMENTIA.regions if name not in {"hippocampus_mm3", "icv_mm3"}]
+    rows = [
+        row.model_copy(update=dict.fromkeys(names, 6000.0 + place if place < 3 else None))
+        for place, row in enumerate(people(30, 1, ("NC",)))
+    ]
+    sentence = fit_norms(rows, DEMENTIA).norms.sentence
+    assert sentence.count("3 of 30 controls have it") == 3
+    assert "no percentiles of 1 more region." in sentence  # the fifth has volumes of another unit

@@ -147,7 +147,9 @@ def _no_model(
     whys |= dict.fromkeys(sorted(signed), "some controls have values below 0")
     said = [f"no percentiles of {inside(profile.regions[name].name)}: {why}" for name, why in whys.items()]
     more = len(said) - NAMED
-    return said[:NAMED] + ([f"no percentiles of {more} more regions"] if more > 0 else [])
+    return said[:NAMED] + (
+        [f"no percentiles of {more} more region{'s' if more > 1 else ''}"] if more > 0 else []
+    )
 
 
 def said_of_norms(rows: Sequence[ManifestRow], norms: FittedNorms) -> list[str]:
