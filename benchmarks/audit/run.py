@@ -76,9 +76,10 @@ def looked(cache: Path, name: str, make: Callable[[], Volume]) -> Images:
         np.savez(path, hash=np.array(seen.hashes), seen=seen.seen["brain"],
                  **{f"v_{c}": seen.vectors[c] for c in CHANNELS}, **{f"m_{c}": seen.mirrored[c] for c in CHANNELS})  # fmt: skip
     with np.load(path, allow_pickle=False) as stored:
+        known = [c for c in CHANNELS if f"v_{c}" in stored]
         return Images(
-            ("scan",), ("person",), (str(stored["hash"][0]),), {c: stored[f"v_{c}"] for c in CHANNELS},
-            {c: stored[f"m_{c}"] for c in CHANNELS}, {}, {}, {"brain": stored["seen"]},
+            ("scan",), ("person",), (str(stored["hash"][0]),), {c: stored[f"v_{c}"] for c in known},
+            {c: stored[f"m_{c}"] for c in known}, {}, {}, {"brain": stored["seen"]},
         )  # fmt: skip
 
 
@@ -87,10 +88,21 @@ def together(scans: Sequence[tuple[str, str, Images]]) -> Images:
     parts = [one for _, _, one in scans]
     return Images(
         tuple(name for name, _, _ in scans), tuple(person for _, person, _ in scans), tuple(f"{name}" for name, _, _ in scans),
-        {c: np.concatenate([one.vectors[c] for one in parts]) for c in CHANNELS},
-        {c: np.concatenate([one.mirrored[c] for one in parts]) for c in CHANNELS},
+        {c: _rows([one.vectors.get(c) for one in parts]) for c in CHANNELS},
+        {c: _rows([one.mirrored.get(c) for one in parts]) for c in CHANNELS},
         {}, {}, {"brain": np.concatenate([one.seen["brain"] for one in parts])},
     )  # fmt: skip
+
+
+def _rows(parts: Sequence[np.ndarray | None]) -> np.ndarray:  # type: ignore[type-arg]
+    """One row a scan, as ``look_at`` has them: zeros for what a scan does not show."""
+    length = max((one.shape[1] for one in parts if one is not None), default=1)
+    return np.concatenate(
+        [
+            one if one is not None and one.shape[1] == length else np.zeros((1, length), np.float16)
+            for one in parts
+        ]
+    )
 
 
 Kinds = Mapping[str, Mapping[str, Images]]

@@ -251,8 +251,10 @@ def _forget_looks(folder: Path, before: dict[Path, bytes]) -> None:
 
 
 def _idle(path: str, kind: str) -> bool:
-    """Whether a cache may stay cut after a power cut: nobody reads the steps of a finished scan; whoever does finds it (``flips``)."""
-    return kind == "power" and "/.steps/" in path
+    """Whether a cache may stay cut after a power cut: nobody reads the steps of a finished scan or the vectors of a finished run; whoever does
+    finds it (``flips``).
+    """
+    return kind == "power" and ("/.steps/" in path or "/cache/" in path)
 
 
 def _begun(folder: Path, command: Command) -> bool:

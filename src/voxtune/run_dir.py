@@ -81,7 +81,7 @@ def read_json(path: Path, what: str, shape: type | None = None) -> dict[str, Any
         try:
             TypeAdapter(shape).validate_python(found)
         except ValidationError as error:
-            raise DataError(f"{path.parent.name}/{path.name}: expected {what}; {explain(error)}.") from None
+            raise DataError(f"{path.parent.name}/{path.name}: expected {what}; {explain(error)}") from None
     return found
 
 

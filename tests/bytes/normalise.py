@@ -33,6 +33,7 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
         "peak_bytes": "of the process, which has run other commands before",
         "content_sha256": "covers the clock",
     },
+    "*/table_*.json": {"seconds": "clock"},
     "*/cells/*/attempts.jsonl": {"began": "clock"},
     "*/checkpoints/*.json": {"content_sha256": "covers the clock in the history"},
 }
@@ -40,6 +41,7 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
 ALIASES = {"*/checkpoints/*.json": "*/log.jsonl"}
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
+    "*/table_*.csv": {r"(?m)(?<=,)[\d.]+(?=\r?$)": "clock: the last column, seconds"},
     "*/page.html": {
         r"(?<=<td>time</td><td>)[\d.]+ (?:s|min|h)(?= on )": "clock, of a run's page",
         r"(?<=<td>device time</td><td>)[\d.]+ (?:s|min|h)(?=</td>)": "clock",

@@ -1,10 +1,13 @@
 """When a diagnosis changed for good: rules that hold for any visits, and the columns that the readers of cohorts make of them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from voxtune.cohorts.conversion import ConversionSettings, Course, course_of, outcome
+from voxtune.cohorts.conversion import ConversionSettings, Course, course_of, off_the_clock, outcome
 from voxtune.types.event import CENSORED, COMPETING, HAPPENED
 
 RULES = ConversionSettings(event="conversion")
@@ -34,6 +37,8 @@ def seen(*visits: tuple[float, str], state: str | None = "MCI", unplaced: tuple[
         (seen((12, "MCI"), (12, "AD")), None, None, "disagree"),
         (seen((12, "MCI"), unplaced=("AD",)), None, None, "no date"),
         (seen((12, "MCI"), unplaced=("MCI",)), 12, CENSORED, ""),
+        (seen((12, "MCI"), unplaced=("NC",)), 12, CENSORED, ""),
+        (seen(unplaced=("MCI",)), None, None, "nobody knows when"),
         (seen((12, "AD"), state="NC"), None, None, "not MCI"),
         (seen((12, "AD"), state=None), None, None, "not MCI"),
     ],
@@ -53,6 +58,31 @@ def test_reverters_go_by_their_setting(how: str, status: int | None, months: flo
     found = outcome(seen((12, "NC"), (24, "AD")), rules)
     assert (found.status, found.months) == (status, months)
     assert {"stay": "stays at risk", "end": "status 2", "drop": "left out"}[how] in rules.rule
+
+
+@pytest.mark.parametrize("how", ["end", "drop"])
+def test_a_reversion_without_a_date_is_no_time_at_risk(how: str) -> None:
+    rules = ConversionSettings(event="conversion", event_reverters=how)  # type: ignore[arg-type]
+    assert "third diagnosis has no date" in outcome(seen((12, "MCI"), unplaced=("NC",)), rules).reason
+    assert outcome(seen((12, "MCI"), unplaced=("MCI",)), rules).status == CENSORED
+
+
+@settings(max_examples=50, deadline=None)
+@given(visits)
+def test_where_there_is_a_doubt_nothing_is_said(some: list[tuple[float, str]]) -> None:
+    course = replace(seen(*(one for one in some if one[0] != 0.0)), doubt="a doubt")
+    assert outcome(course, RULES).reason == "a doubt"
+
+
+@pytest.mark.parametrize(("start", "to"), [("MCI", ""), ("MCI", "+AD"), ("AD", "AD"), ("MCI", "AD+MCI")])
+def test_an_event_is_a_change_from_one_diagnosis_to_others(start: str, to: str) -> None:
+    with pytest.raises(ValidationError, match="event_to"):
+        ConversionSettings(event="conversion", event_from=start, event_to=to)
+
+
+@pytest.mark.parametrize(("dated", "wrong"), [(12.0, False), (23.9, False), (0.5, False), (25.0, True), (-1.0, True), (None, False)])  # fmt: skip
+def test_a_code_and_a_date_of_another_year_are_no_moment(dated: float | None, wrong: bool) -> None:
+    assert bool(off_the_clock([(0.0, 0.0), (12.0, dated), (None, 400.0)])) is wrong
 
 
 @settings(max_examples=300, deadline=None)

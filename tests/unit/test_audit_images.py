@@ -1,6 +1,7 @@
 """One person under two IDs and one scan under two names are found by their voxels; people who are merely alike are not."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxtune.audit.checks import AuditInputs, find_leaks
-from voxtune.audit.duplicates import CERTAIN_BODY, compare, permuted_sides, state
+from voxtune.audit.chests import chest_pictures
+from voxtune.audit.duplicates import CERTAIN_PICTURE, compare, permuted_sides, state
 from voxtune.audit.fingerprints import fingerprint, picture
 from voxtune.audit.images import Images, look_at
 from voxtune.commands.audit import audit
@@ -18,6 +20,7 @@ from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.data.splits import Split
 from voxtune.errors import LeakageError, ScanError
 from voxtune.imaging.read import read_scan
+from voxtune.simulate.chest import ChestSettings, Scanner, render, scans
 from voxtune.types.records import ManifestRow
 from voxtune.types.volume import Volume
 
@@ -220,8 +223,8 @@ def test_renamed_second_sessions_of_real_people_are_caught(shared_data: Path, tm
         "val": [],
         "test": sorted(renamed),
     }
-    for side, scans in one_side.items():
-        (folder / f"{side}.tsv").write_text("".join(f"{name}\n" for name in ["scan_id", *scans]))
+    for side, names in one_side.items():
+        (folder / f"{side}.tsv").write_text("".join(f"{name}\n" for name in ["scan_id", *names]))
     with pytest.raises(LeakageError) as caught:
         audit(folder, manifest)
     for a, b in twice:
@@ -238,7 +241,7 @@ def test_noise_on_a_real_scan_stays_above_what_is_certain(shared_data: Path) -> 
     noisy = volume.with_voxels(
         (volume.voxels + np.random.default_rng(0).normal(0, noise, volume.shape)).astype(np.float32)
     )
-    assert float(picture(volume).ravel() @ picture(noisy).ravel()) > CERTAIN_BODY
+    assert float(picture(volume).ravel() @ picture(noisy).ravel()) > CERTAIN_PICTURE
 
 
 @pytest.mark.filterwarnings("error")
@@ -261,3 +264,69 @@ def test_scans_among_brains_that_show_none_are_said_to_be_looked_at_as_pictures_
     assert "pictures alone: s3" in state(images, compare(images))
     images.vectors["brain"][:8] = 0  # mostly chests: a brain is the exception
     assert "pictures" not in state(images, compare(images))
+
+
+# ------------------------------------------------------------------------------------ reconstructions of one chest
+def _blurred(chest: Volume) -> Volume:
+    return chest.with_voxels(ndimage.gaussian_filter(chest.voxels, 3 / np.array(chest.spacing)))
+
+
+def _thick(chest: Volume) -> Volume:
+    even = chest.shape[2] // 2 * 2
+    affine = chest.affine @ np.diag([1, 1, 2, 1.0])
+    affine[:3, 3] += chest.affine[:3, 2] / 2
+    return Volume((chest.voxels[:, :, :even:2] + chest.voxels[:, :, 1:even:2]) / 2, affine)
+
+
+def _narrow(chest: Volume) -> Volume:
+    place = np.array([5, 5, 0])
+    affine = chest.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ place
+    return Volume(np.ascontiguousarray(chest.voxels[5:-5, 5:-5, :-5]), affine)
+
+
+def _low_dose(chest: Volume) -> Volume:
+    drawn = np.random.default_rng(0).normal(0, 60, chest.shape)
+    return chest.with_voxels((chest.voxels + drawn).astype(np.float32))
+
+
+def _windowed(chest: Volume) -> Volume:
+    return chest.with_voxels(((np.clip(chest.voxels, -1000, 400) + 1000) / 1400).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def chests() -> list[Volume]:
+    settings = ChestSettings(participants=14, scans=1, seed=5)
+    drawn = [render(settings, scan, Scanner.drawn(5, scan.scanner)) for scan in scans(settings)]
+    return [Volume(one.voxels.astype(np.float32), one.grid.affine) for one in drawn]
+
+
+@pytest.mark.parametrize("again", [_blurred, _thick, _narrow, _low_dose, _windowed])
+@pytest.mark.parametrize("copies", [1, 14])
+def test_reconstructions_of_one_chest_are_found_and_strangers_are_not(
+    chests: list[Volume], again: Callable[[Volume], Volume], copies: int
+) -> None:
+    seen = {f"s{n}": one for n, one in enumerate(chests)}
+    seen |= {f"t{n}": again(one) for n, one in enumerate(chests[:copies])}
+    rows = [ManifestRow(participant_id=name, scan_id=name, image=f"{name}.nii.gz") for name in seen]
+    images = look_at(rows, lambda row: seen[row.scan_id], workers=2)
+    assert (images.vectors["chest middle"] != 0).any(axis=1).all()
+    assert {frozenset(pair) for pair in pairs_of(images)} == {
+        frozenset((f"s{n}", f"t{n}")) for n in range(copies)
+    }
+
+
+def test_a_picture_without_lungs_has_no_view_of_a_chest() -> None:
+    box = np.zeros((40, 40, 40), np.float32)
+    box[8:-8, 8:-8, 8:-8] = 100
+    for voxels in (
+        box,
+        np.zeros_like(box),
+        np.full_like(box, 3),
+        np.random.default_rng(0).normal(0, 1, box.shape),
+    ):
+        assert chest_pictures(np.asarray(voxels, np.float32), np.diag([6.0, 6.0, 6.0, 1.0])) == {}
+    hollow = box.copy()
+    hollow[12:-12, 12:-12, 12:-12] = 0  # even inside and out: there is nothing to tell anybody by
+    found = chest_pictures(hollow, np.diag([8.0, 8.0, 8.0, 1.0]))
+    assert all(np.isfinite(one).all() for one in found.values())

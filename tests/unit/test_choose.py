@@ -122,6 +122,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         line = {"epoch": 0, "best": True, "metric": 0.75 if lora else 0.5, "validation_loss": 1.0}
         write_text(session.run.log, json.dumps(line) + "\n")
         write_text(session.run.adapter / "adapter.safetensors", "")
+        write_text(session.run.page, "")
         return "trained"
 
     monkeypatch.setattr(one_run, "fit_run", fit)

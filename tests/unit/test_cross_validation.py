@@ -126,6 +126,7 @@ def finish(request: Request, output: Path, fold: Path) -> None:
     cut = one_run.with_train_size(read_split(fold), request.train_size)
     write_json(output / "split.json", {side: list(scans) for side, scans in cut.sides().items()})
     write_text(output / "adapter" / "adapter.safetensors", "")
+    write_text(output / "page.html", "")
 
 
 def fit(people: Path, parts: Path, output: Path, **more: object) -> str:

@@ -9,11 +9,14 @@ from click.testing import CliRunner
 from voxtune.cli import main
 from voxtune.commands.curve import command
 from voxtune.commands.curve.command import Curve
+from voxtune.commands.curve.results import Point, write_results
 from voxtune.commands.split import split
 from voxtune.commands.train.one_run import Request, Trained, train_one
+from voxtune.config import read_recipe
 from voxtune.data.manifest import read_table
 from voxtune.data.split_files import read_split
 from voxtune.errors import DataError, SettingError, StoppedError, UsageError
+from voxtune.types.records import Metric
 
 FAST = ("training.epochs=1", "targets=none", "vision=visual_prompts(2)", "text=none")
 
@@ -95,6 +98,19 @@ def test_a_curve_is_made_in_pieces_and_has_the_probe_beside_it(
         assert (tmp_path / "c" / name).is_file()
     with pytest.raises(UsageError, match="holds a curve of other settings"):
         curve(people, tmp_path / "c", "8", edits=())
+
+
+@pytest.mark.parametrize(("task", "score"), [("time_to_event", "c_index"), ("findings", "auroc")])
+def test_a_curve_without_a_defined_score_says_why(tmp_path: Path, task: str, score: str) -> None:
+    nothing = Metric(value=None, n_scans=3, n_participants=3)
+    points = [Point(size, 0, 5, 5, 6, score, task, {"model": nothing}) for size in (3, None)]
+    found = write_results(tmp_path, points, read_recipe("deft"), simulated=True)
+    assert [size["models"] for size in found["sizes"]] == [{}, {}]
+    assert "with 5 training scans is not defined: no" in command._said(found)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Not defined: no" in page
+    assert "<svg" not in page
+    assert (tmp_path / "tables/curve.csv").read_text(encoding="utf-8").startswith("training scans,")
 
 
 def test_what_cannot_be_drawn_is_refused(

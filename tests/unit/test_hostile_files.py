@@ -118,7 +118,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(adapter, root / "adapter")
     config = RunConfig.model_validate(read_facts(adapter).config)
     (root / "config.json").write_text(config.to_json(), encoding="utf-8")
-    (root / "split.json").write_text("{}", encoding="utf-8")
+    (root / "split.json").write_text('{"train": [], "val": [], "test": []}', encoding="utf-8")
     return root
 
 
@@ -140,12 +140,12 @@ def test_a_kept_fingerprint_that_nobody_made_is_made_again(
 ) -> None:
     whole = np.linspace(0, 1, LENGTH)
     path = tmp_path / "a.npz"
-    keep(path, Fingerprint(None, whole, whole))
+    keep(path, Fingerprint(None, {"body": (whole, whole)}))
     assert read_kept(path) is not None
     bad = {"short": whole[:9], "nan": np.full(LENGTH, np.nan)}.get(what, whole)
     buffer = io.BytesIO()
     save = np.savez_compressed if what == "packed" else np.savez
-    save(buffer, **{"a" if what == "other names" else "body": bad, "mirrored_body": np.zeros(LENGTH)})
+    save(buffer, **{"a" if what == "other names" else "body": bad, "mirrored body": np.zeros(LENGTH)})
     path.write_bytes(with_hash(b"nothing" if what == "no zip" else buffer.getvalue()))
     assert read_kept(path) is None
     assert "made again" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from voxtune.pages.comparison_page import (
     number_text,
 )
 from voxtune.pages.evaluation_facts import ClassFacts, EvaluationFacts, TargetFacts
-from voxtune.pages.evaluation_page import evaluation_page, verdict
+from voxtune.pages.evaluation_page import evaluation_page, headline_text, verdict
 from voxtune.pages.score_labels import interval_text, p_text
 from voxtune.pages.task_words import headline_scale
 from voxtune.types.records import Comparison, ManifestRow, Metric, Prediction
@@ -216,6 +216,12 @@ def test_the_verdict_without_an_interval_or_a_score() -> None:
     assert verdict(facts(predictions())) == ""
     assert PERCENT.difference(minus(None)) == "not defined"
     assert PERCENT.difference(minus(0.1)) == "+10.0 [no\N{NO-BREAK SPACE}interval]"
+
+
+def test_why_a_headline_is_not_defined_is_true_of_its_task() -> None:
+    asked = replace(facts(predictions()), metrics={}, runs=None)
+    for task, why in (("time_to_event", "nobody here was seen with the event within the horizons"), ("findings", "known to be there in some scans and absent in others")):  # fmt: skip
+        assert why in headline_text(replace(asked, task=task))
 
 
 def test_what_is_absent_is_said() -> None:

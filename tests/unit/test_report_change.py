@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxtune.commands.train.texts import say_of_texts
 from voxtune.config import ReportSettings, RunConfig, read_recipe
 from voxtune.data.examples import reports_of
+from voxtune.errors import SettingError
 from voxtune.profiles.read import read_profile
-from voxtune.reports.change import change_sentence, changes, yearly_change
-from voxtune.types.records import ManifestRow
+from voxtune.reports.change import change_sentence, changes, said_of_change, with_changes, yearly_change
+from voxtune.types.records import ManifestRow, Report
 
 DEMENTIA = read_profile("dementia")
 
@@ -49,6 +51,30 @@ def test_the_text_of_a_training_says_it_only_where_it_was_asked_for() -> None:
     assert {"hippocampus_mm3", "ventricles_mm3"} <= set(said["b"].fields)
 
 
+def test_nothing_is_said_of_the_change_of_what_is_predicted() -> None:
+    rows = [row("a", 0.0, 7000, ventricles_mm3=30000), row("b", 2.0, 6426, ventricles_mm3=33000)]
+    plain = {one.scan_id: Report(scan_id=one.scan_id, text="A scan.", fields=()) for one in rows}
+    said = with_changes(plain, rows, DEMENTIA, ["ventricles_mm3"])
+    assert said["b"].text == "A scan. Hippocampal volume fell by 4.1% a year."
+    assert "Ventricular size rose" in with_changes(plain, rows, DEMENTIA)["b"].text
+
+
+def test_texts_of_a_file_say_nothing_of_change_and_are_not_asked_to() -> None:
+    with pytest.raises(SettingError, match="whose texts are taken as they are"):
+        reports_of([row("a", 0.0)], ReportSettings(change=True, file="reports.tsv"), DEMENTIA)
+
+
+def test_how_many_texts_say_a_change_is_said() -> None:
+    rows = [row("a", 0.0, 7000), row("b", 2.0, 6426), row("c", "n/a", 7000, "B")]
+    assert said_of_change(rows, DEMENTIA).startswith(
+        "report.change: 1 of 3 texts say how volumes changed; the others have no scan"
+    )
+    said: list[str] = []
+    config = read_recipe("deft").edit("report.change=true").edit("profile=dementia")
+    say_of_texts(rows, config, said.append)
+    assert any(one.startswith("report.change: 1 of 3") for one in said)
+
+
 def test_settings_of_before_are_written_as_before() -> None:
     config = read_recipe("deft")
     assert "change" not in config.to_json()
@@ -72,6 +98,9 @@ def test_what_says_nothing_of_change(others: list[ManifestRow]) -> None:
 def test_a_scan_without_a_time_or_a_volume_has_no_change() -> None:
     assert changes(row("now", "n/a"), [row("a", 0.0)], DEMENTIA) == {}
     assert changes(row("now", 2.0, "n/a"), [row("a", 0.0)], DEMENTIA) == {}
+    for never in ("inf", "-inf", "nan", "M012"):
+        assert changes(row("now", never), [row("a", 0.0)], DEMENTIA) == {}
+        assert changes(row("now", 2.0), [row("a", never)], DEMENTIA) == {}
 
 
 @settings(max_examples=50, deadline=None)

@@ -551,8 +551,15 @@ def test_earlier_scans_of_a_person_are_those_that_are_here(
         f"{first}:nan",
         f"{first}:inf",
         f"{first}:36",
+        f"{first}:1,{first}:2",
     ):
         assert beside(wrong)[0] == 400, wrong
+    named = server.ask("POST", "/api/v1/scans?name=sub-01_T1w.nii&wait=15", HEADER + b"named")[1]["id"]
+    status, said = server.ask("POST", f"/api/v1/scans?name=sub-02_T1w.nii&earlier={named}:1", HEADER + b"x")[
+        :2
+    ]
+    assert (status, "named as of two" in said["error"]) == (400, True)
+    assert server.ask("POST", f"/api/v1/scans?name=sub-01_ses-2_T1w.nii&wait=15&earlier={named}:1", HEADER + b"beside")[0] == 200  # fmt: skip
     assert "ID:YEARS" in beside(f"{first}:soon")[1]["error"]
     assert beside("nobody:1")[0] == 404
     assert beside("../x:1")[0] == 404

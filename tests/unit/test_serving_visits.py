@@ -10,6 +10,8 @@ import torch
 from voxtune.errors import ScanError
 from voxtune.imaging.change import grey_change
 from voxtune.model.visits import VisitJoin
+from voxtune.pages.layout import render
+from voxtune.pages.visits_section import visits_section
 from voxtune.serving.visits import EarlierScan, change_since, read_together
 from voxtune.types.verdict import Verdict
 from voxtune.types.visits import VisitsRead
@@ -53,6 +55,31 @@ def test_the_nearest_are_read_and_what_is_left_out_is_said() -> None:
     assert visits.sentence == "read alone: no earlier scan could be read"
     assert visits.lost == "2 earlier scans are not read (x: broken; and others)"
     assert VisitsRead(earlier=()).lost is None
+
+
+def test_an_adapter_that_learned_nothing_of_change_says_so_and_shows_the_pictures() -> None:
+    logits, visits = read_together(
+        VisitJoin(WIDTH, 3), now(), [earlier("a", 1.0), earlier("b", 2.0, "broken")]
+    )
+    assert torch.equal(logits, torch.zeros(1, 2))
+    assert visits.read == ()
+    assert [one.scan for one in visits.compared] == ["a"]
+    assert visits.sentence == "read alone: this adapter learned nothing from what changes between scans"
+    assert visits.lost == "an earlier scan is not read (b: broken)"
+    lost = VisitsRead.model_validate(
+        {"earlier": [{"scan": "b", "years": 2, "left_out": "broken"}], "unused": "why"}
+    )
+    assert lost.sentence == "read alone: no earlier scan could be read"
+    page = render("scan_visits.html.j2", {"visits": visits_section(visits, now().prediction), "change_maps": ()}, title="", simulated=False)  # fmt: skip
+    assert "not read: this adapter learned nothing" in page
+    assert "with the earlier ones" not in page
+
+
+def test_the_scan_itself_is_no_earlier_visit() -> None:
+    again = EarlierScan("again", 1.0, torch.zeros(1, 2), torch.ones(1, WIDTH))
+    logits, visits = read_together(join(), now(), [again])
+    assert torch.equal(logits, torch.zeros(1, 2))
+    assert visits.lost == "an earlier scan is not read (again: it is the same picture as the scan itself)"
 
 
 @pytest.mark.parametrize("years", [0.0, -1.0, float("nan"), float("inf")])

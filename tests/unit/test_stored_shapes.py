@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,10 @@ from voxtune.commands.train.start import is_done
 from voxtune.errors import DataError
 from voxtune.evaluation.choice import CHOICE, read_choice
 from voxtune.evaluation.run_list import FOLDS, run_folders
+from voxtune.evaluation.tables import read_metrics
 from voxtune.run_dir import RunDir, read_json, write_json
 from voxtune.storage.seal import Stored, read_sealed, write_sealed
+from voxtune.training.checkpoint import Standing, load_checkpoint, save_checkpoint
 from voxtune.types import stored
 
 SHAPES = [one for one in vars(stored).values() if hasattr(one, "__required_keys__")]
@@ -92,3 +95,24 @@ def test_a_run_is_done_when_its_page_is_there(tmp_path: Path) -> None:
     assert not is_done(tmp_path)
     run.page.touch()
     assert is_done(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"best_metric": None}, {"best_epoch": None}, {"history": []}, {"history": 3}, {"epoch": "x"}, {"sums": {"a": []}}, {"history": [{"best": False}]}],
+)  # fmt: skip
+def test_a_checkpoint_whose_facts_are_none(changed: dict[str, Any], tmp_path: Path) -> None:
+    standing = Standing(epoch=1, best_metric=0.5, best_epoch=0, history=[{"best": True}])
+    save_checkpoint(tmp_path, standing.name, {"a": torch.zeros(1)}, standing)
+    assert load_checkpoint(tmp_path, standing.name)[1] == standing
+    path = tmp_path / f"{standing.name}.json"
+    write_sealed(path, dict(read_sealed(path, "a checkpoint")) | changed)
+    with pytest.raises(DataError, match="cannot be read"):
+        load_checkpoint(tmp_path, standing.name)
+
+
+@pytest.mark.parametrize("score", [3, None, "x", [], {"value": "x"}])
+def test_a_score_that_is_none_is_not_exported(score: Any, tmp_path: Path) -> None:
+    write_json(tmp_path / "metrics.json", {"accuracy": score})
+    with pytest.raises(DataError, match=r"metrics\.json: not a table of scores"):
+        read_metrics(tmp_path / "metrics.json")

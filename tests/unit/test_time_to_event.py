@@ -17,16 +17,19 @@ from voxtune.evaluation.event_answer import EventAnswer
 from voxtune.evaluation.event_calibration import calibrate_event
 from voxtune.evaluation.event_sets import event_scores, first_beyond, horizon_sets
 from voxtune.evaluation.intervals import Draw
+from voxtune.evaluation.promise import Promise
 from voxtune.evaluation.survival import hazard_cells, risk_of
 from voxtune.evaluation.tables import read_predictions, write_predictions
 from voxtune.losses.hazard import hazard_cross_entropy
 from voxtune.model.risk_question import RiskQuestion, question_of_event
+from voxtune.model.visits import VisitJoin
 from voxtune.pages.event_section import risk_section
 from voxtune.tasks.task import check_settings, stands_in, task_of
 from voxtune.tasks.time_to_event import ScoredEvent, TimeToEvent
-from voxtune.types.conformal import WantedSets
+from voxtune.types.conformal import ConformalScores, WantedSets
 from voxtune.types.event import STATUS, YEARS, Event, horizon, read_event, years_of
 from voxtune.types.records import ManifestRow, Prediction
+from voxtune.types.reliability import Trust
 from voxtune.types.tensors import Batch, Output, ScanOutputs
 
 EVENT = Event(name="conversion")
@@ -84,7 +87,7 @@ def test_an_event_is_read_as_it_is_written() -> None:
     for wrong in ("one, two", "conversion(3)", "conversion(["):
         with pytest.raises(UsageError, match="event"):
             read_recipe("deft").edit(f"event={wrong}")
-    for years in ("[2, 1]", "[0, 1]", "[]"):
+    for years in ("[2, 1]", "[0, 1]", "[]", "[1, 1]", "[1, 1.0000001]", "[1e309]", "[1, 400]"):
         with pytest.raises(UsageError):
             read_recipe("deft").edit(f"event=conversion(years={years})")
     assert [horizon(1.0), horizon(2.5)] == ["1 year", "2.5 years"]
@@ -411,8 +414,17 @@ def test_a_base_alone_starts_from_even_odds_or_from_the_training_scans() -> None
     assert scored().label_rules(rows()) == {"conversion": "as seen"}
     assert scored().label_rules([]) == {}
     assert scored().thresholds(chosen) == {}
-    facts = SimpleNamespace(facts=SimpleNamespace(training={"event": {"validation_events": 7}}))
-    assert "which had 7 events" in scored(facts).threshold_rule(None)  # type: ignore[arg-type]
+    facts = SimpleNamespace(training={"event": {"validation_events": 7}})
+    join = VisitJoin(4, 3)
+    for visits, said in (
+        (None, "The level"),
+        (join, "Each scan is read alone: training learned nothing"),
+        (join, "Up to 3 scans"),
+    ):
+        join.weights.fill_(float(said.startswith("Up")))
+        adapter = SimpleNamespace(facts=facts, model=SimpleNamespace(visits=visits))
+        assert scored(adapter).threshold_rule(None).startswith(said)  # type: ignore[arg-type]
+        assert "which had 7 events" in scored(adapter).threshold_rule(None)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="false_discovery"):
         scored().sets(None, WantedSets(0.5, false_discovery=0.1))  # type: ignore[arg-type]
 
@@ -431,3 +443,37 @@ def test_the_page_of_a_scan_has_a_band_only_where_the_adapter_knows_it() -> None
     assert bare is not None
     assert {one[2] for one in bare["rows"]} == {None}
     assert risk_section(prediction, {"config": {}}) is None
+
+
+@pytest.mark.parametrize("sd", [0, -0.3, 1e6, float("nan"), float("inf"), "wide", None])
+def test_a_band_holds_its_curve_whatever_an_adapter_says(sd: object) -> None:
+    prediction = Prediction(
+        scan_id="a", predicted="by 1 year", probabilities={"1 year": 0.6, "2 years": 0.6, "3 years": 1.0}
+    )
+    found = risk_section(
+        prediction, {"config": {"event": {"name": "AD"}}, "training": {"event": {"shift_sd": sd}}}
+    )
+    assert found is not None
+    for _, value, low, high in found["rows"]:
+        assert (low is None) == (sd is None or isinstance(sd, str) or not np.isfinite(sd))  # type: ignore[call-overload]
+        assert low is None or 0 <= low <= value + 1e-9 <= high + 2e-9 <= 1 + 2e-9
+
+
+@pytest.mark.parametrize(
+    ("risk", "said"),
+    [
+        ((0.01, 0.02, 0.05), "promised at 80%: without the event for at least 2 years"),
+        ((0.01, 0.9, 0.95), "promised at 80%: without the event for at least 1 year"),
+        ((0.9, 0.95, 0.99), "promised at 80%: no time without the event; it may come within 1 year"),
+    ],
+)
+def test_a_set_of_horizons_is_a_lower_bound_of_time(risk: tuple[float, ...], said: str) -> None:
+    kept = {name: ConformalScores(scores=(0.2, 0.3, 0.4)) for name in EVENT.horizons}
+    one = Prediction(scan_id="a", predicted="", probabilities=dict(zip(EVENT.horizons, risk, strict=True)))
+    (found, _) = Promise(Trust(sets=kept), WantedSets(0.8), timed=True).of(one)
+    assert found is not None
+    assert found.sentence == said
+    assert found.guarantee == Promise(Trust(sets=kept), WantedSets(0.8)).check(EVENT.horizons)[0]
+    (plain, _) = Promise(Trust(sets=kept), WantedSets(0.8)).of(one)
+    assert plain is not None
+    assert plain.bound is None

@@ -16,6 +16,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtune.audit.chests import ANCHORS
+from voxtune.audit.fingerprints import BODY
 from voxtune.audit.images import CHANNELS, Images, across, by_level
 from voxtune.audit.report import Finding, Level, named, pairs_named
 
@@ -30,12 +32,14 @@ ENOUGH = 8
 NARROWEST = 0.03
 """Least standard deviation of strangers (Fisher z) that is believed."""
 NARROWEST_NEAREST = 0.015
-FLOOR: Mapping[str, float] = {"brain": 0.4, "body": 0.4}
-"""Correlation below which nothing is one person (brains of strangers, SIMULATED and real: below 0.4)."""
+FLOOR, CHEST_FLOOR = 0.4, 0.62
+"""Correlation below which nothing is one person (brains of strangers, SIMULATED and real: below 0.4; chests of strangers, SIMULATED: below 0.54)."""
+CHEST_SHARE = 0.7
+"""Of the limit in robust standard deviations, what is asked of chests, whose floor is the higher one: strangers' chests spread wide, with short tails."""
 CERTAIN_SD = 6.0
 """Standard deviations of the shipped strangers above their mean from which two brains are one person in any cohort."""
 CERTAIN_BRAIN = 0.9
-CERTAIN_BODY = 0.97
+CERTAIN_PICTURE = 0.97
 """Correlation from which two pictures are one scan with other noise, whatever the cohort (measured: 0.98 and above)."""
 LEAST_SHARED = 0.2
 """Parts of two scans that must be seen in both (1: one hemisphere, whole)."""
@@ -82,8 +86,8 @@ def certain(channel: str, *, enough: bool) -> float:
         channel: what is compared.
         enough: the cohort has enough strangers to know how alike they are here, who may be more so than those of the reference.
     """
-    if channel == "body":
-        return CERTAIN_BODY
+    if channel != "brain":
+        return CERTAIN_PICTURE
     if enough:
         return CERTAIN_BRAIN
     strangers = reference()
@@ -95,13 +99,16 @@ def compare(images: Images) -> Likeness:
     found = Likeness()
     best: dict[tuple[int, int], Pair] = {}
     people = np.unique(np.array(images.participants, dtype=object).astype(str), return_inverse=True)[1]
-    brains = (images.vectors["brain"] != 0).any(axis=1)
-    for channel in CHANNELS:
+    known = [
+        (images.vectors[one] != 0).any(axis=1) for one in CHANNELS if one != BODY and one in images.vectors
+    ]
+    framed = np.any(known, axis=0)
+    for channel in (one for one in CHANNELS if one in images.vectors):
         for pair in _channel(images, channel, people, found):
             key = (pair.first, pair.second)
-            # Of two brains the shape decides: pictures of two left halves are alike because both are left halves.
-            both = bool(brains[pair.first] and brains[pair.second])
-            if channel == "body" and both and pair.correlation < CERTAIN_BODY:
+            # Of two brains and of two chests the shape decides: pictures of two left halves are alike because both are left halves.
+            both = bool(framed[pair.first] and framed[pair.second])
+            if channel == BODY and both and pair.correlation < CERTAIN_PICTURE:
                 continue
             if key not in best or pair.correlation > best[key].correlation:
                 best[key] = pair
@@ -157,7 +164,9 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
     weight = np.maximum(ours.seen.sum(axis=0), 1e-6)
     centre = ours.values.sum(axis=0) / weight[:, None]
     own, flipped = (ours.centred(centre), theirs.centred(centre)) if enough else (ours, theirs)
-    limit = max(OUTLIER, _normal_limit(len(shown)))
+    chest = channel in ANCHORS
+    limit = max(OUTLIER, _normal_limit(len(shown))) * (CHEST_SHARE if chest else 1)
+    floor = CHEST_FLOOR if chest else FLOOR
     kind = (ours.seen > 0).sum(axis=1)
     votes: dict[tuple[int, int], list[tuple[float, float, bool]]] = {}
     second = np.full(len(shown), np.nan)
@@ -174,7 +183,7 @@ def _channel(images: Images, channel: str, people: NDArray[np.int64], out: Liken
             # A half is compared with few others of its kind: what one of the two finds near must be the more unusual for the other.
             part = np.minimum(kind[place], kind[others]) < ours.seen.shape[1]
             near_enough = unusual | (part & (far >= NEARLY * limit))
-            marked = (near_enough & (np.minimum(line, raw)[others] >= FLOOR[channel])) | sure
+            marked = (near_enough & (np.minimum(line, raw)[others] >= floor)) | sure
             for at in np.flatnonzero(marked).tolist():
                 partner = int(others[at])
                 vote = (

@@ -7,8 +7,8 @@ An event is found by its two columns, ``<event>_years`` and ``<event>_status``; 
 - *Two ends.* Scans of one person that place the event differently are labelled by different knowledge.
 - *Units.* Where half of the people were followed for decades, or ages say another time between two scans than ``visit_years``, the columns are
   hardly in years.
-- *Immortal time.* Where nobody is lost and nobody has the event soon after the scan, people were chosen because they were seen later: the first
-  years then seem without risk, and every score is of survivors.
+- *Immortal time.* Where nobody is lost and nobody has the event soon after the scan, people were chosen because they were seen later, or visits
+  are so far apart: the first years then seem without risk, and every score is of survivors.
 - *Visits.* Whoever converts early is scanned less. A model that can tell how many scans a person has, or that reads several, can tell the outcome
   by their number: compared by participant, against outcomes dealt out at random.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from voxtune.audit.permutation import told
 from voxtune.audit.report import Finding, named
-from voxtune.data.follow_up import Floats, follow_up
+from voxtune.data.follow_up import AGES_APART, Floats, follow_up
 from voxtune.data.splits import Split
 from voxtune.errors import TableError
 from voxtune.types.event import HAPPENED, VISIT_YEARS, Event
@@ -31,8 +31,6 @@ APART = 0.1
 """Years by which the ends of one person's scans may differ: dates are rounded, and codes of visits stand for months."""
 LONG = 20.0
 """Years of follow-up that half of a cohort does not have."""
-AGES_APART = 2.0
-"""Years by which ages and ``visit_years`` may differ on the time between two scans: ages are often whole numbers."""
 FEW = 20
 """Followed participants below which nothing is said of how they were chosen."""
 EARLY = 0.25
@@ -150,8 +148,8 @@ def _immortal(event: Event, rows: Sequence[ManifestRow], years: Floats) -> Itera
     if quiet >= EARLY * usual and chance < 0.001:
         message = (
             f"Immortal time: of {len(spans)} training participants nobody is lost and nobody has '{event.name}' within {quiet:.2g} years of the first scan, "
-            f"while half of them are within {usual:.2g}. People seem to have been chosen because they were seen later; who was lost or converted before that "
-            "is missing, and every risk is that of survivors."
+            f"while half of them are within {usual:.2g}. Either people were chosen because they were seen later, or their visits are so far apart; whoever was not "
+            "seen again is missing in both cases, and every risk is that of survivors."
         )
         yield Finding(
             check=CHECK, level="warn", message=message, figures={"quiet_years": quiet, "median_years": usual}

@@ -1,19 +1,23 @@
 """A scan as a short vector: the shape of its brain, and a picture of whatever lies in it, also mirrored.
 
-*Brain*: ``voxtune.audit.brains``. *Body*: a picture of RAS axes, 4 mm, centred on what is bright, for chests and whatever else is no
-brain; sketched to ``LENGTH`` numbers by a subsampled randomised Fourier transform, which keeps inner products within about 0.02
+*Brain*: ``voxtune.audit.brains``. *Chest*: where no brain is, pictures about the lungs (``voxtune.audit.chests``). *Body*: a picture of RAS
+axes, 4 mm, centred on what is bright, for whatever else is no brain. Pictures are sketched to ``LENGTH`` numbers by a subsampled randomised Fourier transform, which keeps inner products within about 0.02
 (Ailon and Chazelle, SIAM J. Comput. 39, 2009).
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.audit.brains import Brain, shape
+from voxtune.audit.chests import ANCHORS, chest_pictures
 from voxtune.types.volume import Volume
 
+BODY = "body"
+PICTURES = (*ANCHORS, BODY)
 LENGTH = 4096
 GRID_MM = 4.0
 GRID = 44
@@ -27,17 +31,22 @@ Vector = NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Views of one scan: sketches (LENGTH,), zeros where there is nothing to see, and the brain, where it shows one."""
+    """Views of one scan: the brain, where it shows one, and sketches of pictures, each with that of its mirror image, both (LENGTH,)."""
 
     brain: Brain | None
-    body: Vector
-    mirrored_body: Vector
+    pictures: Mapping[str, tuple[Vector, Vector]]
+    """By channel; ``body`` always (zeros where there is nothing to see), a chest's where lungs are seen."""
 
 
 def fingerprint(volume: Volume) -> Fingerprint:
-    """Both views of a scan; takes a fifth of a second at 3 mm."""
-    shown = picture(_above_air(volume))
-    return Fingerprint(shape(prepared(volume)), _sketch(shown.ravel()), _sketch(shown[::-1].ravel()))
+    """All views of a scan; takes a fifth of a second at 3 mm."""
+    brain = shape(prepared(volume))
+    shown = {BODY: picture(_above_air(volume))}
+    if brain is None:
+        shown |= chest_pictures(*_at_most_half(_above_air(volume)))
+    return Fingerprint(
+        brain, {name: (_sketch(one.ravel()), _sketch(one[::-1].ravel())) for name, one in shown.items()}
+    )
 
 
 def prepared(volume: Volume) -> Volume:

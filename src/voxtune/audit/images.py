@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxtune.audit.brains import no_brain
-from voxtune.audit.fingerprints import LENGTH, Fingerprint, fingerprint
+from voxtune.audit.fingerprints import LENGTH, PICTURES, Fingerprint, fingerprint
 from voxtune.audit.kept import keep, kept_file, read_kept
 from voxtune.audit.report import Finding, Level, pairs_named
 from voxtune.errors import ScanError
@@ -22,8 +22,8 @@ from voxtune.types.volume import Volume
 
 Item = TypeVar("Item")
 ReadVolume = Callable[[ManifestRow], Volume]
-CHANNELS = ("brain", "body")
-"""What of a scan is compared: the shape of the brain, or whatever lies in the picture."""
+CHANNELS = ("brain", *PICTURES)
+"""What of a scan is compared: the shape of the brain, what lies about the lungs, or whatever lies in the picture."""
 
 LEAST_BACKGROUND = 0.01
 """Share of zeros from which a picture has a background of zeros."""
@@ -34,7 +34,7 @@ _SEEN: dict[tuple[str, bytes], Fingerprint] = {}
 
 @dataclass(frozen=True)
 class Images:
-    """Scans as the audit sees them: 18 kB each, so that memory grows with the number of scans and not with its square."""
+    """Scans as the audit sees them: 18 kB each (chests 66 kB), so that memory grows with the number of scans and not with its square."""
 
     scan_ids: tuple[str, ...]
     participants: tuple[str, ...]
@@ -80,18 +80,18 @@ def look_at(
         seen = list(zip(rows, pool.map(one, rows), strict=True))
     good = [(row, found) for row, found in seen if not isinstance(found, str)]
     brains = [found[1].brain or no_brain() for _, found in good]
-    bodies = [found[1] for _, found in good]
+    pictures = {name: _pictures(name, [found[1] for _, found in good]) for name in PICTURES}
     return Images(
         tuple(row.scan_id for row, _ in good),
         tuple(row.participant_id for row, _ in good),
         tuple(found[0] for _, found in good),
         {
             "brain": _together([one.halves.reshape(-1) for one in brains]),
-            "body": _together([one.body for one in bodies]),
+            **{name: plain for name, (plain, _) in pictures.items()},
         },
         {
             "brain": _together([one.halves[::-1].reshape(-1) for one in brains]),
-            "body": _together([one.mirrored_body for one in bodies]),
+            **{name: mirrored for name, (_, mirrored) in pictures.items()},
         },
         {row.scan_id: found for row, found in seen if isinstance(found, str)},
         {row.scan_id: found[2] for row, found in good},
@@ -140,6 +140,14 @@ def _fingerprint(volume: Volume, digest: str, kept: Path | None) -> Fingerprint:
 
 def _together(vectors: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
     return np.stack(vectors) if vectors else np.zeros((0, LENGTH), np.float16)
+
+
+def _pictures(name: str, scans: Sequence[Fingerprint]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """One picture of every scan, and its mirror image: zeros where a scan has none, a single zero each where no scan has it."""
+    length = LENGTH if any(name in one.pictures for one in scans) else 1
+    nothing = np.zeros(length, np.float16)
+    some = [one.pictures.get(name, (nothing, nothing)) for one in scans]
+    return _together([plain for plain, _ in some]), _together([mirrored for _, mirrored in some])
 
 
 def voxel_hash(voxels: NDArray[np.float32]) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from voxtune.audit.brains import Brain
-from voxtune.audit.fingerprints import LENGTH, Fingerprint
+from voxtune.audit.fingerprints import BODY, LENGTH, PICTURES, Fingerprint
 from voxtune.errors import DataError
 from voxtune.progress import note
 from voxtune.storage.read import whole_bytes
 from voxtune.storage.seal import with_hash, without_hash
 from voxtune.storage.write import write_bytes
 
+MIRRORED = "mirrored "
 LARGEST = 2**24
 """Bytes of a fingerprint."""
 PACKAGES = ("voxtune.audit", "voxtune.imaging")
@@ -45,7 +46,8 @@ def read_kept(path: Path) -> Fingerprint | None:
     try:
         stored = _arrays(without_hash(whole_bytes(path, LARGEST), "a fingerprint"))
         brain = Brain(stored["halves"], stored["seen"]) if "halves" in stored else None
-        return Fingerprint(brain, stored["body"], stored["mirrored_body"])
+        names = [name for name in PICTURES if name in stored]
+        return Fingerprint(brain, {name: (stored[name], stored[f"{MIRRORED}{name}"]) for name in names})
     except FileNotFoundError:
         return None
     except (DataError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -60,7 +62,7 @@ def _arrays(data: bytes) -> dict[str, Any]:
         if sum(one.file_size for one in archive.infolist()) > len(data):
             raise ValueError("it is packed.")
     found = dict(np.load(io.BytesIO(data), allow_pickle=False))
-    for name in ("body", "mirrored_body"):
+    for name in {BODY, f"{MIRRORED}{BODY}"} | found.keys() - {"halves", "seen"}:
         if found[name].shape != (LENGTH,) or not np.isfinite(found[name]).all():
             raise ValueError("it is no fingerprint.")
     return found
@@ -68,7 +70,9 @@ def _arrays(data: bytes) -> dict[str, Any]:
 
 def keep(path: Path, found: Fingerprint) -> None:
     """Write a fingerprint."""
-    arrays: dict[str, Any] = {"body": found.body, "mirrored_body": found.mirrored_body}
+    arrays: dict[str, Any] = {}
+    for name, (plain, mirrored) in found.pictures.items():
+        arrays |= {name: plain, f"{MIRRORED}{name}": mirrored}
     if found.brain is not None:
         arrays |= {"halves": found.brain.halves, "seen": found.brain.seen}
     buffer = io.BytesIO()

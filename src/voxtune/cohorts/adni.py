@@ -18,8 +18,9 @@ from voxtune.cohorts.adni_image_tables import read_image_files, read_image_table
 from voxtune.cohorts.adni_images import AdniImage, read_images
 from voxtune.cohorts.adni_match import COLUMNS, Matched, Matching, Mci
 from voxtune.cohorts.adni_progression import Progression, Reverters
-from voxtune.cohorts.conversion import ConversionSettings, Course, add_event
+from voxtune.cohorts.conversion import ConversionSettings, Course
 from voxtune.cohorts.dates import DateStyle
+from voxtune.cohorts.event_columns import add_event
 from voxtune.cohorts.image_files import find_image_files, find_tables
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest

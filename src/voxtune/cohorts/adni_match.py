@@ -8,7 +8,7 @@ from typing import Any, Literal
 from voxtune.cohorts.adni_exams import VOLUMES, Exam
 from voxtune.cohorts.adni_images import AdniImage
 from voxtune.cohorts.adni_progression import Progression
-from voxtune.cohorts.conversion import Course
+from voxtune.cohorts.conversion import Course, off_the_clock
 from voxtune.cohorts.dates import DAYS_A_MONTH
 
 BASELINE_DX = {"cn": "NC", "smc": "NC", "emci": "MCI", "lmci": "MCI", "mci": "MCI", "ad": "AD"}
@@ -231,8 +231,17 @@ def _seen_from(
 def _course(image: AdniImage, label: Label, exams: Sequence[Exam]) -> Course:
     visits, unplaced = _seen_from(image.day, label.exam, exams)
     months = [one for exam in exams if (one := _months(image.day, label.exam, exam)) is not None]
-    since = -min([*months, 0.0])
-    return Course(label.exam.diagnosis, visits, since, [str(exam.diagnosis) for exam in unplaced])
+    start = next((one.day for one in exams if one.month == 0 and one.day is not None), None)
+    doubt = off_the_clock(
+        (one.month, (one.day - start).days / DAYS_A_MONTH) for one in exams if one.day is not None and start
+    )
+    return Course(
+        label.exam.diagnosis,
+        visits,
+        -min(months, default=0.0),
+        [str(exam.diagnosis) for exam in unplaced],
+        doubt,
+    )
 
 
 def _baseline(image: AdniImage, near: Near, exams: Sequence[Exam]) -> Label:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from voxtune.cohorts.aibl_visits import TABLES, TODO, Visit, Visits, read_visits
-from voxtune.cohorts.conversion import ConversionSettings, Course, add_event, course_of
+from voxtune.cohorts.conversion import TWO_ROWS, ConversionSettings, Course, course_of, off_the_clock
 from voxtune.cohorts.dates import DAYS_A_MONTH, in_months
+from voxtune.cohorts.event_columns import add_event
 from voxtune.cohorts.image_files import NO_CONTENT, find_image_files, find_tables
 from voxtune.cohorts.reading import Reading
 from voxtune.cohorts.releases import newest
@@ -217,12 +218,18 @@ def _course(image: _Image, visits: Visits) -> Course:
     here = when(image.visit)
     if image.day is not None and start is not None:
         here = (image.day - start).days / DAYS_A_MONTH
+    doubt = off_the_clock(
+        (coded[code], (one.day - start).days / DAYS_A_MONTH) for code, one in own.items() if one.day and start
+    )
+    if any("DXCURREN" in one.disagree for one in own.values()):
+        doubt = TWO_ROWS
     states = {code: DIAGNOSES.get(one.cells.get("DXCURREN") or "") for code, one in own.items()}
     return course_of(
         states[image.visit],
         here,
         [(when(code), state) for code, state in states.items()],
         min(map(when, own)),
+        doubt,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from voxtune.cohorts.conversion import ConversionSettings, add_event
+from voxtune.cohorts.conversion import ConversionSettings
+from voxtune.cohorts.event_columns import add_event
 from voxtune.cohorts.joins import Scan
 from voxtune.cohorts.labels import Pairs
 from voxtune.cohorts.outputs import is_output
@@ -58,7 +59,7 @@ class Bids(TableSettings, ConversionSettings):
     runs: Literal["first", "all"] = Field("first", description="which of several images of a session")
     event_time: str | None = Field(
         None,
-        description="a column with the months of a session, for event=conversion; otherwise ses-M012 says it",
+        description="a column with dates or months of sessions, for event=conversion; otherwise ses-M012 says it",
     )
 
     def rows(self) -> Iterable[ManifestRow]:
@@ -98,7 +99,7 @@ class Bids(TableSettings, ConversionSettings):
         label = (self.diagnosis, self.classes, self.unlabelled)
         keep_scans(self.root, tables, chosen, self, label, reading, _sidecar)
         if self.event is not None:
-            clock = SessionClock(tables, self.diagnosis, self.classes, self.event_time)
+            clock = SessionClock(tables, self, self.diagnosis, self.classes, self.event_time, reading)
             add_event(
                 reading,
                 {row.scan_id: clock.course(row.participant_id, row.session_id) for row in reading.rows},

@@ -1,4 +1,4 @@
-"""When a person's diagnosis changed for good after a scan, from visits with or without a scan: the two columns of an event and the rule.
+"""When a person's diagnosis changed for good after a scan, from visits with or without a scan: the rule.
 
 Months are counted from the scan, in this order, and every row says which numbers were used:
 
@@ -11,24 +11,27 @@ Months are counted from the scan, in this order, and every row says which number
    there (``end``, status 2), or they have n/a (``drop``).
 6. Without an event the person was last seen at the last visit that has a diagnosis, and status is 0. Nothing is assumed of the time after it,
    and a person whose last visit is the scan's own has n/a.
-7. Two visits of one day that disagree, and a visit with ``event_to`` whose time nobody knows, make n/a: nothing is guessed.
+7. Two visits of one day that disagree, rows of one visit that do, a visit whose code and date are more than a year apart, and a visit with
+   ``event_to`` (or a reversion that is not to stay) whose time nobody knows, make n/a: nothing is guessed.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from voxtune.cohorts.reading import Reading
-from voxtune.errors import DataError
-from voxtune.types.event import CENSORED, COMPETING, HAPPENED, VISIT_YEARS
+from voxtune.types.event import CENSORED, COMPETING, HAPPENED
 from voxtune.types.settings import Settings
 
 NAME = "conversion"
-LONGEST = 480.0
-"""Months that nobody is followed after a scan: beyond them times are in other units, such as days."""
+OFF = 12.0
+"""Months by which the code of a visit and its date may differ: a visit comes late or early, but not by a year."""
+UNSEEN = "never seen after the scan"
+TWO_ROWS = "two rows of one visit disagree"
+ONCE = "the diagnosis stands once for a person and not for each visit"
 Reverters = Literal["stay", "end", "drop"]
 
 
@@ -40,7 +43,9 @@ class ConversionSettings(Settings):
         description="conversion: columns that say when the diagnosis changed for good, or how long it had not",
     )
     event_from: str = Field("MCI", description="the diagnosis of who is at risk, for event=conversion")
-    event_to: str = Field("AD", description="the diagnosis that is the event, or several as A+B")
+    event_to: str = Field(
+        "AD", validate_default=True, description="the diagnosis that is the event, or several as A+B"
+    )
     event_tolerance: float = Field(
         3, ge=0, le=12, description="months within which a visit is the scan's own, for event=conversion"
     )
@@ -48,6 +53,16 @@ class ConversionSettings(Settings):
         "stay",
         description="a third diagnosis before the event: people stay at risk, end it (status 2), or drop",
     )
+
+    @field_validator("event_to")
+    @classmethod
+    def _other_state(cls, value: str, info: ValidationInfo) -> str:
+        names = [part.strip() for part in value.split("+")]
+        if "" in names:
+            raise ValueError("a diagnosis, or several as A+B")
+        if info.data.get("event_from") in names:
+            raise ValueError(f"other diagnoses than event_from, '{info.data['event_from']}'")
+        return value
 
     @property
     def targets(self) -> frozenset[str]:
@@ -81,6 +96,13 @@ class Course:
     """Months from the person's first visit to the scan; ``None`` where nobody knows."""
     unplaced: Sequence[str] = ()
     """Diagnoses of visits whose time nobody knows."""
+    doubt: str = ""
+    """Why the visits say nothing, whatever they are; empty where they do."""
+
+    @property
+    def names(self) -> set[str]:
+        """Every diagnosis that was seen."""
+        return {*(name for _, name in self.visits), *self.unplaced} | ({self.state} if self.state else set())
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,8 @@ def outcome(course: Course, settings: ConversionSettings) -> Outcome:
         (months for months, name in later if name not in stays and (event is None or months < event)), None
     )
     reason = _not_at_risk(course, settings) or _unclear(later, event, back, settings)
+    if reason == UNSEEN and course.unplaced:
+        reason = "nobody knows when its visits were"
     if reason:
         return Outcome(None, None, reason)
     if back is not None and settings.event_reverters == "end":
@@ -115,17 +139,25 @@ def _not_at_risk(course: Course, settings: ConversionSettings) -> str:
     by_month: dict[float, set[str]] = defaultdict(set)
     for months, name in course.visits:
         by_month[months].add(name)
-    if course.state != settings.event_from:
-        return f"not {settings.event_from} at the scan"
-    if any(len(names) > 1 for names in by_month.values()):
-        return "two visits of one day disagree"
-    if targets & set(course.unplaced):
-        return "a visit with the event has no date"
-    if any(name in targets for months, name in course.visits if months < -own):
-        return "the event came before the scan"
-    if any(name in targets for months, name in course.visits if abs(months) <= own):
-        return f"the event within {own:g} months of the scan"
-    return ""
+    known = {*course.unplaced}
+    third = known - targets - {settings.event_from} if settings.event_reverters != "stay" else set()
+    reasons = (
+        (course.state != settings.event_from, f"not {settings.event_from} at the scan"),
+        (bool(course.doubt), course.doubt),
+        (any(len(names) > 1 for names in by_month.values()), "two visits of one day disagree"),
+        (bool(targets & known), "a visit with the event has no date"),
+        (bool(third), "a visit with a third diagnosis has no date"),
+        (
+            _seen(course, targets, -math.inf, math.nextafter(-own, -math.inf)),
+            "the event came before the scan",
+        ),
+        (_seen(course, targets, -own, own), f"the event within {own:g} months of the scan"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
+
+
+def _seen(course: Course, targets: frozenset[str], start: float, end: float) -> bool:
+    return any(name in targets and start <= months <= end for months, name in course.visits)
 
 
 def _unclear(
@@ -133,7 +165,7 @@ def _unclear(
 ) -> str:
     """Why what came later is no outcome; empty where it is one."""
     if not later:
-        return "never seen after the scan"
+        return UNSEEN
     if event is not None and any(name not in settings.targets for months, name in later if months > event):
         return "the event was seen and later lost again"
     if back is not None and settings.event_reverters == "drop":
@@ -141,53 +173,16 @@ def _unclear(
     return ""
 
 
-def add_event(reading: Reading, courses: Mapping[str, Course], settings: ConversionSettings) -> None:
-    """Give every row the columns of the event, and say how many scans have it and why the others have not.
+def off_the_clock(visits: Iterable[tuple[float | None, float | None]]) -> str:
+    """Why visits cannot be placed in time, empty where they can: one whose code and date are too far apart.
 
     Args:
-        reading: its rows are replaced.
-        courses: by scan_id.
-        settings: of the cohort; without an event nothing is done.
-
-    Raises:
-        DataError: no scan is at risk and was followed, or one for longer than anybody is.
+        visits: months since the first visit as the code of each says, and as its date does.
     """
-    if settings.event is None:
-        return
-    found = {row.scan_id: outcome(courses[row.scan_id], settings) for row in reading.rows}
-    known = [one for one in found.values() if one.status is not None]
-    reasons = Counter(one.reason for one in found.values() if one.reason)
-    said = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    if not known:
-        raise DataError(
-            f"event={settings.event}: no scan is at risk and was followed: {said}. The settings are event_from={settings.event_from}, "
-            f"event_to={settings.event_to}, event_tolerance={settings.event_tolerance:g}."
-        )
-    far = max(found, key=lambda name: found[name].months or 0.0)
-    if (months := found[far].months or 0.0) > LONGEST:
-        raise DataError(
-            f"event={settings.event}: scan '{far}' would be followed for {months:g} months, {months / 12:.0f} years. Times are in months; days are 30.4 to one."
-        )
-    reading.rows = [
-        row.model_copy(update=_columns(found[row.scan_id], courses[row.scan_id], settings))
-        for row in reading.rows
-    ]
-    counts = Counter(one.status for one in known)
-    people = len({row.participant_id for row in reading.rows if found[row.scan_id].status is not None})
-    reading.note(
-        f"{settings.event}: {len(known)} scans of {people} participants are followed, {counts[HAPPENED]} to the event, {counts[CENSORED]} to the last "
-        f"visit without it{f', {counts[COMPETING]} to a third diagnosis' if counts[COMPETING] else ''}; n/a for {said or 'none'}"
-    )
-
-
-def _columns(one: Outcome, course: Course, settings: ConversionSettings) -> dict[str, object]:
-    since = None if course.since is None else round(course.since / 12, 4)
-    return {
-        f"{NAME}_years": None if one.months is None else round(one.months / 12, 4),
-        f"{NAME}_status": one.status,
-        f"{NAME}_rule": settings.rule if one.status is not None else None,
-        VISIT_YEARS: since,
-    }
+    for coded, dated in visits:
+        if coded is not None and dated is not None and abs(coded - dated) > OFF:
+            return "the code and the date of a visit are more than a year apart"
+    return ""
 
 
 def course_of(
@@ -195,6 +190,7 @@ def course_of(
     here: float | None,
     visits: Iterable[tuple[float | None, str | None]],
     first: float | None,
+    doubt: str = "",
 ) -> Course:
     """The course of a scan from moments on one clock of months.
 
@@ -203,8 +199,9 @@ def course_of(
         here: when the scan was; ``None``: nobody knows, and no visit can be placed.
         visits: when each visit of the person was, and its diagnosis; those without a diagnosis say nothing.
         first: when the person's first visit was.
+        doubt: why the visits say nothing; empty where they do.
     """
     known = [(when, name) for when, name in visits if name is not None]
     placed = [(when - here, name) for when, name in known if when is not None and here is not None]
     unplaced = [name for when, name in known if when is None or here is None]
-    return Course(state, placed, None if here is None or first is None else here - first, unplaced)
+    return Course(state, placed, None if here is None or first is None else here - first, unplaced, doubt)

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from voxtune.cohorts.conversion import ConversionSettings, Course, add_event, course_of
+from voxtune.cohorts.conversion import TWO_ROWS, ConversionSettings, Course, course_of
 from voxtune.cohorts.dates import DAYS_A_MONTH
+from voxtune.cohorts.event_columns import add_event
 from voxtune.cohorts.image_files import NO_CONTENT, ImageFiles, find_image_files
 from voxtune.cohorts.labels import VeryMild, cdr_class, cdr_rule
 from voxtune.cohorts.reading import Pending, Reading
@@ -49,7 +50,9 @@ class Oasis2(ConversionSettings):
     event_from: str = Field(
         "NC", description="the diagnosis of who is at risk (CDR 0 NC, 0.5 MCI, 1 and above AD)"
     )
-    event_to: str = Field("MCI+AD", description="the diagnosis that is the event, or several as A+B")
+    event_to: str = Field(
+        "MCI+AD", validate_default=True, description="the diagnosis that is the event, or several as A+B"
+    )
 
     def rows(self) -> Iterable[ManifestRow]:
         """The manifest rows."""
@@ -72,7 +75,7 @@ class Oasis2(ConversionSettings):
         if files.note:
             reading.note(files.note)
         images = _repeats(files, self.root, reading)
-        seen_at = _visits(table, columns) if self.event else {}
+        seen_at, twice = _visits(table, columns) if self.event else ({}, set())
         courses: dict[str, Course] = {}
         seen = set()
         for number, cells in zip(table.lines, table.rows, strict=True):
@@ -98,7 +101,8 @@ class Oasis2(ConversionSettings):
                 here, state = seen_at[str(person)][visit]
                 own = list(seen_at[str(person)].values())
                 first = min((when for when, _ in own if when is not None), default=None)
-                courses |= dict.fromkeys(names, course_of(state, here, own, first))
+                doubt = TWO_ROWS if person in twice else ""
+                courses |= dict.fromkeys(names, course_of(state, here, own, first, doubt))
         for visit in sorted(set(images) - seen):
             self._drop(
                 reading,
@@ -185,8 +189,10 @@ class Oasis2(ConversionSettings):
 
 def _visits(
     table: SourceTable, columns: Mapping[str, str]
-) -> dict[str, dict[str, tuple[float | None, str | None]]]:
+) -> tuple[dict[str, dict[str, tuple[float | None, str | None]]], set[str]]:
     """Of each person every visit of the table, with or without an image: months since the first, and the class of its CDR (0.5 is MCI).
+
+    Beside them who has two rows of one visit that disagree.
 
     Raises:
         TableError: the table has no ``MR Delay``, or a value of it or of CDR cannot be.
@@ -196,6 +202,7 @@ def _visits(
     )
     delay = table.column("MR Delay")
     found: dict[str, dict[str, tuple[float | None, str | None]]] = {}
+    twice: set[str] = set()
     for number, cells in zip(table.lines, table.rows, strict=True):
         visit, person, reason = _identity(cells[columns["MRI ID"]], cells[columns["Subject ID"]])
         if reason or person is None:
@@ -205,8 +212,11 @@ def _visits(
             state = cdr_class(cells[columns["CDR"]], "MCI")
         except ValueError as error:
             raise TableError(table.path, f"line {number} ('{visit}'): {error}") from None
-        found.setdefault(person, {})[visit] = (None if days is None else days / DAYS_A_MONTH, state)
-    return found
+        own = found.setdefault(person, {})
+        new = (None if days is None else days / DAYS_A_MONTH, state)
+        if own.setdefault(visit, new) != new:
+            twice.add(person)
+    return found, twice
 
 
 def _identity(mri: str | None, subject: str | None) -> tuple[str, str | None, str]:

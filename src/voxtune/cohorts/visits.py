@@ -7,11 +7,12 @@ from datetime import date
 from voxtune.types.event import VISIT_YEARS
 from voxtune.types.records import ManifestRow
 
-_MONTH = re.compile(r"^(?:ses-)?m(\d{1,3})$", re.IGNORECASE)
+_MONTH = re.compile(r"^m(\d{1,3})$")
 _FIRST = frozenset({"bl", "sc", "scmri", "f", "baseline", "screening"})
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_])(\d{2})\2(\d{2})(?!\d)")
 _PLAIN_DAY = re.compile(r"^(?:ses-)?((?:19|20)\d{2})(\d{2})(\d{2})$", re.IGNORECASE)
 _SESSION = re.compile(r"(?:^|_)ses-([A-Za-z]+\d*)(?=_|$)", re.IGNORECASE)
+_SINCE = re.compile(r"^(?:ses-)?d(\d{4,5})$", re.IGNORECASE)
 _VISIT_FOLDER = re.compile(r"^(bl|sc|scmri|m\d{1,3})$", re.IGNORECASE)
 
 
@@ -21,7 +22,7 @@ def visit_month(viscode: str | None) -> int | None:
     In ADNI ``v06`` is the first visit of phase 2 for those who came from phase 1, ``y1`` and ``4_bl`` count from the start of a phase,
     ``nv`` and ``uns1`` are no planned visits: none of them says how long after the participant's baseline it was.
     """
-    text = (viscode or "").strip().lower()
+    text = (viscode or "").strip().lower().removeprefix("ses-")
     if text in _FIRST:
         return 0
     found = _MONTH.match(text)
@@ -57,31 +58,45 @@ def path_months(parts: Iterable[str]) -> set[int]:
 
 
 def dated(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
-    """Rows with ``visit_years`` by the names of their sessions: months (``ses-M012``) or days (``ses-20060611``), of each person one clock.
+    """Rows with ``visit_years`` by the names of their sessions (``session_years``); rows that have the column stay.
 
-    A person with a session that says neither, or with both kinds, gets none; rows that have the column stay.
+    A person with a session that says no time, or with times of two clocks, gets none.
     """
-    clocks: dict[str, list[tuple[float | None, float | None]]] = {}
+    people: dict[str, list[str | None]] = {}
     for row in rows:
-        clocks.setdefault(row.participant_id, []).append(_both_clocks(row.session_id))
+        people.setdefault(row.participant_id, []).append(row.session_id)
+    times = {person: session_years(own) for person, own in people.items()}
     found = []
     for row in rows:
-        mine, own = clocks[row.participant_id], _both_clocks(row.session_id)
-        one = next((one for one in (0, 1) if all(times[one] is not None for times in mine)), None)
-        if one is None or (row.model_extra or {}).get(VISIT_YEARS) is not None:
+        mine = times[row.participant_id]
+        known = [when for when in mine.values() if when is not None]
+        if len(known) < len(mine) or (row.model_extra or {}).get(VISIT_YEARS) is not None:
             found.append(row)
             continue
-        first = min(times[one] or 0.0 for times in mine)
-        found.append(row.model_copy(update={VISIT_YEARS: round((own[one] or 0.0) - first, 4)}))
+        when = (mine[row.session_id] or 0.0) - min(known)
+        found.append(row.model_copy(update={VISIT_YEARS: round(when, 4)}))
     return found
 
 
-def _both_clocks(session: str | None) -> tuple[float | None, float | None]:
-    """Years of a session by the clock of months, and by the calendar."""
+def session_years(sessions: Iterable[str | None]) -> dict[str | None, float | None]:
+    """When the sessions of a person were, in years of one clock, by their names.
+
+    Clocks are months (``ses-M012``), days of the calendar (``ses-20060611``) and days since the first visit (``ses-d0129``, as OASIS-3 has it).
+    Of several it is the one that most sessions go by; ``None`` for a session that does not.
+    """
+    clocks = {session: _clocks(session) for session in sessions}
+    counts = [sum(times[one] is not None for times in clocks.values()) for one in range(3)]
+    chosen = counts.index(max(counts))
+    return {session: times[chosen] for session, times in clocks.items()}
+
+
+def _clocks(session: str | None) -> tuple[float | None, float | None, float | None]:
+    """Years of a session by the clock of months, by the calendar, and by the days since the first visit."""
     month = visit_month(session)
     days, wrong = path_days([session] if session else [])
     day = next(iter(days)).toordinal() / 365.25 if len(days) == 1 and not wrong else None
-    return (None if month is None else month / 12), day
+    since = _SINCE.match(session or "")
+    return (None if month is None else month / 12), day, (None if since is None else int(since[1]) / 365.25)
 
 
 def _stem(name: str) -> str:

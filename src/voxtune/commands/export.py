@@ -81,6 +81,7 @@ def _exported(
 ) -> Path:  # fmt: skip
     from voxtune.commands.train.adapter import audited
     from voxtune.evaluation.evaluated_model import OWN
+    from voxtune.evaluation.tables import read_metrics
     from voxtune.model.adapter import read_facts
     from voxtune.pages.model_card import model_card
 
@@ -93,6 +94,8 @@ def _exported(
     if case_bank is not None:
         _banked(place, output, base, case_bank, facts.adapter_sha256)
     measured = place.evaluation(OWN) / "metrics.json"
+    if measured.is_file():
+        read_metrics(measured)  # every score is one
     metrics = read_json(measured, "metrics") if measured.is_file() else None
     stated = measured.with_name("evaluation.json")
     evaluation = (

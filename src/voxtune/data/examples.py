@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxtune.config import ReportSettings
 from voxtune.data.manifest import read_reports
-from voxtune.errors import DataError
+from voxtune.errors import DataError, SettingError
 from voxtune.profiles.recognise import chosen_profile
 from voxtune.reports.change import with_changes
 from voxtune.reports.norms import FittedNorms
@@ -177,8 +177,12 @@ def reports_of(
 
     Raises:
         LeakageError: the template asks for a target, another field that may never be in a text, or one that nobody opened.
+        SettingError: texts of a file that are to say what changed.
     """
     if settings.file is not None:
+        if settings.change:
+            expected = "false with report.file, whose texts are taken as they are"
+            raise SettingError("report.change", expected, settings.change)
         return read_reports(Path(settings.file))
     profile = chosen_profile(profile, rows, settings.template).profile
     policy = opened(settings.fields, profile, rows, targets)
@@ -189,7 +193,7 @@ def reports_of(
         )
         for row in rows
     }
-    return with_changes(found, rows, profile) if settings.change else found
+    return with_changes(found, rows, profile, targets) if settings.change else found
 
 
 def class_labels(rows: Sequence[ManifestRow], classes: Sequence[str]) -> Int[Tensor, " N"]:

@@ -18,6 +18,12 @@ OLDEST = 120.0
 """Years of age that nobody is followed to: beyond them a time is in other units, such as months."""
 
 
+AGES_APART = 2.0
+"""Years by which ages and ``visit_years`` may differ on the time between two scans: ages are often whole numbers."""
+CALENDAR = 3000.0
+"""Beyond it a number is no year of any calendar."""
+
+
 def follow_up(rows: Sequence[ManifestRow], event: Event) -> tuple[Floats, Floats]:
     """Years from each scan to the event or to the end of follow-up (n,), and its status (n,); NaN where a scan has neither.
 
@@ -84,16 +90,19 @@ def when_made(row: ManifestRow) -> float:
     """Years from the first visit of its person to a scan; NaN where nobody knows.
 
     Raises:
-        TableError: the cell is no number.
+        TableError: the cell is no number, or one of days such as 20140912.
     """
-    return _number(row, VISIT_YEARS)
+    found = _number(row, VISIT_YEARS)
+    if abs(found) > CALENDAR:
+        raise _wrong(row, VISIT_YEARS, "years since the first visit", f"{found:.12g}")
+    return found
 
 
 def check_times(rows: Sequence[ManifestRow]) -> None:
     """See that it is known when each scan of a person with several was made, where they are read together.
 
     Raises:
-        DataError: it is not, or their times are those of no person's visits.
+        DataError: it is not, or their times or sexes are those of no one person.
         TableError: a cell is no number.
     """
     people: dict[str, list[ManifestRow]] = {}
@@ -107,9 +116,35 @@ def check_times(rows: Sequence[ManifestRow]) -> None:
                 f"Scan '{lost.scan_id}' of participant '{person}' has no {VISIT_YEARS} (years since the first visit): the {len(some)} scans of this person are "
                 "read together (event.visits), and it must be known when each was made. Add the column, or take one scan of each person."
             )
+        if len(some) > 1:
+            _check_one_person(person, some, times)
         if times and max(times) - min(times) > LONGEST:
             raise DataError(
                 f"The scans of participant '{person}' are {max(times) - min(times):g} years apart by {VISIT_YEARS}: it is in years, so 12 months are 1."
+            )
+
+
+def _check_one_person(person: str, rows: Sequence[ManifestRow], times: Sequence[float]) -> None:
+    """See that sexes and ages are those of one person at these times.
+
+    Raises:
+        DataError: they are not.
+    """
+    sexes = {row.sex for row in rows if row.sex is not None}
+    if len(sexes) > 1:
+        raise DataError(
+            f"The scans of participant '{person}' are of {' and '.join(sorted(sexes))}: one of them is another person's, and they would be read together "
+            "(event.visits). Correct participant_id or sex."
+        )
+    known = [(row, row.age, when) for row, when in zip(rows, times, strict=True) if row.age is not None]
+    first = min(known, key=lambda one: one[2], default=None)
+    for row, age, when in known:
+        assert first is not None
+        # One age for all scans is that of the baseline, and says nothing of the time between.
+        if age != first[1] and abs((age - first[1]) - (when - first[2])) > AGES_APART:
+            raise DataError(
+                f"Scan '{row.scan_id}' of participant '{person}' lies {when - first[2]:g} years after '{first[0].scan_id}' by {VISIT_YEARS} and "
+                f"{age - first[1]:g} by age: {VISIT_YEARS} is in years, so 12 months are 1, or one of the scans is another person's."
             )
 
 

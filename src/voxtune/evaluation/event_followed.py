@@ -34,9 +34,10 @@ def check_followed(
         if (cells[:, place] == 0).any() or (not lost.any() and np.isfinite(cells[:, place]).any()):
             continue
         since = horizon(start) if place else "the scan"
+        nearer = event.years[:place] or (float(f"{np.nanmax(years):.2g}"),)
         raise DataError(
             f"No training scan was followed without the event through half of the time from {since} to {event.horizons[place]}; the longest was followed "
-            f"{float(np.nanmax(years)):g} years. Take nearer horizons, as --set 'event={event.name}(years=[1, 2])'."
+            f"{float(np.nanmax(years)):g} years. Take nearer horizons, as --set 'event={event.name}(years=[{', '.join(f'{one:g}' for one in nearer)}])'."
         )
     if validation is not None and not np.isfinite(cells_of(validation, event)).any():
         raise DataError(

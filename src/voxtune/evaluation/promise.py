@@ -18,6 +18,13 @@ NOT_BY_CLASS = "nothing, where only numbers are predicted: there are no classes"
 ONLY_FINDINGS = "nothing: it is of findings, each there or not"
 
 
+def time_without(horizons: Sequence[str], first: int) -> str:
+    """How long a person is without an event whose horizons cannot be excluded from the ``first`` on, in words."""
+    if first == 0:
+        return f"no time without the event; it may come within {horizons[0]}"
+    return f"without the event for at least {horizons[first - 1]}"
+
+
 @dataclass(frozen=True)
 class Promise:
     """What an adapter keeps of its validation participants, and what is wanted of it."""
@@ -28,6 +35,8 @@ class Promise:
     """Findings are asked, each there or not."""
     targets: tuple[Target, ...] = ()
     """Numbers that are predicted."""
+    timed: bool = False
+    """The names are the horizons of an event."""
 
     def check(self, names: Sequence[str]) -> tuple[str, ...]:
         """See that something can be promised at all; the promises in words.
@@ -90,6 +99,7 @@ class Promise:
             guarantee=guarantee(min(people), coverage, "each class or more")
             if by_class
             else guarantee(sum(people), coverage),
+            bound=time_without(names, int(inside.argmax())) if self.timed else None,
         )
 
     def _findings(self, found: Prediction, coverage: float) -> PredictionSet:

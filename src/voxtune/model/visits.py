@@ -75,9 +75,10 @@ class VisitJoin(nn.Module):
             return logits
         factor = pair_differences(logits.double().cpu())[:, 0].numpy()
         moved = moved_by(self.messages(factor, vectors.double().cpu().numpy(), histories), weights)
-        more = torch.zeros_like(logits)
-        more[:, 0] = torch.from_numpy(moved).to(logits)
-        return logits + more
+        several = torch.tensor([bool(one) for one in histories], dtype=torch.bool, device=logits.device)
+        found = logits.clone()
+        found[several, 0] += torch.from_numpy(moved).to(logits)[several]  # the others stay to the bit
+        return found
 
 
 def moved_by(messages: Floats, weights: Floats) -> Floats:
@@ -232,6 +233,15 @@ def _fit(inputs: _Inputs, baseline: Sequence[float], scale: Floats, pull: float)
         weights = weights + np.clip(np.linalg.solve(bend, slope), -1, 1)
     found: Floats = weights / scale
     return found
+
+
+def told_of(join: nn.Module | None) -> str:
+    """How many scans of a person a model reads, a sentence with a space behind; empty of one that reads each alone by its settings."""
+    if not isinstance(join, VisitJoin):
+        return ""
+    if not join.weights.any():
+        return "Each scan is read alone: training learned nothing from what changes between scans. "
+    return f"Up to {join.most} scans of a person are read together, none from after the moment. "
 
 
 def named(join: nn.Module | None) -> Mapping[str, Tensor]:

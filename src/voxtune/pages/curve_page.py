@@ -19,10 +19,11 @@ from voxtune.pages.print_files import (
     write_print_table,
 )
 from voxtune.pages.score_labels import HeadlineScale
-from voxtune.pages.task_words import baseline_name, headline_scale
+from voxtune.pages.task_words import WORDS, baseline_name, headline_scale
 from voxtune.run_dir import write_text
 from voxtune.types.records import OverRuns
 
+COLUMNS = ("training scans", "training participants", "model", "mean", "sd", "seeds")
 OWN = "model"
 DRAWN = ("model", "linear_probe", "volumes", "mmse", "age_sex")
 """What the figure shows; the table has everything."""
@@ -44,7 +45,8 @@ def write_curve_page(folder: Path, content: dict[str, Any]) -> None:
     names = list(dict.fromkeys(name for size in content["sizes"] for name in size["models"]))
     labels = {name: _label(name, content) for name in names}
     axis = f"{scale.title}, {scale.unit.strip()}" if scale.unit else scale.title
-    write_figure(folder, "curve", _draw(content, labels, scale, axis), simulated=content["simulated"])
+    if names:
+        write_figure(folder, "curve", _draw(content, labels, scale, axis), simulated=content["simulated"])
     rows = [
         {"training scans": size["n_train"], "training participants": size["n_train_participants"], "model": labels[name],
          "mean": one["mean"], "sd": one["sd"], "seeds": one["n_seeds"]}
@@ -55,7 +57,9 @@ def write_curve_page(folder: Path, content: dict[str, Any]) -> None:
         f"{scale.title} on {content['n_test']} test scans of {content['n_test_participants']} participants by the number of training scans; "
         "mean and standard deviation over seeds, each with its own nested subsets."
     )
-    write_print_table(folder, "curve", tuple(rows[0]), rows, caption=caption, simulated=content["simulated"])
+    if not names:
+        caption += f" Not defined: {WORDS[content['task']].undefined}."
+    write_print_table(folder, "curve", COLUMNS, rows, caption=caption, simulated=content["simulated"])
     svg = folder / FIGURES / "curve.svg"
     drawn = svg.read_text(encoding="utf-8").partition("<svg")[2] if svg.is_file() else ""
     context = {

@@ -102,7 +102,7 @@ def headline_text(facts: EvaluationFacts) -> str:
         return f"{name} {headline_of_runs(facts, scale)}"
     metric = facts.metrics.get(facts.headline)
     if metric is None or metric.value is None:
-        return f"{name} not defined: no scan here has a {WORDS[facts.task].nothing}"
+        return f"{name} not defined: {WORDS[facts.task].undefined}"
     value = scale.value(metric.value)
     if metric.low is None or metric.high is None:
         return f"{name} {value} (too few participants for an interval)"

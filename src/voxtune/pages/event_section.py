@@ -70,6 +70,7 @@ def risk_section(prediction: Prediction, facts: Mapping[str, Any]) -> dict[str, 
     event, known = Event.model_validate(asked), facts.get("training", {}).get("event", {})
     risk = list(prediction.probabilities.values())
     sd = known.get("shift_sd")
+    sd = abs(sd) if isinstance(sd, int | float) and math.isfinite(sd) else None
     low, high = (None, None) if sd is None else (_moved(risk, -NORMAL * sd), _moved(risk, NORMAL * sd))
     curve = RiskCurve("this scan", risk, low, high)
     return {
@@ -91,7 +92,7 @@ def _moved(risk: Sequence[float], shift: float) -> list[float]:
     for one in risk:
         hazard = min(max((one - before) / max(1 - before, 1e-12), 1e-12), 1 - 1e-12)
         odds = math.log(hazard / (1 - hazard)) + shift
-        stay *= 1 / (1 + math.exp(odds))
+        stay *= (1 - math.tanh(odds / 2)) / 2  # of any odds, without overflow
         found.append(1 - stay)
         before = one
     return found

@@ -18,6 +18,8 @@ class TaskWords:
     """What the simplest guess is called."""
     nothing: str
     """What a scan that cannot be scored has not got, to go on after 'have no'."""
+    undefined: str
+    """Why a headline score has no value, a sentence."""
     strata: str
     """How participants are drawn, to go on after 'whole participants'."""
     kept: str
@@ -42,6 +44,7 @@ WORDS: Mapping[str, TaskWords] = {
         HeadlineScale("accuracy", "Accuracy", 100, 1, "%", " points"),
         BASELINES["majority"],
         "diagnosis",
+        "no scan here has a diagnosis",
         ", drawn with replacement within each diagnosis",
         "keep the mix of diagnoses where each has several participants",
         checked="; the AUROC of each class is checked by the variance of Obuchowski (1997)",
@@ -56,6 +59,7 @@ WORDS: Mapping[str, TaskWords] = {
         HeadlineScale("mean AUROC over findings", "Mean AUROC"),
         "Share of each finding in training",
         "label",
+        "no finding here is known to be there in some scans and absent in others",
         ", drawn with replacement",
         "draw whole participants",
         checked="; the gain over the base is taken on the same resamples",
@@ -67,6 +71,7 @@ WORDS: Mapping[str, TaskWords] = {
         None,
         "Mean of training",
         "measured number",
+        "no scan here has a measured number",
         ", drawn with replacement",
         "draw whole participants",
         never_absent=frozenset({"zero_shot"}),
@@ -76,6 +81,7 @@ WORDS: Mapping[str, TaskWords] = {
         HeadlineScale("C-index", "C-index"),
         "Risk of the training scans for all",
         "follow-up",
+        "nobody here was seen with the event within the horizons while another person was known to be without it",
         ", drawn with replacement",
         "draw whole participants",
         checked="; how people are lost is estimated again in every resample",

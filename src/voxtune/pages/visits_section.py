@@ -38,6 +38,7 @@ def visits_section(visits: VisitsRead | None, prediction: Prediction) -> dict[st
     return {
         "earlier": visits.earlier,
         "read": len(visits.read),
+        "unused": visits.unused,
         "risks": [(name, visits.alone.get(name), value) for name, value in prediction.probabilities.items()],
         "changes": visits.changes,
     }

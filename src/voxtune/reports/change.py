@@ -1,5 +1,6 @@
 """What a report says of change: how fast the volumes of a person's regions fell or rose since an earlier scan, in percent a year."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from voxtune.reports.facts import Facts
@@ -33,7 +34,9 @@ def change_sentence(name: str, percent: float) -> str:
     return f"{name} {'fell' if percent < 0 else 'rose'} by {abs(percent):.1f}% a year."
 
 
-def changes(row: ManifestRow, others: Sequence[ManifestRow], profile: Profile) -> dict[str, float]:
+def changes(
+    row: ManifestRow, others: Sequence[ManifestRow], profile: Profile, but: Sequence[str] = ()
+) -> dict[str, float]:
     """The change of each region of a profile up to a scan, in percent a year, by column; since the person's earliest scan that has it.
 
     A scan without ``visit_years``, of the same day or after the moment says nothing; so does one less than half a year before.
@@ -42,6 +45,7 @@ def changes(row: ManifestRow, others: Sequence[ManifestRow], profile: Profile) -
         row: the scan.
         others: scans among which those of its person are looked for.
         profile: names the regions that may be text.
+        but: columns of which nothing may be said: they are predicted.
     """
     now = _when(row)
     if now is None:
@@ -60,7 +64,7 @@ def changes(row: ManifestRow, others: Sequence[ManifestRow], profile: Profile) -
     values = Facts.of(row, profile).values
     for column, region in profile.regions.items():
         after = values.get(column)
-        if not region.text or not isinstance(after, int | float) or after <= 0:
+        if column in but or not region.text or not isinstance(after, int | float) or after <= 0:
             continue
         for when, _, one in earlier:
             before = Facts.of(one, profile).values.get(column)
@@ -73,7 +77,7 @@ def changes(row: ManifestRow, others: Sequence[ManifestRow], profile: Profile) -
 
 
 def with_changes(
-    reports: Mapping[str, Report], rows: Sequence[ManifestRow], profile: Profile
+    reports: Mapping[str, Report], rows: Sequence[ManifestRow], profile: Profile, but: Sequence[str] = ()
 ) -> dict[str, Report]:
     """Reports with what changed since the earliest scan of each person behind what they say.
 
@@ -81,13 +85,14 @@ def with_changes(
         reports: by scan_id.
         rows: the scans, those of one person among each other.
         profile: of the cohort.
+        but: columns of which nothing may be said.
     """
     people: dict[str, list[ManifestRow]] = {}
     for row in rows:
         people.setdefault(row.participant_id, []).append(row)
     found = dict(reports)
     for row in rows:
-        known = changes(row, people[row.participant_id], profile)
+        known = changes(row, people[row.participant_id], profile, but)
         if row.scan_id in reports and known:
             said = " ".join(
                 change_sentence(profile.regions[column].name, value) for column, value in known.items()
@@ -98,8 +103,19 @@ def with_changes(
     return found
 
 
+def said_of_change(rows: Sequence[ManifestRow], profile: Profile, but: Sequence[str] = ()) -> str:
+    """Of how many scans a change is said, a sentence for a person."""
+    people: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        people.setdefault(row.participant_id, []).append(row)
+    count = sum(bool(changes(row, people[row.participant_id], profile, but)) for row in rows)
+    why = f"the others have no scan at least half a year before them, by {VISIT_YEARS}, with a volume of the same region"
+    return f"report.change: {count} of {len(rows)} texts say how volumes changed{f'; {why}' if count < len(rows) else ''}."
+
+
 def _when(row: ManifestRow) -> float | None:
     try:
-        return float(str((row.model_extra or {}).get(VISIT_YEARS)))
+        when = float(str((row.model_extra or {}).get(VISIT_YEARS)))
     except ValueError:
         return None
+    return when if math.isfinite(when) else None

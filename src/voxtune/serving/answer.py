@@ -74,7 +74,9 @@ class Answer:
             for name in ("series", "prediction_set", "discoveries", "visits")
             if getattr(beside, name) is None
         ]
-        hidden = {"targets", *absent}
+        hidden: dict[str, Any] = dict.fromkeys(("targets", *absent), True)
+        if beside.prediction_set is not None and beside.prediction_set.bound is None:
+            hidden["prediction_set"] = {"bound"}  # of events alone
         if self.thresholds is not None:
             said["thresholds"] = dict(self.thresholds)
         if self.similar is not None:

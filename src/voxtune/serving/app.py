@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from voxtune.cohorts.person_names import two_people
 from voxtune.pages.viewer_page import STATIC, viewer_page
 from voxtune.serving.access import Access, RootPath
 from voxtune.serving.error_middleware import OwnErrors
@@ -184,17 +185,27 @@ class Api:
         """The earlier scans of the person (``?earlier=ID:YEARS``, more by commas): finished ones that are still here.
 
         Raises:
-            Refused: 400 where it is not of this form or this adapter reads each scan alone, 404 or 409 of a scan that is not here or not finished.
+            Refused: 400 where it is not of this form, its names are of two people or this adapter reads each scan alone, 404 or 409 of a scan that is not here or not finished.
         """
         text = request.query_params.get("earlier", "")
         if not text:
             return []
         if self.service.pool.facts.get("visits", 1) < 2:
             raise Refused(400, "This adapter reads each scan alone: it takes no earlier scans.")
-        found = {}
+        found: dict[str, tuple[ServedScan, float]] = {}
         for part in text.split(","):
             scan_id, _, years = part.strip().partition(":")
+            if scan_id in found:
+                raise Refused(400, "earlier takes each scan once: it was made at one moment.")
             found[scan_id] = (self._done_scan(scan_id), _years(years))
+        names = {"": request.query_params.get("name", "")} | {
+            key: one.name for key, (one, _) in found.items()
+        }
+        if (two := two_people(names)) is not None:
+            one, other = (names[key] for key in two)
+            raise Refused(
+                400, f"earlier takes scans of one person: '{one}' and '{other}' are named as of two."
+            )
         return list(found.values())
 
     def _scan(self, request: Request) -> ServedScan:

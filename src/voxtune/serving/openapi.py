@@ -53,7 +53,7 @@ RESULT: Json = {
         "set": SET,
         "prediction_set": {
             "type": "object",
-            "description": "Where sets were asked for: coverage, members, intervals by target, and the guarantee in words.",
+            "description": "Where sets were asked for: coverage, members, intervals by target, and the guarantee in words; of an event also how long the person is without it.",
         },
         "discoveries": {
             "type": "object",

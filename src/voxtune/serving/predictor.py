@@ -306,4 +306,5 @@ def promise_in_words(facts: AdapterFacts, wanted: WantedSets) -> tuple[str, ...]
 def promise_of(facts: AdapterFacts, targets: Sequence[Target], wanted: WantedSets) -> Promise:
     """What an adapter can promise, by what stands in ``adapter.json`` alone."""
     estimated = tuple(one for one in targets if facts.target_note(one.name) is None)
-    return Promise(facts.trust, wanted, question_of(facts).choice == "each", estimated)
+    choice = question_of(facts).choice
+    return Promise(facts.trust, wanted, choice == "each", estimated, timed=choice == "by")

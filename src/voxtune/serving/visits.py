@@ -1,7 +1,7 @@
 """The earlier scans of a person beside the one that is answered: those that can be read move the answer, the others are said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voxtune.serving.predictor import ScanResult
+
+UNUSED = "this adapter learned nothing from what changes between scans"
+SAME = "it is the same picture as the scan itself"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def read_together(
     for one in earlier:
         if not np.isfinite(one.years) or one.years <= 0:
             raise ScanError(name, f"'{one.name}' is not from before it ({one.years:g} years)", "Only earlier scans are read beside a scan.")  # fmt: skip
-    nearest = sorted(earlier, key=lambda one: (one.years, one.name))[: join.most - 1]
+    nearest = [
+        _told_apart(one, now)
+        for one in sorted(earlier, key=lambda one: (one.years, one.name))[: join.most - 1]
+    ]
     read = [one for one in nearest if one.left_out is None]
     both = [(now.logits, now.vector), *((one.logits, one.vector) for one in read)]
     logits = torch.cat([one.cpu() for one, _ in both if one is not None])
@@ -75,20 +81,32 @@ def read_together(
     listed = tuple(
         EarlierVisit(scan=one.name, years=round(one.years, 6), left_out=one.left_out) for one in nearest
     )
-    alone = dict(now.prediction.probabilities)
-    return join.joined(logits, vectors, histories)[:1], VisitsRead(earlier=listed, alone=alone)
+    beside = VisitsRead(
+        earlier=listed,
+        alone=dict(now.prediction.probabilities),
+        unused=None if bool(join.weights.any()) else UNUSED,
+    )
+    return join.joined(logits, vectors, histories)[:1], beside
+
+
+def _told_apart(one: EarlierScan, now: "ScanResult") -> EarlierScan:
+    """An earlier scan, left out where it is the very picture that is answered: no change at all is no person's."""
+    same = (
+        one.vector is not None and now.vector is not None and torch.equal(one.vector.cpu(), now.vector.cpu())
+    )
+    return replace(one, left_out=SAME) if same and one.left_out is None else one
 
 
 def change_since(
     visits: VisitsRead | None, volume: Volume, earlier: Sequence[EarlierScan], preset: Preset
 ) -> "tuple[EarlierScan, NDArray[np.float32]] | None":
-    """The earliest scan that was read, and where the volume is brighter or darker than it was then (-1..1, its voxels).
+    """The earliest scan that could be read, and where the volume is brighter or darker than it was then (-1..1, its voxels).
 
     ``None`` where none was read, and of presets whose scans stay in their own space: there two visits do not lie on one another.
     """
     if visits is None or not isinstance(preset.steps, Brain) or preset.steps.register_to is None:
         return None
-    names = {one.scan for one in visits.read}
+    names = {one.scan for one in visits.compared}
     read = [one for one in earlier if one.name in names and one.volume is not None]
     if not read:
         return None

@@ -27,6 +27,8 @@ MIDDLE, SPREAD = 0.5, 0.25
 MCI = 1
 FAR = 60
 """Years beyond which nobody is followed: the hazard of the last year stays."""
+SOONEST = 1e-4
+"""Years of the shortest follow-up that is written: less would be read as none."""
 RULE = "simulated: years from the scan to the event, to reversion (status 2) or to the last time the person was seen"
 
 
@@ -124,7 +126,8 @@ def columns(settings: "CohortSettings", scan: "Scan") -> dict[str, Any]:
     if person.kind != MCI:
         return {**found, **dict.fromkeys(names)}
     known = course(settings, person)
-    return {**found, **dict(zip(names, (round(known.end - scan.visit, 4), known.status, RULE), strict=True))}
+    years = max(round(known.end - scan.visit, 4), SOONEST)
+    return {**found, **dict(zip(names, (years, known.status, RULE), strict=True))}
 
 
 def true_risks(settings: "CohortSettings", scan: "Scan", years: Sequence[float]) -> list[float]:

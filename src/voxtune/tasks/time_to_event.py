@@ -370,14 +370,10 @@ class ScoredEvent:
         del cohort
         if self.model.adapter is None:
             return "A base alone has no training scans: its risks start from even odds in each interval and only rank scans."
+        from voxtune.model.visits import told_of
+
         facts = self.model.adapter.facts.training.get("event", {})
-        most = self.event.visits
-        told = (
-            f"Up to {most} scans of a person are read together, none from after the moment. "
-            if most > 1
-            else ""
-        )
-        return told + (
+        return told_of(self.model.adapter.model.visits) + (
             f"The level of each interval is that of the training scans; one shift and one slope were fixed on the validation scans, which had "
             f"{facts.get('validation_events', 'an unknown number of')} events within the horizons."
         )

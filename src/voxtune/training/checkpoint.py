@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -120,9 +121,24 @@ def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, Tensor], Standin
             f"checkpoints/{path.name} is missing or not the file that {name}.json describes (truncated or altered)."
         )
     try:
-        return dict(read_tensors(path)), Standing(**facts)
-    except (SafetensorError, TypeError) as error:
+        return dict(read_tensors(path)), _standing(facts, name)
+    except (SafetensorError, TypeError, ValueError) as error:
         raise DataError(f"checkpoints/{path.name} cannot be read: {error}.") from None
+
+
+def _standing(facts: Mapping[str, Any], name: str) -> Standing:
+    """Where a run stands, from the facts of a checkpoint.
+
+    Raises:
+        ValueError: a value is missing or of another kind, or a finished epoch left no best.
+    """
+    found = TypeAdapter(Standing).validate_python(dict(facts))
+    past = name.startswith("epoch-") and found.epoch > 0
+    if past and (
+        None in {found.best_epoch, found.best_metric} or not any(one.get("best") for one in found.history)
+    ):
+        raise ValueError(f"{found.epoch} epochs are done and none is the best")
+    return found
 
 
 def forget(folder: Path) -> None:

@@ -74,6 +74,8 @@ class PredictionSet(Settings):
     """Of each target that enough people stand for, in its units."""
     guarantee: str
     """What it rests on, in words."""
+    bound: str | None = None
+    """Of the horizons of an event: how long a person is without it, in words."""
 
     @property
     def sentence(self) -> str:
@@ -86,6 +88,8 @@ class PredictionSet(Settings):
             open_ones = [name for name, said in self.members.items() if said == "undecided"]
             there = [name for name, said in self.members.items() if said == "there"]
             said = f"at {self.coverage:.0%} there: {', '.join(there) or 'none'}; undecided: {', '.join(open_ones) or 'none'}"
+        elif self.bound is not None:
+            said = f"promised at {self.coverage:.0%}: {self.bound}"
         else:
             said = f"possible at {self.coverage:.0%}: {' or '.join(self.members) or '; '.join(numbers)}"
             numbers = numbers if self.members else []

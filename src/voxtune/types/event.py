@@ -13,6 +13,8 @@ YEARS, STATUS = "event_years", "event_status"
 """Under which names the follow-up of each scan stands among measured numbers, whatever the event is called."""
 CENSORED, HAPPENED, COMPETING = 0, 1, 2
 """Of ``<event>_status``: not seen until the end of follow-up; seen; something else came first, after which it cannot be seen."""
+FARTHEST = 120.0
+"""Years of a life; no horizon lies beyond it."""
 VISIT_YEARS = "visit_years"
 """The column that says how long after the participant's first visit a scan was made."""
 TEXTS = ("{event} will follow.", "{event} will not follow.")
@@ -33,9 +35,10 @@ class Event(Settings):
     @field_validator("years")
     @classmethod
     def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if min(value) <= 0 or list(value) != sorted(set(value)):
+        told_apart = len({horizon(one).split()[0] for one in value}) == len(value)
+        if not all(0 < one <= FARTHEST for one in value) or list(value) != sorted(value) or not told_apart:
             raise ValueError(
-                "horizons are years after the scan, each later than the one before, as (1, 2, 3)"
+                "horizons are years after the scan, each later than the one before and no more than a life, as (1, 2, 3)"
             )
         return value
 

@@ -63,9 +63,9 @@ class AuditStated(TypedDict):
     """``audit.json`` of a run."""
 
     verdict: str
-    findings: list[Found]
-    checked: dict[str, str]
-    allowed: list[str]
+    findings: NotRequired[list[Found]]
+    checked: NotRequired[dict[str, str]]
+    allowed: NotRequired[list[str]]
 
 
 class CurveRequest(TypedDict):

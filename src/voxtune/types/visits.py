@@ -32,11 +32,18 @@ class VisitsRead(Settings):
     alone: dict[str, float] = Field(default_factory=dict)
     """The probabilities by the scan at the moment alone."""
     changes: tuple[VolumeChange, ...] = ()
+    unused: str | None = None
+    """Why none of them moves the answer, although they could be read; ``None`` where they do."""
+
+    @property
+    def compared(self) -> tuple[EarlierVisit, ...]:
+        """Those that could be read: their pictures are held against the scan's, whether or not they move its answer."""
+        return tuple(one for one in self.earlier if one.left_out is None)
 
     @property
     def read(self) -> tuple[EarlierVisit, ...]:
         """Those that are read."""
-        return tuple(one for one in self.earlier if one.left_out is None)
+        return () if self.unused else self.compared
 
     @property
     def lost(self) -> str | None:
@@ -50,6 +57,8 @@ class VisitsRead(Settings):
     @property
     def sentence(self) -> str:
         """For a terminal or a page."""
+        if self.unused and self.compared:
+            return f"read alone: {self.unused}"
         if not self.read:
             return "read alone: no earlier scan could be read"
         when = ", ".join(f"{one.scan} ({one.years:.2f} years before)" for one in self.read)

@@ -123,13 +123,20 @@ def _drawn(  # noqa: PLR0913, PLR0917  (the options of the command)
         assert first is not None
         raise first
     content = write_results(root, points, config, simulated=any(row.simulated for row in rows))
-    best = content["sizes"][-1]
-    own = best["models"]["model"]
-    said = (
-        f"{content['title']} with {best['n_train']} training scans: {own['text']} over {own['n_seeds']} seeds"
-        f"{_beside(best)}. Page: {root / 'page.html'}"
-    )
+    said = f"{_said(content)}. Page: {root / 'page.html'}"
     return Curve(root, content, f"SIMULATED scans: {said}" if content["simulated"] else said, tuple(failed))
+
+
+def _said(content: dict[str, Any]) -> str:
+    """The score with the most training scans, or why it has none."""
+    from voxtune.pages.task_words import WORDS
+
+    best = content["sizes"][-1]
+    own = best["models"].get("model")
+    with_scans = f"{content['title']} with {best['n_train']} training scans"
+    if own is None:
+        return f"{with_scans} is not defined: {WORDS[content['task']].undefined}"
+    return f"{with_scans}: {own['text']} over {own['n_seeds']} seeds{_beside(best)}"
 
 
 def _beside(best: dict[str, Any]) -> str:

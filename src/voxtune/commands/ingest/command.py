@@ -108,7 +108,8 @@ def read_cohort(cohort: str, source: Path, settings: Mapping[str, object]) -> Re
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "?"
         known = ", ".join(field for field in kind.model_fields if field != "root")
-        expected = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
+        said = first["msg"].removeprefix("Value error, ").removeprefix("expected ")
+        expected = f"one of {known}" if first["type"] == "extra_forbidden" else said
         raise SettingError(name, expected, first["input"]) from None
     reading: Reading = reader.read() if hasattr(reader, "read") else Reading(rows=list(reader.rows()))
     reading.settle()

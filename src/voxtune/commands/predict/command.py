@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtune.commands.predict.inputs import Input, identified, inputs_of, named
+from voxtune.commands.predict.inputs import Input, given_twice, identified, inputs_of, named
 from voxtune.commands.predict.visits import histories, last_of_person, moments, volume_changes
 from voxtune.commands.predict.work import Declared, Job, Model, died, forget, loaded, read_answer, work
 from voxtune.commands.spread import spread
@@ -196,7 +196,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
     most = _visits(facts)
     if when is not None:
         inputs = _visits_of_one(inputs, when, most, len(sources))
-    inputs = named(identified(inputs, home), kept.names(), facts.adapter_sha256)
+    inputs = named(_once(inputs, home, tell), kept.names(), facts.adapter_sha256)
     if when is None and most > 1 and len(inputs) > 1 and all(one.row is None for one in inputs):
         tell("Each scan is read alone, as of another person; --when 0,1.5 says that they are visits of one.")
     before = histories(inputs, most) if most > 1 else {}
@@ -246,6 +246,14 @@ def _meant(source: Path, *, alone: bool, say: Callable[[str], None]) -> list[Inp
     file = scan_file(source)
     found = inputs_of(file, alone=alone, say=say)
     return found if file == source else [replace(one, file=str(source)) for one in found]
+
+
+def _once(inputs: Sequence[Input], home: Path, say: Callable[[str], None]) -> list[Input]:
+    """The scans with path and content, each once; rows of a manifest that share an image are said."""
+    once = identified(inputs, home)
+    for one, first in given_twice(inputs, once):
+        say(f"{one}: the same file as {first}; it is answered once, under that name.")
+    return once
 
 
 def _visits(facts: "AdapterFacts") -> int:

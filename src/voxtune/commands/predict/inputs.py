@@ -4,15 +4,19 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxtune.cohorts.visits import dated
 from voxtune.errors import ScanError
 from voxtune.imaging.packed import holds_dicom, looks_like_dicom
 from voxtune.storage.scratch import scratch
 from voxtune.types.records import ManifestRow
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 ENDINGS = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh", ".mgh.gz", ".nrrd", ".mha", ".zip")
 """Of files that are scans by themselves, in a folder of scans; a pair of .hdr and .img goes by its header."""
@@ -135,18 +139,36 @@ def _studies(folder: Path) -> list[Path]:
 
 def _study(folder: Path) -> str | None:
     """The study that the first DICOM file below a folder belongs to; ``None`` where there is none."""
+    header = _header(folder)
+    return None if header is None else f"{header.get('PatientID')} {header.get('StudyInstanceUID')}"
+
+
+def patient_of(path: Path) -> str:
+    """The PatientID of a DICOM file or folder; empty where there is none."""
+    header = _header(path)
+    return "" if header is None else str(header.get("PatientID") or "").strip()
+
+
+def _header(path: Path) -> "Dataset | None":
+    """Of the first DICOM file of a folder, or of a file; ``None`` where it is no DICOM."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            try:
-                header = dcmread(Path(root) / name, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])  # fmt: skip
-            except (InvalidDicomError, OSError, ValueError):
-                continue
-            return f"{header.get('PatientID')} {header.get('StudyInstanceUID')}"
+    for file in _files(path):
+        try:
+            return dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])
+        except (InvalidDicomError, OSError, ValueError):
+            continue
     return None
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A file itself, or those below a folder in the order of their names; no pipes and devices, which never end."""
+    if path.is_file():
+        yield path
+    for root, folders, names in os.walk(path):
+        folders.sort()
+        yield from (file for name in sorted(names) if (file := Path(root) / name).is_file())
 
 
 def _outside(image: Path) -> Path:
@@ -184,6 +206,22 @@ def identified(inputs: Sequence[Input], home: Path) -> list[Input]:
         whole = replace(one, file=one.file or shareable(one.path, home), sha256=content)
         found.setdefault((whole.file, whole.sha256, "" if content else whole.name), whole)
     return list(found.values())
+
+
+def given_twice(inputs: Sequence[Input], once: Sequence[Input]) -> list[tuple[str, str]]:
+    """Scans of a manifest that are not among those that count once, each with the one that stands for it: two rows of one image.
+
+    Args:
+        inputs: of all arguments.
+        once: what ``identified`` made of them.
+    """
+    stands = {one.path.resolve(): one.name for one in once}
+    kept = {(one.path.resolve(), one.name) for one in once}
+    return [
+        (one.name, stands[one.path.resolve()])
+        for one in inputs
+        if one.row is not None and (one.path.resolve(), one.name) not in kept and one.path.resolve() in stands
+    ]
 
 
 def shareable(path: Path, home: Path) -> str:

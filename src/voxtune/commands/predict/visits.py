@@ -1,12 +1,15 @@
 """Which scans of a call are visits of one person, and when each was: the earlier ones are read beside the one that is answered, never a later one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
-from voxtune.commands.predict.inputs import Input
+from voxtune.cohorts.person_names import session_in_name, two_people
+from voxtune.cohorts.visits import session_years
+from voxtune.commands.predict.inputs import Input, patient_of
 from voxtune.data.follow_up import LONGEST, check_times, earlier_scans, when_made
 from voxtune.errors import SettingError
 from voxtune.reports.change import change_sentence, changes
@@ -15,6 +18,7 @@ from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow
 from voxtune.types.visits import VolumeChange
 
+_COMPACT = re.compile(r"^(?:19|20)\d{6}$")
 DAYS = 365.25
 """Of a year."""
 ONE = "one person"
@@ -38,7 +42,8 @@ def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
         given: arguments that they came of.
 
     Raises:
-        SettingError: not so, not one for each scan, or two scans of the last moment; a manifest or a folder, which has no order of its own.
+        SettingError: not so, not one for each scan, or two scans of the last moment; scans of different people or in another order by their
+            names; a manifest or a folder, which has no order of its own.
     """
     if len(inputs) != given or any(one.row is not None for one in inputs):
         raise SettingError("when", f"scans given one by one; a manifest says it by {VISIT_YEARS}", text)
@@ -46,9 +51,12 @@ def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
         raise SettingError("when", "each scan once", text)
     parts = [part.strip() for part in text.split(",")]
     try:
-        years = [float(part) for part in parts]
+        # Eight digits are a day, not twenty million years.
+        years = [_day(part) if _COMPACT.match(part) else float(part) for part in parts]
     except ValueError:
         years = [_day(part) for part in parts]
+    if len({bool(_COMPACT.match(part)) for part in parts}) > 1:
+        raise SettingError("when", "years alone or days alone", text)
     if not np.isfinite(years).all():
         raise SettingError("when", "numbers of years, or days such as 2016-09-12", text)
     if len(years) != len(inputs):
@@ -57,6 +65,7 @@ def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
         raise SettingError("when", f"years, at most {LONGEST:g} apart (12 months are 1)", text)
     if sum(one == max(years) for one in years) > 1:
         raise SettingError("when", "one scan of the last moment, which is the one that is answered", text)
+    _check_names(inputs, years, text)
     first = min(years)
     return [
         replace(one, row=ManifestRow.model_validate({
@@ -64,6 +73,32 @@ def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
         }))
         for place, (one, when) in enumerate(zip(inputs, years, strict=True))
     ]  # fmt: skip
+
+
+def _check_names(inputs: Sequence[Input], years: Sequence[float], text: str) -> None:
+    """See that nothing the files say of themselves contradicts that they are visits of one person at these moments.
+
+    Raises:
+        SettingError: names or headers of two people, or names that say another order.
+    """
+    two = two_people({one.name: one.path.as_posix() for one in inputs})
+    patients = {one.name: patient for one in inputs if (patient := patient_of(one.path))}
+    if two is None and len(set(patients.values())) > 1:
+        names = list(patients)
+        two = names[0], next(name for name in names if patients[name] != patients[names[0]])
+    if two is not None:
+        raise SettingError(
+            "when",
+            f"visits of one person, and '{two[0]}' and '{two[1]}' say that they are of two; where they are not, a manifest says so by participant_id",
+            text,
+        )
+    sessions = {one.name: session_in_name(one.path.as_posix()) for one in inputs}
+    told = session_years(sessions.values())
+    known = [(when, one.name, said) for one, when in zip(inputs, years, strict=True) if (said := told[sessions[one.name]]) is not None]  # fmt: skip
+    for when, name, said in known:
+        for then, other, before in known:
+            if said > before and when < then:
+                raise SettingError("when", f"moments in the order of the sessions: by its name '{name}' is later than '{other}'", text)  # fmt: skip
 
 
 def _day(text: str) -> float:

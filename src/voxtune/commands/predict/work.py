@@ -159,7 +159,7 @@ def _together(predictor: "Predictor", job: Job) -> "tuple[ScanResult, tuple[MapF
         return result, ()
     told = beside.model_copy(update={"changes": job.changes})
     result = dataclasses.replace(result, caveats=result.caveats.model_copy(update={"visits": told}))
-    first = max(told.read, key=lambda one: one.years, default=None)
+    first = max(told.compared, key=lambda one: one.years, default=None)
     pictures = [
         EarlierScan.of(one.scan.name, one.years, visit(one.scan))
         for one in job.earlier

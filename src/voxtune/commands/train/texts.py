@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from voxtune.config import RunConfig
 from voxtune.errors import DataError
 from voxtune.profiles.plausible import implausible
+from voxtune.reports.change import said_of_change
 from voxtune.reports.norms import FittedNorms, said_of_norms
 from voxtune.reports.policy import left_out_note
 from voxtune.types.records import ManifestRow, Report
@@ -62,6 +63,8 @@ def say_of_texts(
     reads = config.loss.contrastive_weight and config.report.file is None
     if reads and (note := left_out_note(rows, config.profile, config.report.fields)):
         say(note)
+    if reads and config.report.change:
+        say(said_of_change(rows, config.profile, config.predicted_columns))
     if norms is not None:
         for line in said_of_norms(rows, norms):
             say(line)

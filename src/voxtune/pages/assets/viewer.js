@@ -66,6 +66,11 @@ function send(upload, file) {
 }
 
 function sendAll(files) {
+  const wrong = wrongEarlier(files.length);
+  if (wrong) {
+    say(wrong); // a time that was not understood must not make it another person's scan
+    return;
+  }
   const earlier = takeEarlier();
   for (const file of files) {
     const upload = { name: file.name, begun: false, share: 0, error: null, earlier };
@@ -85,12 +90,24 @@ function drawEarlier() {
     const row = document.createElement("label");
     row.dataset.scan = one.id;
     const years = document.createElement("input");
-    Object.assign(years, { type: "number", min: 0.01, max: 30, step: 0.01 });
+    Object.assign(years, { type: "number", min: 0.001, max: 30, step: "any" });
     row.append(`${one.scan}: `, years, " years before");
     return row;
   });
   find("earlier").replaceChildren(...rows);
   find("visits").hidden = !rows.length;
+}
+
+function wrongEarlier(count) {
+  if (!find("visits")) return "";
+  const fields = [...find("earlier").querySelectorAll("input")];
+  const wrong = fields.find((one) => !one.checkValidity());
+  if (wrong) {
+    wrong.focus();
+    return "Years before the last scan: a number above 0 and at most 30, such as 1.5. Nothing was sent.";
+  }
+  const said = fields.some((one) => one.value);
+  return said && count > 1 ? "Earlier scans belong to one scan: send that one alone. Nothing was sent." : "";
 }
 
 function takeEarlier() {
@@ -259,10 +276,11 @@ function showResult(result) {
   if (result.mmse_interval) lines.push(["MMSE interval", result.mmse_interval.map((one) => one.toFixed(1)).join(" to ") + " points", ""]);
   if (result.distance !== null) lines.push(["Like the training scans", result.unlike_training ? "no" : "yes", ""]);
   const promised = result.prediction_set;
-  if (promised) lines.push([`Possible at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
+  if (promised) lines.push([`${promised.bound ? "Promised" : "Possible"} at ${Math.round(100 * promised.coverage)}%`, `${setWords(promised)}. ${promised.guarantee}`, ""]);
   if (result.discoveries) lines.push(["Said to be there", `${result.discoveries.said.join(", ") || "none"}. ${result.discoveries.guarantee}`, ""]);
   for (const one of result.visits?.earlier ?? []) {
-    lines.push(["Earlier scan", `${one.scan}, ${one.years.toFixed(2)} years before${one.left_out ? `: not read, ${one.left_out}` : ""}`, ""]);
+    const why = one.left_out ?? result.visits.unused;
+    lines.push(["Earlier scan", `${one.scan}, ${one.years.toFixed(2)} years before${why ? `: not read, ${why}` : ""}`, ""]);
   }
   lines.push(["Quality", [result.quality, ...result.reasons].join("; "), ""]);
   find("caveats").replaceChildren(...lines.flatMap(([term, words, kind]) => {
@@ -278,7 +296,7 @@ function showResult(result) {
 
 function setWords(promised) {
   const numbers = Object.entries(promised.intervals).map(([name, ends]) => `${name === "mmse" ? "MMSE" : name} ${ends.map((one) => one.toFixed(1)).join(" to ")}`);
-  const members = Array.isArray(promised.members) ? [promised.members.join(" or ")] : Object.entries(promised.members).filter(([, said]) => said !== "not there").map(([name, said]) => `${name} ${said}`);
+  const members = promised.bound ? [promised.bound] : Array.isArray(promised.members) ? [promised.members.join(" or ")] : Object.entries(promised.members).filter(([, said]) => said !== "not there").map(([name, said]) => `${name} ${said}`);
   return [...members, ...numbers].filter(Boolean).join("; ") || "no finding";
 }
 
