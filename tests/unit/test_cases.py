@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from voxtune.cases.bank import anonymous_bank, cases_of, grouped, read_bank
+from voxtune.cases.beside import similar_groups
 from voxtune.cases.nearest import Case, Neighbour, nearest
+from voxtune.cases.outcomes import known_truth
 from voxtune.cases.reasons import reasons, spread
 from voxtune.cases.retrieval import Searched, retrieval, thirds
 from voxtune.errors import DataError, SettingError, WeightsError
+from voxtune.model.questions import FindingQuestion
 from voxtune.profiles.read import read_profile
 from voxtune.storage.seal import write_sealed
 from voxtune.types.case_bank import BANK, CaseBank
+from voxtune.types.records import ManifestRow
 
 DEMENTIA = read_profile("dementia")
 SHA = "a" * 64
@@ -50,7 +54,7 @@ def test_findings_of_neighbours_stand_beside_the_bank() -> None:
     assert found.outcomes == {"nodule": (1, 2, 2 / 5)}
     assert found.sentence == "nodule: 1 of 2 neighbours (of the bank 40%)."
     none = spread([Neighbour(bank[0], 1.0, 1.0, None)], bank)
-    assert none.sentence == "Of no neighbour is any of these known: nodule."
+    assert none.sentence == "No neighbour is known to have any of these: nodule."
     people = [Case(f"a{n}", f"q{n}", vectors[n % 3], outcomes={"nodule": float(n < 3)}) for n in range(5)]
     (group,) = cases_of(anonymous_bank(people, "a" * 64), outcomes=("nodule",))
     assert (dict(group.outcomes), dict(group.values)) == ({"nodule": 0.6}, {})
@@ -94,6 +98,17 @@ def test_nobody_else_and_no_text_are_said() -> None:
     assert {one.case.participant for one in nearest(bank[0], mixed, "text", 9).neighbours} == {"p1"}
     assert {one.text is None for one in nearest(bank[0], mixed, "image", 9).neighbours} == {True, False}
     assert len(nearest(bank[0], mixed, "image", 9).neighbours) == 5
+    assert [nearest(bank[0], mixed, by, 9).wordless for by in ("image", "text", "both")] == [0, 4, 4]  # type: ignore[arg-type]
+
+
+def test_a_bank_without_labels_has_unknown_outcomes() -> None:
+    question = FindingQuestion({"Emphysema": ("Emphysema",), "Lung nodule": ("Lung nodule",)}, ("a", "b"))
+    bare = ManifestRow(participant_id="p", scan_id="s", image="i")
+    partly = ManifestRow.model_validate(bare.model_dump() | {"Lung nodule": "1"})
+    assert np.isnan(known_truth(question, [bare, bare])).all()
+    assert known_truth(question, [bare, partly])[1, 1] == 1
+    assert np.isnan(known_truth(question, [bare, partly])[:, 0]).all()
+    assert known_truth(question, []).shape == (0, 2)
 
 
 def test_both_goes_by_both() -> None:
@@ -138,6 +153,10 @@ def test_outcomes_of_neighbours_stand_beside_the_bank() -> None:
     assert low <= mean <= high
     assert whole == pytest.approx(24.0)
     assert "1 of 3 neighbours is " in found.sentence
+    many = [Case(f"m{n}", f"m{n}", np.eye(3)[n % 3], outcomes=dict.fromkeys("abcde", 1.0)) for n in range(4)]
+    assert spread([Neighbour(one, 1.0, 1.0, None) for one in many], many).sentence == "; ".join([*(f"{one}: 4 of 4 neighbours (of the bank 100%)" for one in "abc"), "2 more below."])  # fmt: skip
+    numbers = [Case(f"m{n}", f"m{n}", np.eye(3)[n % 3], targets={"mmse": 20.0 + n}) for n in range(4)]
+    assert spread([Neighbour(one, 1.0, 1.0, None) for one in numbers[:2]], numbers).sentence == "MMSE: 20.5 on average (20.0 to 21.0), 21.5 in the bank."  # fmt: skip
     bare = [Case(one.name, one.participant, one.image) for one in bank]
     assert "not known" in spread(nearest(bare[0], bare, "image", 3).neighbours, bare).sentence
 
@@ -180,6 +199,14 @@ def test_a_bank_of_too_few_is_refused_and_rare_classes_are_left_out() -> None:
         anonymous_bank(cases(5, 12), SHA)
     rare = [*cases(5, 15), Case("x", "x", vector(*range(1, 7)), diagnosis="FTD")]
     assert anonymous_bank(rare, SHA).left_out == 1
+
+
+def test_a_whole_bank_is_near_to_nobody() -> None:
+    bank = anonymous_bank(cases(5, 24), SHA)
+    for groups, shown in ((1, 1), (2, 1), (3, 1), (4, 2), (6, 3), (9, 3)):
+        some = CaseBank.model_validate(bank.model_dump() | {"groups": (bank.groups * 9)[:groups], "participants": sum(one.participants for one in (bank.groups * 9)[:groups])})  # fmt: skip
+        found = similar_groups(some, cases(5, 1)[0].image, DEMENTIA, ("mmse",))
+        assert len(found["neighbours"]) == shown
 
 
 def test_a_damaged_bank_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,6 +276,64 @@ def test_a_person_without_severity_is_in_no_third() -> None:
     assert thirds([1.0, None, None, None, None], people).tolist() == [""] * 5
 
 
-def test_ties_are_no_find() -> None:
-    same = Searched(np.ones((8, 3)), [f"p{n}" for n in range(8)], ["NC", "AD"] * 4, np.ones((8, 3)))
-    assert retrieval(same)["text_to_image@1"]["value"] == 0.0
+@given(st.integers(4, 30), st.integers(0, 99), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_space_that_tells_nothing_apart_reaches_chance_and_no_more(
+    count: int, seed: int, sort: bool
+) -> None:
+    draw = np.random.default_rng(seed)
+    kinds = list(draw.choice(["NC", "AD"], count))
+    kinds = sorted(kinds) if sort else kinds
+    said = [{"nodule": float(one == "AD"), "fluid": float(draw.integers(2))} for one in kinds]
+    vectors = np.ones((count, 7)) * draw.uniform(0.1, 3)
+    ages = [float(one) for one in draw.integers(60, 63, count)]
+    found = retrieval(Searched(vectors, [f"p{n}" for n in range(count)], kinds, vectors, ages, said))
+    assert found
+    for name, one in found.items():
+        assert one["value"] == pytest.approx(one["chance"]), name
+
+
+@pytest.mark.parametrize("people", [1, 3, 12])
+def test_a_figure_of_all_or_nothing_is_no_certainty(people: int) -> None:
+    images = np.concatenate([np.tile([1.0, 0.0], (people, 1)), np.tile([0.0, 1.0], (20, 1))])
+    names = [f"p{n}" for n in range(people + 20)]
+    found = retrieval(Searched(images, names, ["AD"] * people + ["NC"] * 20))
+    for name, one in found.items():
+        low, high = one["low"], one["high"]
+        assert low is not None
+        assert high is not None
+        assert 0 <= low < high <= 1, name
+    rare = found["precision@1/AD"]
+    assert rare["high"] - rare["low"] > {1: 0.9, 3: 0.6, 12: 0.2}[people]  # type: ignore[operator]
+
+
+def test_neighbours_share_findings_and_events() -> None:
+    draw = np.random.default_rng(3)
+    there = draw.integers(0, 2, (60, 3)).astype(float)
+    images = np.concatenate([3 * there, draw.standard_normal((60, 4))], axis=1)
+    there[:, 2] = 1.0  # whom everybody has, nobody can be found by
+    said = [
+        {name: value for name, value in zip("abc", row, strict=True) if value is not None} for row in there
+    ]
+    said[0] = {}
+    found = retrieval(Searched(images, [f"p{n // 2}" for n in range(60)], [None] * 60, outcomes=said))
+    assert set(found) == {f"outcome@{k}{end}" for k in (1, 5, 10) for end in ("", "/a", "/b")}
+    for name in ("outcome@5", "outcome@5/a", "outcome@5/b"):
+        value, chance, low = (found[name][one] for one in ("value", "chance", "low"))
+        assert value is not None
+        assert chance is not None
+        assert low is not None
+        assert value > chance + 0.2
+        assert low > chance
+    assert retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=[{}] * 60)) == {}
+    # Of whom nothing is known stands neither with nor without.
+    half = [{"a": row[0]} if place % 2 else {} for place, row in enumerate(there)]
+    whole = retrieval(Searched(images[1::2], [f"p{n}" for n in range(30)], [None] * 30, outcomes=half[1::2]))
+    assert retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=half))[
+        "outcome@5"
+    ] == pytest.approx(whole["outcome@5"])
+    few = [{"a": float(n % 2)} if n < 4 else {} for n in range(60)]
+    assert set(retrieval(Searched(images, [f"p{n}" for n in range(60)], [None] * 60, outcomes=few))) == {
+        "outcome@1",
+        "outcome@1/a",
+    }

@@ -132,6 +132,23 @@ def test_parts_of_a_graph_text_are_its_regions_and_sentences() -> None:
     ]
 
 
+@pytest.mark.parametrize("like", ["age 74", "age 74 and sex F", "age 74, sex F and head size", "head size"])
+def test_whom_percentiles_are_for_is_no_word_of_a_region(like: str) -> None:
+    text = f"A photo of AD. For {like}, the hippocampus is small (below the 1st percentile, z -3.30), the ventricles are large (97th percentile, z 1.90)."
+    _, first, second = report_parts(text, DEMENTIA)
+    assert first.name == "the hippocampus is small (below the 1st percentile, z -3.30)"
+    assert text[first.start : first.end] == first.name
+    assert text[second.start : second.end] == "the ventricles are large (97th percentile, z 1.90)"
+
+
+def test_a_percentile_is_part_of_its_biomarker() -> None:
+    text = "The MRI scan reveals the following biomarkers, with percentiles for age 74: Hippocampal volume: 5266.79 mm^3 (4th percentile, z -1.75), Ventricular size: 30000.00 mm^3."
+    first, second = report_parts(text, DEMENTIA)
+    assert (first.name, second.name) == ("Hippocampal volume", "Ventricular size")
+    assert text[first.start : first.end] == "Hippocampal volume: 5266.79 mm^3 (4th percentile, z -1.75)"
+    assert text[second.start : second.end] == "Ventricular size: 30000.00 mm^3"
+
+
 def test_heat_and_words_are_put_together_by_concept() -> None:
     regions = [
         {"label": 17, "region": "Left hippocampus", "share": 0.3, "volume_share": 0.01},

@@ -106,6 +106,13 @@ def test_a_sign_of_the_chest_never_uses_the_name_of_its_finding() -> None:
         (SMALL.replace("it is small", ""), "at least 1"),
         (SMALL.replace("it is small", "w" * 201), "at most 200"),
         (SMALL.replace("it is small", "it is small."), "full stop"),
+        (SMALL.replace("it is small", "it is small. A photo of X"), "one sentence"),
+        (SMALL.replace("it is small", "is it small?"), "another mark at its end"),
+        (SMALL.replace("it is small", "it is \u0410D"), "gives a class away"),
+        (SMALL.replace("it is small", "it is A\u0332D"), "gives a class away"),
+        (SMALL.replace("it is small", "it shows d\u0435mentia"), "gives a class away"),
+        (SMALL.replace("it is small", "It is NOT small"), "stands in present and in absent"),
+        ('scan = "A scan of AD in which"' + SMALL, "gives a class away"),
         (SMALL.replace('"A: paper"', '""'), "at least 1"),
         ("a = " + "[" * 5000, "not TOML"),
     ],
@@ -131,7 +138,17 @@ def test_a_profile_of_ones_own_brings_its_graph(tmp_path: Path) -> None:
     assert knowledge_of(again) == found
     assert "knowledge" not in DEMENTIA.model_dump()
     assert "knowledge" not in json.loads(DEMENTIA.model_dump_json())
-    file.write_text(file.read_text("utf-8").replace("it is small", "it is PD"), encoding="utf-8")
+    whole = file.read_text("utf-8")
+    file.write_text("\ufeff" + whole.replace("\n", "\r\n"), encoding="utf-8")
+    assert read_profile(file) == profile
+    for before, after in (
+        ("Putamen volume", "PD volume"),
+        ("classes =", 'opening = "A scan of PD shows"\nclasses ='),
+    ):
+        file.write_text(whole.replace(before, after), encoding="utf-8")
+        with pytest.raises(DataError, match="which gives a class away"):
+            read_profile(file)
+    file.write_text(whole.replace("it is small", "it is PD"), encoding="utf-8")
     with pytest.raises(DataError, match=r"mine.toml: .*'it is PD' says 'PD', which gives a class away"):
         read_profile(file)
     file.write_text(
@@ -335,3 +352,28 @@ def test_names_of_classes_are_found_as_the_audit_finds_them() -> None:
     assert names_class("a sign of AD", ("AD",)) == "AD"
     assert names_class("Mild Stroke here", ("stroke",)) == "stroke"
     assert names_class("the 3 of them", ("3", "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("there is mild atrophy of it", "mild_atrophy"), ("there is mild atrophy of it", "Mild-Atrophy"), ("There is Mild\u00a0atrophy", "MildAtrophy"),
+        ("there is mild-atrophy", "mild atrophy"), ("Low volume goes with it", "low"), ("is low", "low"), ("ﬁnding", "finding"), ("a sign of A.D. here", "A_D"),
+        ("the limbic Braak stages", "limbic-braak"),
+    ],
+)  # fmt: skip
+def test_a_class_is_found_in_a_text_under_any_spelling(text: str, name: str) -> None:
+    assert names_class(text, ("other", name)) == name
+    assert names_class(f"{text}ish and x{text}".replace(" ", "x"), (name,)) is None
+    assert names_class("nothing of the kind", (name,)) is None
+
+
+def test_a_class_of_several_words_is_no_leak_of_itself() -> None:
+    rows = [
+        row.model_copy(update={"diagnosis": "late  stage" if row.diagnosis == "AD" else row.diagnosis})
+        for row in cohort(60)
+    ]
+    norms = fit_norms(rows, DEMENTIA)
+    reports = {row.scan_id: write_report(row, "normative", profile=DEMENTIA, norms=norms) for row in rows}
+    assert reports["s2"].text.startswith("A photo of late stage. The MRI")
+    assert [one for one in label_in_text(rows, reports, DEMENTIA) if one.level == "refuse"] == []

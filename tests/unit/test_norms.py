@@ -19,10 +19,12 @@ from voxtune.evaluation.baselines import unlabelled_texts
 from voxtune.pages.norms_figure import norms_figure
 from voxtune.profiles.read import read_profile
 from voxtune.reports.needed import kept_norms, needed_norms
-from voxtune.reports.norms import FittedNorms, _line, control_classes, fit_norms, said_of_norms
-from voxtune.reports.standing import Standing, ordinal, standings
+from voxtune.reports.norms import FittedNorms, control_classes, fit_norms, said_of_norms
+from voxtune.reports.norms_fit import fit
+from voxtune.reports.standing import Standing, design, ordinal, standings
 from voxtune.reports.wording import columns_of, load_template, write_report
 from voxtune.types.norms import Norms
+from voxtune.types.profile import ReportField
 from voxtune.types.records import ManifestRow
 from voxtune_recipes.deft import recipe
 
@@ -217,8 +219,8 @@ def test_a_sex_that_no_control_has() -> None:
 
 
 def test_columns_that_say_the_same_are_no_model() -> None:
-    assert _line(np.ones((6, 2)), np.arange(6.0), np.array(list("abcdef")), 5) is None
-    assert _line(np.ones((6, 6)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+    assert fit(np.ones((6, 2)), np.arange(6.0), np.array(list("abcdef")), 5) is None
+    assert fit(np.ones((6, 6)), np.arange(6.0), np.array(list("abcdef")), 5) is None
 
 
 def test_controls_without_ages_or_heads_are_not_adjusted() -> None:
@@ -346,6 +348,10 @@ def test_curves_are_drawn_in_the_unit_of_the_table() -> None:
     assert (hippocampus.get_ylabel(), ratio.get_ylabel()) == ("ml", "")
     assert 5 < hippocampus.lines[4].get_ydata().mean() < 10
     assert ratio.lines[4].get_ydata().mean() > 10_000
+    assert hippocampus.get_xlabel() == "age (years)"
+    ageless = fit_norms(people(40, 1, ("NC",), age=None), DEMENTIA).norms.model_dump(mode="json")
+    axes = norms_figure(ageless, {"hippocampus_mm3": ("Hippocampal volume", "mm^3")}).axes[0]
+    assert (axes.get_xlabel(), list(axes.get_xticks())) == ("any age", [])
 
 
 def test_the_baseline_of_texts_uses_the_stored_model() -> None:
@@ -410,3 +416,143 @@ def test_words_of_percentiles() -> None:
     assert Standing(0.4, -2.7).words == "below the 1st percentile"
     assert Standing(99.5, 2.6).words == "above the 99th percentile"
     assert Standing(4.2, -1.7).words == "4th percentile"
+
+
+# ------------------------------------------------------------------------------------------------ controls of other kinds
+def changed(rows: list[ManifestRow], change: dict[int, dict[str, object]]) -> list[ManifestRow]:
+    """Rows with other values at some places."""
+    return [row.model_copy(update=change.get(place, {})) for place, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("count", [12, 30, 50, 90])
+@pytest.mark.parametrize("ages", [(70, 80), (60, 70, 80), (60, 65, 70, 75), (60, 65, 70, 75, 80)])
+def test_few_different_ages_bend_the_curve_less_and_refuse_nobody(ages: tuple[int, ...], count: int) -> None:
+    rows = people(count, 1, ("NC",))
+    rows = changed(rows, {place: {"age": float(ages[place % len(ages)])} for place in range(count)})
+    fitted = fit_norms(rows, DEMENTIA)
+    assert set(fitted.norms.regions) == {"hippocampus_mm3", "ventricles_mm3"}
+    assert ("age" in fitted.norms.terms) == (count >= 9)
+    assert fitted.standings(rows[1]).regions
+
+
+def test_what_goes_with_another_term_is_not_adjusted_for_twice() -> None:
+    rows = [
+        row.model_copy(update={"icv_mm3": 1.6e6 if row.sex == "M" else 1.4e6})
+        for row in people(30, 1, ("NC",))
+    ]
+    fitted = fit_norms(rows, DEMENTIA)
+    assert fitted.norms.terms == ("head_size", "age")
+    assert "not adjusted for sex: among the controls it goes with head size and age" in fitted.norms.sentence
+    assert fitted.standings(rows[0]).regions
+
+
+@pytest.mark.parametrize(("column", "bound"), [("age", "age"), ("icv_mm3", "head_size"), ("sex", "sexes")])
+def test_what_few_controls_have_bounds_nobody_and_is_nobodys_own(column: str, bound: str) -> None:
+    rows = people(30, 1, ("NC",))
+    rows = changed(rows, {place: {column: None} for place in range(1, 30)})
+    norms = fit_norms(rows, DEMENTIA).norms
+    assert not getattr(norms, bound)
+    assert all(standings(norms, row).regions for row in people(9, 2) if row.age and 61 < row.age < 87)
+
+
+@pytest.mark.parametrize("column", ["age", "icv_mm3"])
+def test_a_text_is_the_same_whatever_a_target_is(column: str) -> None:
+    rows = people(60)
+    config = recipe().edit(f"targets={column}").edit("report.template=normative").settled(DEMENTIA)
+    other = [
+        row.model_copy(update={column: {"age": 20.0 + place, "icv_mm3": 8e5 + 2e4 * place}[column]})
+        for place, row in enumerate(rows)
+    ]
+    texts = [training_reports(some, config, training_norms(rows, config)) for some in (rows, other)]
+    assert texts[0] == texts[1]
+    assert training_norms(other, config).norms == training_norms(rows, config).norms  # type: ignore[union-attr]
+
+
+def test_what_only_bounds_is_a_source_of_the_text_too() -> None:
+    rows = people(5, 3, ("NC",))
+    fitted = fit_norms(rows, DEMENTIA)
+    assert fitted.norms.terms == ()
+    assert "age" in write_report(rows[0], "normative", profile=DEMENTIA, norms=fitted).fields
+    ruled = rows[0].model_copy(update={"diagnosis_rule": "rule: NC if age<70"})
+    with pytest.raises(LeakageError, match="age"):
+        write_report(ruled, "normative", profile=DEMENTIA, norms=fitted)
+
+
+@pytest.mark.parametrize("known", ["F", "few"])
+def test_a_region_without_a_model_is_said(known: str) -> None:
+    rows = people(40, 1, ("NC",))
+    have = {place for place, row in enumerate(rows) if (row.sex == "F" if known == "F" else place < 4)}
+    rows = changed(rows, {place: {"ventricles_mm3": None} for place in range(40) if place not in have})
+    norms = fit_norms(rows, DEMENTIA).norms
+    assert set(norms.regions) == {"hippocampus_mm3"}
+    assert f"no percentiles of ventricular size: {len(have)} of 40 controls have it" in norms.sentence
+
+
+@given(st.integers(0, 99), st.integers(8, 60))
+@settings(max_examples=15, deadline=None)
+def test_the_model_without_a_control_is_the_one_fitted_without(seed: int, count: int) -> None:
+    rows = people(count, seed, ("NC",))
+    rows += [rows[0].model_copy(update={"scan_id": "again", "hippocampus_mm3": 7000.0})]
+    rows = changed(rows, {2: {"ventricles_mm3": None}})
+    fitted = fit_norms(rows, DEMENTIA)
+    columns = standing_design(rows, fitted.norms)
+    owners = np.array([row.participant_id for row in rows])
+    logs = np.log([row.hippocampus_mm3 or np.nan for row in rows])
+    for person in ("p0", "p1", f"p{count - 1}"):
+        own = fitted.without[person]
+        others = fit(columns[owners != person], logs[owners != person], owners[owners != person], 2)
+        assert (own is None) == (others is None)
+        if own is not None and others is not None:
+            found, again = own.regions["hippocampus_mm3"], others.line()
+            assert found.coefficients == pytest.approx(again.coefficients, rel=1e-6, abs=1e-9)
+            assert found.spread == pytest.approx(again.spread, rel=1e-6)
+            assert np.array(found.inverse) == pytest.approx(np.array(again.inverse), rel=1e-6, abs=1e-9)
+            assert (found.freedom, found.participants) == (again.freedom, again.participants)
+
+
+def standing_design(rows: list[ManifestRow], norms: Norms) -> np.ndarray:
+    return design(rows, norms.terms, norms.knots, norms.degree, norms.middle)
+
+
+def test_without_the_one_who_says_what_a_term_is_nothing_is_said_of_the_region() -> None:
+    rows = people(40, 1, ("NC",))
+    women = [place for place, row in enumerate(rows) if row.sex == "F"]
+    few = [*women[:1], *[place for place, row in enumerate(rows) if row.sex == "M"][:9]]
+    rows = changed(rows, {place: {"ventricles_mm3": None} for place in range(40) if place not in few})
+    fitted = fit_norms(rows, DEMENTIA)
+    assert "ventricles_mm3" in fitted.norms.regions
+    kept = {place: fitted.without[f"p{place}"] for place in few}
+    assert all(one is not None for one in kept.values())
+    assert [place for place, one in kept.items() if "ventricles_mm3" not in one.regions] == women[:1]  # type: ignore[union-attr]
+    fewer = changed(rows, {place: {"ventricles_mm3": None} for place in few[7:]})
+    alone = fit_norms(fewer, DEMENTIA)
+    assert "ventricles_mm3" in alone.norms.regions
+    assert "ventricles_mm3" not in alone.without[f"p{few[1]}"].regions  # type: ignore[union-attr]
+
+
+def test_a_measure_with_values_below_zero_is_no_volume() -> None:
+    signed = DEMENTIA.model_copy(
+        update={"regions": DEMENTIA.regions | {"asymmetry": ReportField(name="Asymmetry", decimals=1)}}
+    )
+    rows = [
+        ManifestRow.model_validate(row.model_dump() | {"asymmetry": f"{place % 7 - 2}"})
+        for place, row in enumerate(people(40, 1, ("NC",)))
+    ]
+    fitted = fit_norms(rows, signed)
+    assert set(fitted.norms.regions) == {"hippocampus_mm3", "ventricles_mm3"}
+    assert "no percentiles of asymmetry: some controls have values below 0" in fitted.norms.sentence
+    assert "Asymmetry: -2.0." in write_report(rows[0], "normative", profile=signed, norms=fitted).text
+    alone = DEMENTIA.model_copy(update={"regions": {"asymmetry": signed.regions["asymmetry"]}})
+    with pytest.raises(DataError, match="there are 0"):
+        fit_norms(rows, alone)
+
+
+def test_many_regions_without_a_model_are_counted() -> None:
+    names = [name for name in DEMENTIA.regions if name not in {"hippocampus_mm3", "icv_mm3"}]
+    rows = [
+        row.model_copy(update=dict.fromkeys(names, 6000.0 + place if place < 3 else None))
+        for place, row in enumerate(people(30, 1, ("NC",)))
+    ]
+    sentence = fit_norms(rows, DEMENTIA).norms.sentence
+    assert sentence.count("3 of 30 controls have it") == 3
+    assert "no percentiles of 1 more region." in sentence  # the fifth has volumes of another unit

@@ -170,6 +170,49 @@ def test_neighbours_without_diagnosis_and_scans_unlike_training() -> None:
     assert what_would_change(named, adapter(task="regression")) is None
 
 
+def test_numbers_of_neighbours_are_said_beside_those_of_the_bank() -> None:
+    prediction, caveats, near, _ = person(2)
+    targets = {
+        "mmse": {"mean": 23.71, "low": 20.0, "high": 28.0, "bank": 26.4},
+        "cdr_sb": {"mean": 2.5, "low": 1.0, "high": 4.0, "bank": 1.2},
+    }
+    groupless = near | {"groups": False}
+    found = groupless | {"spread": near["spread"] | {"targets": targets}}
+    assert (
+        "Over these 5 participants the mean MMSE is 23.7 (against 26.4 in the bank) and the mean cdr_sb, where it is known, is 2.5 (against 1.2 in the bank)."
+        in texts(prediction, caveats, adapter(), found)
+    )
+    numbers = {"mmse": targets["mmse"]}
+    alone = found | {
+        "neighbours": near["neighbours"][:1],
+        "spread": found["spread"] | {"people": 1, "targets": numbers},
+    }
+    assert "For that participant the MMSE is 23.7 (against 26.4 in the bank)." in texts(
+        prediction, caveats, adapter(), alone
+    )
+    assert near["by"] == "both"
+    regression = adapter(task="regression")
+    only = found | {"spread": found["spread"] | {"classes": {}, "targets": numbers}}
+    said = texts(prediction, caveats, regression, only)
+    assert (
+        "Over the 5 participants nearest by image and report the mean MMSE is 23.7 (against 26.4 in the bank)."
+        in said
+    )
+    assert "no diagnosis" not in said
+    one = alone | {"spread": alone["spread"] | {"classes": {}}}
+    assert "For the participant nearest by image and report the MMSE is 23.7" in texts(
+        prediction, caveats, regression, one
+    )
+
+
+def test_neighbours_are_no_answer_where_none_is_given() -> None:
+    prediction, caveats, near, _ = person(1, Verdict("no answer", ("it is unlike",)))
+    page = similar_page(prediction, caveats, adapter(), near, None, simulated=True)
+    headline = re.search(r'<p class="headline">(.*?)</p>', page)
+    assert headline is not None
+    assert headline.group(1).startswith("No answer is given for this scan")
+
+
 def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None:
     chances = {f"finding {number}": 0.9 - 0.1 * number for number in range(7)}
     prediction = Prediction(scan_id="s", predicted="x", probabilities=chances)
@@ -177,7 +220,7 @@ def test_findings_are_called_and_the_nearest_to_its_threshold_is_named() -> None
     facts = adapter(task="findings", thresholds={"finding 6": 0.29})
     said = texts(prediction, caveats, facts)
     assert (
-        "The model calls 6 of 7 findings: first finding 0 (0.900), finding 1 (0.800), finding 2 (0.700) and finding 3 (0.600)."
+        "The model calls 6 of 7 findings, those with the highest probability being finding 0 (0.900), finding 1 (0.800), finding 2 (0.700) and finding 3 (0.600)."
         in said
     )
     change = what_would_change(prediction, facts)
@@ -263,3 +306,54 @@ def test_without_another_answer_nothing_would_change_it(chances: dict[str, float
     )
     said = texts(Prediction(scan_id="s", predicted="NC", probabilities=chances), person(1)[1], adapter())
     assert "The answer of the model is NC" in said
+
+
+def test_what_is_listed_in_part_is_said_to_be() -> None:
+    prediction, caveats, near, standing = person(2)
+    low = [one | {"percentile": 2.0, "words": "2nd percentile", "z": -2.0} for one in standing["regions"]]
+    assert "(z -2.00), among other regions." in texts(
+        prediction, caveats, adapter(), None, standing | {"regions": low}
+    )
+    assert "among other" not in texts(prediction, caveats, adapter(), None, standing | {"regions": low[:4]})
+    counts = {f"finding {letter}": {"count": 2, "known": 5, "share": 40.0} for letter in "abcde"}
+    many = near | {"groups": False, "spread": near["spread"] | {"classes": {}, "outcomes": counts}}
+    assert "2 have finding d (against 40% of the bank), among others." in texts(
+        prediction, caveats, adapter(), many
+    )
+
+
+def test_one_value_of_both_is_nobodys_first() -> None:
+    prediction, caveats, near, _ = person(2)
+    rows = [
+        near["neighbours"][0] | {"short": {"agree": ["Sex (F)"], "differ": []}},
+        *near["neighbours"][1:],
+    ]
+    assert "The nearest of them is alike in sex (F)." in texts(
+        prediction, caveats, adapter(), near | {"groups": False, "neighbours": rows}
+    )
+
+
+def test_a_change_of_nearly_nothing_is_no_zero() -> None:
+    near_limit = Prediction(scan_id="s", predicted="a", probabilities={"a": 0.0681})
+    facts = adapter(task="findings", thresholds={"a": 0.068})
+    said = texts(near_limit, person(1)[1], facts)
+    assert "a change of less than 0.01 in log-odds would turn it" in said
+    assert "less than 0.01 away" in similar_page(
+        near_limit, person(1)[1], facts, person(3)[2], None, simulated=True
+    )
+
+
+def test_events_of_neighbours_are_past_and_of_those_who_were_followed() -> None:
+    _, caveats, near, _ = person(2)
+    counts = {"conversion by 2 years": {"count": 2, "known": 3, "share": 40.0}}
+    event = adapter(task="time_to_event", config={"event": {"name": "conversion"}})
+    risks = Prediction(scan_id="s", predicted="after 2 years", probabilities={"2 years": 0.1})
+    found = near | {"groups": False, "spread": near["spread"] | {"classes": {}, "outcomes": counts}}
+    said = ", 2 of 3 known had conversion by 2 years (against 40% of the bank)."
+    assert said in texts(risks, caveats, event, found)
+    one = {"conversion by 2 years": {"count": 1, "known": 1, "share": 40.0}}
+    alone = found | {
+        "neighbours": near["neighbours"][:1],
+        "spread": found["spread"] | {"people": 1, "outcomes": one},
+    }
+    assert " had conversion by 2 years (as had 40% of the bank)." in texts(risks, caveats, event, alone)

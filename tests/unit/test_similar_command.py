@@ -3,18 +3,23 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import voxtune
+from voxtune.cases.pictures import one_person
 from voxtune.cases.vectors import Sources
 from voxtune.cli import main
-from voxtune.commands.similar.command import Bank, similar
-from voxtune.commands.similar.measure import learned_sentence
+from voxtune.commands.similar.bank import Bank, same_id
+from voxtune.commands.similar.command import similar
+from voxtune.commands.similar.measure import learned_sentence, notes
 from voxtune.commands.train.command import train
-from voxtune.data.manifest import read_manifest, write_manifest
+from voxtune.data.manifest import read_manifest, read_table, write_manifest
 from voxtune.errors import DataError, ScanError, UsageError
 from voxtune.model.adapter import load_adapter, read_facts
 from voxtune.profiles.read import read_profile
@@ -23,6 +28,8 @@ from voxtune.reports.wording import write_report
 from voxtune.run_dir import RunDir, read_json
 from voxtune.serving.predictor import Predictor
 from voxtune.serving.tasks import Bench
+from voxtune.storage.seal import write_sealed
+from voxtune.types.case_bank import CaseBank
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -173,6 +180,24 @@ def test_a_bank_beside_the_adapter(adapter: Path, people: Path, tmp_path: Path) 
     again = voxtune.predict(adapter, scan, output=tmp_path / "p")
     assert again.reused == 1
     assert again.as_json()["similar"] == said.as_json()["similar"]
+    # A bank that was exported anew, or taken away, answers anew.
+    other = tmp_path / "adapter"
+    shutil.copytree(adapter, other)
+    tree = json.loads(text)
+    some = CaseBank.model_validate(
+        {
+            "adapter_sha256": tree["adapter_sha256"],
+            "fewest": 5,
+            "groups": tree["groups"][:1],
+            "participants": tree["groups"][0]["participants"],
+        }
+    )
+    write_sealed(other / "case_bank.json", some.model_dump(mode="json"))
+    fewer = voxtune.predict(other, scan, output=tmp_path / "p")
+    assert (fewer.reused, fewer.as_json()["similar"]["bank"]) == (0, some.participants)
+    (other / "case_bank.json").unlink()
+    none = voxtune.predict(other, scan, output=tmp_path / "p")
+    assert (none.reused, "similar" in none.as_json()) == (0, False)
     folder = tmp_path / "served"
     folder.mkdir()
     bench = Bench(Predictor(adapter))
@@ -197,6 +222,52 @@ def test_a_manifest_is_measured(run: Path, people: Path, tmp_path: Path) -> None
     assert learned_sentence({"learned": 0}) == "The adapter was trained on none of them."
     assert "not known here" in learned_sentence({"learned": None})
     assert "chance" in done.summary
+    # The same pictures under other IDs are nobody else.
+    twins = [
+        row.model_copy(update={"participant_id": f"t{n}", "scan_id": f"t{n}", "diagnosis": "NC"})
+        for n, row in enumerate(read_manifest(people)[:6])
+    ]
+    again = similar(run, write_manifest([*read_manifest(people), *twins], people.parent / "twins.tsv")).facts
+    assert (again["n_participants"], again["same_person"]) == (done.facts["n_participants"], 6)
+    assert "6 participants are another one by the picture" in "".join(notes(again))
+    assert (done.facts["same_person"], "by the picture" in page) == (0, False)
+
+
+def test_scans_that_cannot_be_read_stop_no_others_and_are_named(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    rows = read_manifest(people)[:6]
+    lost = [*rows[:4], *(row.model_copy(update={"image": f"gone/{row.scan_id}.nii.gz"}) for row in rows[4:])]
+    manifest = write_manifest(lost, people.parent / "lost.tsv")
+    scan = image_of(people, rows[0].scan_id)
+    adapter = str(run / "adapter")
+    done = CliRunner().invoke(
+        main,
+        [
+            "similar",
+            adapter,
+            str(scan),
+            "--data",
+            str(manifest),
+            "--by",
+            "image",
+            "-o",
+            str(tmp_path / "o"),
+            "--json",
+        ],
+    )
+    assert done.exit_code == 5, done.output
+    assert (
+        f"2 of 6 scans failed, the rest are done; {tmp_path / 'o' / 'failed.tsv'} says which and why"
+        in done.stderr
+    )
+    assert [one["scan_id"] for one in read_table(tmp_path / "o" / "failed.tsv")] == [
+        row.scan_id for row in rows[4:]
+    ]
+    measured = CliRunner().invoke(main, ["similar", adapter, str(manifest)])
+    assert measured.exit_code == 5
+    assert "what is printed above says which and why" in measured.stderr
+    assert rows[4].scan_id in measured.stderr
 
 
 def test_what_cannot_be_searched_is_refused(run: Path, people: Path, tmp_path: Path) -> None:
@@ -236,3 +307,71 @@ def test_texts_of_the_run_are_those_of_the_one_path(run: Path, people: Path) -> 
     test_rows = [row for row in rows if row.scan_id not in train_side]
     for row in test_rows:
         assert written[row.scan_id].text == write_report(row, "graph", profile=profile, norms=norms).text
+
+
+@pytest.mark.parametrize("change", ["packed otherwise", "brighter"])
+def test_the_same_picture_under_another_name_is_no_neighbour(
+    run: Path, people: Path, tmp_path: Path, change: str
+) -> None:
+    scan = read_json(RunDir(run).split, "split")["train"][2]
+    image = nib.load(image_of(people, scan))
+    voxels = np.asarray(image.dataobj, dtype=np.float32)
+    if change == "brighter":
+        voxels = voxels * np.float32(1.7)
+    kind = np.float64 if change == "packed otherwise" else np.float32
+    nib.save(nib.Nifti1Image(voxels.astype(kind), image.affine), tmp_path / "upload.nii")
+    done = similar(
+        run, tmp_path / "upload.nii", data=people, participant="a stranger" if change == "brighter" else None, count=50
+    )  # fmt: skip
+    assert scan not in {one["name"] for one in done.facts["neighbours"]}
+    assert (done.facts["own"], done.facts["same_picture"]) == (1, 1)
+
+
+def test_an_id_is_one_persons_however_it_is_spelled_and_never_another_scans(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    split = read_json(RunDir(run).split, "split")
+    rows = {row.scan_id: row for row in read_manifest(people)}
+    mine, other = rows[split["train"][0]], rows[split["train"][1]]
+    stranger = image_of(people, split["test"][0])
+    without = write_manifest([row for row in rows.values() if row.scan_id != split["test"][0]], people.parent / "spelled.tsv")  # fmt: skip
+    spelled = f"sub-{mine.participant_id.lower()}"
+    done = similar(run, stranger, data=without, participant=spelled, by="image", count=50)
+    assert mine.scan_id not in {one["name"] for one in done.facts["neighbours"]}
+    assert (done.facts["own"], done.facts["same_picture"]) == (1, 0)
+    assert same_id(mine.participant_id, spelled)
+    with pytest.raises(UsageError, match=f"as that of participant '{mine.participant_id}'"):
+        similar(
+            run, image_of(people, mine.scan_id), data=people, participant=other.participant_id, by="image"
+        )
+    assert not same_id("P1", "P11")
+
+
+def test_a_fact_that_is_compared_nowhere_is_refused(run: Path, people: Path) -> None:
+    scan = image_of(people, read_manifest(people)[0].scan_id)
+    for wrong in ("hipocampus_mm3", "mmse", "diagnosis"):
+        with pytest.raises(UsageError, match=f"'{wrong}' is in no report of this adapter"):
+            similar(run, scan, data=people, facts={wrong: "20", "age": "70"})
+
+
+def test_a_bank_counts_people_and_not_their_ids(
+    run: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(people)
+    again = rows[1].model_copy(
+        update={"participant_id": f"SUB-{rows[0].participant_id.lower()}", "scan_id": "again"}
+    )
+    first = one_person(people, [*rows, again])
+    # The same picture as the second, spelled as the first: all three are one.
+    assert {first[one] for one in (rows[0].participant_id, rows[1].participant_id, again.participant_id)} == {
+        rows[0].participant_id
+    }
+    assert len(set(first.values())) == len(rows) - 1
+    pairs = {row.participant_id: rows[place // 2 * 2].participant_id for place, row in enumerate(rows)}
+    monkeypatch.setattr("voxtune.cases.pictures.one_person", lambda *_: pairs)
+    folder = tmp_path / "adapter"
+    done = CliRunner().invoke(main, ["export", str(run), "-o", str(folder), "--case-bank", "5"])
+    told = json.loads((folder / "case_bank.json").read_text("utf-8")) if done.exit_code == 0 else None
+    train_side = set(read_json(RunDir(run).split, "split")["train"])
+    count = len({pairs[row.participant_id] for row in rows if row.scan_id in train_side})
+    assert "No class has 5" in done.output or (told and told["participants"] + told["left_out"] == count)

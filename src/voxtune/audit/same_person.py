@@ -44,6 +44,8 @@ REGISTER_CHANCE = 1e-4
 ALIKE = 0.98
 """Rank correlation of two columns from which they are one fact."""
 MOST_DRAWN = 400
+SEPARATORS, ZEROS = 0, 1
+"""Ways of ``spelling``: without letter case, prefix and separators; without zeros in front of numbers too."""
 _SPELLED = re.compile(r"^(?:sub|subj|subject|participant|patient|pat)(?=[^a-z]|\d)")
 _VISIT = re.compile(
     r"(?<=\d)[ _.\-]*(?:mr|ses|session|visit|scan|run|bl|baseline|fu|follow[ _.\-]?up|rescan|repeat|timepoint|tp|v(?=\d)|m(?=\d{2}))[ _.\-]*m?\d{0,4}$"
@@ -93,7 +95,7 @@ def _spelled_twice(where: Mapping[str, set[str]], scans: Mapping[str, Sequence[s
     for way, (level, by) in enumerate(ways):
         groups: dict[str, list[str]] = {}
         for person in where:
-            groups.setdefault(_spelling(person, way), []).append(person)
+            groups.setdefault(spelling(person, way), []).append(person)
         found = [
             group for group in groups.values()
             if len(group) > 1 and len(set().union(*(where[one] for one in group))) > 1 and not set(group) <= told
@@ -109,7 +111,7 @@ def _spelled_twice(where: Mapping[str, set[str]], scans: Mapping[str, Sequence[s
             yield Finding(check=CHECK, level=level, message=message, scans=names)
 
 
-def _spelling(person: str, way: int) -> str:
+def spelling(person: str, way: int) -> str:
     """An ID without letter case, prefix and separators (0), zeros in front of numbers too (1), without a visit at its end too (2)."""
     text = unicodedata.normalize("NFKC", person).strip().lower()
     text = _SPELLED.sub("", text).strip(" _.-")

@@ -11,7 +11,7 @@ from voxtune.types.case_bank import CaseBank
 from voxtune.types.profile import Profile
 
 GROUPS_SHOWN = 3
-"""Groups beside an answer."""
+"""Groups beside an answer, at the most; of a small bank half of them, since all of it is near to nobody."""
 
 
 def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profile, *, groups: bool) -> dict[str, Any]:  # fmt: skip
@@ -51,6 +51,7 @@ def similar_facts(query: Case, near: Near, bank: Sequence[Case], profile: Profil
         "bank": len({one.participant or one.name for one in bank}) if not groups else sum(one.participants for one in bank),
         "own": near.own,
         "same_picture": near.same_picture,
+        "wordless": near.wordless,
         "neighbours": rows,
         "spread": {
             "people": found.people,
@@ -74,11 +75,16 @@ def similar_groups(
     """The groups of a stored bank nearest to an image vector (E,): means over five participants or more, nobody's own case."""
     query = Case("this scan", None, vector)
     cases = cases_of(bank, targets, outcomes)
-    near = nearest(query, cases, "image", GROUPS_SHOWN)
+    near = nearest(query, cases, "image", groups_shown(cases))
     return similar_facts(query, near, cases, profile, groups=True) | {
         "simulated": bank.simulated,
         "fewest": bank.fewest,
     }
+
+
+def groups_shown(groups: Sequence[Case]) -> int:
+    """How many groups of a bank are near to a scan."""
+    return max(1, min(GROUPS_SHOWN, len(groups) // 2))
 
 
 def standing_facts(found: Standings, profile: Profile) -> dict[str, Any]:

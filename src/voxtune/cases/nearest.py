@@ -1,6 +1,6 @@
 """The participants nearest to a scan. A person is never their own neighbour, and counts once, by the scan that is nearest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,8 +11,8 @@ from voxtune.errors import DataError
 
 Floats = NDArray[np.float64]
 By = Literal["image", "text", "both"]
-SAME_PICTURE = 0.99999
-"""Cosine from which two image vectors are of one picture: the person of a scan whose owner is unknown."""
+SAME_PICTURE = 1 - 1e-9
+"""Cosine from which two image vectors are of the very same voxels: the person of a scan whose owner is unknown."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,14 @@ class Near:
     """Cases of the bank that were left out because they are the person's own."""
     same_picture: int
     """Among these, those told by their picture alone."""
+    wordless: int = 0
+    """Participants who could not be compared because they have no text."""
 
 
-def nearest(query: Case, bank: Sequence[Case], by: By, count: int) -> Near:
+def nearest(
+    query: Case, bank: Sequence[Case], by: By, count: int,
+    spelled: Collection[str] = frozenset(), pictured: Collection[str] = frozenset(),
+) -> Near:  # fmt: skip
     """The nearest participants of a bank.
 
     Args:
@@ -71,6 +76,8 @@ def nearest(query: Case, bank: Sequence[Case], by: By, count: int) -> Near:
         bank: cases; those of the query's own participant are left out, and so is the same picture under another name.
         by: ``image`` or ``text``: the cosine; ``both``: the mean of the two, each in standard deviations of the bank.
         count: how many.
+        spelled: participants of the bank whose ID is the query's, spelled otherwise.
+        pictured: participants of the bank whose pictures show the person of the query (``cases/pictures.py``).
 
     Raises:
         DataError: the bank is of another model, nobody is left, or the query or the bank has no text where texts are compared.
@@ -80,11 +87,14 @@ def nearest(query: Case, bank: Sequence[Case], by: By, count: int) -> Near:
             f"The bank's vectors have {len(odd.image)} numbers, those of this model {len(query.image)}: it is the bank of another model."
         )
     pictures = _cosines(query.image, [one.image for one in bank])
-    own = np.array([query.participant is not None and one.participant == query.participant for one in bank])
+    mine = np.array(
+        [one.participant is not None and one.participant in {query.participant, *spelled} for one in bank]
+    )
     same = np.array([one.participants == 1 for one in bank]) & (pictures >= SAME_PICTURE)
     twins = {one.participant for one, twin in zip(bank, same, strict=True) if twin} - {None}
-    theirs = np.array([one.participant in twins for one in bank], dtype=bool) & ~own
-    left = [place for place in range(len(bank)) if not (own[place] or theirs[place] or same[place])]
+    theirs = np.array([one.participant in {*twins, *pictured} for one in bank], dtype=bool)
+    gone = mine | theirs | same
+    left = [place for place in range(len(bank)) if not gone[place]]
     if not left:
         raise DataError("The bank holds nobody else than this person: there is no neighbour.")
     texts = _texts(query, bank, left, by)
@@ -100,8 +110,8 @@ def nearest(query: Case, bank: Sequence[Case], by: By, count: int) -> Near:
         who = one.participant if one.participant is not None else one.name
         text = float(texts[place]) if np.isfinite(texts[place]) else None
         found.setdefault(who, Neighbour(one, float(scores[place]), float(pictures[place]), text))
-    gone = own | theirs | same
-    return Near(tuple(list(found.values())[:count]), by, int(gone.sum()), int((gone & ~own).sum()))
+    wordless = len({bank[place].participant or bank[place].name for place in left} - found.keys())
+    return Near(tuple(list(found.values())[:count]), by, int(gone.sum()), int((gone & ~mine).sum()), wordless)
 
 
 def _texts(query: Case, bank: Sequence[Case], left: Sequence[int], by: By) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 
 from voxtune.cases.nearest import Case, Neighbour
 from voxtune.types.profile import Profile, ReportField
+from voxtune.types.target import called
 
 ALIKE, APART = 0.5, 1.0
 """Standard deviations up to which a region agrees, and from which it differs."""
@@ -15,6 +16,8 @@ AGE_ALIKE, AGE_APART = 3.0, 8.0
 """Years up to which ages agree, and from which they differ."""
 LARGE = 100.0
 """From here on a region is shown without decimals."""
+NAMED = 3
+"""Findings, or events, that a sentence names."""
 SHOWN = 4
 """Reasons of each kind that a case gets."""
 
@@ -124,15 +127,19 @@ class Spread:
             for name, (count, share) in self.classes.items()
             if count
         ]
+        there = [(name, *one) for name, one in self.outcomes.items() if one[0]]
         parts += [
             f"{name}: {count} of {known} neighbours (of the bank {100 * share:.0f}%)"
-            for name, (count, known, share) in self.outcomes.items()
-            if count
+            for name, count, known, share in there[:NAMED]
         ]
+        if len(there) > NAMED:
+            parts.append(f"{len(there) - NAMED} more below")
+        if not parts and not self.outcomes:
+            parts += [f"{called(name)}: {mean:.1f} on average ({low:.1f} to {high:.1f}), {bank:.1f} in the bank" for name, (mean, low, high, bank) in self.targets.items()]  # fmt: skip
         if parts:
             return f"{'; '.join(parts)}."
         if self.outcomes:
-            return f"Of no neighbour is any of these known: {', '.join(self.outcomes)}."
+            return f"No neighbour is known to have any of these: {', '.join(self.outcomes)}."
         return f"The diagnosis of the {self.people} neighbours is not known."
 
 

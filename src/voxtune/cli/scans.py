@@ -209,7 +209,9 @@ def explain(
 @click.option(
     "--by", type=click.Choice(["image", "text", "both"]), help="Otherwise both where the scan has facts."
 )
-@click.option("--count", type=click.IntRange(1), default=5, show_default=True, help="Neighbours.")
+@click.option(
+    "--count", type=click.IntRange(1), help="Neighbours; otherwise 5, of a stored bank up to 3 groups."
+)
 @click.option("--participant", metavar="ID", help="Whose scan it is: nobody is their own neighbour.")
 @click.option("--facts", multiple=True, metavar="NAME=VALUE", help="A value for the text; may be repeated.")
 @click.option("-o", "--output", type=PATH, help="Folder of the page and similar.json.")
@@ -229,7 +231,7 @@ def explain(
 @device_option
 @as_json_option
 def similar(
-    adapter: Path, scan: Path, data: Path | None, split: Path | None, by: Literal["image", "text", "both"] | None, count: int,
+    adapter: Path, scan: Path, data: Path | None, split: Path | None, by: Literal["image", "text", "both"] | None, count: int | None,
     participant: str | None, facts: tuple[str, ...], output: Path | None, base: Path | None, series: str | None,
     orientation: str | None, seed: int, device: str, *, stripped: bool | None, as_json: bool,
 ) -> None:  # fmt: skip
@@ -258,6 +260,8 @@ def similar(
         say=lambda line: echo(line, err=True),
     )
     say(done.as_json(), done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("serve")

@@ -152,7 +152,10 @@ def _banked(run: RunDir, output: Path, base: Path | None, fewest: int, adapter_s
     Raises:
         DataError: its manifest is gone, none of its scans can be read, or no class has enough participants.
     """
+    from dataclasses import replace
+
     from voxtune.cases.bank import anonymous_bank
+    from voxtune.cases.pictures import one_person
     from voxtune.cases.vectors import cases_of_rows, readable_rows
     from voxtune.data.manifest import read_manifest
     from voxtune.data.simulated import with_marks
@@ -165,7 +168,12 @@ def _banked(run: RunDir, output: Path, base: Path | None, fewest: int, adapter_s
     everyone = with_marks(manifest, read_manifest(manifest))
     loaded = load_adapter(run.adapter, base)
     sources = readable_rows(loaded, manifest, [row for row in everyone if row.scan_id in train])
-    cases = cases_of_rows(loaded, sources, None, texts=False)
+    # Five IDs of four people would tell more of each than is promised.
+    first = one_person(manifest, sources.rows)
+    cases = [
+        replace(one, participant=first[str(one.participant)])
+        for one in cases_of_rows(loaded, sources, None, texts=False)
+    ]
     marked = any(row.simulated for row in sources.rows)
     made = anonymous_bank(cases, adapter_sha256, fewest, simulated=marked)
     write_sealed(output / BANK, made.model_dump(mode="json"), shared=True)

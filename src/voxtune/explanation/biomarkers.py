@@ -12,6 +12,9 @@ _SENTENCE = re.compile(r"[^.!?\s](?:[^.!?]|[.!?](?=\S))*[.!?]?")
 """A full stop inside a number or name ends none."""
 _CLAUSE = re.compile(r"[^\s,](?:(?!percentile, z -?\d+\.\d+\), ).)*?(?:percentile, z -?\d+\.\d+\)|$)")
 """Of a sentence that lists regions with their percentiles, each region."""
+_LIKE = r"(?:age \d+|sex [FM]|head size)"
+_OPENING = re.compile(rf"For {_LIKE}(?:(?:, | and ){_LIKE})*, ")
+"""Whom the percentiles of a sentence are for: no word of the first region."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Part:
 
 
 def report_parts(text: str, profile: Profile) -> list[Part]:
-    """The biomarkers of a report (``Name: value unit``), or its sentences where it names none.
+    """The biomarkers of a report (``Name: value unit``, with its percentile), or its sentences where it names none.
 
     Args:
         text: a report.
@@ -37,7 +40,10 @@ def report_parts(text: str, profile: Profile) -> list[Part]:
 def _clauses(sentence: re.Match[str]) -> list[Part]:
     """A sentence, or its clauses where they state percentiles."""
     start, words = sentence.start(), sentence.group()
-    found = [one for one in _CLAUSE.finditer(words) if "percentile" in one.group()]
+    opening = _OPENING.match(words)
+    found = [
+        one for one in _CLAUSE.finditer(words, opening.end() if opening else 0) if "percentile" in one.group()
+    ]
     if not found:
         return [Part(words.strip(), start, sentence.end())]
     return [Part(one.group().strip(), start + one.start(), start + one.end()) for one in found]
@@ -49,7 +55,9 @@ def _named_values(profile: Profile) -> re.Pattern[str]:
     names = sorted({one.name for one in fields}, key=len, reverse=True)
     name = "|".join([*map(re.escape, names), "[A-Z][A-Za-z ]*?"])
     unit = "|".join(map(re.escape, units))
-    return re.compile(rf"(?<!\w)({name}): (?:-?\d+(?:\.\d+)?(?: (?:{unit}))?|[Dd]ata unavailable)")
+    return re.compile(
+        rf"(?<!\w)({name}): (?:-?\d+(?:\.\d+)?(?: (?:{unit}))?(?: \([^()]*percentile, z -?\d+\.\d+\))?|[Dd]ata unavailable)"
+    )
 
 
 def find_part(parts: Sequence[Part], wanted: str, profile: Profile) -> Part:

@@ -1,5 +1,6 @@
 """Means over scans with intervals over participants, as every figure of a group of explanations has them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +9,8 @@ RESAMPLES = 2000
 
 
 def mean_interval(
-    values: Sequence[float], participants: Sequence[str], strata: Sequence[str], seed: int = 0
-) -> dict[str, float | int | None]:
+    values: Sequence[float], participants: Sequence[str], strata: Sequence[str], seed: int = 0, *, share: bool = False
+) -> dict[str, float | int | None]:  # fmt: skip
     """The mean of a number each scan has, with its 95% interval: participants are resampled within their stratum.
 
     NaN is left out. ``low`` and ``high`` are ``None`` where there are too few participants for an interval.
@@ -19,12 +20,14 @@ def mean_interval(
         participants: whose scan it is.
         strata: what each resample keeps the number of, such as the diagnosis.
         seed: of the resamples.
+        share: whether the mean is a share (0..1), whose interval keeps within them and has a width where all values are the same.
     """
     from voxtune.evaluation.intervals import (
         expanded_interval,
         number_participants,
         resample_participants,
         resampled_weights,
+        share_interval,
     )
 
     number = np.asarray(values, dtype=float)
@@ -42,7 +45,12 @@ def mean_interval(
     stratum = {int(person): strata[place] for person, place in zip(people, kept, strict=True)}
     groups = [stratum[person] for person in range(count)]
     weights = resampled_weights(resample_participants(groups, RESAMPLES, seed), people)
-    interval = expanded_interval(weights @ number / weights.sum(axis=1), count, len(set(groups)))
+    replicates, kinds = weights @ number / weights.sum(axis=1), Counter(groups)
+    interval = (
+        share_interval(float(number.mean()), replicates, count, len(kinds), lonely=min(kinds.values()) == 1)
+        if share
+        else expanded_interval(replicates, count, len(kinds))
+    )
     if interval is not None:
         found["low"], found["high"] = interval
     return found

@@ -47,7 +47,9 @@ def norms_figure(norms: Mapping[str, Any], known: Regions) -> "Figure":
                     ages, volumes / scale, color=colour, linewidth=width, linestyle=dashes, label=label
                 )
         panel.set_title(name, fontsize=9)
-        panel.set(xlabel="age (years)", ylabel=unit)
+        panel.set(xlabel="age (years)" if model.age else "any age", ylabel=unit)
+        if model.age is None:
+            panel.set_xticks([])
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(regions) :]:
         panel.set_visible(False)
@@ -95,6 +97,7 @@ def norms_section(norms: Mapping[str, Any] | None, known: Regions) -> dict[str, 
 
     return {
         "sentence": Norms.model_validate(norms).sentence,
+        "aged": norms["age"] is not None,
         "figure": image(norms_figure(norms, known)),
         "rows": norms_rows(norms, known),
     }

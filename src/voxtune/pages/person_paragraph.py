@@ -11,7 +11,7 @@ from typing import Any, Literal
 from voxtune.types.profile import inside
 from voxtune.types.records import Prediction
 from voxtune.types.reliability import Caveats
-from voxtune.types.target import MMSE
+from voxtune.types.target import MMSE, called
 
 Part = Literal["answer", "verdict", "percentiles", "similar", "change", "adapter", "visits"]
 LOW, HIGH = 5.0, 95.0
@@ -48,7 +48,7 @@ def person_paragraph(
     if standing is not None:
         found.append(_percentiles(standing))
     if similar is not None and caveats.verdict.answered:  # else the neighbours would be the answer
-        found += _similar(similar)
+        found += _similar(similar, facts)
     found += _rests_on(caveats, facts)
     if caveats.verdict.answered and (change := what_would_change(prediction, facts)) is not None:
         found.append(Sentence(change["sentence"], ("change",)))
@@ -89,15 +89,12 @@ def _counted(number: int, word: str) -> str:
 
 def _called(prediction: Prediction, facts: Mapping[str, Any]) -> list[Sentence]:
     limits = facts.get("thresholds", {})
-    called = {name: value for name, value in prediction.probabilities.items() if value >= limits.get(name, 0.5)}  # fmt: skip
-    named = sorted(called, key=lambda name: -called[name])[:NAMED]
-    listed = _and([f"{name} ({called[name]:.3f})" for name in named])
+    there = {name: value for name, value in prediction.probabilities.items() if value >= limits.get(name, 0.5)}  # fmt: skip
+    named = sorted(there, key=lambda name: -there[name])[:NAMED]
+    listed = _and([f"{name} ({there[name]:.3f})" for name in named])
     of = _counted(len(prediction.probabilities), "finding")
-    which = (
-        f"{len(called)} of {of}: {'first ' if len(called) > NAMED else ''}{listed}"
-        if called
-        else f"none of {of}"
-    )
+    most = ", those with the highest probability being " if len(there) > NAMED else ": "
+    which = f"{len(there)} of {of}{most}{listed}" if there else f"none of {of}"
     return [Sentence(f"The model calls {which}.", ("answer",))]
 
 
@@ -159,26 +156,33 @@ def _percentiles(standing: Mapping[str, Any]) -> Sentence:
         which = f"all {known} known regions lie" if known > 1 else f"the {known} known region lies"
         return Sentence(f"{start}{which} between the 5th and the 95th percentile.", ("percentiles",))
     listed = [f"{inside(one['name'])} is {_at(one['words'])} (z {one['z']:.2f})" for one in odd[:NAMED]]
-    return Sentence(f"{start}{_and(listed)}.", ("percentiles",))
+    others = ", among other regions" if len(odd) > NAMED else ""
+    return Sentence(f"{start}{_and(listed)}{others}.", ("percentiles",))
 
 
 def _at(words: str) -> str:
     return words if words.startswith(("below", "above")) else f"at the {words}"
 
 
-def _similar(similar: Mapping[str, Any]) -> list[Sentence]:
+def _similar(similar: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Sentence]:
     spread, rows = similar["spread"], similar["neighbours"]
     how = {"image": "image", "text": "report", "both": "image and report"}[similar["by"]]
     people = spread["people"]
-    start = (
-        f"Of the {people} participants nearest by {how}"
-        if people > 1
-        else f"The participant nearest by {how}"
-    )
+    who = f"participants nearest by {how}" if people > 1 else f"participant nearest by {how}"
     if similar["groups"]:
-        where = "group" if len(rows) == 1 else f"{len(rows)} groups"
-        start = f"Of the {people} participants in the {where} nearest by {how}"
-    found = [Sentence(f"{start}{_became(spread, people)}.", ("similar",))]
+        who = f"participants in the {'group' if len(rows) == 1 else f'{len(rows)} groups'} nearest by {how}"
+    numbers = _and([_level(similar, name) for name in spread["targets"]])
+    alone = numbers and facts.get("task") == "regression" and not spread["classes"]
+    if alone:
+        start = f"Over the {people} {who} {numbers}" if people > 1 else f"For the {who} {numbers}"
+        found = [Sentence(f"{start}.", ("similar",))]
+    else:
+        start = f"Of the {people} {who}" if people > 1 else f"The {who}"
+        found = [
+            Sentence(
+                f"{start}{_became(spread, people, past=facts.get('task') == 'time_to_event')}.", ("similar",)
+            )
+        ]
     short = {kind: [inside(one) for one in rows[0]["short"][kind][:2]] for kind in ("agree", "differ")}
     said = [f"is alike in {_and(short['agree'])}"] if short["agree"] else []
     said += [f"differs in {_and(short['differ'])}"] if short["differ"] else []
@@ -190,30 +194,52 @@ def _similar(similar: Mapping[str, Any]) -> list[Sentence]:
             if people > 1
             else "That participant"
         )
-        found.append(Sentence(f"{who} {' and '.join(said)}, this person's value first.", ("similar",)))
+        first = ", this person's value first" if any(" against " in one for one in said) else ""
+        found.append(Sentence(f"{who} {' and '.join(said)}{first}.", ("similar",)))
+    if numbers and not alone:
+        start = f"Over these {people} participants" if people > 1 else "For that participant"
+        found.append(Sentence(f"{start} {numbers}.", ("similar",)))
     return found
 
 
-def _became(spread: Mapping[str, Any], people: int) -> str:
-    """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one."""
+def _level(similar: Mapping[str, Any], name: str) -> str:
+    """A number of some people beside that of the bank, to go on after 'over these people'."""
+    level, label = similar["spread"]["targets"][name], called(name)
+    what = f"the {label}" if similar["spread"]["people"] == 1 else f"the mean {label}"
+    known = all(name in one["targets"] for one in similar["neighbours"])
+    return f"{what}{'' if known else ', where it is known,'} is {level['mean']:.1f} (against {level['bank']:.1f} in the bank)"
+
+
+def _became(spread: Mapping[str, Any], people: int, *, past: bool) -> str:
+    """How the outcomes of some people go on after 'of these people'; after 'the participant' where it is one.
+
+    ``past``: outcomes are events that came after the scan.
+    """
+    has, have = ("had", "had") if past else ("has", "have")
     classes = {name: one for name, one in spread["classes"].items() if one["count"]}
     outcomes = {name: one for name, one in spread["outcomes"].items() if one["count"]}
+    others = ", among others" if len(outcomes) > NAMED else ""
     if people == 1:
         said = [f"is {name} (as are {one['share']:.0f}% of the bank)" for name, one in classes.items()]
-        said += [f"has {inside(name)} (as have {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
+        said += [f"{has} {inside(name)} (as {have} {one['share']:.0f}% of the bank)" for name, one in outcomes.items()][:NAMED]  # fmt: skip
         nothing = "none of the outcomes" if spread["outcomes"] else "no known diagnosis"
-        return f" {_and(said)}" if said else f" has {nothing}"
+        return f" {_and(said)}{others}" if said else f" {has if spread['outcomes'] else 'has'} {nothing}"
     parts = [
         f"{_all(one['count'], people)} {'is' if one['count'] == 1 else 'are'} {name} (against {one['share']:.0f}% of the bank)"
         for name, one in classes.items()
     ]
     parts += [
-        f"{_all(one['count'], people)} {'has' if one['count'] == 1 else 'have'} {inside(name)} (against {one['share']:.0f}% of the bank)"
+        f"{_of_known(one, people)} {has if one['count'] == 1 else have} {inside(name)} (against {one['share']:.0f}% of the bank)"
         for name, one in outcomes.items()
     ][:NAMED]
     if parts:
-        return f", {_and(parts)}"
+        return f", {_and(parts)}{others}"
     return ", none of the outcomes is known to be there" if spread["outcomes"] else ", no diagnosis is known"
+
+
+def _of_known(one: Mapping[str, Any], people: int) -> str:
+    """How many have an outcome, and of how many it is known where it is not of all."""
+    return _all(one["count"], people) if one["known"] == people else f"{one['count']} of {one['known']} known"
 
 
 def _all(count: int, people: int) -> str:
@@ -265,8 +291,14 @@ def _nearest_finding(prediction: Prediction, facts: Mapping[str, Any]) -> Change
     name = min(apart, key=lambda one: (apart[one], one))
     value, limit = prediction.probabilities[name], limits.get(name, 0.5)
     way = "is called" if value >= limit else "is not called"
-    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: a change of {apart[name]:.2f} in log-odds would turn it."  # fmt: skip
-    return {"name": name, "margin": apart[name], "sentence": sentence}
+    sentence = f"Nearest to its threshold is {name}, which {way} with {value:.3f} against {limit:.3f}: a change of {_margin(apart[name])} in log-odds would turn it."  # fmt: skip
+    return {
+        "name": name,
+        "margin": apart[name],
+        "away": _margin(apart[name]),
+        "sentence": sentence,
+        "what": "the finding nearest to its threshold is",
+    }
 
 
 def _other_class(prediction: Prediction, facts: Mapping[str, Any]) -> Change:
@@ -275,8 +307,14 @@ def _other_class(prediction: Prediction, facts: Mapping[str, Any]) -> Change:
     if prediction.predicted is None or len(order) < 2 or order[1][1] <= 0:
         return None
     margin = math.log(order[0][1] / order[1][1])
-    sentence = f"The answer would be {order[1][0]} if the evidence for {order[1][0]} against {order[0][0]} rose by {margin:.2f} in log-odds."
-    return {"name": order[1][0], "margin": margin, "sentence": sentence}
+    sentence = f"The answer would be {order[1][0]} if the evidence for {order[1][0]} against {order[0][0]} rose by {_margin(margin)} in log-odds."
+    return {
+        "name": order[1][0],
+        "margin": margin,
+        "away": _margin(margin),
+        "sentence": sentence,
+        "what": "the nearest other answer is",
+    }
 
 
 CHANGES: Mapping[str, Callable[[Prediction, Mapping[str, Any]], Change]] = {
@@ -284,6 +322,10 @@ CHANGES: Mapping[str, Callable[[Prediction, Mapping[str, Any]], Change]] = {
     "time_to_event": lambda *_: None,  # a risk is no choice that could turn
 }
 """What would change the answer, by the task of the adapter."""
+
+
+def _margin(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else "less than 0.01"
 
 
 def _odds(share: float) -> float:

@@ -7,6 +7,7 @@ from voxtune.pages.layout import render
 
 WORDS = {
     "precision": "neighbours of the same class",
+    "outcome": "neighbours with the same findings or events",
     "severity": "neighbours of the same third of severity",
     "text_to_image": "own scan found by its text",
     "image_to_text": "own text found by its scan",
@@ -22,7 +23,9 @@ def retrieval_page(facts: Mapping[str, Any], notes: Sequence[str]) -> str:
         k, _, label = rest.partition("/")
         rows.append(
             {
-                "words": WORDS[kind] + (f", {label}" if label else ""),
+                "words": f"neighbours with {label}"
+                if label and kind == "outcome"
+                else WORDS[kind] + (f", {label}" if label else ""),
                 "k": k,
                 "adapter": facts["spaces"]["adapter"].get(name),
                 "base": facts["spaces"]["base"].get(name),

@@ -38,7 +38,7 @@ def read_profile(profile: str | Path) -> Profile:
             raise UsageError(f"Profile '{path.name}': no such file.")
         if size > LARGEST:
             raise DataError(f"{path.name}: a profile has at most {LARGEST} bytes, this file has {size}.")
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(
             f"{path.name}: it cannot be read ({error.strerror or type(error).__name__})."

@@ -300,13 +300,15 @@ def _made_of(
                 f"Report template '{template.name}' states percentiles, which need a normative model of the training side's controls: "
                 "'voxtune train' fits one; 'voxtune describe --norms' takes an adapter, a run or a split folder."
             )
-        unused = {COLUMNS[term] for term in COLUMNS if term not in norms.norms.terms}
+        unused = {COLUMNS[term] for term in COLUMNS if term not in norms.norms.uses}
         found[name] = tuple(one for one in sources if one not in unused)
     return found
 
 
 def _body(text: str, diagnosis: str | None, profile: Profile) -> str:
-    return text if diagnosis is None else text.removeprefix(label_sentence(diagnosis, profile))
+    return (
+        text if diagnosis is None else text.removeprefix(" ".join(label_sentence(diagnosis, profile).split()))
+    )
 
 
 def _check(

@@ -9,6 +9,11 @@ from pydantic import AfterValidator, Field, model_validator
 from voxtune.types.settings import Settings
 
 MOST_NODES, MOST_RELATIONS = 200, 500
+_OTHER = "АВЕЅІЈКМНОРСТХаеѕіјорсухΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"  # noqa: RUF001
+LOOK_ALIKE = str.maketrans(_OTHER, "ABESIJKMHOPCTXaesijopcyxABEZHIKMNOPTYXo")
+"""Cyrillic and Greek letters that nobody tells from Latin ones."""
+ABBREVIATION = 3
+"""Letters up to which a class with capitals is found as it is written alone."""
 
 
 def _plain_line(text: str) -> str:
@@ -19,8 +24,10 @@ def _plain_line(text: str) -> str:
 
 
 def _clause(text: str) -> str:
-    if text.endswith("."):
-        raise ValueError(f"'{text[:80]}': expected words without a full stop, which the text sets itself")
+    if re.search(r"[.!?:;,]$|[.!?]\s", text):
+        raise ValueError(
+            f"'{text[:80]}': expected one sentence without a full stop or another mark at its end, which the text sets itself"
+        )
     return text
 
 
@@ -125,6 +132,19 @@ class Knowledge(Settings):
         return self
 
     @model_validator(mode="after")
+    def _worded(self) -> "Knowledge":
+        """No wording says that a finding is there and that it is not."""
+        first: dict[str, str] = {}
+        for name, node in self.nodes.items():
+            for way in ("present", "mild", "absent"):
+                for words in getattr(node, way):
+                    if first.setdefault(words.casefold(), way) != way:
+                        raise ValueError(
+                            f"'{name}': '{words}' stands in {first[words.casefold()]} and in {way}"
+                        )
+        return self
+
+    @model_validator(mode="after")
     def _signed(self) -> "Knowledge":
         for name, signs in self.classes.items():
             named = (*signs.present, *signs.mild, *signs.absent)
@@ -153,14 +173,26 @@ class Knowledge(Settings):
         return [one for one in self.relations if one.start == node]
 
 
+def as_seen(text: str) -> str:
+    """Full-width letters, ligatures, letters with marks and those of other scripts that look like Latin ones as the plain letters."""
+    plain = unicodedata.normalize("NFKD", text).translate(LOOK_ALIKE)
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
 def names_class(text: str, classes: tuple[str, ...]) -> str | None:
-    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word."""
-    # Full-width letters and ligatures read as the plain ones do.
-    text = unicodedata.normalize("NFKC", text)
+    """The first class that a text names as a whole word; short names are abbreviations, a bare number or letter is no word.
+
+    ``mild_atrophy``, ``Mild-Atrophy`` and ``MildAtrophy`` are ``mild atrophy``.
+    """
+    text = as_seen(text)
     for name in classes:
-        if re.fullmatch(r"[\d.]+|\w", name):
+        plain = as_seen(name)
+        if re.fullmatch(r"[\d.]+|\w", plain):
             continue
-        flags = 0 if len(name) <= 3 else re.IGNORECASE
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, flags):
+        words = [word for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", plain) if word]
+        # AD is no 'ad'; 'low' begins a sentence as 'Low'.
+        flags = 0 if len(plain) <= ABBREVIATION and not plain.islower() else re.IGNORECASE
+        spelled = r"[\W_]*".join(map(re.escape, words))
+        if words and re.search(rf"(?<!\w){spelled}(?!\w)", text, flags):
             return name
     return None

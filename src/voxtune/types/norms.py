@@ -85,6 +85,12 @@ class Norms(Settings):
         return len(self.knots) - self.degree - 2 if term == "age" else 1
 
     @property
+    def uses(self) -> tuple[Term, ...]:
+        """Terms on which it hangs what is said of a person: those adjusted for, and those beyond which nothing is said."""
+        bounds = {"age": self.age, "head_size": self.head_size, "sex": self.sexes}
+        return tuple(one for one in TERMS if one in self.terms or bounds[one])
+
+    @property
     def adjusted(self) -> str:
         """``age, sex and head size``; empty where volumes are not adjusted."""
         words = [WORDS[one] for one in ("age", "sex", "head_size") if one in self.terms]

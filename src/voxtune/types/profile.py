@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
-from voxtune.types.knowledge import Knowledge, names_class
+from voxtune.types.knowledge import Knowledge, as_seen, names_class
 from voxtune.types.settings import Settings
 
 MOST_FIELDS = 200
@@ -185,9 +185,13 @@ class Profile(Settings):
                     f"knowledge: '{name}' is of a measured region and has no 'side': low or high"
                 )
         classes = (*self.classes, *knowledge.classes, *knowledge.controls)
-        for sentence in knowledge.sentences:
-            if said := self.said(sentence) or names_class(sentence, classes):
+        for sentence in (*knowledge.sentences, knowledge.scan):
+            if said := self.said(as_seen(sentence)) or names_class(sentence, classes):
                 raise ValueError(f"knowledge: '{sentence}' says '{said}', which gives a class away")
+        # Generated sentences say these too; a telling word in them stands in every text and tells nothing.
+        for words in (self.opening, *(one.name for one in self.regions.values() if one.text)):
+            if said := names_class(words, classes):
+                raise ValueError(f"knowledge: '{words}' says '{said}', which gives a class away")
 
     @property
     def columns(self) -> dict[str, ReportField]:

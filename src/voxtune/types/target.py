@@ -23,6 +23,11 @@ NO_MEASURE = frozenset(
 _OLD_KEYS = ("init_std", "hidden_ratio", "scale")
 
 
+def called(name: str) -> str:
+    """A target as a person says it."""
+    return "MMSE" if name == MMSE else name
+
+
 class Target(Settings):
     """A regression target: a learned token and a head of its own (Eq. 3 and 5 of DEFT), and a masked squared error (Eq. 14)."""
 
@@ -46,7 +51,7 @@ class Target(Settings):
     @property
     def label(self) -> str:
         """As a person says it."""
-        return "MMSE" if self.name == MMSE else self.name
+        return called(self.name)
 
     @model_validator(mode="before")
     @classmethod

@@ -190,6 +190,7 @@ def predict(  # noqa: PLR0913  (the options of the command)
         device,
         _threads(workers),
         view,
+        _bank_sha256(folder),
     )
     kept = AnswerFolder(home, facts)
     most = _visits(facts)
@@ -228,6 +229,14 @@ def predict(  # noqa: PLR0913  (the options of the command)
     ]
     done_now = _finished(jobs, answers, lost, kept, folder.name, facts, reused)
     return replace(done_now, moment=next((one for one in answers if one.page.name == moment), None))
+
+
+def _bank_sha256(adapter: Path) -> str | None:
+    """Of the cases beside an adapter; ``None``: it has none."""
+    from voxtune.storage.seal import file_sha256
+    from voxtune.types.case_bank import BANK
+
+    return file_sha256(adapter / BANK) if (adapter / BANK).is_file() else None
 
 
 def _meant(source: Path, *, alone: bool, say: Callable[[str], None]) -> list[Input]:

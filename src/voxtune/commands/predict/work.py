@@ -39,6 +39,8 @@ class Model:
     """Of the processor; ``None``: as they are."""
     view: View = "radiological"
     """Of the pictures."""
+    bank_sha256: str | None = None
+    """Of the cases beside the adapter, which may be exported anew without it; ``None``: it has none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Job:
             "earlier": [[one.scan.name, one.scan.sha256, one.years] for one in self.earlier],
             "changes": [one.sentence for one in self.changes],
         }  # fmt: skip
-        return self.declared.as_json() | seen
+        beside = {} if self.model.bank_sha256 is None else {"bank": self.model.bank_sha256}
+        return self.declared.as_json() | seen | beside
 
 
 def work(job: Job) -> str | None:

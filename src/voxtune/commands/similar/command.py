@@ -7,27 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import __version__
-from voxtune.cases.vectors import (
-    Sources,
-    case_of,
-    cases_of_rows,
-    readable_rows,
-    silent_reports,
-    text_vectors,
-)
-from voxtune.commands.similar.measure import NO_FIGURE, learned_sentence, measure, measured_lines
-from voxtune.errors import DataError, ScanError, UsageError
-from voxtune.run_dir import RunDir, output_folder, read_json, write_json, write_text
+from voxtune.cases.vectors import case_of, cases_of_rows, silent_reports, text_vectors
+from voxtune.commands.similar.bank import Bank, asked_row, bank_of, pictured_in, spelled_as, training_side
+from voxtune.commands.similar.measure import measure, measured_lines, notes
+from voxtune.errors import ScanError, SomeScansFailedError, UsageError
+from voxtune.run_dir import output_folder, write_json, write_text
 from voxtune.types.records import ManifestRow
 from voxtune.types.seed import check_seed
-from voxtune.types.stored import RunSplit
 
 if TYPE_CHECKING:
     from voxtune.cases.nearest import By
     from voxtune.model.adapter import LoadedAdapter
-    from voxtune.reports.norms import FittedNorms
 
-FACTS, PAGE = "similar.json", "page.html"
+COUNT = 5
+"""Neighbours, where nobody says how many."""
+FACTS, PAGE, FAILED = "similar.json", "page.html", "failed.tsv"
 Say = Callable[[str], None]
 
 
@@ -38,6 +32,8 @@ class Similar:
     facts: dict[str, Any]
     lines: tuple[str, ...]
     page: Path | None = None
+    error: SomeScansFailedError | None = None
+    """Scans of the bank, or of the manifest, could not be read; the rest is done."""
 
     def as_json(self) -> dict[str, Any]:
         """``similar.json``."""
@@ -57,7 +53,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
     data: str | Path | None = None,
     split: str | Path | None = None,
     by: "By | None" = None,
-    count: int = 5,
+    count: int | None = None,
     participant: str | None = None,
     facts: Mapping[str, str] | None = None,
     output: str | Path | None = None,
@@ -77,7 +73,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
         data: manifest of preprocessed scans, the bank; ``None``: the bank that the adapter keeps (``export --case-bank``).
         split: a split folder whose training side is the bank; of a run its own; otherwise every row of the manifest, which is said.
         by: ``image``, ``text`` or ``both``; ``None``: both where the scan has facts, else the image.
-        count: neighbours.
+        count: neighbours; ``None``: five, of the groups beside an adapter three and no more than half.
         participant: whose scan it is; nobody is their own neighbour. A row of ``data`` with this image says it too.
         facts: values by manifest column, to make a text of.
         output: the folder of ``similar.json`` and ``page.html``; nothing is written without.
@@ -104,7 +100,7 @@ def similar(  # noqa: PLR0913  (the options of the command)
     place, folder, file = Path(adapter), adapter_folder(Path(adapter)), scan_file(Path(scan))
     if not file.exists():
         raise ScanError(file, "no such file", "Give a NIfTI file, a DICOM folder or a manifest.tsv.")
-    if count < 1:
+    if count is not None and count < 1:
         raise UsageError(f"--count takes a whole number of at least 1, got {count}.")
     weights = base_file(folder, None if base is None else Path(base))
     axes = orientation and checked_axes(orientation)
@@ -117,149 +113,28 @@ def similar(  # noqa: PLR0913  (the options of the command)
                 raise UsageError(
                     "A manifest is measured by its own scans: leave out --data, --split and --facts."
                 )
-            found = measure(loaded, file, seed, say, _training_side(place, None))
-            return _measured(found, target)
-        bank = _bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
+            return _measured(*measure(loaded, file, seed, say, training_side(place, None)), target)
+        bank = bank_of(loaded, place, folder, None if data is None else Path(data), split, say)
         from voxtune.data.images import load_preset, prepare_scan
 
         prepared = prepare_scan(
             file, load_preset(loaded.facts.preset), stripped=stripped, series=series, orientation=axes
         )
         row = bank.row_of(file, prepared.preprocessed.record.input_sha256) if bank.sources else None
-        asked = _asked(row, file, participant, facts or {})
+        asked = asked_row(loaded, row, file, participant, facts or {})
         done = _searched(
             loaded, bank, asked, prepared, by, count, known=participant is not None or row is not None
         )
         return _written(done, target)
 
 
-@dataclass(frozen=True)
-class Bank:
-    """Where neighbours come from."""
-
-    sources: Sources | None
-    """Scans; ``None``: the groups beside the adapter."""
-    folder: Path
-    everyone: Sequence[ManifestRow] = ()
-    norms: "FittedNorms | None" = None
-
-    def row_of(self, scan: Path, input_sha256: str) -> ManifestRow | None:
-        """The row of the manifest that is this very scan: by its path, else by its content, before or after preprocessing."""
-        from voxtune.evaluation.scan_figures import records_of
-        from voxtune.imaging.record import content_sha256
-
-        assert self.sources is not None
-        manifest = self.sources.manifest
-        images = {row.scan_id: image for row in self.everyone if (image := _image(manifest, row)) is not None}
-        rows = {row.scan_id: row for row in self.everyone}
-        if found := [name for name, image in images.items() if image == scan.resolve()]:
-            return rows[found[0]]
-        mine = {content_sha256(scan), input_sha256}
-        records = records_of(manifest, self.everyone)
-        for name, image in images.items():
-            record = records[name]
-            if (record is not None and record.input_sha256 in mine) or (
-                image.exists() and content_sha256(image) in mine
-            ):
-                return rows[name]
-        return None
-
-
-def _image(manifest: Path, row: ManifestRow) -> Path | None:
-    """The image of a row; ``None``: it is nowhere, so it is not this scan."""
-    from voxtune.data.manifest import resolve_image
-
-    try:
-        return resolve_image(manifest, row).resolve()
-    except DataError:
-        return None
-
-
-def _bank_of(
-    loaded: "LoadedAdapter", place: Path, folder: Path, data: Path | None, split: str | Path | None, say: Say
-) -> Bank:
-    from voxtune.reports.needed import kept_norms
-    from voxtune.types.case_bank import BANK
-
-    config, kept = loaded.config, loaded.facts.norms
-    if data is None:
-        if not (folder / BANK).is_file():
-            raise UsageError(
-                "There is no bank: give the manifest of its scans, --data MANIFEST, or an adapter that keeps one (voxtune export RUN -o ADAPTER --case-bank 5)."
-            )
-        if split is not None:
-            raise UsageError("--split goes with --data.")
-        return Bank(None, folder, norms=kept_norms(kept, config.report, config.known_profile))
-    from voxtune.data.manifest import read_manifest
-    from voxtune.data.simulated import with_marks
-
-    everyone = with_marks(data, read_manifest(data))
-    train = _training_side(place, None if split is None else Path(split))
-    rows = [row for row in everyone if train is None or row.scan_id in train]
-    if not rows:
-        raise UsageError(
-            f"{data.name} holds no scan of the training side; give the manifest that was trained on."
-        )
-    if train is None:
-        say(
-            f"Bank: every scan of {data.name}; a run in place of its adapter, or --split DIR, takes the training side alone."
-        )
-    sources = readable_rows(loaded, data, rows)
-    for _, why in sources.failed:
-        say(why)
-    learned = [row for row in everyone if train is not None and row.scan_id in train]
-    closed = config.predicted_columns
-    norms = kept_norms(kept, config.report, config.known_profile, learned, closed)
-    if norms is None:
-        norms = _fitted(loaded, learned)
-    return Bank(sources, folder, everyone, norms)
-
-
-def _training_side(place: Path, split: Path | None) -> set[str] | None:
-    """The scans that may be neighbours; ``None``: nobody says which were trained on."""
-    if split is not None:
-        from voxtune.data.split_files import read_split
-
-        return set(read_split(split).train)
-    run = RunDir(place)
-    return (
-        set(read_json(run.split, "the split of the run", RunSplit)["train"]) if run.split.is_file() else None
-    )
-
-
-def _fitted(loaded: "LoadedAdapter", train: Sequence[ManifestRow]) -> "FittedNorms | None":
-    """A normative model of the training side, where the adapter keeps none and enough controls are there."""
-    from voxtune.reports.norms import fit_norms
-
-    try:
-        return fit_norms(train, loaded.config.known_profile, loaded.config.report.controls)
-    except DataError:  # no controls: regions are compared by the spread of the bank
-        return None
-
-
-def _asked(
-    row: ManifestRow | None, file: Path, participant: str | None, facts: Mapping[str, str]
-) -> ManifestRow:
-    """What is known of the scan: its row of the manifest, and what a person gives over it."""
-    from voxtune.explanation.scan_reports import facts_row, plain_name
-
-    given = facts_row(facts) if facts else None
-    known = {} if row is None else row.model_dump()
-    told = (
-        {} if given is None else {name: value for name, value in given.model_dump().items() if name in facts}
-    )
-    name = row.scan_id if row is not None else plain_name(file)
-    whose = {"participant_id": participant} if participant is not None else {}
-    return ManifestRow.model_validate({"participant_id": "unknown", "image": "given"} | known | told | whose | {"scan_id": name})  # fmt: skip
-
-
 def _searched(
-    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int, *, known: bool
+    loaded: "LoadedAdapter", bank: Bank, asked: ManifestRow, prepared: Any, by: "By | None", count: int | None, *, known: bool
 ) -> dict[str, Any]:  # fmt: skip
     from dataclasses import replace
 
     from voxtune.cases.bank import cases_of, read_bank
-    from voxtune.cases.beside import similar_facts, standing_facts
+    from voxtune.cases.beside import groups_shown, similar_facts, standing_facts
     from voxtune.cases.nearest import nearest
     from voxtune.cases.outcomes import outcome_names
     from voxtune.evaluation.encode import encode
@@ -282,7 +157,9 @@ def _searched(
     else:
         cases = cases_of_rows(loaded, bank.sources, bank.norms, texts=how != "image")
         marked, fewest = any(row.simulated for row in bank.sources.rows), 1
-    near = nearest(query, cases, how, count)
+    spelled = spelled_as(bank, asked) if known else frozenset()
+    count = count or (groups_shown(cases) if bank.sources is None else COUNT)
+    near = nearest(query, cases, how, count, spelled, pictured_in(bank, prepared.preprocessed.volume))
     answer, caveats = Predictor(loaded).judge(asked.scan_id, prepared.tensor, prepared.preprocessed)
     found = similar_facts(query, near, cases, profile, groups=bank.sources is None)
     have = bank.norms is not None and any(name in query.values for name in bank.norms.norms.regions)
@@ -292,7 +169,8 @@ def _searched(
         "adapter": loaded.facts.model_dump(mode="json"),
         "similar": found | {"person_known": known, "simulated": marked, "fewest": fewest},
         "standing": standing_facts(bank.norms.standings(asked), profile) if have and bank.norms else None,
-        "failed": [] if bank.sources is None else list(bank.sources.failed),
+        "failed": () if bank.sources is None else bank.sources.failed,
+        "rows": 0 if bank.sources is None else len(bank.sources.rows),
         "simulated": loaded.facts.simulated or marked or prepared.preprocessed.record.simulated,
     }
 
@@ -320,6 +198,10 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
         why = [*(f"agrees: {text}" for text in one["agree"][:2]), *(f"differs: {text}" for text in one["differ"][:2])]  # fmt: skip
         text = "" if one["text"] is None else f", text {one['text']:.3f}"
         lines.append(f"  {one['name']}: {_became(one)}, image {one['image']:.3f}{text}{'; ' if why else ''}{'; '.join(why)}")  # fmt: skip
+    if similar_["wordless"]:
+        lines.append(
+            f"{similar_['wordless']} participants of the bank have no report to compare; --by image compares all."
+        )
     lines.append("Research only, not for diagnosis.")
     page = None
     if target is not None:
@@ -329,7 +211,22 @@ def _written(done: dict[str, Any], target: Path | None) -> Similar:
             prediction, caveats, done["adapter"], similar_, done["standing"], simulated=done["simulated"]
         )
         write_text(page, shown)
-    return Similar(facts, tuple(line for line in lines if line), page)
+    error = _lost(done["failed"], done["rows"], target)
+    return Similar(facts, tuple(line for line in lines if line), page, error)
+
+
+def _lost(failed: Sequence[tuple[str, str]], done: int, target: Path | None) -> SomeScansFailedError | None:
+    """The error of scans that could not be read, which their table names; none where all could."""
+    from voxtune.data.manifest import write_table
+
+    table = "what is printed above" if target is None else target / FAILED
+    if isinstance(table, Path):
+        table.unlink(missing_ok=True)
+        if failed:
+            write_table(
+                table, ("scan_id", "error"), [{"scan_id": name, "error": why} for name, why in failed]
+            )
+    return SomeScansFailedError(len(failed), len(failed) + done, table) if failed else None
 
 
 def _became(one: Mapping[str, Any]) -> str:
@@ -341,18 +238,12 @@ def _became(one: Mapping[str, Any]) -> str:
     return ", ".join([*known, *there]) or ("none of the findings" if one["outcomes"] else "no diagnosis")
 
 
-def _measured(found: dict[str, Any], target: Path | None) -> Similar:
+def _measured(found: dict[str, Any], failed: Sequence[tuple[str, str]], target: Path | None) -> Similar:
     page = None
     if target is not None:
         from voxtune.pages.retrieval_page import retrieval_page
 
         page = target / PAGE
         write_json(target / "retrieval.json", found, shared=True)
-        write_text(
-            page,
-            retrieval_page(
-                found, [learned_sentence(found), *([] if any(found["spaces"].values()) else [NO_FIGURE])]
-            ),
-            shared=True,
-        )
-    return Similar(found, tuple(measured_lines(found)), page)
+        write_text(page, retrieval_page(found, notes(found)), shared=True)
+    return Similar(found, tuple(measured_lines(found)), page, _lost(failed, found["n_scans"], target))

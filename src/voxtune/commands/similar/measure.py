@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtune import __version__
+from voxtune.cases.outcomes import outcomes_of
+from voxtune.cases.pictures import one_person
 from voxtune.cases.vectors import (
     Sources,
     image_vectors,
@@ -16,17 +18,19 @@ from voxtune.cases.vectors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxtune.cases.nearest import Floats
     from voxtune.model.adapter import LoadedAdapter
 
-NO_FIGURE = "No figure: they have neither two classes nor a severity, and no reports."
+NO_FIGURE = "No figure: they have neither two classes, outcomes nor a severity, and no reports."
 SPACES = {"adapter": "the adapter", "base": "the frozen base (the linear probe's space)"}
 
 
 def measure(
     loaded: "LoadedAdapter", manifest: Path, seed: int, say: Callable[[str], None], learned: set[str] | None
-) -> dict[str, Any]:
-    """``retrieval.json``: precision at k by class and severity, recall of text -> image and image -> text, beside chance.
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """``retrieval.json``, and the scans that could not be read with the reason: precision at k by class and severity, recall of text -> image and image -> text, beside chance.
 
     ``learned``: scans that the adapter was trained on; ``None``: nobody says which.
 
@@ -41,7 +45,8 @@ def measure(
 
     rows = with_marks(manifest, read_manifest(manifest))
     sources = readable_rows(loaded, manifest, rows)
-    people = {row.participant_id for row in sources.rows}
+    first = one_person(manifest, sources.rows)
+    people = set(first.values())
     if len(people) < 2:
         raise DataError(f"{manifest.name}: {len(people)} participant; cases are found among two or more.")
     for _, why in sources.failed:
@@ -50,16 +55,17 @@ def measure(
     kept = None if loaded.facts.norms is None else FittedNorms(loaded.facts.norms)
     texts = text_vectors(loaded, silent_reports(loaded, sources.rows, kept))
     spaces = {
-        "adapter": _scores(image_vectors(loaded.model, sources, preset), sources, texts, loaded, seed),
+        "adapter": _scores(image_vectors(loaded.model, sources, preset), sources, texts, loaded, first, seed),
         "base": _scores(
-            image_vectors(frozen_base(loaded.config), sources, preset), sources, {}, loaded, seed
+            image_vectors(frozen_base(loaded.config), sources, preset), sources, {}, loaded, first, seed
         ),
     }
-    return {
+    found = {
         "spaces": spaces,
         "severity": _severity(loaded),
         "n_scans": len(sources.rows),
         "n_participants": len(people),
+        "same_person": len(first) - len(people),
         "texts": len(texts),
         "learned": None if learned is None else sum(row.scan_id in learned for row in sources.rows),
         "failed": len(sources.failed),
@@ -69,6 +75,7 @@ def measure(
         "simulated": loaded.facts.simulated or any(row.simulated for row in sources.rows),
         "voxtune": __version__,
     }
+    return found, sources.failed
 
 
 def _severity(loaded: "LoadedAdapter") -> str | None:
@@ -77,8 +84,8 @@ def _severity(loaded: "LoadedAdapter") -> str | None:
 
 
 def _scores(
-    images: "Floats", sources: Sources, texts: "dict[str, Floats]", loaded: "LoadedAdapter", seed: int
-) -> dict[str, Any]:
+    images: "Floats", sources: Sources, texts: "dict[str, Floats]", loaded: "LoadedAdapter", first: "Mapping[str, str]", seed: int
+) -> dict[str, Any]:  # fmt: skip
     from voxtune.cases.retrieval import Searched, retrieval
     from voxtune.profiles.plausible import number
 
@@ -89,9 +96,8 @@ def _scores(
     if name is not None:
         cells = [dict(row).get(name) for row in rows]
         severity = [None if one is None else number(one) for one in cells]
-    searched = Searched(
-        images, [row.participant_id for row in rows], [row.diagnosis for row in rows], words, severity
-    )
+    people, classes = [first[row.participant_id] for row in rows], [row.diagnosis for row in rows]
+    searched = Searched(images, people, classes, words, severity, outcomes_of(loaded, rows))
     return retrieval(searched, seed)
 
 
@@ -104,12 +110,18 @@ def learned_sentence(found: dict[str, Any]) -> str:
     return f"The adapter was trained on {found['learned']} of them: its figures are too good for new people; measure those of its test side alone."
 
 
+def notes(found: dict[str, Any]) -> list[str]:
+    """What a reader must know before the figures."""
+    twins = found["same_person"]
+    said = f"{twins} participant{'s are' if twins > 1 else ' is'} another one by the picture: they count as one person, who is never found for themselves."
+    none = [] if any(found["spaces"].values()) else [NO_FIGURE]
+    return [learned_sentence(found), *([said] if twins else []), *none]
+
+
 def measured_lines(found: dict[str, Any]) -> list[str]:
     """For a terminal."""
     lines = ["SIMULATED scans."] if found["simulated"] else []
-    lines += [f"{found['n_scans']} scans of {found['n_participants']} participants.", learned_sentence(found)]
-    if not any(found["spaces"].values()):
-        lines.append(NO_FIGURE)
+    lines += [f"{found['n_scans']} scans of {found['n_participants']} participants.", *notes(found)]
     for space, scores in found["spaces"].items():
         for name, one in scores.items():
             if "/" not in name:
