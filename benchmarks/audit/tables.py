@@ -126,7 +126,8 @@ def draw() -> None:
         axis.axhline(95, color="0.6", lw=0.8)
         axis.set(title=f"{name}, {one['people']} people", xlabel="people there twice, %", ylim=(0, 103))
     axes[0][0].set_ylabel("copies found, %")
-    axes[0][-1].legend(fontsize=7, frameon=False, loc="lower right")
+    for axis in (axes[0][0], axes[0][-1]):
+        axis.legend(fontsize=7, frameon=False, loc="lower right")
     figure.tight_layout()
     IMAGES.mkdir(exist_ok=True)
     figure.savefig(IMAGES / "audit-doses.svg", metadata={"Date": None})

@@ -77,10 +77,24 @@ def test_excluded_scans_are_written_and_come_back(tmp_path: Path) -> None:
 def test_settings_of_a_split_that_cannot_be_are_said(tmp_path: Path) -> None:
     folder = write_split(Split(("a",), (), ("b",), {"a": "p", "b": "q"}), tmp_path / "split", "abc")
     stored = unsealed(json.loads((folder / "split.json").read_text(encoding="utf-8")))
-    for broken in ({"settings": {"test": 3}}, {"train_sizes": {"many": 1}}):
+    sizes = [{"train_sizes": {size: 1}} for size in ("many", "0", "-1", "2", "1" + 130 * "0")]
+    for broken in ({"settings": {"test": 3}}, *sizes):
         (folder / "split.json").write_text(json.dumps(stored | broken), encoding="utf-8")
         with pytest.raises(DataError, match=r"split/split\.json: the settings of the split cannot be read"):
             read_split(folder)
+
+
+def test_a_subset_may_hold_one_scan_or_all_of_its_training_side(tmp_path: Path) -> None:
+    folder = write_split(
+        Split(("a", "b"), (), ("c",), {"a": "p", "b": "q", "c": "r"}, subsets={1: ("a",), 2: ("a", "b")}),
+        tmp_path / "split",
+        "abc",
+    )
+    assert read_split(folder).subsets == {1: ("a",), 2: ("a", "b")}
+    stored = unsealed(json.loads((folder / "split.json").read_text(encoding="utf-8")))
+    (folder / "split.json").write_text(json.dumps(stored | {"train_sizes": {"3": 1}}), encoding="utf-8")
+    with pytest.raises(DataError, match="expected 1 to 2, the training scans, got 3"):
+        read_split(folder)
 
 
 def test_folds_and_a_single_cut_are_not_mixed_up() -> None:
