@@ -84,19 +84,6 @@ def test_settings_of_a_split_that_cannot_be_are_said(tmp_path: Path) -> None:
             read_split(folder)
 
 
-def test_a_subset_may_hold_one_scan_or_all_of_its_training_side(tmp_path: Path) -> None:
-    folder = write_split(
-        Split(("a", "b"), (), ("c",), {"a": "p", "b": "q", "c": "r"}, subsets={1: ("a",), 2: ("a", "b")}),
-        tmp_path / "split",
-        "abc",
-    )
-    assert read_split(folder).subsets == {1: ("a",), 2: ("a", "b")}
-    stored = unsealed(json.loads((folder / "split.json").read_text(encoding="utf-8")))
-    (folder / "split.json").write_text(json.dumps(stored | {"train_sizes": {"3": 1}}), encoding="utf-8")
-    with pytest.raises(DataError, match="expected 1 to 2, the training scans, got 3"):
-        read_split(folder)
-
-
 def test_folds_and_a_single_cut_are_not_mixed_up() -> None:
     rows = [row(f"s{n}") for n in range(10)]
     with pytest.raises(SettingError, match="make_folds for cross-validation"):

@@ -10,8 +10,9 @@ import pytest
 from voxtune.commands.split import split
 from voxtune.data.manifest import write_manifest
 from voxtune.data.split_files import fold_folders, match_shareable, read_split, write_shareable, write_split
-from voxtune.data.splits import SplitSettings, make_folds, make_split
+from voxtune.data.splits import Split, SplitSettings, make_folds, make_split
 from voxtune.errors import DataError, SettingError, TableError, UsageError
+from voxtune.storage.seal import unsealed
 from voxtune.types.records import ManifestRow
 
 
@@ -214,3 +215,17 @@ def test_the_same_words_again_find_the_split_whole_and_others_are_refused(
     table.unlink()
     with pytest.raises(UsageError, match="another split already"):
         split(manifest, folder, folds=folds, seed=3, share=key)
+
+
+def test_a_subset_may_hold_one_scan_or_all_of_its_training_side(tmp_path: Path) -> None:
+    folder = write_split(
+        Split(("a", "b"), (), ("c",), {"a": "p", "b": "q", "c": "r"}, subsets={1: ("a",), 2: ("a", "b")}),
+        tmp_path / "split",
+        "abc",
+    )
+    assert read_split(folder).subsets == {1: ("a",), 2: ("a", "b")}
+    stored = unsealed(json.loads((folder / "split.json").read_text(encoding="utf-8")))
+    for size, said in (("3", "3"), ("0", "0"), ("1" + 60 * "0", "1" + 39 * "0")):
+        (folder / "split.json").write_text(json.dumps(stored | {"train_sizes": {size: 1}}), encoding="utf-8")
+        with pytest.raises(DataError, match=rf"expected 1 to 2, the training scans, got {said}\)"):
+            read_split(folder)
