@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from voxtune.audit.checks import AuditInputs, find_leaks
-from voxtune.audit.chests import chest_pictures
+from voxtune.audit.chests import _picture, chest_pictures
 from voxtune.audit.duplicates import CERTAIN_PICTURE, compare, permuted_sides, state
 from voxtune.audit.fingerprints import fingerprint, picture
 from voxtune.audit.images import Images, look_at
@@ -330,3 +330,4 @@ def test_a_picture_without_lungs_has_no_view_of_a_chest() -> None:
     hollow[12:-12, 12:-12, 12:-12] = 0  # even inside and out: there is nothing to tell anybody by
     found = chest_pictures(hollow, np.diag([8.0, 8.0, 8.0, 1.0]))
     assert all(np.isfinite(one).all() for one in found.values())
+    assert not _picture(np.ones((8, 8, 8), np.float32), np.zeros((8, 8, 8), bool)).any()
