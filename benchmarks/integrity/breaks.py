@@ -87,7 +87,8 @@ def trial(
     if kind == "full" and not _mounts(given.folder.absolute()):
         return {"places": 0, "of": 0, "tried": 0, "faults": [], "seconds": 0.0}
     if kind == "random":
-        places = [random.Random(1).uniform(0.02, 1) * took for _ in range(given.random)]
+        draw = random.Random(command.name)
+        places = [draw.uniform(0.02, 1) * took for _ in range(given.random)]
     # In a drawn order that is always the same: where the time ends early, what was tried lies all over the command.
     random.Random(f"{command.name}/{kind}").shuffle(places)
     faults: list[str] = []

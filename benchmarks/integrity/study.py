@@ -53,7 +53,6 @@ COMMANDS = (
     Command("weights", ("weights", "convert", "m3d", "m3d.bin"), ("m3d.bin",), ("m3d.safetensors", "m3d.json")),
     Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
     Command("reproduce", ("reproduce", "deft", "-o", "made", "--data", "cohort/manifest.tsv", "--base", "tiny", "--table", "4", "--seeds", "1", "--set", "training.epochs=1"), ("cohort",), ("made", "cohort/cache"), every=20),
-    Command("demo", ("demo", "shown"), (), ("shown",), every=40),
 )  # fmt: skip
 
 
@@ -84,9 +83,6 @@ def preloaded() -> None:
     import voxtune
 
     torch.set_num_threads(1)
-    from voxtune.commands import demo
-
-    demo.PARTICIPANTS, demo.VISITS, demo.RAW_HEADS = 30, 1, 1  # its steps are the same
     for module in pkgutil.walk_packages(voxtune.__path__, "voxtune."):
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # of an extra that is not installed

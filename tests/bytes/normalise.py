@@ -33,14 +33,27 @@ JSON_FIELDS: Mapping[str, Mapping[str, str]] = {
         "peak_bytes": "of the process, which has run other commands before",
         "content_sha256": "covers the clock",
     },
-    "*/table_*.json": {"seconds": "clock"},
+    "*/table_*.json": {
+        "seconds": "clock",
+        "cpu_seconds": "clock",
+        "peak_bytes": "of the process, which has run other commands before",
+        "content_sha256": "covers the clock",
+    },
     "*/cells/*/attempts.jsonl": {"began": "clock"},
     "*/checkpoints/*.json": {"content_sha256": "covers the clock in the history"},
 }
 """Fields by name, at any depth of a JSON file or of a line of one. The log's stand in checkpoints too (``history``)."""
 ALIASES = {"*/checkpoints/*.json": "*/log.jsonl"}
 
+COST = {
+    r"[\d.]+(?= GB of memory a worker)": "of the process, which has run other commands before",
+    r"[\d.]+(?= (?:s|min|minutes|h|hours)\b)": "clock",
+}
+"""Of the tables of a paper: what they took."""
 TEXTS: Mapping[str, Mapping[str, str]] = {
+    "*/table_*.html": COST,
+    "*/table_*.md": COST,
+    "*/made/page.html": COST,
     "*/table_*.csv": {r"(?m)(?<=,)[\d.]+(?=\r?$)": "clock: the last column, seconds"},
     "*/page.html": {
         r"(?<=<td>time</td><td>)[\d.]+ (?:s|min|h)(?= on )": "clock, of a run's page",

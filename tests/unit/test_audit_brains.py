@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
 
@@ -190,3 +193,22 @@ def test_people_who_are_cropped_alike_stay_strangers_and_are_found_in_their_whol
     )
     assert float(np.diag(cut @ whole.T).min()) > 0.6
     assert float((cut @ cut.T - np.eye(5)).max()) < 0.35
+
+
+def test_threads_that_begin_together_see_the_same_brains(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = displacement.inside()
+    displacement._inside.cache_clear()
+    count = 8
+    start = threading.Barrier(count)
+
+    def first(_: int) -> int:
+        start.wait()
+        return id(displacement.inside()[0])
+
+    slow = displacement.template.brain_mask
+    monkeypatch.setattr(displacement.template, "brain_mask", lambda size: (time.sleep(0.05), slow(size))[1])
+    with ThreadPoolExecutor(count) as pool:
+        assert len(set(pool.map(first, range(count)))) == 1
+    assert all(np.array_equal(one, other) for one, other in zip(kept, displacement.inside(), strict=True))
+    for cached in (displacement._inner, displacement._whole_blur, displacement._template):
+        cached.cache_clear()

@@ -8,6 +8,7 @@ that a hemisphere or a cropped brain is measured on what there is.
 """
 
 import functools
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from voxtune.imaging import template
 from voxtune.imaging.resample import isotropic
 from voxtune.types.volume import Volume
 
+_ONE_AT_A_TIME = threading.Lock()
 SIZE = 64
 """Points along an edge of the template's cube: 3 mm."""
 STEP_MM = template.FIELD_OF_VIEW_MM / SIZE
@@ -110,9 +112,17 @@ class Scan:
         return Sampled(values, shown)
 
 
-@functools.lru_cache(maxsize=1)
 def inside() -> tuple[Array, Matrix]:
-    """The inside of the template's brain in its box (symmetric left to right, 0 or 1), and the world of the box's points (3, N)."""
+    """The inside of the template's brain in its box (symmetric left to right, 0 or 1), and the world of the box's points (3, N).
+
+    Always the same objects: a whole brain is known by them, and threads that begin together would each have their own.
+    """
+    with _ONE_AT_A_TIME:
+        return _inside()
+
+
+@functools.lru_cache(maxsize=1)
+def _inside() -> tuple[Array, Matrix]:
     from scipy.ndimage import binary_erosion
 
     mask = binary_erosion(template.brain_mask(SIZE), iterations=2)
