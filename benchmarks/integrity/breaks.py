@@ -253,7 +253,7 @@ def _forget_looks(folder: Path, before: dict[Path, bytes]) -> None:
 
 def _idle(path: str, kind: str) -> bool:
     """Whether a cache may stay cut after a power cut: of what is finished nobody reads it; whoever does finds it (``flips``)."""
-    return kind == "power" and ("/.steps/" in path or "/cache/" in path)
+    return kind == "power" and ("/.steps/" in path or "/cache/embedded/" in path)
 
 
 def _begun(folder: Path, command: Command) -> bool:

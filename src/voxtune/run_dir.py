@@ -1,5 +1,6 @@
 """The files of a run by name, and how JSON of ours is read; writing is ``storage``'s, by the names that every room knows."""
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,10 +80,16 @@ def read_json(path: Path, what: str, shape: type | None = None) -> dict[str, Any
     found = read_sealed(path, what)
     if shape is not None:
         try:
-            TypeAdapter(shape).validate_python(found)
+            _adapter(shape).validate_python(found)
         except ValidationError as error:
             raise DataError(f"{path.parent.name}/{path.name}: expected {what}; {explain(error)}") from None
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _adapter(shape: type) -> TypeAdapter[Any]:
+    """Built once: a sweep reads the results of a thousand cells at every look."""
+    return TypeAdapter(shape)
 
 
 @dataclass(frozen=True)
