@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import http.client
 import io
 import json
+import os
 import re
 import sys
 import threading
@@ -29,6 +31,7 @@ from voxtune.serving.limits import Limits  # noqa: E402
 from voxtune.serving.openapi import document  # noqa: E402
 from voxtune.serving.service import Service  # noqa: E402
 from voxtune.serving.upload import Refused, _pieces, kind_of  # noqa: E402
+from voxtune.storage.failures import REFUSED  # noqa: E402
 
 TOKEN = "right-token"
 HEADER = b"\x5c\x01\x00\x00" + bytes(348)  # of NIfTI-1; what follows tells the worker below what to do
@@ -47,6 +50,9 @@ for line in sys.stdin:
     if task["do"] == "map" and (folder / "page.html").read_bytes() == b"<p>no map":
         tell({"failed": "There is no heat."})
         continue
+    if task["do"] == "map" and (folder / "page.html").read_bytes() == b"<p>no room for a map":
+        tell({"failed": "The server cannot store its result: the disk is full.", "unstored": True})
+        continue
     if task["do"] == "map":
         (folder / (task["file"] + ".u8")).write_bytes(bytes(8))
         (folder / (task["file"] + ".json")).write_text(json.dumps({"title": "t", "meaning": "m", "target": task["target"]}))
@@ -64,6 +70,9 @@ for line in sys.stdin:
         continue
     if what == "beside":
         what = json.dumps([[one["name"], one["years"], pathlib.Path(one["folder"], "page.html").is_file()] for one in task["earlier"]])
+    if what == "no room":
+        tell({"failed": "The server cannot store its result: the disk is full.", "unstored": True})
+        continue
     if what == "bad":
         tell({"failed": "Nothing of it is a brain."})
         continue
@@ -663,25 +672,51 @@ def test_many_uploads_at_once_never_take_more_than_there_is(tmp_path: Path) -> N
         server.stop()
 
 
-def test_a_full_disk_is_507_and_health_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
+@pytest.mark.parametrize("what", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_refuses_is_507_and_health_says_so(
+    server: Server, monkeypatch: pytest.MonkeyPatch, what: int
+) -> None:
     def full(*_: object, **__: object) -> object:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(what, os.strerror(what))
 
+    why = REFUSED[what]
     real = Path.open
     monkeypatch.setattr(
         Path, "open", lambda path, *a, **k: full() if path.name == "upload" else real(path, *a, **k)
     )
     status, said, _ = server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)
-    assert (status, "the disk is full" in said["error"]) == (507, True)
+    assert (status, why in said["error"]) == (507, True)
     monkeypatch.undo()
     monkeypatch.setattr(Path, "write_bytes", full)
     status, said, _ = server.ask("GET", "/health")
-    assert (status, said["status"], said["storage"]) == (507, "storage", "the disk is full")
+    assert (status, said["status"], said["storage"]) == (507, "storage", why)
     assert server.ask("POST", "/api/v1/scans?name=a.nii", HEADER)[0] == 507
     monkeypatch.undo()
     assert server.ask("GET", "/health")[0] == 200
+    assert server.send("after")[0] == 200
+
+
+def test_a_result_that_cannot_be_stored_is_507_and_no_fault_of_the_scan(server: Server) -> None:
+    status, said = server.send("no room")
+    assert (status, "the disk is full" in said["error"]) == (507, True)
+    assert server.ask("GET", f"/api/v1/scans/{said['id']}/result")[0] == 507
+    _, said = server.send("no room for a map")
+    status, said, _ = server.ask("GET", f"/api/v1/scans/{said['id']}/map?target=AD")
+    assert (status, "the disk is full" in said["error"]) == (507, True)
+    assert server.send("after")[0] == 200
+
+
+def test_a_worker_that_cannot_be_started_is_told_and_the_next_scan_is_taken(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_process(*_: object, **__: object) -> object:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    assert server.send("die")[0] == 422
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_process)
+    status, said = server.send("no process")
+    assert (status, "cannot start a process" in said["error"]) == (422, True)
+    monkeypatch.undo()
     assert server.send("after")[0] == 200
 
 

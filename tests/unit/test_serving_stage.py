@@ -1,7 +1,9 @@
 """``voxtune serve`` before it serves, and its worker's own limits."""
 
+import errno
 import importlib.util
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from voxtune.cli import main
 from voxtune.errors import ScanError, UsageError
 from voxtune.serving.worker import done
+from voxtune.storage.failures import REFUSED, on_disk
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +65,16 @@ def test_every_end_of_a_task_is_a_sentence_without_the_file(tmp_path: Path) -> N
         "The server cannot store its result: the disk is full. Try again when there is room."
     )
     assert ends(UsageError("No such target.")) == "No such target."
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_result_that_the_disk_refuses_is_no_fault_of_the_scan(tmp_path: Path, number: int) -> None:
+    def do(task: dict[str, object], tell: object) -> dict[str, object]:
+        with on_disk(tmp_path / "page.html"):
+            raise OSError(number, os.strerror(number))
+
+    said = f"The server cannot store its result: {REFUSED[number]}. Try again when there is room."
+    assert done(do, {}, print) == {"failed": said, "unstored": True}
 
 
 WORKER = """

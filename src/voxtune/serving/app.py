@@ -152,7 +152,7 @@ class Api:
         return Response(status_code=204)
 
     async def result(self, request: Request) -> Response:
-        """The answer: 200, 202 while there is none, 422 with the reason where there will be none."""
+        """The answer: 200, 202 while there is none, 422 with the reason where there will be none, 507 where it could not be stored."""
         return self._answer(self._scan(request))
 
     async def scan_page(self, request: Request) -> Response:
@@ -231,7 +231,8 @@ class Api:
 
     def _answer(self, scan: ServedScan) -> Response:
         if scan.state == "failed":
-            return JSONResponse({"id": scan.id, "scan": scan.name, "error": scan.error}, status_code=422)
+            status = 507 if scan.unstored else 422
+            return JSONResponse({"id": scan.id, "scan": scan.name, "error": scan.error}, status_code=status)
         if scan.state != "done":
             return JSONResponse(self._state(scan), status_code=202)
         return JSONResponse({"id": scan.id} | (scan.result or {}))

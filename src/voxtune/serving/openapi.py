@@ -174,7 +174,7 @@ def document(limits: Limits) -> Json:
                 | _in_path("id")
             },
             f"{scan}/map": {
-                "get": _get("Make a heat map and say what it shows.", schema=MAP, also=(404, 409, 422))
+                "get": _get("Make a heat map and say what it shows.", schema=MAP, also=(404, 409, 422, 507))
                 | _in_path("id", "target", "biomarker")
             },
             f"{scan}/map/voxels": {
@@ -225,7 +225,7 @@ def _result() -> Json:
             "200": {"description": "The answer.", "content": _json(RESULT)},
             "202": {"description": "There is none yet.", "content": _json(STATE)},
         }
-        | _errors(404, 422),
+        | _errors(404, 422, 507),
     }
 
 

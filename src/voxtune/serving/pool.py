@@ -128,6 +128,13 @@ class Pool:
                 end = {
                     "failed": f"The process that worked on it died {_times(attempt)}, as it does when memory runs out."
                 }
+            except Exception as error:  # noqa: BLE001  (whatever it is, who asked hears of it and the next scan is taken)
+                await worker.kill()
+                self._count("deaths")
+                LOG.warning(
+                    "scan %s: no process can be started for it (%s)", job.scan.id, type(error).__name__
+                )
+                end = {"failed": "The server cannot start a process for it now; try again later."}
         self.seconds += time.monotonic() - began
         if not job.answer.done():
             job.answer.set_result(end)

@@ -33,6 +33,8 @@ class ServedScan:
     step: str | None = None
     result: dict[str, Any] | None = None
     error: str | None = None
+    unstored: bool = False
+    """There is no answer because the disk had no room for it: no fault of the scan."""
     attempts: int = 0
     created: float = field(default_factory=time.monotonic)
     started: float | None = None
@@ -43,10 +45,12 @@ class ServedScan:
         """Whether there is an answer or a reason why there is none."""
         return self.state in {"done", "failed"}
 
-    def finish(self, *, result: dict[str, Any] | None = None, error: str | None = None) -> None:
+    def finish(
+        self, *, result: dict[str, Any] | None = None, error: str | None = None, unstored: bool = False
+    ) -> None:
         """Set the end; the uploaded file is not needed any more and goes at once."""
         self.state = "done" if error is None else "failed"
-        self.result, self.error, self.step = result, error, None
+        self.result, self.error, self.step, self.unstored = result, error, None, unstored
         self.ended = time.monotonic()
         self.file.unlink(missing_ok=True)
 

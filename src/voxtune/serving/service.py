@@ -15,7 +15,7 @@ from voxtune.serving.monitor import Monitor
 from voxtune.serving.pool import COMMAND, Pool
 from voxtune.serving.scans import FIGURES, Scans, ServedScan
 from voxtune.serving.upload import Received, Refused
-from voxtune.storage.failures import REFUSED, cause_of
+from voxtune.storage.failures import REFUSED, reason_of
 from voxtune.storage.scratch import new_scratch, sweep_scratch
 from voxtune.types.conformal import WantedSets
 
@@ -94,8 +94,7 @@ class Service:
         try:
             yield
         except (OSError, StorageError) as error:
-            why = cause_of(error)
-            if why is None:
+            if (why := reason_of(error)) is None:
                 raise
             raise Refused(
                 507, f"The server cannot store the scan: {why}. Try again when there is room."
@@ -158,7 +157,9 @@ class Service:
             scan.finish(result=end["done"])
             self.monitor.add(figures, str(end["done"].get("verdict", "")))
         else:
-            scan.finish(error=str(end.get("failed", "It cannot be processed.")))
+            scan.finish(
+                error=str(end.get("failed", "It cannot be processed.")), unstored=bool(end.get("unstored"))
+            )
         self.pool.counts[scan.state] += 1
         LOG.info("scan %s: %s after %.1f s", scan.id, scan.state, scan.seconds() or 0.0)
 
@@ -176,7 +177,7 @@ class Service:
         """The heat map of a finished scan, made if it is not there yet; what it shows, with the name of its file.
 
         Raises:
-            Refused: an unknown target or biomarker, a scan without a result, or a map that cannot be made.
+            Refused: an unknown target or biomarker, a scan without a result, or a map that cannot be made or stored.
         """
         if scan.state != "done":
             raise Refused(409, "This scan has no result to explain.")
@@ -192,7 +193,7 @@ class Service:
             }
             end = await self.pool.submit(message, scan).answer
             if "done" not in end:
-                raise Refused(422, str(end.get("failed")))
+                raise Refused(507 if end.get("unstored") else 422, str(end.get("failed")))
             self.pool.counts["maps"] += 1
         return read_json(kept, "what a heat map shows") | {"file": file}
 

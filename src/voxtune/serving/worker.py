@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from voxtune.errors import ScanError, VoxTuneError
+from voxtune.errors import ScanError, StorageError, VoxTuneError
 from voxtune.serving.walls import Walls, places_of_base, raise_walls
-from voxtune.storage.failures import cause_of
+from voxtune.storage.failures import cause_of, reason_of
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -75,15 +75,23 @@ def done(
         return {"done": do(job, tell)}
     except ScanError as error:
         return {"failed": f"{error.cause[:1].upper()}{error.cause[1:].rstrip('.')}."}
+    except StorageError as error:
+        return unstored(reason_of(error))
     except VoxTuneError as error:
         return {"failed": str(error)}
     except MemoryError:
         return {"failed": "It needs more memory than one scan may have."}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file sets off must end as an answer)
-        if (why := cause_of(error)) is not None:
-            return {"failed": f"The server cannot store its result: {why}. Try again when there is room."}
+        if cause_of(error) is not None:
+            return unstored(reason_of(error))
         # The message of a foreign exception may quote the file; its type does not.
         return {"failed": f"It cannot be processed ({type(error).__name__})."}
+
+
+def unstored(why: str | None) -> dict[str, Any]:
+    """The end of a job for whose result there is no room."""
+    said = f"The server cannot store its result: {why}. Try again when there is room."
+    return {"failed": said, "unstored": True}
 
 
 def limit_memory(limit: int) -> None:

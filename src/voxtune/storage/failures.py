@@ -38,6 +38,20 @@ def cause_of(error: BaseException) -> str | None:
     return None
 
 
+def reason_of(error: BaseException) -> str | None:
+    """What the disk refuses, permissions and failures among it, as a clause; of an error of ours that which it was raised from.
+
+    Where something is being written, and nothing else: an error of reading has the same numbers.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        number = seen.errno if isinstance(seen, OSError) else _code_in(str(seen))
+        if number in REFUSED:
+            return REFUSED[number]
+        seen = seen.__cause__ or seen.__context__
+    return "the disk refuses it" if isinstance(error, StorageError) else None
+
+
 _RUST = re.compile(r"\bOs \{ code: (\d{1,4}),|\(os error (\d{1,4})\)")
 
 
