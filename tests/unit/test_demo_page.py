@@ -1,9 +1,11 @@
-"""The page of the demo prints every comparator that was computed, and how fine-tuning stands to the linear probe."""
+"""The page of the demo prints every comparator that was computed, and how fine-tuning stands to the linear probe; a demo that was killed begins anew."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from voxtune.commands.demo import PAGE, demo
 from voxtune.evaluation.baselines import BASELINES
 from voxtune.pages.demo_page import MODELS, demo_page, probe_line
 
@@ -62,3 +64,26 @@ def test_the_line_of_the_probe(difference: dict[str, Any], said: str) -> None:
     assert said in probe_line(metrics)
     assert probe_line(metrics) in demo_page(facts(**metrics), {}, {"participants": {"val": 30}})
     assert probe_line({}) == ""
+
+
+class Killed(BaseException):
+    """As by a signal."""
+
+
+def test_a_demo_that_was_killed_begins_anew_and_shows_no_older_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxtune.commands.simulate import command
+
+    def killed(*_: object, **__: object) -> Path:
+        assert not (tmp_path / PAGE).exists()
+        (tmp_path / "cohort" / "scans").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cohort" / "scans" / "a.nii.gz").touch()
+        raise Killed
+
+    monkeypatch.setattr(command, "simulate", killed)
+    (tmp_path / ".part-0-1-a.json").touch()  # killed while it marked the folder as its own
+    for _ in range(2):
+        with pytest.raises(Killed):
+            demo(tmp_path, say=lambda _: None)
+        (tmp_path / PAGE).write_text("of an earlier demo")

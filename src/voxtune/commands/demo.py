@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtune.errors import SomeScansFailedError, UsageError
 from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write_json, write_text
 from voxtune.storage.lock import is_lock
+from voxtune.storage.write import is_part
 from voxtune.types.seed import check_seed
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 PARTICIPANTS = 200
 VISITS = 3
 RAW_HEADS = 2
-MARK = "demo.json"
+MARK, PAGE = "demo.json", "page.html"
 HEAD = "T1w_2mm.nii.gz"
 
 
@@ -47,6 +48,7 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
 
     with output_folder(out):
         _clear(out)
+        write_json(out / MARK, {"unfinished": True})  # killed at any moment, it is known for a demo
         say("1/6 SIMULATED people with a known disease")
         manifest = simulate(
             out / "cohort", participants=PARTICIPANTS, visits=VISITS, seed=seed, raw_heads=RAW_HEADS
@@ -89,19 +91,20 @@ def demo(out: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> Pat
         }
         write_json(out / MARK, facts)
         slices = dict(zip(heads, volumes, strict=True))
-        page = out / "page.html"
+        page = out / PAGE
         write_text(page, demo_page(facts, slices, read_json(RunDir(run).split, "the split")))
         write_demo_prints(facts, out)
         return page
 
 
 def _clear(out: Path) -> None:
-    if any(not is_lock(one) for one in out.iterdir()):
+    if any(not is_lock(one) and not is_part(one) for one in out.iterdir()):
         if not (out / MARK).is_file() and not (out / "cohort" / "simulation.json").is_file():
             raise UsageError(f"'{out.name}' holds files that are no demo; give an empty or new folder.")
         for name in ("cohort", "raw", "heads", "split", "run", "adapter", "predictions", "figures", "tables"):
             shutil.rmtree(out / name, ignore_errors=True)
-        (out / MARK).unlink(missing_ok=True)
+        for name in (PAGE, MARK):
+            (out / name).unlink(missing_ok=True)
 
 
 def _raw_manifest(out: Path) -> Path:

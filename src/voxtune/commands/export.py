@@ -9,7 +9,7 @@ from voxtune.run_dir import RunDir, output_folder, read_json, write_bytes, write
 from voxtune.storage.lock import is_lock
 from voxtune.storage.seal import SUMS, write_sums
 from voxtune.storage.tensors import write_tensors
-from voxtune.storage.write import PREFIX
+from voxtune.storage.write import is_part
 from voxtune.types.case_bank import BANK
 from voxtune.types.stored import EvaluationStated, RunSplit
 
@@ -67,8 +67,7 @@ def export(
             f"'{run.name}' has no adapter yet; 'voxtune train ... -o {run.name} --resume' finishes it."
         )
     if output.is_dir() and any(
-        one.name not in OURS and not one.name.startswith(PREFIX) and not is_lock(one)
-        for one in output.iterdir()
+        one.name not in OURS and not is_part(one) and not is_lock(one) for one in output.iterdir()
     ):
         raise UsageError(f"'{output.name}' holds files that are no adapter; give a new folder.")
     check_licence(read_facts(place.adapter), merge=merge)

@@ -123,6 +123,11 @@ def sweep_once(folder: Path) -> None:
     sweep(folder)
 
 
+def is_part(path: Path) -> bool:
+    """Whether a file is half-written: by a process that works here, or by one that was killed."""
+    return path.name.startswith(PREFIX)
+
+
 def _left_behind(part: Path) -> bool:
     words = part.name.removeprefix(PREFIX).split("-")
     if len(words) >= 3 and words[0] == here() and words[1].isdecimal():
