@@ -1,8 +1,9 @@
 """An adapter that is not whole, not finite or not of a size is refused before anything is built of it."""
 
+import copy
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from voxtune.errors import ScanError, WeightsError
 from voxtune.evaluation.answers import answers_alone
 from voxtune.model import adapter as adapters
 from voxtune.model.adapter import FILES, load_adapter, read_facts
+from voxtune.model.adapter_bounds import check_bounds
 from voxtune.model.questions import ClassQuestion
 from voxtune.serving.bundled import adapter_folder
 from voxtune.storage.seal import SUMS, write_sums
@@ -34,7 +36,7 @@ def edit(adapter: Path, change: Callable[[dict[str, Any]], None]) -> None:
     write_sums(adapter, FILES)
 
 
-def put(*path: str, value: object) -> Callable[[dict[str, Any]], None]:
+def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     def change(tree: dict[str, Any]) -> None:
         for name in path[:-1]:
             tree = tree[name]
@@ -56,6 +58,10 @@ HOSTILE = {
     "deep": (put("config", "backbone", "depth", value=10**9), "'depth' is larger"),
     "wide": (put("config", "backbone", "width", value=2**40), "'width' is larger"),
     "huge volume": (put("config", "backbone", "volume", value=[2**19, 2**19, 2**19]), "longer or larger"),
+    "a class twice": (put("classes", value=["NC", "MCI", "NC"]), "named twice"),
+    "other classes": (put("trust", "reference", "classes", value=["NC", "MCI", "X"]), "of other classes"),
+    "no spread": (put("trust", "familiar", "variances", 0, value=0), "variances"),
+    "a direction more": (put("trust", "familiar", "directions", 0, value=[0.1]), "number for each feature"),
     "many findings": (put("config", "classes", "findings", value=["x"] * 5000), "longer or larger"),
 }
 
@@ -66,6 +72,28 @@ def test_what_no_adapter_needs_is_refused_before_it_is_built(adapter: Path, name
     edit(adapter, change)
     with pytest.raises(WeightsError, match=said):
         load_adapter(adapter)
+
+
+def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The place of every number, of a list the first and the last."""
+    if isinstance(tree, dict):
+        for name, one in tree.items():
+            yield from numbers(one, (*path, name))
+    elif isinstance(tree, list):
+        for place in sorted({0, len(tree) - 1} if tree else ()):
+            yield from numbers(tree[place], (*path, place))
+    elif isinstance(tree, int | float) and not isinstance(tree, bool):
+        yield path
+
+
+@pytest.mark.parametrize("value", [1e31, -1e308, 10**60, 5e-324])
+def test_every_number_is_one_that_can_be_computed_with(adapter: Path, value: float) -> None:
+    tree = json.loads((adapter / "adapter.json").read_text(encoding="utf-8"))
+    for path in numbers(tree):
+        changed = copy.deepcopy(tree)
+        put(*path, value=value)(changed)
+        with pytest.raises(WeightsError, match=r"no such number|is larger than"):
+            check_bounds(changed, "strange")
 
 
 def test_a_base_that_no_memory_holds_is_not_built(adapter: Path) -> None:

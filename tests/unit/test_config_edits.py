@@ -108,3 +108,9 @@ def test_a_configuration_names_only_what_the_catalogue_has() -> None:
         RunConfig.from_json(text)
     with pytest.raises(UsageError, match="Setting"):
         RunConfig.from_json("{}")
+
+
+@pytest.mark.parametrize("value", ["1e31", "1e300"])
+def test_a_number_beyond_what_can_be_computed_with_is_refused(recipe: RunConfig, value: str) -> None:
+    with pytest.raises(UsageError, match="beyond what can be computed with"):
+        recipe.edit(f"loss.temperature_high={value}")

@@ -95,6 +95,11 @@ class AdapterFacts(Settings):
     def _worded(self) -> "AdapterFacts":
         if self.task != "regression" and not (self.classes and self.class_texts):
             raise ValueError("an adapter that answers with classes names them and their texts")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        reference = self.trust.reference
+        if reference is not None and reference.classes not in {(), self.classes}:
+            raise ValueError("what is kept of validation participants is of other classes")
         lengths = {len(self.signs.get(name, ())) for name in self.classes}
         if self.signs and (len(lengths) > 1 or max(lengths) > MOST_SIGNS):
             raise ValueError(f"expected as many signs of every class, at most {MOST_SIGNS}")

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from voxtune.errors import WeightsError
+from voxtune.types.settings import LARGEST
 from voxtune.types.words import shows, unseen
 
 LARGEST_JSON = 2**25
 """Bytes of ``adapter.json``: the training scans' place in feature space is the largest part, some hundred kB."""
 MOST_CLASSES, MOST_TEXTS = 1000, 200
 LONGEST_TEXT, LONGEST_LIST = 10_000, 4096
+SMALLEST_FACT = 1e-100
+"""Of any number but zero, by its size (and ``settings.LARGEST``): what is computed of such numbers, their squares and quotients among it, is a number still."""
 LARGEST_NUMBER, MOST_LAYERS = 2**20, 512
 """Of a size in the settings of what is built; of a number of layers."""
 MOST_VOXELS = 2**30
@@ -35,7 +38,7 @@ def check_bounds(tree: Mapping[str, Any], name: str) -> None:
         raise WeightsError(
             f"'{name}' has more classes or texts than the limits of {MOST_CLASSES} and {MOST_TEXTS}."
         )
-    problem = _words(tree, "") or _lines(tree.get("classes"))
+    problem = _values(tree, "") or _lines(tree.get("classes"))
     config = tree.get("config")
     if problem is None and isinstance(config, Mapping):
         problem = next((said for part in BUILT if (said := _sizes(config.get(part), part))), None)
@@ -43,8 +46,11 @@ def check_bounds(tree: Mapping[str, Any], name: str) -> None:
         raise WeightsError(f"'{name}/adapter.json': {problem}.")
 
 
-def _words(value: object, place: str) -> str | None:
-    """What is wrong with the texts in a value."""
+def _values(value: object, place: str) -> str | None:
+    """What is wrong with the texts and numbers in a value."""
+    if isinstance(value, int | float) and value:
+        lies = SMALLEST_FACT <= abs(value) <= LARGEST
+        return None if lies else f"'{place}' is {_short(value)}, and no such number is that far from 1"
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT:
             return f"'{place}' has {len(value)} characters, more than the limit of {LONGEST_TEXT}"
@@ -56,7 +62,12 @@ def _words(value: object, place: str) -> str | None:
             return f"a name under '{place}' holds control characters or is too long"
     elif isinstance(value, list | tuple):
         parts = [(place, one) for one in value]
-    return next((said for key, one in parts if (said := _words(one, key))), None)
+    return next((said for key, one in parts if (said := _values(one, key))), None)
+
+
+def _short(value: float | int) -> str:
+    """A number, however many digits it has in its file."""
+    return f"{value:.3g}" if isinstance(value, float) else f"{str(value)[:20]}..."
 
 
 def _lines(classes: object) -> str | None:

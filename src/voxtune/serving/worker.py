@@ -82,10 +82,9 @@ def done(
     except MemoryError:
         return {"failed": "It needs more memory than one scan may have."}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file sets off must end as an answer)
-        if cause_of(error) is not None:
-            return unstored(reason_of(error))
         # The message of a foreign exception may quote the file; its type does not.
-        return {"failed": f"It cannot be processed ({type(error).__name__})."}
+        foreign = {"failed": f"It cannot be processed ({type(error).__name__})."}
+        return foreign if cause_of(error) is None else unstored(reason_of(error))
 
 
 def unstored(why: str | None) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class FamiliarScans(Settings):
     mean: tuple[float, ...]
     directions: tuple[tuple[float, ...], ...]
     """Orthonormal rows, largest variance first."""
-    variances: tuple[float, ...]
+    variances: tuple[Annotated[float, Field(gt=0)], ...]
     rest: float = Field(gt=0)
     """Variance along every direction that is not listed."""
     usual: tuple[float, float]
@@ -79,6 +79,14 @@ class FamiliarScans(Settings):
     limit: float = Field(gt=0)
     """A scan farther away than this is unlike the training scans."""
     n_scans: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "FamiliarScans":
+        if len(self.variances) != len(self.directions) or {len(one) for one in self.directions} - {
+            len(self.mean)
+        }:
+            raise ValueError("a variance and a number for each feature of every direction")
+        return self
 
 
 class Trust(Settings):
