@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from voxtune.data.manifest import MISSING_WORDS
 from voxtune.errors import DataError, TableError
+from voxtune.types.decimals import decimal
 from voxtune.types.event import CENSORED, COMPETING, HAPPENED, VISIT_YEARS, Event
 from voxtune.types.records import ManifestRow
 
@@ -54,12 +55,9 @@ def _number(row: ManifestRow, column: str) -> float:
     if cell in MISSING_WORDS or cell == "None":
         return float("nan")
     try:
-        found = float(cell)
+        return decimal(cell)
     except ValueError:
         raise _wrong(row, column, "a number or n/a", cell) from None
-    if not np.isfinite(found) and cell.lower() != "nan":
-        raise _wrong(row, column, "a number or n/a", cell)
-    return found
 
 
 def _check(row: ManifestRow, event: Event, years: float, status: float) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from voxtune.data.manifest import MISSING_WORDS
 from voxtune.errors import DataError, TableError
+from voxtune.types.decimals import decimal
 from voxtune.types.records import ManifestRow
 from voxtune.types.target import NO_MEASURE, Target
 
@@ -84,10 +85,9 @@ def _cell(row: ManifestRow, column: str) -> object:
 
 def _number(cell: object) -> float | None:
     try:
-        number = float(str(cell))
+        return decimal(str(cell))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
 
 
 def _value(row: ManifestRow, target: Target) -> float | None:

@@ -14,6 +14,7 @@ from voxtune.evaluation.weighted_metrics import Floats
 from voxtune.model.questions import CHOICES, Choice, one_of
 from voxtune.run_dir import write_json
 from voxtune.storage.strict_json import loads
+from voxtune.types.decimals import decimal
 from voxtune.types.records import Metric, Prediction
 from voxtune.types.verdict import Verdict
 
@@ -160,7 +161,7 @@ def _numbers(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[st
             if row[name] == MISSING:
                 continue
             try:
-                found[place, number] = float(row[name])
+                found[place, number] = decimal(row[name])
             except ValueError:
                 raise TableError(
                     path, f"scan '{row['scan_id']}': column '{name}' holds '{row[name]}', not a number"

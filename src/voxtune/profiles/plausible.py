@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from voxtune.types.decimals import decimal
 from voxtune.types.profile import Profile, plain
 from voxtune.types.records import ManifestRow
 
@@ -36,7 +37,6 @@ def implausible(rows: Sequence[ManifestRow], profile: Profile) -> list[str]:
 def number(value: object) -> float | None:
     """A cell as a finite number; ``None``: it is none."""
     try:
-        found = float(str(value))
+        return decimal(str(value))
     except ValueError:
         return None
-    return found if abs(found) < float("inf") else None

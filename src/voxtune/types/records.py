@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from voxtune.types.decimals import decimal
 from voxtune.types.names import LONGEST_NAME
+from voxtune.types.settings import LARGEST
 
 Sex = Literal["F", "M"]
 Kind = Literal["zero-shot", "fine-tuned, seen classes", "held-out classes"]
@@ -19,6 +21,11 @@ def _missing_to_none(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     return value
+
+
+def _number(value: Any) -> Any:
+    value = _missing_to_none(value)
+    return decimal(value) if isinstance(value, str) else value
 
 
 def _sex(value: Any) -> Any:
@@ -35,9 +42,10 @@ def _flag(value: Any) -> Any:
 
 
 Maybe = BeforeValidator(_missing_to_none)
-MaybeFloat = Annotated[float | None, Maybe]
+Number = BeforeValidator(_number)
+MaybeFloat = Annotated[float | None, Field(ge=-LARGEST, le=LARGEST), Number]
 MaybeText = Annotated[str | None, Maybe]
-MaybeVolume = Annotated[float | None, Field(ge=0), Maybe]
+MaybeVolume = Annotated[float | None, Field(ge=0, le=LARGEST), Number]
 
 
 class ManifestRow(BaseModel):
@@ -61,13 +69,13 @@ class ManifestRow(BaseModel):
     """The class, as the rule of the cohort gives it."""
     diagnosis_rule: MaybeText = None
     """How the class was made: columns, values, distance in days."""
-    age: Annotated[float | None, Field(ge=0, le=130), Maybe] = None
+    age: Annotated[float | None, Field(ge=0, le=130), Number] = None
     """Years at the scan."""
     sex: Annotated[Sex | None, BeforeValidator(_sex)] = None
     """``F`` or ``M``."""
-    mmse: Annotated[float | None, Field(ge=0, le=30), Maybe] = None
+    mmse: Annotated[float | None, Field(ge=0, le=30), Number] = None
     """Mini-Mental State Examination, points; a target of training, never an input."""
-    cdr: Annotated[float | None, Field(ge=0, le=3), Maybe] = None
+    cdr: Annotated[float | None, Field(ge=0, le=3), Number] = None
     """Clinical Dementia Rating, global score; never in a text."""
     site: MaybeText = None
     """The hospital or centre."""

@@ -13,6 +13,7 @@ from voxtune.commands.predict.inputs import Input, patient_of
 from voxtune.data.follow_up import LONGEST, check_times, earlier_scans, when_made
 from voxtune.errors import SettingError
 from voxtune.reports.change import change_sentence, changes
+from voxtune.types.decimals import decimal
 from voxtune.types.event import VISIT_YEARS
 from voxtune.types.profile import Profile
 from voxtune.types.records import ManifestRow
@@ -52,7 +53,7 @@ def moments(text: str, inputs: Sequence[Input], given: int) -> list[Input]:
     parts = [part.strip() for part in text.split(",")]
     try:
         # Eight digits are a day, not twenty million years.
-        years = [_day(part) if _COMPACT.match(part) else float(part) for part in parts]
+        years = [_day(part) if _COMPACT.match(part) else decimal(part) for part in parts]
     except ValueError:
         years = [_day(part) for part in parts]
     if len({bool(_COMPACT.match(part)) for part in parts}) > 1:
