@@ -56,41 +56,43 @@ def main() -> None:
     for command in commands:
         for kind in KINDS:
             key = f"{command.name}/{kind}"
-            before = stored.get(key, {"places": 1, "tried": 0, "faults": []})
-            if before["tried"] >= before["places"]:
-                continue
-            found = trial(command, kind, whole, given, before["tried"])
-            stored[key] = found | {
-                "tried": before["tried"] + found["tried"],
-                "faults": before["faults"] + found["faults"],
-            }
-            print(key, json.dumps(stored[key])[:600], flush=True)
-            RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
+            before = stored.get(key, {})
+            if not finished(before):
+                stored[key] = together(before, trial(command, kind, whole, given, before))
+                print(key, json.dumps(stored[key])[:600], flush=True)
+                RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def finished(before: dict[str, Any]) -> bool:
+    """Whether every place was tried."""
+    return bool(before) and before["tried"] >= before["places"]
+
+
+def together(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What was tried before and now; of a command that has other places by now, what was found now."""
+    if found["places"] != before.get("places"):
+        return found
+    both = {name: before[name] + found[name] for name in ("tried", "faults")}
+    return found | both
 
 
 def trial(
-    command: Command, kind: str, whole: Path, given: argparse.Namespace, tried: int = 0
+    command: Command, kind: str, whole: Path, given: argparse.Namespace, before: dict[str, Any]
 ) -> dict[str, Any]:
-    """One kind of break of one command at as many of its places after the first ``tried`` as there is time for."""
+    """One kind of break of one command at as many places that were not tried before as there is time for."""
     folder = given.folder.absolute() / "try"
     inputs(command, whole, folder)
-    before = tree(folder, [name for name in command.makes if name in command.needs])
+    old = tree(folder, [name for name in command.makes if name in command.needs])
     words = words_of(command, whole)
     began = time.monotonic()
     plain = call(words, folder, Break(writes=kind == "writes"))
     took = time.monotonic() - began
     assert plain.code == 0, plain.said
     golden = tree(folder, command.makes)
-    places: list[float] = [*range(1, plain.seen + 1, command.every)]
-    if kind in {"full", "together"}:
-        places = [*SHARES]
     if kind == "full" and not _mounts(given.folder.absolute()):
-        return {"places": 0, "of": 0, "tried": 0, "faults": [], "seconds": 0.0}
-    if kind == "random":
-        draw = random.Random(command.name)
-        places = [draw.uniform(0.02, 1) * took for _ in range(given.random)]
-    # In a drawn order that is always the same: where the time ends early, what was tried lies all over the command.
-    random.Random(f"{command.name}/{kind}").shuffle(places)
+        return {"places": 0, "tried": 0, "faults": [], "seconds": 0.0}
+    places = in_order(command, kind, plain.seen, took, given.random)
+    tried = before["tried"] if before.get("places") == len(places) else 0
     faults: list[str] = []
     done, began = 0, time.monotonic()
     for number, place in enumerate(places[tried:], start=tried):
@@ -107,15 +109,32 @@ def trial(
             faults += [f"{place}: {one}" for one in found]
             continue
         faults += [
-            f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, before)
+            f"{place}: {one}" for one in _one(command, words, kind, place, number, folder, golden, old)
         ]
     return {
         "places": len(places),
-        "of": plain.seen if kind != "random" else len(places),
         "tried": done,
         "faults": faults[:20],
         "seconds": round(took, 2),
     }
+
+
+def in_order(command: Command, kind: str, seen: int, took: float, times: int) -> list[float]:
+    """The places of a kind of break, in a drawn order that is always the same: where the time ends early, what was tried lies all over the command."""
+    draw = random.Random(f"{command.name}/{kind}")
+    if kind == "random":
+        moments = random.Random(command.name)
+        places = [moments.uniform(0.02, 1) * took for _ in range(times)]
+    elif kind in {"full", "together"}:
+        places = [*SHARES]
+    else:
+        places = [*range(1, seen + 1, command.every)]
+    draw.shuffle(places)
+    if kind in {"renames", "writes", "power"}:
+        rest: list[float] = [place for place in range(1, seen + 1) if place not in places]
+        draw.shuffle(rest)
+        places += rest
+    return places
 
 
 def _one(  # noqa: PLR0913, PLR0917  (what a trial is)

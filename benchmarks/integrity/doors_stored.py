@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import study
+from mutations import changed, mutated
 from remember import remember
 
 WORDS: dict[str, tuple[str, ...]] = {
@@ -79,8 +80,6 @@ def _scan(root: Path) -> str:
 
 def change(path: Path, draw: random.Random) -> None:
     """Hostile values, names left out or another kind of content, with the seal and the sums that belong to it."""
-    from fuzz import changed, mutated
-
     from voxtune.storage.seal import read_sealed, write_sealed, write_sums
 
     if path.suffix != ".json":

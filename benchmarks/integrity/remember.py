@@ -1,7 +1,7 @@
 """Long computations of the commands that write nothing, remembered beside the study: a trial then costs its writes.
 
 A break is about what is written and in which order. Fingerprints of scans, brain masks, registrations, deletion curves and the
-drawing of figures take nine tenths of a command's time and write nothing, and all trials of a command compute the same of them.
+drawing of figures and of SIMULATED people take nine tenths of a command's time and write nothing, and all trials of a command compute the same of them.
 Their results are kept by the content of what they are computed from, so that every call still gets what it would have computed;
 of a figure a short text is written in the place of its pixels.
 """
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 COSTLY = (
+    ("voxtune.audit.checks", "text_probe"),
     ("voxtune.audit.images", "fingerprint"),
+    ("voxtune.commands.simulate.command", "render"),
     ("voxtune.commands.explain.command", "explain_scan"),
     ("voxtune.explanation.faithfulness", "faithfulness"),
     ("voxtune.explanation.heat_map", "occlusion_drops"),
@@ -25,7 +27,10 @@ COSTLY = (
     ("voxtune.imaging.chain", "find_brain"),
     ("voxtune.imaging.chain", "correct_bias"),
     ("voxtune.imaging.chain", "register"),
+    ("voxtune.pages.cohort_page", "cohort_page"),
     ("voxtune.pages.explain_page", "explain_page"),
+    ("voxtune.simulate.best_possible", "best_possible"),
+    ("voxtune.simulate.heads", "raw_head"),
 )
 """Module in which the name is looked up, and the name."""
 PRINTED = tuple(
@@ -71,6 +76,8 @@ def _feed(digest: Any, value: Any) -> None:
 
     if isinstance(value, torch.nn.Module):
         value = value.state_dict()
+    if isinstance(value, np.random.Generator):
+        value = value.bit_generator.state
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     digest.update(type(value).__name__.encode())

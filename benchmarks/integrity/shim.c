@@ -1,8 +1,10 @@
 /* Breaks a process at the n-th change it makes under one folder: LD_PRELOAD of benchmarks/integrity.
  *
- * shim_arm(folder, what, mode, at, journal): what counts is "rename" (rename, link) or "write" (write, open to create, mkdir,
- * rename, link, fsync); at its at-th the process is killed (mode 0) or gets the error whose number mode is, then and for every
- * later write. A failing write has half its bytes written. The journal says what was written, synchronised and renamed.
+ * shim_arm(state, folder, what, mode, at, journal): what counts is "rename" (rename, link) or "write" (write, open to create,
+ * mkdir, rename, link, fsync); at its at-th the process that does it is killed (mode 0) or gets the error whose number mode is,
+ * then and for every later write. A failing write has half its bytes written. The journal says what was written, synchronised
+ * and renamed. The counter lies in the file "state", which children share: those that are forked, and programs that are
+ * started with its path in VOXTUNE_SHIM_STATE.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,32 +16,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static char folder[PATH_MAX];
-static int armed, writes_count, mode, at, seen, journal = -1;
+struct state {
+    int armed, writes_count, mode, at, seen;
+    char folder[PATH_MAX], journal[PATH_MAX];
+};
+static struct state nobody, *shared = &nobody;
+static int journal = -1;
 
 static ssize_t (*real_write)(int, const void *, size_t);
 
-void shim_arm(const char *under, int count_writes, int how, int when, const char *journal_path) {
-    strncpy(folder, under, sizeof folder - 1);
-    writes_count = count_writes; mode = how; at = when; seen = 0;
-    if (journal_path[0]) journal = open(journal_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    armed = 1;
+static void attach(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(struct state))) return;
+    void *found = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (found != MAP_FAILED) shared = found;
 }
-int shim_seen(void) { armed = 0; return seen; }
+__attribute__((constructor)) static void begin(void) {
+    real_write = dlsym(RTLD_NEXT, "write");
+    const char *path = getenv("VOXTUNE_SHIM_STATE");
+    if (path) attach(path);
+}
+void shim_arm(const char *state, const char *under, int count_writes, int how, int when, const char *journal_path) {
+    attach(state);
+    shared->armed = 0;
+    strncpy(shared->folder, under, sizeof shared->folder - 1);
+    strncpy(shared->journal, journal_path, sizeof shared->journal - 1);
+    shared->writes_count = count_writes; shared->mode = how; shared->at = when; shared->seen = 0;
+    shared->armed = 1;
+}
+int shim_seen(void) { shared->armed = 0; return shared->seen; }
 
 static void note(const char *what, const char *a, const char *b) {
-    if (journal < 0) return;
+    if (!shared->journal[0]) return;
+    if (journal < 0) journal = open(shared->journal, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     char line[3 * PATH_MAX];
     int size = snprintf(line, sizeof line, "%s\t%s\t%s\n", what, a, b);
     real_write(journal, line, size);
 }
 static int under(const char *path) {
-    if (!armed || !path) return 0;
+    if (!shared->armed || !path) return 0;
     char whole[PATH_MAX];
     if (path[0] != '/') {
         if (!getcwd(whole, sizeof whole)) return 0;
@@ -47,23 +69,24 @@ static int under(const char *path) {
         strncat(whole, path, sizeof whole - strlen(whole) - 1);
         path = whole;
     }
-    return strncmp(path, folder, strlen(folder)) == 0;
+    return strncmp(path, shared->folder, strlen(shared->folder)) == 0;
 }
 static int path_of(int fd, char *path) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, PATH_MAX - 1);
-    if (size <= 0) return 0;
+    if (size <= 0 || path[0] != '/') return 0; /* a pipe or a socket */
     path[size] = 0;
     return under(path);
 }
+static __thread int place;
 /* 1: the call must fail with errno set. */
 static int breaks(int is_rename) {
-    if (!armed || (!writes_count && !is_rename)) return 0;
-    seen++;
-    if (at && seen >= at) {
-        if (mode == 0) { if (seen == at) kill(getpid(), SIGKILL); return 0; }
-        errno = mode;
+    if (!shared->armed || (!shared->writes_count && !is_rename)) return 0;
+    place = __sync_add_and_fetch(&shared->seen, 1);
+    if (shared->at && place >= shared->at) {
+        if (shared->mode == 0) { if (place == shared->at) kill(getpid(), SIGKILL); return 0; }
+        errno = shared->mode;
         return 1;
     }
     return 0;
@@ -73,10 +96,10 @@ static int breaks(int is_rename) {
 ssize_t write(int fd, const void *data, size_t size) {
     if (!real_write) real_write = REAL(write);
     char path[PATH_MAX];
-    if (armed && fd != journal && path_of(fd, path)) {
+    if (shared->armed && fd != journal && path_of(fd, path)) {
         if (breaks(0)) {
             int why = errno;
-            if (seen == at && size > 1) real_write(fd, data, size / 2);
+            if (place == shared->at && size > 1) real_write(fd, data, size / 2);
             errno = why;
             return -1;
         }
@@ -86,7 +109,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     char path[PATH_MAX];
-    if (armed && path_of(fd, path)) { if (breaks(0)) return -1; note("write", path, ""); }
+    if (shared->armed && path_of(fd, path)) { if (breaks(0)) return -1; note("write", path, ""); }
     return REAL(writev)(fd, parts, count);
 }
 static int opens(const char *path, int flags) {
@@ -122,6 +145,6 @@ int link(const char *from, const char *to) {
 }
 int fsync(int fd) {
     char path[PATH_MAX];
-    if (armed && path_of(fd, path)) { if (breaks(0)) return -1; note("fsync", path, ""); }
+    if (shared->armed && path_of(fd, path)) { if (breaks(0)) return -1; note("fsync", path, ""); }
     return REAL(fsync)(fd);
 }

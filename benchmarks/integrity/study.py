@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import importlib
+import multiprocessing
 import os
 import pkgutil
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "bytes"))
@@ -31,7 +33,7 @@ class Command:
     makes: tuple[str, ...]
     again: tuple[str, ...] = ()
     every: int = 1
-    """Only every so-manieth place is tried: a command that calls others has the places of those too."""
+    """Every so-manieth place is tried before the others: a command that calls others has the places of those too."""
 
 
 COMMANDS = (
@@ -53,7 +55,11 @@ COMMANDS = (
     Command("weights", ("weights", "convert", "m3d", "m3d.bin"), ("m3d.bin",), ("m3d.safetensors", "m3d.json")),
     Command("explain", ("explain", "adapter", "pre/{scan}/volume.nii.gz", "-o", "explained"), ("adapter", "pre"), ("explained",)),
     Command("reproduce", ("reproduce", "deft", "-o", "made", "--data", "cohort/manifest.tsv", "--base", "tiny", "--table", "4", "--seeds", "1", "--set", "training.epochs=1"), ("cohort",), ("made", "cohort/cache"), every=20),
+    Command("demo", ("demo", "shown"), (), ("shown",)),
 )  # fmt: skip
+DEMO = {"PARTICIPANTS": 30, "VISITS": 1, "RAW_HEADS": 1}
+DEMO_EPOCHS = 2
+"""The demo of this study, where a person gets two hundred people with three visits each and a whole training: its steps are the same."""
 
 
 def shim() -> Path:
@@ -83,10 +89,27 @@ def preloaded() -> None:
     import voxtune
 
     torch.set_num_threads(1)
+    # A process that is forked counts and breaks as the one that starts it, and remembers what that one does.
+    real = multiprocessing.get_context
+    multiprocessing.get_context = lambda method=None: real("fork" if method == "spawn" else method)  # type: ignore[assignment]
     for module in pkgutil.walk_packages(voxtune.__path__, "voxtune."):
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # of an extra that is not installed
                 importlib.import_module(module.name)
+    for name, value in DEMO.items():
+        setattr(importlib.import_module("voxtune.commands.demo"), name, value)
+    stage = importlib.import_module("voxtune.commands.train.command")
+    whole = stage.train
+
+    def short(*words: Any, assignments: Sequence[str] = (), **names: Any) -> Any:
+        stated = any(one.startswith("training.epochs=") for one in assignments)
+        return whole(
+            *words,
+            assignments=(*assignments, *(() if stated else (f"training.epochs={DEMO_EPOCHS}",))),
+            **names,
+        )
+
+    stage.train = short
 
 
 @dataclass(frozen=True)
@@ -123,13 +146,8 @@ def begin(
 ) -> Callable[[], Ended]:
     """Begin a command as ``call`` does; what is returned waits for its end."""
     beside = beside or folder
-    out = beside.parent / f"{beside.name}.out"
-    count = beside.parent / f"{beside.name}.count"
-    for path in (out, count):
-        path.unlink(missing_ok=True)
-    child = os.fork()
-    if not child:
-        _inside(words, folder, broken or Break(), out, count)
+    out, count = (beside.parent / f"{beside.name}.{ending}" for ending in ("out", "count"))
+    child = begin_child(words, folder, broken or Break(), beside)
     if broken is not None and broken.seconds:
         _kill_after(child, broken.seconds)
 
@@ -140,6 +158,16 @@ def begin(
         return Ended(code, out.read_text(encoding="utf-8", errors="replace"), seen)
 
     return ended
+
+
+def begin_child(words: Sequence[str], folder: Path, broken: Break, beside: Path) -> int:
+    """Begin a command in ``folder`` and return at once; its process."""
+    for ending in ("out", "count"):
+        (beside.parent / f"{beside.name}.{ending}").unlink(missing_ok=True)
+    child = os.fork()
+    if not child:
+        _inside(words, folder, broken, beside)
+    return child
 
 
 def _kill_after(child: int, seconds: float) -> None:
@@ -155,7 +183,14 @@ def _kill_after(child: int, seconds: float) -> None:
     timer.start()
 
 
-def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count: Path) -> None:
+def arm(library: ctypes.CDLL, state: Path, folder: Path, broken: Break) -> None:
+    """Let the shim count and break what is changed under ``folder`` by this process and by those that it starts from now on."""
+    words = (f"{folder}/".encode(), int(broken.writes), broken.error, broken.at, broken.journal.encode())
+    library.shim_arm(str(state).encode(), *words)
+
+
+def _inside(words: Sequence[str], folder: Path, broken: Break, beside: Path) -> None:
+    out, count = (beside.parent / f"{beside.name}.{ending}" for ending in ("out", "count"))
     stream = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
@@ -164,10 +199,10 @@ def _inside(words: Sequence[str], folder: Path, broken: Break, out: Path, count:
     temporary.mkdir(exist_ok=True)
     tempfile.tempdir = str(temporary)  # what is written there is broken too
     code = 1
+    state = beside.parent / f"{beside.name}.state"
+    os.environ["VOXTUNE_SHIM_STATE"] = str(state)
     library = ctypes.CDLL(None)
-    library.shim_arm(
-        f"{folder}/".encode(), int(broken.writes), broken.error, broken.at, broken.journal.encode()
-    )
+    arm(library, state, folder, broken)
     try:
         from voxtune.cli import main
 
