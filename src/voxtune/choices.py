@@ -1,7 +1,6 @@
 """Choices as settings write them: a backbone, methods, a profile, by name or as ``{"kind": NAME, ...}``; found through the catalogue."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, Valida
 from voxtune.catalog import BACKBONES, PEFT_METHODS, load
 from voxtune.errors import UsageError
 from voxtune.profiles.read import read_profile
+from voxtune.storage.strict_json import loads
 from voxtune.types.calls import Call, read_calls
 from voxtune.types.profile import Profile
 from voxtune.types.settings import Settings
@@ -161,6 +161,6 @@ def readings(text: str) -> list[object]:
     found: list[object] = []
     if text.strip().lower() == "none":
         found.append(None)
-    with contextlib.suppress(json.JSONDecodeError):
-        found.append(json.loads(text))
+    with contextlib.suppress(ValueError):
+        found.append(loads(text))
     return [*found, text]

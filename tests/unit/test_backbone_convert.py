@@ -229,6 +229,16 @@ def test_heads_of_the_published_config_go_onto_the_card(tmp_path: Path, tensors:
         voxtune.load_backbone("m3d", tmp_path / "out/m3d.safetensors", **M3D)
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", "[" * 100_000, '{"num_heads": ' + "9" * 5000 + "}", '{"num_heads": NaN}']
+)
+def test_a_config_that_cannot_be_read_is_said(tmp_path: Path, tensors: dict[str, Tensor], text: str) -> None:
+    torch.save(tensors, tmp_path / "m3d.bin")
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"config\.json: (not JSON|expected a JSON object)"):
+        convert("m3d", tmp_path / "m3d.bin", tmp_path / "out/m3d.safetensors")
+
+
 def test_list_names_every_backbone_with_licence_and_size() -> None:
     said = weights("list")
     for name, one in PUBLISHED.items():

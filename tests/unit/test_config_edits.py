@@ -114,3 +114,9 @@ def test_a_configuration_names_only_what_the_catalogue_has() -> None:
 def test_a_number_beyond_what_can_be_computed_with_is_refused(recipe: RunConfig, value: str) -> None:
     with pytest.raises(UsageError, match="beyond what can be computed with"):
         recipe.edit(f"loss.temperature_high={value}")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000, '{"a": 1, "a": 2}', "NaN", "1e999"])
+def test_a_value_that_programs_read_differently_is_text(recipe: RunConfig, value: str) -> None:
+    with pytest.raises(UsageError):
+        recipe.edit(f"training.epochs={value}")

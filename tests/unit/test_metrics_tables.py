@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -243,6 +244,29 @@ def test_a_folder_that_cannot_be_written_to_is_passed_over(tmp_path: Path) -> No
     (tmp_path / "file").touch()  # no folder can be made under a file
     logs = [tmp_path / "file" / "looks.jsonl", tmp_path / "run" / "looks.jsonl"]
     assert [log_look(logs, [one.scan_id for one in study()], look()).times for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_log_of_another_user_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, own = tmp_path / "cohort" / "looks.jsonl", tmp_path / "run" / "looks.jsonl"
+    theirs.parent.mkdir()
+    theirs.touch()
+    real = Path.read_text
+
+    def read(path: Path, **names: Any) -> str:
+        if path == theirs:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **names)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert [log_look([theirs, own], ["s"], look()).times for _ in range(2)] == [1, 2]
+
+
+def test_a_half_line_of_a_killed_machine_stops_no_evaluation(tmp_path: Path) -> None:
+    log = tmp_path / "looks.jsonl"
+    assert log_look([log], ["s"], look()).times == 1
+    with log.open("a") as file:
+        file.write('{"when": "20')
+    assert log_look([log], ["s"], look()).times == 2
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "null", '"x"'])

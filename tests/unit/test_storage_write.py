@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,15 @@ from voxtune.storage.seal import (
     write_sums,
 )  # fmt: skip
 from voxtune.storage.strict_json import finite, loads
-from voxtune.storage.write import append_line, atomic_path, sweep, write_bytes, write_json, write_text
+from voxtune.storage.write import (
+    append_line,
+    atomic_path,
+    sweep,
+    whole_lines,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from voxtune.types.records import ManifestRow
 from voxtune.types.words import cleaned, shows
 
@@ -225,6 +234,41 @@ def test_a_missing_permission_elsewhere_is_not_said_of_the_file_that_is_written(
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/scan.nii")
     with pytest.raises(StorageError, match="no permission"), atomic_path(tmp_path / "a"):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".part-x"))
+
+
+def half_then(error: bool) -> Callable[[int, bytes], int]:
+    real = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        written = real(descriptor, data[: len(data) // 2])
+        if error:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return written
+
+    return half
+
+
+@pytest.mark.parametrize("error", [True, False])
+def test_half_a_line_of_a_log_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: bool) -> None:
+    log = tmp_path / "a.jsonl"
+    append_line(log, "first")
+    monkeypatch.setattr(os, "write", half_then(error))
+    with pytest.raises(StorageError, match="quota" if error else "full"):
+        append_line(log, "second")
+    monkeypatch.undo()
+    assert log.read_text() == "first\n"
+    append_line(log, "third")
+    assert whole_lines(log.read_text()) == ["first", "third"]
+
+
+@pytest.mark.parametrize("left", ["", "{", "x" * 10_000])
+def test_what_a_power_cut_left_of_a_line_is_dropped(tmp_path: Path, left: str) -> None:
+    for lines in ("", "first\n", "first\n" + "y" * 9000 + "\n"):
+        log = tmp_path / "a.jsonl"
+        log.write_text(lines + left)
+        assert whole_lines(log.read_text()) == lines.splitlines()
+        append_line(log, "next")
+        assert log.read_text() == f"{lines}next\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")

@@ -12,6 +12,7 @@ from typing import Any
 from voxtune.errors import DataError, StorageError
 from voxtune.run_dir import append_line
 from voxtune.storage.strict_json import loads
+from voxtune.storage.write import whole_lines
 
 LOOKS = "looks.jsonl"
 
@@ -39,7 +40,7 @@ def log_look(logs: Sequence[Path], scan_ids: Sequence[str], look: Look) -> Looks
     """Add one line to each log and count the looks at these scans in the log that knows most of them.
 
     The scans are kept as a hash: a log can be shared. One log lies in the run, another beside the manifest, where all runs on
-    the same test set meet; a folder that cannot be written to is passed over.
+    the same test set meet; a folder that cannot be written to, or a log of another user, is passed over.
 
     Args:
         logs: files ``looks.jsonl``; made where absent.
@@ -68,9 +69,11 @@ def log_look(logs: Sequence[Path], scan_ids: Sequence[str], look: Look) -> Looks
 
 def _read(log: Path) -> list[dict[str, Any]]:
     try:
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        lines = whole_lines(log.read_text(encoding="utf-8")) if log.exists() else []
         found = [loads(line) for line in lines]
         return [{"model": one.get("model", ""), "scans_sha256": one["scans_sha256"]} for one in found]
+    except PermissionError:
+        return []
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{log.name}: not a log of looks ({type(error).__name__}). Move it away to begin a new one."

@@ -5,10 +5,12 @@ that a power cut leaves the old file or the new one. What a killed process left 
 the next time that anything is written in the folder.
 """
 
+import errno
 import json
 import os
 import secrets
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -78,20 +80,52 @@ def write_json(path: Path, value: Mapping[str, Any], *, shared: bool = False) ->
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a log that several processes may write to; it is on the disk when this returns.
+    """Add a line to a log that several processes may write to; it is on the disk when this returns, or nothing of it is.
 
     Raises:
         StorageError: the disk refuses it.
     """
     with on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+        data = line.encode() + b"\n"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         try:
-            # One call: lines of two processes never mix.
-            os.write(descriptor, line.encode() + b"\n")
+            start, written = _drop_half_line(descriptor), 0
+            try:
+                written = os.write(descriptor, data)  # one call: lines of two processes never mix
+            finally:
+                short = written < len(data)
+                if short and start is not None and os.fstat(descriptor).st_size <= start + len(data):
+                    os.ftruncate(descriptor, start)
+            if short:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def whole_lines(text: str) -> list[str]:
+    """The lines of a log of ``append_line``; what a power cut left of a last one was never said to be there."""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _drop_half_line(descriptor: int) -> int | None:
+    """Cut a log behind its last whole line; its size then, ``None`` of what is no file."""
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        return None
+    size = end = state.st_size
+    while end:
+        start = max(end - 4096, 0)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        place = os.read(descriptor, end - start).rfind(b"\n")
+        if place >= 0:
+            end = start + place + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)
+    return end
 
 
 def sweep(folder: Path) -> int:

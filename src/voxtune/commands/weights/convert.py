@@ -21,6 +21,8 @@ from torch import Tensor
 
 from voxtune.catalog import BACKBONES, load
 from voxtune.errors import WeightsError
+from voxtune.storage.read import OddFileError, whole_bytes
+from voxtune.storage.strict_json import loads
 from voxtune.storage.tensors import write_tensors
 from voxtune.types.settings import Settings
 from voxtune.weights.licences import stated_beside
@@ -31,6 +33,8 @@ CONTAINERS = ("state_dict", "model_state_dict", "model", "module")
 """Where training checkpoints keep the state dict."""
 CHOICES = ("variant", "part")
 """Settings that choose between published files of one model."""
+LARGEST_CARD, MOST_HEADS = 2**20, 4096
+"""Bytes of a ``config.json``; a number of heads in it that can be one."""
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -191,9 +195,26 @@ def _card(settings: Any, file: Path, *, published: bool) -> dict[str, int]:
     card: dict[str, int] = settings.heads_card() if published else {}
     beside = file.with_name("config.json")
     if beside.is_file():
-        said = json.loads(beside.read_text(encoding="utf-8"))
-        card |= {word: int(said[word]) for word in settings.heads_card() if isinstance(said.get(word), int)}
+        said = _beside(beside)
+        card |= {word: said[word] for word in settings.heads_card() if word in said}
     return card
+
+
+def _beside(path: Path) -> dict[str, int]:
+    """The counts in a ``config.json``.
+
+    Raises:
+        WeightsError: it is no JSON object; one that lies there and cannot be read is no sign that the published numbers hold.
+    """
+    try:
+        said = loads(whole_bytes(path, LARGEST_CARD))
+    except (OSError, ValueError, OddFileError) as error:
+        raise WeightsError(
+            f"{path.name}: not JSON ({type(error).__name__}). Correct it, or take it away."
+        ) from None
+    if not isinstance(said, dict):
+        raise WeightsError(f"{path.name}: expected a JSON object. Correct it, or take it away.")
+    return {word: one for word, one in said.items() if type(one) is int and 0 < one <= MOST_HEADS}
 
 
 def main() -> None:
