@@ -60,6 +60,7 @@ HOSTILE = {
     "huge volume": (put("config", "backbone", "volume", value=[2**19, 2**19, 2**19]), "longer or larger"),
     "a class twice": (put("classes", value=["NC", "MCI", "NC"]), "named twice"),
     "other classes": (put("trust", "reference", "classes", value=["NC", "MCI", "X"]), "of other classes"),
+    "a finding by one text": (put("task", value="findings"), "two texts"),
     "no spread": (put("trust", "familiar", "variances", 0, value=0), "variances"),
     "a direction more": (put("trust", "familiar", "directions", 0, value=[0.1]), "number for each feature"),
     "many findings": (put("config", "classes", "findings", value=["x"] * 5000), "longer or larger"),

@@ -95,6 +95,8 @@ class AdapterFacts(Settings):
     def _worded(self) -> "AdapterFacts":
         if self.task != "regression" and not (self.classes and self.class_texts):
             raise ValueError("an adapter that answers with classes names them and their texts")
+        if self.task == "findings" and len(self.class_texts) != 2:
+            raise ValueError("a finding is asked by two texts: present, absent")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is named twice")
         reference = self.trust.reference
