@@ -262,12 +262,15 @@ def _looks(folder: Path) -> dict[Path, bytes]:
 
 
 def _forget_looks(folder: Path, before: dict[Path, bytes]) -> None:
-    """Put back the records of looks at a test side: the broken command is one, and the page of the next says so."""
-    for path in _looks(folder).keys() | before.keys():
-        if path in before:
-            path.write_bytes(before[path])
+    """Put back the records of looks at a test side (the broken command is one, and the page of the next says so), with half a line that a break left."""
+    for path, data in _looks(folder).items():
+        half = data[data.rfind(b"\n") + 1 :]
+        if path in before or half:
+            path.write_bytes(before.get(path, b"") + half)
         else:
             path.unlink()
+    for path in before.keys() - _looks(folder).keys():
+        path.write_bytes(before[path])
 
 
 def _idle(path: str, kind: str) -> bool:

@@ -1,5 +1,6 @@
 """Doors of ``fuzz``: adapters and what stands beside them, with hostile values and seals that fit."""
 
+import contextlib
 import hashlib
 import json
 import random
@@ -30,6 +31,78 @@ def adapter(root: Path, folder: Path) -> Target:
         (copy / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
         write_sums(copy, FILES, shared=True)
         return load_adapter(copy)
+
+    return run
+
+
+EXTREMES = (1e308, -1e308, 1e31, 1e29, -1e29, 5e-324, 1e-99, 0, -1, 2**63)
+COMPUTED = ("trust", "offsets", "thresholds", "temperature", "classes", "mmse_scores")
+"""Facts of an adapter that answers are computed from."""
+
+
+def answers(_: Path, folder: Path) -> Target:
+    """Facts with extreme numbers, or lists of other lengths, with sums that fit; then a scan is judged, a promise given, drift looked for."""
+    import shutil
+    from types import SimpleNamespace
+
+    import numpy as np
+    import torch
+
+    from voxtune.data.images import load_preset
+    from voxtune.errors import VoxTuneError
+    from voxtune.evaluation.drift import find_drift
+    from voxtune.evaluation.reference import Seen
+    from voxtune.evaluation.scan_figures import Basis
+    from voxtune.model.adapter import FILES
+    from voxtune.serving.bundled import adapter_folder
+    from voxtune.serving.monitor import Monitor, moments
+    from voxtune.serving.predictor import Predictor
+    from voxtune.storage.seal import write_sums
+    from voxtune.types.conformal import WantedSets
+
+    copy = Path(shutil.copytree(adapter_folder(Path("demo")), folder / "adapter", dirs_exist_ok=True))
+    tree = json.loads((copy / "adapter.json").read_text(encoding="utf-8"))
+    shape = load_preset(tree["preset"]).tensor_shape
+    volume = torch.from_numpy(np.random.default_rng(0).random(shape, dtype=np.float32))
+    record = SimpleNamespace(qc=SimpleNamespace(verdict="pass", reasons=()), series=None, simulated=True)
+
+    def run(draw: random.Random) -> object:
+        facts = json.loads(json.dumps(tree))
+        place, key = facts, draw.choice(COMPUTED)
+        while isinstance(place[key], dict | list) and place[key] and draw.random() < 0.9:
+            place = place[key]
+            key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        old = place[key]
+        place[key] = (
+            draw.choice((old[:-1], old + old, old[::-1], []))
+            if isinstance(old, list)
+            else draw.choice(EXTREMES)
+        )
+        (copy / "adapter.json").write_text(json.dumps(facts), encoding="utf-8")
+        write_sums(copy, FILES, shared=True)
+        predictor = Predictor(copy)
+        found, caveats = predictor.judge("a", volume, SimpleNamespace(record=record))
+        said = [found.model_dump(mode="json"), caveats.model_dump(mode="json")]
+        with contextlib.suppress(VoxTuneError):  # too few participants to promise it
+            said.append(predictor._promised(found, caveats, WantedSets(coverage=0.8)).model_dump(mode="json"))  # noqa: SLF001
+        trust = predictor.adapter.facts.trust
+        if trust.reference is not None:
+            monitor = Monitor(moments(trust.reference.figures))
+            for number in range(40):
+                monitor.add(
+                    {name: one[number % len(one)] for name, one in trust.reference.figures.items()}, "answer"
+                )
+            said.append(monitor.as_json())
+        if trust.reference is not None and trust.familiar is not None:
+            features, basis = predictor._features(volume), Basis.of_training(trust.familiar)  # noqa: SLF001
+            seen = Seen(
+                [str(one) for one in range(25)],
+                [basis.figures(features * (1 + one / 99)) for one in range(25)],
+                [None] * 25,
+            )
+            chances = np.full((25, len(found.probabilities)), 1 / len(found.probabilities))
+            said.append(find_drift(seen, trust.reference, None, trust.familiar, chances=chances).as_json())
+        return json.dumps(said, allow_nan=False)
 
     return run
 

@@ -21,7 +21,7 @@ from typing import Any
 import study
 from doors_files import dicom_zip, manifest, nifti, profile, recipe, split, template
 from doors_http import HUNG_SECONDS, http
-from doors_models import adapter, case_bank, norms, scores
+from doors_models import adapter, answers, case_bank, norms, scores
 from doors_stored import stored_files
 from mutations import Target
 
@@ -30,6 +30,7 @@ TARGETS = {
     "NIfTI": nifti,
     "DICOM zip": dicom_zip,
     "adapter": adapter,
+    "answers of an adapter": answers,
     "manifest": manifest,
     "template": template,
     "case bank": case_bank,

@@ -77,6 +77,9 @@ def preloaded() -> None:
     """Start this program again under the shim, if it is not."""
     if "voxtune-shim" not in os.environ.get("LD_PRELOAD", ""):
         fixed = {"LD_PRELOAD": str(shim()), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "PYTHONHASHSEED": "0"}
+        # Commands run in other folders, and start Python there.
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        fixed["PYTHONPATH"] = os.pathsep.join(str(Path(one).absolute()) for one in given if one)
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | fixed)
     import matplotlib.figure  # noqa: F401
     import nibabel  # noqa: F401

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from integrity.study import COMMANDS
+from integrity.study import COMMANDS, DEMO, DEMO_EPOCHS
 
+SERVED = ("renames", "writes")
+"""Breaks that are tried on a server."""
 RESULTS = Path(__file__).parent / "results"
 KINDS = {
     "renames": "killed at a rename",
@@ -54,7 +56,8 @@ def _breaks() -> str:
     if not found:
         return ""
     lines = [
-        "Afterwards the same command was given again and had to make the same bytes as without the break.", "",
+        "Afterwards the same command was given again and had to make the same bytes as without the break; the same server had to give the same answer and map.",
+        f"The demo was one of {DEMO['PARTICIPANTS']} people and {DEMO_EPOCHS} epochs.", "",
         "| break | commands | places | tried | with a fault |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for kind, said in KINDS.items():
@@ -65,7 +68,9 @@ def _breaks() -> str:
             name if one["tried"] == one["places"] else f"{name} ({one['tried']} of {one['places']})"
             for name, one in some.items()
         )
-        if missing := [one.name for one in COMMANDS if one.name not in some]:
+        if missing := [one.name for one in COMMANDS if one.name not in some] + [
+            "serve" for _ in range(kind in SERVED and "serve" not in some)
+        ]:
             named += f"; not yet: {', '.join(missing)}"
         lines.append(f"| {said} | {named} | {places} | {tried} | {faulty} |")
     return "\n".join(lines)
