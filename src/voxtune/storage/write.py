@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -90,6 +91,7 @@ def append_line(path: Path, line: str) -> None:
         data = line.encode() + b"\n"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         try:
+            _alone(descriptor)
             start, written = _drop_half_line(descriptor), 0
             try:
                 written = os.write(descriptor, data)  # one call: lines of two processes never mix
@@ -102,6 +104,15 @@ def append_line(path: Path, line: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _alone(descriptor: int) -> None:
+    """Wait until nobody else adds to the log, where the file system can tell; until the file is closed."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def whole_lines(text: str) -> list[str]:
