@@ -253,7 +253,9 @@ def _point(request: Request, run: Path, split: Path, images: "Callable[[], Image
         "adapter_sha256"
     ]
     stated = folder / STATED
-    if not stated.is_file() or read_json(stated, "an evaluation").get("adapter_sha256") != adapter:
+    # The page is written last: an evaluation that was cut off before it is none.
+    whole = stated.is_file() and stated.with_name("page.html").is_file()
+    if not whole or read_json(stated, "an evaluation").get("adapter_sha256") != adapter:
         say(f"{name}: scoring")
         write_evaluation(
             scored(read_model(run), request.data, None, None, lambda _: None), folder, prints=False
