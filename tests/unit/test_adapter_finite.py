@@ -16,10 +16,11 @@ from voxtune.errors import ScanError, WeightsError
 from voxtune.evaluation.answers import answers_alone
 from voxtune.model import adapter as adapters
 from voxtune.model.adapter import FILES, load_adapter, read_facts
-from voxtune.model.adapter_bounds import check_bounds
+from voxtune.model.adapter_bounds import _values, check_bounds
 from voxtune.model.questions import ClassQuestion
 from voxtune.serving.bundled import adapter_folder
 from voxtune.storage.seal import SUMS, write_sums
+from voxtune.types.conformal import ConformalScores
 from voxtune.types.records import Comparison, Prediction
 
 
@@ -95,6 +96,14 @@ def test_every_number_is_one_that_can_be_computed_with(adapter: Path, value: flo
         put(*path, value=value)(changed)
         with pytest.raises(WeightsError, match=r"no such number|is larger than"):
             check_bounds(changed, "strange")
+
+
+def test_what_a_training_may_keep_an_adapter_may_state() -> None:
+    # A softmax of far-apart classes leaves such shares.
+    kept = ConformalScores(scores=(1e-300, 1e-17, 0.5), without=(5e-324,))
+    assert _values(json.loads(kept.model_dump_json()), "") is None
+    assert kept.scores[0] == 0.0
+    assert kept.scores[1] == 1e-17
 
 
 def test_a_base_that_no_memory_holds_is_not_built(adapter: Path) -> None:

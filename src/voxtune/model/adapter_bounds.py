@@ -8,15 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from voxtune.errors import WeightsError
-from voxtune.types.settings import LARGEST
+from voxtune.types.settings import LARGEST, SMALLEST
 from voxtune.types.words import shows, unseen
 
 LARGEST_JSON = 2**25
 """Bytes of ``adapter.json``: the training scans' place in feature space is the largest part, some hundred kB."""
 MOST_CLASSES, MOST_TEXTS = 1000, 200
 LONGEST_TEXT, LONGEST_LIST = 10_000, 4096
-SMALLEST_FACT = 1e-100
-"""Of any number but zero, by its size (and ``settings.LARGEST``): what is computed of such numbers, their squares and quotients among it, is a number still."""
 LARGEST_NUMBER, MOST_LAYERS = 2**20, 512
 """Of a size in the settings of what is built; of a number of layers."""
 MOST_VOXELS = 2**30
@@ -49,7 +47,7 @@ def check_bounds(tree: Mapping[str, Any], name: str) -> None:
 def _values(value: object, place: str) -> str | None:
     """What is wrong with the texts and numbers in a value."""
     if isinstance(value, int | float) and value:
-        lies = SMALLEST_FACT <= abs(value) <= LARGEST
+        lies = SMALLEST <= abs(value) <= LARGEST
         return None if lies else f"'{place}' is {_short(value)}, and no such number is that far from 1"
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT:

@@ -3,21 +3,29 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from voxtune.types.settings import Settings
+from voxtune.types.settings import SMALLEST, Settings
 
 MOST_APART = 3.0
 """A local scale is at most this many times the usual one, and at least the usual one divided by it."""
 
 
+def _reached(value: Any) -> Any:
+    """A share that is as good as none is none: a softmax may leave 1e-200, which no adapter may state."""
+    return 0.0 if isinstance(value, float) and 0 < value < SMALLEST else value
+
+
+Score = Annotated[float, BeforeValidator(_reached), Field(ge=0, le=1)]
+
+
 class ConformalScores(Settings):
     """How far answers were from the truth, one score a validation participant, ascending; what prediction sets are cut by."""
 
-    scores: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    without: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    scores: tuple[Score, ...]
+    without: tuple[Score, ...] = ()
     """Of a finding: those of participants who do not have it."""
 
 

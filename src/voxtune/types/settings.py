@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 LARGEST = 1e30
 """Of any number of a choice: beyond it squares and single precision end."""
+SMALLEST = 1e-100
+"""Of any number of an adapter but zero, by its size: what is computed of such numbers, their squares and quotients among it, is a number still."""
 
 
 class Settings(BaseModel):
