@@ -26,7 +26,7 @@ from voxtune.types.records import ManifestRow
 
 CHECK = "same_person"
 OF_THE_SCAN = frozenset(
-    {"participant_id", "session_id", "scan_id", "image", "diagnosis", "diagnosis_rule", "age", "mmse", "cdr", "source", "source_sha256", "simulated", VISIT_YEARS}
+    {"participant_id", "session_id", "scan_id", "image", "diagnosis", "diagnosis_rule", "age", "mmse", "cdr", "source", "source_sha256", "volumes_source", "simulated", VISIT_YEARS}
 )  # fmt: skip
 """Columns that say nothing of who somebody is."""
 OWN_VALUES = 0.45

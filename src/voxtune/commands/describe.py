@@ -82,7 +82,7 @@ def describe(  # noqa: PLR0913  (the options of the command)
             f"{manifest.name}: no scan has a label or a value that template '{chosen.name}' asks for."
         )
     write_reports(reports, output)
-    lines = [*preview(reports), found.sentence]
+    lines = [*preview(reports), found.sentence, *measured_by(reports)]
     lines += [f"Warning: {sentence}." for sentence in implausible(rows, found.profile)]
     lines += said_of_norms(rows, model) if model is not None and asks_norms(chosen, found.profile) else []
     lines += filter(None, [left_out_note(rows, found.profile, fields)])
@@ -117,6 +117,21 @@ def norms_from(
             "with --set report.template=normative or graph."
         )
     return FittedNorms(kept)
+
+
+def measured_by(reports: Sequence[Report]) -> list[str]:
+    """Whose volumes the texts state, where they are not all the cohort's own."""
+    stated = [report for report in reports if any(name.endswith("_mm3") for name in report.fields)]
+    ours = [report for report in stated if report.volumes_source]
+    if not ours:
+        return []
+    tools = ", ".join(sorted({str(report.volumes_source) for report in ours}))
+    if len(ours) == len(stated):
+        return [f"The volumes in all {len(ours)} texts are of {tools}."]
+    return [
+        f"Warning: the volumes in {len(ours)} texts are of {tools}, in {len(stated) - len(ours)} of the cohort's own table: two methods call "
+        "different things by one name."
+    ]
 
 
 def preview(reports: list[Report], first: int = 3) -> list[str]:

@@ -16,7 +16,7 @@ from voxtune.run_dir import make_folder
 from voxtune.storage.read import LARGEST_TABLE, OddFileError, whole_bytes
 from voxtune.storage.seal import file_sha256 as file_sha256  # noqa: PLC0414  (its old place, known to many)
 from voxtune.storage.write import atomic_path, write_text
-from voxtune.types.records import MANIFEST_COLUMNS, ManifestRow, Report
+from voxtune.types.records import MANIFEST_COLUMNS, VOLUMES_SOURCE, ManifestRow, Report
 from voxtune.types.words import cleaned, shows, unseen
 
 MISSING = "n/a"
@@ -276,17 +276,33 @@ def read_reports(path: Path) -> dict[str, Report]:
         if text in MISSING_WORDS:
             raise TableError(path, f"column 'text', line {number} (scan_id '{scan_id}'): the report is empty")
         fields = tuple(name for name in texts.get("fields", "").split(",") if name and name != MISSING)
-        reports[scan_id] = Report(scan_id=scan_id, text=text, fields=fields)
+        measured = texts.get(VOLUMES_SOURCE, "").strip()
+        reports[scan_id] = Report(
+            scan_id=scan_id,
+            text=text,
+            fields=fields,
+            volumes_source=None if measured in MISSING_WORDS else measured,
+        )
     return reports
 
 
 def write_reports(reports: Iterable[Report], path: Path) -> Path:
-    """Write ``reports.tsv``: ``scan_id``, the text on one line, and its fields separated by commas."""
+    """Write ``reports.tsv``: ``scan_id``, the text on one line, and its fields separated by commas.
+
+    A column ``volumes_source`` follows where any text states volumes that were not the cohort's own.
+    """
+    written = list(reports)
+    more = (VOLUMES_SOURCE,) if any(report.volumes_source for report in written) else ()
     return write_table(
         path,
-        REPORT_COLUMNS,
+        (*REPORT_COLUMNS, *more),
         (
-            {"scan_id": report.scan_id, "text": report.text, "fields": ",".join(report.fields)}
-            for report in reports
+            {
+                "scan_id": report.scan_id,
+                "text": report.text,
+                "fields": ",".join(report.fields),
+                VOLUMES_SOURCE: report.volumes_source,
+            }
+            for report in written
         ),
     )

@@ -34,6 +34,7 @@ POLICY: Mapping[str, Use] = MappingProxyType(
         "image": "never",
         "source": "never",
         "source_sha256": "never",
+        "volumes_source": "never",
         "simulated": "never",
     }
 )

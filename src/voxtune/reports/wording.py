@@ -24,7 +24,7 @@ from voxtune.reports.template_rules import check_template, names_in
 from voxtune.types.knowledge import names_class
 from voxtune.types.norms import COLUMNS
 from voxtune.types.profile import Profile, plain
-from voxtune.types.records import ManifestRow, Report
+from voxtune.types.records import VOLUMES_SOURCE, ManifestRow, Report
 
 BUILT_IN = ("deft", "deft_code", "oasis", "ct_rate", "label")
 FIELDS, NORMATIVE, GRAPH = "fields", "normative", "graph"
@@ -283,7 +283,13 @@ def write_report(  # noqa: PLR0913  (what a text depends on)
     fields = [field for field in facts.values if field in said and facts.values[field] is not None]
     if diagnosis is not None and "label" in chosen.names:
         fields.insert(0, "diagnosis")
-    return Report(scan_id=facts.scan_id, text=text, fields=tuple(fields))
+    measured = facts.values.get(VOLUMES_SOURCE) if any(name.endswith("_mm3") for name in fields) else None
+    return Report(
+        scan_id=facts.scan_id,
+        text=text,
+        fields=tuple(fields),
+        volumes_source=None if measured is None else str(measured),
+    )
 
 
 def _made_of(

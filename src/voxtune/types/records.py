@@ -116,6 +116,9 @@ class ManifestRow(BaseModel):
 MANIFEST_COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)
 """The columns of ``manifest.tsv`` in their order; extra columns follow them."""
 
+VOLUMES_SOURCE = "volumes_source"
+"""Column of a manifest: what measured the volumes of a row; absent, or missing in a row, where the cohort's own table did."""
+
 REGION_COLUMNS: tuple[str, ...] = (
     "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
 )  # fmt: skip
@@ -130,6 +133,8 @@ class Report(BaseModel):
     scan_id: str
     text: str
     fields: tuple[str, ...] = ()
+    volumes_source: str | None = None
+    """What measured the volumes that the text states, where it was not the cohort's own table."""
 
 
 class Prediction(BaseModel):

@@ -17,7 +17,7 @@ MMSE = "mmse"
 KNOWN: Mapping[str, Mapping[str, Any]] = {MMSE: {"units": "points", "low": 0.0, "high": 30.0}}
 """Units and range of targets that mean the same everywhere."""
 NO_MEASURE = frozenset(
-    {"participant_id", "session_id", "scan_id", "image", "diagnosis", "diagnosis_rule", "sex", "site", "scanner", "source", "source_sha256", "event_years", "event_status"}
+    {"participant_id", "session_id", "scan_id", "image", "diagnosis", "diagnosis_rule", "sex", "site", "scanner", "source", "source_sha256", "volumes_source", "event_years", "event_status"}
 )  # fmt: skip
 """Columns of the manifest that name, sort or class a scan: nothing that could be predicted as a number."""
 _OLD_KEYS = ("init_std", "hidden_ratio", "scale")
