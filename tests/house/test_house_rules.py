@@ -13,7 +13,7 @@ SOURCE = ROOT / "src"
 HARD_LIMIT = 400
 ROOMS = {
     "audit", "backbones", "cases", "cli", "cohorts", "commands", "data", "evaluation", "explanation", "imaging", "losses", "model", "pages", "peft",
-    "profiles", "reports", "serving", "simulate", "storage", "tasks", "training", "types", "weights",
+    "profiles", "reports", "segmentation", "serving", "simulate", "storage", "tasks", "training", "types", "weights",
 }  # fmt: skip
 DATA_FOLDERS = {"templates", "assets", "graphs"}
 NAMELESS = {"utils", "common", "helpers", "misc"}

@@ -1,0 +1,1 @@
+"""Regions of a brain and their volumes, found in the picture itself by a small network."""
