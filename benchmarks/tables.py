@@ -27,6 +27,7 @@ from time_tables import cohorts as converters
 from time_tables import risks
 from train import tables as trained
 from verdict import tables as verdicts
+from volumes import tables as measured
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "benchmarks" / "demo" / "results"
@@ -424,6 +425,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "chest-cost": chest_cost,
     "serve": serve_load,
     "verdict": verdicts.summary,
+    "volumes-oasis": measured.oasis,
+    "volumes-others": measured.others,
     "predict-many": verdicts.many,
     "bids-examples": bids_examples,
     "method-arms": method_arms,

@@ -22,6 +22,7 @@ _PUBLIC = {
     "read_scan": "voxtune.imaging.read",
     "scans": "voxtune.data.scan_dataset",
     "similar": "voxtune.commands.similar.command",
+    "volumes": "voxtune.commands.volumes.command",
     "write_report": "voxtune.reports.wording",
 }
 

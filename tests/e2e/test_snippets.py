@@ -283,6 +283,7 @@ WORLDS: dict[str, World | str] = {
     "docs/how-to/add-a-backbone.md": lambda _: None,
     "docs/how-to/add-a-target.md": measured,
     "docs/how-to/time-to-event.md": lambda _: None,
+    "docs/how-to/volumes.md": lambda _: None,
     "docs/how-to/add-a-template.md": "simulated",
     "docs/how-to/dask.md": "simulated",
     "docs/how-to/class-imbalance.md": measured,

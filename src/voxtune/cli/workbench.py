@@ -1,7 +1,8 @@
-"""Commands of a study: features for other programs, learning curves, a paper's tables, the demo."""
+"""Commands of a study: volumes and features for other programs, learning curves, a paper's tables, the demo."""
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,9 +16,85 @@ from voxtune.cli.base import (
     pairs,
     say,
     seed_option,
+    series_option,
     set_option,
     tell,
+    view_option,
 )
+
+
+@command("volumes")
+@click.argument("scans", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, required=True, help="The table to write, volumes.tsv.")
+@click.option(
+    "--labels",
+    type=PATH,
+    help="Folder for a label map of each scan, on its own grid, by FreeSurfer's numbers.",
+)
+@click.option(
+    "--manifest",
+    type=PATH,
+    help="Also write the manifest with these volumes, for scans that have none; it says so.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Give regions too whose errors are too large for a report."
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to run on.")
+@click.option("--stripped/--with-skull", default=None, help="Declare it; otherwise recognised scan by scan.")
+@series_option
+@click.option(
+    "--orientation",
+    metavar="AXES",
+    help="Where voxel axes point (such as RAS), for files that do not say or contradict themselves.",
+)
+@click.option("--force", is_flag=True, help="Measure again what was measured before.")
+@device_option
+@view_option
+@as_json_option
+def volumes(
+    scans: tuple[Path, ...],
+    output: Path,
+    labels: Path | None,
+    manifest: Path | None,
+    workers: int,
+    scheduler: str | None,
+    series: str | None,
+    orientation: str | None,
+    device: str,
+    view: Literal["radiological", "neurological"],
+    *,
+    everything: bool,
+    stripped: bool | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure brain regions in T1 scans: mm^3 with errors, a verdict, a page with outlines.
+
+    SCANS are NIfTI files, DICOM folders or zips, folders of scans, a manifest or a BIDS folder, or 'head' for the shipped head.
+    """
+    from voxtune.commands.volumes.command import volumes as stage
+    from voxtune.serving.bundled import scan_file
+
+    done = stage(
+        [scan_file(one) for one in scans],
+        output,
+        labels=labels,
+        manifest=manifest,
+        everything=everything,
+        workers=workers,
+        scheduler=scheduler,
+        stripped=stripped,
+        series=series,
+        orientation=orientation,
+        device=device,
+        force=force,
+        view=view,
+        say=lambda line: echo(line, err=True),
+    )
+    say(done.as_json(), done.summary, as_json=as_json)
+    if done.error is not None:
+        raise done.error
 
 
 @command("embed")
