@@ -71,6 +71,7 @@ PAGES = (
     ROOT / "docs" / "how-to" / "dicom.md",
     ROOT / "docs" / "how-to" / "predict.md",
     ROOT / "docs" / "how-to" / "serve.md",
+    ROOT / "docs" / "how-to" / "volumes.md",
     ROOT / "docs" / "reference" / "bids-examples.md",
     ROOT / "docs" / "reference" / "scan-files.md",
 )

@@ -322,5 +322,6 @@ def test_a_simulated_scan_is_marked(tmp_path: Path) -> None:
     write_volume(brain(), tmp_path / "a.nii.gz", "template", simulated=True)
     done = volumes(tmp_path / "a.nii.gz", tmp_path / "volumes.tsv")
     assert "SIMULATED" in done.summary
+    assert "ranks hippocampus and cortex poorly" in done.rows[0]["verdict"]
     assert "SIMULATED" in (tmp_path / "volumes.html").read_text(encoding="utf-8")
     assert _rows(tmp_path / "volumes.tsv")[0]["simulated"] == "true"
