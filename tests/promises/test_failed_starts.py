@@ -191,6 +191,7 @@ HELD: dict[tuple[str, ...], str] = {
     ("drift", "demo", "other.tsv", "-o", "new/out"): OUTPUT,
     ("similar", "demo", "scan.nii", "--data", "manifest.tsv", "-o", "new/out"): OUTPUT,
     ("compare", "scores/a", "scores/b", "-o", "new/out"): OUTPUT,
+    ("volumes", "scan.nii", "-o", "new/out.tsv"): OUTPUT,
 }
 """The words of commands that fill a folder, and the lock under which another process would be filling it."""
 TAKE_TURNS = {

@@ -167,13 +167,16 @@ def test_a_birth_year_that_changes_is_said_and_not_shown(tmp_path: Path) -> None
 def test_doctor_names_values_of_a_manifest_that_cannot_be(tmp_path: Path) -> None:
     root = study(tmp_path / "in", "id,subject,label,hippocampus_mm3\ns0,p0,NC,7000\ns1,p1,AD,6000\n")
     manifest = ingest("folder", root, tmp_path / "m.tsv").manifest
-    manifest.write_text(manifest.read_text().replace("\t7000\t", "\t7\t").replace("\t6000\t", "\tinf\t"))
+    whole = manifest.read_text()
+    manifest.write_text(whole.replace("\t7000\t", "\t7\t").replace("\t6000\t", "\t8000000\t"))
     text = doctor(manifest).text
     assert (
         "PROBLEM column 'hippocampus_mm3': 2 values cannot be what it says: line 2, scan_id 's0': 7 is outside"
         in text
     )
-    assert "inf is outside" in text
+    assert "8e+06 is outside" in text
+    manifest.write_text(whole.replace("\t6000\t", "\tinf\t"))
+    assert "PROBLEM m.tsv: column 'hippocampus_mm3', line 3 (scan_id 's1')" in doctor(manifest).text
 
 
 def test_codes_of_sex_are_named_by_a_setting_or_left_out(tmp_path: Path) -> None:
