@@ -27,8 +27,6 @@ from voxtune.segmentation.measure import PRESET, SUMS, Measured, measure, native
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-LOOKED_AT = ("1000", "1101", "1122")
-"""OASIS scans that were looked at while the network was made; figures without them stand beside those of all."""
 DRAWN: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "hippocampus": (("hippocampus",), (47, 48)),
     "ventricles": (("lateral_ventricle",), (49, 50, 51, 52)),
@@ -283,7 +281,8 @@ def forms(data: Path, scan: str) -> dict[str, Any]:
 def painted(data: Path, scan: str) -> dict[str, Any]:
     """One SIMULATED head: a picture painted over a bent label map, which the network has not seen but is of the kind it learned from."""
     from voxtune.imaging import template
-    from voxtune.segmentation.segment import EDGE, find_regions
+    from voxtune.segmentation.prior import EDGE
+    from voxtune.segmentation.segment import find_regions
     from voxtune.simulate.painted import MARGIN, crops
     from voxtune.types.volume import Volume
     from voxtune_recipes.train_regions import teachers

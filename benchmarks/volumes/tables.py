@@ -20,6 +20,7 @@ FOR_REPORTS = ("hippocampus", "ventricles", "whole_brain", "entorhinal", "fusifo
 REPEATS = (("1003", "1023"), ("1018", "1038"))
 """The same person scanned twice."""
 LOOKED_AT = frozenset({"1000", "1101", "1122"})
+"""Scans that were looked at while the network was made; figures without them stand beside those of all."""
 
 
 def words(name: str) -> str:

@@ -30,7 +30,7 @@ from voxtune.run_dir import append_line, make_folder, write_bytes
 from voxtune.segmentation.correct import corrected
 from voxtune.segmentation.labels import REGIONS, numbered
 from voxtune.segmentation.network import RegionNet, places
-from voxtune.segmentation.prior import atlas_file, atlas_regions, log_prior_of
+from voxtune.segmentation.prior import atlas_regions, log_prior_of, on_cube
 from voxtune.simulate.painted import EDGE, Crop, Head, crops, growth_fields
 from voxtune.storage.tensors import write_tensors
 
@@ -62,16 +62,7 @@ TEMPORAL: Final = (
 
 def average_brain() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The ICBM 2009c brain in [0, 1] and its regions on the cube of the template."""
-    import nibabel
-
-    from voxtune.imaging import template
-    from voxtune.imaging.resample import resample
-    from voxtune.types.volume import Volume
-
-    file = atlas_file().parents[1] / "templates" / "mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"
-    image = nibabel.as_closest_canonical(nibabel.load(file))
-    own = Volume(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64))
-    voxels = resample(own, (EDGE,) * 3, template.field_of_view(EDGE)).voxels
+    voxels = on_cube("data/templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz")
     return voxels / np.float32(np.percentile(voxels[voxels > 0], 99.5)), atlas_regions()
 
 

@@ -41,7 +41,7 @@ def test_the_shipped_head_has_an_adults_volumes_however_it_is_stored(tmp_path: P
     assert float(rows[0]["hippocampus_mm3"]) == one["hippocampus_mm3"]
 
 
-def test_a_chest_is_no_brain(tmp_path: Path) -> None:
+def test_noise_is_no_brain(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     file = tmp_path / "noise.nii.gz"
     nibabel.save(

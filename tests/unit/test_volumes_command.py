@@ -18,7 +18,7 @@ from voxtune.errors import DataError, UsageError
 from voxtune.imaging import template
 from voxtune.imaging.presets import Brain
 from voxtune.imaging.write import write_volume
-from voxtune.segmentation import measure, segment
+from voxtune.segmentation import measure, prior, segment
 from voxtune.segmentation.labels import REGIONS, numbers
 from voxtune.segmentation.measure import INTRACRANIAL_MM3
 from voxtune.segmentation.prior import atlas_regions
@@ -55,7 +55,7 @@ def atlas_alone(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return measured
 
 
-EDGE = segment.EDGE
+EDGE = prior.EDGE
 
 
 def brain(size: int = SIZE) -> Volume:

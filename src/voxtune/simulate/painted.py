@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voxtune.simulate.atlas import velocity_of
+
 EDGE: Final = 192
 """Voxels along an edge of the cube, 1 mm."""
 COARSE: Final = 64
@@ -53,19 +55,6 @@ class Head:
     """How far a voxel is from tissue: the smoothed tissue (EDGE, EDGE, EDGE) in [0, 1], which a random threshold cuts as strippers do."""
 
 
-def velocity_of(part: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The curl-free velocity (3, COARSE, COARSE, COARSE), in voxels, whose divergence is ``part`` less its mean."""
-    frequency = 2 * np.pi * np.fft.fftfreq(COARSE)
-    kx, ky, kz = frequency[:, None, None], frequency[None, :, None], frequency[None, None, : COARSE // 2 + 1]
-    square = kx**2 + ky**2 + kz**2
-    square[0, 0, 0] = 1.0
-    potential = np.fft.rfftn(part) * np.exp(-square / 8) / -square
-    potential[0, 0, 0] = 0.0
-    return np.stack([np.fft.irfftn(1j * k * potential, s=(COARSE,) * 3) for k in (kx, ky, kz)]).astype(
-        np.float32
-    )
-
-
 def growth_fields(labels: NDArray[np.int_], regions: tuple[str, ...]) -> Tensor:
     """The velocity of each growing region and side (len(GROWTH), 2, 3, COARSE, COARSE, COARSE), log rate 1."""
     block = EDGE // COARSE
@@ -76,7 +65,8 @@ def growth_fields(labels: NDArray[np.int_], regions: tuple[str, ...]) -> Tensor:
         part = inside.reshape(COARSE, block, COARSE, block, COARSE, block).mean((1, 3, 5))
         gain = part.sum() / max(float((part**2).sum()), 1e-6)
         fields.append([velocity_of((gain * part * side).astype(np.float32)) for side in (left, ~left)])
-    return torch.from_numpy(np.array(fields, dtype=np.float32))
+    flat = np.array(fields, dtype=np.float32).reshape(len(GROWTH), 2, COARSE, COARSE, COARSE, 3)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(flat, -1, 2)))
 
 
 def bent(rng: np.random.Generator, growth: Tensor) -> Tensor:

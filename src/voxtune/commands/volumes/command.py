@@ -10,7 +10,7 @@ from typing import Any, Final
 from voxtune import __version__
 from voxtune.commands.predict.inputs import Input, identified, inputs_of, named
 from voxtune.commands.spread import spread
-from voxtune.commands.volumes.merge import merged
+from voxtune.commands.volumes.merge import COLUMNS, merged
 from voxtune.commands.volumes.work import (
     PICTURE,
     Asked,
@@ -26,12 +26,10 @@ from voxtune.imaging.affine import checked_axes
 from voxtune.pages.slices import View, seen_from
 from voxtune.progress import note, progress
 from voxtune.types.names import scan_name
-from voxtune.types.records import REGION_COLUMNS, VOLUMES_SOURCE
+from voxtune.types.records import VOLUMES_SOURCE
 
 SOURCE: Final = f"voxtune volumes {__version__}"
 """What a manifest says of volumes that were measured here."""
-COLUMNS: Final = (*REGION_COLUMNS, "icv_mm3")
-"""The volumes that a manifest has columns for."""
 FAILED_COLUMNS: Final = ("scan_id", "reason")
 ENDING: Final = re.compile(r"\.(nii|nii\.gz|zip|dcm|hdr|mgz|mgh|nrrd|mha)$")
 PAGE_LIMIT: Final = 200

@@ -8,6 +8,7 @@ from voxtune.data.manifest import read_manifest, write_manifest
 from voxtune.types.records import REGION_COLUMNS, VOLUMES_SOURCE, ManifestRow
 
 COLUMNS = (*REGION_COLUMNS, "icv_mm3")
+"""The volumes that a manifest has columns for."""
 
 
 def merged(
